@@ -1,0 +1,141 @@
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char temp_name[] = ".new-XXXXXX";
+
+struct file_new {
+        int fd;
+        size_t dir_len; /* of `path`'s folder with its last slash, 0 for the working folder */
+        char *path, *temp;
+};
+
+static void file_free(struct file_new *f)
+{
+        if (f->fd >= 0)
+                close(f->fd);
+        free(f->path);
+        free(f->temp);
+        free(f);
+}
+
+int file_create(const char *path, struct file_new **ret, struct err *e)
+{
+        const char *slash = strrchr(path, '/');
+        struct file_new *f = calloc(1, sizeof *f);
+        if (!f)
+                return err_set(e, ERR_NO_MEMORY, "no memory to write %s", path);
+        f->fd = -1;
+        f->dir_len = slash ? (size_t)(slash - path) + 1 : 0;
+        f->path = strdup(path);
+        f->temp = malloc(f->dir_len + sizeof temp_name);
+        if (!f->path || !f->temp) {
+                file_free(f);
+                return err_set(e, ERR_NO_MEMORY, "no memory to write %s", path);
+        }
+        memcpy(f->temp, path, f->dir_len);
+        memcpy(f->temp + f->dir_len, temp_name, sizeof temp_name);
+        f->fd = mkostemp(f->temp, O_CLOEXEC);
+        if (f->fd < 0) {
+                int errnum = errno;
+                file_free(f);
+                return err_errno(e, errnum, "cannot create a file beside %s", path);
+        }
+        *ret = f;
+        return 0;
+}
+
+int file_write(struct file_new *f, const void *bytes, size_t len, struct err *e)
+{
+        const char *p = bytes;
+        while (len) {
+                ssize_t n = write(f->fd, p, len);
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n < 0)
+                        return err_errno(e, errno, "cannot write %s", f->path);
+                p += n;
+                len -= (size_t)n;
+        }
+        return 0;
+}
+
+/* A rename is durable only when the folder that holds the name is. */
+static int sync_folder(const struct file_new *f, struct err *e)
+{
+        char *dir = f->dir_len ? strndup(f->path, f->dir_len) : strdup(".");
+        if (!dir)
+                return err_set(e, ERR_NO_MEMORY, "no memory to write %s", f->path);
+        int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        int rc = 0;
+        if (fd < 0 || fsync(fd) != 0)
+                rc = err_errno(e, errno, "cannot sync the folder of %s", f->path);
+        if (fd >= 0)
+                close(fd);
+        free(dir);
+        return rc;
+}
+
+int file_commit(struct file_new *f, struct err *e)
+{
+        int rc = 0;
+        if (fsync(f->fd) != 0)
+                rc = err_errno(e, errno, "cannot sync %s", f->path);
+        int closed = close(f->fd);
+        f->fd = -1;
+        if (rc == 0 && closed != 0)
+                rc = err_errno(e, errno, "cannot close %s", f->path);
+        if (rc == 0 && rename(f->temp, f->path) != 0)
+                rc = err_errno(e, errno, "cannot rename to %s", f->path);
+        if (rc != 0) {
+                file_abandon(f);
+                return rc;
+        }
+        rc = sync_folder(f, e);
+        file_free(f);
+        return rc;
+}
+
+void file_abandon(struct file_new *f)
+{
+        if (!f)
+                return;
+        unlink(f->temp);
+        file_free(f);
+}
+
+int file_map(const char *path, void **ret, size_t *ret_len, struct err *e)
+{
+        struct stat st;
+        int fd = open(path, O_RDONLY | O_CLOEXEC), rc = 0;
+        void *map = MAP_FAILED;
+        if (fd < 0)
+                return err_errno(e, errno, "cannot open %s", path);
+        if (fstat(fd, &st) != 0)
+                rc = err_errno(e, errno, "cannot look at %s", path);
+        else if (!S_ISREG(st.st_mode))
+                rc = err_set(e, ERR_INVALID, "%s is no regular file", path);
+        else if (st.st_size == 0)
+                rc = err_set(e, ERR_SYNTAX, "%s is empty", path);
+        else if ((map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0)) == MAP_FAILED)
+                rc = err_errno(e, errno, "cannot map %s", path);
+        close(fd);
+        if (rc == 0) {
+                *ret = map;
+                *ret_len = (size_t)st.st_size;
+        }
+        return rc;
+}
+
+void file_unmap(void *map, size_t len)
+{
+        if (map)
+                munmap(map, len);
+}

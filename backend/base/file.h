@@ -1,0 +1,27 @@
+/* Files that are whole or absent: written beside their place, fsynced, renamed over it. */
+#ifndef CNND_FILE_H
+#define CNND_FILE_H
+
+#include "base/err.h"
+
+#include <stddef.h>
+
+/* A file on its way. It lies as ".new-XXXXXX" in the folder of its path until file_commit; a killed process
+   leaves such a file behind, which anybody may delete. Mode 0600. */
+struct file_new;
+int file_create(const char *path, struct file_new **ret, struct err *e);
+int file_write(struct file_new *f, const void *bytes, size_t len, struct err *e);
+/* Fsyncs, renames over the path, fsyncs the folder: after 0 the file survives power loss. Frees `f` in every
+   case; on failure the temporary file is gone and what stood at the path still stands, unless the folder's
+   fsync alone failed: then the new file is in place, but may not survive power loss. */
+int file_commit(struct file_new *f, struct err *e);
+/* Deletes the temporary file. NULL accepted. */
+void file_abandon(struct file_new *f);
+
+/* Maps a whole regular file for reading. An empty one is ERR_SYNTAX. *ret is unmapped with file_unmap. Who
+   shortens the file while it is mapped makes readers fault: replace such files with file_commit only. */
+int file_map(const char *path, void **ret, size_t *ret_len, struct err *e);
+/* NULL accepted. */
+void file_unmap(void *map, size_t len);
+
+#endif

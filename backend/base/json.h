@@ -1,0 +1,47 @@
+/* Strict JSON (RFC 8259) over cJSON, and field readers whose errors carry the pointer of the field.
+
+   cJSON alone lets through 1e999, leading zeros, duplicate keys, invalid UTF-8 and control characters, cuts
+   strings at \u0000, ignores the case of keys and loses digits above 2^53; json_parse refuses all of these
+   before cJSON sees the text. */
+#ifndef CNND_JSON_H
+#define CNND_JSON_H
+
+#include "base/err.h"
+
+#include <cjson/cJSON.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { JSON_MAX_DEPTH = 64 };
+
+/* ERR_SYNTAX with the byte offset in the message when `text` is not one strict JSON value, nests deeper than
+   JSON_MAX_DEPTH, repeats a key, or holds a number that a double cannot (1e999) or an integer beyond 2^53.
+   NULL on error, else a tree that the caller frees with cJSON_Delete. */
+cJSON *json_parse(const char *text, size_t len, struct err *e);
+
+/* Field readers. `at` is the pointer of `obj` itself ("" for the root); errors name at/key. Each returns 0 or
+   ERR_INVALID and leaves *ret untouched when the key is absent, so that the caller puts the default there
+   first; json_need makes absence an error. `obj` must be an object: json_is_object checks. */
+int json_is_object(const cJSON *obj, const char *at, struct err *e);
+int json_need(const cJSON *obj, const char *key, const char *at, struct err *e);
+/* `keys` is a list separated by blanks; any other key of `obj` is an error that names it. */
+int json_only(const cJSON *obj, const char *keys, const char *at, struct err *e);
+/* A finite number in [min, max]. */
+int json_get_number(const cJSON *obj, const char *key, double min, double max, const char *at, double *ret,
+        struct err *e);
+/* A whole number in [min, max]. */
+int json_get_int(const cJSON *obj, const char *key, int64_t min, int64_t max, const char *at, int64_t *ret,
+        struct err *e);
+int json_get_bool(const cJSON *obj, const char *key, const char *at, bool *ret, struct err *e);
+/* 1 to max_len bytes; *ret is borrowed from the tree. */
+int json_get_string(const cJSON *obj, const char *key, size_t max_len, const char *at, const char **ret,
+        struct err *e);
+
+/* Tree access that never ignores case. NULL where absent. */
+const cJSON *json_field(const cJSON *obj, const char *key);
+
+/* Compact text of a tree; the caller frees it. NULL when memory is out. */
+char *json_text(const cJSON *tree);
+
+#endif

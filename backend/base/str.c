@@ -1,0 +1,157 @@
+#include "base/str.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void str_free(struct str *s)
+{
+        free(s->data);
+        *s = (struct str){0};
+}
+
+void str_clear(struct str *s)
+{
+        s->len = 0;
+        if (s->data)
+                s->data[0] = '\0';
+}
+
+bool str_reserve(struct str *s, size_t len)
+{
+        if (s->failed)
+                return false;
+        if (len < s->cap && s->len < s->cap - len)
+                return true;
+        if (len > SIZE_MAX / 4 || s->len > SIZE_MAX / 4) {
+                s->failed = true;
+                return false;
+        }
+        size_t cap = (s->len + len + 1) * 2;
+        if (cap < 64)
+                cap = 64;
+        char *data = realloc(s->data, cap);
+        if (!data) {
+                s->failed = true;
+                return false;
+        }
+        s->data = data;
+        s->cap = cap;
+        s->data[s->len] = '\0';
+        return true;
+}
+
+void str_add_bytes(struct str *s, const void *bytes, size_t len)
+{
+        if (!str_reserve(s, len))
+                return;
+        if (len)
+                memcpy(s->data + s->len, bytes, len);
+        s->len += len;
+        s->data[s->len] = '\0';
+}
+
+void str_add(struct str *s, const char *text)
+{
+        str_add_bytes(s, text, strlen(text));
+}
+
+void str_addf(struct str *s, const char *fmt, ...)
+{
+        va_list ap;
+        va_start(ap, fmt);
+        int n = vsnprintf(NULL, 0, fmt, ap);
+        va_end(ap);
+        if (n < 0 || !str_reserve(s, (size_t)n + 1))
+                return;
+        va_start(ap, fmt);
+        vsnprintf(s->data + s->len, (size_t)n + 1, fmt, ap);
+        va_end(ap);
+        s->len += (size_t)n;
+}
+
+void str_add_float(struct str *s, float v)
+{
+        char text[40];
+        if (!isfinite(v)) {
+                str_add(s, "null");
+                return;
+        }
+        for (int digits = 1; digits <= 9; digits++) {
+                snprintf(text, sizeof text, "%.*g", digits, (double)v);
+                if (strtof(text, NULL) == v)
+                        break;
+        }
+        if (fabsf(v) < 1e7f && v == floorf(v)) /* 40, not 4e+01 */
+                snprintf(text, sizeof text, "%.0f", (double)v);
+        str_add(s, text);
+}
+
+void str_add_double(struct str *s, double v)
+{
+        char text[40];
+        if (!isfinite(v)) {
+                str_add(s, "null");
+                return;
+        }
+        for (int digits = 1; digits <= 17; digits++) {
+                snprintf(text, sizeof text, "%.*g", digits, v);
+                if (strtod(text, NULL) == v)
+                        break;
+        }
+        if (fabs(v) < 1e15 && v == floor(v))
+                snprintf(text, sizeof text, "%.0f", v);
+        str_add(s, text);
+}
+
+/* Length of the well-formed UTF-8 sequence at `p` (RFC 3629: no overlong forms, no surrogates), 0 if none. */
+static size_t utf8_len(const unsigned char *p)
+{
+        if (p[0] < 0x80)
+                return 1;
+        if (p[0] >= 0xC2 && p[0] <= 0xDF)
+                return (p[1] & 0xC0) == 0x80 ? 2 : 0;
+        if (p[0] >= 0xE0 && p[0] <= 0xEF) {
+                unsigned char low = p[0] == 0xE0 ? 0xA0 : 0x80, high = p[0] == 0xED ? 0x9F : 0xBF;
+                return p[1] >= low && p[1] <= high && (p[2] & 0xC0) == 0x80 ? 3 : 0;
+        }
+        if (p[0] >= 0xF0 && p[0] <= 0xF4) {
+                unsigned char low = p[0] == 0xF0 ? 0x90 : 0x80, high = p[0] == 0xF4 ? 0x8F : 0xBF;
+                return p[1] >= low && p[1] <= high && (p[2] & 0xC0) == 0x80 && (p[3] & 0xC0) == 0x80 ? 4 : 0;
+        }
+        return 0;
+}
+
+void str_add_json(struct str *s, const char *text)
+{
+        str_add(s, "\"");
+        for (const unsigned char *p = (const unsigned char *)text; *p;) {
+                size_t n = utf8_len(p);
+                if (*p == '"' || *p == '\\')
+                        str_addf(s, "\\%c", *p);
+                else if (*p == '\n')
+                        str_add(s, "\\n");
+                else if (*p < 0x20 || *p == 0x7F)
+                        str_addf(s, "\\u%04x", *p);
+                else if (n == 0)
+                        str_add(s, "\xEF\xBF\xBD");
+                else
+                        str_add_bytes(s, p, n);
+                p += n ? n : 1;
+        }
+        str_add(s, "\"");
+}
+
+char *str_take(struct str *s)
+{
+        if (!str_reserve(s, 0) || s->failed) {
+                str_free(s);
+                return NULL;
+        }
+        char *data = s->data;
+        *s = (struct str){0};
+        return data;
+}

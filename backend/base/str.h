@@ -1,0 +1,33 @@
+/* A growing byte string, and text forms of numbers that read back to the same value. */
+#ifndef CNND_STR_H
+#define CNND_STR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Zero-initialised is empty. `data` is NUL-terminated whenever it is not NULL. Allocation failure sets
+   `failed` and makes further appends do nothing, so that a caller checks once at the end. */
+struct str {
+        char *data; /* owned */
+        size_t len, cap;
+        bool failed;
+};
+
+void str_free(struct str *s);
+/* Keeps the memory, drops the text. */
+void str_clear(struct str *s);
+/* Makes room for `len` more bytes; false (and `failed`) when memory is out. */
+bool str_reserve(struct str *s, size_t len);
+void str_add(struct str *s, const char *text);
+void str_add_bytes(struct str *s, const void *bytes, size_t len);
+void str_addf(struct str *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* The shortest decimal text that strtof reads back to the same float; "null" for NaN and infinities. */
+void str_add_float(struct str *s, float v);
+/* The same for double. */
+void str_add_double(struct str *s, double v);
+/* `text` as a JSON string with its quotes; bytes that are no UTF-8 become U+FFFD. */
+void str_add_json(struct str *s, const char *text);
+/* Hands the text to the caller, who frees it; the string is empty after. NULL if an append failed. */
+char *str_take(struct str *s);
+
+#endif

@@ -1,0 +1,70 @@
+/* A data set as the engine reads it: one mapped file with images, labels and class names, two splits.
+
+   File (little-endian): 64-byte header, JSON description, then at 4096-byte boundaries the train images, train
+   labels, val images, val labels. DATASET_VERSION is in the header; raise it when the layout changes and let
+   dataset_open refuse the older one with the words "import it again". Written to a temporary name, fsynced,
+   renamed: a file that exists is whole.
+
+   Header: bytes 0-7 "cnndset\0", 8 u32 version, 12 u32 length of the description, 16 u64 length of the file,
+   24 u32 CRC-32 of the description, 28 u32 CRC-32 of bytes 0-27, then zeros. The sections' places follow from
+   the description alone: {"name","source","channels","height","width","type":"u8"|"f32","train","val",
+   "classes":[…]}. Images carry no checksum: reading 45 MB for one would cost more than all the rest. */
+#ifndef CNND_DATASET_H
+#define CNND_DATASET_H
+
+#include "base/err.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum { DATASET_VERSION = 1, DATASET_MAX_CLASSES = 65536, DATASET_NAME_MAX = 64, DATASET_CLASS_NAME_MAX = 200 };
+enum { DATASET_MAX_SIDE = 65536, DATASET_MAX_CHANNELS = 4096 };
+
+enum dataset_split { DATASET_TRAIN, DATASET_VAL, DATASET_SPLITS };
+enum dataset_type { DATASET_U8, DATASET_F32 }; /* U8 is scaled to 0..1 by 255 when it is read */
+
+struct dataset {
+        char name[DATASET_NAME_MAX + 1];
+        char source[256]; /* where it came from, for people */
+        int c, h, w;
+        enum dataset_type type;
+        int num_classes;
+        char **classes; /* owned; num_classes names */
+        struct {
+                int count;
+                const void *images;    /* borrowed from the map: count*c*h*w of `type` */
+                const int32_t *labels; /* borrowed from the map: count, each in [0,num_classes) */
+                int64_t *class_counts; /* owned; num_classes */
+        } split[DATASET_SPLITS];
+        void *map; /* owned */
+        size_t map_len;
+};
+
+/* Maps a file that dataset_write made. Every offset, size and label is checked: a damaged file is ERR_SYNTAX,
+   never a fault later; one of another DATASET_VERSION is ERR_STATE. */
+int dataset_open(const char *path, struct dataset **ret, struct err *e);
+void dataset_close(struct dataset *d);
+size_t dataset_image_bytes(const struct dataset *d); /* of one image */
+
+/* Writes `d` (its `map` and class counts ignored, its images and labels borrowed) to `path`, atomically and
+   durably. A split may be empty, not both. ERR_INVALID for what dataset_open would refuse. */
+int dataset_write(const struct dataset *d, const char *path, struct err *e);
+
+/* Imports an IDX quadruple (train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-…, each plain or .gz, the
+   plain one first) from a directory into `path`. `classes` are num_classes names. ERR_NOT_FOUND names the
+   file that is missing; ERR_SYNTAX for damaged content; ERR_INVALID where images and labels do not fit
+   together; ERR_TOO_LARGE above IDX_MAX_BYTES. */
+int idx_import(const char *dir, const char *name, const char *const *classes, int num_classes,
+        const char *path, struct err *e);
+
+/* Data sets that register themselves where their files are installed. Fashion-MNIST: Debian's
+   dataset-fashion-mnist under /usr/share/datasets/fashion-mnist. */
+struct dataset_known {
+        const char *name, *dir;
+        const char *const *classes;
+        int num_classes;
+};
+extern const struct dataset_known dataset_known[];
+extern const int dataset_known_count;
+
+#endif

@@ -1,0 +1,105 @@
+#include "device/buf.h"
+#include "device/cl.h"
+
+#include <stdlib.h>
+
+/* PoCL and others align what they hand out to at most this; rounding keeps vector loads at a buffer's end inside. */
+enum { BUF_ROUND = 128 };
+
+uint64_t buf_rounded(uint64_t bytes)
+{
+        return bytes ? (bytes + BUF_ROUND - 1) / BUF_ROUND * BUF_ROUND : BUF_ROUND;
+}
+
+int buf_create(struct dev *d, size_t bytes, const char *what, struct buf **ret, struct err *e)
+{
+        cl_int status;
+        size_t size = (size_t)buf_rounded(bytes);
+        if (size > d->info.max_alloc_bytes)
+                return err_set(e, ERR_DEVICE_MEMORY, "%s takes %zu bytes in one piece; %s allows %llu", what, size,
+                        d->info.name, (unsigned long long)d->info.max_alloc_bytes);
+        if (size > d->limit - d->bytes)
+                return err_set(e, ERR_DEVICE_MEMORY, "%s takes %zu bytes; %llu of %llu are left on %s", what, size,
+                        (unsigned long long)(d->limit - d->bytes), (unsigned long long)d->limit, d->info.name);
+        struct buf *b = malloc(sizeof *b);
+        if (!b)
+                return err_set(e, ERR_NO_MEMORY, "no memory for a buffer's record");
+        b->mem = clCreateBuffer(d->ctx, CL_MEM_READ_WRITE, size, NULL, &status);
+        if (status != CL_SUCCESS) {
+                free(b);
+                return err_cl(e, status, "%s: %zu bytes on %s", what, size, d->info.name);
+        }
+        b->dev = d;
+        b->bytes = size;
+        d->bytes += size;
+        if (d->bytes > d->peak)
+                d->peak = d->bytes;
+        *ret = b;
+        return 0;
+}
+
+void buf_destroy(struct buf *b)
+{
+        if (!b)
+                return;
+        clReleaseMemObject(b->mem);
+        b->dev->bytes -= b->bytes;
+        free(b);
+}
+
+size_t buf_bytes(const struct buf *b)
+{
+        return b->bytes;
+}
+
+static int check_range(const struct buf *b, size_t offset, size_t len, struct err *e)
+{
+        if (offset <= b->bytes && len <= b->bytes - offset)
+                return 0;
+        return err_set(e, ERR_INTERNAL, "bytes %zu to %zu of a buffer of %zu", offset, offset + len, b->bytes);
+}
+
+static int write_to(
+        struct buf *b, cl_bool block, size_t offset, const void *from, size_t len, struct err *e)
+{
+        int rc = check_range(b, offset, len, e);
+        if (rc || len == 0)
+                return rc;
+        cl_int status = clEnqueueWriteBuffer(b->dev->queue, b->mem, block, offset, len, from, 0, NULL, NULL);
+        if (status != CL_SUCCESS)
+                return err_cl(e, status, "writing %zu bytes to %s", len, b->dev->info.name);
+        return 0;
+}
+
+int buf_write(struct buf *b, size_t offset, const void *from, size_t len, struct err *e)
+{
+        return write_to(b, CL_TRUE, offset, from, len, e);
+}
+
+int buf_write_later(struct buf *b, size_t offset, const void *from, size_t len, struct err *e)
+{
+        return write_to(b, CL_FALSE, offset, from, len, e);
+}
+
+int buf_read(struct buf *b, size_t offset, void *to, size_t len, struct err *e)
+{
+        int rc = check_range(b, offset, len, e);
+        if (rc || len == 0)
+                return rc;
+        cl_int status = clEnqueueReadBuffer(b->dev->queue, b->mem, CL_TRUE, offset, len, to, 0, NULL, NULL);
+        if (status != CL_SUCCESS)
+                return err_cl(e, status, "reading %zu bytes from %s", len, b->dev->info.name);
+        return 0;
+}
+
+int buf_zero(struct buf *b, size_t offset, size_t len, struct err *e)
+{
+        const unsigned char zero = 0;
+        int rc = check_range(b, offset, len, e);
+        if (rc || len == 0)
+                return rc;
+        cl_int status = clEnqueueFillBuffer(b->dev->queue, b->mem, &zero, 1, offset, len, 0, NULL, NULL);
+        if (status != CL_SUCCESS)
+                return err_cl(e, status, "clearing %zu bytes on %s", len, b->dev->info.name);
+        return 0;
+}

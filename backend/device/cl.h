@@ -1,0 +1,41 @@
+/* What the files of this folder share: the OpenCL headers, the device's inside, status texts. */
+#ifndef CNND_CL_H
+#define CNND_CL_H
+
+#include "device/dev.h"
+#include "device/launch.h"
+
+#include <CL/cl.h>
+
+struct prog;
+
+struct dev {
+        struct dev_info info;
+        cl_device_id id;
+        cl_context ctx;
+        cl_command_queue queue; /* in order */
+        uint64_t limit, bytes, peak;
+        char *cache_dir;      /* owned; NULL for no disk cache */
+        struct prog *programs; /* owned list; every program built so far */
+        struct launch_list *recording; /* borrowed; launches go there instead of the queue while not NULL */
+        bool marks[DEV_MARKS];
+};
+
+struct buf {
+        struct dev *dev; /* borrowed */
+        cl_mem mem;
+        size_t bytes;
+};
+
+/* ERR_DEVICE_MEMORY for the statuses that mean it, else ERR_DEVICE; the message ends in the status's name. */
+int err_cl(struct err *e, cl_int status, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* "CL_INVALID_VALUE" for -30. */
+const char *cl_status_name(cl_int status);
+
+/* The kernel `name` of the program made of kernels/FILE.cl with `options`, built or taken from the cache. A new
+   kernel object each time: the caller releases it. */
+int prog_kernel(struct dev *d, const char *file, const char *options, const char *name, cl_kernel *ret,
+        struct err *e);
+void prog_release_all(struct dev *d);
+
+#endif

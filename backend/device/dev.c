@@ -1,0 +1,285 @@
+#include "device/dev.h"
+#include "device/cl.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_PLATFORMS = 16, MAX_DEVICES = 64 };
+
+const char *dev_type_name(enum dev_type t)
+{
+        static const char *const names[] = {"cpu", "gpu", "accelerator"};
+        return names[t];
+}
+
+static void get_text(cl_device_id id, cl_device_info what, char *out, size_t len)
+{
+        char text[512] = "";
+        if (clGetDeviceInfo(id, what, sizeof text, text, NULL) != CL_SUCCESS)
+                text[0] = '\0';
+        text[sizeof text - 1] = '\0';
+        snprintf(out, len, "%s", text + strspn(text, " "));
+}
+
+static uint64_t get_ulong(cl_device_id id, cl_device_info what)
+{
+        cl_ulong v = 0;
+        return clGetDeviceInfo(id, what, sizeof v, &v, NULL) == CL_SUCCESS ? v : 0;
+}
+
+static cl_uint get_uint(cl_device_id id, cl_device_info what)
+{
+        cl_uint v = 0;
+        return clGetDeviceInfo(id, what, sizeof v, &v, NULL) == CL_SUCCESS ? v : 0;
+}
+
+/* What is peculiar to a kind of device stands here and nowhere else. */
+static void apply_quirks(struct dev_info *info)
+{
+        info->lanes = info->type == DEV_GPU ? 32 : 16;
+        /* PoCL reports the whole memory of the machine, which the operating system needs a part of. */
+        if (strstr(info->platform, "Portable Computing Language"))
+                info->global_bytes -= info->global_bytes / 8;
+}
+
+static void read_info(cl_platform_id platform, int p, int n, cl_device_id id, struct dev_info *info)
+{
+        cl_device_type type = CL_DEVICE_TYPE_GPU;
+        char text[512] = "";
+        memset(info, 0, sizeof *info);
+        snprintf(info->id, sizeof info->id, "%d:%d", p, n);
+        get_text(id, CL_DEVICE_NAME, info->name, sizeof info->name);
+        get_text(id, CL_DEVICE_VENDOR, info->vendor, sizeof info->vendor);
+        get_text(id, CL_DRIVER_VERSION, info->driver, sizeof info->driver);
+        get_text(id, CL_DEVICE_VERSION, info->version, sizeof info->version);
+        clGetPlatformInfo(platform, CL_PLATFORM_NAME, sizeof text - 1, text, NULL);
+        snprintf(info->platform, sizeof info->platform, "%.127s", text);
+        memset(text, 0, sizeof text);
+        clGetPlatformInfo(platform, CL_PLATFORM_VERSION, sizeof text - 1, text, NULL);
+        snprintf(info->platform_version, sizeof info->platform_version, "%.127s", text);
+        clGetDeviceInfo(id, CL_DEVICE_TYPE, sizeof type, &type, NULL);
+        info->type = type & CL_DEVICE_TYPE_CPU   ? DEV_CPU
+                     : type & CL_DEVICE_TYPE_GPU ? DEV_GPU
+                                                 : DEV_ACCELERATOR;
+        info->global_bytes = get_ulong(id, CL_DEVICE_GLOBAL_MEM_SIZE);
+        info->max_alloc_bytes = get_ulong(id, CL_DEVICE_MAX_MEM_ALLOC_SIZE);
+        info->local_bytes = get_ulong(id, CL_DEVICE_LOCAL_MEM_SIZE);
+        info->native_width = (int)get_uint(id, CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT);
+        info->compute_units = (int)get_uint(id, CL_DEVICE_MAX_COMPUTE_UNITS);
+        info->base_align_bytes = get_uint(id, CL_DEVICE_MEM_BASE_ADDR_ALIGN) / 8;
+        if (clGetDeviceInfo(id, CL_DEVICE_MAX_WORK_GROUP_SIZE, sizeof info->max_work_group, &info->max_work_group,
+                    NULL) != CL_SUCCESS)
+                info->max_work_group = 1;
+        apply_quirks(info);
+}
+
+/* Calls `visit` for each device until it returns true. */
+static int each_device(bool (*visit)(void *ctx, cl_platform_id, cl_device_id, const struct dev_info *),
+        void *ctx, struct err *e)
+{
+        cl_platform_id platforms[MAX_PLATFORMS];
+        cl_uint count = 0;
+        cl_int status = clGetPlatformIDs(MAX_PLATFORMS, platforms, &count);
+        if (status == -1001) /* the loader's "no platform": a machine without drivers */
+                return 0;
+        if (status != CL_SUCCESS)
+                return err_cl(e, status, "asking for the OpenCL platforms");
+        if (count > MAX_PLATFORMS)
+                count = MAX_PLATFORMS;
+        for (cl_uint p = 0; p < count; p++) {
+                cl_device_id ids[MAX_DEVICES];
+                cl_uint devices = 0;
+                status = clGetDeviceIDs(platforms[p], CL_DEVICE_TYPE_ALL, MAX_DEVICES, ids, &devices);
+                if (status == CL_DEVICE_NOT_FOUND)
+                        continue;
+                if (status != CL_SUCCESS)
+                        return err_cl(e, status, "asking for the devices of OpenCL platform %u", p);
+                if (devices > MAX_DEVICES)
+                        devices = MAX_DEVICES;
+                for (cl_uint n = 0; n < devices; n++) {
+                        struct dev_info info;
+                        read_info(platforms[p], (int)p, (int)n, ids[n], &info);
+                        if (visit(ctx, platforms[p], ids[n], &info))
+                                return 0;
+                }
+        }
+        return 0;
+}
+
+struct listing {
+        struct dev_info *infos;
+        int count;
+        bool failed;
+};
+
+static bool add_to_listing(void *ctx, cl_platform_id platform, cl_device_id id, const struct dev_info *info)
+{
+        struct listing *l = ctx;
+        (void)platform;
+        (void)id;
+        struct dev_info *grown = realloc(l->infos, (size_t)(l->count + 1) * sizeof *grown);
+        if (!grown) {
+                l->failed = true;
+                return true;
+        }
+        l->infos = grown;
+        l->infos[l->count++] = *info;
+        return false;
+}
+
+int dev_list(struct dev_info **ret, int *ret_count, struct err *e)
+{
+        struct listing l = {0};
+        int rc = each_device(add_to_listing, &l, e);
+        if (rc == 0 && l.failed)
+                rc = err_set(e, ERR_NO_MEMORY, "no memory for the list of devices");
+        if (rc) {
+                free(l.infos);
+                return rc;
+        }
+        *ret = l.infos;
+        *ret_count = l.count;
+        return 0;
+}
+
+int dev_check_spec(const char *spec, struct err *e)
+{
+        static const char *const words[] = {"all", "type:cpu", "type:gpu", "type:accelerator"};
+        int p, n, used = 0;
+        for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+                if (strcmp(spec, words[i]) == 0)
+                        return 0;
+        if (isdigit((unsigned char)spec[0]) && sscanf(spec, "%d:%d%n", &p, &n, &used) == 2 &&
+                spec[used] == '\0')
+                return 0;
+        return err_set(e, ERR_INVALID,
+                "device \"%.60s\": expected platform:device such as 0:0, or type:cpu, type:gpu, type:accelerator, all",
+                spec);
+}
+
+bool dev_matches(const struct dev_info *info, const char *spec)
+{
+        if (strcmp(spec, "all") == 0)
+                return true;
+        if (strncmp(spec, "type:", 5) == 0)
+                return strcmp(spec + 5, dev_type_name(info->type)) == 0;
+        return strcmp(spec, info->id) == 0;
+}
+
+struct wanted {
+        const char *spec;
+        cl_platform_id platform;
+        cl_device_id id;
+        struct dev_info info;
+};
+
+static bool take_first(void *ctx, cl_platform_id platform, cl_device_id id, const struct dev_info *info)
+{
+        struct wanted *w = ctx;
+        if (!dev_matches(info, w->spec))
+                return false;
+        w->platform = platform;
+        w->id = id;
+        w->info = *info;
+        return true;
+}
+
+static int open_queue(struct dev *d, cl_platform_id platform, struct err *e)
+{
+        cl_int status;
+        const cl_context_properties properties[] = {
+                CL_CONTEXT_PLATFORM, (cl_context_properties)platform, 0};
+        d->ctx = clCreateContext(properties, 1, &d->id, NULL, NULL, &status);
+        if (status != CL_SUCCESS)
+                return err_cl(e, status, "opening %s", d->info.name);
+        d->queue = clCreateCommandQueueWithProperties(d->ctx, d->id, NULL, &status);
+        if (status != CL_SUCCESS)
+                return err_cl(e, status, "a command queue on %s", d->info.name);
+        return 0;
+}
+
+int dev_open(const char *spec, const struct dev_options *options, struct dev **ret, struct err *e)
+{
+        struct wanted w = {.spec = spec};
+        int rc = dev_check_spec(spec, e);
+        if (rc == 0)
+                rc = each_device(take_first, &w, e);
+        if (rc)
+                return rc;
+        if (!w.id)
+                return err_set(e, ERR_NOT_FOUND, "no OpenCL device fits \"%s\"", spec);
+        struct dev *d = calloc(1, sizeof *d);
+        if (!d)
+                return err_set(e, ERR_NO_MEMORY, "no memory for a device");
+        d->info = w.info;
+        d->id = w.id;
+        d->limit = options && options->memory_limit ? options->memory_limit : d->info.global_bytes;
+        if (options && options->cache_dir && !(d->cache_dir = strdup(options->cache_dir)))
+                rc = err_set(e, ERR_NO_MEMORY, "no memory for a device");
+        if (rc == 0)
+                rc = open_queue(d, w.platform, e);
+        if (rc) {
+                dev_close(d);
+                return rc;
+        }
+        *ret = d;
+        return 0;
+}
+
+void dev_close(struct dev *d)
+{
+        if (!d)
+                return;
+        prog_release_all(d);
+        if (d->queue)
+                clReleaseCommandQueue(d->queue);
+        if (d->ctx)
+                clReleaseContext(d->ctx);
+        free(d->cache_dir);
+        free(d);
+}
+
+const struct dev_info *dev_info(const struct dev *d)
+{
+        return &d->info;
+}
+
+uint64_t dev_bytes(const struct dev *d)
+{
+        return d->bytes;
+}
+
+uint64_t dev_peak_bytes(const struct dev *d)
+{
+        return d->peak;
+}
+
+void dev_peak_reset(struct dev *d)
+{
+        d->peak = d->bytes;
+}
+
+uint64_t dev_free_bytes(const struct dev *d)
+{
+        return d->limit - d->bytes;
+}
+
+int dev_finish(struct dev *d, struct err *e)
+{
+        cl_int status = clFinish(d->queue);
+        if (status != CL_SUCCESS)
+                return err_cl(e, status, "waiting for %s", d->info.name);
+        return 0;
+}
+
+void dev_mark(struct dev *d, int mark)
+{
+        d->marks[mark] = true;
+}
+
+bool dev_marked(const struct dev *d, int mark)
+{
+        return d->marks[mark];
+}

@@ -1,0 +1,60 @@
+/* OpenCL devices: finding, opening, capabilities. This folder alone includes <CL/cl.h>; the rest of the engine
+   sees the opaque structs below. One thread owns a device and everything made on it. */
+#ifndef CNND_DEV_H
+#define CNND_DEV_H
+
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum dev_type { DEV_CPU, DEV_GPU, DEV_ACCELERATOR };
+
+/* What a device is, copied out of the driver once; plain data that the front may keep. */
+struct dev_info {
+        char id[16]; /* "platform:device", the index pair of the loader's order */
+        char name[128], vendor[128], driver[64], version[64], platform[128], platform_version[128];
+        enum dev_type type;
+        uint64_t global_bytes, max_alloc_bytes, local_bytes;
+        int compute_units;
+        size_t max_work_group;
+        size_t base_align_bytes; /* of a sub-buffer */
+        int native_width; /* floats in a vector register, as the driver says; 1 on most GPUs */
+        int lanes; /* samples that stand side by side in a blocked tensor on this device (tensor.h): 16 on CPUs */
+};
+
+/* Every device of every platform. *ret is malloc'ed, the caller frees it; 0 devices is no error. */
+int dev_list(struct dev_info **ret, int *ret_count, struct err *e);
+/* True if `spec` ("0:0", "type:cpu", "type:gpu", "all") names this device. */
+bool dev_matches(const struct dev_info *info, const char *spec);
+/* ERR_INVALID for a spec that none of the forms above fits. */
+int dev_check_spec(const char *spec, struct err *e);
+
+struct dev;
+struct dev_options {
+        const char *cache_dir; /* compiled kernels; NULL for none */
+        uint64_t memory_limit; /* device bytes this process may allocate; 0 for the device's own limit */
+};
+/* Opens the first device that `spec` names. ERR_NOT_FOUND when there is none. */
+int dev_open(const char *spec, const struct dev_options *options, struct dev **ret, struct err *e);
+void dev_close(struct dev *d);
+const struct dev_info *dev_info(const struct dev *d);
+/* Bytes in buffers now, and at most since dev_peak_reset or the opening. */
+uint64_t dev_bytes(const struct dev *d);
+uint64_t dev_peak_bytes(const struct dev *d);
+void dev_peak_reset(struct dev *d);
+uint64_t dev_free_bytes(const struct dev *d);
+/* Waits until everything enqueued is done; late errors of the driver come out here. */
+int dev_finish(struct dev *d, struct err *e);
+
+/* Numbered marks that stay with an open device, for whoever needs to remember something about it: ops/selftest.h
+   numbers what it found wrong. 0 <= mark < DEV_MARKS. */
+enum { DEV_MARKS = 128 };
+void dev_mark(struct dev *d, int mark);
+bool dev_marked(const struct dev *d, int mark);
+
+/* "type:cpu" etc. to and from text. */
+const char *dev_type_name(enum dev_type t);
+
+#endif

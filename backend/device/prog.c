@@ -1,0 +1,218 @@
+#include "base/str.h"
+#include "device/cache.h"
+#include "device/cl.h"
+#include "device/source.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct prog {
+        char *file, *options; /* owned; the name under which it is looked up */
+        cl_program program;
+        struct cache_key key;
+        bool saved; /* the cache folder has it as it is now */
+        struct prog *next;
+};
+
+/* "-cl-mad-enable" and the rest of fast math stay out: results must not depend on a compiler's mood. */
+static const char base_options[] = "-cl-std=CL1.2 -w";
+
+static const char *embedded(const char *file)
+{
+        for (int i = 0; i < source_file_count; i++)
+                if (strcmp(source_files[i].name, file) == 0)
+                        return source_files[i].text;
+        return NULL;
+}
+
+/* CNND_KERNELS names a folder to take the sources from while kernels are being written. */
+static int add_source(struct str *s, const char *file, struct err *e)
+{
+        const char *dir = getenv("CNND_KERNELS");
+        if (!dir) {
+                const char *text = embedded(file);
+                if (!text)
+                        return err_set(e, ERR_INTERNAL, "there is no kernels/%s.cl", file);
+                str_add(s, text);
+                return 0;
+        }
+        char path[4096], chunk[4096];
+        size_t n;
+        snprintf(path, sizeof path, "%s/%s.cl", dir, file);
+        FILE *f = fopen(path, "r");
+        if (!f)
+                return err_errno(e, errno, "CNND_KERNELS: %s", path);
+        while ((n = fread(chunk, 1, sizeof chunk, f)) > 0)
+                str_add_bytes(s, chunk, n);
+        fclose(f);
+        return 0;
+}
+
+static int expand(const char *file, struct str *ret, struct err *e)
+{
+        int rc = add_source(ret, "common", e);
+        if (rc == 0)
+                rc = add_source(ret, file, e);
+        if (rc == 0 && ret->failed)
+                rc = err_set(e, ERR_NO_MEMORY, "no memory for the source of kernels/%s.cl", file);
+        return rc;
+}
+
+static int build_failed(struct dev *d, cl_program program, cl_int status, const char *file, struct err *e)
+{
+        size_t len = 0;
+        int rc = err_cl(e, status, "compiling kernels/%s.cl for %s", file, d->info.name);
+        if (!e)
+                return rc;
+        e->code = ERR_BUILD;
+        clGetProgramBuildInfo(program, d->id, CL_PROGRAM_BUILD_LOG, 0, NULL, &len);
+        char *log = len ? calloc(1, len + 1) : NULL;
+        if (log && clGetProgramBuildInfo(program, d->id, CL_PROGRAM_BUILD_LOG, len, log, NULL) == CL_SUCCESS) {
+                size_t text = strlen(log);
+                snprintf(e->log, sizeof e->log, "%s", text < sizeof e->log ? log : log + text - sizeof e->log + 1);
+        }
+        free(log);
+        return e->code;
+}
+
+/* NULL when the cache has nothing the driver takes. */
+static cl_program from_cache(struct dev *d, const struct cache_key *key, const char *options)
+{
+        size_t len;
+        cl_int status, taken;
+        if (!d->cache_dir)
+                return NULL;
+        unsigned char *binary = cache_load(d->cache_dir, key, &len);
+        if (!binary)
+                return NULL;
+        const unsigned char *pointer = binary;
+        cl_program program = clCreateProgramWithBinary(d->ctx, 1, &d->id, &len, &pointer, &taken, &status);
+        free(binary);
+        if (status == CL_SUCCESS && taken == CL_SUCCESS &&
+                clBuildProgram(program, 1, &d->id, options, NULL, NULL) == CL_SUCCESS)
+                return program;
+        if (program)
+                clReleaseProgram(program);
+        cache_drop(d->cache_dir, key);
+        return NULL;
+}
+
+static int from_source(struct dev *d, const char *source, const char *options, const char *file, cl_program *ret,
+        struct err *e)
+{
+        cl_int status;
+        cl_program program = clCreateProgramWithSource(d->ctx, 1, &source, NULL, &status);
+        if (status != CL_SUCCESS)
+                return err_cl(e, status, "kernels/%s.cl on %s", file, d->info.name);
+        status = clBuildProgram(program, 1, &d->id, options, NULL, NULL);
+        if (status != CL_SUCCESS) {
+                int rc = build_failed(d, program, status, file, e);
+                clReleaseProgram(program);
+                return rc;
+        }
+        *ret = program;
+        return 0;
+}
+
+static int prog_create(struct dev *d, const char *file, const char *options, struct prog **ret, struct err *e)
+{
+        struct str source = {0}, all = {0};
+        struct prog *p = calloc(1, sizeof *p);
+        int rc = expand(file, &source, e);
+        str_addf(&all, "%s -DDEVICE_%s=1 %s", base_options, d->info.type == DEV_CPU ? "CPU" : "GPU", options);
+        if (rc == 0 && (!p || all.failed || !(p->file = strdup(file)) || !(p->options = strdup(options))))
+                rc = err_set(e, ERR_NO_MEMORY, "no memory for kernels/%s.cl", file);
+        if (rc)
+                goto out;
+        p->key = cache_key_of((const char *[]){source.data, all.data, d->info.name, d->info.driver,
+                                      d->info.version, d->info.platform_version},
+                6);
+        p->program = from_cache(d, &p->key, all.data);
+        p->saved = p->program != NULL;
+        if (!p->program)
+                rc = from_source(d, source.data, all.data, file, &p->program, e);
+        if (rc)
+                goto out;
+        p->next = d->programs;
+        d->programs = p;
+        *ret = p;
+        p = NULL;
+out:
+        if (p) {
+                free(p->file);
+                free(p->options);
+                free(p);
+        }
+        str_free(&source);
+        str_free(&all);
+        return rc;
+}
+
+int prog_kernel(struct dev *d, const char *file, const char *options, const char *name, cl_kernel *ret,
+        struct err *e)
+{
+        struct prog *p;
+        cl_int status;
+        if (!options)
+                options = "";
+        for (p = d->programs; p; p = p->next)
+                if (strcmp(p->file, file) == 0 && strcmp(p->options, options) == 0)
+                        break;
+        if (!p) {
+                int rc = prog_create(d, file, options, &p, e);
+                if (rc)
+                        return rc;
+        }
+        cl_kernel kernel = clCreateKernel(p->program, name, &status);
+        if (status != CL_SUCCESS)
+                return err_cl(e, status, "kernel %s of kernels/%s.cl", name, file);
+        *ret = kernel;
+        return 0;
+}
+
+static int save_one(struct dev *d, struct prog *p, struct err *e)
+{
+        size_t len = 0;
+        cl_int status = clGetProgramInfo(p->program, CL_PROGRAM_BINARY_SIZES, sizeof len, &len, NULL);
+        if (status != CL_SUCCESS || len == 0)
+                return status == CL_SUCCESS ? 0 : err_cl(e, status, "the binary of kernels/%s.cl", p->file);
+        unsigned char *binary = malloc(len);
+        if (!binary)
+                return err_set(e, ERR_NO_MEMORY, "no memory for a binary of %zu bytes", len);
+        int rc = 0;
+        status = clGetProgramInfo(p->program, CL_PROGRAM_BINARIES, sizeof binary, &binary, NULL);
+        if (status != CL_SUCCESS)
+                rc = err_cl(e, status, "the binary of kernels/%s.cl", p->file);
+        if (rc == 0)
+                rc = cache_store(d->cache_dir, &p->key, binary, len, e);
+        free(binary);
+        return rc;
+}
+
+int prog_save(struct dev *d, struct err *e)
+{
+        int rc = 0;
+        if (!d->cache_dir)
+                return 0;
+        for (struct prog *p = d->programs; p && rc == 0; p = p->next) {
+                if (p->saved)
+                        continue;
+                rc = save_one(d, p, e);
+                p->saved = rc == 0;
+        }
+        return rc;
+}
+
+void prog_release_all(struct dev *d)
+{
+        while (d->programs) {
+                struct prog *p = d->programs;
+                d->programs = p->next;
+                clReleaseProgram(p->program);
+                free(p->file);
+                free(p->options);
+                free(p);
+        }
+}

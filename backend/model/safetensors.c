@@ -1,0 +1,333 @@
+#include "model/safetensors.h"
+#include "base/file.h"
+#include "base/half.h"
+#include "base/json.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "tensors are little-endian in the file and used as they are"
+#endif
+
+static const struct {
+        const char *name;
+        enum safetensors_type type;
+        unsigned size;
+} types[] = {
+        {"F32", SAFETENSORS_F32, 4},
+        {"F16", SAFETENSORS_F16, 2},
+        {"BF16", SAFETENSORS_BF16, 2},
+        {"F64", SAFETENSORS_F64, 8},
+        {"I64", SAFETENSORS_I64, 8},
+        {"I32", SAFETENSORS_I32, 4},
+        {"U8", SAFETENSORS_U8, 1},
+        {"BOOL", SAFETENSORS_OTHER, 1},
+        {"I8", SAFETENSORS_OTHER, 1},
+        {"I16", SAFETENSORS_OTHER, 2},
+        {"U16", SAFETENSORS_OTHER, 2},
+        {"U32", SAFETENSORS_OTHER, 4},
+        {"U64", SAFETENSORS_OTHER, 8},
+        {"C64", SAFETENSORS_OTHER, 8},
+        {"F8_E5M2", SAFETENSORS_OTHER, 1},
+        {"F8_E4M3", SAFETENSORS_OTHER, 1},
+        {"F8_E8M0", SAFETENSORS_OTHER, 1},
+};
+enum { TYPES = sizeof types / sizeof types[0] };
+
+static const char metadata_key[] = "__metadata__";
+
+/* Index into `types`, -1 where unknown. */
+static int type_of_name(const char *name)
+{
+        for (int i = 0; i < TYPES; i++)
+                if (strcmp(types[i].name, name) == 0)
+                        return i;
+        return -1;
+}
+
+/* Elements of the shape; false when they pass 2^63. */
+static bool count_elements(const struct safetensors_tensor *t, uint64_t *ret)
+{
+        uint64_t n = 1;
+        bool zero = false;
+        for (int i = 0; i < t->ndim; i++) {
+                if (t->dims[i] < 0)
+                        return false;
+                zero = zero || t->dims[i] == 0;
+        }
+        for (int i = 0; i < t->ndim && !zero; i++)
+                if (__builtin_mul_overflow(n, (uint64_t)t->dims[i], &n) || n > INT64_MAX)
+                        return false;
+        *ret = zero ? 0 : n;
+        return true;
+}
+
+static int read_shape(struct safetensors_tensor *t, const cJSON *shape, struct err *e)
+{
+        const cJSON *dim;
+        if (!cJSON_IsArray(shape))
+                return err_set(e, ERR_SYNTAX, "tensor %s has no shape", t->name);
+        cJSON_ArrayForEach(dim, shape)
+        {
+                double v = cJSON_IsNumber(dim) ? dim->valuedouble : -1;
+                if (!(v >= 0 && v <= 9007199254740992.0) || v != (double)(int64_t)v)
+                        return err_set(e, ERR_SYNTAX, "tensor %s: a dimension is no whole number", t->name);
+                if (t->ndim == SAFETENSORS_MAX_DIMS)
+                        return err_set(
+                                e, ERR_INVALID, "tensor %s has more than %d dimensions", t->name, t->ndim);
+                t->dims[t->ndim++] = (int64_t)v;
+        }
+        return 0;
+}
+
+/* Begin and end within `data_len` bytes of data, and exactly what shape and type need. */
+static int read_place(struct safetensors_tensor *t, const cJSON *offsets, unsigned size,
+        const unsigned char *data, size_t data_len, struct err *e)
+{
+        const cJSON *begin = cJSON_GetArrayItem(offsets, 0), *end = cJSON_GetArrayItem(offsets, 1);
+        uint64_t elements, bytes;
+        if (!cJSON_IsArray(offsets) || cJSON_GetArraySize(offsets) != 2 || !cJSON_IsNumber(begin) ||
+                !cJSON_IsNumber(end))
+                return err_set(e, ERR_SYNTAX, "tensor %s: data_offsets are no two numbers", t->name);
+        double from = begin->valuedouble, to = end->valuedouble;
+        if (!(from >= 0 && from <= to && to <= (double)data_len) || from != (double)(uint64_t)from ||
+                to != (double)(uint64_t)to)
+                return err_set(e, ERR_SYNTAX, "tensor %s: bytes %.0f to %.0f do not lie in %zu", t->name,
+                        from, to, data_len);
+        t->data = data + (size_t)from;
+        t->bytes = (size_t)to - (size_t)from;
+        if (!count_elements(t, &elements) || __builtin_mul_overflow(elements, (uint64_t)size, &bytes) ||
+                bytes != t->bytes)
+                return err_set(
+                        e, ERR_SYNTAX, "tensor %s: %zu bytes are not those of its shape", t->name, t->bytes);
+        return 0;
+}
+
+static int read_tensor(struct safetensors_tensor *t, const cJSON *entry, const unsigned char *data,
+        size_t data_len, struct err *e)
+{
+        size_t n = strlen(entry->string);
+        if (n > SAFETENSORS_NAME_MAX)
+                return err_set(e, ERR_INVALID, "tensor %.40s…: a name of %zu bytes, allowed are %d",
+                        entry->string, n, SAFETENSORS_NAME_MAX);
+        memcpy(t->name, entry->string, n + 1);
+        const cJSON *dtype = json_field(entry, "dtype");
+        if (!cJSON_IsObject(entry) || json_only(entry, "dtype shape data_offsets", "", NULL) != 0 ||
+                !cJSON_IsString(dtype))
+                return err_set(e, ERR_SYNTAX, "tensor %s is not described by dtype, shape and data_offsets",
+                        t->name);
+        int type = type_of_name(dtype->valuestring);
+        if (type < 0)
+                return err_set(
+                        e, ERR_INVALID, "tensor %s has the unknown type %.20s", t->name, dtype->valuestring);
+        t->type = types[type].type;
+        int rc = read_shape(t, json_field(entry, "shape"), e);
+        if (rc == 0)
+                rc = read_place(t, json_field(entry, "data_offsets"), types[type].size, data, data_len, e);
+        return rc;
+}
+
+static int read_metadata(struct safetensors *s, const cJSON *pairs, struct err *e)
+{
+        const cJSON *pair;
+        if (!cJSON_IsObject(pairs))
+                return err_set(e, ERR_SYNTAX, "the metadata is no object");
+        int n = cJSON_GetArraySize(pairs);
+        s->metadata = calloc((size_t)n + 1, sizeof *s->metadata);
+        if (!s->metadata)
+                return err_set(e, ERR_NO_MEMORY, "no memory for %d metadata", n);
+        cJSON_ArrayForEach(pair, pairs)
+        {
+                if (!cJSON_IsString(pair))
+                        return err_set(e, ERR_SYNTAX, "the metadata \"%.40s\" is no text", pair->string);
+                int i = s->metadata_count++;
+                s->metadata[i].key = strdup(pair->string);
+                s->metadata[i].value = strdup(pair->valuestring);
+                if (!s->metadata[i].key || !s->metadata[i].value)
+                        return err_set(e, ERR_NO_MEMORY, "no memory for %d metadata", n);
+        }
+        return 0;
+}
+
+static int by_name(const void *a, const void *b)
+{
+        return strcmp(
+                ((const struct safetensors_tensor *)a)->name, ((const struct safetensors_tensor *)b)->name);
+}
+
+static int by_place(const void *a, const void *b)
+{
+        const struct safetensors_tensor *x = a, *y = b;
+        const char *p = x->data, *q = y->data;
+        if (p != q)
+                return p < q ? -1 : 1;
+        return (x->bytes > y->bytes) - (x->bytes < y->bytes);
+}
+
+/* Side by side, the tensors must fill the data from its first byte to its last. */
+static int check_places(struct safetensors *s, const unsigned char *data, size_t data_len, struct err *e)
+{
+        const unsigned char *at = data;
+        if (s->count)
+                qsort(s->tensors, (size_t)s->count, sizeof *s->tensors, by_place);
+        for (int i = 0; i < s->count; i++) {
+                const struct safetensors_tensor *t = &s->tensors[i];
+                if ((const unsigned char *)t->data != at)
+                        return err_set(e, ERR_SYNTAX, "tensor %s %s the one before it", t->name,
+                                (const unsigned char *)t->data < at ? "overlaps" : "leaves a hole behind");
+                at += t->bytes;
+        }
+        if (at != data + data_len)
+                return err_set(e, ERR_SYNTAX, "%zu bytes of data belong to no tensor",
+                        (size_t)(data + data_len - at));
+        if (s->count)
+                qsort(s->tensors, (size_t)s->count, sizeof *s->tensors, by_name);
+        return 0;
+}
+
+static int read_tree(
+        struct safetensors *s, const cJSON *head, const unsigned char *data, size_t data_len, struct err *e)
+{
+        const cJSON *entry;
+        if (!cJSON_IsObject(head))
+                return err_set(e, ERR_SYNTAX, "the head is no object");
+        s->tensors = calloc((size_t)cJSON_GetArraySize(head) + 1, sizeof *s->tensors);
+        if (!s->tensors)
+                return err_set(e, ERR_NO_MEMORY, "no memory for the list of tensors");
+        cJSON_ArrayForEach(entry, head)
+        {
+                int rc = strcmp(entry->string, metadata_key) == 0
+                                 ? read_metadata(s, entry, e)
+                                 : read_tensor(&s->tensors[s->count++], entry, data, data_len, e);
+                if (rc != 0)
+                        return rc;
+        }
+        return check_places(s, data, data_len, e);
+}
+
+static int read_all(struct safetensors *s, struct err *e)
+{
+        const unsigned char *bytes = s->map;
+        uint64_t head_len;
+        size_t commas = 0;
+        if (s->map_len < sizeof head_len)
+                return err_set(e, ERR_SYNTAX, "%zu bytes are no safetensors file", s->map_len);
+        memcpy(&head_len, bytes, sizeof head_len);
+        if (head_len > SAFETENSORS_MAX_HEAD || head_len > s->map_len - sizeof head_len)
+                return err_set(e, ERR_SYNTAX, "a head of %llu bytes in a file of %zu",
+                        (unsigned long long)head_len, s->map_len);
+        const char *text = (const char *)bytes + sizeof head_len;
+        if (head_len == 0 || text[0] != '{')
+                return err_set(e, ERR_SYNTAX, "the head does not begin with {");
+        for (size_t i = 0; i < head_len; i++)
+                commas += text[i] == ',';
+        if (commas > SAFETENSORS_MAX_COMMAS)
+                return err_set(
+                        e, ERR_TOO_LARGE, "the head lists more than %d things", SAFETENSORS_MAX_COMMAS);
+        cJSON *head = json_parse(text, (size_t)head_len, e);
+        if (!head)
+                return e->code;
+        size_t before = sizeof head_len + (size_t)head_len;
+        int rc = read_tree(s, head, bytes + before, s->map_len - before, e);
+        cJSON_Delete(head);
+        return rc;
+}
+
+int safetensors_open(const char *path, struct safetensors **ret, struct err *e)
+{
+        struct err local = {0};
+        struct safetensors *s = calloc(1, sizeof *s);
+        if (!s)
+                return err_set(e, ERR_NO_MEMORY, "no memory to open %s", path);
+        int rc = file_map(path, &s->map, &s->map_len, &local);
+        if (rc == 0) {
+                rc = read_all(s, &local);
+                if (rc != 0)
+                        err_wrap(&local, "%s", path);
+        }
+        if (rc != 0) {
+                safetensors_close(s);
+                return err_set(e, rc, "%s", local.message);
+        }
+        *ret = s;
+        return 0;
+}
+
+void safetensors_close(struct safetensors *s)
+{
+        if (!s)
+                return;
+        for (int i = 0; i < s->metadata_count; i++) {
+                free(s->metadata[i].key);
+                free(s->metadata[i].value);
+        }
+        free(s->metadata);
+        free(s->tensors);
+        file_unmap(s->map, s->map_len);
+        free(s);
+}
+
+const struct safetensors_tensor *safetensors_find(const struct safetensors *s, const char *name)
+{
+        int low = 0, high = s->count - 1;
+        while (low <= high) {
+                int mid = low + (high - low) / 2, order = strcmp(name, s->tensors[mid].name);
+                if (order == 0)
+                        return &s->tensors[mid];
+                if (order < 0)
+                        high = mid - 1;
+                else
+                        low = mid + 1;
+        }
+        return NULL;
+}
+
+const char *safetensors_metadata(const struct safetensors *s, const char *key)
+{
+        for (int i = 0; i < s->metadata_count; i++)
+                if (strcmp(s->metadata[i].key, key) == 0)
+                        return s->metadata[i].value;
+        return NULL;
+}
+
+static void widen_16(const unsigned char *p, float (*widen)(uint16_t), float *out, size_t count)
+{
+        for (size_t i = 0; i < count; i++) {
+                uint16_t bits;
+                memcpy(&bits, p + 2 * i, sizeof bits);
+                out[i] = widen(bits);
+        }
+}
+
+int safetensors_read_f32(const struct safetensors_tensor *t, float *out, size_t count, struct err *e)
+{
+        uint64_t elements;
+        const unsigned char *p = t->data;
+        if (t->type > SAFETENSORS_F64)
+                return err_set(e, ERR_INVALID, "tensor %s holds no floats", t->name);
+        if (!count_elements(t, &elements) || elements != count)
+                return err_set(e, ERR_INVALID, "tensor %s has %zu bytes, not the %zu values wanted", t->name,
+                        t->bytes, count);
+        switch (t->type) {
+        case SAFETENSORS_F16:
+                widen_16(p, half_from_f16, out, count);
+                break;
+        case SAFETENSORS_BF16:
+                widen_16(p, half_from_bf16, out, count);
+                break;
+        case SAFETENSORS_F64:
+                for (size_t i = 0; i < count; i++) {
+                        double v;
+                        memcpy(&v, p + 8 * i, sizeof v);
+                        out[i] = (float)v;
+                }
+                break;
+        default:
+                if (count)
+                        memcpy(out, p, count * sizeof *out);
+                break;
+        }
+        return 0;
+}

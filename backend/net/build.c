@@ -1,0 +1,246 @@
+/* Layers in JSON to a graph. */
+#include "base/json.h"
+#include "net/layers.h"
+#include "net/net.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct builder {
+        struct net *net;
+        int cap_nodes, cap_values;
+        struct err *e;
+};
+
+/* Where a layer stands: its pointer in the JSON and its name in PyTorch. */
+struct place {
+        char pointer[NET_POINTER_MAX];
+        char name[NET_NAME_MAX];
+};
+
+static int grow(void **array, int *cap, int count, size_t item, struct err *e)
+{
+        if (count < *cap)
+                return 0;
+        int wanted = *cap ? *cap * 2 : 32;
+        void *grown = realloc(*array, (size_t)wanted * item);
+        if (!grown)
+                return err_set(e, ERR_NO_MEMORY, "no memory for a network of %d layers", wanted);
+        *array = grown;
+        *cap = wanted;
+        return 0;
+}
+
+static int add_value(struct builder *b, struct shape s, int producer, int *ret)
+{
+        struct net *net = b->net;
+        int rc = grow((void **)&net->values, &b->cap_values, net->num_values, sizeof *net->values, b->e);
+        if (rc)
+                return rc;
+        net->values[net->num_values] = (struct net_value){s, producer, -1, 0};
+        *ret = net->num_values++;
+        return 0;
+}
+
+/* Appends `op` (taken on success) reading `input`. */
+static int add_node(struct builder *b, struct op *op, const int *inputs, const struct place *at, int *ret_value)
+{
+        struct net *net = b->net;
+        int rc = grow((void **)&net->nodes, &b->cap_nodes, net->num_nodes, sizeof *net->nodes, b->e);
+        int value = 0;
+        if (rc == 0 && net->num_nodes >= NET_MAX_LAYERS)
+                rc = err_at(b->e, ERR_INVALID, at->pointer, "more than %d layers", NET_MAX_LAYERS);
+        if (rc == 0)
+                rc = add_value(b, op->out, net->num_nodes, &value);
+        if (rc)
+                return rc;
+        struct net_node *node = &net->nodes[net->num_nodes++];
+        *node = (struct net_node){.op = op, .output = value};
+        memcpy(node->inputs, inputs, (size_t)op->num_inputs * sizeof *inputs);
+        memcpy(node->name, at->name, sizeof node->name);
+        memcpy(node->pointer, at->pointer, sizeof node->pointer);
+        if (op->kind->view) {
+                net->values[value].parent = inputs[0];
+                net->values[value].channel = 0;
+        }
+        *ret_value = value;
+        return 0;
+}
+
+/* The place of child `index` of a list that stands at `list` in the JSON. */
+static int child_place(
+        const struct place *parent, const char *list, int index, const cJSON *layer, struct place *ret, struct err *e)
+{
+        char number[16];
+        const char *name = number;
+        snprintf(number, sizeof number, "%d", index);
+        int n = snprintf(ret->pointer, sizeof ret->pointer, "%s/%s/%d", parent->pointer, list, index);
+        if (n < 0 || (size_t)n >= sizeof ret->pointer)
+                return err_at(e, ERR_INVALID, parent->pointer, "nested too deep");
+        int rc = json_is_object(layer, ret->pointer, e);
+        if (rc == 0)
+                rc = json_get_string(layer, "name", 40, ret->pointer, &name, e);
+        if (rc)
+                return rc;
+        for (const char *p = name; *p; p++)
+                if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_", *p))
+                        return err_at(e, ERR_INVALID, ret->pointer, "a layer's name is made of letters, digits and _");
+        n = snprintf(ret->name, sizeof ret->name, "%s.%s", parent->name, name);
+        if (n < 0 || (size_t)n >= sizeof ret->name)
+                return err_at(e, ERR_INVALID, ret->pointer, "the layer's full name is too long");
+        return 0;
+}
+
+static int build_list(struct builder *b, const cJSON *layers, const char *list, const struct place *at, int input,
+        int *ret);
+
+static int build_op(struct builder *b, const struct op_kind *kind, const cJSON *layer, const struct place *at,
+        int input, int *ret)
+{
+        struct op *op = NULL;
+        void *args = calloc(1, kind->args_bytes ? kind->args_bytes : 1);
+        if (!args)
+                return err_set(b->e, ERR_NO_MEMORY, "no memory for a layer");
+        int rc = layers_parse_args(kind, layer, at->pointer, args, b->e);
+        if (rc == 0) {
+                rc = op_create(kind, args, &b->net->values[input].s, 1, &op, b->e);
+                if (rc)
+                        err_prefix(b->e, at->pointer);
+        }
+        if (rc == 0)
+                rc = add_node(b, op, &input, at, ret);
+        if (rc)
+                op_destroy(op);
+        free(args);
+        return rc;
+}
+
+static int build_sequential(struct builder *b, const cJSON *layer, const struct place *at, int input, int *ret)
+{
+        int rc = json_only(layer, "type name layers", at->pointer, b->e);
+        if (rc == 0)
+                rc = json_need(layer, "layers", at->pointer, b->e);
+        if (rc == 0)
+                rc = build_list(b, json_field(layer, "layers"), "layers", at, input, ret);
+        return rc;
+}
+
+static int build_layer(struct builder *b, const cJSON *layer, const struct place *at, int input, int *ret)
+{
+        const char *type = "";
+        char pointer[NET_POINTER_MAX + 8];
+        int rc = json_need(layer, "type", at->pointer, b->e);
+        if (rc == 0)
+                rc = json_get_string(layer, "type", 40, at->pointer, &type, b->e);
+        if (rc)
+                return rc;
+        if (strcmp(type, "sequential") == 0)
+                return build_sequential(b, layer, at, input, ret);
+        const struct op_kind *kind = op_kind_find(type);
+        if (kind)
+                return build_op(b, kind, layer, at, input, ret);
+        snprintf(pointer, sizeof pointer, "%s/type", at->pointer);
+        return err_at(b->e, ERR_INVALID, pointer, "there is no layer type \"%s\"", type);
+}
+
+static int build_list(struct builder *b, const cJSON *layers, const char *list, const struct place *at, int input,
+        int *ret)
+{
+        char pointer[NET_POINTER_MAX + 16];
+        const cJSON *layer;
+        struct place place;
+        int index = 0, rc = 0;
+        snprintf(pointer, sizeof pointer, "%s/%s", at->pointer, list);
+        if (!cJSON_IsArray(layers) || !layers->child)
+                return err_at(b->e, ERR_INVALID, pointer, "a list of at least one layer is expected here");
+        cJSON_ArrayForEach(layer, layers)
+        {
+                rc = child_place(at, list, index++, layer, &place, b->e);
+                if (rc == 0)
+                        rc = build_layer(b, layer, &place, input, &input);
+                if (rc)
+                        return rc;
+        }
+        *ret = input;
+        return 0;
+}
+
+/* Lays the parameters out: trainable ones first, both in the order of layers. */
+static int collect_params(struct net *net, struct err *e)
+{
+        int count = 0;
+        for (int i = 0; i < net->num_nodes; i++)
+                count += net->nodes[i].op->num_params;
+        net->params = calloc((size_t)count + 1, sizeof *net->params);
+        if (!net->params)
+                return err_set(e, ERR_NO_MEMORY, "no memory for %d parameters", count);
+        for (int i = 0; i < net->num_nodes; i++) {
+                struct net_node *node = &net->nodes[i];
+                node->first_param = net->num_params;
+                for (int k = 0; k < node->op->num_params; k++) {
+                        struct net_param *p = &net->params[net->num_params++];
+                        p->node = i;
+                        p->index = k;
+                        p->spec = &node->op->params[k];
+                        p->count = (uint64_t)op_param_count(p->spec);
+                        snprintf(p->name, sizeof p->name, "%s.%s", node->name, p->spec->name);
+                        if (p->spec->trainable)
+                                net->parameters += p->count;
+                }
+        }
+        uint64_t offset = 0;
+        for (int pass = 0; pass < 2; pass++) {
+                for (int i = 0; i < net->num_params; i++) {
+                        struct net_param *p = &net->params[i];
+                        if (p->spec->trainable != (pass == 0))
+                                continue;
+                        p->offset = offset;
+                        offset += (p->count + NET_PARAM_ALIGN - 1) / NET_PARAM_ALIGN * NET_PARAM_ALIGN;
+                }
+                if (pass == 0)
+                        net->trainable_floats = offset;
+        }
+        net->param_floats = offset;
+        return 0;
+}
+
+static int names_differ(const struct net *net, struct err *e)
+{
+        for (int i = 0; i < net->num_nodes; i++)
+                for (int k = 0; k < i; k++)
+                        if (strcmp(net->nodes[i].name, net->nodes[k].name) == 0)
+                                return err_at(e, ERR_INVALID, net->nodes[i].pointer,
+                                        "two layers are called \"%s\"", net->nodes[i].name);
+        return 0;
+}
+
+int net_create(const cJSON *architecture, struct shape input, struct net **ret, struct err *e)
+{
+        struct place root = {"", "net"};
+        struct net *net = calloc(1, sizeof *net);
+        struct builder b = {net, 0, 0, e};
+        int value;
+        if (!net)
+                return err_set(e, ERR_NO_MEMORY, "no memory for a network");
+        int rc = add_value(&b, input, -1, &value);
+        if (rc == 0)
+                rc = build_list(&b, json_field(architecture, "layers"), "layers", &root, value, &net->output);
+        if (rc == 0)
+                rc = names_differ(net, e);
+        if (rc == 0)
+                rc = collect_params(net, e);
+        if (rc == 0 && net->trainable_floats == 0)
+                rc = err_at(e, ERR_INVALID, "/layers", "the network has nothing to train");
+        struct shape out = rc == 0 ? net->values[net->output].s : input;
+        if (rc == 0 && (out.h != 1 || out.w != 1))
+                rc = err_at(e, ERR_INVALID, net->nodes[net->num_nodes - 1].pointer,
+                        "the last layer gives %dx%dx%d; a classifier ends in one number a class (add a flatten layer)",
+                        out.c, out.h, out.w);
+        if (rc) {
+                net_destroy(net);
+                return rc;
+        }
+        *ret = net;
+        return 0;
+}

@@ -1,0 +1,172 @@
+#include "net/exec.h"
+#include "ops/loss.h"
+#include "ops/selftest.h"
+
+#include <stdlib.h>
+
+struct exec {
+        struct dev *dev;         /* borrowed */
+        const struct net *net;   /* borrowed */
+        const struct plan *plan; /* borrowed */
+        struct exec_memory memory;
+        struct launch_list *launches; /* owned */
+};
+
+static struct view slot_view(const struct exec *x, int slot)
+{
+        if (slot < 0 || x->plan->slots[slot].chunk < 0)
+                return (struct view){NULL, 0};
+        const struct plan_slot *s = &x->plan->slots[slot];
+        return (struct view){x->memory.chunks[s->chunk], s->offset};
+}
+
+/* The tensor of `value` in the memory of `slots` (the plan's data or grad). */
+static struct tensor value_tensor(const struct exec *x, const int *slots, int value)
+{
+        int channel, lanes = x->plan->lanes;
+        int root = net_root(x->net, value, &channel);
+        const struct shape whole = x->net->values[root].s;
+        struct tensor t = tensor_whole(slot_view(x, slots[value]), x->plan->n, whole, lanes);
+        t.at.offset += (uint64_t)channel * (uint64_t)whole.h * (uint64_t)whole.w * (uint64_t)lanes;
+        t.s = x->net->values[value].s;
+        return t;
+}
+
+static void bind_params(const struct exec *x, int node, struct op_call *c)
+{
+        const struct net_node *n = &x->net->nodes[node];
+        for (int i = 0; i < n->op->num_params; i++) {
+                const struct net_param *p = &x->net->params[n->first_param + i];
+                c->params[i] = (struct view){x->memory.params.buf, x->memory.params.offset + p->offset};
+                if (p->spec->trainable && x->plan->mode == PLAN_TRAIN)
+                        c->dparams[i] = (struct view){x->memory.grads.buf, x->memory.grads.offset + p->offset};
+        }
+}
+
+static struct op_call bind_node(const struct exec *x, int node)
+{
+        const struct net_node *n = &x->net->nodes[node];
+        const struct plan_node *pn = &x->plan->nodes[node];
+        struct op_call c = {.dev = x->dev, .training = x->plan->mode == PLAN_TRAIN, .vars = x->memory.vars};
+        c.variant = selftest_allows(x->dev, n->op->kind, OP_TILED) ? OP_TILED : OP_NAIVE;
+        for (int i = 0; i < n->op->num_inputs; i++)
+                c.x[i] = value_tensor(x, x->plan->data, n->inputs[i]);
+        c.y = value_tensor(x, x->plan->data, n->output);
+        for (int i = 0; i < OP_MAX_SAVED; i++)
+                c.saved[i] = slot_view(x, pn->saved[i]);
+        bind_params(x, node, &c);
+        return c;
+}
+
+static int record_forward(struct exec *x, struct err *e)
+{
+        for (int i = 0; i < x->net->num_nodes; i++) {
+                const struct op *op = x->net->nodes[i].op;
+                if (op->kind->view)
+                        continue;
+                struct op_call c = bind_node(x, i);
+                c.workspace = slot_view(x, x->plan->nodes[i].workspace_forward);
+                launch_list_owner(x->launches, 2 * i);
+                int rc = op->kind->forward(op, &c, e);
+                if (rc)
+                        return err_wrap(e, "%s (%s)", x->net->nodes[i].name, op->kind->type);
+        }
+        return 0;
+}
+
+static int record_loss(struct exec *x, float scale, struct err *e)
+{
+        struct tensor logits = exec_logits(x), dlogits = {0};
+        if (x->plan->mode == PLAN_TRAIN)
+                dlogits = value_tensor(x, x->plan->grad, x->net->output);
+        launch_list_owner(x->launches, 2 * x->net->num_nodes);
+        return loss_run(x->dev, &logits, &dlogits, &x->memory.labels, &x->memory.results, &x->memory.vars, scale, e);
+}
+
+static int record_backward(struct exec *x, bool *written, struct err *e)
+{
+        for (int i = x->net->num_nodes - 1; i >= 0; i--) {
+                const struct net_node *n = &x->net->nodes[i];
+                if (!x->plan->wants_grad[n->output])
+                        continue;
+                struct op_call c = bind_node(x, i);
+                c.dy = value_tensor(x, x->plan->grad, n->output);
+                c.workspace = slot_view(x, x->plan->nodes[i].workspace_backward);
+                for (int k = 0; k < n->op->num_inputs; k++) {
+                        if (!x->plan->wants_grad[n->inputs[k]])
+                                continue;
+                        c.dx[k] = value_tensor(x, x->plan->grad, n->inputs[k]);
+                        c.accumulate_dx[k] = written[n->inputs[k]];
+                        written[n->inputs[k]] = true;
+                }
+                launch_list_owner(x->launches, 2 * i + 1);
+                int rc = n->op->kind->view ? 0 : n->op->kind->backward(n->op, &c, e);
+                if (rc)
+                        return err_wrap(e, "%s (%s), backward", n->name, n->op->kind->type);
+        }
+        return 0;
+}
+
+static int record(struct exec *x, float scale, struct err *e)
+{
+        bool *written = calloc((size_t)x->net->num_values, sizeof *written);
+        if (!written)
+                return err_set(e, ERR_NO_MEMORY, "no memory to record a network");
+        launch_record(x->dev, x->launches);
+        int rc = record_forward(x, e);
+        if (rc == 0 && x->plan->mode != PLAN_INFER)
+                rc = record_loss(x, scale, e);
+        if (rc == 0 && x->plan->mode == PLAN_TRAIN)
+                rc = record_backward(x, written, e);
+        launch_record_end(x->dev);
+        free(written);
+        return rc;
+}
+
+int exec_create(struct dev *d, const struct net *net, const struct plan *plan, const struct exec_memory *memory,
+        float scale, struct exec **ret, struct err *e)
+{
+        struct exec *x = calloc(1, sizeof *x);
+        if (!x)
+                return err_set(e, ERR_NO_MEMORY, "no memory to record a network");
+        *x = (struct exec){.dev = d, .net = net, .plan = plan, .memory = *memory};
+        int rc = selftest_lanes(d, plan->lanes, e);
+        if (rc == 0)
+                rc = launch_list_create(&x->launches, e);
+        if (rc == 0)
+                rc = record(x, scale, e);
+        if (rc) {
+                exec_destroy(x);
+                return rc;
+        }
+        *ret = x;
+        return 0;
+}
+
+void exec_destroy(struct exec *x)
+{
+        if (!x)
+                return;
+        launch_list_destroy(x->launches);
+        free(x);
+}
+
+int exec_run(struct exec *x, struct err *e)
+{
+        return launch_list_run(x->dev, x->launches, e);
+}
+
+struct tensor exec_input(const struct exec *x)
+{
+        return value_tensor(x, x->plan->data, 0);
+}
+
+struct tensor exec_logits(const struct exec *x)
+{
+        return value_tensor(x, x->plan->data, x->net->output);
+}
+
+struct launch_list *exec_launches(struct exec *x)
+{
+        return x->launches;
+}

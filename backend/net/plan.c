@@ -1,0 +1,298 @@
+#include "net/plan.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int plan_lanes(const struct dev_info *info, int n)
+{
+        return n >= info->lanes / 2 ? info->lanes : 1;
+}
+
+/* Moments; see plan.h. */
+static int time_forward(int node)
+{
+        return 1 + node;
+}
+
+static int time_loss(const struct net *net)
+{
+        return 1 + net->num_nodes;
+}
+
+static int time_backward(const struct net *net, int node)
+{
+        return 2 + net->num_nodes + (net->num_nodes - 1 - node);
+}
+
+/* A slot with an empty life. Room for all of them is there from the start. */
+static int new_slot(struct plan *p, uint64_t floats)
+{
+        p->slots[p->num_slots] = (struct plan_slot){
+                -1, 0, (floats + PLAN_ALIGN - 1) / PLAN_ALIGN * PLAN_ALIGN, INT32_MAX, -1};
+        return p->num_slots++;
+}
+
+static void touch(struct plan *p, int slot, int time)
+{
+        if (slot < 0)
+                return;
+        if (time < p->slots[slot].first)
+                p->slots[slot].first = time;
+        if (time > p->slots[slot].last)
+                p->slots[slot].last = time;
+}
+
+static void find_trained(const struct net *net, struct plan *p)
+{
+        for (int i = 0; i < net->num_nodes; i++) {
+                const struct net_node *node = &net->nodes[i];
+                bool wants = false;
+                for (int k = 0; k < node->op->num_params; k++)
+                        wants = wants || node->op->params[k].trainable;
+                for (int k = 0; k < node->op->num_inputs; k++)
+                        wants = wants || p->wants_grad[node->inputs[k]];
+                p->wants_grad[node->output] = wants;
+        }
+}
+
+static int count_readers(const struct net *net, int value)
+{
+        int readers = 0;
+        for (int i = 0; i < net->num_nodes; i++)
+                for (int k = 0; k < net->nodes[i].op->num_inputs; k++)
+                        readers += net->nodes[i].inputs[k] == value;
+        return readers;
+}
+
+/* May `node` write its result over its input? Only if nobody else reads that input, now or in backward. */
+static bool can_overwrite(const struct net *net, const struct plan *p, const struct net_node *node)
+{
+        int x = node->inputs[0];
+        const struct net_value *value = &net->values[x];
+        if (!node->op->kind->in_place || value->producer < 0 || value->parent >= 0 ||
+                net->values[node->output].parent >= 0 || count_readers(net, x) != 1)
+                return false;
+        const struct op_kind *producer = net->nodes[value->producer].op->kind;
+        return p->mode != PLAN_TRAIN || !(producer->backward_reads & OP_READS_Y);
+}
+
+/* Slots of values and gradients. A value that overwrites its input shares the input's. */
+static void give_values(const struct net *net, struct plan *p)
+{
+        for (int v = 0; v < net->num_values; v++) {
+                const struct net_value *value = &net->values[v];
+                const struct net_node *producer = value->producer >= 0 ? &net->nodes[value->producer] : NULL;
+                uint64_t floats = tensor_floats(p->n, value->s, p->lanes);
+                p->grad[v] = -1;
+                if (value->parent >= 0) {
+                        p->data[v] = p->data[value->parent];
+                        p->grad[v] = p->grad[value->parent];
+                } else if (producer && can_overwrite(net, p, producer)) {
+                        p->data[v] = p->data[producer->inputs[0]];
+                        p->grad[v] = p->grad[producer->inputs[0]];
+                } else {
+                        p->data[v] = new_slot(p, floats);
+                        if (p->mode == PLAN_TRAIN && p->wants_grad[v])
+                                p->grad[v] = new_slot(p, floats);
+                }
+        }
+}
+
+static void live_forward(const struct net *net, struct plan *p)
+{
+        touch(p, p->data[0], 0);
+        for (int i = 0; i < net->num_nodes; i++) {
+                const struct net_node *node = &net->nodes[i];
+                for (int k = 0; k < node->op->num_inputs; k++)
+                        touch(p, p->data[node->inputs[k]], time_forward(i));
+                touch(p, p->data[node->output], time_forward(i));
+                touch(p, p->nodes[i].workspace_forward, time_forward(i));
+                for (int k = 0; k < OP_MAX_SAVED; k++)
+                        touch(p, p->nodes[i].saved[k], time_forward(i));
+        }
+        touch(p, p->data[net->output], time_loss(net));
+        touch(p, p->grad[net->output], time_loss(net));
+}
+
+static void live_backward(const struct net *net, struct plan *p)
+{
+        for (int i = net->num_nodes - 1; i >= 0; i--) {
+                const struct net_node *node = &net->nodes[i];
+                int now = time_backward(net, i);
+                if (!p->wants_grad[node->output])
+                        continue;
+                touch(p, p->grad[node->output], now);
+                if (node->op->kind->backward_reads & OP_READS_Y)
+                        touch(p, p->data[node->output], now);
+                for (int k = 0; k < node->op->num_inputs; k++) {
+                        if (node->op->kind->backward_reads & OP_READS_X)
+                                touch(p, p->data[node->inputs[k]], now);
+                        touch(p, p->grad[node->inputs[k]], now);
+                }
+                touch(p, p->nodes[i].workspace_backward, now);
+                for (int k = 0; k < OP_MAX_SAVED; k++)
+                        touch(p, p->nodes[i].saved[k], now);
+        }
+}
+
+static void give_nodes(const struct net *net, const struct dev_info *info, struct plan *p)
+{
+        for (int i = 0; i < net->num_nodes; i++) {
+                const struct op *op = net->nodes[i].op;
+                struct plan_node *node = &p->nodes[i];
+                bool train = p->mode == PLAN_TRAIN;
+                if (op->kind->needs)
+                        op->kind->needs(op, p->n, p->lanes, info, &node->needs);
+                for (int k = 0; k < OP_MAX_SAVED; k++) {
+                        bool wanted = train && k < node->needs.num_saved && node->needs.saved[k];
+                        node->saved[k] = wanted ? new_slot(p, node->needs.saved[k]) : -1;
+                }
+                node->workspace_forward =
+                        node->needs.workspace_forward ? new_slot(p, node->needs.workspace_forward) : -1;
+                node->workspace_backward = train && node->needs.workspace_backward
+                                                   ? new_slot(p, node->needs.workspace_backward)
+                                                   : -1;
+        }
+}
+
+struct order {
+        uint64_t key;
+        int slot;
+};
+
+static int by_size(const void *a, const void *b)
+{
+        const struct order *x = a, *y = b;
+        if (x->key != y->key)
+                return x->key < y->key ? 1 : -1;
+        return x->slot - y->slot;
+}
+
+static int by_offset(const void *a, const void *b)
+{
+        const struct order *x = a, *y = b;
+        return x->key < y->key ? -1 : x->key > y->key;
+}
+
+static bool meet(const struct plan_slot *a, const struct plan_slot *b)
+{
+        return a->first <= b->last && b->first <= a->last;
+}
+
+/* The lowest offset in `chunk` at which `s` meets nobody. `scratch` has room for all slots. */
+static uint64_t lowest(const struct plan *p, const struct plan_slot *s, int chunk, struct order *scratch)
+{
+        int count = 0;
+        uint64_t at = 0;
+        for (int i = 0; i < p->num_slots; i++)
+                if (p->slots[i].chunk == chunk && meet(&p->slots[i], s))
+                        scratch[count++] = (struct order){p->slots[i].offset, i};
+        qsort(scratch, (size_t)count, sizeof *scratch, by_offset);
+        for (int i = 0; i < count; i++) {
+                const struct plan_slot *other = &p->slots[scratch[i].slot];
+                if (other->offset >= at + s->floats)
+                        break;
+                if (other->offset + other->floats > at)
+                        at = other->offset + other->floats;
+        }
+        return at;
+}
+
+static int place_one(struct plan *p, struct plan_slot *s, uint64_t max_floats, struct order *scratch, struct err *e)
+{
+        if (s->floats > max_floats)
+                return err_set(e, ERR_DEVICE_MEMORY,
+                        "one tensor of the network takes %llu bytes; the device allows %llu in one piece",
+                        (unsigned long long)s->floats * 4, (unsigned long long)max_floats * 4);
+        for (int chunk = 0; chunk < PLAN_MAX_CHUNKS; chunk++) {
+                uint64_t at = lowest(p, s, chunk, scratch);
+                if (at + s->floats > max_floats)
+                        continue;
+                s->chunk = chunk;
+                s->offset = at;
+                if (at + s->floats > p->chunk_floats[chunk])
+                        p->chunk_floats[chunk] = at + s->floats;
+                if (chunk >= p->num_chunks)
+                        p->num_chunks = chunk + 1;
+                return 0;
+        }
+        return err_set(e, ERR_DEVICE_MEMORY, "the network takes more than %d pieces of %llu bytes", PLAN_MAX_CHUNKS,
+                (unsigned long long)max_floats * 4);
+}
+
+/* Greedy by size: the largest first, each as low as it goes. */
+static int place_all(struct plan *p, uint64_t max_floats, struct err *e)
+{
+        struct order *order = malloc(2 * (size_t)p->num_slots * sizeof *order);
+        int rc = 0, count = 0;
+        if (!order)
+                return err_set(e, ERR_NO_MEMORY, "no memory to plan %d tensors", p->num_slots);
+        for (int i = 0; i < p->num_slots; i++)
+                if (p->slots[i].last >= 0)
+                        order[count++] = (struct order){p->slots[i].floats, i};
+        qsort(order, (size_t)count, sizeof *order, by_size);
+        for (int i = 0; i < count && rc == 0; i++)
+                rc = place_one(p, &p->slots[order[i].slot], max_floats, order + p->num_slots, e);
+        free(order);
+        return rc;
+}
+
+int plan_create(const struct net *net, const struct dev_info *info, enum plan_mode mode, int n, struct plan **ret,
+        struct err *e)
+{
+        struct plan *p = calloc(1, sizeof *p);
+        size_t slots = 2 * (size_t)net->num_values + (2 + OP_MAX_SAVED) * (size_t)net->num_nodes;
+        if (!p)
+                return err_set(e, ERR_NO_MEMORY, "no memory for a plan");
+        p->mode = mode;
+        p->n = n;
+        p->lanes = plan_lanes(info, n);
+        p->slots = calloc(slots, sizeof *p->slots);
+        p->data = calloc((size_t)net->num_values, sizeof *p->data);
+        p->grad = calloc((size_t)net->num_values, sizeof *p->grad);
+        p->wants_grad = calloc((size_t)net->num_values, sizeof *p->wants_grad);
+        p->nodes = calloc((size_t)net->num_nodes, sizeof *p->nodes);
+        int rc = 0;
+        if (!p->slots || !p->data || !p->grad || !p->wants_grad || !p->nodes)
+                rc = err_set(e, ERR_NO_MEMORY, "no memory for a plan");
+        if (rc == 0) {
+                find_trained(net, p);
+                give_values(net, p);
+                give_nodes(net, info, p);
+                live_forward(net, p);
+                if (mode == PLAN_TRAIN)
+                        live_backward(net, p);
+                rc = place_all(p, info->max_alloc_bytes / 4 / PLAN_ALIGN * PLAN_ALIGN, e);
+        }
+        if (rc) {
+                plan_destroy(p);
+                return rc;
+        }
+        *ret = p;
+        return 0;
+}
+
+void plan_destroy(struct plan *p)
+{
+        if (!p)
+                return;
+        free(p->slots);
+        free(p->data);
+        free(p->grad);
+        free(p->wants_grad);
+        free(p->nodes);
+        free(p);
+}
+
+uint64_t plan_bytes(const struct plan *p)
+{
+        uint64_t bytes = 0;
+        for (int i = 0; i < p->num_chunks; i++)
+                bytes += p->chunk_floats[i] * sizeof(float);
+        return bytes;
+}
+
+uint64_t plan_param_bytes(const struct net *net, enum plan_mode mode)
+{
+        return (net->param_floats + (mode == PLAN_TRAIN ? net->trainable_floats : 0)) * sizeof(float);
+}

@@ -1,0 +1,288 @@
+#include "ops/batch_norm.h"
+#include "ops/kinds.h"
+#include "ref/ref.h"
+
+enum { LEAST_CHANNELS = 4 };
+
+static int batch_norm_shape(struct op *op, struct err *e)
+{
+        static const struct op_param params[BATCH_NORM_PARAMS] = {
+                {.name = "weight", .ndim = 1, .init = OP_INIT_ONE, .trainable = true},
+                {.name = "bias", .ndim = 1, .init = OP_INIT_ZERO, .trainable = true},
+                {.name = "running_mean", .ndim = 1, .init = OP_INIT_ZERO},
+                {.name = "running_var", .ndim = 1, .init = OP_INIT_ONE},
+                {.name = "num_batches_tracked", .init = OP_INIT_ZERO, .counter = true},
+        };
+        (void)e;
+        op->out = op->in[0];
+        op->num_params = BATCH_NORM_PARAMS;
+        for (int i = 0; i < BATCH_NORM_PARAMS; i++) {
+                op->params[i] = params[i];
+                if (params[i].ndim)
+                        op->params[i].dims[0] = op->in[0].c;
+        }
+        return 0;
+}
+
+static void batch_norm_needs(
+        const struct op *op, int n, int lanes, const struct dev_info *info, struct op_needs *ret)
+{
+        const uint64_t blocks = (uint64_t)((n + lanes - 1) / lanes), channels = (uint64_t)op->out.c;
+        (void)info;
+        ret->num_saved = 1;
+        ret->saved[0] = 2 * channels;
+        ret->workspace_forward = ret->workspace_backward = 2 * channels * (blocks + 1);
+}
+
+static int64_t batch_norm_flops(const struct op *op)
+{
+        return 2 * shape_count(op->out);
+}
+
+/* The shape as kernels see it. */
+struct extent {
+        int n, channels, pixels, lanes;
+        size_t blocks;
+};
+
+static struct extent extent_of(const struct op_call *c)
+{
+        const struct tensor *x = &c->x[0];
+        return (struct extent){x->n, x->s.c, x->s.h * x->s.w, x->lanes, (size_t)tensor_blocks(x)};
+}
+
+static bool is_tiled(const struct op_call *c)
+{
+        return c->variant == OP_TILED && c->x[0].lanes == 16;
+}
+
+/* Sums by work-groups, for devices that have many small cores. */
+static bool is_grouped(const struct op_call *c)
+{
+        return c->variant == OP_TILED && c->x[0].lanes == 32;
+}
+
+/* One work-item a channel does all of it, in one launch. Fewer channels would leave cores idle. */
+static bool is_whole(const struct op_call *c)
+{
+        return is_tiled(c) && c->x[0].s.c >= LEAST_CHANNELS;
+}
+
+static struct launch begin(const struct op_call *c, const char *kernel)
+{
+        char options[OP_OPTIONS];
+        op_options(options, c->x[0].lanes, "-DTILED=%d", is_tiled(c) || is_grouped(c));
+        return launch_begin(c->dev, "batch_norm", options, kernel);
+}
+
+static int run_channels(struct launch *l, const struct extent *x, struct err *e)
+{
+        return launch_grid(l, 1, (size_t[]){(size_t)x->channels}, (size_t[]){1}, e);
+}
+
+static int run_planes(struct launch *l, const struct extent *x, struct err *e)
+{
+        return launch_grid(l, 2, (size_t[]){(size_t)x->channels, x->blocks}, (size_t[]){1, 1}, e);
+}
+
+static int run_floats(struct launch *l, const struct extent *x, struct err *e)
+{
+        return launch_over(
+                l, 3, (size_t[]){(size_t)x->pixels * (size_t)x->lanes, (size_t)x->channels, x->blocks}, e);
+}
+
+/* Where a channel and block is summed up: by one work-item, or by a work-group. */
+static int run_sums(struct launch *l, const struct op_call *c, const struct extent *x, struct err *e)
+{
+        if (!is_grouped(c))
+                return run_planes(l, x, e);
+        return launch_over(l, 3, (size_t[]){1, (size_t)x->channels, x->blocks}, e);
+}
+
+static int stats(const struct op_call *c, struct err *e)
+{
+        const struct extent x = extent_of(c);
+        struct launch l = begin(c, is_tiled(c) ? "batch_norm_stats_tiled" : "batch_norm_stats");
+        launch_tensor(&l, &c->x[0]);
+        launch_view(&l, &c->workspace);
+        launch_int(&l, x.n);
+        launch_int(&l, x.channels);
+        launch_int(&l, x.pixels);
+        return run_sums(&l, c, &x, e);
+}
+
+static int finish(const struct batch_norm_args *a, const struct op_call *c, struct err *e)
+{
+        const struct extent x = extent_of(c);
+        struct launch l = begin(c, "batch_norm_finish");
+        launch_view(&l, &c->workspace);
+        launch_view(&l, &c->params[BATCH_NORM_MEAN]);
+        launch_view(&l, &c->params[BATCH_NORM_VAR]);
+        launch_view(&l, &c->params[BATCH_NORM_BATCHES]);
+        launch_view(&l, &c->saved[0]);
+        launch_int(&l, x.n);
+        launch_int(&l, x.channels);
+        launch_int(&l, x.pixels);
+        launch_float(&l, (float)a->eps);
+        launch_float(&l, (float)a->momentum);
+        return run_channels(&l, &x, e);
+}
+
+/* With the batch's own statistics, else the running ones. */
+static int apply(const struct batch_norm_args *a, const struct op_call *c, struct err *e)
+{
+        const struct extent x = extent_of(c);
+        const struct view mean = c->training ? c->saved[0] : c->params[BATCH_NORM_MEAN];
+        const struct view spread =
+                c->training ? (struct view){mean.buf, mean.offset + 1} : c->params[BATCH_NORM_VAR];
+        struct launch l = begin(c, is_tiled(c) ? "batch_norm_apply_tiled" : "batch_norm_apply");
+        launch_tensor(&l, &c->x[0]);
+        launch_tensor(&l, &c->y);
+        launch_view(&l, &c->params[BATCH_NORM_WEIGHT]);
+        launch_view(&l, &c->params[BATCH_NORM_BIAS]);
+        launch_view(&l, &mean);
+        launch_view(&l, &spread);
+        launch_int(&l, c->training ? 2 : 1);
+        launch_int(&l, !c->training);
+        launch_float(&l, (float)a->eps);
+        launch_int(&l, x.pixels);
+        return is_tiled(c) ? run_planes(&l, &x, e) : run_floats(&l, &x, e);
+}
+
+static int forward_whole(const struct batch_norm_args *a, const struct op_call *c, struct err *e)
+{
+        const struct extent x = extent_of(c);
+        struct launch l = begin(c, "batch_norm_forward_tiled");
+        launch_tensor(&l, &c->x[0]);
+        launch_tensor(&l, &c->y);
+        for (int i = 0; i < BATCH_NORM_PARAMS; i++)
+                launch_view(&l, &c->params[i]);
+        launch_view(&l, &c->saved[0]);
+        launch_int(&l, x.n);
+        launch_int(&l, x.pixels);
+        launch_float(&l, (float)a->eps);
+        launch_float(&l, (float)a->momentum);
+        return run_channels(&l, &x, e);
+}
+
+static int batch_norm_forward(const struct op *op, const struct op_call *c, struct err *e)
+{
+        const struct batch_norm_args *a = op->args;
+        if (!c->training)
+                return apply(a, c, e);
+        if (is_whole(c))
+                return forward_whole(a, c, e);
+        int rc = stats(c, e);
+        if (rc == 0)
+                rc = finish(a, c, e);
+        return rc ? rc : apply(a, c, e);
+}
+
+static void launch_gradients(struct launch *l, const struct op_call *c)
+{
+        const struct view *dweight = &c->dparams[BATCH_NORM_WEIGHT], *dbias = &c->dparams[BATCH_NORM_BIAS];
+        launch_view(l, dweight->buf ? dweight : &c->saved[0]); /* a kernel's argument must be some buffer */
+        launch_view(l, dbias->buf ? dbias : &c->saved[0]);
+        launch_int(l, dweight->buf != NULL);
+        launch_int(l, dbias->buf != NULL);
+        launch_int(l, c->accumulate_dparams);
+}
+
+static int sums(const struct op_call *c, struct err *e)
+{
+        const struct extent x = extent_of(c);
+        struct launch l = begin(c, is_tiled(c) ? "batch_norm_sums_tiled" : "batch_norm_sums");
+        launch_tensor(&l, &c->x[0]);
+        launch_tensor(&l, &c->dy);
+        launch_view(&l, &c->saved[0]);
+        launch_view(&l, &c->workspace);
+        launch_int(&l, x.n);
+        launch_int(&l, x.channels);
+        launch_int(&l, x.pixels);
+        return run_sums(&l, c, &x, e);
+}
+
+static int finish_backward(const struct op_call *c, struct err *e)
+{
+        const struct extent x = extent_of(c);
+        struct launch l = begin(c, "batch_norm_finish_backward");
+        launch_view(&l, &c->workspace);
+        launch_view(&l, &c->saved[0]);
+        launch_gradients(&l, c);
+        launch_int(&l, x.n);
+        launch_int(&l, x.channels);
+        return run_channels(&l, &x, e);
+}
+
+static int dx(const struct op_call *c, struct err *e)
+{
+        const struct extent x = extent_of(c);
+        struct launch l = begin(c, is_tiled(c) ? "batch_norm_dx_tiled" : "batch_norm_dx");
+        launch_tensor(&l, &c->x[0]);
+        launch_tensor(&l, &c->dy);
+        launch_tensor(&l, &c->dx[0]);
+        launch_view(&l, &c->params[BATCH_NORM_WEIGHT]);
+        launch_view(&l, &c->saved[0]);
+        launch_view(&l, &c->workspace);
+        launch_int(&l, x.n);
+        launch_int(&l, c->accumulate_dx[0]);
+        launch_int(&l, x.pixels);
+        return is_tiled(c) ? run_planes(&l, &x, e) : run_floats(&l, &x, e);
+}
+
+static int backward_whole(const struct op_call *c, struct err *e)
+{
+        const struct extent x = extent_of(c);
+        const bool want_dx = c->dx[0].at.buf != NULL;
+        struct launch l = begin(c, "batch_norm_backward_tiled");
+        launch_tensor(&l, &c->x[0]);
+        launch_tensor(&l, &c->dy);
+        launch_tensor(&l, want_dx ? &c->dx[0] : &c->dy);
+        launch_view(&l, &c->params[BATCH_NORM_WEIGHT]);
+        launch_view(&l, &c->saved[0]);
+        launch_gradients(&l, c);
+        launch_int(&l, x.n);
+        launch_int(&l, x.pixels);
+        launch_int(&l, want_dx);
+        launch_int(&l, c->accumulate_dx[0]);
+        return run_channels(&l, &x, e);
+}
+
+static int batch_norm_backward(const struct op *op, const struct op_call *c, struct err *e)
+{
+        (void)op;
+        if (is_whole(c))
+                return backward_whole(c, e);
+        int rc = sums(c, e);
+        if (rc == 0)
+                rc = finish_backward(c, e);
+        return rc || !c->dx[0].at.buf ? rc : dx(c, e);
+}
+
+static const struct op_field batch_norm_fields[] = {
+        {"eps", OP_NUMBER, offsetof(struct batch_norm_args, eps), false, 1e-5, 1e-12, 1},
+        {"momentum", OP_NUMBER, offsetof(struct batch_norm_args, momentum), false, 0.1, 0, 1},
+        {0},
+};
+
+static const struct op_example batch_norm_examples[] = {
+        {NULL, {5, 3, 4}, 35},
+        {NULL, {2, 1, 1}, 17},
+        {0},
+};
+
+const struct op_kind op_batch_norm = {
+        .type = "batch_norm",
+        .doc = "normalises each channel over the batch, then scales and shifts it (Ioffe and Szegedy 2015)",
+        .args_bytes = sizeof(struct batch_norm_args),
+        .fields = batch_norm_fields,
+        .num_inputs = 1,
+        .backward_reads = OP_READS_X,
+        .shape = batch_norm_shape,
+        .needs = batch_norm_needs,
+        .flops = batch_norm_flops,
+        .forward = batch_norm_forward,
+        .backward = batch_norm_backward,
+        .ref = &ref_batch_norm,
+        .examples = batch_norm_examples,
+};

@@ -1,0 +1,220 @@
+#include "ops/conv.h"
+#include "ops/kinds.h"
+#include "ref/ref.h"
+
+#include <limits.h>
+
+static int side_out(const struct conv_args *a, int axis, int in)
+{
+        return (in + 2 * a->padding[axis] - a->kernel_size[axis]) / a->stride[axis] + 1;
+}
+
+static int check(const struct op *op, const struct conv_args *a, struct err *e)
+{
+        const struct shape in = op->in[0];
+        const int h = in.h + 2 * a->padding[0], w = in.w + 2 * a->padding[1];
+        if (in.c % a->groups)
+                return err_at(e, ERR_INVALID, "/groups", "%d input channels do not divide into %d groups", in.c, a->groups);
+        if (a->out_channels % a->groups)
+                return err_at(
+                        e, ERR_INVALID, "/groups", "%d out_channels do not divide into %d groups", a->out_channels, a->groups);
+        if (a->kernel_size[0] > h || a->kernel_size[1] > w) {
+                if (a->kernel_size[0] == a->kernel_size[1])
+                        return err_at(e, ERR_INVALID, "/kernel_size", "kernel_size %d is larger than the padded input %dx%d",
+                                a->kernel_size[0], h, w);
+                return err_at(e, ERR_INVALID, "/kernel_size", "kernel_size %dx%d is larger than the padded input %dx%d",
+                        a->kernel_size[0], a->kernel_size[1], h, w);
+        }
+        return 0;
+}
+
+/* Kernels count weights, and the floats of a block, in 32 bits. */
+static int check_size(const struct op *op, int64_t weights, struct err *e)
+{
+        const int64_t most = INT_MAX / TENSOR_MAX_LANES;
+        if (weights > INT_MAX)
+                return err_at(e, ERR_TOO_LARGE, "/out_channels", "%lld weights are more than a layer may have, %d",
+                        (long long)weights, INT_MAX);
+        if (shape_count(op->out) > most || shape_count(op->in[0]) > most)
+                return err_at(e, ERR_TOO_LARGE, "/out_channels", "an output of %dx%dx%d is more than a layer may have",
+                        op->out.c, op->out.h, op->out.w);
+        return 0;
+}
+
+static int conv_shape(struct op *op, struct err *e)
+{
+        const struct conv_args *a = op->args;
+        const struct shape in = op->in[0];
+        int rc = check(op, a, e);
+        if (rc)
+                return rc;
+        const int r = a->kernel_size[0], s = a->kernel_size[1], per_group = in.c / a->groups;
+        op->out = (struct shape){a->out_channels, side_out(a, 0, in.h), side_out(a, 1, in.w)};
+        rc = check_size(op, (int64_t)a->out_channels * per_group * r * s, e);
+        if (rc)
+                return rc;
+        const int fan_in = per_group * r * s;
+        const int64_t fan_out = (int64_t)a->out_channels * r * s;
+        op->num_params = a->bias ? 2 : 1;
+        op->params[0] = (struct op_param){.name = "weight",
+                .ndim = 4,
+                .dims = {a->out_channels, per_group, r, s},
+                .fan_in = fan_in,
+                .fan_out = fan_out > INT_MAX ? INT_MAX : (int)fan_out,
+                .init = OP_INIT_WEIGHT,
+                .trainable = true};
+        op->params[1] = (struct op_param){.name = "bias",
+                .ndim = 1,
+                .dims = {a->out_channels},
+                .fan_in = fan_in,
+                .init = OP_INIT_BIAS,
+                .trainable = true};
+        return 0;
+}
+
+static int64_t conv_flops(const struct op *op)
+{
+        const struct conv_args *a = op->args;
+        return shape_count(op->out) * (2 * (int64_t)op->params[0].fan_in + (a->bias ? 1 : 0));
+}
+
+void conv_geometry(struct launch *l, const struct op *op)
+{
+        const struct conv_args *a = op->args;
+        const int values[] = {op->in[0].c, op->in[0].h, op->in[0].w, op->out.c, op->out.h, op->out.w, a->kernel_size[0],
+                a->kernel_size[1], a->stride[0], a->stride[1], a->padding[0], a->padding[1], a->groups};
+        for (size_t i = 0; i < sizeof values / sizeof values[0]; i++)
+                launch_int(l, values[i]);
+}
+
+static int forward_naive(const struct op *op, const struct op_call *c, struct err *e)
+{
+        const struct conv_args *a = op->args;
+        char options[OP_OPTIONS];
+        const int count = (int)shape_count(op->out) * c->y.lanes;
+        struct launch l = launch_begin(c->dev, "conv", op_options(options, c->y.lanes, NULL), "conv_forward_naive");
+        launch_tensor(&l, &c->x[0]);
+        launch_view(&l, &c->params[0]);
+        launch_view(&l, &c->params[a->bias ? 1 : 0]);
+        launch_tensor(&l, &c->y);
+        conv_geometry(&l, op);
+        launch_int(&l, a->bias);
+        launch_int(&l, count);
+        return launch_grid(&l, 2, (size_t[]){(size_t)count, (size_t)tensor_blocks(&c->y)}, NULL, e);
+}
+
+static int data_naive(const struct op *op, const struct op_call *c, struct err *e)
+{
+        char options[OP_OPTIONS];
+        const int count = (int)shape_count(op->in[0]) * c->dy.lanes;
+        struct launch l = launch_begin(c->dev, "conv", op_options(options, c->dy.lanes, NULL), "conv_data_naive");
+        launch_view(&l, &c->params[0]);
+        launch_tensor(&l, &c->dy);
+        launch_tensor(&l, &c->dx[0]);
+        conv_geometry(&l, op);
+        launch_int(&l, c->accumulate_dx[0]);
+        launch_int(&l, count);
+        return launch_grid(&l, 2, (size_t[]){(size_t)count, (size_t)tensor_blocks(&c->dy)}, NULL, e);
+}
+
+static int weights_naive(const struct op *op, const struct op_call *c, struct err *e)
+{
+        char options[OP_OPTIONS];
+        struct launch l = launch_begin(c->dev, "conv", op_options(options, c->dy.lanes, NULL), "conv_weights_naive");
+        launch_tensor(&l, &c->x[0]);
+        launch_tensor(&l, &c->dy);
+        launch_view(&l, &c->dparams[0]);
+        conv_geometry(&l, op);
+        launch_int(&l, c->dy.n);
+        launch_int(&l, c->accumulate_dparams);
+        return launch_grid(&l, 1, (size_t[]){(size_t)op_param_count(&op->params[0])}, NULL, e);
+}
+
+static int bias_naive(const struct op *op, const struct op_call *c, struct err *e)
+{
+        char options[OP_OPTIONS];
+        struct launch l = launch_begin(c->dev, "conv", op_options(options, c->dy.lanes, NULL), "conv_bias_naive");
+        launch_tensor(&l, &c->dy);
+        launch_view(&l, &c->dparams[1]);
+        conv_geometry(&l, op);
+        launch_int(&l, c->dy.n);
+        launch_int(&l, c->accumulate_dparams);
+        return launch_grid(&l, 1, (size_t[]){(size_t)op->out.c}, NULL, e);
+}
+
+static bool tiled(const struct op *op, const struct op_call *c)
+{
+        return c->variant == OP_TILED && c->x[0].lanes == CONV_LANES && conv_tiled_fits(op, dev_info(c->dev));
+}
+
+static bool weights_tiled(const struct op *op, const struct op_call *c)
+{
+        return c->variant == OP_TILED && c->x[0].lanes == CONV_LANES && conv_weights_fits(op, dev_info(c->dev));
+}
+
+static int conv_forward(const struct op *op, const struct op_call *c, struct err *e)
+{
+        return tiled(op, c) ? conv_tiled_forward(op, c, e) : forward_naive(op, c, e);
+}
+
+static int conv_backward(const struct op *op, const struct op_call *c, struct err *e)
+{
+        const bool weights = c->dparams[0].buf != NULL;
+        int rc = 0;
+        if (c->dx[0].at.buf)
+                rc = tiled(op, c) ? conv_tiled_data(op, c, e) : data_naive(op, c, e);
+        if (rc == 0 && weights && weights_tiled(op, c))
+                return conv_weights_run(op, c, e);
+        if (rc == 0 && weights)
+                rc = weights_naive(op, c, e);
+        if (rc == 0 && op->num_params == 2 && c->dparams[1].buf)
+                rc = bias_naive(op, c, e);
+        return rc;
+}
+
+static void conv_needs(const struct op *op, int n, int lanes, const struct dev_info *info, struct op_needs *ret)
+{
+        if (lanes != CONV_LANES)
+                return;
+        if (conv_tiled_fits(op, info)) {
+                ret->workspace_forward = conv_tiled_forward_floats(op, info);
+                ret->workspace_backward = conv_tiled_data_floats(op, info);
+        }
+        if (conv_weights_fits(op, info)) {
+                const uint64_t floats = conv_weights_floats(op, op_ceil_div(n, lanes), info);
+                if (floats > ret->workspace_backward)
+                        ret->workspace_backward = floats;
+        }
+}
+
+static const struct op_field conv_fields[] = {
+        {"out_channels", OP_INT, offsetof(struct conv_args, out_channels), true, 0, 1, 65536},
+        {"kernel_size", OP_PAIR, offsetof(struct conv_args, kernel_size), true, 0, 1, 1024},
+        {"stride", OP_PAIR, offsetof(struct conv_args, stride), false, 1, 1, 1024},
+        {"padding", OP_PAIR, offsetof(struct conv_args, padding), false, 0, 0, 1024},
+        {"groups", OP_INT, offsetof(struct conv_args, groups), false, 1, 1, 65536},
+        {"bias", OP_BOOL, offsetof(struct conv_args, bias), false, 1, 0, 1},
+        {0},
+};
+
+static const struct op_example conv_examples[] = {
+        {&(const struct conv_args){3, {3, 3}, {1, 1}, {1, 1}, 1, true}, {2, 6, 5}, 19},
+        {&(const struct conv_args){6, {2, 3}, {2, 1}, {0, 1}, 2, false}, {4, 7, 5}, 3},
+        {0},
+};
+
+const struct op_kind op_conv2d = {
+        .type = "conv2d",
+        .doc = "2-D convolution (cross-correlation, as in PyTorch)",
+        .args_bytes = sizeof(struct conv_args),
+        .fields = conv_fields,
+        .num_inputs = 1,
+        .backward_reads = OP_READS_X,
+        .shape = conv_shape,
+        .needs = conv_needs,
+        .flops = conv_flops,
+        .forward = conv_forward,
+        .backward = conv_backward,
+        .ref = &ref_conv2d,
+        .examples = conv_examples,
+};

@@ -1,0 +1,211 @@
+#include "ops/conv.h"
+
+/* Kernels and their arguments are described in kernels/conv_tiled.cl. [0] is height, [1] is width. */
+
+/* A window that stays in the second cache beside the weights; pixels of a row that share one; work-groups that keep
+   all cores busy to the end; strides whose phases are still worth a launch each. */
+enum { WINDOW_BYTES = 64 * 1024, SEGMENT = 32, GROUPS_PER_UNIT = 8, MOST_PHASES = 16 };
+
+struct correlation {
+        int groups, ins, outs; /* channels per group */
+        struct shape in;       /* of the tensor read */
+        int taps[2], size[2];  /* size: of the output pixels it computes */
+        int in_step[2], in_first[2], out_step[2], out_first[2];
+        int tap_first[2], tap_step[2];              /* in w, in weights */
+        int weights_group, weights_in, weights_out; /* strides of w */
+};
+
+/* How it is cut into work-groups. */
+struct cut {
+        int tile, tiles;       /* outputs whose sums stay in registers */
+        int chunk, chunks;     /* of inputs */
+        int segment, segments; /* of a row */
+        int range, ranges;     /* of tiles */
+        uint64_t window_bytes;
+};
+
+static struct correlation forward_of(const struct op *op)
+{
+        const struct conv_args *a = op->args;
+        struct correlation c = {.groups = a->groups,
+                .ins = op->in[0].c / a->groups,
+                .outs = op->out.c / a->groups,
+                .in = op->in[0],
+                .size = {op->out.h, op->out.w},
+                .tap_step = {a->kernel_size[1], 1}};
+        for (int i = 0; i < 2; i++) {
+                c.taps[i] = a->kernel_size[i];
+                c.in_step[i] = a->stride[i];
+                c.in_first[i] = -a->padding[i];
+                c.out_step[i] = 1;
+        }
+        c.weights_in = c.taps[0] * c.taps[1];
+        c.weights_out = c.weights_in * c.ins;
+        c.weights_group = c.weights_out * c.outs;
+        return c;
+}
+
+/* The gradient of the input pixels whose (row + padding) % stride is phase[0], likewise columns: the taps phase,
+   phase + stride, … meet them, the last one first. */
+static struct correlation data_of(const struct op *op, const int phase[2])
+{
+        const struct conv_args *a = op->args;
+        const int side[2] = {op->in[0].h, op->in[0].w}, tap_stride[2] = {a->kernel_size[1], 1};
+        struct correlation c = {.groups = a->groups,
+                .ins = op->out.c / a->groups,
+                .outs = op->in[0].c / a->groups,
+                .in = op->out};
+        for (int i = 0; i < 2; i++) {
+                const int stride = a->stride[i], shift = a->padding[i] - phase[i];
+                const int first = shift > 0 ? op_ceil_div(shift, stride) : 0;
+                const int last = side[i] - 1 + shift;
+                c.taps[i] = phase[i] < a->kernel_size[i] ? op_ceil_div(a->kernel_size[i] - phase[i], stride) : 0;
+                c.size[i] = last < 0 ? 0 : last / stride + 1 - first;
+                c.in_step[i] = 1;
+                c.in_first[i] = first - (c.taps[i] - 1);
+                c.out_step[i] = stride;
+                c.out_first[i] = first * stride - shift;
+                c.tap_first[i] = (phase[i] + (c.taps[i] - 1) * stride) * tap_stride[i];
+                c.tap_step[i] = -stride * tap_stride[i];
+        }
+        c.weights_out = a->kernel_size[0] * a->kernel_size[1];
+        c.weights_in = c.weights_out * c.outs;
+        c.weights_group = c.weights_in * c.ins;
+        return c;
+}
+
+/* The tile that costs least over all outputs. A step of it takes a multiply-add per register of sums, at least the
+   8 that the multipliers need to have in flight, and about 4/3 for the rest. Two thirds of 16 registers hold sums
+   where a vector is 4 or 8 wide, 14 of 32 where it is 16. */
+static int tile_of(int outs, const struct dev_info *info)
+{
+        const int registers = info->native_width >= 16 ? 1 : info->native_width == 8 ? 2 : 4;
+        const int most = registers == 1 ? 14 : 12 / registers;
+        int best = 1, best_cost = 0;
+        for (int tile = 1; tile <= most; tile++) {
+                const int busy = tile * registers > 8 ? tile * registers : 8;
+                const int cost = op_ceil_div(outs, tile) * (3 * busy + 4);
+                if (tile == 1 || cost <= best_cost) {
+                        best = tile;
+                        best_cost = cost;
+                }
+        }
+        return best;
+}
+
+static uint64_t window_of(const struct correlation *c, int segment)
+{
+        int columns = (segment - 1) * c->in_step[1] + c->taps[1];
+        if (columns > c->in.w)
+                columns = c->in.w;
+        return (uint64_t)columns * (uint64_t)c->taps[0] * CONV_LANES * sizeof(float);
+}
+
+static struct cut cut_of(const struct correlation *c, int blocks, const struct dev_info *info)
+{
+        struct cut k = {.tile = tile_of(c->outs, info), .segments = op_ceil_div(c->size[1], SEGMENT)};
+        const uint64_t room = info->local_bytes < WINDOW_BYTES ? info->local_bytes : WINDOW_BYTES;
+        k.tiles = op_ceil_div(c->outs, k.tile);
+        k.segment = op_ceil_div(c->size[1], k.segments);
+        while (k.segment > 1 && window_of(c, k.segment) > room)
+                k.segment = (k.segment + 1) / 2;
+        k.segments = op_ceil_div(c->size[1], k.segment);
+        const uint64_t window = window_of(c, k.segment);
+        const uint64_t most = window == 0 || room / window > (uint64_t)c->ins ? (uint64_t)c->ins : room / window;
+        k.chunks = op_ceil_div(c->ins, most ? (int)most : 1);
+        k.chunk = op_ceil_div(c->ins, k.chunks);
+        k.chunks = op_ceil_div(c->ins, k.chunk);
+        k.window_bytes = window * (uint64_t)k.chunk;
+        const int rows = c->size[0] * k.segments * c->groups * blocks;
+        k.ranges = op_ceil_div(GROUPS_PER_UNIT * info->compute_units, rows);
+        k.range = op_ceil_div(k.tiles, k.ranges < k.tiles ? k.ranges : k.tiles);
+        k.ranges = op_ceil_div(k.tiles, k.range);
+        return k;
+}
+
+static uint64_t packed_floats(const struct correlation *c, const struct dev_info *info)
+{
+        const int tile = tile_of(c->outs, info);
+        return (uint64_t)(c->groups * op_ceil_div(c->outs, tile) * tile) * (uint64_t)c->ins *
+               (uint64_t)(c->taps[0] * c->taps[1]);
+}
+
+static int pack(const struct op_call *call, const struct correlation *c, const struct cut *k, const char *options,
+        struct err *e)
+{
+        const int values[] = {c->outs, c->ins, c->taps[0], c->taps[1], k->chunk, k->tiles, c->weights_group,
+                c->weights_out, c->weights_in, c->tap_first[0], c->tap_step[0], c->tap_first[1], c->tap_step[1]};
+        struct launch l = launch_begin(call->dev, "conv_tiled", options, "conv_pack");
+        launch_view(&l, &call->params[0]);
+        launch_view(&l, &call->workspace);
+        for (size_t i = 0; i < sizeof values / sizeof values[0]; i++)
+                launch_int(&l, values[i]);
+        return launch_grid(&l, 2, (size_t[]){(size_t)(k->tiles * k->chunks), (size_t)c->groups}, (size_t[]){1, 1}, e);
+}
+
+static int correlate(const struct op_call *call, const struct correlation *c, const struct tensor *in,
+        const struct tensor *out, const struct view *bias, bool accumulate, struct err *e)
+{
+        const int blocks = tensor_blocks(in);
+        const struct cut k = cut_of(c, blocks, dev_info(call->dev));
+        char options[OP_OPTIONS];
+        op_options(options, CONV_LANES, "-DTILE=%d", k.tile);
+        const int rc = pack(call, c, &k, options, e);
+        if (rc)
+                return rc;
+        const int values[] = {c->ins, in->s.h, in->s.w, c->outs, out->s.h, out->s.w, c->taps[0], c->taps[1], c->size[1],
+                c->in_step[0], c->in_step[1], c->in_first[0], c->in_first[1], c->out_step[0], c->out_step[1],
+                c->out_first[0], c->out_first[1], bias != NULL, accumulate, k.chunk, k.segment, k.segments, k.tiles,
+                k.range, k.ranges};
+        struct launch l = launch_begin(call->dev, "conv_tiled", options, "conv_tiled");
+        launch_tensor(&l, in);
+        launch_view(&l, &call->workspace);
+        launch_view(&l, bias ? bias : &call->workspace);
+        launch_tensor(&l, out);
+        for (size_t i = 0; i < sizeof values / sizeof values[0]; i++)
+                launch_int(&l, values[i]);
+        launch_local(&l, k.window_bytes ? (size_t)k.window_bytes : sizeof(float));
+        const size_t grid[] = {
+                (size_t)(c->size[0] * k.segments), (size_t)(c->groups * k.ranges), (size_t)blocks};
+        return launch_grid(&l, 3, grid, (size_t[]){1, 1, 1}, e);
+}
+
+bool conv_tiled_fits(const struct op *op, const struct dev_info *info)
+{
+        const struct conv_args *a = op->args;
+        const struct correlation c = forward_of(op), d = data_of(op, (int[]){0, 0});
+        return a->stride[0] <= MOST_PHASES && a->stride[0] * a->stride[1] <= MOST_PHASES &&
+               cut_of(&c, 1, info).window_bytes <= info->local_bytes &&
+               cut_of(&d, 1, info).window_bytes <= info->local_bytes;
+}
+
+int conv_tiled_forward(const struct op *op, const struct op_call *call, struct err *e)
+{
+        const struct conv_args *a = op->args;
+        const struct correlation c = forward_of(op);
+        return correlate(call, &c, &call->x[0], &call->y, a->bias ? &call->params[1] : NULL, false, e);
+}
+
+int conv_tiled_data(const struct op *op, const struct op_call *call, struct err *e)
+{
+        const struct conv_args *a = op->args;
+        int rc = 0;
+        for (int i = 0; i < a->stride[0] * a->stride[1] && rc == 0; i++) {
+                const struct correlation c = data_of(op, (int[]){i / a->stride[1], i % a->stride[1]});
+                if (c.size[0] > 0 && c.size[1] > 0)
+                        rc = correlate(call, &c, &call->dy, &call->dx[0], NULL, call->accumulate_dx[0], e);
+        }
+        return rc;
+}
+
+uint64_t conv_tiled_forward_floats(const struct op *op, const struct dev_info *info)
+{
+        const struct correlation c = forward_of(op);
+        return packed_floats(&c, info);
+}
+
+uint64_t conv_tiled_data_floats(const struct op *op, const struct dev_info *info)
+{
+        const struct correlation c = data_of(op, (int[]){0, 0}); /* no phase has more taps */
+        return packed_floats(&c, info);
+}

@@ -1,0 +1,15 @@
+/* The one list of ops. Adding one: ops/NAME.c, ref/NAME.c, kernels/NAME.cl, tests/ops/NAME.c and a line here. */
+#include "ops/kinds.h"
+
+const struct op_kind *const op_kinds[] = {
+        &op_conv2d,
+        &op_linear,
+        &op_avg_pool2d,
+        &op_batch_norm,
+        &op_flatten,
+        &op_max_pool2d,
+        &op_relu,
+        &op_sigmoid,
+        &op_tanh,
+};
+const int op_kinds_count = sizeof op_kinds / sizeof op_kinds[0];

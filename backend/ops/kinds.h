@@ -1,0 +1,10 @@
+/* Every op_kind by name. */
+#ifndef CNND_KINDS_H
+#define CNND_KINDS_H
+
+#include "ops/op.h"
+
+extern const struct op_kind op_conv2d, op_linear;
+extern const struct op_kind op_avg_pool2d, op_batch_norm, op_flatten, op_max_pool2d, op_relu, op_sigmoid, op_tanh;
+
+#endif

@@ -1,0 +1,83 @@
+#include "ops/op.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+const struct op_kind *op_kind_find(const char *type)
+{
+        for (int i = 0; i < op_kinds_count; i++)
+                if (strcmp(op_kinds[i]->type, type) == 0)
+                        return op_kinds[i];
+        return NULL;
+}
+
+static void fill_defaults(const struct op_field *fields, void *args)
+{
+        for (const struct op_field *f = fields; f->name; f++) {
+                const int number = isnan(f->fallback) ? 0 : (int)f->fallback;
+                char *field = (char *)args + f->offset;
+                if (f->type == OP_NUMBER)
+                        memcpy(field, &f->fallback, sizeof f->fallback);
+                else if (f->type == OP_BOOL)
+                        memcpy(field, &(bool){number != 0}, sizeof(bool));
+                else
+                        memcpy(field, (int[2]){number, number}, f->type == OP_PAIR ? 2 * sizeof(int) : sizeof(int));
+        }
+}
+
+int op_create(const struct op_kind *kind, const void *args, const struct shape *in, int num_inputs,
+        struct op **ret, struct err *e)
+{
+        struct op *op = calloc(1, sizeof *op);
+        if (!op || !(op->args = calloc(1, kind->args_bytes ? kind->args_bytes : 1))) {
+                op_destroy(op);
+                return err_set(e, ERR_NO_MEMORY, "no memory for a layer");
+        }
+        op->kind = kind;
+        if (args)
+                memcpy(op->args, args, kind->args_bytes);
+        else
+                fill_defaults(kind->fields, op->args);
+        op->num_inputs = num_inputs;
+        for (int i = 0; i < num_inputs; i++)
+                op->in[i] = in[i];
+        int rc = kind->shape(op, e);
+        if (rc) {
+                op_destroy(op);
+                return rc;
+        }
+        *ret = op;
+        return 0;
+}
+
+void op_destroy(struct op *op)
+{
+        if (!op)
+                return;
+        free(op->args);
+        free(op);
+}
+
+int64_t op_param_count(const struct op_param *p)
+{
+        int64_t count = 1;
+        for (int i = 0; i < p->ndim; i++)
+                count *= p->dims[i];
+        return count;
+}
+
+const char *op_options(char *out, int lanes, const char *fmt, ...)
+{
+        int n = snprintf(out, OP_OPTIONS, "-DLANES=%d", lanes);
+        if (fmt) {
+                va_list ap;
+                out[n++] = ' ';
+                va_start(ap, fmt);
+                vsnprintf(out + n, (size_t)(OP_OPTIONS - n), fmt, ap);
+                va_end(ap);
+        }
+        return out;
+}

@@ -1,0 +1,235 @@
+#include "ops/selftest.h"
+#include "ops/loss_trial.h"
+#include "ops/trial.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* Of the largest wanted value of an array: float sums of these sizes err by 1e-6, wrong kernels by 1e-2 and more. */
+static const double tolerance = 1e-4;
+static const uint64_t seed = 20240607;
+
+/* Marks of the device: two an op and two for the loss, then one for each number of lanes that was tried. */
+enum { FIRST_LANES_MARK = DEV_MARKS - TENSOR_MAX_LANES - 1 };
+
+struct selftest {
+        struct dev *dev;
+        int lanes;
+        enum op_variant variant;
+        const char *lie; /* borrowed; NULL for honest readings */
+        int passed, naive_failed;
+        cJSON *failed;           /* owned by the report */
+        char first[192];         /* what the first wrong naive variant did */
+        struct trial_result bad; /* of the variant at hand: the first thing found wrong */
+        char fault[160];         /* an error instead of a number */
+        bool is_bad;
+};
+
+static const char *variant_name(enum op_variant v)
+{
+        return v == OP_NAIVE ? "naive" : "tiled";
+}
+
+static int mark_of(const struct op_kind *kind, enum op_variant variant)
+{
+        int index = op_kinds_count; /* the loss stands behind the ops */
+        for (int i = 0; kind && i < op_kinds_count; i++)
+                if (op_kinds[i] == kind)
+                        index = i;
+        return index * OP_VARIANTS + (int)variant;
+}
+
+bool selftest_allows(const struct dev *d, const struct op_kind *kind, enum op_variant variant)
+{
+        return !dev_marked(d, mark_of(kind, variant));
+}
+
+bool selftest_allows_loss(const struct dev *d, enum op_variant variant)
+{
+        return !dev_marked(d, mark_of(NULL, variant));
+}
+
+/* A device's errors are findings like wrong numbers; only a lack of memory ends the test. */
+static int note(struct selftest *s, int rc, const struct trial_result *r, struct err *e)
+{
+        if (rc == ERR_NO_MEMORY || rc == ERR_INTERNAL)
+                return rc;
+        if (rc == 0 && r->error <= tolerance) {
+                s->passed++;
+                return 0;
+        }
+        if (!s->is_bad) {
+                s->is_bad = true;
+                s->bad = rc ? (struct trial_result){.error = INFINITY} : *r;
+                snprintf(s->fault, sizeof s->fault, "%.159s", rc ? e->message : r->what);
+        }
+        if (e)
+                memset(e, 0, sizeof *e);
+        return 0;
+}
+
+static bool lies(const struct selftest *s, const char *op)
+{
+        return s->lie && s->variant == OP_TILED && strcmp(s->lie, op) == 0;
+}
+
+static int try_example(struct selftest *s, const struct op *op, int index, int n, struct err *e)
+{
+        struct trial_result r;
+        struct trial t = {.dev = s->dev,
+                .op = op,
+                .n = n,
+                .lanes = s->lanes,
+                .variant = s->variant,
+                .training = true,
+                .backward = true,
+                .slices = index % 2 == 0,
+                .accumulate_dx = index % 2 == 1,
+                .accumulate_dparams = index % 2 == 1,
+                .lie = lies(s, op->kind->type)};
+        bool running = false;
+        int rc = note(s, trial_seeded(&t, seed + (uint64_t)index, &r, e), &r, e);
+        for (int i = 0; i < op->num_params; i++)
+                running = running || !op->params[i].trainable;
+        if (rc || !running)
+                return rc;
+        t.training = t.backward = t.slices = false;
+        return note(s, trial_seeded(&t, seed, &r, e), &r, e);
+}
+
+/* Samples for blocks of `lanes`: examples are written for 16; one by one a few do. */
+static int batch_for(int n, int lanes)
+{
+        return lanes == 1 && n > 3 ? 3 : n;
+}
+
+static int try_kind(struct selftest *s, const struct op_kind *kind, struct err *e)
+{
+        int rc = 0, index = 0;
+        for (const struct op_example *x = kind->examples; x && x->n && rc == 0; x++) {
+                struct op *op;
+                rc = op_create(kind, x->args, &x->in, kind->num_inputs, &op, e);
+                if (rc)
+                        return rc;
+                rc = try_example(s, op, index++, batch_for(x->n, s->lanes), e);
+                op_destroy(op);
+        }
+        return rc;
+}
+
+static int try_loss(struct selftest *s, struct err *e)
+{
+        static const struct {
+                int n, classes;
+                bool training;
+        } examples[] = {{19, 5, true}, {1, 10, true}, {33, 3, false}};
+        int rc = 0;
+        for (int i = 0; i < 3 && rc == 0; i++) {
+                struct trial_result r;
+                const struct loss_trial t = {.dev = s->dev,
+                        .n = examples[i].n,
+                        .classes = examples[i].classes,
+                        .lanes = s->lanes,
+                        .variant = s->variant,
+                        .training = examples[i].training,
+                        .slices = i == 0,
+                        .accumulate = i == 1,
+                        .lie = lies(s, "loss")};
+                rc = note(s, loss_trial_run(&t, seed, &r, e), &r, e);
+        }
+        return rc;
+}
+
+static void report_failure(struct selftest *s, const char *op)
+{
+        cJSON *item = cJSON_CreateObject();
+        cJSON_AddStringToObject(item, "op", op);
+        cJSON_AddStringToObject(item, "variant", variant_name(s->variant));
+        cJSON_AddStringToObject(item, "what", s->fault);
+        if (isfinite(s->bad.error))
+                cJSON_AddNumberToObject(item, "max_error", s->bad.error);
+        else
+                cJSON_AddNullToObject(item, "max_error");
+        cJSON_AddItemToArray(s->failed, item);
+        if (s->variant == OP_NAIVE && s->naive_failed++ == 0)
+                snprintf(s->first, sizeof s->first, "%s: %s", op, s->fault);
+}
+
+/* One op, NULL for the loss, in one variant. */
+static int try_variant(struct selftest *s, const struct op_kind *kind, struct err *e)
+{
+        s->is_bad = false;
+        int rc = kind ? try_kind(s, kind, e) : try_loss(s, e);
+        if (rc || !s->is_bad)
+                return rc;
+        report_failure(s, kind ? kind->type : "loss");
+        dev_mark(s->dev, mark_of(kind, s->variant));
+        return 0;
+}
+
+/* The tiled variant is what jobs run, so the naive one is compiled and tried only where that is wrong. */
+static int try_variants(struct selftest *s, const struct op_kind *kind, struct err *e)
+{
+        for (int v = OP_TILED; v >= OP_NAIVE; v--) {
+                s->variant = (enum op_variant)v;
+                if (dev_marked(s->dev, mark_of(kind, s->variant)))
+                        continue;
+                int rc = try_variant(s, kind, e);
+                if (rc || !s->is_bad)
+                        return rc;
+        }
+        return 0;
+}
+
+static double now(void)
+{
+        struct timespec t;
+        clock_gettime(CLOCK_MONOTONIC, &t);
+        return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static int run(struct dev *d, int lanes, cJSON **ret_report, struct err *e)
+{
+        const double start = now();
+        struct selftest s = {.dev = d, .lanes = lanes, .lie = getenv("CNND_TEST_LIE")};
+        cJSON *report = cJSON_CreateObject();
+        int rc = 0;
+        s.failed = cJSON_AddArrayToObject(report, "failed");
+        if (!s.failed) {
+                cJSON_Delete(report);
+                return err_set(e, ERR_NO_MEMORY, "no memory for a selftest");
+        }
+        for (int i = 0; i <= op_kinds_count && rc == 0; i++)
+                rc = try_variants(&s, i < op_kinds_count ? op_kinds[i] : NULL, e);
+        if (rc) {
+                cJSON_Delete(report);
+                return err_wrap(e, "selftest of %s", dev_info(d)->name);
+        }
+        cJSON_AddNumberToObject(report, "passed", s.passed);
+        cJSON_AddNumberToObject(report, "seconds", now() - start);
+        *ret_report = report;
+        if (s.naive_failed)
+                return err_set(e, ERR_DEVICE, "%s computes wrong: %s", dev_info(d)->name, s.first);
+        dev_mark(d, FIRST_LANES_MARK + lanes);
+        return 0;
+}
+
+int selftest_run(struct dev *d, cJSON **ret_report, struct err *e)
+{
+        struct err scratch = {0};
+        return run(d, dev_info(d)->lanes, ret_report, e ? e : &scratch);
+}
+
+int selftest_lanes(struct dev *d, int lanes, struct err *e)
+{
+        struct err scratch = {0};
+        cJSON *report = NULL;
+        if (dev_marked(d, FIRST_LANES_MARK + lanes))
+                return 0;
+        int rc = run(d, lanes, &report, e ? e : &scratch);
+        cJSON_Delete(report);
+        return rc;
+}

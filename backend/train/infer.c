@@ -1,0 +1,222 @@
+#include "train/infer.h"
+#include "base/json.h"
+#include "model/safetensors.h"
+#include "net/exec.h"
+#include "train/gather.h"
+#include "train/weights.h"
+#include "zoo/zoo.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Batches run at one of these sizes, the rest of it empty, so that few plans serve every request. */
+static const int sizes[] = {1, 16, 64, INFER_MAX_BATCH};
+enum { SIZES = sizeof sizes / sizeof sizes[0] };
+
+/* One size, made when it is first needed. */
+struct lane {
+        struct plan *plan;
+        struct exec *exec;
+        struct buf *chunks[PLAN_MAX_CHUNKS], *images, *order;
+        float *logits; /* host, as they lie on the device */
+};
+
+struct infer {
+        struct dev *dev; /* borrowed */
+        struct net *net; /* owned, as all below */
+        struct buf *params;
+        struct lane lanes[SIZES];
+        int num_classes;
+};
+
+static void lane_finish(struct lane *l)
+{
+        exec_destroy(l->exec);
+        for (int i = 0; i < PLAN_MAX_CHUNKS; i++)
+                buf_destroy(l->chunks[i]);
+        buf_destroy(l->images);
+        buf_destroy(l->order);
+        plan_destroy(l->plan);
+        free(l->logits);
+        *l = (struct lane){0};
+}
+
+void infer_destroy(struct infer *m)
+{
+        if (!m)
+                return;
+        for (int i = 0; i < SIZES; i++)
+                lane_finish(&m->lanes[i]);
+        buf_destroy(m->params);
+        net_destroy(m->net);
+        free(m);
+}
+
+static cJSON *metadata_json(const struct safetensors *file, const char *key, struct err *e)
+{
+        const char *text = safetensors_metadata(file, key);
+        if (!text) {
+                err_set(e, ERR_INVALID, "the model's file does not say its %s", key);
+                return NULL;
+        }
+        cJSON *json = json_parse(text, strlen(text), e);
+        if (!json)
+                err_wrap(e, "the model's %s", key);
+        return json;
+}
+
+static int read_input(const cJSON *json, struct shape *ret, struct err *e)
+{
+        int sides[3] = {0}, n = 0;
+        const cJSON *item;
+        cJSON_ArrayForEach(item, json)
+        {
+                if (n < 3 && cJSON_IsNumber(item) && item->valuedouble >= 1 && item->valuedouble <= 65536)
+                        sides[n++] = (int)item->valuedouble;
+        }
+        if (n != 3 || cJSON_GetArraySize(json) != 3)
+                return err_set(e, ERR_INVALID, "the model's input is not [channels, height, width]");
+        *ret = (struct shape){sides[0], sides[1], sides[2]};
+        return 0;
+}
+
+static int build(struct infer *m, const struct safetensors *file, struct err *e)
+{
+        cJSON *layers = NULL;
+        struct shape input;
+        cJSON *architecture = metadata_json(file, "architecture", e);
+        cJSON *sides = architecture ? metadata_json(file, "input", e) : NULL;
+        cJSON *classes = sides ? metadata_json(file, "classes", e) : NULL;
+        int rc = classes ? read_input(sides, &input, e) : e ? e->code : ERR_INVALID;
+        if (rc == 0)
+                rc = zoo_expand(architecture, cJSON_GetArraySize(classes), &layers, e);
+        if (rc == 0)
+                rc = net_create(layers, input, &m->net, e);
+        if (rc == 0)
+                m->num_classes = m->net->values[m->net->output].s.c;
+        cJSON_Delete(architecture);
+        cJSON_Delete(sides);
+        cJSON_Delete(classes);
+        cJSON_Delete(layers);
+        return rc;
+}
+
+static int load(struct infer *m, const struct safetensors *file, struct err *e)
+{
+        size_t bytes = m->net->param_floats * sizeof(float);
+        float *block = calloc(1, bytes);
+        if (!block)
+                return err_set(e, ERR_NO_MEMORY, "no memory for a model of %zu bytes", bytes);
+        int rc = weights_load(m->net, file, true, block, e);
+        if (rc == 0)
+                rc = buf_create(m->dev, bytes, "the model's parameters", &m->params, e);
+        if (rc == 0)
+                rc = buf_write(m->params, 0, block, bytes, e);
+        free(block);
+        return rc;
+}
+
+int infer_create(struct dev *d, const char *path, struct infer **ret, struct err *e)
+{
+        struct safetensors *file;
+        struct infer *m = calloc(1, sizeof *m);
+        if (!m)
+                return err_set(e, ERR_NO_MEMORY, "no memory for a model");
+        m->dev = d;
+        int rc = safetensors_open(path, &file, e);
+        if (rc == 0) {
+                rc = build(m, file, e);
+                if (rc == 0)
+                        rc = load(m, file, e);
+                safetensors_close(file);
+        }
+        if (rc) {
+                infer_destroy(m);
+                return rc;
+        }
+        *ret = m;
+        return 0;
+}
+
+void infer_shape(const struct infer *m, int *c, int *h, int *w, int *num_classes)
+{
+        struct shape in = m->net->values[0].s;
+        *c = in.c;
+        *h = in.h;
+        *w = in.w;
+        *num_classes = m->num_classes;
+}
+
+static int lane_create(struct infer *m, struct lane *l, int n, struct err *e)
+{
+        struct exec_memory memory = {.params = {m->params, 0}};
+        size_t image = (size_t)shape_count(m->net->values[0].s) * sizeof(float);
+        int32_t order[INFER_MAX_BATCH];
+        for (int i = 0; i < n; i++)
+                order[i] = i;
+        int rc = plan_create(m->net, dev_info(m->dev), PLAN_INFER, n, &l->plan, e);
+        for (int i = 0; rc == 0 && i < l->plan->num_chunks; i++) {
+                rc = buf_create(m->dev, l->plan->chunk_floats[i] * sizeof(float), "activations", &l->chunks[i], e);
+                memory.chunks[i] = l->chunks[i];
+        }
+        if (rc == 0)
+                rc = buf_create(m->dev, image * (size_t)n, "images", &l->images, e);
+        if (rc == 0)
+                rc = buf_create(m->dev, (size_t)n * sizeof order[0], "their order", &l->order, e);
+        if (rc == 0)
+                rc = buf_write(l->order, 0, order, (size_t)n * sizeof order[0], e);
+        if (rc == 0)
+                rc = exec_create(m->dev, m->net, l->plan, &memory, 1.0f, &l->exec, e);
+        size_t floats = tensor_floats(n, m->net->values[m->net->output].s, rc == 0 ? l->plan->lanes : 1);
+        if (rc == 0 && !(l->logits = malloc(floats * sizeof(float))))
+                rc = err_set(e, ERR_NO_MEMORY, "no memory for logits");
+        if (rc)
+                lane_finish(l);
+        return rc;
+}
+
+/* n samples, at most the lane's size. */
+static int run_lane(struct infer *m, struct lane *l, const float *images, int n, float *logits, struct err *e)
+{
+        struct shape in = m->net->values[0].s;
+        struct gather g = {.images = l->images, .order = l->order, .channels = in.c, .h = in.h, .w = in.w};
+        struct tensor x = exec_input(l->exec), y = exec_logits(l->exec), some = x;
+        int rc = buf_write(l->images, 0, images, (size_t)n * (size_t)shape_count(in) * sizeof(float), e);
+        /* Blocks beyond the images keep what they had: nobody reads their logits, and no op mixes samples here. */
+        some.n = n;
+        if (rc == 0)
+                rc = gather_run(m->dev, &g, &some, NULL, e);
+        if (rc == 0)
+                rc = exec_run(l->exec, e);
+        size_t floats = tensor_floats(y.n, y.s, y.lanes);
+        if (rc == 0)
+                rc = buf_read(y.at.buf, y.at.offset * sizeof(float), l->logits, floats * sizeof(float), e);
+        if (rc)
+                return rc;
+        for (int i = 0; i < n; i++)
+                for (int k = 0; k < m->num_classes; k++)
+                        logits[i * m->num_classes + k] =
+                                l->logits[(uint64_t)(i / y.lanes) * y.stride + (uint64_t)(k * y.lanes + i % y.lanes)];
+        return 0;
+}
+
+int infer_run(struct infer *m, const float *images, int n, float *logits, struct err *e)
+{
+        size_t image = (size_t)shape_count(m->net->values[0].s);
+        for (int done = 0; done < n;) {
+                int part = n - done < INFER_MAX_BATCH ? n - done : INFER_MAX_BATCH, size = 0;
+                while (sizes[size] < part)
+                        size++;
+                struct lane *l = &m->lanes[size];
+                bool fresh = !l->exec;
+                int rc = fresh ? lane_create(m, l, sizes[size], e) : 0;
+                if (rc == 0)
+                        rc = run_lane(m, l, images + (size_t)done * image, part, logits + done * m->num_classes, e);
+                if (rc)
+                        return rc;
+                if (fresh)
+                        prog_save(m->dev, NULL); /* the next start compiles again where this fails: no harm */
+                done += part;
+        }
+        return 0;
+}

@@ -1,0 +1,21 @@
+/* A stored model, ready to classify on a device. */
+#ifndef CNND_INFER_H
+#define CNND_INFER_H
+
+#include "base/err.h"
+#include "device/dev.h"
+
+#include <stdint.h>
+
+struct infer;
+/* Reads a model's safetensors file and places its weights on the device. `dev` is borrowed and must outlive it. */
+int infer_create(struct dev *d, const char *path, struct infer **ret, struct err *e);
+void infer_destroy(struct infer *m);
+/* What it takes and gives. */
+void infer_shape(const struct infer *m, int *c, int *h, int *w, int *num_classes);
+/* `images` (n,c,h,w) floats in 0..1, before the model's own preprocessing; `logits` (n,num_classes) overwritten. Any n >= 1: runs
+   in batches of at most `INFER_MAX_BATCH`. */
+enum { INFER_MAX_BATCH = 256 };
+int infer_run(struct infer *m, const float *images, int n, float *logits, struct err *e);
+
+#endif

@@ -1,0 +1,234 @@
+#include "train/request.h"
+#include "base/json.h"
+#include "data/image.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define WHOLE_MAX ((int64_t)1 << 53) /* json_parse lets no larger whole number pass */
+
+static const double lr_min = 1e-12, lr_max = 1e6;
+
+bool request_name_ok(const char *name)
+{
+        size_t n = strlen(name);
+        if (n == 0 || n > REQUEST_NAME_MAX || name[0] == '.' || name[0] == '-')
+                return false;
+        for (const char *p = name; *p; p++)
+                if (!((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') ||
+                            *p == '.' || *p == '_' || *p == '-'))
+                        return false;
+        return true;
+}
+
+static int check_name(const char *name, const char *pointer, struct err *e)
+{
+        if (request_name_ok(name))
+                return 0;
+        return err_at(e, ERR_INVALID, pointer,
+                "a name has 1 to %d letters, digits, '.', '_' and '-', and does not begin with '.' or '-'",
+                REQUEST_NAME_MAX);
+}
+
+/* at/key where it is there: a name that may become a file's. `out` has REQUEST_NAME_MAX + 1 bytes. */
+static int get_name(const cJSON *obj, const char *key, const char *at, char *out, struct err *e)
+{
+        const char *name = NULL;
+        char pointer[64];
+        int rc = json_get_string(obj, key, REQUEST_NAME_MAX, at, &name, e);
+        if (rc != 0 || !name)
+                return rc;
+        snprintf(pointer, sizeof pointer, "%s/%s", at, key);
+        rc = check_name(name, pointer, e);
+        if (rc == 0)
+                snprintf(out, REQUEST_NAME_MAX + 1, "%s", name);
+        return rc;
+}
+
+static int get_count(const cJSON *obj, const char *key, int max, const char *at, int *ret, struct err *e)
+{
+        int64_t v = *ret;
+        int rc = json_get_int(obj, key, 1, max, at, &v, e);
+        if (rc == 0)
+                *ret = (int)v;
+        return rc;
+}
+
+static int read_resize(const cJSON *size, struct train_request *r, struct err *e)
+{
+        static const char *const pointers[] = {"/dataset/resize/0", "/dataset/resize/1"};
+        int sides[2];
+        if (!size)
+                return 0;
+        if (!cJSON_IsArray(size) || cJSON_GetArraySize(size) != 2)
+                return err_at(e, ERR_INVALID, "/dataset/resize", "\"resize\" must be [height, width]");
+        for (int i = 0; i < 2; i++) {
+                const cJSON *side = cJSON_GetArrayItem(size, i);
+                double v = cJSON_IsNumber(side) ? side->valuedouble : 0;
+                if (!(v >= 1 && v <= IMAGE_MAX_SIDE) || v != (double)(int)v)
+                        return err_at(e, ERR_INVALID, pointers[i],
+                                "a side must be a whole number of 1 to %d pixels", IMAGE_MAX_SIDE);
+                sides[i] = (int)v;
+        }
+        r->resize_h = sides[0];
+        r->resize_w = sides[1];
+        return 0;
+}
+
+static int read_dataset(const cJSON *json, struct train_request *r, struct err *e)
+{
+        static const char at[] = "/dataset";
+        const cJSON *d = json_field(json, "dataset");
+        if (!d || cJSON_IsString(d)) {
+                int rc = json_need(json, "dataset", "", e);
+                return rc != 0 ? rc : get_name(json, "dataset", "", r->dataset, e);
+        }
+        if (!cJSON_IsObject(d))
+                return err_at(e, ERR_INVALID, at, "\"dataset\" must be a name or an object");
+        int rc = json_only(d, "name resize limit val_limit", at, e);
+        if (rc == 0)
+                rc = json_need(d, "name", at, e);
+        if (rc == 0)
+                rc = get_name(d, "name", at, r->dataset, e);
+        if (rc == 0)
+                rc = read_resize(json_field(d, "resize"), r, e);
+        if (rc == 0)
+                rc = get_count(d, "limit", REQUEST_MAX_COUNT, at, &r->limit, e);
+        if (rc == 0)
+                rc = get_count(d, "val_limit", REQUEST_MAX_COUNT, at, &r->val_limit, e);
+        return rc;
+}
+
+static int read_optimizer(const cJSON *json, struct optimizer_spec *o, struct err *e)
+{
+        static const char at[] = "/optimizer";
+        const cJSON *spec = json_field(json, "optimizer");
+        const char *name = "sgd";
+        if (!spec)
+                return 0;
+        int rc = json_is_object(spec, at, e);
+        /* The name first: fields differ from one optimizer to the next. */
+        if (rc == 0)
+                rc = json_get_string(spec, "name", REQUEST_NAME_MAX, at, &name, e);
+        if (rc == 0 && strcmp(name, "sgd") != 0)
+                rc = err_at(e, ERR_INVALID, "/optimizer/name",
+                        "optimizer \"%.64s\" is not supported; known are: sgd", name);
+        if (rc == 0)
+                rc = json_only(spec, "name lr", at, e);
+        if (rc == 0)
+                rc = json_get_number(spec, "lr", lr_min, lr_max, at, &o->lr, e);
+        return rc;
+}
+
+static int read_init(const cJSON *json, struct train_request *r, struct err *e)
+{
+        static const char at[] = "/init";
+        const cJSON *init = json_field(json, "init");
+        if (!init)
+                return 0;
+        if (!cJSON_IsObject(init))
+                return err_at(e, ERR_INVALID, at,
+                        "only {\"from\":\"MODEL\"} is supported; leave \"init\" out to begin with "
+                        "xavier_uniform");
+        int rc = json_only(init, "from strict", at, e);
+        if (rc == 0)
+                rc = json_need(init, "from", at, e);
+        if (rc == 0)
+                rc = get_name(init, "from", at, r->init_from, e);
+        if (rc == 0)
+                rc = json_get_bool(init, "strict", at, &r->init_strict, e);
+        return rc;
+}
+
+static int check_type(const cJSON *json, struct err *e)
+{
+        const char *type = NULL;
+        int rc = json_need(json, "type", "", e);
+        if (rc == 0)
+                rc = json_get_string(json, "type", REQUEST_NAME_MAX, "", &type, e);
+        if (rc == 0 && strcmp(type, "train") != 0)
+                rc = err_at(
+                        e, ERR_INVALID, "/type", "a job of type \"%.64s\" is not known; \"train\" is", type);
+        return rc;
+}
+
+/* Looked at only: the copy is made when all else is right. */
+static int check_architecture(const cJSON *json, struct err *e)
+{
+        const cJSON *a = json_field(json, "architecture");
+        const char *name;
+        int rc = json_need(json, "architecture", "", e);
+        if (rc == 0 && cJSON_IsString(a))
+                rc = json_get_string(json, "architecture", REQUEST_NAME_MAX, "", &name, e);
+        else if (rc == 0 && !cJSON_IsObject(a))
+                rc = err_at(e, ERR_INVALID, "/architecture",
+                        "\"architecture\" must be a preset's name or an object");
+        return rc;
+}
+
+static int read_scalars(const cJSON *json, struct train_request *r, struct err *e)
+{
+        const char *title = "";
+        int64_t seed = 0;
+        int rc = json_get_string(json, "name", REQUEST_TITLE_MAX, "", &title, e);
+        if (rc == 0)
+                rc = get_count(json, "epochs", REQUEST_MAX_EPOCHS, "", &r->epochs, e);
+        if (rc == 0)
+                rc = get_count(json, "batch_size", REQUEST_MAX_BATCH, "", &r->batch_size, e);
+        if (rc == 0)
+                rc = json_get_int(json, "max_steps", 1, WHOLE_MAX, "", &r->max_steps, e);
+        if (rc == 0)
+                rc = get_count(json, "report_every", REQUEST_MAX_COUNT, "", &r->report_every, e);
+        if (rc == 0)
+                rc = json_get_bool(json, "shuffle", "", &r->shuffle, e);
+        if (rc == 0)
+                rc = json_get_int(json, "seed", 0, WHOLE_MAX, "", &seed, e);
+        if (rc == 0)
+                rc = get_name(json, "save_as", "", r->save_as, e);
+        if (rc == 0) {
+                snprintf(r->title, sizeof r->title, "%s", title);
+                r->seed = (uint64_t)seed;
+        }
+        return rc;
+}
+
+int train_request_parse(const cJSON *json, struct train_request *ret, struct err *e)
+{
+        struct train_request r = {.epochs = 10,
+                .batch_size = 128,
+                .shuffle = true,
+                .init_strict = true,
+                .optimizer = {.kind = OPTIMIZER_SGD, .lr = 0.1}};
+        int rc = json_is_object(json, "", e);
+        if (rc == 0)
+                rc = check_type(json, e);
+        if (rc == 0)
+                rc = json_only(json,
+                        "type name architecture dataset epochs batch_size optimizer seed save_as shuffle "
+                        "max_steps "
+                        "report_every init",
+                        "", e);
+        if (rc == 0)
+                rc = check_architecture(json, e);
+        if (rc == 0)
+                rc = read_dataset(json, &r, e);
+        if (rc == 0)
+                rc = read_scalars(json, &r, e);
+        if (rc == 0)
+                rc = read_optimizer(json, &r.optimizer, e);
+        if (rc == 0)
+                rc = read_init(json, &r, e);
+        if (rc != 0)
+                return rc;
+        r.architecture = cJSON_Duplicate(json_field(json, "architecture"), true);
+        if (!r.architecture)
+                return err_set(e, ERR_NO_MEMORY, "no memory to keep the request");
+        *ret = r;
+        return 0;
+}
+
+void train_request_finish(struct train_request *r)
+{
+        cJSON_Delete(r->architecture);
+        *r = (struct train_request){0};
+}

@@ -1,0 +1,68 @@
+/* A training job as a user writes it (JSON), checked field by field. */
+#ifndef CNND_REQUEST_H
+#define CNND_REQUEST_H
+
+#include "base/err.h"
+#include "data/dataset.h"
+#include "device/dev.h"
+
+#include <cjson/cJSON.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { REQUEST_NAME_MAX = 64, REQUEST_TITLE_MAX = 200 };
+enum { REQUEST_MAX_EPOCHS = 100000, REQUEST_MAX_BATCH = 65536, REQUEST_MAX_COUNT = 1000000000 };
+
+enum optimizer_kind { OPTIMIZER_SGD };
+
+struct optimizer_spec {
+        enum optimizer_kind kind;
+        double lr;
+};
+
+struct train_request {
+        char title[REQUEST_TITLE_MAX + 1];     /* "name", "" where absent */
+        cJSON *architecture;                   /* owned copy of what was sent: string or object */
+        char dataset[REQUEST_NAME_MAX + 1];
+        int limit, val_limit;                  /* images used of each split, 0 for all */
+        int resize_h, resize_w;                /* 0 for the data set's own size */
+        int epochs, batch_size;
+        int64_t max_steps;                     /* 0 for none */
+        int report_every;                      /* steps between `train` events; 0: chosen, ten an epoch */
+        bool shuffle;
+        uint64_t seed;
+        struct optimizer_spec optimizer;
+        char init_from[REQUEST_NAME_MAX + 1];  /* model whose weights to start from, "" for none */
+        bool init_strict;
+        char save_as[REQUEST_NAME_MAX + 1];    /* "" : not saved */
+};
+
+/* Fills *ret from a job's JSON ("type":"train" …). Unknown fields, wrong types and values out of range are
+   ERR_INVALID with the pointer of the field. The architecture's inside is checked by train_plan, which knows
+   the input. *ret is untouched on error; else free it with train_request_finish. `json` is borrowed.
+
+   Field               default    allowed
+   type                needed     "train"
+   name                ""         1 to REQUEST_TITLE_MAX bytes
+   architecture        needed     a preset's name, or an object
+   dataset             needed     a name, or {"name" (needed), "resize":[H,W], "limit", "val_limit"}
+   epochs              10         1 to REQUEST_MAX_EPOCHS
+   batch_size          128        1 to REQUEST_MAX_BATCH
+   optimizer           sgd        {"name":"sgd", "lr"}
+   optimizer.lr        0.1        1e-12 to 1e6; 0 would train nothing
+   seed                0          0 to 2^53
+   shuffle             true
+   max_steps           none       1 to 2^53
+   report_every        chosen     1 to REQUEST_MAX_COUNT steps
+   init                none       {"from" (needed): a model's name, "strict" (true)}
+   save_as             not saved  a name
+
+   Names are those of request_name_ok; sides of "resize" are 1 to 65536; limits 1 to REQUEST_MAX_COUNT. */
+int train_request_parse(const cJSON *json, struct train_request *ret, struct err *e);
+void train_request_finish(struct train_request *r);
+
+/* Letters, digits, '.', '_' and '-', not first '.' or '-', 1 to REQUEST_NAME_MAX bytes: names of data sets
+   and models, which become file names. */
+bool request_name_ok(const char *name);
+
+#endif

@@ -1,0 +1,452 @@
+/* One training job, step by step. */
+#include "base/json.h"
+#include "base/str.h"
+#include "net/exec.h"
+#include "ops/selftest.h"
+#include "train/checkpoint.h"
+#include "train/feeder.h"
+#include "train/train.h"
+#include "train/weights.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* Sums over the validation split. */
+struct score {
+        double loss;
+        int64_t correct, count;
+};
+
+struct run {
+        struct dev *dev;               /* borrowed */
+        const struct train_job *job;   /* borrowed */
+        const struct train_hooks *hooks; /* borrowed */
+        const struct train_request *request;
+        struct setup *setup;           /* owned, as all below */
+        struct buf *chunks[PLAN_MAX_CHUNKS], *params, *grads, *labels, *results, *vars;
+        struct exec *exec[SETUP_PHASES];
+        struct feeder *feeder[DATASET_SPLITS];
+        struct launch_list *update;
+        float *block;                  /* host copy of the parameters */
+        struct progress progress;
+        int pending[SETUP_SLOTS];      /* batch sizes of the steps whose results are still on the device */
+        int num_pending;
+        int32_t vars_host[OP_VARS];
+        int64_t report_every;
+        double report_time, checkpoint_time;
+        int64_t report_count;          /* images since report_time */
+};
+
+static double now(void)
+{
+        struct timespec t;
+        clock_gettime(CLOCK_MONOTONIC, &t);
+        return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static int make_buffers(struct run *r, struct err *e)
+{
+        const struct setup *s = r->setup;
+        int rc = 0;
+        for (int i = 0; i < s->num_chunks && rc == 0; i++)
+                rc = buf_create(r->dev, s->chunk_bytes[i], "activations", &r->chunks[i], e);
+        if (rc == 0)
+                rc = buf_create(r->dev, s->param_bytes, "the parameters", &r->params, e);
+        if (rc == 0)
+                rc = buf_create(r->dev, s->grad_bytes, "the gradients", &r->grads, e);
+        if (rc == 0)
+                rc = buf_create(r->dev, s->labels_bytes, "a batch's labels", &r->labels, e);
+        if (rc == 0)
+                rc = buf_create(r->dev, s->results_bytes, "results", &r->results, e);
+        if (rc == 0)
+                rc = buf_create(r->dev, s->vars_bytes, "the step's variables", &r->vars, e);
+        for (int i = 0; i < DATASET_SPLITS && rc == 0; i++)
+                if (s->count[i])
+                        rc = feeder_create(r->dev, s, r->job->data, (enum dataset_split)i, &r->feeder[i], e);
+        return rc;
+}
+
+/* Selftests that are still due, before the job's own memory is taken. */
+static int test_device(struct run *r, struct err *e)
+{
+        int rc = 0;
+        for (int i = 0; i < SETUP_PHASES && rc == 0; i++)
+                if (r->setup->plans[i])
+                        rc = selftest_lanes(r->dev, r->setup->plans[i]->lanes, e);
+        dev_peak_reset(r->dev);
+        return rc;
+}
+
+static int record_update(struct run *r, struct err *e)
+{
+        struct view w = {r->params, 0}, dw = {r->grads, 0};
+        int rc = launch_list_create(&r->update, e);
+        if (rc)
+                return rc;
+        launch_record(r->dev, r->update);
+        struct launch l = launch_begin(r->dev, "sgd", NULL, "sgd_step");
+        launch_view(&l, &w);
+        launch_view(&l, &dw);
+        launch_buf(&l, r->vars);
+        launch_int(&l, OP_VAR_LR);
+        launch_int(&l, (int)r->setup->net->trainable_floats);
+        rc = launch_grid(&l, 1, (size_t[]){r->setup->net->trainable_floats}, NULL, e);
+        launch_record_end(r->dev);
+        return rc;
+}
+
+static int record_all(struct run *r, struct err *e)
+{
+        struct exec_memory m = {.params = {r->params, 0}, .grads = {r->grads, 0}, .vars = {r->vars, 0},
+                .labels = {r->labels, 0}, .results = {r->results, 0}};
+        memcpy(m.chunks, r->chunks, sizeof m.chunks);
+        for (int i = 0; i < SETUP_PHASES; i++) {
+                if (!r->setup->plans[i])
+                        continue;
+                int rc = exec_create(r->dev, r->setup->net, r->setup->plans[i], &m, 1.0f / (float)r->setup->n[i],
+                        &r->exec[i], e);
+                if (rc)
+                        return rc;
+        }
+        return record_update(r, e);
+}
+
+/* The job's own checkpoint, a stored model, or fresh numbers. */
+static int load_weights(struct run *r, struct err *e)
+{
+        bool found;
+        const struct net *net = r->setup->net;
+        r->block = malloc(net->param_floats * sizeof *r->block);
+        if (!r->block)
+                return err_set(e, ERR_NO_MEMORY, "no memory for the weights");
+        weights_init(net, r->request->seed, r->block);
+        int rc = checkpoint_read(r->job->dir, net, r->block, &r->progress, &found, NULL);
+        if (rc || !found) {
+                /* A checkpoint that does not fit is as good as none: the same request gives the same run. */
+                r->progress = (struct progress){0};
+                weights_init(net, r->request->seed, r->block);
+                rc = 0;
+                if (r->job->init_weights) {
+                        struct safetensors *file;
+                        rc = safetensors_open(r->job->init_weights, &file, e);
+                        if (rc == 0) {
+                                rc = weights_load(net, file, r->request->init_strict, r->block, e);
+                                safetensors_close(file);
+                        }
+                        if (rc)
+                                return err_wrap(e, "init.from \"%s\"", r->request->init_from);
+                }
+        }
+        return buf_write(r->params, 0, r->block, net->param_floats * sizeof *r->block, e);
+}
+
+static void run_finish(struct run *r)
+{
+        for (int i = 0; i < SETUP_PHASES; i++)
+                exec_destroy(r->exec[i]);
+        for (int i = 0; i < DATASET_SPLITS; i++)
+                feeder_destroy(r->feeder[i]);
+        launch_list_destroy(r->update);
+        for (int i = 0; i < PLAN_MAX_CHUNKS; i++)
+                buf_destroy(r->chunks[i]);
+        buf_destroy(r->params);
+        buf_destroy(r->grads);
+        buf_destroy(r->labels);
+        buf_destroy(r->results);
+        buf_destroy(r->vars);
+        setup_destroy(r->setup);
+        free(r->block);
+}
+
+static int set_vars(struct run *r, int slot, struct err *e)
+{
+        float lr = (float)r->request->optimizer.lr;
+        int32_t step = (int32_t)r->progress.step;
+        memcpy(&r->vars_host[OP_VAR_LR], &lr, sizeof lr);
+        memcpy(&r->vars_host[OP_VAR_STEP], &step, sizeof step);
+        r->vars_host[OP_VAR_SLOT] = slot;
+        return buf_write_later(r->vars, 0, r->vars_host, sizeof r->vars_host, e);
+}
+
+/* Reads the results of the steps that are still on the device, in their order. */
+static int drain(struct run *r, struct err *e)
+{
+        float results[SETUP_SLOTS][2];
+        if (r->num_pending == 0)
+                return 0;
+        int rc = buf_read(r->results, 0, results, (size_t)r->num_pending * sizeof results[0], e);
+        if (rc)
+                return rc;
+        for (int i = 0; i < r->num_pending; i++) {
+                int64_t step = r->progress.step - r->num_pending + i + 1;
+                if (!isfinite(results[i][0]))
+                        return err_set(e, ERR_INVALID,
+                                "the loss is no finite number at step %" PRId64
+                                "; the checkpoint before it is kept. Try a smaller learning rate",
+                                step);
+                r->progress.window.loss += (double)results[i][0];
+                r->progress.window.correct += (int64_t)results[i][1];
+                r->progress.window.count += r->pending[i];
+                r->progress.epoch.loss += (double)results[i][0];
+                r->progress.epoch.correct += (int64_t)results[i][1];
+                r->progress.epoch.count += r->pending[i];
+        }
+        r->num_pending = 0;
+        return 0;
+}
+
+static double part(double sum, int64_t count)
+{
+        return count ? sum / (double)count : 0;
+}
+
+static int emit(struct run *r, const char *event, struct str *data, struct err *e)
+{
+        int rc = data->failed ? err_set(e, ERR_NO_MEMORY, "no memory for an event")
+                              : r->hooks->event(r->hooks->ctx, event, data->data, e);
+        str_free(data);
+        return rc;
+}
+
+static void add_number(struct str *s, const char *key, double v)
+{
+        str_addf(s, ",\"%s\":", key);
+        str_add_float(s, (float)v);
+}
+
+static int report(struct run *r, struct err *e)
+{
+        struct str s = {0};
+        struct progress *p = &r->progress;
+        double seconds = now() - r->report_time;
+        str_addf(&s, "{\"step\":%" PRId64, p->step);
+        str_add(&s, ",\"epoch\":");
+        str_add_double(&s, (double)p->step / (double)r->setup->steps_per_epoch);
+        add_number(&s, "loss", part(p->window.loss, p->window.count));
+        add_number(&s, "acc", part((double)p->window.correct, p->window.count));
+        add_number(&s, "epoch_loss", part(p->epoch.loss, p->epoch.count));
+        add_number(&s, "epoch_acc", part((double)p->epoch.correct, p->epoch.count));
+        str_addf(&s, ",\"images_per_second\":%.0f}", seconds > 0 ? (double)r->report_count / seconds : 0);
+        memset(&p->window, 0, sizeof p->window);
+        r->report_time = now();
+        r->report_count = 0;
+        return emit(r, "train", &s, e);
+}
+
+static int evaluate(struct run *r, struct score *ret, struct err *e)
+{
+        struct score sum = {0};
+        int count = r->setup->count[DATASET_VAL];
+        struct view labels = {r->labels, 0};
+        for (int first = 0; first < count;) {
+                int n = count - first < r->setup->eval_batch ? count - first : r->setup->eval_batch;
+                struct exec *x = r->exec[n == r->setup->eval_batch ? SETUP_EVAL : SETUP_EVAL_LAST];
+                struct tensor input = exec_input(x);
+                float result[2];
+                /* Classifications are answered here too; who wants a stop is asked again before the next step. */
+                r->hooks->between_steps(r->hooks->ctx);
+                int rc = set_vars(r, 0, e);
+                if (rc == 0)
+                        rc = feeder_next(r->feeder[DATASET_VAL], first, &input, &labels, e);
+                if (rc == 0)
+                        rc = exec_run(x, e);
+                if (rc == 0)
+                        rc = buf_read(r->results, 0, result, sizeof result, e);
+                if (rc)
+                        return rc;
+                sum.loss += (double)result[0];
+                sum.correct += (int64_t)result[1];
+                sum.count += n;
+                first += n;
+        }
+        *ret = sum;
+        return 0;
+}
+
+static int validate(struct run *r, struct err *e)
+{
+        struct str s = {0};
+        struct score v = {0};
+        const struct progress *p = &r->progress;
+        int rc = r->feeder[DATASET_VAL] ? evaluate(r, &v, e) : 0;
+        if (rc)
+                return err_wrap(e, "validation");
+        str_add(&s, "{\"epoch\":");
+        str_add_double(&s, (double)p->step / (double)r->setup->steps_per_epoch);
+        str_addf(&s, ",\"step\":%" PRId64, p->step);
+        if (v.count) {
+                add_number(&s, "loss", part(v.loss, v.count));
+                add_number(&s, "acc", part((double)v.correct, v.count));
+        }
+        add_number(&s, "train_loss", part(p->epoch.loss, p->epoch.count));
+        add_number(&s, "train_acc", part((double)p->epoch.correct, p->epoch.count));
+        str_add(&s, "}");
+        return emit(r, "validation", &s, e);
+}
+
+static int fetch_weights(struct run *r, struct err *e)
+{
+        return buf_read(r->params, 0, r->block, r->setup->net->param_floats * sizeof *r->block, e);
+}
+
+static int save_checkpoint(struct run *r, struct err *e)
+{
+        struct str s = {0};
+        int rc = drain(r, e);
+        if (rc == 0)
+                rc = fetch_weights(r, e);
+        if (rc == 0 && r->hooks->before_checkpoint)
+                rc = r->hooks->before_checkpoint(r->hooks->ctx, e);
+        if (rc == 0)
+                rc = checkpoint_write(r->job->dir, r->setup->net, r->block, &r->progress, e);
+        if (rc)
+                return rc;
+        r->checkpoint_time = now();
+        str_addf(&s, "{\"step\":%" PRId64 "}", r->progress.step);
+        return emit(r, "checkpoint", &s, e);
+}
+
+/* Forward, backward, update: enqueued, and waited for, so that who asks between steps is answered at once. */
+static int step(struct run *r, struct err *e)
+{
+        const struct setup *s = r->setup;
+        int64_t position = r->progress.step % s->steps_per_epoch;
+        int first = (int)(position * r->request->batch_size);
+        int n = s->count[DATASET_TRAIN] - first < r->request->batch_size ? s->count[DATASET_TRAIN] - first
+                                                                         : r->request->batch_size;
+        struct exec *x = r->exec[n == s->n[SETUP_TRAIN] ? SETUP_TRAIN : SETUP_TRAIN_LAST];
+        struct tensor input = exec_input(x);
+        struct view labels = {r->labels, 0};
+        int rc = set_vars(r, r->num_pending, e);
+        if (rc == 0)
+                rc = feeder_next(r->feeder[DATASET_TRAIN], first, &input, &labels, e);
+        if (rc == 0)
+                rc = exec_run(x, e);
+        if (rc == 0)
+                rc = launch_list_run(r->dev, r->update, e);
+        if (rc == 0)
+                rc = dev_finish(r->dev, e);
+        if (rc)
+                return err_wrap(e, "step %" PRId64, r->progress.step + 1);
+        r->pending[r->num_pending++] = n;
+        r->progress.step++;
+        r->report_count += n;
+        return 0;
+}
+
+/* What is due after a step. */
+static int after_step(struct run *r, struct err *e)
+{
+        int64_t done = r->progress.step;
+        bool epoch_end = done % r->setup->steps_per_epoch == 0, last = done == r->setup->steps;
+        bool due = done % r->report_every == 0 || last;
+        int rc = 0;
+        if (due || epoch_end || r->num_pending == SETUP_SLOTS)
+                rc = drain(r, e);
+        if (rc == 0 && due)
+                rc = report(r, e);
+        if (rc == 0 && (epoch_end || last))
+                rc = validate(r, e);
+        if (rc == 0 && epoch_end)
+                memset(&r->progress.epoch, 0, sizeof r->progress.epoch);
+        if (rc == 0 && (epoch_end || last || now() - r->checkpoint_time >= r->job->checkpoint_seconds))
+                rc = save_checkpoint(r, e);
+        return rc;
+}
+
+/* Continues until the job's end or until somebody wants a stop. */
+static int loop(struct run *r, enum train_end *ret_end, struct err *e)
+{
+        const struct setup *s = r->setup;
+        int64_t ordered_epoch = -1;
+        int rc = 0;
+        *ret_end = TRAIN_DONE;
+        while (r->progress.step < s->steps && rc == 0) {
+                enum train_want want = r->hooks->between_steps(r->hooks->ctx);
+                if (want != TRAIN_GO) {
+                        *ret_end = want == TRAIN_STOP ? TRAIN_STOPPED : TRAIN_CANCELLED;
+                        return want == TRAIN_STOP ? save_checkpoint(r, e) : 0;
+                }
+                int64_t epoch = r->progress.step / s->steps_per_epoch;
+                if (epoch != ordered_epoch) {
+                        rc = feeder_order(r->feeder[DATASET_TRAIN], r->request->shuffle, r->request->seed,
+                                (uint32_t)epoch, e);
+                        ordered_epoch = epoch;
+                }
+                bool first_here = r->report_time == 0;
+                if (first_here)
+                        r->report_time = r->checkpoint_time = now();
+                if (rc == 0)
+                        rc = step(r, e);
+                if (rc == 0)
+                        rc = after_step(r, e);
+                if (rc == 0 && first_here)
+                        prog_save(r->dev, NULL); /* the next start compiles again where this fails: no harm */
+        }
+        return rc;
+}
+
+static char *classes_text(const struct dataset *data)
+{
+        cJSON *list = cJSON_CreateStringArray((const char *const *)data->classes, data->num_classes);
+        char *text = list ? json_text(list) : NULL;
+        cJSON_Delete(list);
+        return text;
+}
+
+static int save_model(struct run *r, struct err *e)
+{
+        char path[4096], input[80];
+        const struct net *net = r->setup->net;
+        struct safetensors_tensor *tensors = malloc((size_t)net->num_params * sizeof *tensors);
+        int64_t *counters = malloc((size_t)net->num_params * sizeof *counters);
+        char *architecture = json_text(r->request->architecture), *classes = classes_text(r->job->data);
+        int rc = fetch_weights(r, e);
+        if (rc == 0 && (!tensors || !counters || !architecture || !classes))
+                rc = err_set(e, ERR_NO_MEMORY, "no memory to save the model");
+        if (rc == 0) {
+                struct shape in = net->values[0].s;
+                weights_tensors(net, r->block, counters, tensors);
+                snprintf(path, sizeof path, "%s/model.safetensors", r->job->dir);
+                snprintf(input, sizeof input, "[%d,%d,%d]", in.c, in.h, in.w);
+                const char *metadata[] = {"architecture", architecture, "input", input, "classes", classes,
+                        "preprocessing", "{}", NULL};
+                rc = safetensors_write(path, tensors, net->num_params, metadata, e);
+        }
+        free(tensors);
+        free(counters);
+        free(architecture);
+        free(classes);
+        return rc;
+}
+
+int train_run(struct dev *d, const struct train_job *job, const struct train_hooks *hooks,
+        struct train_outcome *ret, struct err *e)
+{
+        struct run r = {.dev = d, .job = job, .hooks = hooks, .request = job->request};
+        enum train_end end = TRAIN_DONE;
+        int rc = setup_create(job->request, job->data, dev_info(d), &r.setup, e);
+        if (rc == 0)
+                rc = test_device(&r, e);
+        if (rc == 0)
+                rc = make_buffers(&r, e);
+        if (rc == 0)
+                rc = record_all(&r, e);
+        if (rc == 0)
+                rc = load_weights(&r, e);
+        if (rc == 0) {
+                int64_t tenth = r.setup->steps_per_epoch / 10;
+                r.report_every = job->request->report_every ? job->request->report_every : tenth ? tenth : 1;
+                rc = loop(&r, &end, e);
+        }
+        if (rc == 0 && end == TRAIN_DONE)
+                rc = save_model(&r, e);
+        if (rc == 0)
+                *ret = (struct train_outcome){end, r.progress.step, dev_peak_bytes(d)};
+        run_finish(&r);
+        return rc;
+}

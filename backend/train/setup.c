@@ -1,0 +1,150 @@
+#include "train/setup.h"
+#include "device/buf.h"
+#include "zoo/zoo.h"
+
+#include <stdlib.h>
+
+/* Larger validation batches gain nothing; larger ones than in training would decide what fits. */
+enum { EVAL_BATCH = 256 };
+
+static int used(int count, int limit)
+{
+        return limit && limit < count ? limit : count;
+}
+
+static int make_net(const struct train_request *r, const struct dataset *data, struct net **ret, struct err *e)
+{
+        cJSON *layers = NULL;
+        struct shape input = {data->c, r->resize_h ? r->resize_h : data->h, r->resize_w ? r->resize_w : data->w};
+        int rc = zoo_expand(r->architecture, data->num_classes, &layers, e);
+        if (rc == 0)
+                rc = net_create(layers, input, ret, e);
+        cJSON_Delete(layers);
+        if (rc)
+                return err_prefix(e, "/architecture");
+        int outputs = (*ret)->values[(*ret)->output].s.c;
+        if (outputs == data->num_classes)
+                return 0;
+        net_destroy(*ret);
+        *ret = NULL;
+        return err_at(e, ERR_INVALID, "/architecture", "the network gives %d numbers; data set %s has %d classes",
+                outputs, data->name, data->num_classes);
+}
+
+static void count_batches(struct setup *s, const struct train_request *r, const struct dataset *data)
+{
+        s->count[DATASET_TRAIN] = used(data->split[DATASET_TRAIN].count, r->limit);
+        s->count[DATASET_VAL] = used(data->split[DATASET_VAL].count, r->val_limit);
+        int train = s->count[DATASET_TRAIN], val = s->count[DATASET_VAL];
+        s->eval_batch = r->batch_size < EVAL_BATCH ? r->batch_size : EVAL_BATCH;
+        if (val < s->eval_batch)
+                s->eval_batch = val;
+        s->n[SETUP_TRAIN] = train >= r->batch_size ? r->batch_size : 0;
+        s->n[SETUP_TRAIN_LAST] = train % r->batch_size;
+        s->n[SETUP_EVAL] = s->eval_batch;
+        s->n[SETUP_EVAL_LAST] = s->eval_batch ? val % s->eval_batch : 0;
+        s->steps_per_epoch = (train + r->batch_size - 1) / r->batch_size;
+        s->steps = s->steps_per_epoch * r->epochs;
+        if (r->max_steps && r->max_steps < s->steps)
+                s->steps = r->max_steps;
+}
+
+static int make_plans(struct setup *s, const struct dev_info *info, struct err *e)
+{
+        for (int i = 0; i < SETUP_PHASES; i++) {
+                if (s->n[i] == 0)
+                        continue;
+                enum plan_mode mode = i == SETUP_TRAIN || i == SETUP_TRAIN_LAST ? PLAN_TRAIN : PLAN_EVAL;
+                int rc = plan_create(s->net, info, mode, s->n[i], &s->plans[i], e);
+                if (rc)
+                        return rc;
+                const struct plan *p = s->plans[i];
+                for (int k = 0; k < p->num_chunks; k++)
+                        if (p->chunk_floats[k] * sizeof(float) > s->chunk_bytes[k])
+                                s->chunk_bytes[k] = p->chunk_floats[k] * sizeof(float);
+                if (p->num_chunks > s->num_chunks)
+                        s->num_chunks = p->num_chunks;
+        }
+        return 0;
+}
+
+static void add(struct setup *s, uint64_t bytes)
+{
+        uint64_t rounded = buf_rounded(bytes);
+        s->total_bytes += rounded;
+        if (rounded > s->largest_bytes)
+                s->largest_bytes = rounded;
+}
+
+/* All buffers but the images, which may stay on the host. */
+static void count_bytes(struct setup *s, const struct train_request *r)
+{
+        int batch = r->batch_size > s->eval_batch ? r->batch_size : s->eval_batch;
+        s->param_bytes = s->net->param_floats * sizeof(float);
+        s->grad_bytes = s->net->trainable_floats * sizeof(float);
+        s->labels_bytes = (uint64_t)batch * sizeof(int32_t);
+        s->results_bytes = (uint64_t)SETUP_SLOTS * 2 * sizeof(float);
+        s->vars_bytes = OP_VARS * sizeof(int32_t);
+        for (int i = 0; i < s->num_chunks; i++)
+                add(s, s->chunk_bytes[i]);
+        add(s, s->param_bytes);
+        add(s, s->grad_bytes);
+        add(s, s->labels_bytes);
+        add(s, s->results_bytes);
+        add(s, s->vars_bytes);
+}
+
+static void place_images(struct setup *s, const struct train_request *r, const struct dataset *data,
+        const struct dev_info *info)
+{
+        uint64_t image = dataset_image_bytes(data), room = info->global_bytes - s->total_bytes;
+        int batch[DATASET_SPLITS] = {r->batch_size, s->eval_batch};
+        s->resident = s->total_bytes < info->global_bytes;
+        for (int i = 0; i < DATASET_SPLITS; i++)
+                s->resident = s->resident && image * (uint64_t)s->count[i] < info->max_alloc_bytes &&
+                              image * (uint64_t)s->count[i] < room / 4;
+        for (int i = 0; i < DATASET_SPLITS; i++) {
+                uint64_t held = (uint64_t)(s->resident ? s->count[i] : batch[i]);
+                if (s->count[i] == 0)
+                        continue;
+                s->image_bytes[i] = image * held;
+                s->split_label_bytes[i] = s->order_bytes[i] = held * sizeof(int32_t);
+                add(s, s->image_bytes[i]);
+                add(s, s->split_label_bytes[i]);
+                add(s, s->order_bytes[i]);
+        }
+}
+
+int setup_create(const struct train_request *r, const struct dataset *data, const struct dev_info *info,
+        struct setup **ret, struct err *e)
+{
+        struct setup *s = calloc(1, sizeof *s);
+        if (!s)
+                return err_set(e, ERR_NO_MEMORY, "no memory for a job");
+        count_batches(s, r, data);
+        int rc = 0;
+        if (s->count[DATASET_TRAIN] == 0)
+                rc = err_at(e, ERR_INVALID, "/dataset", "data set %s has no training images", data->name);
+        if (rc == 0)
+                rc = make_net(r, data, &s->net, e);
+        if (rc == 0)
+                rc = make_plans(s, info, e);
+        if (rc) {
+                setup_destroy(s);
+                return rc;
+        }
+        count_bytes(s, r);
+        place_images(s, r, data, info);
+        *ret = s;
+        return 0;
+}
+
+void setup_destroy(struct setup *s)
+{
+        if (!s)
+                return;
+        for (int i = 0; i < SETUP_PHASES; i++)
+                plan_destroy(s->plans[i]);
+        net_destroy(s->net);
+        free(s);
+}

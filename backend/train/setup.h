@@ -1,0 +1,35 @@
+/* What a training job needs on its device, worked out on paper. train_plan reports it, train_run allocates it:
+   one computation, so the planned bytes are the allocated ones. */
+#ifndef CNND_SETUP_H
+#define CNND_SETUP_H
+
+#include "net/net.h"
+#include "net/plan.h"
+#include "train/train.h"
+
+/* Batches of the training split, its smaller last batch, batches of the validation split, its last batch. */
+enum setup_phase { SETUP_TRAIN, SETUP_TRAIN_LAST, SETUP_EVAL, SETUP_EVAL_LAST, SETUP_PHASES };
+
+/* Results of this many steps stay on the device before somebody must read them. */
+enum { SETUP_SLOTS = 128 };
+
+struct setup {
+        struct net *net; /* owned */
+        int count[DATASET_SPLITS];           /* images used */
+        int n[SETUP_PHASES];                 /* batch size, 0 where the phase does not occur */
+        struct plan *plans[SETUP_PHASES];    /* owned; NULL where n is 0 */
+        int64_t steps_per_epoch, steps;
+        int eval_batch;
+        bool resident;                       /* the images lie on the device; else each batch is sent */
+        uint64_t chunk_bytes[PLAN_MAX_CHUNKS];
+        int num_chunks;
+        uint64_t param_bytes, grad_bytes, labels_bytes, results_bytes, vars_bytes;
+        uint64_t image_bytes[DATASET_SPLITS], split_label_bytes[DATASET_SPLITS], order_bytes[DATASET_SPLITS];
+        uint64_t total_bytes, largest_bytes; /* as buf_create accounts them */
+};
+
+int setup_create(const struct train_request *r, const struct dataset *data, const struct dev_info *info,
+        struct setup **ret, struct err *e);
+void setup_destroy(struct setup *s);
+
+#endif

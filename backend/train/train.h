@@ -1,0 +1,69 @@
+/* One training job on one device, from its request to its saved model. */
+#ifndef CNND_TRAIN_H
+#define CNND_TRAIN_H
+
+#include "base/err.h"
+#include "data/dataset.h"
+#include "device/dev.h"
+#include "train/request.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* What a job will take, known before it runs. */
+struct train_estimate {
+        uint64_t device_bytes;   /* everything the job allocates on the device */
+        uint64_t largest_buffer; /* the largest single allocation */
+        int micro_batch;         /* samples that run at once; less than batch_size when gradients accumulate */
+        int64_t steps;           /* optimizer steps in all */
+};
+
+/* Builds the network on paper for this data set and device, allocates nothing. ERR_INVALID with the pointer of
+   the layer ("/architecture/layers/7/kernel_size"); ERR_DEVICE_MEMORY with bytes needed, bytes there, the
+   largest single buffer and the largest batch that fits. Needs no driver: the front calls it. */
+int train_plan(const struct train_request *r, const struct dataset *data, const struct dev_info *info,
+        struct train_estimate *ret, struct err *e);
+
+enum train_want { TRAIN_GO, TRAIN_STOP, TRAIN_CANCEL };
+
+struct train_hooks {
+        void *ctx;
+        /* One event: its name and one line of JSON. Non-zero ends the run with that error. */
+        int (*event)(void *ctx, const char *event, const char *data, struct err *e);
+        /* Called between steps, at least once a step: the place where the worker answers classifications.
+           TRAIN_STOP: write a checkpoint and return; TRAIN_CANCEL: return at once. */
+        enum train_want (*between_steps)(void *ctx);
+        /* Called before a checkpoint becomes durable, and returns once all events sent so far are: a run that goes
+           on from the checkpoint does not repeat them. Non-zero ends the run. NULL: not needed. */
+        int (*before_checkpoint)(void *ctx, struct err *e);
+};
+
+struct train_job {
+        const struct train_request *request;
+        const struct dataset *data;
+        const char *dir;          /* the job's own folder: checkpoint.safetensors, model.safetensors */
+        const char *init_weights; /* safetensors file for request->init_from, else NULL */
+        double checkpoint_seconds; /* at most this long between checkpoints (one is made at each epoch's end too) */
+};
+
+enum train_end { TRAIN_DONE, TRAIN_STOPPED, TRAIN_CANCELLED };
+
+struct train_outcome {
+        enum train_end end;
+        int64_t step;
+        uint64_t device_bytes; /* peak */
+};
+
+/* Runs the job, from dir/checkpoint.safetensors where that exists and is whole, else from the start. The same
+   request on the same device gives bit-identical events (but for images_per_second) and weights, however often
+   it was stopped or killed between. On TRAIN_DONE dir/model.safetensors holds the weights. A run that goes on
+   from a checkpoint repeats the events since that checkpoint; the caller drops those it has by their step.
+
+   Events: `train` {"step","epoch","loss","acc","epoch_loss","epoch_acc","images_per_second"}: loss and acc are
+   means since the event before, epoch_* since the epoch began; `validation` {"epoch","step","loss","acc",
+   "train_loss","train_acc"}; `checkpoint` {"step"}. A NaN or infinite loss ends the job with ERR_INVALID, the
+   step in the message and the last good checkpoint kept. */
+int train_run(struct dev *d, const struct train_job *job, const struct train_hooks *hooks,
+        struct train_outcome *ret, struct err *e);
+
+#endif

@@ -1,0 +1,46 @@
+#include "base/json.h"
+#include "client/args.h"
+#include "client/command.h"
+#include "client/rest.h"
+#include "client/table.h"
+#include "client/text.h"
+
+#include <math.h>
+#include <stdio.h>
+
+static void add_row(struct table *tb, const cJSON *d)
+{
+        const char *state = rest_text(d, "state", "?");
+        double job = rest_number(d, "job");
+        table_cell(tb, rest_text(d, "id", "?"));
+        table_cell(tb, rest_text(d, "name", ""));
+        table_cell(tb, rest_text(d, "type", ""));
+        table_cell(tb, text_bytes(rest_number(d, "memory")).s);
+        table_styled(tb, term_state_style(state), state);
+        table_cell(tb, isfinite(job) ? text_number(job).s : "");
+        table_cell(tb, rest_text(d, "driver", ""));
+        table_cell(tb, rest_text(d, "reason", ""));
+}
+
+int cmd_devices(struct ctl *c, const struct args *a, struct err *e)
+{
+        static const struct table_column columns[] = {{"ID", false, false}, {"NAME", false, true},
+                {"TYPE", false, false}, {"MEMORY", true, false}, {"STATE", false, false},
+                {"JOB", true, false}, {"DRIVER", false, true}, {"REASON", false, true}};
+        cJSON *tree = NULL;
+        const cJSON *d;
+        (void)a;
+        int rc = command_get(c, "/v1/devices", &tree, e);
+        if (rc != 0 || !tree)
+                return rc;
+        struct table *tb = table_create(&c->term, columns, sizeof columns / sizeof columns[0]);
+        cJSON_ArrayForEach(d, rest_list(tree, "devices"))
+        {
+                if (tb)
+                        add_row(tb, d);
+        }
+        rc = tb ? table_print(tb, stdout, e) : err_set(e, ERR_NO_MEMORY, "no memory for a table");
+        table_destroy(tb);
+        cJSON_Delete(tree);
+        return rc;
+}

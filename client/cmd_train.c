@@ -1,0 +1,107 @@
+#include "client/args.h"
+#include "base/json.h"
+#include "client/command.h"
+#include "client/transfer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { ARCHITECTURE_MAX = 4 << 20 };
+
+/* A preset's name, or the content of a .json file. NULL with *e set where that is none. */
+static cJSON *architecture(const char *arch, struct err *e)
+{
+        struct str text = {0};
+        size_t len = strlen(arch);
+        if (len < 6 || strcmp(arch + len - 5, ".json") != 0)
+                return cJSON_CreateString(arch);
+        if (transfer_read(arch, ARCHITECTURE_MAX, &text, e) != 0)
+                return NULL;
+        cJSON *tree = json_parse(text.data ? text.data : "", text.len, e);
+        if (!tree)
+                err_wrap(e, "%s", arch);
+        str_free(&text);
+        return tree;
+}
+
+static cJSON *value_of(const struct command_option *o, const char *value)
+{
+        int shape[2];
+        switch (o->kind) {
+        case OPTION_FLAG: /* the only one with a field says what not to do */
+                return cJSON_CreateFalse();
+        case OPTION_TEXT:
+                return cJSON_CreateString(value);
+        case OPTION_SHAPE:
+                return args_shape(value, shape, 2) == 2 ? cJSON_CreateIntArray(shape, 2) : NULL;
+        default:
+                return cJSON_CreateNumber(strtod(value, NULL));
+        }
+}
+
+/* Puts `value` (taken) at "field" or "object/field". */
+static void put(cJSON *job, const char *path, cJSON *value)
+{
+        const char *slash = strchr(path, '/');
+        char name[32];
+        cJSON *where = job;
+        if (slash) {
+                size_t len = (size_t)(slash - path);
+                memcpy(name, path, len);
+                name[len] = '\0';
+                where = cJSON_GetObjectItemCaseSensitive(job, name);
+                if (!where)
+                        where = cJSON_AddObjectToObject(job, name);
+                path = slash + 1;
+        }
+        cJSON_DeleteItemFromObjectCaseSensitive(where, path);
+        cJSON_AddItemToObject(where, path, value);
+}
+
+/* A data set with nothing but its name is written as the name. */
+static void shorten(cJSON *job)
+{
+        cJSON *dataset = cJSON_GetObjectItemCaseSensitive(job, "dataset");
+        if (cJSON_GetArraySize(dataset) == 1)
+                cJSON_ReplaceItemInObjectCaseSensitive(
+                        job, "dataset", cJSON_CreateString(json_field(dataset, "name")->valuestring));
+}
+
+static int make_job(const struct args *a, cJSON **ret, struct err *e)
+{
+        cJSON *job = cJSON_CreateObject();
+        cJSON_AddStringToObject(job, "type", "train");
+        cJSON *arch = architecture(args_get(a, "arch"), e);
+        if (!arch) {
+                cJSON_Delete(job);
+                return e->code ? e->code : err_set(e, ERR_NO_MEMORY, "no memory for a job");
+        }
+        cJSON_AddItemToObject(job, "architecture", arch);
+        if (args_has(a, "lr"))
+                put(job, "optimizer/name", cJSON_CreateString("sgd"));
+        for (int i = 0; i < a->given_count; i++)
+                if (a->given[i].option->field)
+                        put(job, a->given[i].option->field, value_of(a->given[i].option, a->given[i].value));
+        shorten(job);
+        *ret = job;
+        return 0;
+}
+
+int cmd_train(struct ctl *c, const struct args *a, struct err *e)
+{
+        int sides[2];
+        cJSON *job = NULL;
+        if (!args_has(a, "arch") || !args_has(a, "dataset"))
+                return command_misused("train needs --arch and --dataset; cnnctl help train");
+        if (args_has(a, "resize") && args_shape(args_get(a, "resize"), sides, 2) != 2)
+                return command_misused("--resize takes a height and a width, like 224x224");
+        if (make_job(a, &job, e) != 0)
+                return command_misused("%s", e->message);
+        char *text = json_text(job);
+        cJSON_Delete(job);
+        if (!text)
+                return err_set(e, ERR_NO_MEMORY, "no memory for a job");
+        int status = command_submit(c, a, text, strlen(text), e);
+        free(text);
+        return status;
+}

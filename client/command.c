@@ -1,0 +1,117 @@
+#include "client/command.h"
+
+#include <limits.h>
+#include <stddef.h>
+#include <string.h>
+
+#define FOLLOW                                                                                               \
+        {                                                                                                    \
+                "follow", OPTION_FLAG, NULL,                                                                 \
+                        "draw the curve until the job ends; piped, print a line a point", NULL, 0            \
+        }
+#define WAIT                                                                                                 \
+        {                                                                                                    \
+                "wait", OPTION_INT, "SECONDS", "how long to look for a server that went away (60)", NULL, 0  \
+        }
+#define END                                                                                                  \
+        {                                                                                                    \
+                NULL, OPTION_FLAG, NULL, NULL, NULL, 0                                                       \
+        }
+
+const struct command_option command_globals[] = {
+        {"json", OPTION_FLAG, NULL, "print what the server sent", NULL, 0},
+        {"url", OPTION_TEXT, "URL", "the server: http://HOST:PORT, https://… or unix:PATH", NULL, 0},
+        {"token", OPTION_TEXT, "TOKEN",
+                "who you are; others of the machine can read it here, not in CNND_TOKEN", NULL, 0},
+        {"help", OPTION_FLAG, NULL, "this text", NULL, 'h'},
+        {"version", OPTION_FLAG, NULL, "the version of cnnctl", NULL, 0}, END};
+
+static const struct command_option train_options[] = {
+        {"arch", OPTION_TEXT, "NAME", "network: a preset, or a .json file with an architecture", NULL, 0},
+        {"dataset", OPTION_TEXT, "NAME", "data set to train on", "dataset/name", 0},
+        {"epochs", OPTION_INT, "N", "passes over the data", "epochs", 0},
+        {"lr", OPTION_NUMBER, "X", "learning rate", "optimizer/lr", 0},
+        {"batch", OPTION_INT, "N", "images a step", "batch_size", 0},
+        {"optimizer", OPTION_TEXT, "NAME", "sgd, …", "optimizer/name", 0},
+        {"momentum", OPTION_NUMBER, "X", "of sgd", "optimizer/momentum", 0},
+        {"weight-decay", OPTION_NUMBER, "X", "of the optimizer", "optimizer/weight_decay", 0},
+        {"seed", OPTION_INT, "N", "the same seed gives the same run", "seed", 0},
+        {"name", OPTION_TEXT, "TEXT", "a title for people", "name", 0},
+        {"save-as", OPTION_TEXT, "MODEL", "keep the trained model under this name", "save_as", 0},
+        {"init-from", OPTION_TEXT, "MODEL", "begin with the weights of a model", "init/from", 0},
+        {"resize", OPTION_SHAPE, "224x224", "height and width to scale images to", "dataset/resize", 0},
+        {"limit", OPTION_INT, "N", "use this many training images", "dataset/limit", 0},
+        {"val-limit", OPTION_INT, "N", "use this many validation images", "dataset/val_limit", 0},
+        {"max-steps", OPTION_INT, "N", "stop after so many steps", "max_steps", 0},
+        {"report-every", OPTION_INT, "N", "steps between points of the curve", "report_every", 0},
+        {"no-shuffle", OPTION_FLAG, NULL, "take the images in their order", "shuffle", 0}, FOLLOW, WAIT, END};
+static const struct command_option submit_options[] = {FOLLOW, WAIT, END};
+static const struct command_option follow_options[] = {WAIT, END};
+static const struct command_option jobs_options[] = {
+        {"state", OPTION_TEXT, "STATE", "queued, running, paused, succeeded, failed or cancelled", NULL, 0},
+        {"user", OPTION_TEXT, "NAME", "one user's jobs", NULL, 0},
+        {"limit", OPTION_INT, "N", "at most so many (20)", NULL, 'n'}, END};
+static const struct command_option curve_options[] = {
+        {"csv", OPTION_TEXT, "FILE", "write the points as CSV; - is standard output", NULL, 0},
+        {"svg", OPTION_TEXT, "FILE", "write a drawing; - is standard output", NULL, 0}, END};
+static const struct command_option classify_options[] = {
+        {"top", OPTION_INT, "N", "the N best classes of each image (3)", NULL, 0}, END};
+static const struct command_option map_options[] = {
+        {"output", OPTION_TEXT, "FILE", "write an overlay (.png) or the numbers (.json)", NULL, 'o'},
+        {"window", OPTION_INT, "PIXELS", "side of the window that is classified", NULL, 0},
+        {"stride", OPTION_INT, "PIXELS", "from one window to the next", NULL, 0}, END};
+static const struct command_option summary_options[] = {
+        {"input", OPTION_SHAPE, "1x224x224", "channels, height and width of an image", NULL, 0},
+        {"batch", OPTION_INT, "N", "images at a time (1)", NULL, 0},
+        {"num-classes", OPTION_INT, "N", "outputs of the last layer (10)", NULL, 0}, END};
+static const struct command_option import_options[] = {
+        {"size", OPTION_TEXT, "SIZE", "scale images to this side", NULL, 0},
+        {"fit", OPTION_TEXT, "HOW", "how images of another shape are made to fit", NULL, 0},
+        {"channels", OPTION_INT, "N", "1 for grey, 3 for colour", NULL, 0},
+        {"val", OPTION_TEXT, "PART", "part of the images to keep for validation", NULL, 0}, END};
+
+const struct command command_table[] = {
+        {"train", "", 0, 0, false, "train a network; --arch and --dataset are needed",
+                "  cnnctl train --arch bn-lenet --dataset fashion-mnist --epochs 10 --lr 0.1 --follow",
+                train_options, cmd_train},
+        {"submit", "FILE", 1, 1, false, "submit a job written as JSON; - reads standard input", NULL,
+                submit_options, cmd_submit},
+        {"jobs", "", 0, 0, false, "list jobs, newest first", NULL, jobs_options, cmd_jobs},
+        {"show", "ID", 1, 1, true, "all about one job", NULL, NULL, cmd_show},
+        {"follow", "ID", 1, 1, true, "watch a job until it ends",
+                "Ctrl-C leaves the job running. The exit status is 0 when the job succeeded, 1 when it did "
+                "not.",
+                follow_options, cmd_follow},
+        {"cancel", "ID...", 1, INT_MAX, true, "end jobs for good", NULL, NULL, cmd_control},
+        {"pause", "ID...", 1, INT_MAX, true, "stop jobs at their next step, with a checkpoint", NULL, NULL,
+                cmd_control},
+        {"resume", "ID...", 1, INT_MAX, true, "go on with paused jobs", NULL, NULL, cmd_control},
+        {"curve", "ID", 1, 1, true, "draw a job's curve, or write it to a file",
+                "Without an option the curve is drawn on a terminal, and printed as CSV into a pipe.",
+                curve_options, cmd_curve},
+        {"classify", "MODEL FILE...", 2, INT_MAX, false,
+                "classify images: PNG, JPEG, TIFF, MRC, DM, EMD, SER, NPY, PGM", NULL, classify_options,
+                cmd_classify},
+        {"map", "MODEL FILE", 2, 2, false, "class map of a large micrograph", NULL, map_options, cmd_map},
+        {"summary", "ARCH", 1, 1, false,
+                "layers of a network (a preset, or a .json file), with shapes and costs",
+                "  cnnctl summary bn-lenet --input 1x28x28 --batch 128", summary_options, cmd_summary},
+        {"datasets", "", 0, 0, false, "list data sets", NULL, NULL, cmd_datasets},
+        {"import", "NAME PATH", 2, 2, false, "make a data set",
+                "PATH is a folder of one folder a class, a zip or tar of such, an .npz or a .safetensors "
+                "file.",
+                import_options, cmd_import},
+        {"models", "", 0, 0, false, "list models", NULL, NULL, cmd_models},
+        {"export", "MODEL FILE", 2, 2, false, "write a model's weights as safetensors; - is standard output",
+                NULL, NULL, cmd_export},
+        {"devices", "", 0, 0, false, "list devices", NULL, NULL, cmd_devices},
+        {"help", "[COMMAND]", 0, 1, false, "explain a command", NULL, NULL, cmd_help},
+        {NULL, NULL, 0, 0, false, NULL, NULL, NULL, NULL}};
+
+const struct command *command_find(const char *name)
+{
+        for (const struct command *c = command_table; c->name; c++)
+                if (strcmp(c->name, name) == 0)
+                        return c;
+        return NULL;
+}

@@ -1,0 +1,75 @@
+#include "client/command.h"
+#include "client/rest.h"
+#include "client/text.h"
+
+#include <langinfo.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static void say(const char *text, const char *pointer)
+{
+        struct str s = {0};
+        bool utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
+        text_add_clean(&s, text, utf8);
+        if (pointer[0]) {
+                str_add(&s, " (at ");
+                text_add_clean(&s, pointer, utf8);
+                str_add(&s, ")");
+        }
+        fprintf(stderr, "cnnctl: %s\n", s.data ? s.data : "");
+        str_free(&s);
+}
+
+void command_say(const char *fmt, ...)
+{
+        char text[700];
+        va_list ap;
+        va_start(ap, fmt);
+        vsnprintf(text, sizeof text, fmt, ap);
+        va_end(ap);
+        say(text, "");
+}
+
+int command_misused(const char *fmt, ...)
+{
+        char text[700];
+        va_list ap;
+        va_start(ap, fmt);
+        vsnprintf(text, sizeof text, fmt, ap);
+        va_end(ap);
+        say(text, "");
+        return STATUS_USAGE;
+}
+
+int command_failed(const struct err *e)
+{
+        fflush(stdout);
+        say(e->message, e->pointer);
+        if (e->code == ERR_CLOSED)
+                fputs("        CNND_URL or --url say where the server is\n", stderr);
+        return e->code == ERR_CLOSED ? STATUS_NO_SERVER : STATUS_FAILED;
+}
+
+void command_print_json(const struct http_reply *r)
+{
+        if (r->body.len)
+                fwrite(r->body.data, 1, r->body.len, stdout);
+        if (r->body.len == 0 || r->body.data[r->body.len - 1] != '\n')
+                fputc('\n', stdout);
+}
+
+int command_get(struct ctl *c, const char *path, cJSON **ret, struct err *e)
+{
+        struct http_reply reply = {0};
+        cJSON *tree = NULL;
+        int rc = rest_get(c->http, path, &reply, &tree, e);
+        if (rc == 0 && c->json)
+                command_print_json(&reply);
+        else if (rc == 0)
+                *ret = tree;
+        if (c->json)
+                cJSON_Delete(tree);
+        http_reply_finish(&reply);
+        return rc;
+}

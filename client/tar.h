@@ -1,0 +1,23 @@
+/* A folder as a tar archive (POSIX ustar) that is made while it is read: nothing but names is kept in memory.
+ */
+#ifndef CNND_TAR_H
+#define CNND_TAR_H
+
+#include "base/err.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct tar;
+
+/* Lists the regular files below `folder`, sorted by name; those whose names begin with a dot are left out.
+   ERR_NOT_FOUND, ERR_DENIED, ERR_INVALID for an empty folder or a name that the format has no room for. */
+int tar_create(const char *folder, struct tar **ret, struct err *e);
+/* NULL accepted. */
+void tar_destroy(struct tar *t);
+/* Bytes of the whole archive. */
+uint64_t tar_size(const struct tar *t);
+/* The next bytes; their number, 0 at the end. ERR_STATE when a file changed its size since it was listed. */
+int64_t tar_read(struct tar *t, void *bytes, size_t len, struct err *e);
+
+#endif

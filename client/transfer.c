@@ -1,0 +1,159 @@
+#include "client/transfer.h"
+#include "base/file.h"
+#include "client/rest.h"
+#include "client/term.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct download {
+        struct file_new *file; /* NULL: standard output */
+        struct interrupt interrupt;
+        struct err *e;
+};
+
+static int on_bytes(void *data, const void *bytes, size_t len)
+{
+        struct download *d = data;
+        if (d->file)
+                return file_write(d->file, bytes, len, d->e);
+        if (fwrite(bytes, 1, len, stdout) != len)
+                return err_errno(d->e, errno, "standard output");
+        return 0;
+}
+
+static int on_tick(void *data)
+{
+        struct download *d = data;
+        for (int sig; (sig = interrupt_poll(&d->interrupt)) != 0;)
+                if (sig == SIGTSTP)
+                        raise(SIGSTOP);
+        return d->interrupt.ended_by ? err_set(d->e, ERR_CANCELLED, "interrupted") : 0;
+}
+
+/* file_create makes files that only their owner reads; an exported one gets what the user's umask says. */
+static int commit(struct download *d, const char *path, struct err *e)
+{
+        mode_t mask = umask(0);
+        umask(mask);
+        int rc = file_commit(d->file, e);
+        d->file = NULL;
+        if (rc == 0 && chmod(path, 0666 & ~mask) != 0)
+                rc = err_errno(e, errno, "cannot set the mode of %s", path);
+        return rc;
+}
+
+int transfer_download(
+        struct http *h, struct http_request *q, const char *file, int *ret_signal, struct err *e)
+{
+        struct download d = {.e = e};
+        struct stat st;
+        int rc = 0;
+        bool to_file = strcmp(file, "-") != 0;
+        if (to_file && stat(file, &st) == 0 && !S_ISREG(st.st_mode))
+                return err_set(e, ERR_INVALID, "%s is no regular file; nothing was written", file);
+        interrupt_begin(&d.interrupt);
+        if (to_file)
+                rc = file_create(file, &d.file, e);
+        if (rc == 0) {
+                q->sink = on_bytes;
+                q->tick = on_tick;
+                q->sink_data = q->tick_data = &d;
+                rc = rest_call(h, q, NULL, NULL, e);
+        }
+        if (rc == 0 && to_file)
+                rc = commit(&d, file, e);
+        file_abandon(d.file);
+        interrupt_end(&d.interrupt);
+        if (d.interrupt.ended_by)
+                *ret_signal = d.interrupt.ended_by;
+        return rc;
+}
+
+static const char *media_header(const char *path)
+{
+        static const struct {
+                const char *end, *header;
+        } table[] = {{".png", "Content-Type: image/png"}, {".jpg", "Content-Type: image/jpeg"},
+                {".jpeg", "Content-Type: image/jpeg"}, {".tif", "Content-Type: image/tiff"},
+                {".tiff", "Content-Type: image/tiff"}, {".mrc", "Content-Type: application/x-mrc"},
+                {".dm3", "Content-Type: application/x-dm"}, {".dm4", "Content-Type: application/x-dm"},
+                {".emd", "Content-Type: application/x-emd"}, {".ser", "Content-Type: application/x-ser"},
+                {".npy", "Content-Type: application/x-npy"}, {".zip", "Content-Type: application/zip"},
+                {".tar", "Content-Type: application/x-tar"}};
+        size_t len = strlen(path);
+        for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+                size_t n = strlen(table[i].end);
+                if (len > n && strcasecmp(path + len - n, table[i].end) == 0)
+                        return table[i].header;
+        }
+        return "Content-Type: application/octet-stream";
+}
+
+static int64_t on_source(void *data, void *bytes, size_t len)
+{
+        struct transfer_file *f = data;
+        ssize_t n;
+        do {
+                n = read(f->fd, bytes, len);
+        } while (n < 0 && errno == EINTR);
+        return n < 0 ? err_errno(f->e, errno, "cannot read %s", f->path) : n;
+}
+
+int transfer_open(struct transfer_file *f, const char *path, struct http_request *q, struct err *e)
+{
+        struct stat st;
+        *f = (struct transfer_file){open(path, O_RDONLY | O_CLOEXEC), path, e};
+        if (f->fd < 0)
+                return err_errno(e, errno, "cannot open %s", path);
+        int rc = fstat(f->fd, &st) != 0 ? err_errno(e, errno, "cannot look at %s", path)
+                 : !S_ISREG(st.st_mode) ? err_set(e, ERR_INVALID, "%s is no regular file", path)
+                                        : 0;
+        if (rc != 0) {
+                transfer_close(f);
+                return rc;
+        }
+        q->headers[0] = media_header(path);
+        q->source = on_source;
+        q->source_data = f;
+        q->source_len = (uint64_t)st.st_size;
+        return 0;
+}
+
+void transfer_close(struct transfer_file *f)
+{
+        if (f->fd >= 0)
+                close(f->fd);
+        f->fd = -1;
+}
+
+int transfer_read(const char *path, size_t most, struct str *ret, struct err *e)
+{
+        char bytes[1 << 14];
+        struct str text = {0};
+        int rc = 0, fd = strcmp(path, "-") == 0 ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
+        if (fd < 0)
+                return err_errno(e, errno, "cannot open %s", path);
+        for (ssize_t n; rc == 0 && (n = read(fd, bytes, sizeof bytes)) != 0;) {
+                if (n > 0)
+                        str_add_bytes(&text, bytes, (size_t)n);
+                else if (errno != EINTR)
+                        rc = err_errno(e, errno, "cannot read %s", path);
+                if (rc == 0 && text.len > most)
+                        rc = err_set(e, ERR_TOO_LARGE, "%s has more than %zu bytes", path, most);
+        }
+        if (fd != STDIN_FILENO)
+                close(fd);
+        if (rc == 0 && text.failed)
+                rc = err_set(e, ERR_NO_MEMORY, "no memory for %s", path);
+        if (rc == 0)
+                *ret = text;
+        else
+                str_free(&text);
+        return rc;
+}

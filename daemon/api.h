@@ -1,0 +1,65 @@
+/* The endpoints of the HTTP API: one routing table, one file for each resource. */
+#ifndef CNND_API_H
+#define CNND_API_H
+
+#include "base/err.h"
+#include "daemon/feed.h"
+#include "daemon/http.h"
+#include "daemon/service.h"
+
+#include <cjson/cJSON.h>
+#include <stdint.h>
+
+/* What the handlers work on; all borrowed. */
+struct api {
+        struct service *service;
+        struct feed *feed;
+        struct http *http; /* set after http_create, which needs this struct */
+        int64_t started_ms;
+};
+
+/* For http_options; handlers take a struct api as their ctx. */
+extern const struct http_route api_routes[];
+
+/* --- for the api_*.c files --- */
+
+/* The request's JSON body; the caller frees *ret. ERR_SYNTAX for an empty one. */
+int api_body(const struct http_request *rq, cJSON **ret, struct err *e);
+/* Takes `items` and answers {name: items}. */
+int api_reply_list(struct http_request *rq, const char *name, cJSON *items, struct err *e);
+/* NAME of /v1/THING/NAME…; borrowed. */
+const char *api_name(const struct http_request *rq);
+/* Id of /v1/jobs/ID. ERR_NOT_FOUND for what is no number. */
+int api_job_id(const struct http_request *rq, int64_t *ret, struct err *e);
+
+int api_jobs_submit(void *ctx, struct http_request *rq, struct err *e);
+int api_jobs_list(void *ctx, struct http_request *rq, struct err *e);
+int api_jobs_get(void *ctx, struct http_request *rq, struct err *e);
+int api_jobs_cancel(void *ctx, struct http_request *rq, struct err *e);
+int api_jobs_pause(void *ctx, struct http_request *rq, struct err *e);
+int api_jobs_resume(void *ctx, struct http_request *rq, struct err *e);
+int api_jobs_events(void *ctx, struct http_request *rq, struct err *e);
+int api_jobs_curve(void *ctx, struct http_request *rq, struct err *e);
+int api_jobs_result(void *ctx, struct http_request *rq, struct err *e);
+
+int api_models_list(void *ctx, struct http_request *rq, struct err *e);
+int api_models_get(void *ctx, struct http_request *rq, struct err *e);
+int api_models_delete(void *ctx, struct http_request *rq, struct err *e);
+int api_models_weights(void *ctx, struct http_request *rq, struct err *e);
+int api_models_put(void *ctx, struct http_request *rq, struct err *e);
+int api_models_classify(void *ctx, struct http_request *rq, struct err *e);
+
+int api_datasets_list(void *ctx, struct http_request *rq, struct err *e);
+int api_datasets_get(void *ctx, struct http_request *rq, struct err *e);
+int api_datasets_delete(void *ctx, struct http_request *rq, struct err *e);
+
+int api_nets_list(void *ctx, struct http_request *rq, struct err *e);
+int api_nets_get_summary(void *ctx, struct http_request *rq, struct err *e);
+int api_nets_post_summary(void *ctx, struct http_request *rq, struct err *e);
+
+int api_status_health(void *ctx, struct http_request *rq, struct err *e);
+int api_status_version(void *ctx, struct http_request *rq, struct err *e);
+int api_status_devices(void *ctx, struct http_request *rq, struct err *e);
+int api_status_metrics(void *ctx, struct http_request *rq, struct err *e);
+
+#endif

@@ -1,0 +1,222 @@
+#include "daemon/api.h"
+
+#include "base/json.h"
+#include "daemon/curve.h"
+#include "daemon/media.h"
+#include "daemon/plot.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { LIST_DEFAULT = 100 };
+
+/* NULL where there is none. */
+static int read_key(const struct http_request *rq, const char **ret, struct err *e)
+{
+        const char *key = http_header(rq, "Idempotency-Key");
+        size_t n = key ? strlen(key) : 0;
+        if (key && (n == 0 || n > JOBS_KEY_MAX))
+                return err_set(e, ERR_INVALID, "Idempotency-Key has %zu bytes, allowed are 1 to %d", n,
+                        JOBS_KEY_MAX);
+        *ret = key;
+        return 0;
+}
+
+int api_jobs_submit(void *ctx, struct http_request *rq, struct err *e)
+{
+        struct jobs *js = ((struct api *)ctx)->service->jobs;
+        char user[JOBS_USER_MAX + 1];
+        const char *key = NULL;
+        cJSON *body = NULL, *job = NULL;
+        int64_t id;
+        bool again;
+        int rc = target_only(&rq->target, "", e);
+        if (rc == 0)
+                rc = read_key(rq, &key, e);
+        if (rc == 0)
+                rc = api_body(rq, &body, e);
+        if (rc == 0) {
+                http_user(rq, user, sizeof user);
+                rc = jobs_submit(js, user, key, body, &id, &again, e);
+        }
+        cJSON_Delete(body);
+        if (rc == 0)
+                rc = jobs_get(js, id, &job, e);
+        if (rc)
+                return rc;
+        reply_header(&rq->reply, "Location", "/v1/jobs/%lld", (long long)id);
+        return reply_json(&rq->reply, again ? 200 : 201, job, e);
+}
+
+int api_jobs_list(void *ctx, struct http_request *rq, struct err *e)
+{
+        struct jobs *js = ((struct api *)ctx)->service->jobs;
+        const char *state = target_get(&rq->target, "state");
+        struct jobs_filter f = {.state = -1, .user = target_get(&rq->target, "user")};
+        int64_t limit = LIST_DEFAULT;
+        cJSON *items = NULL;
+        int rc = target_only(&rq->target, "state user limit before", e);
+        if (rc == 0)
+                rc = target_get_int(&rq->target, "limit", 1, JOBS_LIST_MAX, &limit, e);
+        if (rc == 0)
+                rc = target_get_int(&rq->target, "before", 1, INT64_MAX, &f.before, e);
+        if (rc == 0 && state && (f.state = job_state_parse(state)) < 0)
+                rc = err_set(e, ERR_INVALID, "query parameter \"state\" is no state of a job: \"%s\"", state);
+        f.limit = (int)limit;
+        if (rc == 0)
+                rc = jobs_list(js, &f, &items, e);
+        return rc ? rc : api_reply_list(rq, "jobs", items, e);
+}
+
+int api_jobs_get(void *ctx, struct http_request *rq, struct err *e)
+{
+        cJSON *job = NULL;
+        int64_t id;
+        int rc = target_only(&rq->target, "", e);
+        if (rc == 0)
+                rc = api_job_id(rq, &id, e);
+        if (rc == 0)
+                rc = jobs_get(((struct api *)ctx)->service->jobs, id, &job, e);
+        return rc ? rc : reply_json(&rq->reply, 200, job, e);
+}
+
+static int wish(struct api *api, struct http_request *rq, int (*verb)(struct jobs *, int64_t, struct err *),
+        struct err *e)
+{
+        cJSON *job = NULL;
+        int64_t id;
+        int rc = target_only(&rq->target, "", e);
+        if (rc == 0)
+                rc = api_job_id(rq, &id, e);
+        if (rc == 0)
+                rc = verb(api->service->jobs, id, e);
+        if (rc == 0)
+                rc = jobs_get(api->service->jobs, id, &job, e);
+        return rc ? rc : reply_json(&rq->reply, 202, job, e);
+}
+
+int api_jobs_cancel(void *ctx, struct http_request *rq, struct err *e)
+{
+        return wish(ctx, rq, jobs_cancel, e);
+}
+
+int api_jobs_pause(void *ctx, struct http_request *rq, struct err *e)
+{
+        return wish(ctx, rq, jobs_pause, e);
+}
+
+int api_jobs_resume(void *ctx, struct http_request *rq, struct err *e)
+{
+        return wish(ctx, rq, jobs_resume, e);
+}
+
+/* Where a stream goes on: Last-Event-ID, which a browser sends when it comes back to the same address, before
+   ?after. */
+static int read_after(const struct http_request *rq, int64_t *ret, struct err *e)
+{
+        const char *last = http_header(rq, "Last-Event-ID");
+        int rc = target_get_int(&rq->target, "after", 0, INT64_MAX, ret, e);
+        if (rc == 0 && last && *last && target_id(last, "event", ret, NULL) != 0)
+                rc = err_set(e, ERR_INVALID, "Last-Event-ID is a whole number, not \"%.40s\"", last);
+        return rc;
+}
+
+int api_jobs_events(void *ctx, struct http_request *rq, struct err *e)
+{
+        static const char *const types[] = {"text/event-stream", "application/x-ndjson", NULL};
+        struct api *api = ctx;
+        const char *type = media_choose(http_header(rq, "Accept"), types);
+        int64_t id, after = 0;
+        int rc = target_only(&rq->target, "after", e);
+        if (rc == 0)
+                rc = api_job_id(rq, &id, e);
+        if (rc == 0)
+                rc = read_after(rq, &after, e);
+        if (rc == 0)
+                rc = feed_open(api->feed, rq, id, after, type == types[0] ? FEED_SSE : FEED_NDJSON, e);
+        return rc;
+}
+
+/* A name that stands as a string or in an object's "name"; `other` for neither. */
+static const char *name_of(const cJSON *item, const char *other)
+{
+        if (cJSON_IsObject(item))
+                item = json_field(item, "name");
+        return cJSON_IsString(item) ? item->valuestring : other;
+}
+
+static void write_plot(const struct curve *c, const cJSON *job, struct str *out)
+{
+        const cJSON *request = json_field(job, "request"), *name = json_field(job, "name");
+        const char *net = name_of(json_field(request, "architecture"), "own layers");
+        struct str title = {0}, note = {0};
+        str_addf(&title, "%s on %s", net, name_of(json_field(request, "dataset"), "?"));
+        str_addf(&note, "job %lld", (long long)c->job);
+        if (cJSON_IsString(name) && name->valuestring[0])
+                str_addf(&note, " · %s", name->valuestring);
+        str_addf(&note, " · %s", name_of(json_field(job, "state"), "?"));
+        double rate = cJSON_GetNumberValue(json_field(json_field(job, "metrics"), "images_per_second"));
+        if (rate > 0)
+                str_addf(&note, " · %.0f images per second", rate);
+        if (title.failed || note.failed)
+                out->failed = true;
+        else
+                plot_svg(c, title.data, note.data, out);
+        str_free(&title);
+        str_free(&note);
+}
+
+int api_jobs_curve(void *ctx, struct http_request *rq, struct err *e)
+{
+        static const char *const types[] = {"application/json", "text/csv", "image/svg+xml", NULL};
+        struct jobs *js = ((struct api *)ctx)->service->jobs;
+        const char *type = media_choose(http_header(rq, "Accept"), types);
+        struct curve c = {0};
+        struct str text = {0};
+        cJSON *job = NULL;
+        int64_t id;
+        int rc = target_only(&rq->target, "", e);
+        if (rc == 0)
+                rc = api_job_id(rq, &id, e);
+        if (rc == 0)
+                rc = jobs_get(js, id, &job, e);
+        if (rc == 0)
+                rc = curve_load(js, id, &c, e);
+        if (rc == 0) {
+                if (type == types[0])
+                        curve_json(&c, &text);
+                else if (type == types[1])
+                        curve_csv(&c, &text);
+                else
+                        write_plot(&c, job, &text);
+                rc = reply_text(&rq->reply, 200, type, &text, e);
+        }
+        if (rc == 0) {
+                reply_header(&rq->reply, "Vary", "Accept");
+                if (type == types[2]) /* the picture's own style, and nothing from anywhere */
+                        reply_header(&rq->reply, "Content-Security-Policy",
+                                "default-src 'none'; style-src 'unsafe-inline'");
+        }
+        curve_finish(&c);
+        cJSON_Delete(job);
+        return rc;
+}
+
+int api_jobs_result(void *ctx, struct http_request *rq, struct err *e)
+{
+        struct str text = {0};
+        char *result = NULL;
+        int64_t id;
+        int rc = target_only(&rq->target, "", e);
+        if (rc == 0)
+                rc = api_job_id(rq, &id, e);
+        if (rc == 0)
+                rc = jobs_result(((struct api *)ctx)->service->jobs, id, &result, e);
+        if (rc)
+                return rc;
+        str_add(&text, result);
+        str_add(&text, "\n");
+        free(result);
+        return reply_text(&rq->reply, 200, "application/json", &text, e);
+}

@@ -1,0 +1,366 @@
+#include "daemon/classify.h"
+
+#include "base/json.h"
+#include "daemon/clock.h"
+#include "daemon/wire.h"
+
+#include <math.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum phase { DECODING, WAITING, ON_DEVICE };
+
+struct request {
+        struct request *next; /* in order of arrival */
+        struct classify *home;
+        int64_t ticket, deadline_ms;
+        enum phase phase;
+        bool tried;  /* a worker was lost with it in hand */
+        bool gone;   /* its caller is; only the decoder still knows it */
+        int device;  /* while ON_DEVICE */
+        char *model; /* owned */
+        struct model_shape shape;
+        int top, n;
+        float *pixels; /* owned; kept until the answer, for a second try */
+        size_t bytes;
+        classify_done done;
+        void *ctx;
+};
+
+struct classify {
+        struct models *models;
+        struct decode *decode;
+        struct supervisor *supervisor;
+        struct request *list;
+        int count;
+        int64_t next_ticket;
+};
+
+struct classify *classify_create(struct models *ms, struct decode *dc, struct supervisor *sv)
+{
+        struct classify *cl = calloc(1, sizeof *cl);
+        if (!cl)
+                return NULL;
+        cl->models = ms;
+        cl->decode = dc;
+        cl->supervisor = sv;
+        return cl;
+}
+
+static void request_free(struct request *r)
+{
+        free(r->model);
+        free(r->pixels);
+        free(r);
+}
+
+void classify_destroy(struct classify *cl)
+{
+        if (!cl)
+                return;
+        while (cl->list) {
+                struct request *r = cl->list;
+                cl->list = r->next;
+                request_free(r);
+        }
+        free(cl);
+}
+
+static void forget(struct request *r)
+{
+        struct classify *cl = r->home;
+        for (struct request **place = &cl->list; *place; place = &(*place)->next)
+                if (*place == r) {
+                        *place = r->next;
+                        cl->count--;
+                        break;
+                }
+        request_free(r);
+}
+
+/* Takes `result`. */
+static void answer(struct request *r, cJSON *result, const struct err *e)
+{
+        if (r->gone)
+                cJSON_Delete(result);
+        else
+                r->done(r->ctx, result, e);
+        forget(r);
+}
+
+struct ranked {
+        float logit;
+        int index;
+};
+
+static int by_logit(const void *a, const void *b)
+{
+        const struct ranked *x = a, *y = b;
+        if (x->logit != y->logit)
+                return x->logit > y->logit ? -1 : 1;
+        return x->index - y->index;
+}
+
+static cJSON *predictions(const float *logits, struct ranked *ranks, int classes, int top, char **names)
+{
+        double sum = 0.0;
+        cJSON *list = cJSON_CreateArray();
+        for (int i = 0; i < classes; i++)
+                ranks[i] = (struct ranked){logits[i], i};
+        qsort(ranks, (size_t)classes, sizeof *ranks, by_logit);
+        for (int i = 0; i < classes; i++)
+                sum += exp((double)ranks[i].logit - (double)ranks[0].logit);
+        for (int i = 0; list && i < classes && i < top; i++) {
+                cJSON *o = cJSON_CreateObject();
+                cJSON_AddStringToObject(o, "label", names[ranks[i].index]);
+                cJSON_AddNumberToObject(o, "index", ranks[i].index);
+                cJSON_AddNumberToObject(
+                        o, "probability", exp((double)ranks[i].logit - (double)ranks[0].logit) / sum);
+                cJSON_AddNumberToObject(o, "logit", (double)ranks[i].logit);
+                cJSON_AddItemToArray(list, o);
+        }
+        return list;
+}
+
+/* `logits` (n,classes). */
+static int build_result(const struct request *r, const float *logits, int classes, cJSON **ret, struct err *e)
+{
+        char **names;
+        int count;
+        int rc = models_classes(r->home->models, r->model, &names, &count, e);
+        if (rc)
+                return rc;
+        struct ranked *ranks = malloc((size_t)classes * sizeof *ranks);
+        cJSON *result = cJSON_CreateObject();
+        if (!ranks || !result || count != classes) {
+                rc = count != classes ? err_set(e, ERR_UNAVAILABLE,
+                                                "the model '%s' was just replaced; try again", r->model)
+                                      : err_set(e, ERR_NO_MEMORY, "no memory for results");
+                cJSON_Delete(result);
+        } else {
+                cJSON_AddStringToObject(result, "model", r->model);
+                cJSON *results = cJSON_AddArrayToObject(result, "results");
+                for (int i = 0; i < r->n; i++) {
+                        cJSON *one = cJSON_CreateObject();
+                        cJSON_AddItemToObject(one, "predictions",
+                                predictions(logits + (size_t)i * (size_t)classes, ranks, classes,
+                                        r->top ? r->top : classes, names));
+                        cJSON_AddItemToArray(results, one);
+                }
+                *ret = result;
+        }
+        free(ranks);
+        models_free_classes(names, count);
+        return rc;
+}
+
+static void decoded(void *ctx, struct chan_message *m, const struct err *error)
+{
+        struct request *r = ctx;
+        const cJSON *n = json_field(m->head, "n");
+        struct err e;
+        size_t image = (size_t)r->shape.c * (size_t)r->shape.h * (size_t)r->shape.w * sizeof(float);
+        if (r->gone) {
+                forget(r);
+                return;
+        }
+        if (!error && (!cJSON_IsNumber(n) || n->valueint < 1 || m->raw_len != (size_t)n->valueint * image)) {
+                err_set(&e, ERR_INTERNAL, "the decoder's answer cannot be read");
+                error = &e;
+        }
+        if (error) {
+                answer(r, NULL, error);
+                return;
+        }
+        r->n = n->valueint;
+        r->pixels = m->raw;
+        r->bytes = m->raw_len;
+        m->raw = NULL;
+        m->raw_len = 0;
+        r->phase = WAITING;
+}
+
+int classify_start(struct classify *cl, const char *model, const void *body, size_t len,
+        const char *media_type, int top, classify_done done, void *ctx, int64_t *ret_ticket, struct err *e)
+{
+        struct model_shape shape;
+        int rc = models_shape(cl->models, model, &shape, e);
+        if (rc)
+                return rc;
+        if (cl->count >= CLASSIFY_MAX_PENDING)
+                return err_set(e, ERR_QUOTA, "%d classifications wait already; try again", cl->count);
+        struct request *r = calloc(1, sizeof *r);
+        if (r)
+                r->model = strdup(model);
+        if (!r || !r->model) {
+                free(r);
+                return err_set(e, ERR_NO_MEMORY, "no memory for a request");
+        }
+        r->home = cl;
+        r->ticket = ++cl->next_ticket;
+        r->deadline_ms = clock_now_ms() + CLASSIFY_TIMEOUT_MS;
+        r->shape = shape;
+        r->top = top;
+        r->done = done;
+        r->ctx = ctx;
+        rc = decode_image(cl->decode, body, len, media_type, shape.c, shape.h, shape.w, decoded, r, e);
+        if (rc) {
+                request_free(r);
+                return rc;
+        }
+        struct request **place = &cl->list;
+        while (*place)
+                place = &(*place)->next;
+        *place = r;
+        cl->count++;
+        *ret_ticket = r->ticket;
+        return 0;
+}
+
+static struct request *find(struct classify *cl, int64_t ticket)
+{
+        for (struct request *r = cl->list; r; r = r->next)
+                if (r->ticket == ticket)
+                        return r;
+        return NULL;
+}
+
+/* While the decoder has it, it stays as a gone one: the decoder's callback points to it. */
+static void leave(struct request *r)
+{
+        r->gone = true;
+        if (r->phase != DECODING)
+                forget(r);
+}
+
+void classify_cancel(struct classify *cl, int64_t ticket)
+{
+        struct request *r = find(cl, ticket);
+        if (r && !r->gone)
+                leave(r);
+}
+
+void classify_answer(struct classify *cl, int device, struct chan_message *m)
+{
+        const cJSON *ticket = json_field(m->head, "request"), *classes = json_field(m->head, "classes");
+        struct request *r = cJSON_IsNumber(ticket) ? find(cl, (int64_t)ticket->valuedouble) : NULL;
+        struct err e;
+        cJSON *result = NULL;
+        supervisor_progress(cl->supervisor, device);
+        if (!r || r->phase != ON_DEVICE || r->device != device)
+                return;
+        int rc;
+        if (json_field(m->head, "error"))
+                rc = wire_error_read(json_field(m->head, "error"), &e);
+        else if (!cJSON_IsNumber(classes) || classes->valueint < 1 ||
+                 m->raw_len != (size_t)r->n * (size_t)classes->valueint * sizeof(float))
+                rc = err_set(&e, ERR_INTERNAL, "the worker's answer cannot be read");
+        else
+                rc = build_result(r, m->raw, classes->valueint, &result, &e);
+        answer(r, result, rc ? &e : NULL);
+}
+
+void classify_lost(struct classify *cl, int device)
+{
+        for (struct request *r = cl->list, *next; r; r = next) {
+                next = r->next;
+                if (r->phase != ON_DEVICE || r->device != device)
+                        continue;
+                if (!r->tried) {
+                        r->tried = true;
+                        r->phase = WAITING;
+                        continue;
+                }
+                struct err e;
+                err_set(&e, ERR_UNAVAILABLE,
+                        "the device's worker was lost twice while it classified this; try again");
+                answer(r, NULL, &e);
+        }
+}
+
+/* The ready device with the fewest requests, an idle one before one that trains; -1 for none. */
+static int least_busy(const struct classify *cl)
+{
+        int best = -1, best_load = 0;
+        for (int i = 0; i < supervisor_count(cl->supervisor); i++) {
+                if (supervisor_state(cl->supervisor, i) != DEVICE_READY)
+                        continue;
+                int load = supervisor_job(cl->supervisor, i) ? 4 : 0;
+                for (const struct request *r = cl->list; r; r = r->next)
+                        load += r->phase == ON_DEVICE && r->device == i;
+                if (best < 0 || load < best_load) {
+                        best = i;
+                        best_load = load;
+                }
+        }
+        return best;
+}
+
+/* The model may have been replaced since the body was fitted to it. */
+static int send_request(struct request *r, int device, struct err *e)
+{
+        struct model_shape shape;
+        int rc = models_shape(r->home->models, r->model, &shape, e);
+        if (rc)
+                return rc;
+        if (shape.c != r->shape.c || shape.h != r->shape.h || shape.w != r->shape.w)
+                return err_set(e, ERR_UNAVAILABLE, "the model '%s' was just replaced; try again", r->model);
+        cJSON *head = cJSON_CreateObject();
+        char *path = models_path(r->home->models, r->model);
+        if (!head || !path) {
+                rc = err_set(e, ERR_NO_MEMORY, "no memory for a request");
+        } else {
+                cJSON_AddStringToObject(head, "op", "classify");
+                cJSON_AddNumberToObject(head, "request", (double)r->ticket);
+                cJSON_AddStringToObject(head, "model", path);
+                cJSON_AddNumberToObject(head, "generation", (double)shape.generation);
+                cJSON_AddNumberToObject(head, "n", r->n);
+                rc = supervisor_send(r->home->supervisor, device, head, r->pixels, r->bytes, e);
+        }
+        free(path);
+        cJSON_Delete(head);
+        if (rc == 0) {
+                r->phase = ON_DEVICE;
+                r->device = device;
+        }
+        return rc;
+}
+
+static void expire(struct request *r)
+{
+        struct err e;
+        err_set(&e, ERR_UNAVAILABLE, "no device could take it within %d s", CLASSIFY_TIMEOUT_MS / 1000);
+        if (r->phase != DECODING) {
+                answer(r, NULL, &e);
+                return;
+        }
+        r->done(r->ctx, NULL, &e);
+        leave(r);
+}
+
+void classify_tick(struct classify *cl, int64_t now_ms)
+{
+        for (struct request *r = cl->list, *next; r; r = next) {
+                struct err e;
+                next = r->next;
+                int device = r->phase == WAITING ? least_busy(cl) : -1;
+                if (r->gone)
+                        continue;
+                if (now_ms >= r->deadline_ms)
+                        expire(r);
+                else if (device >= 0 && send_request(r, device, &e))
+                        answer(r, NULL, &e);
+        }
+}
+
+int classify_timeout_ms(const struct classify *cl, int64_t now_ms)
+{
+        int64_t due = INT64_MAX;
+        for (const struct request *r = cl->list; r; r = r->next)
+                if (!r->gone && r->deadline_ms < due)
+                        due = r->deadline_ms;
+        if (due == INT64_MAX)
+                return -1;
+        return due > now_ms ? (int)(due - now_ms) : 0;
+}

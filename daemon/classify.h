@@ -1,0 +1,48 @@
+/* Synchronous classification: body -> decoder process -> a device's worker, between two training steps ->
+   probabilities. Asynchronous towards the caller. One thread (the front's). */
+#ifndef CNND_CLASSIFY_H
+#define CNND_CLASSIFY_H
+
+#include "base/err.h"
+#include "daemon/decode.h"
+#include "daemon/models.h"
+#include "daemon/supervisor.h"
+
+#include <cjson/cJSON.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct classify;
+/* Requests that may wait at once; one more is ERR_QUOTA. */
+enum { CLASSIFY_MAX_PENDING = 256, CLASSIFY_TIMEOUT_MS = 60000 };
+
+/* All borrowed. */
+struct classify *classify_create(struct models *ms, struct decode *dc, struct supervisor *sv);
+/* Calls no callback of requests still open. */
+void classify_destroy(struct classify *cl);
+
+/* `result` is {"model":…,"results":[{"predictions":[{"label","index","probability","logit"}, …best first]}]},
+   one result an image, and taken by the callee; NULL on error. `e` is NULL on success. */
+typedef void (*classify_done)(void *ctx, cJSON *result, const struct err *e);
+
+/* Classifies the image or batch in `body` (copied). `media_type` is the request's, NULL for no claim; `top`
+   is the number of predictions an image, 0 for all. Returns 0 with a ticket when `done` will be called from a
+   later service_run, once; else the error (ERR_NOT_FOUND, ERR_UNAVAILABLE, ERR_QUOTA) and `done` is never
+   called. Errors that `done` may see: ERR_MEDIA, ERR_SYNTAX, ERR_INVALID, ERR_TOO_LARGE from the decoder
+   (4xx), ERR_UNAVAILABLE (no device in time), ERR_DEVICE_MEMORY, ERR_DEVICE. */
+int classify_start(struct classify *cl, const char *model, const void *body, size_t len,
+        const char *media_type, int top, classify_done done, void *ctx, int64_t *ret_ticket, struct err *e);
+/* The caller is gone: `done` will not be called. An unknown ticket is harmless. */
+void classify_cancel(struct classify *cl, int64_t ticket);
+
+/* --- what service.c calls --- */
+
+/* A worker's answer or the loss of a worker; see worker.h. */
+void classify_answer(struct classify *cl, int device, struct chan_message *m);
+void classify_lost(struct classify *cl, int device);
+/* Sends what waits to ready devices, ends what waited too long. */
+void classify_tick(struct classify *cl, int64_t now_ms);
+/* Milliseconds until the next tick is due, -1 for never. */
+int classify_timeout_ms(const struct classify *cl, int64_t now_ms);
+
+#endif

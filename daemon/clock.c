@@ -1,0 +1,25 @@
+#include "daemon/clock.h"
+
+#include <time.h>
+
+int64_t clock_now_ms(void)
+{
+        struct timespec t;
+        clock_gettime(CLOCK_MONOTONIC, &t);
+        return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+int64_t clock_wall_ms(void)
+{
+        struct timespec t;
+        clock_gettime(CLOCK_REALTIME, &t);
+        return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+void clock_text(int64_t wall_ms, char out[CLOCK_TEXT])
+{
+        time_t seconds = (time_t)(wall_ms / 1000);
+        struct tm utc;
+        gmtime_r(&seconds, &utc);
+        strftime(out, CLOCK_TEXT, "%Y-%m-%dT%H:%M:%SZ", &utc);
+}

@@ -1,0 +1,17 @@
+/* Time: a steady clock for waiting, the wall clock for people. */
+#ifndef CNND_CLOCK_H
+#define CNND_CLOCK_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Milliseconds that never go back; only differences mean something. */
+int64_t clock_now_ms(void);
+/* Milliseconds since 1970 UTC. */
+int64_t clock_wall_ms(void);
+
+enum { CLOCK_TEXT = 25 };
+/* "2026-11-23T08:00:00Z" of clock_wall_ms's value. */
+void clock_text(int64_t wall_ms, char out[CLOCK_TEXT]);
+
+#endif

@@ -1,0 +1,326 @@
+#include "daemon/datasets.h"
+
+#include "base/json.h"
+#include "base/log.h"
+#include "daemon/wire.h"
+#include "train/request.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char suffix[] = ".cnnd";
+
+enum entry_state { ENTRY_READY, ENTRY_IMPORTING, ENTRY_FAILED };
+
+struct entry {
+        struct datasets *home; /* borrowed */
+        struct entry *next;    /* by name */
+        char name[DATASET_NAME_MAX + 1];
+        enum entry_state state;
+        struct dataset *data; /* owned; of a ready one */
+        struct err error;     /* of a failed one */
+};
+
+struct datasets {
+        char *state_dir; /* owned */
+        struct children *kids;
+        struct entry *list;
+};
+
+char *datasets_path(const struct datasets *ds, const char *name)
+{
+        char *path = NULL;
+        return asprintf(&path, "%s/datasets/%s%s", ds->state_dir, name, suffix) < 0 ? NULL : path;
+}
+
+static struct entry *find(const struct datasets *ds, const char *name)
+{
+        for (struct entry *en = ds->list; en; en = en->next)
+                if (strcmp(en->name, name) == 0)
+                        return en;
+        return NULL;
+}
+
+static struct entry *add(struct datasets *ds, const char *name, struct err *e)
+{
+        struct entry **place = &ds->list;
+        struct entry *en = calloc(1, sizeof *en);
+        if (!en) {
+                err_set(e, ERR_NO_MEMORY, "no memory for a data set");
+                return NULL;
+        }
+        while (*place && strcmp((*place)->name, name) < 0)
+                place = &(*place)->next;
+        snprintf(en->name, sizeof en->name, "%s", name);
+        en->home = ds;
+        en->next = *place;
+        *place = en;
+        return en;
+}
+
+static void entry_free(struct entry *en)
+{
+        dataset_close(en->data);
+        free(en);
+}
+
+/* Maps the entry's file; what is wrong with it stays in the entry. */
+static void load(struct entry *en)
+{
+        char *path = datasets_path(en->home, en->name);
+        int rc = path ? dataset_open(path, &en->data, &en->error)
+                      : err_set(&en->error, ERR_NO_MEMORY, "no memory for a data set");
+        en->state = rc ? ENTRY_FAILED : ENTRY_READY;
+        if (rc)
+                log_line(LOG_WARN, "data set %s: %s", en->name, en->error.message);
+        free(path);
+}
+
+static void import_message(void *ctx, struct child *c, struct chan_message *m)
+{
+        struct entry *en = ctx;
+        const cJSON *error = json_field(m->head, "error");
+        (void)c;
+        if (error)
+                (void)wire_error_read(error, &en->error);
+}
+
+static void import_gone(void *ctx, struct child *c, int status, const char *why)
+{
+        struct entry *en = ctx;
+        (void)c;
+        if (status == 0) {
+                load(en);
+                if (en->state == ENTRY_READY)
+                        log_line(LOG_INFO, "data set %s imported", en->name);
+                return;
+        }
+        en->state = ENTRY_FAILED;
+        if (!en->error.code)
+                err_set(&en->error, ERR_INTERNAL, "the import was %s", why);
+        log_line(LOG_ERROR, "import of data set %s: %s", en->name, en->error.message);
+}
+
+static int start_import(struct datasets *ds, struct entry *en, struct err *e)
+{
+        const char *const args[] = {"--role", "import", "--state", ds->state_dir, "--name", en->name, NULL};
+        const struct child_hooks hooks = {.ctx = en, .message = import_message, .gone = import_gone};
+        struct child *c;
+        en->error = (struct err){0};
+        int rc = child_start(ds->kids, args, &hooks, &c, e);
+        if (rc == 0)
+                en->state = ENTRY_IMPORTING;
+        return rc;
+}
+
+static int read_folder(struct datasets *ds, struct err *e)
+{
+        char path[PATH_MAX], name[DATASET_NAME_MAX + 1];
+        const struct dirent *file;
+        int rc = 0;
+        snprintf(path, sizeof path, "%s/datasets", ds->state_dir);
+        DIR *dir = opendir(path);
+        if (!dir)
+                return err_errno(e, errno, "%s", path);
+        while (rc == 0 && (file = readdir(dir)) != NULL) {
+                size_t n = strlen(file->d_name), tail = sizeof suffix - 1;
+                if (n <= tail || n - tail > DATASET_NAME_MAX || strcmp(file->d_name + n - tail, suffix) != 0)
+                        continue;
+                snprintf(name, sizeof name, "%.*s", (int)(n - tail), file->d_name);
+                if (!request_name_ok(name))
+                        continue;
+                struct entry *en = add(ds, name, e);
+                if (en)
+                        load(en);
+                else
+                        rc = ERR_NO_MEMORY;
+        }
+        closedir(dir);
+        return rc;
+}
+
+static int import_known(struct datasets *ds, struct err *e)
+{
+        int rc = 0;
+        for (int i = 0; rc == 0 && i < dataset_known_count; i++) {
+                const struct dataset_known *known = &dataset_known[i];
+                struct entry *en = find(ds, known->name);
+                if ((en && en->state == ENTRY_READY) || access(known->dir, R_OK | X_OK) != 0)
+                        continue;
+                if (!en)
+                        en = add(ds, known->name, e);
+                rc = en ? start_import(ds, en, e) : ERR_NO_MEMORY;
+        }
+        return rc;
+}
+
+int datasets_create(const char *state_dir, struct children *kids, struct datasets **ret, struct err *e)
+{
+        struct datasets *ds = calloc(1, sizeof *ds);
+        int rc = 0;
+        if (ds)
+                ds->state_dir = strdup(state_dir);
+        if (!ds || !ds->state_dir)
+                rc = err_set(e, ERR_NO_MEMORY, "no memory for data sets");
+        if (rc == 0) {
+                ds->kids = kids;
+                rc = read_folder(ds, e);
+        }
+        if (rc == 0)
+                rc = import_known(ds, e);
+        if (rc) {
+                datasets_destroy(ds);
+                return rc;
+        }
+        *ret = ds;
+        return 0;
+}
+
+void datasets_destroy(struct datasets *ds)
+{
+        if (!ds)
+                return;
+        while (ds->list) {
+                struct entry *en = ds->list;
+                ds->list = en->next;
+                entry_free(en);
+        }
+        free(ds->state_dir);
+        free(ds);
+}
+
+bool datasets_importing(const struct datasets *ds)
+{
+        for (const struct entry *en = ds->list; en; en = en->next)
+                if (en->state == ENTRY_IMPORTING)
+                        return true;
+        return false;
+}
+
+static void add_counts(cJSON *counts, const char *key, const struct dataset *d, enum dataset_split s)
+{
+        cJSON *list = cJSON_AddArrayToObject(counts, key);
+        for (int i = 0; list && i < d->num_classes; i++)
+                cJSON_AddItemToArray(list, cJSON_CreateNumber((double)d->split[s].class_counts[i]));
+}
+
+static void add_data(cJSON *o, const struct dataset *d)
+{
+        const int shape[] = {d->c, d->h, d->w};
+        cJSON_AddItemToObject(o, "shape", cJSON_CreateIntArray(shape, 3));
+        cJSON_AddStringToObject(o, "type", d->type == DATASET_U8 ? "u8" : "f32");
+        cJSON_AddNumberToObject(o, "num_classes", d->num_classes);
+        cJSON_AddItemToObject(
+                o, "classes", cJSON_CreateStringArray((const char *const *)d->classes, d->num_classes));
+        cJSON_AddNumberToObject(o, "train", d->split[DATASET_TRAIN].count);
+        cJSON_AddNumberToObject(o, "val", d->split[DATASET_VAL].count);
+        cJSON *counts = cJSON_AddObjectToObject(o, "class_counts");
+        add_counts(counts, "train", d, DATASET_TRAIN);
+        add_counts(counts, "val", d, DATASET_VAL);
+        cJSON_AddStringToObject(o, "source", d->source);
+}
+
+static cJSON *entry_json(const struct entry *en)
+{
+        static const char *const states[] = {"ready", "importing", "failed"};
+        cJSON *o = cJSON_CreateObject();
+        if (!o)
+                return NULL;
+        cJSON_AddStringToObject(o, "name", en->name);
+        cJSON_AddStringToObject(o, "state", states[en->state]);
+        if (en->data)
+                add_data(o, en->data);
+        if (en->state == ENTRY_FAILED)
+                cJSON_AddStringToObject(o, "error", en->error.message);
+        else
+                cJSON_AddNullToObject(o, "error");
+        return o;
+}
+
+int datasets_list(struct datasets *ds, cJSON **ret, struct err *e)
+{
+        cJSON *list = cJSON_CreateArray();
+        if (!list)
+                return err_set(e, ERR_NO_MEMORY, "no memory for the list");
+        for (const struct entry *en = ds->list; en; en = en->next)
+                cJSON_AddItemToArray(list, entry_json(en));
+        *ret = list;
+        return 0;
+}
+
+static int need(const struct datasets *ds, const char *name, struct entry **ret, struct err *e)
+{
+        *ret = find(ds, name);
+        if (!*ret)
+                return err_set(e, ERR_NOT_FOUND, "there is no data set '%s'", name);
+        return 0;
+}
+
+int datasets_get(struct datasets *ds, const char *name, cJSON **ret, struct err *e)
+{
+        struct entry *en;
+        int rc = need(ds, name, &en, e);
+        if (rc)
+                return rc;
+        *ret = entry_json(en);
+        return *ret ? 0 : err_set(e, ERR_NO_MEMORY, "no memory for a data set");
+}
+
+int datasets_find(struct datasets *ds, const char *name, const struct dataset **ret, struct err *e)
+{
+        struct entry *en;
+        int rc = need(ds, name, &en, e);
+        if (rc)
+                return rc;
+        if (en->state == ENTRY_IMPORTING)
+                return err_set(e, ERR_UNAVAILABLE,
+                        "the data set '%s' is being imported; try again in a few seconds", name);
+        if (en->state == ENTRY_FAILED) {
+                *e = en->error;
+                return err_wrap(e, "the data set '%s' cannot be used", name);
+        }
+        *ret = en->data;
+        return 0;
+}
+
+int datasets_delete(struct datasets *ds, const char *name, struct err *e)
+{
+        struct entry *en;
+        int rc = need(ds, name, &en, e);
+        if (rc)
+                return rc;
+        if (en->state == ENTRY_IMPORTING)
+                return err_set(e, ERR_STATE, "the data set '%s' is being imported", name);
+        char *path = datasets_path(ds, name);
+        if (!path)
+                return err_set(e, ERR_NO_MEMORY, "no memory for a path");
+        if (unlink(path) != 0 && errno != ENOENT)
+                rc = err_errno(e, errno, "%s", path);
+        free(path);
+        if (rc)
+                return rc;
+        for (struct entry **place = &ds->list; *place; place = &(*place)->next)
+                if (*place == en) {
+                        *place = en->next;
+                        break;
+                }
+        entry_free(en);
+        return 0;
+}
+
+int datasets_import(const char *state_dir, const char *name, struct err *e)
+{
+        char path[PATH_MAX];
+        snprintf(path, sizeof path, "%s/datasets/%s%s", state_dir, name, suffix);
+        for (int i = 0; i < dataset_known_count; i++) {
+                const struct dataset_known *known = &dataset_known[i];
+                if (strcmp(known->name, name) == 0)
+                        return idx_import(known->dir, name, known->classes, known->num_classes, path, e);
+        }
+        return err_set(e, ERR_NOT_FOUND, "no data set '%s' is known", name);
+}

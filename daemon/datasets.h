@@ -1,0 +1,41 @@
+/* The data sets of a state folder, STATE/datasets/NAME.cnnd, each mapped once it is asked for. Known ones
+   whose source files are installed (Fashion-MNIST) are imported at start in a child process; until that has
+   ended they are listed with "state":"importing" and jobs that name them get ERR_UNAVAILABLE. One thread. */
+#ifndef CNND_DATASETS_H
+#define CNND_DATASETS_H
+
+#include "base/err.h"
+#include "daemon/children.h"
+#include "data/dataset.h"
+
+#include <cjson/cJSON.h>
+#include <stdbool.h>
+
+struct datasets;
+
+/* Reads the folder and starts the imports that are due. `kids` is borrowed. */
+int datasets_create(const char *state_dir, struct children *kids, struct datasets **ret, struct err *e);
+void datasets_destroy(struct datasets *ds);
+
+/* True while an import of datasets_create goes on: the service counts as starting. */
+bool datasets_importing(const struct datasets *ds);
+
+/* An array of data set objects by name: {"name","state":"ready"|"importing"|"failed","shape":[c,h,w],"type",
+   "classes":[…],"num_classes","train","val","class_counts":{"train":[…],"val":[…]},"source","error"}. */
+int datasets_list(struct datasets *ds, cJSON **ret, struct err *e);
+/* One of them. ERR_NOT_FOUND. */
+int datasets_get(struct datasets *ds, const char *name, cJSON **ret, struct err *e);
+/* Removes it; jobs that have it mapped in their worker are not disturbed, but the API asks jobs first
+   (jobs_dataset_used). A known one comes back at the next start. ERR_NOT_FOUND; ERR_STATE while importing. */
+int datasets_delete(struct datasets *ds, const char *name, struct err *e);
+
+/* The mapped data set, borrowed until datasets_delete. ERR_NOT_FOUND, ERR_UNAVAILABLE while importing (with
+   what to do in the message), ERR_SYNTAX for a damaged file. */
+int datasets_find(struct datasets *ds, const char *name, const struct dataset **ret, struct err *e);
+/* "STATE/datasets/NAME.cnnd", malloc'ed. NULL when memory is out. */
+char *datasets_path(const struct datasets *ds, const char *name);
+
+/* The import role's work, in the child: the known data set `name` into the state folder. */
+int datasets_import(const char *state_dir, const char *name, struct err *e);
+
+#endif

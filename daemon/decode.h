@@ -1,0 +1,39 @@
+/* The front's side of the decoder process: bytes from outside go there, and floats or checked facts come
+   back. The process is started at the first request, and again when it died. One thread.
+
+   A request that kills the decoder twice is answered ERR_INVALID "the decoder could not read it"; those
+   behind it go to the next one. */
+#ifndef CNND_DECODE_H
+#define CNND_DECODE_H
+
+#include "base/chan.h"
+#include "base/err.h"
+#include "daemon/children.h"
+
+#include <cjson/cJSON.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { DECODE_TIMEOUT_MS = 60000 };
+
+struct decode;
+/* Borrows `kids`. NULL when memory is out. */
+struct decode *decode_create(struct children *kids);
+void decode_destroy(struct decode *dc);
+
+/* Called once from service_run; `e` is NULL on success. The callee may take m->raw (and zero it). */
+typedef void (*decode_done)(void *ctx, struct chan_message *m, const struct err *e);
+
+/* Decodes an image body and fits it to (c,h,w): the answer's head has "n", its raw bytes are n*c*h*w floats.
+   `body` is copied. */
+int decode_image(struct decode *dc, const void *body, size_t len, const char *media_type, int c, int h, int w,
+        decode_done done, void *ctx, struct err *e);
+/* Checks a safetensors file against what it claims to be: the answer's head has "model": {"architecture",
+   "input","classes","preprocessing"}. `overrides` as in models_put. */
+int decode_model(struct decode *dc, const char *path, const cJSON *overrides, decode_done done, void *ctx,
+        struct err *e);
+
+void decode_tick(struct decode *dc, int64_t now_ms);
+int decode_timeout_ms(const struct decode *dc, int64_t now_ms);
+
+#endif

@@ -1,0 +1,138 @@
+#include "daemon/decoder.h"
+
+#include "base/chan.h"
+#include "base/json.h"
+#include "daemon/children.h"
+#include "daemon/modelcheck.h"
+#include "daemon/wire.h"
+#include "data/image.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/resource.h>
+
+enum { CPU_SECONDS = 30 }; /* for one request */
+/* A body, its copy in the channel and the pixels of IMAGE_MAX_BYTES with their fitted copy. */
+#define ADDRESS_SPACE ((rlim_t)6 << 30)
+
+static int limit(int what, rlim_t value, struct err *e)
+{
+        const struct rlimit r = {value, value};
+        return setrlimit(what, &r) == 0 ? 0 : err_errno(e, errno, "setrlimit");
+}
+
+static int limit_all(struct err *e)
+{
+        int rc = limit(RLIMIT_CORE, 0, e);
+#if !defined __SANITIZE_ADDRESS__ && !defined __SANITIZE_THREAD__ /* their shadows take terabytes */
+        if (rc == 0)
+                rc = limit(RLIMIT_AS, ADDRESS_SPACE, e);
+#endif
+        return rc;
+}
+
+/* The soft limit counts from the process's start, so it moves on with every request. */
+static int allow_cpu(struct err *e)
+{
+        struct rusage used;
+        struct rlimit r;
+        getrusage(RUSAGE_SELF, &used);
+        getrlimit(RLIMIT_CPU, &r);
+        r.rlim_cur = (rlim_t)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) + CPU_SECONDS;
+        return setrlimit(RLIMIT_CPU, &r) == 0 ? 0 : err_errno(e, errno, "setrlimit");
+}
+
+static int send_refusal(const cJSON *request, const struct err *why, struct err *e)
+{
+        cJSON *head = cJSON_CreateObject();
+        if (!head)
+                return err_set(e, ERR_NO_MEMORY, "no memory for an answer");
+        cJSON_AddStringToObject(head, "op", "refused");
+        cJSON_AddItemToObject(head, "request", cJSON_Duplicate(request, true));
+        cJSON_AddItemToObject(head, "error", wire_error_json(why));
+        int rc = chan_send(CHILD_FD, head, NULL, 0, e);
+        cJSON_Delete(head);
+        return rc;
+}
+
+static int decode_body(const struct chan_message *m, cJSON *head, struct image *ret, struct err *e)
+{
+        struct image im = {0};
+        int64_t c = 0, h = 0, w = 0;
+        const cJSON *media = json_field(m->head, "media_type");
+        int rc = json_get_int(m->head, "c", 1, IMAGE_MAX_CHANNELS, "", &c, e);
+        if (rc == 0)
+                rc = json_get_int(m->head, "h", 1, IMAGE_MAX_SIDE, "", &h, e);
+        if (rc == 0)
+                rc = json_get_int(m->head, "w", 1, IMAGE_MAX_SIDE, "", &w, e);
+        if (rc == 0)
+                rc = image_decode(
+                        m->raw, m->raw_len, cJSON_IsString(media) ? media->valuestring : NULL, &im, e);
+        if (rc)
+                return rc;
+        rc = image_fit(&im, (int)c, (int)h, (int)w, e);
+        if (rc) {
+                image_finish(&im);
+                return rc;
+        }
+        cJSON_AddStringToObject(head, "op", "decoded");
+        cJSON_AddNumberToObject(head, "n", im.n);
+        *ret = im;
+        return 0;
+}
+
+static int check_model(const struct chan_message *m, cJSON *head, struct err *e)
+{
+        cJSON *model = NULL;
+        const cJSON *path = json_field(m->head, "path"), *overrides = json_field(m->head, "overrides");
+        int rc = cJSON_IsString(path) ? modelcheck_file(path->valuestring,
+                                                cJSON_IsObject(overrides) ? overrides : NULL, &model, e)
+                                      : err_set(e, ERR_INTERNAL, "no path to check");
+        if (rc)
+                return rc;
+        cJSON_AddStringToObject(head, "op", "checked");
+        cJSON_AddItemToObject(head, "model", model);
+        return 0;
+}
+
+/* Answers one request; an error is the channel's. */
+static int serve(const struct chan_message *m, struct err *e)
+{
+        struct image im = {0};
+        struct err why = {0};
+        const cJSON *op = json_field(m->head, "op"), *request = json_field(m->head, "request");
+        int rc = allow_cpu(e);
+        cJSON *head = cJSON_CreateObject();
+        if (rc == 0 && (!head || !cJSON_IsString(op)))
+                rc = err_set(e, ERR_INTERNAL, "a request that cannot be read");
+        if (rc)
+                goto out;
+        if (strcmp(op->valuestring, "image") == 0)
+                rc = decode_body(m, head, &im, &why);
+        else
+                rc = check_model(m, head, &why);
+        if (rc) {
+                rc = send_refusal(request, &why, e);
+        } else {
+                size_t values = (size_t)im.n * (size_t)im.c * (size_t)im.h * (size_t)im.w;
+                cJSON_AddItemToObject(head, "request", cJSON_Duplicate(request, true));
+                rc = chan_send(CHILD_FD, head, im.pixels, values * sizeof *im.pixels, e);
+        }
+out:
+        image_finish(&im);
+        cJSON_Delete(head);
+        return rc;
+}
+
+int decoder_main(struct err *e)
+{
+        int rc = limit_all(e);
+        while (rc == 0) {
+                struct chan_message m = {0};
+                rc = chan_receive(CHILD_FD, &m, e);
+                if (rc == 0)
+                        rc = serve(&m, e);
+                chan_message_finish(&m);
+        }
+        return rc == ERR_CLOSED ? 0 : rc;
+}

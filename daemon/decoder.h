@@ -1,0 +1,19 @@
+/* The decoder role: reads bytes that came from outside, in a process that has nothing to lose. Address space
+   and processor seconds per request are limited.
+
+   Front to decoder:
+     {"op":"image","request":1,"media_type":"image/png"|null,"c":1,"h":28,"w":28}    raw: the body
+     {"op":"model","request":2,"path":PATH,"overrides":{…}|null}
+   Decoder to front, one answer a request, in order:
+     {"op":"decoded","request":1,"n":1}                   raw: n*c*h*w floats
+     {"op":"checked","request":2,"model":{"architecture","input","classes","preprocessing"}}
+     {"op":"refused","request":2,"error":{…}} */
+#ifndef CNND_DECODER_H
+#define CNND_DECODER_H
+
+#include "base/err.h"
+
+/* Runs until the front closes the channel. */
+int decoder_main(struct err *e);
+
+#endif

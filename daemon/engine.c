@@ -1,0 +1,447 @@
+#include "daemon/engine.h"
+
+#include "base/json.h"
+#include "base/log.h"
+#include "daemon/evaluate.h"
+#include "daemon/loaded.h"
+#include "daemon/wire.h"
+#include "data/dataset.h"
+#include "device/dev.h"
+#include "ops/selftest.h"
+#include "train/infer.h"
+#include "train/train.h"
+
+#include <limits.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+struct command {
+        struct command *next;
+        struct chan_message m; /* owned */
+};
+
+struct queue {
+        struct command *first, *last;
+};
+
+struct engine {
+        int (*send)(void *ctx, const cJSON *head, const void *raw, size_t raw_len, struct err *e);
+        void *send_ctx;
+        char *device, *state_dir; /* owned */
+        /* Under `lock`: */
+        pthread_mutex_t lock;
+        pthread_cond_t wake;
+        struct queue jobs, requests;
+        int64_t job; /* the job last handed over, 0 before the first */
+        enum train_want want;
+        int64_t synced; /* the last mark that the front has answered */
+        /* Any thread: */
+        atomic_ullong progress, device_bytes;
+        atomic_bool busy, failed;
+        /* The engine thread's own: */
+        struct dev *dev;
+        struct loaded *loaded;
+        int64_t running;          /* the job in hand */
+        int64_t marks;            /* sent so far */
+        int64_t hang_step, looks; /* test hook: see worker.h */
+        const char *hang_file;
+};
+
+static void push(struct queue *q, struct command *c)
+{
+        c->next = NULL;
+        if (q->last)
+                q->last->next = c;
+        else
+                q->first = c;
+        q->last = c;
+}
+
+static struct command *pop(struct queue *q)
+{
+        struct command *c = q->first;
+        if (c) {
+                q->first = c->next;
+                if (!q->first)
+                        q->last = NULL;
+        }
+        return c;
+}
+
+static void command_free(struct command *c)
+{
+        if (!c)
+                return;
+        chan_message_finish(&c->m);
+        free(c);
+}
+
+void engine_pulse(struct engine *en, struct engine_pulse *ret)
+{
+        *ret = (struct engine_pulse){.progress = atomic_load(&en->progress),
+                .device_bytes = atomic_load(&en->device_bytes),
+                .busy = atomic_load(&en->busy),
+                .failed = atomic_load(&en->failed)};
+}
+
+static void note_progress(struct engine *en)
+{
+        atomic_fetch_add(&en->progress, 1);
+        if (en->dev)
+                atomic_store(&en->device_bytes, dev_bytes(en->dev));
+}
+
+static const char *text_of(const cJSON *head, const char *key)
+{
+        const cJSON *v = json_field(head, key);
+        return cJSON_IsString(v) ? v->valuestring : "";
+}
+
+static int64_t int_of(const cJSON *head, const char *key)
+{
+        const cJSON *v = json_field(head, key);
+        return cJSON_IsNumber(v) ? (int64_t)v->valuedouble : 0;
+}
+
+int engine_post(struct engine *en, struct chan_message *m, struct err *e)
+{
+        const char *op = text_of(m->head, "op");
+        int64_t job = int_of(m->head, "job");
+        if (strcmp(op, "stop") == 0 || strcmp(op, "cancel") == 0) {
+                pthread_mutex_lock(&en->lock);
+                if (job == en->job)
+                        en->want = op[0] == 's' ? TRAIN_STOP : TRAIN_CANCEL;
+                pthread_mutex_unlock(&en->lock);
+                return 0;
+        }
+        if (strcmp(op, "synced") == 0) {
+                pthread_mutex_lock(&en->lock);
+                en->synced = int_of(m->head, "mark");
+                pthread_cond_signal(&en->wake);
+                pthread_mutex_unlock(&en->lock);
+                return 0;
+        }
+        bool request = strcmp(op, "classify") == 0;
+        if (!request && strcmp(op, "train") != 0 && strcmp(op, "evaluate") != 0)
+                return err_set(e, ERR_INTERNAL, "unknown command '%s'", op);
+        struct command *c = calloc(1, sizeof *c);
+        if (!c)
+                return err_set(e, ERR_NO_MEMORY, "no memory for a command");
+        c->m = *m;
+        *m = (struct chan_message){0};
+        pthread_mutex_lock(&en->lock);
+        if (!request) {
+                en->job = job;
+                en->want = TRAIN_GO;
+        }
+        push(request ? &en->requests : &en->jobs, c);
+        pthread_cond_signal(&en->wake);
+        pthread_mutex_unlock(&en->lock);
+        return 0;
+}
+
+/* {"op":`op`, `id_key`:id}; NULL when memory is out. */
+static cJSON *answer(const char *op, const char *id_key, int64_t id)
+{
+        cJSON *head = cJSON_CreateObject();
+        if (!head)
+                return NULL;
+        cJSON_AddStringToObject(head, "op", op);
+        if (id_key)
+                cJSON_AddNumberToObject(head, id_key, (double)id);
+        return head;
+}
+
+/* Sends and frees `head`. */
+static int send_answer(struct engine *en, cJSON *head, const void *raw, size_t raw_len, struct err *e)
+{
+        if (!head)
+                return err_set(e, ERR_NO_MEMORY, "no memory for an answer");
+        int rc = en->send(en->send_ctx, head, raw, raw_len, e);
+        cJSON_Delete(head);
+        return rc;
+}
+
+static void send_error(
+        struct engine *en, const char *op, const char *id_key, int64_t id, const struct err *why)
+{
+        struct err gone;
+        cJSON *head = answer(op, id_key, id);
+        if (head)
+                cJSON_AddItemToObject(head, "error", wire_error_json(why));
+        /* A front that is gone ends this process by itself. */
+        (void)send_answer(en, head, NULL, 0, &gone);
+}
+
+static int classify(struct engine *en, struct chan_message *m, struct err *e)
+{
+        struct infer *model = NULL;
+        int c, h, w, classes;
+        int64_t n = int_of(m->head, "n");
+        int rc = loaded_get(en->loaded, text_of(m->head, "model"), int_of(m->head, "generation"), &model, e);
+        if (rc)
+                return rc;
+        infer_shape(model, &c, &h, &w, &classes);
+        size_t values = (size_t)c * (size_t)h * (size_t)w * sizeof(float);
+        if (n < 1 || n > INT_MAX || m->raw_len / values != (size_t)n || m->raw_len % values)
+                return err_set(e, ERR_INTERNAL, "%lld images of %dx%dx%d in %zu bytes", (long long)n, c, h, w,
+                        m->raw_len);
+        size_t bytes = (size_t)n * (size_t)classes * sizeof(float);
+        float *logits = malloc(bytes);
+        if (!logits)
+                return err_set(e, ERR_NO_MEMORY, "no memory for %lld results", (long long)n);
+        rc = infer_run(model, m->raw, (int)n, logits, e);
+        if (rc == 0) {
+                cJSON *head = answer("classified", "request", int_of(m->head, "request"));
+                if (head) {
+                        cJSON_AddNumberToObject(head, "n", (double)n);
+                        cJSON_AddNumberToObject(head, "classes", classes);
+                }
+                rc = send_answer(en, head, logits, bytes, e);
+        }
+        free(logits);
+        return rc;
+}
+
+/* Works off the classifications that wait now. */
+static void answer_requests(struct engine *en)
+{
+        for (;;) {
+                pthread_mutex_lock(&en->lock);
+                struct command *c = pop(&en->requests);
+                pthread_mutex_unlock(&en->lock);
+                if (!c)
+                        return;
+                struct err e = {0};
+                if (classify(en, &c->m, &e))
+                        send_error(en, "classify_failed", "request", int_of(c->m.head, "request"), &e);
+                command_free(c);
+                note_progress(en);
+        }
+}
+
+static void hang_if_told(struct engine *en)
+{
+        if (!en->hang_file || ++en->looks < en->hang_step || unlink(en->hang_file) != 0)
+                return;
+        log_line(LOG_WARN, "test hook: the engine thread stops here for ever");
+        for (;;)
+                pause();
+}
+
+static enum train_want between_steps(void *ctx)
+{
+        struct engine *en = ctx;
+        note_progress(en);
+        hang_if_told(en);
+        answer_requests(en);
+        pthread_mutex_lock(&en->lock);
+        enum train_want want = en->job == en->running ? en->want : TRAIN_GO;
+        pthread_mutex_unlock(&en->lock);
+        return want;
+}
+
+static int send_event(void *ctx, const char *event, const char *data, struct err *e)
+{
+        struct engine *en = ctx;
+        cJSON *head = answer("event", "job", en->running);
+        if (head) {
+                cJSON_AddStringToObject(head, "event", event);
+                cJSON_AddStringToObject(head, "data", data);
+        }
+        note_progress(en);
+        return send_answer(en, head, NULL, 0, e);
+}
+
+/* Waits until the front has stored all events so far. A front that cannot (its disk is full) holds the run
+   up, but not the classifications. */
+static int sync_events(void *ctx, struct err *e)
+{
+        struct engine *en = ctx;
+        cJSON *head = answer("sync", "job", en->running);
+        int64_t mark = ++en->marks;
+        cJSON_AddNumberToObject(head, "mark", (double)mark);
+        int rc = send_answer(en, head, NULL, 0, e);
+        for (bool done = false; rc == 0 && !done;) {
+                struct timespec until;
+                clock_gettime(CLOCK_REALTIME, &until);
+                until.tv_sec++;
+                pthread_mutex_lock(&en->lock);
+                while (en->synced < mark && !en->requests.first)
+                        if (pthread_cond_timedwait(&en->wake, &en->lock, &until))
+                                break;
+                done = en->synced >= mark;
+                pthread_mutex_unlock(&en->lock);
+                note_progress(en);
+                answer_requests(en);
+        }
+        return rc;
+}
+
+static int train(struct engine *en, const cJSON *head, struct train_outcome *out, struct err *e)
+{
+        struct train_request request = {0};
+        struct dataset *data = NULL;
+        const struct train_hooks hooks = {.ctx = en,
+                .event = send_event,
+                .between_steps = between_steps,
+                .before_checkpoint = sync_events};
+        const cJSON *init = json_field(head, "init");
+        int rc = train_request_parse(json_field(head, "request"), &request, e);
+        if (rc)
+                return rc;
+        rc = dataset_open(text_of(head, "dataset"), &data, e);
+        if (rc == 0) {
+                const struct train_job job = {.request = &request,
+                        .data = data,
+                        .dir = text_of(head, "dir"),
+                        .init_weights = cJSON_IsString(init) ? init->valuestring : NULL,
+                        .checkpoint_seconds = json_field(head, "checkpoint_seconds")->valuedouble};
+                /* The plan was made for an empty device; models come back when they are asked for. */
+                loaded_drop(en->loaded);
+                rc = train_run(en->dev, &job, &hooks, out, e);
+        }
+        dataset_close(data);
+        train_request_finish(&request);
+        return rc;
+}
+
+static int evaluate(struct engine *en, const cJSON *head, struct train_outcome *out, struct err *e)
+{
+        char path[PATH_MAX];
+        struct dataset *data = NULL;
+        struct infer *model = NULL;
+        snprintf(path, sizeof path, "%s/result.json", text_of(head, "dir"));
+        int rc = dataset_open(text_of(head, "dataset"), &data, e);
+        if (rc == 0)
+                rc = infer_create(en->dev, text_of(head, "model"), &model, e);
+        if (rc == 0) {
+                const struct evaluate_job job = {.model_name = text_of(head, "name"),
+                        .data = data,
+                        .limit = (int)int_of(head, "limit"),
+                        .result_path = path};
+                rc = evaluate_run(model, &job, between_steps, en, out, e);
+                out->device_bytes = dev_bytes(en->dev);
+        }
+        infer_destroy(model);
+        dataset_close(data);
+        return rc;
+}
+
+static void run_job(struct engine *en, struct command *c)
+{
+        static const char *const ends[] = {"done", "stopped", "cancelled"};
+        const cJSON *head = c->m.head;
+        struct train_outcome out = {0};
+        struct err e = {0};
+        en->running = int_of(head, "job");
+        int rc = strcmp(text_of(head, "op"), "train") == 0 ? train(en, head, &out, &e)
+                                                           : evaluate(en, head, &out, &e);
+        if (rc == 0) {
+                cJSON *done = answer("done", "job", en->running);
+                if (done) {
+                        cJSON_AddStringToObject(done, "end", ends[out.end]);
+                        cJSON_AddNumberToObject(done, "step", (double)out.step);
+                        cJSON_AddNumberToObject(done, "device_bytes", (double)out.device_bytes);
+                }
+                rc = send_answer(en, done, NULL, 0, &e);
+        }
+        if (rc)
+                send_error(en, "job_failed", "job", en->running, &e);
+        en->running = 0;
+        note_progress(en);
+}
+
+/* Known answers first: a device that computes wrongly says no hello. */
+static int test_device(struct engine *en, struct err *e)
+{
+        cJSON *report = NULL;
+        int rc = selftest_run(en->dev, &report, e);
+        note_progress(en);
+        if (rc) {
+                cJSON_Delete(report);
+                return err_wrap(e, "selftest of device %s", en->device);
+        }
+        cJSON *head = answer("hello", NULL, 0);
+        if (head)
+                cJSON_AddItemToObject(head, "selftest", report);
+        else
+                cJSON_Delete(report);
+        return send_answer(en, head, NULL, 0, e);
+}
+
+static int open_device(struct engine *en, struct err *e)
+{
+        char cache[PATH_MAX];
+        snprintf(cache, sizeof cache, "%s/cache", en->state_dir);
+        const struct dev_options options = {.cache_dir = cache};
+        int rc = dev_open(en->device, &options, &en->dev, e);
+        if (rc)
+                return err_wrap(e, "device %s", en->device);
+        note_progress(en);
+        en->loaded = loaded_create(en->dev);
+        return en->loaded ? test_device(en, e) : err_set(e, ERR_NO_MEMORY, "no memory for models");
+}
+
+static void *engine_thread(void *ctx)
+{
+        struct engine *en = ctx;
+        struct err e = {0};
+        if (open_device(en, &e)) {
+                send_error(en, "failed", NULL, 0, &e);
+                atomic_store(&en->failed, true);
+                return NULL;
+        }
+        for (;;) {
+                pthread_mutex_lock(&en->lock);
+                while (!en->jobs.first && !en->requests.first) {
+                        atomic_store(&en->busy, false);
+                        pthread_cond_wait(&en->wake, &en->lock);
+                }
+                atomic_store(&en->busy, true);
+                struct command *c = en->requests.first ? NULL : pop(&en->jobs);
+                pthread_mutex_unlock(&en->lock);
+                note_progress(en);
+                answer_requests(en);
+                if (c)
+                        run_job(en, c);
+                command_free(c);
+        }
+        return NULL;
+}
+
+int engine_start(const struct engine_options *o, struct engine **ret, struct err *e)
+{
+        pthread_t thread;
+        const char *hang_step = getenv("CNND_TEST_HANG_STEP");
+        struct engine *en = calloc(1, sizeof *en);
+        if (!en)
+                return err_set(e, ERR_NO_MEMORY, "no memory for the engine");
+        pthread_mutex_init(&en->lock, NULL);
+        pthread_cond_init(&en->wake, NULL);
+        en->send = o->send;
+        en->send_ctx = o->ctx;
+        en->hang_file = getenv("CNND_TEST_HANG_FILE");
+        en->hang_step = hang_step ? strtoll(hang_step, NULL, 10) : 1;
+        en->device = strdup(o->device);
+        en->state_dir = strdup(o->state_dir);
+        atomic_store(&en->busy, true);
+        int rc = en->device && en->state_dir ? 0 : err_set(e, ERR_NO_MEMORY, "no memory for the engine");
+        int errnum = rc ? 0 : pthread_create(&thread, NULL, engine_thread, en);
+        if (errnum)
+                rc = err_errno(e, errnum, "engine thread");
+        if (rc) {
+                free(en->device);
+                free(en->state_dir);
+                free(en);
+                return rc;
+        }
+        pthread_detach(thread);
+        *ret = en;
+        return 0;
+}

@@ -1,0 +1,35 @@
+/* The worker's engine thread: opens the device, tests it, and works on what the channel's thread hands it. */
+#ifndef CNND_ENGINE_H
+#define CNND_ENGINE_H
+
+#include "base/chan.h"
+#include "base/err.h"
+
+#include <cjson/cJSON.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct engine;
+
+/* Starts the thread. `send` is called by it with each message to the front (borrowed for the call) and must
+   be safe to call from there; an error of it ends the job in hand. Strings are copied. */
+struct engine_options {
+        const char *device, *state_dir;
+        int (*send)(void *ctx, const cJSON *head, const void *raw, size_t raw_len, struct err *e);
+        void *ctx;
+};
+int engine_start(const struct engine_options *o, struct engine **ret, struct err *e);
+
+/* Any thread: hands over a command, which is taken. */
+int engine_post(struct engine *en, struct chan_message *m, struct err *e);
+
+struct engine_pulse {
+        uint64_t progress; /* moves whenever the engine thread gets somewhere */
+        uint64_t device_bytes;
+        bool busy;
+        bool failed; /* the device cannot be used; the reason was sent */
+};
+/* Any thread. */
+void engine_pulse(struct engine *en, struct engine_pulse *ret);
+
+#endif

@@ -1,0 +1,302 @@
+#include "daemon/http.h"
+
+#include "base/log.h"
+#include "daemon/clock.h"
+#include "daemon/exchange.h"
+#include "daemon/problem.h"
+
+#include <errno.h>
+#include <microhttpd.h>
+#include <poll.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum {
+        POOL_BYTES = 16 << 10, /* of a connection: header, and one chunk of body */
+        TICK_MS = 250,
+        FAREWELL_MS = 1000,
+};
+
+struct http {
+        struct exchange_host host;
+        struct MHD_Daemon *daemons[HTTP_MAX_FDS];
+        int daemon_count;
+        struct link *links;
+        int64_t tick_ms;
+};
+
+static enum MHD_Result on_request(void *ctx, struct MHD_Connection *con, const char *url, const char *method,
+        const char *version, const char *bytes, size_t *len, void **con_ctx)
+{
+        (void)ctx;
+        (void)con;
+        (void)url;
+        return *con_ctx ? exchange_step(*con_ctx, method, version, bytes, len) : MHD_NO;
+}
+
+/* The request line has come. Every request's context is made here: only here is the address still raw. */
+static void *on_uri(void *ctx, const char *uri, struct MHD_Connection *con)
+{
+        struct http *h = ctx;
+        const union MHD_ConnectionInfo *info =
+                MHD_get_connection_info(con, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+        struct link *l = info ? info->socket_context : NULL;
+        if (!l)
+                return NULL;
+        l->reading = true;
+        return exchange_create(&h->host, l, con, uri);
+}
+
+static void on_completed(
+        void *ctx, struct MHD_Connection *con, void **con_ctx, enum MHD_RequestTerminationCode code)
+{
+        struct http *h = ctx;
+        struct exchange *x = *con_ctx;
+        (void)con;
+        (void)code;
+        if (!x)
+                return;
+        *con_ctx = NULL;
+        x->link->reading = false;
+        x->link->since_ms = clock_now_ms();
+        x->link->deadline_ms = x->link->since_ms + (int64_t)(h->host.o.idle_seconds * 1000);
+        exchange_destroy(x);
+}
+
+static void on_connection(
+        void *ctx, struct MHD_Connection *con, void **socket_ctx, enum MHD_ConnectionNotificationCode code)
+{
+        struct http *h = ctx;
+        struct link *l = *socket_ctx;
+        if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
+                if (!l)
+                        return;
+                *l->prev = l->next;
+                if (l->next)
+                        l->next->prev = l->prev;
+                h->host.stats.connections--;
+                free(l);
+                *socket_ctx = NULL;
+                return;
+        }
+        const union MHD_ConnectionInfo *fd = MHD_get_connection_info(con, MHD_CONNECTION_INFO_CONNECTION_FD);
+        l = calloc(1, sizeof *l);
+        if (!l || !fd) {
+                free(l);
+                return; /* without its link no request of it is served: on_uri */
+        }
+        struct sockaddr_storage sa;
+        socklen_t sa_len = sizeof sa;
+        l->fd = fd->connect_fd;
+        l->local = getsockname(l->fd, (struct sockaddr *)&sa, &sa_len) == 0 && sa.ss_family == AF_UNIX;
+        l->reading = true;
+        l->since_ms = clock_now_ms();
+        l->deadline_ms = l->since_ms + (int64_t)(h->host.o.header_seconds * 1000);
+        l->next = h->links;
+        l->prev = &h->links;
+        if (l->next)
+                l->next->prev = &l->next;
+        h->links = l;
+        h->host.stats.connections++;
+        *socket_ctx = l;
+}
+
+static void on_log(void *ctx, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
+static void on_log(void *ctx, const char *fmt, va_list ap)
+{
+        char line[400];
+        (void)ctx;
+        vsnprintf(line, sizeof line, fmt, ap);
+        log_line(LOG_DEBUG, "http: %s", line);
+}
+
+/* --- the server --- */
+
+static int start_daemon(struct http *h, int fd, struct err *e)
+{
+        unsigned flags = MHD_USE_EPOLL | MHD_USE_ITC | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
+        /* Not strict: what strictness checks guard.c checks too, and the library answers a missing Host
+         * twice. */
+        struct MHD_Daemon *d = MHD_start_daemon(flags, 0, NULL, NULL, on_request, h,
+                MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
+                MHD_OPTION_URI_LOG_CALLBACK, on_uri, h, MHD_OPTION_NOTIFY_COMPLETED, on_completed, h,
+                MHD_OPTION_NOTIFY_CONNECTION, on_connection, h, MHD_OPTION_CONNECTION_LIMIT,
+                (unsigned)h->host.o.max_connections, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)POOL_BYTES,
+                MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)(h->host.o.idle_seconds + 0.999),
+                MHD_OPTION_STRICT_FOR_CLIENT, 0, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
+        if (!d) {
+                close(fd);
+                return err_set(e, ERR_IO, "the HTTP server does not start");
+        }
+        h->daemons[h->daemon_count++] = d;
+        return 0;
+}
+
+int http_create(const struct http_options *o, struct http **ret, struct err *e)
+{
+        struct http *h = calloc(1, sizeof *h);
+        int rc = h ? 0 : err_set(e, ERR_NO_MEMORY, "no memory for the HTTP server");
+        int fds[HTTP_MAX_FDS] = {o->tcp_fd, o->unix_fd};
+        if (h) {
+                h->host.o = *o;
+                h->host.budget =
+                        (struct body_budget){.tmp_dir = o->tmp_dir, .limit_bytes = o->body_memory_bytes};
+        }
+        for (int i = 0; i < HTTP_MAX_FDS; i++) {
+                if (fds[i] >= 0 && rc == 0)
+                        rc = start_daemon(h, fds[i], e);
+                else if (fds[i] >= 0)
+                        close(fds[i]);
+        }
+        if (rc) {
+                http_destroy(h);
+                return rc;
+        }
+        *ret = h;
+        return 0;
+}
+
+static void end_exchanges(struct http *h)
+{
+        struct err e = {0};
+        err_set(&e, ERR_UNAVAILABLE, "the daemon stops");
+        for (struct exchange *x = h->host.exchanges, *next; x; x = next) {
+                next = x->next;
+                if (x->phase == EXCHANGE_WAITING)
+                        http_answer(&x->rq, e.code, &e);
+                else
+                        http_wake(&x->rq);
+        }
+}
+
+void http_destroy(struct http *h)
+{
+        if (!h)
+                return;
+        h->host.stopping = true;
+        for (int i = 0; i < h->daemon_count; i++) {
+                MHD_socket fd = MHD_quiesce_daemon(h->daemons[i]);
+                if (fd != MHD_INVALID_SOCKET)
+                        close(fd);
+        }
+        end_exchanges(h);
+        for (int64_t until = clock_now_ms() + FAREWELL_MS; clock_now_ms() < until;) {
+                http_run(h);
+                if (!h->host.exchanges)
+                        break;
+                poll(NULL, 0, 10);
+        }
+        for (int i = 0; i < h->daemon_count; i++)
+                MHD_stop_daemon(h->daemons[i]);
+        free(h);
+}
+
+int http_fds(const struct http *h, int fds[HTTP_MAX_FDS])
+{
+        for (int i = 0; i < h->daemon_count; i++)
+                fds[i] = MHD_get_daemon_info(h->daemons[i], MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
+        return h->daemon_count;
+}
+
+int http_timeout_ms(const struct http *h)
+{
+        unsigned long long least = h->links ? TICK_MS : 60000, ms;
+        for (int i = 0; i < h->daemon_count; i++)
+                if (MHD_get_timeout(h->daemons[i], &ms) == MHD_YES && ms < least)
+                        least = ms;
+        return (int)least;
+}
+
+/* libmicrohttpd has no call to close a connection; one whose socket is shut down it closes by itself. */
+static void expire(struct link *l)
+{
+        struct err e = {0};
+        struct str text = {0}, answer = {0};
+        if (l->reading) {
+                err_set(&e, ERR_SYNTAX, "the request came in too slowly");
+                problem_write(&text, 408, &e);
+                str_addf(&answer,
+                        "HTTP/1.1 408 %s\r\nContent-Type: application/problem+json\r\nContent-Length: %zu\r\n"
+                        "Connection: close\r\n\r\n%s",
+                        problem_title(408), text.len, text.data ? text.data : "");
+                if (!answer.failed && send(l->fd, answer.data, answer.len, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+                        log_line(LOG_DEBUG, "http: a slow client is gone already");
+                str_free(&text);
+                str_free(&answer);
+        }
+        shutdown(l->fd, SHUT_RDWR);
+        l->deadline_ms = 0;
+}
+
+void http_run(struct http *h)
+{
+        int64_t now = clock_now_ms();
+        for (int i = 0; i < h->daemon_count; i++)
+                MHD_run(h->daemons[i]);
+        if (now < h->tick_ms)
+                return;
+        h->tick_ms = now + TICK_MS;
+        for (struct link *l = h->links; l; l = l->next)
+                if (l->deadline_ms && l->deadline_ms <= now)
+                        expire(l);
+}
+
+struct http_stats http_stats(const struct http *h)
+{
+        struct http_stats stats = h->host.stats;
+        stats.body_bytes = h->host.budget.used_bytes;
+        return stats;
+}
+
+/* --- what handlers call --- */
+
+const char *http_header(const struct http_request *rq, const char *name)
+{
+        return MHD_lookup_connection_value(exchange_of(rq)->con, MHD_HEADER_KIND, name);
+}
+
+void http_user(const struct http_request *rq, char *user, size_t size)
+{
+        const struct link *l = exchange_of(rq)->link;
+        struct ucred peer;
+        socklen_t len = sizeof peer;
+        snprintf(user, size, "anonymous");
+        if (!l->local || getsockopt(l->fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0)
+                return;
+        struct passwd entry, *found = NULL;
+        char text[4096];
+        if (getpwuid_r(peer.uid, &entry, text, sizeof text, &found) == 0 && found)
+                snprintf(user, size, "%s", found->pw_name);
+        else
+                snprintf(user, size, "uid-%u", (unsigned)peer.uid);
+}
+
+void http_answer(struct http_request *rq, int rc, const struct err *e)
+{
+        struct exchange *x = exchange_of(rq);
+        if (rc)
+                exchange_refuse(x, 0, e);
+        x->phase = EXCHANGE_ANSWER;
+        x->host->stats.waiting--;
+        MHD_resume_connection(x->con);
+}
+
+void http_wake(struct http_request *rq)
+{
+        struct exchange *x = exchange_of(rq);
+        if (!x->resting)
+                return;
+        x->resting = false;
+        MHD_resume_connection(x->con);
+}
+
+bool http_gone(const struct http_request *rq)
+{
+        char byte;
+        ssize_t n = recv(exchange_of(rq)->link->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+        return n == 0 || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
+}

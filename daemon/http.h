@@ -1,0 +1,95 @@
+/* The HTTP server: listeners, limits, bodies, routing by a table, answers now or later, streams.
+
+   libmicrohttpd runs without a thread of its own: the caller polls http_fds and calls http_run. One thread.
+   What is refused before any handler runs: what guard.h and target.h refuse, unknown routes (404), methods
+   (405), media types (415), bodies past their limit (413), senders slower than the deadlines (408). */
+#ifndef CNND_HTTP_H
+#define CNND_HTTP_H
+
+#include "base/err.h"
+#include "daemon/body.h"
+#include "daemon/media.h"
+#include "daemon/reply.h"
+#include "daemon/target.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct http;
+struct http_request;
+
+/* Returned by a handler that answers later, by http_answer. */
+enum { HTTP_LATER = 1 };
+
+/* Handles one whole request: fills rq->reply and returns 0, or returns HTTP_LATER, or an ERR_… that becomes a
+   problem document. `ctx` is http_options'. */
+typedef int (*http_handler)(void *ctx, struct http_request *rq, struct err *e);
+
+enum http_body {
+        HTTP_NO_BODY,
+        HTTP_JSON,  /* in memory, at most max_json_bytes, media_is_json */
+        HTTP_IMAGE, /* in memory, at most max_image_bytes, any media type */
+        HTTP_FILE,  /* to a file below tmp_dir, at most max_weights_bytes, any media type */
+};
+
+struct http_route {
+        const char *method; /* a GET answers HEAD too */
+        const char *path;   /* "/v1/jobs/{}/events"; each {} takes one segment */
+        enum http_body body;
+        http_handler handle;
+};
+
+struct http_request {
+        struct target target;           /* target.part: all segments, also those that {} took */
+        bool head;                      /* HEAD: the answer's body is not sent */
+        struct body body;               /* text or path by the route's kind */
+        char media_type[MEDIA_MAX + 1]; /* "" where the client gave none */
+        struct reply reply;
+};
+
+/* Value of a request header, NULL where absent. Borrowed for the handler's call. */
+const char *http_header(const struct http_request *rq, const char *name);
+/* Who asks: the login name behind a Unix socket, else "anonymous". At most `size` bytes. */
+void http_user(const struct http_request *rq, char *user, size_t size);
+
+/* Ends HTTP_LATER, never from within the handler: rc 0 sends rq->reply, else the problem in *e. `rq` must not
+   be used after. */
+void http_answer(struct http_request *rq, int rc, const struct err *e);
+/* Lets a stream that had nothing be read again. Allowed until the stream's `close`. */
+void http_wake(struct http_request *rq);
+/* True when a stream's client has closed its side, or all of it: what is sent next finds out. */
+bool http_gone(const struct http_request *rq);
+
+struct http_options {
+        const struct http_route *routes; /* ends with a method of NULL; borrowed */
+        void *ctx;                       /* for handlers; borrowed */
+        const char *tmp_dir;             /* borrowed */
+        int tcp_fd, unix_fd;             /* listening sockets, -1 for none; taken, also on failure */
+        bool loopback;                   /* tcp_fd: only names of this machine are taken for Host */
+        double header_seconds, idle_seconds;
+        int64_t max_json_bytes, max_image_bytes, max_weights_bytes, body_memory_bytes;
+        int64_t max_connections;
+};
+
+int http_create(const struct http_options *o, struct http **ret, struct err *e);
+/* Ends streams and answers 503 to what waits, gives all a second to be sent, closes. http_answer must not be
+   called after. NULL accepted. */
+void http_destroy(struct http *h);
+
+enum { HTTP_MAX_FDS = 2 };
+/* Descriptors to poll for POLLIN; returns their number. */
+int http_fds(const struct http *h, int fds[HTTP_MAX_FDS]);
+/* Milliseconds until http_run should be called though none is readable. */
+int http_timeout_ms(const struct http *h);
+/* Does all that can be done without blocking. Handlers and stream reads run in here. */
+void http_run(struct http *h);
+
+struct http_stats {
+        uint64_t answers[6]; /* by the status's first digit */
+        int64_t connections, streams, waiting;
+        int64_t body_bytes; /* of bodies in memory */
+};
+struct http_stats http_stats(const struct http *h);
+
+#endif

@@ -1,0 +1,27 @@
+/* The inside of `struct jobs`, for jobs.c, submit.c and jobrun.c alone; what is public stands in jobs.h. */
+#ifndef CNND_JOBCORE_H
+#define CNND_JOBCORE_H
+
+#include "daemon/jobs.h"
+#include "daemon/jobtx.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct jobs {
+        struct jobtx_home home;
+        char *state_dir; /* owned */
+        struct datasets *datasets;
+        struct models *models;
+        struct supervisor *supervisor;
+        bool draining;
+        bool changed; /* something the scheduler has not looked at: a queued job, a wish */
+};
+
+/* "STATE/jobs/ID" plus `file` ("" or "/name"), malloc'ed; NULL when memory is out. */
+char *jobcore_path(const struct jobs *js, int64_t id, const char *file);
+/* Deletes files of a job's folder that its state has no more use for. What cannot be deleted only takes room.
+ */
+void jobcore_tidy(const struct jobs *js, int64_t id, enum job_state state);
+
+#endif

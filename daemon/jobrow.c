@@ -1,0 +1,312 @@
+#include "daemon/jobrow.h"
+
+#include "base/json.h"
+#include "daemon/clock.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const type_names[] = {"train", "classify"};
+static const char *const want_names[] = {"", "pause", "cancel"};
+
+#define COLUMNS                                                                                              \
+        "id, type, name, user, state, want, device, request, dataset, model, save_as, created_at,"           \
+        " started_at, finished_at, epoch, step, steps, train_step, validation_step, checkpoint_step,"        \
+        " train_loss, train_acc, val_loss, val_acc, images_per_second, device_bytes, largest_buffer,"        \
+        " micro_batch, failures, events, error"
+
+void job_row_finish(struct job_row *r)
+{
+        free(r->name);
+        free(r->request);
+        free(r->error);
+        *r = (struct job_row){0};
+}
+
+const char *job_type_name(enum job_type t)
+{
+        return type_names[t];
+}
+
+static void copy_text(sqlite3_stmt *st, int column, char *out, size_t size)
+{
+        const unsigned char *text = sqlite3_column_text(st, column);
+        snprintf(out, size, "%s", text ? (const char *)text : "");
+}
+
+static double read_double(sqlite3_stmt *st, int column)
+{
+        return sqlite3_column_type(st, column) == SQLITE_NULL ? NAN : sqlite3_column_double(st, column);
+}
+
+static int find_name(const char *const *names, int count, const char *name)
+{
+        for (int i = 0; i < count; i++)
+                if (name && strcmp(names[i], name) == 0)
+                        return i;
+        return -1;
+}
+
+/* A row of COLUMNS. */
+static int read_row(sqlite3_stmt *st, struct job_row *ret, struct err *e)
+{
+        struct job_row r = {.id = sqlite3_column_int64(st, 0)};
+        int type = find_name(type_names, 2, (const char *)sqlite3_column_text(st, 1));
+        const char *state_text = (const char *)sqlite3_column_text(st, 4);
+        int state = state_text ? job_state_parse(state_text) : -1;
+        int want = find_name(want_names, 3, (const char *)sqlite3_column_text(st, 5));
+        if (type < 0 || state < 0 || want < 0)
+                return err_set(e, ERR_INTERNAL, "row of job %lld cannot be read", (long long)r.id);
+        r.type = (enum job_type)type;
+        r.state = (enum job_state)state;
+        r.want = (enum job_want)want;
+        copy_text(st, 3, r.user, sizeof r.user);
+        copy_text(st, 6, r.device, sizeof r.device);
+        copy_text(st, 8, r.dataset, sizeof r.dataset);
+        copy_text(st, 9, r.model, sizeof r.model);
+        copy_text(st, 10, r.save_as, sizeof r.save_as);
+        r.created_ms = sqlite3_column_int64(st, 11);
+        r.started_ms = sqlite3_column_int64(st, 12);
+        r.finished_ms = sqlite3_column_int64(st, 13);
+        r.epoch = sqlite3_column_double(st, 14);
+        r.step = sqlite3_column_int64(st, 15);
+        r.steps = sqlite3_column_int64(st, 16);
+        r.train_step = sqlite3_column_int64(st, 17);
+        r.validation_step = sqlite3_column_int64(st, 18);
+        r.checkpoint_step = sqlite3_column_int64(st, 19);
+        r.train_loss = read_double(st, 20);
+        r.train_acc = read_double(st, 21);
+        r.val_loss = read_double(st, 22);
+        r.val_acc = read_double(st, 23);
+        r.images_per_second = read_double(st, 24);
+        r.device_bytes = sqlite3_column_int64(st, 25);
+        r.largest_buffer = sqlite3_column_int64(st, 26);
+        r.micro_batch = sqlite3_column_int(st, 27);
+        r.failures = sqlite3_column_int(st, 28);
+        r.events = sqlite3_column_int64(st, 29);
+        r.name = store_text(st, 2);
+        r.request = store_text(st, 7);
+        r.error = store_text(st, 30);
+        if (!r.name || !r.request) {
+                job_row_finish(&r);
+                return err_set(e, ERR_NO_MEMORY, "no memory for a job");
+        }
+        *ret = r;
+        return 0;
+}
+
+int jobrow_read(struct store *s, int64_t id, struct job_row *ret, struct err *e)
+{
+        sqlite3_stmt *st;
+        int rc = store_prepare(s, "SELECT " COLUMNS " FROM jobs WHERE id = ?", &st, e);
+        if (rc)
+                return rc;
+        store_bind_int(st, 1, id);
+        rc = store_step(s, st, e);
+        if (rc == 0)
+                return err_set(e, ERR_NOT_FOUND, "there is no job %lld", (long long)id);
+        if (rc < 0)
+                return rc;
+        rc = read_row(st, ret, e);
+        sqlite3_reset(st);
+        return rc;
+}
+
+static void bind_time(sqlite3_stmt *st, int i, int64_t ms)
+{
+        if (ms)
+                store_bind_int(st, i, ms);
+}
+
+static const char *or_null(const char *text)
+{
+        return text[0] ? text : NULL;
+}
+
+int jobrow_insert(struct store *s, struct job_row *r, const char *key, struct err *e)
+{
+        sqlite3_stmt *st;
+        int rc = store_prepare(s,
+                "INSERT INTO jobs(type, name, user, key, state, want, request, dataset, model, save_as, "
+                "created_at,"
+                " epoch, step, steps, train_step, validation_step, checkpoint_step, device_bytes, "
+                "largest_buffer,"
+                " micro_batch, failures, events)"
+                " VALUES(?, ?, ?, ?, ?, '', ?, ?, ?, ?, ?, 0, 0, ?, 0, 0, 0, ?, ?, ?, 0, 0)",
+                &st, e);
+        if (rc)
+                return rc;
+        store_bind_text(st, 1, type_names[r->type]);
+        store_bind_text(st, 2, r->name);
+        store_bind_text(st, 3, r->user);
+        store_bind_text(st, 4, key);
+        store_bind_text(st, 5, job_state_name(r->state));
+        store_bind_text(st, 6, r->request);
+        store_bind_text(st, 7, r->dataset);
+        store_bind_text(st, 8, or_null(r->model));
+        store_bind_text(st, 9, or_null(r->save_as));
+        store_bind_int(st, 10, r->created_ms);
+        store_bind_int(st, 11, r->steps);
+        store_bind_int(st, 12, r->device_bytes);
+        store_bind_int(st, 13, r->largest_buffer);
+        store_bind_int(st, 14, r->micro_batch);
+        rc = store_run(s, st, e);
+        if (rc)
+                return rc;
+        rc = store_prepare(s, "SELECT last_insert_rowid()", &st, e);
+        if (rc == 0)
+                rc = store_step(s, st, e);
+        if (rc < 0)
+                return rc;
+        r->id = sqlite3_column_int64(st, 0);
+        sqlite3_reset(st);
+        return 0;
+}
+
+int jobrow_update(struct store *s, const struct job_row *r, struct err *e)
+{
+        sqlite3_stmt *st;
+        const double metrics[] = {r->train_loss, r->train_acc, r->val_loss, r->val_acc, r->images_per_second};
+        int rc = store_prepare(s,
+                "UPDATE jobs SET state=?, want=?, device=?, model=?, started_at=?, finished_at=?, epoch=?, "
+                "step=?,"
+                " steps=?, train_step=?, validation_step=?, checkpoint_step=?, train_loss=?, train_acc=?,"
+                " val_loss=?, val_acc=?, images_per_second=?, device_bytes=?, micro_batch=?, failures=?,"
+                " events=?, error=? WHERE id=?",
+                &st, e);
+        if (rc)
+                return rc;
+        store_bind_text(st, 1, job_state_name(r->state));
+        store_bind_text(st, 2, want_names[r->want]);
+        store_bind_text(st, 3, or_null(r->device));
+        store_bind_text(st, 4, or_null(r->model));
+        bind_time(st, 5, r->started_ms);
+        bind_time(st, 6, r->finished_ms);
+        store_bind_double(st, 7, r->epoch);
+        store_bind_int(st, 8, r->step);
+        store_bind_int(st, 9, r->steps);
+        store_bind_int(st, 10, r->train_step);
+        store_bind_int(st, 11, r->validation_step);
+        store_bind_int(st, 12, r->checkpoint_step);
+        for (int i = 0; i < 5; i++)
+                store_bind_double(st, 13 + i, metrics[i]); /* SQLite stores NaN as NULL */
+        store_bind_int(st, 18, r->device_bytes);
+        store_bind_int(st, 19, r->micro_batch);
+        store_bind_int(st, 20, r->failures);
+        store_bind_int(st, 21, r->events);
+        store_bind_text(st, 22, r->error);
+        store_bind_int(st, 23, r->id);
+        return store_run(s, st, e);
+}
+
+int jobrow_by_key(struct store *s, const char *user, const char *key, int64_t *ret, struct err *e)
+{
+        sqlite3_stmt *st;
+        int rc = store_prepare(s, "SELECT id FROM jobs WHERE user = ? AND key = ?", &st, e);
+        if (rc)
+                return rc;
+        store_bind_text(st, 1, user);
+        store_bind_text(st, 2, key);
+        rc = store_step(s, st, e);
+        if (rc < 0)
+                return rc;
+        *ret = rc ? sqlite3_column_int64(st, 0) : 0;
+        sqlite3_reset(st);
+        return 0;
+}
+
+int jobrow_each(struct store *s, const struct jobs_filter *f, int (*row)(void *ctx, struct job_row *r),
+        void *ctx, struct err *e)
+{
+        sqlite3_stmt *st;
+        int rc = store_prepare(s,
+                "SELECT " COLUMNS " FROM jobs WHERE (?1 IS NULL OR state = ?1) AND (?2 IS NULL OR user = ?2)"
+                " AND (?3 = 0 OR id < ?3) ORDER BY id DESC LIMIT ?4",
+                &st, e);
+        if (rc)
+                return rc;
+        store_bind_text(st, 1, f->state < 0 ? NULL : job_state_name((enum job_state)f->state));
+        store_bind_text(st, 2, f->user);
+        store_bind_int(st, 3, f->before);
+        store_bind_int(st, 4, f->limit);
+        while ((rc = store_step(s, st, e)) > 0) {
+                struct job_row r;
+                rc = read_row(st, &r, e);
+                if (rc)
+                        break;
+                rc = row(ctx, &r);
+                job_row_finish(&r);
+                if (rc)
+                        break;
+        }
+        sqlite3_reset(st);
+        return rc;
+}
+
+static void add_text(cJSON *o, const char *key, const char *text)
+{
+        if (text && text[0])
+                cJSON_AddStringToObject(o, key, text);
+        else
+                cJSON_AddNullToObject(o, key);
+}
+
+static void add_time(cJSON *o, const char *key, int64_t ms)
+{
+        char text[CLOCK_TEXT];
+        if (ms)
+                clock_text(ms, text);
+        add_text(o, key, ms ? text : NULL);
+}
+
+static void add_metric(cJSON *o, const char *key, double v)
+{
+        if (isfinite(v))
+                cJSON_AddNumberToObject(o, key, v);
+        else
+                cJSON_AddNullToObject(o, key);
+}
+
+static void add_numbers(cJSON *o, const struct job_row *r)
+{
+        cJSON *progress = cJSON_AddObjectToObject(o, "progress");
+        cJSON_AddNumberToObject(progress, "epoch", r->epoch);
+        cJSON_AddNumberToObject(progress, "step", (double)r->step);
+        cJSON_AddNumberToObject(progress, "steps", (double)r->steps);
+        cJSON *metrics = cJSON_AddObjectToObject(o, "metrics");
+        add_metric(metrics, "train_loss", r->train_loss);
+        add_metric(metrics, "train_acc", r->train_acc);
+        add_metric(metrics, "val_loss", r->val_loss);
+        add_metric(metrics, "val_acc", r->val_acc);
+        add_metric(metrics, "images_per_second", r->images_per_second);
+        cJSON *memory = cJSON_AddObjectToObject(o, "memory");
+        cJSON_AddNumberToObject(memory, "device_bytes", (double)r->device_bytes);
+        cJSON_AddNumberToObject(memory, "micro_batch", r->micro_batch);
+}
+
+cJSON *jobrow_json(const struct job_row *r)
+{
+        cJSON *o = cJSON_CreateObject();
+        cJSON *request = json_parse(r->request, strlen(r->request), NULL);
+        if (!o || !request) {
+                cJSON_Delete(o);
+                cJSON_Delete(request);
+                return NULL;
+        }
+        cJSON_AddNumberToObject(o, "id", (double)r->id);
+        cJSON_AddStringToObject(o, "type", type_names[r->type]);
+        cJSON_AddStringToObject(o, "name", r->name);
+        cJSON_AddStringToObject(o, "user", r->user);
+        cJSON_AddStringToObject(o, "state", job_state_name(r->state));
+        add_text(o, "device", r->device);
+        add_time(o, "created_at", r->created_ms);
+        add_time(o, "started_at", r->started_ms);
+        add_time(o, "finished_at", r->finished_ms);
+        add_numbers(o, r);
+        add_text(o, "model", r->model);
+        add_text(o, "error", r->error);
+        cJSON_AddItemToObject(o, "request", request);
+        return o;
+}

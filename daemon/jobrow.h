@@ -1,0 +1,64 @@
+/* One row of the table `jobs`, and the job object made of it. One thread (the front's). */
+#ifndef CNND_JOBROW_H
+#define CNND_JOBROW_H
+
+#include "base/err.h"
+#include "daemon/jobs.h"
+#include "daemon/store.h"
+#include "train/request.h"
+
+#include <cjson/cJSON.h>
+#include <stdint.h>
+
+enum job_type { JOB_TRAIN, JOB_CLASSIFY };
+/* What a user asked of a running job that has not stopped yet. */
+enum job_want { WANT_NOTHING, WANT_PAUSE, WANT_CANCEL };
+
+enum { JOBROW_DEVICE_MAX = 15 };
+
+struct job_row {
+        int64_t id;
+        enum job_type type;
+        enum job_state state;
+        enum job_want want;
+        char user[JOBS_USER_MAX + 1];
+        char device[JOBROW_DEVICE_MAX + 1]; /* "" before it ran */
+        char dataset[REQUEST_NAME_MAX + 1];
+        char model[REQUEST_NAME_MAX +
+                   1]; /* of a classify job: what classifies; of a train job: what it made */
+        char save_as[REQUEST_NAME_MAX + 1];
+        char *name;                                  /* owned */
+        char *request;                               /* owned: JSON as submitted */
+        char *error;                                 /* owned: why it failed, NULL where it did not */
+        int64_t created_ms, started_ms, finished_ms; /* wall clock; 0: not yet */
+        double epoch;
+        int64_t step, steps;
+        /* The last stored event of each kind: an event is stored only if its step lies beyond. */
+        int64_t train_step, validation_step, checkpoint_step;
+        double train_loss, train_acc, val_loss, val_acc, images_per_second; /* NaN: not known */
+        int64_t device_bytes, largest_buffer;
+        int micro_batch;
+        int failures;   /* workers lost in a row without a step between */
+        int64_t events; /* id of the last event */
+};
+/* Frees what it owns and zeroes it. */
+void job_row_finish(struct job_row *r);
+
+const char *job_type_name(enum job_type t);
+
+/* ERR_NOT_FOUND "no job 7". *ret is untouched on error; else job_row_finish frees it. */
+int jobrow_read(struct store *s, int64_t id, struct job_row *ret, struct err *e);
+/* Stores a new row and sets r->id. `key` may be NULL. Within the caller's transaction. */
+int jobrow_insert(struct store *s, struct job_row *r, const char *key, struct err *e);
+/* Stores everything that may change after the submission. Within the caller's transaction. */
+int jobrow_update(struct store *s, const struct job_row *r, struct err *e);
+/* The job that `user` submitted with `key`: its id, 0 for none. */
+int jobrow_by_key(struct store *s, const char *user, const char *key, int64_t *ret, struct err *e);
+/* Calls `row` for the rows of the filter, newest first; non-zero stops and is returned. */
+int jobrow_each(struct store *s, const struct jobs_filter *f, int (*row)(void *ctx, struct job_row *r),
+        void *ctx, struct err *e);
+
+/* The job object of API.md. NULL when memory is out. */
+cJSON *jobrow_json(const struct job_row *r);
+
+#endif

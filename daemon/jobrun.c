@@ -1,0 +1,353 @@
+#include "daemon/jobrun.h"
+
+#include "base/json.h"
+#include "base/log.h"
+#include "daemon/jobcore.h"
+#include "daemon/jobtx.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+void report_free(struct report *r)
+{
+        if (!r)
+                return;
+        free(r->data);
+        free(r);
+}
+
+bool jobrun_waiting(const struct jobs *js)
+{
+        return js->changed;
+}
+
+bool jobrun_changed(struct jobs *js)
+{
+        bool changed = js->changed;
+        js->changed = false;
+        return changed;
+}
+
+int jobrun_next(struct jobs *js, const struct dev_info *info, int64_t *ret, struct err *e)
+{
+        sqlite3_stmt *st;
+        int rc = store_prepare(js->home.store,
+                "SELECT id FROM jobs WHERE state = 'queued' AND device_bytes <= ? AND largest_buffer <= ?"
+                " ORDER BY id LIMIT 1",
+                &st, e);
+        if (rc)
+                return rc;
+        store_bind_int(st, 1, (int64_t)info->global_bytes);
+        store_bind_int(st, 2, (int64_t)info->max_alloc_bytes);
+        rc = store_step(js->home.store, st, e);
+        if (rc < 0)
+                return rc;
+        *ret = rc ? sqlite3_column_int64(st, 0) : 0;
+        sqlite3_reset(st);
+        return 0;
+}
+
+int jobrun_want(struct jobs *js, int64_t id, enum job_want *ret, struct err *e)
+{
+        struct job_row row;
+        int rc = jobrow_read(js->home.store, id, &row, e);
+        if (rc)
+                return rc;
+        *ret = row.want;
+        job_row_finish(&row);
+        return 0;
+}
+
+/* Adds a path as a string, null for NULL, and frees it. */
+static void add_path(cJSON *o, const char *key, char *path)
+{
+        cJSON_AddItemToObject(o, key, path ? cJSON_CreateString(path) : cJSON_CreateNull());
+        free(path);
+}
+
+static void add_train(const struct jobs *js, cJSON *o, const struct job_row *r, double checkpoint_seconds)
+{
+        char *init = jobcore_path(js, r->id, "/init.safetensors");
+        if (init && access(init, R_OK) != 0) {
+                free(init);
+                init = NULL;
+        }
+        add_path(o, "init", init);
+        cJSON_AddNumberToObject(o, "checkpoint_seconds", checkpoint_seconds);
+        cJSON_AddItemToObject(o, "request", json_parse(r->request, strlen(r->request), NULL));
+}
+
+static void add_evaluate(const struct jobs *js, cJSON *o, const struct job_row *r)
+{
+        add_path(o, "model", models_path(js->models, r->model));
+        cJSON_AddStringToObject(o, "name", r->model);
+        cJSON_AddNumberToObject(o, "limit", (double)r->steps);
+}
+
+static cJSON *command(const struct jobs *js, const struct job_row *r, double checkpoint_seconds)
+{
+        cJSON *o = cJSON_CreateObject();
+        if (!o)
+                return NULL;
+        cJSON_AddStringToObject(o, "op", r->type == JOB_TRAIN ? "train" : "evaluate");
+        cJSON_AddNumberToObject(o, "job", (double)r->id);
+        add_path(o, "dataset", datasets_path(js->datasets, r->dataset));
+        add_path(o, "dir", jobcore_path(js, r->id, ""));
+        if (r->type == JOB_TRAIN)
+                add_train(js, o, r, checkpoint_seconds);
+        else
+                add_evaluate(js, o, r);
+        return o;
+}
+
+int jobrun_start(struct jobs *js, int64_t id, const char *device, double checkpoint_seconds,
+        cJSON **ret_command, struct err *e)
+{
+        struct jobtx tx;
+        cJSON *head = NULL;
+        int rc = jobtx_begin(&tx, &js->home, id, e);
+        if (rc == 0) {
+                snprintf(tx.row.device, sizeof tx.row.device, "%s", device);
+                head = command(js, &tx.row, checkpoint_seconds);
+                rc = head ? jobtx_state(&tx, JOB_RUNNING, NULL, e)
+                          : err_set(e, ERR_NO_MEMORY, "no memory for a command");
+        }
+        rc = jobtx_end(&tx, rc, e);
+        if (rc) {
+                cJSON_Delete(head);
+                return rc;
+        }
+        *ret_command = head;
+        return 0;
+}
+
+static double number(const cJSON *o, const char *key)
+{
+        const cJSON *v = json_field(o, key);
+        return cJSON_IsNumber(v) ? v->valuedouble : NAN;
+}
+
+static void take_train(struct job_row *r, const cJSON *data)
+{
+        r->images_per_second = number(data, "images_per_second");
+        if (r->validation_step)
+                return;
+        r->train_loss = number(data, "epoch_loss");
+        r->train_acc = number(data, "epoch_acc");
+}
+
+static void take_validation(struct job_row *r, const cJSON *data)
+{
+        r->train_loss = number(data, "train_loss");
+        r->train_acc = number(data, "train_acc");
+        r->val_loss = number(data, "loss");
+        r->val_acc = number(data, "acc");
+}
+
+/* Where the step of the last event of this kind stands; NULL for kinds without steps. */
+static int64_t *last_step(struct job_row *r, const char *event)
+{
+        if (strcmp(event, "train") == 0)
+                return &r->train_step;
+        if (strcmp(event, "validation") == 0)
+                return &r->validation_step;
+        return strcmp(event, "checkpoint") == 0 ? &r->checkpoint_step : NULL;
+}
+
+static int apply_event(struct jobtx *tx, const struct report *rep, bool *moved, struct err *e)
+{
+        struct job_row *r = &tx->row;
+        cJSON *data = json_parse(rep->data, strlen(rep->data), e);
+        if (!data)
+                return err_wrap(e, "event %s", rep->event);
+        int64_t *last = last_step(r, rep->event);
+        double step = number(data, "step"), epoch = number(data, "epoch");
+        if (last && (!isfinite(step) || (int64_t)step <= *last)) {
+                cJSON_Delete(data);
+                return 0;
+        }
+        if (last == &r->train_step)
+                take_train(r, data);
+        if (last == &r->validation_step)
+                take_validation(r, data);
+        if (last)
+                *last = (int64_t)step;
+        if (last && (int64_t)step > r->step) {
+                r->step = (int64_t)step;
+                r->failures = 0;
+                *moved = true;
+        }
+        if (isfinite(epoch))
+                r->epoch = epoch;
+        cJSON_Delete(data);
+        return jobtx_event(tx, rep->event, rep->data, e);
+}
+
+/* The run ended without an end of the job: what its user wished for decides. */
+static int apply_stopped(struct jobtx *tx, const char *reason, struct err *e)
+{
+        switch (tx->row.want) {
+        case WANT_CANCEL:
+                return jobtx_state(tx, JOB_CANCELLED, NULL, e);
+        case WANT_PAUSE:
+                return jobtx_state(tx, JOB_PAUSED, NULL, e);
+        case WANT_NOTHING:
+                break;
+        }
+        return jobtx_state(tx, JOB_QUEUED, reason, e);
+}
+
+static cJSON *final_metrics(const struct job_row *r)
+{
+        cJSON *job = jobrow_json(r);
+        cJSON *metrics = cJSON_DetachItemFromObjectCaseSensitive(job, "metrics");
+        cJSON_Delete(job);
+        return metrics;
+}
+
+static int apply_success(struct jobs *js, struct jobtx *tx, struct err *e)
+{
+        struct job_row *r = &tx->row;
+        int rc = 0;
+        if (r->type == JOB_TRAIN)
+                r->step = r->steps;
+        if (r->type == JOB_TRAIN && r->save_as[0]) {
+                cJSON *metrics = final_metrics(r);
+                rc = models_record(js->models, r->save_as, r->user, r->id, metrics, e);
+                cJSON_Delete(metrics);
+                memcpy(r->model, r->save_as, sizeof r->model);
+        }
+        return rc ? rc : jobtx_state(tx, JOB_SUCCEEDED, NULL, e);
+}
+
+static int apply_done(struct jobs *js, struct jobtx *tx, const struct report *rep, struct err *e)
+{
+        struct job_row *r = &tx->row;
+        if (rep->device_bytes)
+                r->device_bytes = rep->device_bytes;
+        if (rep->end == TRAIN_DONE)
+                return apply_success(js, tx, e);
+        if (rep->step > r->step)
+                r->step = rep->step;
+        return apply_stopped(tx, NULL, e);
+}
+
+static int apply_failed(struct jobtx *tx, const struct report *rep, struct err *e)
+{
+        char text[sizeof rep->error.message + sizeof rep->error.log + 4];
+        if (tx->row.want == WANT_CANCEL)
+                return jobtx_state(tx, JOB_CANCELLED, NULL, e);
+        snprintf(text, sizeof text, "%s%s%s", rep->error.message, rep->error.log[0] ? ": " : "",
+                rep->error.log);
+        return jobtx_state(tx, JOB_FAILED, text, e);
+}
+
+static int apply_lost(struct jobtx *tx, const struct report *rep, struct err *e)
+{
+        struct job_row *r = &tx->row;
+        char text[1200];
+        r->failures++;
+        if (r->failures < JOBRUN_FAILURES || r->want != WANT_NOTHING)
+                return apply_stopped(tx, rep->data, e);
+        snprintf(text, sizeof text,
+                "the worker of its device was lost %d times in a row without a training step between, at "
+                "last on device"
+                " %s: %s. See the daemon's log and GET /v1/devices; then try a smaller batch_size or another "
+                "device, or"
+                " repair the driver, restart cnnd (which releases quarantined devices) and submit the job "
+                "again",
+                r->failures, r->device, rep->data);
+        return jobtx_state(tx, JOB_FAILED, text, e);
+}
+
+static int apply_report(
+        struct jobs *js, struct jobtx *tx, const struct report *rep, bool *moved, struct err *e)
+{
+        switch (rep->kind) {
+        case REPORT_EVENT:
+                return apply_event(tx, rep, moved, e);
+        case REPORT_DONE:
+                return apply_done(js, tx, rep, e);
+        case REPORT_FAILED:
+                return apply_failed(tx, rep, e);
+        case REPORT_LOST:
+                return apply_lost(tx, rep, e);
+        }
+        return err_set(e, ERR_INTERNAL, "a report of no known kind");
+}
+
+/* The model's file is placed before the transaction that records it: see models.h. */
+static int place_model(struct jobs *js, int64_t id, struct err *e)
+{
+        struct job_row row;
+        int rc = jobrow_read(js->home.store, id, &row, e);
+        if (rc)
+                return rc;
+        if (row.type == JOB_TRAIN && row.save_as[0]) {
+                char *path = jobcore_path(js, id, "/model.safetensors");
+                rc = path ? models_place(js->models, row.save_as, path, e)
+                          : err_set(e, ERR_NO_MEMORY, "no memory for a path");
+                free(path);
+        }
+        job_row_finish(&row);
+        return rc;
+}
+
+int jobrun_apply(struct jobs *js, int64_t id, const struct report *reports, bool *ret_moved, struct err *e)
+{
+        struct jobtx tx;
+        bool moved = false;
+        int rc = 0;
+        for (const struct report *rep = reports; rc == 0 && rep; rep = rep->next)
+                if (rep->kind == REPORT_DONE && rep->end == TRAIN_DONE)
+                        rc = place_model(js, id, e);
+        if (rc)
+                return rc;
+        rc = jobtx_begin(&tx, &js->home, id, e);
+        for (const struct report *rep = reports; rc == 0 && rep; rep = rep->next)
+                rc = apply_report(js, &tx, rep, &moved, e);
+        enum job_state state = tx.row.state;
+        int64_t failures = tx.row.failures;
+        rc = jobtx_end(&tx, rc, e);
+        if (rc)
+                return rc;
+        if (state != JOB_RUNNING) {
+                log_line(state == JOB_FAILED ? LOG_WARN : LOG_INFO, "job %lld %s failures=%lld",
+                        (long long)id, job_state_name(state), (long long)failures);
+                jobcore_tidy(js, id, state);
+                js->changed = true;
+        }
+        *ret_moved = moved;
+        return 0;
+}
+
+static int recover_one(struct jobs *js, int64_t id, struct err *e)
+{
+        struct jobtx tx;
+        int rc = jobtx_begin(&tx, &js->home, id, e);
+        if (rc == 0)
+                rc = apply_stopped(&tx, "the daemon was restarted", e);
+        return jobtx_end(&tx, rc, e);
+}
+
+int jobrun_recover(struct jobs *js, struct err *e)
+{
+        for (;;) {
+                sqlite3_stmt *st;
+                int rc = store_prepare(
+                        js->home.store, "SELECT id FROM jobs WHERE state = 'running' LIMIT 1", &st, e);
+                if (rc == 0)
+                        rc = store_step(js->home.store, st, e);
+                if (rc <= 0)
+                        return rc;
+                int64_t id = sqlite3_column_int64(st, 0);
+                sqlite3_reset(st);
+                log_line(LOG_INFO, "job %lld was running when the daemon ended; it goes on", (long long)id);
+                rc = recover_one(js, id, e);
+                if (rc)
+                        return rc;
+        }
+}

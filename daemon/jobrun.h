@@ -1,0 +1,50 @@
+/* What happens to a job on a device: it starts, its worker reports, it ends, its worker is lost. One thread.
+ */
+#ifndef CNND_JOBRUN_H
+#define CNND_JOBRUN_H
+
+#include "base/err.h"
+#include "daemon/jobrow.h"
+#include "daemon/jobs.h"
+#include "device/dev.h"
+#include "train/train.h"
+
+#include <cjson/cJSON.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { JOBRUN_FAILURES = 3 };
+
+enum report_kind { REPORT_EVENT, REPORT_DONE, REPORT_FAILED, REPORT_LOST };
+/* One thing to be told of a job. All but events end its run. */
+struct report {
+        struct report *next;
+        enum report_kind kind;
+        char event[16];
+        char *data;         /* owned: an event's JSON line; why it was lost */
+        struct err error;   /* of a failure */
+        enum train_end end; /* of a done one */
+        int64_t step, device_bytes;
+};
+void report_free(struct report *r);
+
+/* The first queued job that fits the device; 0 for none. */
+int jobrun_next(struct jobs *js, const struct dev_info *info, int64_t *ret, struct err *e);
+/* Makes a queued job running and commits it; *ret_command is what its worker is to be sent, the caller's to
+ * free. */
+int jobrun_start(struct jobs *js, int64_t id, const char *device, double checkpoint_seconds,
+        cJSON **ret_command, struct err *e);
+/* Applies reports in order, in one transaction. An event that a resumed run repeats is dropped: a train,
+   validation or checkpoint event is stored only if its step lies beyond the last stored one of its kind.
+   *ret_moved becomes true when a step was made that was not known before. On an error nothing has happened
+   and the same reports may be applied again. */
+int jobrun_apply(struct jobs *js, int64_t id, const struct report *reports, bool *ret_moved, struct err *e);
+/* What its user wants of a running job. */
+int jobrun_want(struct jobs *js, int64_t id, enum job_want *ret, struct err *e);
+/* True once after something changed that the scheduler should look at. */
+bool jobrun_changed(struct jobs *js);
+bool jobrun_waiting(const struct jobs *js);
+/* At start: no worker has any job, so none is running. */
+int jobrun_recover(struct jobs *js, struct err *e);
+
+#endif

@@ -1,0 +1,323 @@
+#include "daemon/jobs.h"
+
+#include "base/file.h"
+#include "base/json.h"
+#include "daemon/clock.h"
+#include "daemon/jobcore.h"
+#include "daemon/jobrun.h"
+#include "daemon/submit.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char *const state_names[JOB_STATES] = {
+        "queued", "running", "paused", "succeeded", "failed", "cancelled"};
+
+#define BIT(state) (1U << (state))
+static const unsigned job_transitions[JOB_STATES] = {
+        [JOB_QUEUED] = BIT(JOB_RUNNING) | BIT(JOB_PAUSED) | BIT(JOB_FAILED) | BIT(JOB_CANCELLED),
+        [JOB_RUNNING] =
+                BIT(JOB_QUEUED) | BIT(JOB_PAUSED) | BIT(JOB_SUCCEEDED) | BIT(JOB_FAILED) | BIT(JOB_CANCELLED),
+        [JOB_PAUSED] = BIT(JOB_QUEUED) | BIT(JOB_CANCELLED),
+};
+
+const char *job_state_name(enum job_state s)
+{
+        return state_names[s];
+}
+
+int job_state_parse(const char *name)
+{
+        for (int i = 0; i < JOB_STATES; i++)
+                if (strcmp(state_names[i], name) == 0)
+                        return i;
+        return -1;
+}
+
+bool job_state_final(enum job_state s)
+{
+        return job_transitions[s] == 0;
+}
+
+bool job_state_allows(enum job_state from, enum job_state to)
+{
+        return (job_transitions[from] & BIT(to)) != 0;
+}
+
+int jobs_create(const struct jobs_options *o, struct jobs **ret, struct err *e)
+{
+        struct jobs *js = calloc(1, sizeof *js);
+        if (js)
+                js->state_dir = strdup(o->state_dir);
+        if (!js || !js->state_dir) {
+                jobs_destroy(js);
+                return err_set(e, ERR_NO_MEMORY, "no memory for jobs");
+        }
+        js->home.store = o->store;
+        js->datasets = o->datasets;
+        js->models = o->models;
+        js->supervisor = o->supervisor;
+        js->changed = true;
+        int rc = jobrun_recover(js, e);
+        if (rc) {
+                jobs_destroy(js);
+                return rc;
+        }
+        *ret = js;
+        return 0;
+}
+
+void jobs_destroy(struct jobs *js)
+{
+        if (!js)
+                return;
+        free(js->state_dir);
+        free(js);
+}
+
+void jobs_drain(struct jobs *js)
+{
+        js->draining = true;
+}
+
+void jobs_set_hook(struct jobs *js, jobs_hook hook, void *ctx)
+{
+        js->home.hook = hook;
+        js->home.hook_ctx = ctx;
+}
+
+/* The job's folder; with a link to the weights it starts from, so that a model replaced meanwhile changes
+ * nothing. */
+static int make_folder(struct jobs *js, int64_t id, const char *init_from, struct err *e)
+{
+        char *dir = jobcore_path(js, id, ""), *init = jobcore_path(js, id, "/init.safetensors");
+        char *model = init_from[0] ? models_path(js->models, init_from) : NULL;
+        int rc = 0;
+        if (!dir || !init || (init_from[0] && !model))
+                rc = err_set(e, ERR_NO_MEMORY, "no memory for a path");
+        else if (mkdir(dir, 0700) != 0 && errno != EEXIST)
+                rc = err_errno(e, errno, "%s", dir);
+        else if (unlink(init) != 0 && errno != ENOENT)
+                rc = err_errno(e, errno, "%s", init);
+        else if (model && link(model, init) != 0)
+                rc = err_errno(e, errno, "%s", model);
+        free(dir);
+        free(init);
+        free(model);
+        return rc;
+}
+
+static int store_submission(
+        struct jobs *js, struct submission *s, const char *key, int64_t *ret_id, struct err *e)
+{
+        struct jobtx tx;
+        int rc = jobtx_begin_new(&tx, &js->home, &s->row, key, e);
+        int64_t id = tx.row.id;
+        if (rc == 0)
+                rc = make_folder(js, id, s->init_from, e);
+        if (rc == 0)
+                rc = jobtx_event(&tx, "state", "{\"state\":\"queued\"}", e);
+        rc = jobtx_end(&tx, rc, e);
+        if (rc)
+                return rc;
+        js->changed = true;
+        *ret_id = id;
+        return 0;
+}
+
+int jobs_submit(struct jobs *js, const char *user, const char *key, const cJSON *body, int64_t *ret_id,
+        bool *ret_again, struct err *e)
+{
+        struct submission s = {0};
+        int64_t first = 0;
+        if (key && (!key[0] || strlen(key) > JOBS_KEY_MAX))
+                return err_set(e, ERR_INVALID, "an Idempotency-Key has 1 to %d bytes", JOBS_KEY_MAX);
+        int rc = key ? jobrow_by_key(js->home.store, user, key, &first, e) : 0;
+        if (rc)
+                return rc;
+        if (first) {
+                *ret_id = first;
+                *ret_again = true;
+                return 0;
+        }
+        if (js->draining)
+                return err_set(
+                        e, ERR_UNAVAILABLE, "the daemon is being stopped; submit again after its restart");
+        rc = submit_check(js, body, &s, e);
+        if (rc == 0) {
+                s.row.state = JOB_QUEUED;
+                s.row.created_ms = clock_wall_ms();
+                s.row.train_loss = s.row.train_acc = s.row.val_loss = s.row.val_acc = NAN;
+                s.row.images_per_second = NAN;
+                s.row.request = json_text(body);
+                snprintf(s.row.user, sizeof s.row.user, "%s", user);
+                if (!s.row.request || !s.row.name)
+                        rc = err_set(e, ERR_NO_MEMORY, "no memory for a job");
+        }
+        if (rc == 0)
+                rc = store_submission(js, &s, key, ret_id, e);
+        job_row_finish(&s.row);
+        if (rc == 0)
+                *ret_again = false;
+        return rc;
+}
+
+int jobs_get(struct jobs *js, int64_t id, cJSON **ret, struct err *e)
+{
+        struct job_row row;
+        int rc = jobrow_read(js->home.store, id, &row, e);
+        if (rc)
+                return rc;
+        *ret = jobrow_json(&row);
+        job_row_finish(&row);
+        return *ret ? 0 : err_set(e, ERR_NO_MEMORY, "no memory for a job");
+}
+
+static int add_to_list(void *ctx, struct job_row *r)
+{
+        cJSON *o = jobrow_json(r);
+        if (!o)
+                return ERR_NO_MEMORY;
+        cJSON_AddItemToArray(ctx, o);
+        return 0;
+}
+
+int jobs_list(struct jobs *js, const struct jobs_filter *f, cJSON **ret, struct err *e)
+{
+        cJSON *list = cJSON_CreateArray();
+        if (!list)
+                return err_set(e, ERR_NO_MEMORY, "no memory for the list");
+        int rc = jobrow_each(js->home.store, f, add_to_list, list, e);
+        if (rc == ERR_NO_MEMORY)
+                err_set(e, rc, "no memory for the list");
+        if (rc) {
+                cJSON_Delete(list);
+                return rc;
+        }
+        *ret = list;
+        return 0;
+}
+
+/* A wish of a running job stands in its row, so that it outlives front and worker. */
+static int wish(struct jobs *js, int64_t id, enum job_state to, enum job_want want, struct err *e)
+{
+        struct jobtx tx;
+        int rc = jobtx_begin(&tx, &js->home, id, e);
+        bool idle = rc == 0 && tx.row.state != JOB_RUNNING;
+        if (idle)
+                rc = jobtx_state(&tx, to, NULL, e);
+        else if (rc == 0 && want == WANT_PAUSE && tx.row.want == WANT_CANCEL)
+                rc = err_set(e, ERR_STATE, "job %lld is being cancelled", (long long)id);
+        else if (rc == 0)
+                tx.row.want = want;
+        rc = jobtx_end(&tx, rc, e);
+        if (rc == 0) {
+                js->changed = true;
+                if (idle)
+                        jobcore_tidy(js, id, to);
+        }
+        return rc;
+}
+
+int jobs_cancel(struct jobs *js, int64_t id, struct err *e)
+{
+        return wish(js, id, JOB_CANCELLED, WANT_CANCEL, e);
+}
+
+int jobs_pause(struct jobs *js, int64_t id, struct err *e)
+{
+        return wish(js, id, JOB_PAUSED, WANT_PAUSE, e);
+}
+
+int jobs_resume(struct jobs *js, int64_t id, struct err *e)
+{
+        struct jobtx tx;
+        int rc = jobtx_begin(&tx, &js->home, id, e);
+        if (rc == 0 && tx.row.state == JOB_RUNNING && tx.row.want == WANT_PAUSE)
+                tx.row.want = WANT_NOTHING;
+        else if (rc == 0 && tx.row.state == JOB_RUNNING)
+                rc = err_set(e, ERR_STATE, "job %lld is not paused", (long long)id);
+        else if (rc == 0)
+                rc = jobtx_state(&tx, JOB_QUEUED, NULL, e);
+        rc = jobtx_end(&tx, rc, e);
+        if (rc == 0)
+                js->changed = true;
+        return rc;
+}
+
+int jobs_result(struct jobs *js, int64_t id, char **ret, struct err *e)
+{
+        struct job_row row;
+        void *map;
+        size_t len;
+        int rc = jobrow_read(js->home.store, id, &row, e);
+        if (rc)
+                return rc;
+        if (row.type != JOB_CLASSIFY)
+                rc = err_set(e, ERR_STATE,
+                        "job %lld is a %s job: it has no result but its events and its model", (long long)id,
+                        job_type_name(row.type));
+        else if (row.state != JOB_SUCCEEDED)
+                rc = err_set(e, ERR_STATE, "job %lld is %s: its result is there once it has succeeded",
+                        (long long)id, job_state_name(row.state));
+        job_row_finish(&row);
+        if (rc)
+                return rc;
+        char *path = jobcore_path(js, id, "/result.json");
+        rc = path ? file_map(path, &map, &len, e) : err_set(e, ERR_NO_MEMORY, "no memory for a path");
+        free(path);
+        if (rc)
+                return rc;
+        char *text = strndup(map, len);
+        file_unmap(map, len);
+        if (!text)
+                return err_set(e, ERR_NO_MEMORY, "no memory for a result of %zu bytes", len);
+        *ret = text;
+        return 0;
+}
+
+int jobs_events(
+        struct jobs *js, int64_t job, int64_t after, int limit, jobs_row row, void *ctx, struct err *e)
+{
+        struct job_row r;
+        int rc = jobrow_read(js->home.store, job, &r, e);
+        if (rc)
+                return rc;
+        job_row_finish(&r);
+        return jobtx_replay(js->home.store, job, after, limit, row, ctx, e);
+}
+
+bool jobs_use_dataset(struct jobs *js, const char *name)
+{
+        sqlite3_stmt *st;
+        struct err e;
+        int rc = store_prepare(js->home.store,
+                "SELECT 1 FROM jobs WHERE state IN ('queued', 'running', 'paused') AND dataset = ? LIMIT 1",
+                &st, &e);
+        if (rc == 0) {
+                store_bind_text(st, 1, name);
+                rc = store_step(js->home.store, st, &e);
+                sqlite3_reset(st);
+        }
+        return rc != 0; /* a database that cannot be read is no leave to delete */
+}
+
+int jobs_count(struct jobs *js, int64_t counts[JOB_STATES], struct err *e)
+{
+        sqlite3_stmt *st;
+        int rc = store_prepare(js->home.store, "SELECT state, count(*) FROM jobs GROUP BY state", &st, e);
+        if (rc)
+                return rc;
+        memset(counts, 0, JOB_STATES * sizeof *counts);
+        while ((rc = store_step(js->home.store, st, e)) > 0) {
+                int state = job_state_parse((const char *)sqlite3_column_text(st, 0));
+                if (state >= 0)
+                        counts[state] = sqlite3_column_int64(st, 1);
+        }
+        return rc;
+}

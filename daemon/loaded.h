@@ -1,0 +1,23 @@
+/* A few models that stay on the device between classifications. The engine thread alone uses it. */
+#ifndef CNND_LOADED_H
+#define CNND_LOADED_H
+
+#include "base/err.h"
+#include "device/dev.h"
+#include "train/infer.h"
+
+#include <stdint.h>
+
+enum { LOADED_MAX = 4 };
+
+struct loaded;
+/* Borrows `d`. NULL when memory is out. */
+struct loaded *loaded_create(struct dev *d);
+void loaded_destroy(struct loaded *l);
+/* The model of `path` in its generation, read if it is not there yet in place of the one unused for longest.
+   When the device's memory is out, the others go first. Borrowed until the next call. */
+int loaded_get(struct loaded *l, const char *path, int64_t generation, struct infer **ret, struct err *e);
+/* Gives their device memory back. */
+void loaded_drop(struct loaded *l);
+
+#endif

@@ -1,0 +1,41 @@
+/* The weights files of a state folder, STATE/models/NAME.safetensors, and what they say of themselves. One
+ * thread. */
+#ifndef CNND_MODELFILE_H
+#define CNND_MODELFILE_H
+
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct modelfile_home {
+        char *dir;  /* owned: STATE/models */
+        int dir_fd; /* owned */
+};
+/* Opens the folder and deletes what a killed process left there half done. */
+int modelfile_open(struct modelfile_home *home, const char *state_dir, struct err *e);
+void modelfile_close(struct modelfile_home *home);
+
+/* Metadata of one file, as JSON texts. */
+struct modelfile {
+        char *architecture, *classes, *preprocessing; /* owned; the last may be NULL */
+        int input[3];                                 /* c, h, w */
+        int64_t bytes, inode, mtime_ns;
+};
+/* ERR_INVALID where a file does not tell what it is. *ret is untouched on error, else freed by
+ * modelfile_finish. */
+int modelfile_read(const struct modelfile_home *home, const char *name, struct modelfile *ret, struct err *e);
+void modelfile_finish(struct modelfile *f);
+
+/* malloc'ed; NULL when memory is out. */
+char *modelfile_path(const struct modelfile_home *home, const char *name);
+bool modelfile_exists(const struct modelfile_home *home, const char *name);
+/* Makes NAME a hard link to `file` (on the same file system), atomically and durably. */
+int modelfile_place(const struct modelfile_home *home, const char *name, const char *file, struct err *e);
+int modelfile_remove(const struct modelfile_home *home, const char *name, struct err *e);
+/* Calls `each` for every model file; non-zero stops and is returned. */
+int modelfile_each(const struct modelfile_home *home,
+        int (*each)(void *ctx, const char *name, int64_t inode, int64_t mtime_ns, struct err *e), void *ctx,
+        struct err *e);
+
+#endif

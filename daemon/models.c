@@ -1,0 +1,439 @@
+#include "daemon/models.h"
+
+#include "base/json.h"
+#include "base/log.h"
+#include "daemon/clock.h"
+#include "daemon/modelfile.h"
+#include "train/request.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct models {
+        struct modelfile_home files;
+        struct store *store;   /* borrowed */
+        struct decode *decode; /* borrowed */
+};
+
+/* An upload while the decoder checks it. */
+struct put {
+        struct models *models;
+        char *name, *user, *path; /* owned; the file too */
+        models_done done;
+        void *ctx;
+};
+
+static int next_generation(struct models *ms, int64_t *ret, struct err *e)
+{
+        sqlite3_stmt *st;
+        int rc = store_prepare(ms->store,
+                "UPDATE counters SET value = value + 1 WHERE name = 'model_generation' RETURNING value", &st,
+                e);
+        if (rc)
+                return rc;
+        rc = store_step(ms->store, st, e);
+        if (rc < 0)
+                return rc;
+        *ret = sqlite3_column_int64(st, 0);
+        while ((rc = store_step(ms->store, st, e)) > 0)
+                continue;
+        return rc;
+}
+
+static int insert(struct models *ms, const char *name, const char *user, int64_t job, const char *metrics,
+        const struct modelfile *f, struct err *e)
+{
+        sqlite3_stmt *st;
+        int64_t generation = 0;
+        int rc = next_generation(ms, &generation, e);
+        if (rc == 0)
+                rc = store_prepare(ms->store,
+                        "INSERT OR REPLACE INTO models(name, generation, user, job, created_at, "
+                        "architecture, c, h, w,"
+                        " classes, preprocessing, metrics, bytes, inode, mtime_ns)"
+                        " VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                        &st, e);
+        if (rc)
+                return rc;
+        store_bind_text(st, 1, name);
+        store_bind_int(st, 2, generation);
+        store_bind_text(st, 3, user);
+        store_bind_int(st, 4, job);
+        store_bind_int(st, 5, clock_wall_ms());
+        store_bind_text(st, 6, f->architecture);
+        for (int i = 0; i < 3; i++)
+                store_bind_int(st, 7 + i, f->input[i]);
+        store_bind_text(st, 10, f->classes);
+        store_bind_text(st, 11, f->preprocessing);
+        store_bind_text(st, 12, metrics);
+        store_bind_int(st, 13, f->bytes);
+        store_bind_int(st, 14, f->inode);
+        store_bind_int(st, 15, f->mtime_ns);
+        return store_run(ms->store, st, e);
+}
+
+int models_record(struct models *ms, const char *name, const char *user, int64_t job, const cJSON *metrics,
+        struct err *e)
+{
+        struct modelfile f;
+        int rc = modelfile_read(&ms->files, name, &f, e);
+        if (rc)
+                return rc;
+        char *text = metrics ? json_text(metrics) : NULL;
+        if (metrics && !text)
+                rc = err_set(e, ERR_NO_MEMORY, "no memory for a model");
+        else
+                rc = insert(ms, name, user, job, text, &f, e);
+        free(text);
+        modelfile_finish(&f);
+        return rc;
+}
+
+int models_place(struct models *ms, const char *name, const char *file, struct err *e)
+{
+        return modelfile_place(&ms->files, name, file, e);
+}
+
+static int delete_row(struct models *ms, const char *name, struct err *e)
+{
+        sqlite3_stmt *st;
+        int rc = store_prepare(ms->store, "DELETE FROM models WHERE name = ?", &st, e);
+        if (rc)
+                return rc;
+        store_bind_text(st, 1, name);
+        return store_run(ms->store, st, e);
+}
+
+/* 1 with the row of `name` standing ready in *ret (to be reset), ERR_NOT_FOUND without one. */
+static int select_row(struct models *ms, const char *name, sqlite3_stmt **ret, struct err *e)
+{
+        int rc = store_prepare(ms->store,
+                "SELECT name, generation, user, job, created_at, architecture, c, h, w, classes, "
+                "preprocessing,"
+                " metrics, bytes, inode, mtime_ns FROM models WHERE name = ?",
+                ret, e);
+        if (rc)
+                return rc;
+        store_bind_text(*ret, 1, name);
+        rc = store_step(ms->store, *ret, e);
+        return rc ? rc : err_set(e, ERR_NOT_FOUND, "there is no model '%s'", name);
+}
+
+/* A file whose row is missing or tells of another file: the front died between placing and committing. */
+static int reconcile_file(void *ctx, const char *name, int64_t inode, int64_t mtime_ns, struct err *e)
+{
+        struct models *ms = ctx;
+        sqlite3_stmt *st;
+        struct err why;
+        int rc = select_row(ms, name, &st, e);
+        if (rc < 0 && rc != ERR_NOT_FOUND)
+                return rc;
+        bool same =
+                rc > 0 && sqlite3_column_int64(st, 13) == inode && sqlite3_column_int64(st, 14) == mtime_ns;
+        sqlite3_reset(st);
+        if (same)
+                return 0;
+        log_line(LOG_WARN, "model %s: the file is newer than its row; reading it again", name);
+        rc = models_record(ms, name, "", 0, NULL, &why);
+        if (rc == 0)
+                return 0;
+        log_line(LOG_ERROR, "model %s: %s", name, why.message);
+        return delete_row(ms, name, e);
+}
+
+/* Rows whose file is gone. */
+static int drop_orphans(struct models *ms, struct err *e)
+{
+        sqlite3_stmt *st = NULL;
+        char *gone = NULL;
+        do {
+                free(gone);
+                gone = NULL;
+                int rc = store_prepare(ms->store, "SELECT name FROM models", &st, e);
+                while (rc == 0 && !gone && (rc = store_step(ms->store, st, e)) > 0) {
+                        rc = 0;
+                        const char *name = (const char *)sqlite3_column_text(st, 0);
+                        if (!modelfile_exists(&ms->files, name) && !(gone = strdup(name)))
+                                rc = err_set(e, ERR_NO_MEMORY, "no memory for a name");
+                }
+                sqlite3_reset(st);
+                if (rc == 0 && gone)
+                        rc = delete_row(ms, gone, e);
+                if (rc) {
+                        free(gone);
+                        return rc;
+                }
+        } while (gone);
+        return 0;
+}
+
+int models_create(
+        const char *state_dir, struct store *store, struct decode *decode, struct models **ret, struct err *e)
+{
+        struct models *ms = calloc(1, sizeof *ms);
+        if (!ms)
+                return err_set(e, ERR_NO_MEMORY, "no memory for models");
+        ms->store = store;
+        ms->decode = decode;
+        int rc = modelfile_open(&ms->files, state_dir, e);
+        if (rc == 0)
+                rc = modelfile_each(&ms->files, reconcile_file, ms, e);
+        if (rc == 0)
+                rc = drop_orphans(ms, e);
+        if (rc) {
+                models_destroy(ms);
+                return rc;
+        }
+        *ret = ms;
+        return 0;
+}
+
+void models_destroy(struct models *ms)
+{
+        if (!ms)
+                return;
+        modelfile_close(&ms->files);
+        free(ms);
+}
+
+static void add_json(cJSON *o, const char *key, sqlite3_stmt *st, int column)
+{
+        const char *text = (const char *)sqlite3_column_text(st, column);
+        cJSON *value = text ? json_parse(text, strlen(text), NULL) : NULL;
+        cJSON_AddItemToObject(o, key, value ? value : cJSON_CreateNull());
+}
+
+/* A row of select_row's columns. */
+static cJSON *row_json(sqlite3_stmt *st)
+{
+        char text[CLOCK_TEXT];
+        int input[3];
+        cJSON *o = cJSON_CreateObject();
+        if (!o)
+                return NULL;
+        for (int i = 0; i < 3; i++)
+                input[i] = sqlite3_column_int(st, 6 + i);
+        cJSON_AddStringToObject(o, "name", (const char *)sqlite3_column_text(st, 0));
+        add_json(o, "architecture", st, 5);
+        cJSON_AddItemToObject(o, "input", cJSON_CreateIntArray(input, 3));
+        add_json(o, "classes", st, 9);
+        add_json(o, "preprocessing", st, 10);
+        add_json(o, "metrics", st, 11);
+        if (sqlite3_column_int64(st, 3))
+                cJSON_AddNumberToObject(o, "job", (double)sqlite3_column_int64(st, 3));
+        else
+                cJSON_AddNullToObject(o, "job");
+        cJSON_AddStringToObject(o, "user", (const char *)sqlite3_column_text(st, 2));
+        clock_text(sqlite3_column_int64(st, 4), text);
+        cJSON_AddStringToObject(o, "created_at", text);
+        cJSON_AddNumberToObject(o, "bytes", (double)sqlite3_column_int64(st, 12));
+        return o;
+}
+
+int models_get(struct models *ms, const char *name, cJSON **ret, struct err *e)
+{
+        sqlite3_stmt *st;
+        int rc = select_row(ms, name, &st, e);
+        if (rc < 0)
+                return rc;
+        *ret = row_json(st);
+        sqlite3_reset(st);
+        return *ret ? 0 : err_set(e, ERR_NO_MEMORY, "no memory for a model");
+}
+
+int models_list(struct models *ms, cJSON **ret, struct err *e)
+{
+        sqlite3_stmt *st;
+        cJSON *list = cJSON_CreateArray();
+        int rc = list ? 0 : err_set(e, ERR_NO_MEMORY, "no memory for the list");
+        if (rc == 0)
+                rc = store_prepare(ms->store,
+                        "SELECT name, generation, user, job, created_at, architecture, c, h, w, classes,"
+                        " preprocessing, metrics, bytes FROM models ORDER BY name",
+                        &st, e);
+        while (rc == 0 && (rc = store_step(ms->store, st, e)) > 0) {
+                cJSON_AddItemToArray(list, row_json(st));
+                rc = 0;
+        }
+        if (rc) {
+                cJSON_Delete(list);
+                return rc;
+        }
+        *ret = list;
+        return 0;
+}
+
+bool models_exists(struct models *ms, const char *name)
+{
+        struct model_shape shape;
+        struct err e;
+        return models_shape(ms, name, &shape, &e) == 0;
+}
+
+int models_shape(struct models *ms, const char *name, struct model_shape *ret, struct err *e)
+{
+        sqlite3_stmt *st;
+        int rc = select_row(ms, name, &st, e);
+        if (rc < 0)
+                return rc;
+        const char *text = (const char *)sqlite3_column_text(st, 9);
+        cJSON *classes = json_parse(text, strlen(text), e);
+        *ret = (struct model_shape){.c = sqlite3_column_int(st, 6),
+                .h = sqlite3_column_int(st, 7),
+                .w = sqlite3_column_int(st, 8),
+                .num_classes = cJSON_GetArraySize(classes),
+                .generation = sqlite3_column_int64(st, 1)};
+        sqlite3_reset(st);
+        rc = classes ? 0 : e->code;
+        cJSON_Delete(classes);
+        return rc;
+}
+
+void models_free_classes(char **classes, int count)
+{
+        for (int i = 0; classes && i < count; i++)
+                free(classes[i]);
+        free(classes);
+}
+
+int models_classes(struct models *ms, const char *name, char ***ret, int *ret_count, struct err *e)
+{
+        sqlite3_stmt *st;
+        int rc = select_row(ms, name, &st, e), n = 0;
+        if (rc < 0)
+                return rc;
+        const char *text = (const char *)sqlite3_column_text(st, 9);
+        cJSON *list = json_parse(text, strlen(text), e);
+        sqlite3_reset(st);
+        if (!list)
+                return e->code;
+        int count = cJSON_GetArraySize(list);
+        char **names = calloc((size_t)count + 1, sizeof *names);
+        const cJSON *item;
+        rc = names ? 0 : ERR_NO_MEMORY;
+        cJSON_ArrayForEach(item, list)
+        {
+                if (rc == 0 && !(names[n++] = strdup(cJSON_IsString(item) ? item->valuestring : "")))
+                        rc = ERR_NO_MEMORY;
+        }
+        cJSON_Delete(list);
+        if (rc) {
+                models_free_classes(names, n);
+                return err_set(e, rc, "no memory for class names");
+        }
+        *ret = names;
+        *ret_count = count;
+        return 0;
+}
+
+char *models_path(const struct models *ms, const char *name)
+{
+        return modelfile_path(&ms->files, name);
+}
+
+int models_open(struct models *ms, const char *name, int *ret_fd, uint64_t *ret_size, struct err *e)
+{
+        struct stat st;
+        if (!models_exists(ms, name))
+                return err_set(e, ERR_NOT_FOUND, "there is no model '%s'", name);
+        char *path = models_path(ms, name);
+        if (!path)
+                return err_set(e, ERR_NO_MEMORY, "no memory for a path");
+        int fd = open(path, O_RDONLY | O_CLOEXEC), rc = 0;
+        if (fd < 0 || fstat(fd, &st) != 0)
+                rc = err_errno(e, errno, "%s", path);
+        free(path);
+        if (rc) {
+                if (fd >= 0)
+                        close(fd);
+                return rc;
+        }
+        *ret_fd = fd;
+        *ret_size = (uint64_t)st.st_size;
+        return 0;
+}
+
+int models_delete(struct models *ms, const char *name, struct err *e)
+{
+        if (!models_exists(ms, name))
+                return err_set(e, ERR_NOT_FOUND, "there is no model '%s'", name);
+        /* The file first: a row without its file is dropped at the next start, a file without its row comes
+         * back. */
+        int rc = modelfile_remove(&ms->files, name, e);
+        return rc ? rc : delete_row(ms, name, e);
+}
+
+static void put_free(struct put *p)
+{
+        if (p->path)
+                unlink(p->path);
+        free(p->name);
+        free(p->user);
+        free(p->path);
+        free(p);
+}
+
+static int put_store(struct put *p, cJSON **ret_model, bool *ret_created, struct err *e)
+{
+        struct models *ms = p->models;
+        *ret_created = !models_exists(ms, p->name);
+        int rc = modelfile_place(&ms->files, p->name, p->path, e);
+        if (rc == 0)
+                rc = store_begin(ms->store, e);
+        if (rc)
+                return rc;
+        rc = models_record(ms, p->name, p->user, 0, NULL, e);
+        if (rc == 0)
+                rc = store_commit(ms->store, e);
+        if (rc) {
+                store_rollback(ms->store);
+                return rc;
+        }
+        return models_get(ms, p->name, ret_model, e);
+}
+
+static void put_checked(void *ctx, struct chan_message *m, const struct err *error)
+{
+        struct put *p = ctx;
+        struct err e;
+        cJSON *model = NULL;
+        bool created = false;
+        (void)m;
+        if (!error && put_store(p, &model, &created, &e))
+                error = &e;
+        p->done(p->ctx, error ? NULL : model, created, error);
+        cJSON_Delete(model);
+        put_free(p);
+}
+
+int models_put(struct models *ms, const char *name, const char *user, const char *path,
+        const cJSON *overrides, models_done done, void *ctx, struct err *e)
+{
+        if (!request_name_ok(name)) {
+                unlink(path);
+                return err_at(e, ERR_INVALID, "/name",
+                        "a model's name is 1 to %d letters, digits, '.', '_' and '-', not first '.' or '-'",
+                        REQUEST_NAME_MAX);
+        }
+        struct put *p = calloc(1, sizeof *p);
+        if (!p) {
+                unlink(path);
+                return err_set(e, ERR_NO_MEMORY, "no memory for an upload");
+        }
+        *p = (struct put){.models = ms,
+                .name = strdup(name),
+                .user = strdup(user),
+                .path = strdup(path),
+                .done = done,
+                .ctx = ctx};
+        int rc = p->name && p->user && p->path ? 0 : err_set(e, ERR_NO_MEMORY, "no memory for an upload");
+        if (rc == 0)
+                rc = decode_model(ms->decode, path, overrides, put_checked, p, e);
+        if (rc)
+                put_free(p);
+        return rc;
+}

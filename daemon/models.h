@@ -1,0 +1,67 @@
+/* Stored models: STATE/models/NAME.safetensors and one row each. One thread (the front's).
+
+   A row and its file change in this order: the file is renamed into place and its folder fsynced, then the
+   row is committed in the transaction that also tells of it (the end event of a training job). A kill between
+   the two leaves a file without its row or with the older row; models_create finds that and reads the row's
+   columns from the file again. */
+#ifndef CNND_MODELS_H
+#define CNND_MODELS_H
+
+#include "base/err.h"
+#include "daemon/decode.h"
+#include "daemon/store.h"
+
+#include <cjson/cJSON.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct models;
+
+/* Borrows store and decode; copies state_dir. */
+int models_create(const char *state_dir, struct store *store, struct decode *decode, struct models **ret,
+        struct err *e);
+void models_destroy(struct models *ms);
+
+/* An array of model objects by name: {"name","architecture","input":[c,h,w],"classes":[…],"preprocessing",
+   "metrics","job","user","created_at","bytes"}; "job" is null for a model that was uploaded. */
+int models_list(struct models *ms, cJSON **ret, struct err *e);
+/* One of them. ERR_NOT_FOUND. The caller frees *ret. */
+int models_get(struct models *ms, const char *name, cJSON **ret, struct err *e);
+/* Removes row and file. ERR_NOT_FOUND. */
+int models_delete(struct models *ms, const char *name, struct err *e);
+bool models_exists(struct models *ms, const char *name);
+
+/* The weights file, open for reading; the caller closes *ret_fd. What was opened stays whole though the model
+   is replaced or deleted meanwhile. ERR_NOT_FOUND. */
+int models_open(struct models *ms, const char *name, int *ret_fd, uint64_t *ret_size, struct err *e);
+
+/* Called once, from service_run: `e` is NULL on success. `model` is borrowed for the call. */
+typedef void (*models_done)(void *ctx, const cJSON *model, bool created, const struct err *e);
+/* Makes or replaces a model from a safetensors file. `path` is a file below STATE/tmp that the caller wrote;
+   it is taken (renamed or removed in every case). `overrides` (borrowed, NULL for none) may hold
+   "architecture", "input" and "classes", which win over the file's metadata. The file is read in the decoder
+   process alone. Returns 0 when `done` will be called, else an error and `done` is not called. */
+int models_put(struct models *ms, const char *name, const char *user, const char *path,
+        const cJSON *overrides, models_done done, void *ctx, struct err *e);
+
+/* --- what classify.c, jobs.c and sched.c call --- */
+
+struct model_shape {
+        int c, h, w, num_classes;
+        int64_t generation; /* another number whenever the weights are replaced */
+};
+/* What it takes and gives. ERR_NOT_FOUND. */
+int models_shape(struct models *ms, const char *name, struct model_shape *ret, struct err *e);
+/* malloc'ed array of num_classes malloc'ed names, freed by models_free_classes. */
+int models_classes(struct models *ms, const char *name, char ***ret, int *ret_count, struct err *e);
+void models_free_classes(char **classes, int count);
+/* "STATE/models/NAME.safetensors", malloc'ed. NULL when memory is out. */
+char *models_path(const struct models *ms, const char *name);
+/* First half of saving a job's model: puts a hard link to `file` in place, durably. May be repeated. */
+int models_place(struct models *ms, const char *name, const char *file, struct err *e);
+/* Second half, within the caller's transaction: the row, read from the placed file's metadata. `metrics` is
+   borrowed; job 0 for none. May be repeated. */
+int models_record(struct models *ms, const char *name, const char *user, int64_t job, const cJSON *metrics,
+        struct err *e);
+
+#endif

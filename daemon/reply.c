@@ -1,0 +1,101 @@
+#include "daemon/reply.h"
+
+#include "base/json.h"
+#include "daemon/problem.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static void drop_body(struct reply *r)
+{
+        str_free(&r->text);
+        if (r->has_file)
+                close(r->fd);
+        if (r->stream.close)
+                r->stream.close(r->stream.ctx);
+        r->has_file = false;
+        r->stream = (struct reply_stream){0};
+        r->type = NULL;
+}
+
+void reply_finish(struct reply *r)
+{
+        drop_body(r);
+        *r = (struct reply){0};
+}
+
+int reply_text(struct reply *r, int status, const char *type, struct str *text, struct err *e)
+{
+        if (text->failed) {
+                str_free(text);
+                return err_set(e, ERR_NO_MEMORY, "no memory for the answer");
+        }
+        drop_body(r);
+        r->status = status;
+        r->type = type;
+        r->text = *text;
+        *text = (struct str){0};
+        return 0;
+}
+
+int reply_json(struct reply *r, int status, cJSON *tree, struct err *e)
+{
+        struct str text = {0};
+        char *json = tree ? json_text(tree) : NULL;
+        cJSON_Delete(tree);
+        if (!json)
+                return err_set(e, ERR_NO_MEMORY, "no memory for the answer");
+        str_add(&text, json);
+        str_add(&text, "\n"); /* so that a shell's prompt stands on its own line */
+        cJSON_free(json);
+        return reply_text(r, status, "application/json", &text, e);
+}
+
+void reply_file(struct reply *r, const char *type, int fd, uint64_t size)
+{
+        drop_body(r);
+        r->status = 200;
+        r->type = type;
+        r->fd = fd;
+        r->has_file = true;
+        r->file_size = size;
+}
+
+void reply_stream(struct reply *r, const char *type, const struct reply_stream *stream)
+{
+        drop_body(r);
+        r->status = 200;
+        r->type = type;
+        r->stream = *stream;
+}
+
+void reply_empty(struct reply *r, int status)
+{
+        drop_body(r);
+        r->status = status;
+}
+
+void reply_problem(struct reply *r, int status, const struct err *e)
+{
+        struct str text = {0};
+        if (!status)
+                status = problem_status(e->code);
+        problem_write(&text, status, e);
+        if (reply_text(r, status, "application/problem+json", &text, NULL) != 0)
+                reply_empty(r, status);
+        if (status == 503 || status == 429)
+                reply_header(r, "Retry-After", "%d", 2);
+}
+
+void reply_header(struct reply *r, const char *name, const char *fmt, ...)
+{
+        va_list ap;
+        if (r->header_count == REPLY_MAX_HEADERS)
+                return;
+        va_start(ap, fmt);
+        vsnprintf(r->header[r->header_count].value, sizeof r->header[0].value, fmt, ap);
+        va_end(ap);
+        r->header[r->header_count++].name = name;
+}

@@ -1,0 +1,58 @@
+/* The answer to one request, put together by a handler and sent by http.c. */
+#ifndef CNND_REPLY_H
+#define CNND_REPLY_H
+
+#include "base/err.h"
+#include "base/str.h"
+
+#include <cjson/cJSON.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+enum { REPLY_MAX_HEADERS = 4, REPLY_HEADER_MAX = 200 };
+
+/* A body without an end yet. `read` fills `out` and returns the number of bytes, 0 when there is nothing now
+   (http_wake when there is), or -1 at the end; `close` is called once, whatever ended it. */
+struct reply_stream {
+        void *ctx;
+        ssize_t (*read)(void *ctx, char *out, size_t max);
+        void (*close)(void *ctx);
+};
+
+/* All zero is no answer yet. At most one of text, fd and stream is the body. */
+struct reply {
+        int status;
+        const char *type; /* media type, a literal; NULL for no body */
+        struct str text;  /* owned */
+        int fd;           /* owned where has_file */
+        bool has_file;
+        uint64_t file_size;
+        struct reply_stream stream; /* owned where `read` is set */
+        struct {
+                const char *name; /* literal */
+                char value[REPLY_HEADER_MAX + 1];
+        } header[REPLY_MAX_HEADERS];
+        int header_count;
+};
+
+/* Frees the body, closes file and stream. */
+void reply_finish(struct reply *r);
+
+/* Each sets status and body; what was set before is dropped. */
+/* Takes the text out of *text. ERR_NO_MEMORY where an append to it had failed. */
+int reply_text(struct reply *r, int status, const char *type, struct str *text, struct err *e);
+/* Takes the tree; NULL is ERR_NO_MEMORY. */
+int reply_json(struct reply *r, int status, cJSON *tree, struct err *e);
+/* Takes the descriptor. */
+void reply_file(struct reply *r, const char *type, int fd, uint64_t size);
+void reply_stream(struct reply *r, const char *type, const struct reply_stream *stream);
+void reply_empty(struct reply *r, int status);
+/* A problem document, with Retry-After where waiting helps. `status` 0: by e->code. */
+void reply_problem(struct reply *r, int status, const struct err *e);
+
+/* One more header line; `name` is a literal. */
+void reply_header(struct reply *r, const char *name, const char *fmt, ...)
+        __attribute__((format(printf, 3, 4)));
+
+#endif

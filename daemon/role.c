@@ -1,0 +1,107 @@
+#include "daemon/role.h"
+
+#include "base/chan.h"
+#include "base/log.h"
+#include "daemon/children.h"
+#include "daemon/datasets.h"
+#include "daemon/decoder.h"
+#include "daemon/wire.h"
+#include "daemon/worker.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct role_args {
+        const char *role, *device, *state, *name, *log; /* borrowed; "" where absent */
+};
+
+bool role_requested(int argc, char **argv)
+{
+        return argc > 1 && strcmp(argv[1], "--role") == 0;
+}
+
+/* The front alone writes these: pairs of an option and its value. */
+static bool parse(int argc, char **argv, struct role_args *a)
+{
+        *a = (struct role_args){"", "", "", "", "info"};
+        for (int i = 1; i < argc; i += 2) {
+                const struct {
+                        const char *option, **value;
+                } known[] = {{"--role", &a->role}, {"--device", &a->device}, {"--state", &a->state},
+                        {"--name", &a->name}, {"--log", &a->log}};
+                size_t k = 0, count = sizeof known / sizeof known[0];
+                while (k < count && strcmp(known[k].option, argv[i]) != 0)
+                        k++;
+                if (k == count || i + 1 >= argc)
+                        return false;
+                *known[k].value = argv[i + 1];
+        }
+        return true;
+}
+
+/* Sends {"op":`op`, `key`:value} and frees value. */
+static int answer(const char *op, const char *key, cJSON *value, struct err *e)
+{
+        cJSON *head = cJSON_CreateObject();
+        if (!head || !value) {
+                cJSON_Delete(head);
+                cJSON_Delete(value);
+                return err_set(e, ERR_NO_MEMORY, "no memory for an answer");
+        }
+        cJSON_AddStringToObject(head, "op", op);
+        cJSON_AddItemToObject(head, key, value);
+        int rc = chan_send(CHILD_FD, head, NULL, 0, e);
+        cJSON_Delete(head);
+        return rc;
+}
+
+static int probe(struct err *e)
+{
+        struct dev_info *infos = NULL;
+        int count = 0, rc = dev_list(&infos, &count, e);
+        if (rc)
+                return rc;
+        cJSON *list = cJSON_CreateArray();
+        for (int i = 0; list && i < count; i++)
+                cJSON_AddItemToArray(list, wire_device_json(&infos[i]));
+        free(infos);
+        return answer("devices", "devices", list, e);
+}
+
+static int import(const struct role_args *a, struct err *e)
+{
+        int rc = datasets_import(a->state, a->name, e);
+        return rc ? rc : answer("imported", "name", cJSON_CreateString(a->name), e);
+}
+
+int role_main(int argc, char **argv)
+{
+        struct role_args a;
+        struct err e = {0};
+        char title[32];
+        if (!parse(argc, argv, &a)) {
+                fprintf(stderr, "cnnd: --role is for cnnd itself\n");
+                return 2;
+        }
+        snprintf(title, sizeof title, "%s%s%s", a.role, a.device[0] ? " " : "", a.device);
+        int level = log_level_parse(a.log);
+        log_init(level < 0 ? LOG_INFO : (enum log_level)level, title);
+        int rc;
+        if (strcmp(a.role, "probe") == 0)
+                rc = probe(&e);
+        else if (strcmp(a.role, "worker") == 0)
+                rc = worker_main(a.device, a.state, &e);
+        else if (strcmp(a.role, "decoder") == 0)
+                rc = decoder_main(&e);
+        else if (strcmp(a.role, "import") == 0)
+                rc = import(&a, &e);
+        else
+                rc = err_set(&e, ERR_INVALID, "no role '%s'", a.role);
+        if (rc) {
+                struct err gone;
+                log_line(LOG_ERROR, "%s", e.message);
+                (void)answer("failed", "error", wire_error_json(&e), &gone);
+        }
+        return rc ? 1 : 0;
+}

@@ -1,0 +1,31 @@
+/* The scheduler: which queued job goes to which ready device, and what its worker says of it. One thread.
+
+   Jobs go in the order of their submission; a job that lost its worker keeps its place. */
+#ifndef CNND_SCHED_H
+#define CNND_SCHED_H
+
+#include "base/chan.h"
+#include "base/err.h"
+#include "daemon/jobs.h"
+#include "daemon/supervisor.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct sched;
+/* All borrowed. NULL when memory is out. */
+struct sched *sched_create(struct jobs *js, struct supervisor *sv, double checkpoint_seconds);
+void sched_destroy(struct sched *sc);
+
+/* From the supervisor's hooks. A message about a job that the device does not have is dropped. */
+void sched_message(struct sched *sc, int device, struct chan_message *m);
+void sched_lost(struct sched *sc, int device, const char *why, bool quarantined);
+/* Commits waiting events, passes stops and cancels on, starts queued jobs on free devices. */
+void sched_tick(struct sched *sc, int64_t now_ms);
+int sched_timeout_ms(const struct sched *sc, int64_t now_ms);
+
+/* Stop every running job with a checkpoint and start none. */
+void sched_drain(struct sched *sc);
+bool sched_idle(const struct sched *sc);
+
+#endif

@@ -1,0 +1,228 @@
+#include "daemon/server.h"
+
+#include "base/log.h"
+#include "base/str.h"
+#include "daemon/api.h"
+#include "daemon/clock.h"
+#include "daemon/listen.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+enum { DRAIN_MS = 10000 };
+
+struct server {
+        const struct conf *conf; /* borrowed */
+        struct service *service;
+        struct feed *feed;
+        struct http *http;
+        struct api api;
+        char *tmp_dir;
+        struct str address;
+        int signal_fd;
+        bool owns_socket; /* the socket's file is to be removed */
+        bool draining;
+        int64_t end_ms; /* of the drain */
+};
+
+/* Thousands of streams need as many descriptors. */
+static void raise_file_limit(void)
+{
+        struct rlimit limit;
+        if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+                return;
+        limit.rlim_cur = limit.rlim_max;
+        if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+                log_line(LOG_WARN, "the limit of open files stays: %s", strerror(errno));
+}
+
+static int catch_signals(struct server *s, struct err *e)
+{
+        sigset_t set;
+        sigemptyset(&set);
+        sigaddset(&set, SIGTERM);
+        sigaddset(&set, SIGINT);
+        signal(SIGPIPE, SIG_IGN);
+        sigprocmask(SIG_BLOCK, &set, NULL);
+        s->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+        return s->signal_fd < 0 ? err_errno(e, errno, "signalfd") : 0;
+}
+
+static int open_tcp(struct server *s, int *fd, bool *loopback, struct err *e)
+{
+        const char *text = s->conf->listen;
+        struct listen_address address;
+        if (strcmp(text, "none") == 0) {
+                str_addf(&s->address, "unix:%s", s->conf->socket);
+                return 0;
+        }
+        int rc = listen_parse(text, &address, e);
+        if (rc == 0)
+                rc = listen_tcp(&address, fd, e);
+        if (rc)
+                return err_wrap(e, "%s", text);
+        *loopback = address.loopback;
+        str_addf(&s->address, "http://%.*s:%d", (int)(strrchr(text, ':') - text), text, listen_port(*fd));
+        return 0;
+}
+
+static int open_listeners(struct server *s, struct http_options *o, struct err *e)
+{
+        int rc = open_tcp(s, &o->tcp_fd, &o->loopback, e);
+        if (rc == 0 && s->conf->socket[0]) {
+                rc = listen_unix(s->conf->socket, &o->unix_fd, e);
+                s->owns_socket = rc == 0;
+        }
+        return rc;
+}
+
+static int open_service(struct server *s, struct err *e)
+{
+        const struct conf *c = s->conf;
+        struct service_options o = {
+                .state_dir = c->state,
+                .device_spec = c->device,
+                .log_level = c->log_level,
+                .watchdog_seconds = c->watchdog_seconds,
+                .checkpoint_seconds = c->checkpoint_seconds,
+        };
+        struct str tmp = {0};
+        int rc = service_create(&o, &s->service, e);
+        if (rc)
+                return rc;
+        str_addf(&tmp, "%s/tmp", c->state);
+        s->tmp_dir = str_take(&tmp);
+        s->feed = feed_create(s->service->jobs, c->heartbeat_seconds);
+        s->api = (struct api){.service = s->service, .feed = s->feed, .started_ms = clock_now_ms()};
+        return s->tmp_dir && s->feed ? 0 : err_set(e, ERR_NO_MEMORY, "no memory for the server");
+}
+
+/* Takes the listening sockets of `o`, also on failure. */
+static int open_http(struct server *s, struct http_options *o, struct err *e)
+{
+        const struct conf *c = s->conf;
+        o->routes = api_routes;
+        o->ctx = &s->api;
+        o->tmp_dir = s->tmp_dir;
+        o->header_seconds = c->header_seconds;
+        o->idle_seconds = c->idle_seconds;
+        o->max_json_bytes = c->max_json_bytes;
+        o->max_image_bytes = c->max_image_bytes;
+        o->max_weights_bytes = c->max_weights_bytes;
+        o->body_memory_bytes = c->body_memory_bytes;
+        o->max_connections = c->max_connections;
+        int rc = http_create(o, &s->http, e);
+        o->tcp_fd = o->unix_fd = -1;
+        s->api.http = s->http;
+        return rc;
+}
+
+int server_create(const struct conf *conf, struct server **ret, struct err *e)
+{
+        struct http_options o = {.tcp_fd = -1, .unix_fd = -1};
+        struct server *s = calloc(1, sizeof *s);
+        if (!s)
+                return err_set(e, ERR_NO_MEMORY, "no memory for the server");
+        s->conf = conf;
+        s->signal_fd = -1;
+        raise_file_limit();
+        int rc = catch_signals(s, e);
+        if (rc == 0)
+                rc = open_listeners(s, &o, e);
+        if (rc == 0)
+                rc = open_service(s, e);
+        if (rc == 0)
+                rc = open_http(s, &o, e);
+        if (rc) {
+                if (o.tcp_fd >= 0)
+                        close(o.tcp_fd);
+                if (o.unix_fd >= 0)
+                        close(o.unix_fd);
+                server_destroy(s);
+                return rc;
+        }
+        *ret = s;
+        return 0;
+}
+
+void server_destroy(struct server *s)
+{
+        if (!s)
+                return;
+        http_destroy(s->http);
+        feed_destroy(s->feed);
+        service_destroy(s->service);
+        if (s->owns_socket)
+                unlink(s->conf->socket);
+        if (s->signal_fd >= 0)
+                close(s->signal_fd);
+        str_free(&s->address);
+        free(s->tmp_dir);
+        free(s);
+}
+
+const char *server_address(const struct server *s)
+{
+        return s->address.data;
+}
+
+/* True when a second signal asks to end at once. */
+static bool take_signals(struct server *s)
+{
+        struct signalfd_siginfo info;
+        bool again = false;
+        while (read(s->signal_fd, &info, sizeof info) == (ssize_t)sizeof info) {
+                again = s->draining;
+                if (again)
+                        continue;
+                log_line(LOG_INFO, "signal %u: draining", info.ssi_signo);
+                s->draining = true;
+                s->end_ms = clock_now_ms() + DRAIN_MS;
+                service_drain(s->service);
+        }
+        return again;
+}
+
+static int lesser(int a, int b)
+{
+        return a < 0 || (b >= 0 && b < a) ? b : a;
+}
+
+static int wait_for_work(struct server *s, struct err *e)
+{
+        struct pollfd polled[HTTP_MAX_FDS + 2] = {
+                {.fd = s->signal_fd, .events = POLLIN}, {.fd = service_fd(s->service), .events = POLLIN}};
+        int fds[HTTP_MAX_FDS], count = http_fds(s->http, fds);
+        for (int i = 0; i < count; i++)
+                polled[i + 2] = (struct pollfd){.fd = fds[i], .events = POLLIN};
+        int timeout = lesser(service_timeout_ms(s->service), http_timeout_ms(s->http));
+        timeout = lesser(timeout, feed_timeout_ms(s->feed, clock_now_ms()));
+        if (s->draining)
+                timeout = lesser(timeout, 100);
+        if (poll(polled, (nfds_t)count + 2, timeout) < 0 && errno != EINTR)
+                return err_errno(e, errno, "poll");
+        return 0;
+}
+
+int server_run(struct server *s, struct err *e)
+{
+        for (;;) {
+                int rc = wait_for_work(s, e);
+                if (rc)
+                        return rc;
+                if (take_signals(s))
+                        return 0;
+                service_run(s->service);
+                feed_tick(s->feed, clock_now_ms());
+                http_run(s->http);
+                if (s->draining && (service_drained(s->service) || clock_now_ms() >= s->end_ms))
+                        return 0;
+        }
+}

@@ -1,0 +1,233 @@
+#include "daemon/store.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { BUSY_TIMEOUT_MS = 5000 };
+
+struct cached {
+        const char *sql; /* borrowed literal */
+        sqlite3_stmt *st;
+};
+
+struct store {
+        sqlite3 *db;
+        struct cached *cache;
+        int cached, cache_room;
+};
+
+/* migrations[v] leads from version v to v + 1. */
+static const char *const migrations[STORE_VERSION] = {
+        "CREATE TABLE jobs("
+        " id INTEGER PRIMARY KEY AUTOINCREMENT, type TEXT NOT NULL, name TEXT NOT NULL, user TEXT NOT NULL,"
+        " key TEXT, state TEXT NOT NULL, want TEXT NOT NULL, device TEXT, request TEXT NOT NULL,"
+        " dataset TEXT NOT NULL, model TEXT, save_as TEXT,"
+        " created_at INTEGER NOT NULL, started_at INTEGER, finished_at INTEGER,"
+        " epoch REAL NOT NULL, step INTEGER NOT NULL, steps INTEGER NOT NULL,"
+        " train_step INTEGER NOT NULL, validation_step INTEGER NOT NULL, checkpoint_step INTEGER NOT NULL,"
+        " train_loss REAL, train_acc REAL, val_loss REAL, val_acc REAL, images_per_second REAL,"
+        " device_bytes INTEGER NOT NULL, largest_buffer INTEGER NOT NULL, micro_batch INTEGER NOT NULL,"
+        " failures INTEGER NOT NULL, events INTEGER NOT NULL, error TEXT);"
+        "CREATE INDEX jobs_state ON jobs(state, id);"
+        "CREATE UNIQUE INDEX jobs_key ON jobs(user, key) WHERE key IS NOT NULL;"
+        "CREATE TABLE events("
+        " job INTEGER NOT NULL, id INTEGER NOT NULL, event TEXT NOT NULL, data TEXT NOT NULL,"
+        " PRIMARY KEY(job, id)) WITHOUT ROWID;"
+        "CREATE TABLE models("
+        " name TEXT PRIMARY KEY, generation INTEGER NOT NULL, user TEXT NOT NULL, job INTEGER NOT NULL,"
+        " created_at INTEGER NOT NULL, architecture TEXT NOT NULL, c INTEGER NOT NULL, h INTEGER NOT NULL,"
+        " w INTEGER NOT NULL, classes TEXT NOT NULL, preprocessing TEXT, metrics TEXT, bytes INTEGER NOT "
+        "NULL,"
+        " inode INTEGER NOT NULL, mtime_ns INTEGER NOT NULL) WITHOUT ROWID;"
+        "CREATE TABLE counters(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;"
+        "INSERT INTO counters VALUES('model_generation', 0);",
+};
+
+static int fail(struct store *s, int rc, const char *what, struct err *e)
+{
+        int code = ERR_IO;
+        if ((rc & 0xFF) == SQLITE_FULL)
+                code = ERR_DISK;
+        else if ((rc & 0xFF) == SQLITE_NOMEM)
+                code = ERR_NO_MEMORY;
+        return err_set(e, code, "database: %s: %s", what, s->db ? sqlite3_errmsg(s->db) : sqlite3_errstr(rc));
+}
+
+static int execute(struct store *s, const char *sql, struct err *e)
+{
+        int rc = sqlite3_exec(s->db, sql, NULL, NULL, NULL);
+        return rc == SQLITE_OK ? 0 : fail(s, rc, sql, e);
+}
+
+static int read_version(struct store *s, int *ret, struct err *e)
+{
+        sqlite3_stmt *st;
+        int rc = store_prepare(s, "PRAGMA user_version", &st, e);
+        if (rc == 0)
+                rc = store_step(s, st, e);
+        if (rc < 0)
+                return rc;
+        *ret = sqlite3_column_int(st, 0);
+        sqlite3_reset(st);
+        return 0;
+}
+
+static int migrate(struct store *s, struct err *e)
+{
+        int version, rc = read_version(s, &version, e);
+        if (rc)
+                return rc;
+        if (version > STORE_VERSION)
+                return err_set(e, ERR_STATE,
+                        "the database has schema version %d, this cnnd knows %d: install the newer cnnd",
+                        version, STORE_VERSION);
+        for (; version < STORE_VERSION; version++) {
+                char pragma[40];
+                sqlite3_snprintf(sizeof pragma, pragma, "PRAGMA user_version=%d", version + 1);
+                rc = store_begin(s, e);
+                if (rc == 0)
+                        rc = execute(s, migrations[version], e);
+                if (rc == 0)
+                        rc = execute(s, pragma, e);
+                if (rc == 0)
+                        rc = store_commit(s, e);
+                if (rc) {
+                        store_rollback(s);
+                        return err_wrap(e, "schema version %d", version + 1);
+                }
+        }
+        return 0;
+}
+
+int store_open(const char *path, struct store **ret, struct err *e)
+{
+        struct store *s = calloc(1, sizeof *s);
+        if (!s)
+                return err_set(e, ERR_NO_MEMORY, "no memory for the database");
+        int rc = sqlite3_open_v2(path, &s->db,
+                SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
+                NULL);
+        if (rc != SQLITE_OK) {
+                rc = fail(s, rc, path, e);
+                store_close(s);
+                return rc;
+        }
+        sqlite3_busy_timeout(s->db, BUSY_TIMEOUT_MS);
+        rc = execute(s, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON", e);
+        if (rc == 0)
+                rc = migrate(s, e);
+        if (rc) {
+                store_close(s);
+                return rc;
+        }
+        *ret = s;
+        return 0;
+}
+
+void store_close(struct store *s)
+{
+        if (!s)
+                return;
+        for (int i = 0; i < s->cached; i++)
+                sqlite3_finalize(s->cache[i].st);
+        free(s->cache);
+        sqlite3_close(s->db);
+        free(s);
+}
+
+int store_begin(struct store *s, struct err *e)
+{
+        return execute(s, "BEGIN IMMEDIATE", e);
+}
+
+int store_commit(struct store *s, struct err *e)
+{
+        return execute(s, "COMMIT", e);
+}
+
+void store_rollback(struct store *s)
+{
+        for (int i = 0; i < s->cached; i++)
+                sqlite3_reset(s->cache[i].st);
+        if (!sqlite3_get_autocommit(s->db))
+                sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
+}
+
+static int cache_grow(struct store *s, struct err *e)
+{
+        if (s->cached < s->cache_room)
+                return 0;
+        int room = s->cache_room ? s->cache_room * 2 : 32;
+        struct cached *cache = realloc(s->cache, (size_t)room * sizeof *cache);
+        if (!cache)
+                return err_set(e, ERR_NO_MEMORY, "no memory for a statement");
+        s->cache = cache;
+        s->cache_room = room;
+        return 0;
+}
+
+int store_prepare(struct store *s, const char *sql, sqlite3_stmt **ret, struct err *e)
+{
+        for (int i = 0; i < s->cached; i++)
+                if (s->cache[i].sql == sql) {
+                        sqlite3_reset(s->cache[i].st);
+                        sqlite3_clear_bindings(s->cache[i].st);
+                        *ret = s->cache[i].st;
+                        return 0;
+                }
+        int rc = cache_grow(s, e);
+        if (rc)
+                return rc;
+        sqlite3_stmt *st = NULL;
+        rc = sqlite3_prepare_v3(s->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &st, NULL);
+        if (rc != SQLITE_OK)
+                return fail(s, rc, sql, e);
+        s->cache[s->cached++] = (struct cached){sql, st};
+        *ret = st;
+        return 0;
+}
+
+int store_step(struct store *s, sqlite3_stmt *st, struct err *e)
+{
+        int rc = sqlite3_step(st);
+        if (rc == SQLITE_ROW)
+                return 1;
+        if (rc == SQLITE_DONE) {
+                sqlite3_reset(st);
+                return 0;
+        }
+        rc = fail(s, rc, sqlite3_sql(st), e);
+        sqlite3_reset(st);
+        return rc;
+}
+
+int store_run(struct store *s, sqlite3_stmt *st, struct err *e)
+{
+        int rc = store_step(s, st, e);
+        sqlite3_reset(st);
+        return rc < 0 ? rc : 0;
+}
+
+void store_bind_text(sqlite3_stmt *st, int i, const char *text)
+{
+        if (text)
+                sqlite3_bind_text(st, i, text, -1, SQLITE_TRANSIENT);
+        else
+                sqlite3_bind_null(st, i);
+}
+
+void store_bind_int(sqlite3_stmt *st, int i, int64_t v)
+{
+        sqlite3_bind_int64(st, i, v);
+}
+
+void store_bind_double(sqlite3_stmt *st, int i, double v)
+{
+        sqlite3_bind_double(st, i, v);
+}
+
+char *store_text(sqlite3_stmt *st, int column)
+{
+        const unsigned char *text = sqlite3_column_text(st, column);
+        return text ? strdup((const char *)text) : NULL;
+}

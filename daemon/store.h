@@ -1,0 +1,46 @@
+/* The SQLite database of a state folder: connection, schema, transactions, statements. The rows themselves
+   belong to the modules that know them (jobrow, events, models).
+
+   WAL with synchronous=FULL: after store_commit returned 0 the rows survive power loss. One thread. */
+#ifndef CNND_STORE_H
+#define CNND_STORE_H
+
+#include "base/err.h"
+
+#include <sqlite3.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Stored in user_version. To raise it: add one entry with the statements that lead from the version before to
+   `migrations` in store.c and raise this by one; a database is brought up to date when it is opened, and one
+   that is newer than the program is refused. */
+enum { STORE_VERSION = 1 };
+
+struct store;
+/* Opens or makes `path` and migrates it. ERR_STATE when it is newer than this program. */
+int store_open(const char *path, struct store **ret, struct err *e);
+/* NULL accepted. */
+void store_close(struct store *s);
+
+/* One transaction at a time, for writing. After a failed statement or commit call store_rollback. */
+int store_begin(struct store *s, struct err *e);
+int store_commit(struct store *s, struct err *e);
+/* Harmless without a transaction. */
+void store_rollback(struct store *s);
+
+/* Prepares `sql`, once per text: the statement is kept and handed out again, reset and with its parameters
+   cleared. `sql` must be a literal (it is compared by address). Borrowed; not to be used recursively. */
+int store_prepare(struct store *s, const char *sql, sqlite3_stmt **ret, struct err *e);
+/* 1 when a row stands ready, 0 at the end, negative on error (ERR_DISK when the disk is full). */
+int store_step(struct store *s, sqlite3_stmt *st, struct err *e);
+/* Runs a statement that returns no rows, and resets it. */
+int store_run(struct store *s, sqlite3_stmt *st, struct err *e);
+
+/* Binds parameter `i` (from 1); text is copied, NULL is SQL's NULL. Errors surface at store_step. */
+void store_bind_text(sqlite3_stmt *st, int i, const char *text);
+void store_bind_int(sqlite3_stmt *st, int i, int64_t v);
+void store_bind_double(sqlite3_stmt *st, int i, double v);
+/* A malloc'ed copy of a text column, NULL for SQL's NULL (and when memory is out). */
+char *store_text(sqlite3_stmt *st, int column);
+
+#endif

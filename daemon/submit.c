@@ -1,0 +1,137 @@
+#include "daemon/submit.h"
+
+#include "base/json.h"
+#include "train/train.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Where a data set may be named: by itself or within an object. */
+static const char *dataset_pointer(const cJSON *body)
+{
+        return cJSON_IsObject(json_field(body, "dataset")) ? "/dataset/name" : "/dataset";
+}
+
+static int find_dataset(
+        struct jobs *js, const cJSON *body, const char *name, const struct dataset **ret, struct err *e)
+{
+        struct err why;
+        int rc = datasets_find(js->datasets, name, ret, &why);
+        if (rc == ERR_UNAVAILABLE || rc == ERR_NO_MEMORY || rc == 0) {
+                if (rc)
+                        *e = why;
+                return rc;
+        }
+        return err_at(e, ERR_INVALID, dataset_pointer(body), "%s", why.message);
+}
+
+/* Plans on every device in use until one can take it; the last device's refusal otherwise. */
+static int plan(struct jobs *js, const struct train_request *r, const struct dataset *data,
+        struct train_estimate *ret, struct err *e)
+{
+        const struct supervisor *sv = js->supervisor;
+        int count = supervisor_count(sv), rc = ERR_UNAVAILABLE;
+        if (!supervisor_probed(sv))
+                return err_set(e, rc, "%s",
+                        supervisor_problem(sv)[0] ? supervisor_problem(sv)
+                                                  : "starting: the devices are being looked for");
+        if (count == 0)
+                return err_set(e, rc, "%s", supervisor_problem(sv));
+        err_set(e, rc, "all devices are quarantined: see GET /v1/devices");
+        for (int i = 0; i < count; i++) {
+                if (supervisor_state(sv, i) == DEVICE_QUARANTINED)
+                        continue;
+                rc = train_plan(r, data, supervisor_info(sv, i), ret, e);
+                if (rc != ERR_DEVICE_MEMORY)
+                        return rc;
+        }
+        return rc;
+}
+
+static int check_train(struct jobs *js, const cJSON *body, struct submission *s, struct err *e)
+{
+        struct train_request r;
+        struct train_estimate estimate = {0};
+        const struct dataset *data = NULL;
+        int rc = train_request_parse(body, &r, e);
+        if (rc)
+                return rc;
+        rc = find_dataset(js, body, r.dataset, &data, e);
+        if (rc == 0 && r.init_from[0] && !models_exists(js->models, r.init_from))
+                rc = err_at(e, ERR_INVALID, "/init/from", "there is no model '%s'", r.init_from);
+        if (rc == 0)
+                rc = plan(js, &r, data, &estimate, e);
+        if (rc == 0) {
+                s->row.name = strdup(r.title);
+                s->row.steps = estimate.steps;
+                s->row.device_bytes = (int64_t)estimate.device_bytes;
+                s->row.largest_buffer = (int64_t)estimate.largest_buffer;
+                s->row.micro_batch = estimate.micro_batch;
+                memcpy(s->row.dataset, r.dataset, sizeof s->row.dataset);
+                memcpy(s->row.save_as, r.save_as, sizeof s->row.save_as);
+                memcpy(s->init_from, r.init_from, sizeof s->init_from);
+        }
+        train_request_finish(&r);
+        return rc;
+}
+
+static int check_classify(struct jobs *js, const cJSON *body, struct submission *s, struct err *e)
+{
+        const char *title = "", *model = NULL, *dataset = NULL;
+        int64_t limit = 0;
+        const struct dataset *data;
+        struct model_shape shape;
+        struct err why;
+        int rc = json_only(body, "type name model dataset limit", "", e);
+        if (rc == 0)
+                rc = json_get_string(body, "name", REQUEST_TITLE_MAX, "", &title, e);
+        if (rc == 0)
+                rc = json_need(body, "model", "", e);
+        if (rc == 0)
+                rc = json_get_string(body, "model", REQUEST_NAME_MAX, "", &model, e);
+        if (rc == 0)
+                rc = json_need(body, "dataset", "", e);
+        if (rc == 0)
+                rc = json_get_string(body, "dataset", REQUEST_NAME_MAX, "", &dataset, e);
+        if (rc == 0)
+                rc = json_get_int(body, "limit", 1, INT32_MAX, "", &limit, e);
+        if (rc == 0)
+                rc = find_dataset(js, body, dataset, &data, e);
+        if (rc)
+                return rc;
+        if (models_shape(js->models, model, &shape, &why))
+                return err_at(e, ERR_INVALID, "/model", "%s", why.message);
+        if (shape.num_classes != data->num_classes)
+                return err_at(e, ERR_INVALID, "/dataset", "the model has %d classes, the data set %d",
+                        shape.num_classes, data->num_classes);
+        int count = data->split[DATASET_VAL].count;
+        if (count == 0)
+                return err_at(e, ERR_INVALID, "/dataset", "the data set has no val images");
+        s->row.name = strdup(title);
+        s->row.steps = limit && limit < count ? limit : count;
+        snprintf(s->row.dataset, sizeof s->row.dataset, "%s", dataset);
+        snprintf(s->row.model, sizeof s->row.model, "%s", model);
+        return 0;
+}
+
+int submit_check(struct jobs *js, const cJSON *body, struct submission *s, struct err *e)
+{
+        const char *type = NULL;
+        int rc = json_is_object(body, "", e);
+        if (rc == 0)
+                rc = json_need(body, "type", "", e);
+        if (rc == 0)
+                rc = json_get_string(body, "type", 40, "", &type, e);
+        if (rc)
+                return rc;
+        if (strcmp(type, "train") == 0) {
+                s->row.type = JOB_TRAIN;
+                return check_train(js, body, s, e);
+        }
+        if (strcmp(type, "classify") == 0) {
+                s->row.type = JOB_CLASSIFY;
+                return check_classify(js, body, s, e);
+        }
+        return err_at(
+                e, ERR_INVALID, "/type", "there are \"train\" and \"classify\" jobs, but no \"%s\"", type);
+}

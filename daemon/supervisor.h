@@ -1,0 +1,80 @@
+/* The devices of the machine and one worker process for each. The front itself never loads an OpenCL driver:
+   a child (`--role probe`) lists the devices, a child each (`--role worker`) owns one.
+
+   A worker is restarted when it died, with a back-off that doubles from 100 ms; killed when its heartbeat
+   stopped for HEARTBEAT_LOST_MS, or when it was busy for `watchdog_seconds` without its engine thread's
+   progress counter moving; and after SUPERVISOR_FAILURES of these in a row, without a training step or an
+   answered request between, its device is quarantined until cnnd is restarted. One thread. */
+#ifndef CNND_SUPERVISOR_H
+#define CNND_SUPERVISOR_H
+
+#include "base/chan.h"
+#include "base/err.h"
+#include "daemon/children.h"
+#include "device/dev.h"
+
+#include <cjson/cJSON.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { SUPERVISOR_FAILURES = 3, SUPERVISOR_HEARTBEAT_LOST_MS = 10000, SUPERVISOR_MAX_DEVICES = 64 };
+
+enum device_state { DEVICE_STARTING, DEVICE_READY, DEVICE_QUARANTINED };
+
+struct supervisor;
+
+struct supervisor_options {
+        const char *state_dir;   /* copied */
+        const char *device_spec; /* "all", "type:gpu", "0:0"; copied */
+        const char *log_level;   /* of the children; copied */
+        double watchdog_seconds;
+        struct children *kids; /* borrowed */
+};
+
+/* Called from service_run. `device` is an index that stays the same while the front lives. */
+struct supervisor_hooks {
+        void *ctx;
+        void (*ready)(void *ctx, int device);
+        /* What a worker said beyond hello and heartbeat; the callee may take parts of the message. */
+        void (*message)(void *ctx, int device, struct chan_message *m);
+        /* Its worker is gone, with all it had in hand. `why` is for people; `quarantined`: it stays away. */
+        void (*lost)(void *ctx, int device, const char *why, bool quarantined);
+};
+
+/* Starts the probe. ERR_INVALID for a device_spec of no known form. */
+int supervisor_create(const struct supervisor_options *o, struct supervisor **ret, struct err *e);
+/* Kills the workers (by way of children_destroy). */
+void supervisor_destroy(struct supervisor *sv);
+void supervisor_set_hooks(struct supervisor *sv, const struct supervisor_hooks *hooks);
+
+/* False until the probe has told which devices there are. */
+bool supervisor_probed(const struct supervisor *sv);
+/* What keeps it from having devices, for people ("the driver died when asked for its devices …"); "" if none.
+ */
+const char *supervisor_problem(const struct supervisor *sv);
+/* Devices in use, 0 before the probe has ended. */
+int supervisor_count(const struct supervisor *sv);
+const struct dev_info *supervisor_info(const struct supervisor *sv, int device);
+enum device_state supervisor_state(const struct supervisor *sv, int device);
+
+/* An array of device objects for GET /v1/devices: {"id","name","vendor","driver","version","platform","type",
+   "memory","max_buffer","compute_units","state":"starting"|"ready"|"busy"|"quarantined","job":7|null,
+   "device_bytes","worker_pid","failures","reason":null|"why it is quarantined","selftest":{…}|null}. */
+int supervisor_json(const struct supervisor *sv, cJSON **ret, struct err *e);
+
+/* --- what sched.c and classify.c call --- */
+
+/* Queues a command for a device's worker; ERR_UNAVAILABLE where none is ready. */
+int supervisor_send(
+        struct supervisor *sv, int device, const cJSON *head, const void *raw, size_t raw_len, struct err *e);
+/* The job a device works on, 0 for none: set by the scheduler, cleared when the worker is lost. */
+void supervisor_set_job(struct supervisor *sv, int device, int64_t job);
+int64_t supervisor_job(const struct supervisor *sv, int device);
+/* Something came out: the row of failures is broken. */
+void supervisor_progress(struct supervisor *sv, int device);
+
+/* Looks at heartbeats and back-offs. */
+void supervisor_tick(struct supervisor *sv, int64_t now_ms);
+int supervisor_timeout_ms(const struct supervisor *sv, int64_t now_ms);
+
+#endif

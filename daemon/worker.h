@@ -1,0 +1,34 @@
+/* The worker role: one process, one device. The main thread speaks with the front and sends a heartbeat a
+   second; the engine thread owns the device.
+
+   Front to worker (JSON heads; raw bytes where said):
+     {"op":"train","job":7,"request":{…},"dataset":PATH,"dir":PATH,"init":PATH|null,"checkpoint_seconds":30}
+     {"op":"evaluate","job":8,"model":PATH,"dataset":PATH,"dir":PATH,"limit":0}    writes dir/result.json
+     {"op":"stop"|"cancel","job":7}                       at the next step, with or without a checkpoint
+     {"op":"synced","mark":5}                             all events before that sync are committed
+     {"op":"classify","request":3,"model":PATH,"generation":5,"n":2}     raw: n*c*h*w floats
+   Worker to front:
+     {"op":"hello","selftest":{…}}                        the device is open and its kernels are right
+     {"op":"failed","error":{…}}                          it cannot be used; the process ends
+     {"op":"heartbeat","progress":99,"busy":true,"device_bytes":…}   progress moves whenever the engine does
+     {"op":"event","job":7,"event":"train","data":"{…}"}
+     {"op":"sync","job":7,"mark":5}                       a checkpoint waits for the events before it
+     {"op":"done","job":7,"end":"done"|"stopped"|"cancelled","step":12,"device_bytes":…}
+     {"op":"job_failed","job":7,"error":{…}}
+     {"op":"classified","request":3,"n":2,"classes":10}   raw: n*classes floats
+     {"op":"classify_failed","request":3,"error":{…}}
+   One job at a time; classifications are answered between two of its steps. At the end of the channel the
+   process ends at once: what is not in a checkpoint is computed again. */
+#ifndef CNND_WORKER_H
+#define CNND_WORKER_H
+
+#include "base/err.h"
+
+/* Test hooks: with CNND_TEST_HANG_STEP=n and CNND_TEST_HANG_FILE=path in the environment, the engine thread
+   stops for ever at the n-th look between two steps of a job, once: where the file exists, which is deleted
+   first. */
+
+/* Runs until the front closes the channel. Returns only errors from before the first command. */
+int worker_main(const char *device, const char *state_dir, struct err *e);
+
+#endif

@@ -1,0 +1,425 @@
+/* Batch normalisation over samples and pixels of each channel: y = (x - mean) / sqrt(variance + eps) * weight + bias.
+
+   A tensor (n,channels,h,w) has `pixels` = h*w vectors of LANES samples a channel and block. Samples beyond n are left out of every sum.
+   `saved` holds mean and inverse standard deviation of channel c at [2c]. Sums are made a channel and block at a time and
+   joined over the blocks in their order (Chan, Golub, LeVeque 1979), so that the result never depends on timing.
+
+   `partial` is scratch: two floats a block and channel at [2*(b*channels + c)], then two a channel. */
+
+/* Of `count` values: mean and sum of squared distances from it. */
+typedef struct {
+        float count, mean, m2;
+} moments;
+
+inline moments moments_join(const moments a, const moments b)
+{
+        const float count = a.count + b.count, part = b.count / count, delta = b.mean - a.mean;
+        const moments m = {count, fma(delta, part, a.mean), a.m2 + b.m2 + delta * delta * (a.count * part)};
+        return m;
+}
+
+inline float inverse_std(const float variance, const float eps)
+{
+        return 1.0f / sqrt(variance + eps);
+}
+
+/* What a training forward leaves behind beside y. */
+inline void keep(const moments m, const int c, const float eps, const float momentum, global float *saved,
+        global float *running_mean, global float *running_var, global float *batches)
+{
+        const float unbiased = m.count > 1.0f ? m.m2 / (m.count - 1.0f) : 0.0f;
+        saved[2 * c] = m.mean;
+        saved[2 * c + 1] = inverse_std(m.m2 / m.count, eps);
+        running_mean[c] = fma(momentum, m.mean - running_mean[c], running_mean[c]);
+        running_var[c] = fma(momentum, unbiased - running_var[c], running_var[c]);
+        if (c == 0)
+                batches[0] += 1.0f;
+}
+
+/* Samples of block b. */
+inline int samples_in(const int n, const int b)
+{
+        return min(LANES, n - b * LANES);
+}
+
+/* The channel's moments over all blocks, from `partial`. */
+inline moments moments_all(global const float *partial, const int c, const int channels, const int pixels, const int n)
+{
+        moments m = {(float)(samples_in(n, 0) * pixels), partial[2 * c], partial[2 * c + 1]};
+        for (int b = 1; b * LANES < n; b++) {
+                global const float *at = partial + 2 * (b * channels + c);
+                const moments other = {(float)(samples_in(n, b) * pixels), at[0], at[1]};
+                m = moments_join(m, other);
+        }
+        return m;
+}
+
+/* Grid (channels). */
+ITEM_KERNEL void batch_norm_finish(VIEW(partial), VIEW(running_mean), VIEW(running_var), VIEW(batches), VIEW(saved),
+        const int n, const int channels, const int pixels, const float eps, const float momentum)
+{
+        const int c = get_global_id(0);
+        keep(moments_all(FROM(partial), c, channels, pixels, n), c, eps, momentum, FROM(saved), FROM(running_mean),
+                FROM(running_var), FROM(batches));
+}
+
+inline float2 sums_all(global const float *partial, const int c, const int channels, const int n)
+{
+        float2 s = 0;
+        for (int b = 0; b * LANES < n; b++)
+                s += vload2(b * channels + c, partial);
+        return s;
+}
+
+/* Gradients of weight and bias where they are wanted; `accumulate` adds. */
+#define GRADIENTS VIEW(dweight), VIEW(dbias), const int want_dweight, const int want_dbias, const int accumulate_dparams
+#define PUT_GRADIENTS(c, sums, inverse) \
+        if (want_dweight) \
+                FROM(dweight)[c] = (accumulate_dparams ? FROM(dweight)[c] : 0.0f) + sums.y * inverse; \
+        if (want_dbias) \
+                FROM(dbias)[c] = (accumulate_dparams ? FROM(dbias)[c] : 0.0f) + sums.x;
+
+/* Grid (channels). Leaves both sums of a channel behind the blocks' in `partial`. */
+ITEM_KERNEL void batch_norm_finish_backward(VIEW(partial), VIEW(saved), GRADIENTS, const int n, const int channels)
+{
+        const int c = get_global_id(0), blocks = (n + LANES - 1) / LANES;
+        const float2 sums = sums_all(FROM(partial), c, channels, n);
+        PUT_GRADIENTS(c, sums, FROM(saved)[2 * c + 1])
+        vstore2(sums, blocks * channels + c, FROM(partial));
+}
+
+#if !TILED || LANES == 32
+/* Grid (pixels * LANES, channels, blocks) or more: a work-item a float. `mean` and `spread` are taken every `step` floats; spread is a
+   variance where `from_variance`, else an inverse standard deviation. */
+GROUP_KERNEL void batch_norm_apply(TENSOR(x), TENSOR(y), VIEW(weight), VIEW(bias), VIEW(mean), VIEW(spread), const int step,
+        const int from_variance, const float eps, const int pixels)
+{
+        const int c = get_global_id(1), b = get_global_id(2);
+        const ulong at = (ulong)c * pixels * LANES + get_global_id(0);
+        if (get_global_id(0) >= pixels * LANES)
+                return;
+        const float spread = FROM(spread)[c * step], inverse = from_variance ? inverse_std(spread, eps) : spread;
+        AT(y, b)[at] = fma(AT(x, b)[at] - FROM(mean)[c * step], inverse * FROM(weight)[c], FROM(bias)[c]);
+}
+
+/* dx = weight / std * (dy - sum(dy)/N - (x - mean)/std * sum(dy * (x - mean)/std)/N).
+   Grid (pixels * LANES, channels, blocks) or more. */
+GROUP_KERNEL void batch_norm_dx(TENSOR(x), TENSOR(dy), TENSOR(dx), VIEW(weight), VIEW(saved), VIEW(partial), const int n,
+        const int accumulate, const int pixels)
+{
+        const int c = get_global_id(1), b = get_global_id(2), channels = get_global_size(1);
+        const int lane = get_global_id(0) % LANES;
+        const ulong at = (ulong)c * pixels * LANES + get_global_id(0);
+        if (get_global_id(0) >= pixels * LANES)
+                return;
+        const float mean = FROM(saved)[2 * c], inverse = FROM(saved)[2 * c + 1];
+        const float part = 1.0f / ((float)n * (float)pixels);
+        const float2 sums = vload2((n + LANES - 1) / LANES * channels + c, FROM(partial)) * part;
+        const float slope = sums.y * inverse * inverse;
+        const float centred = AT(dy, b)[at] - sums.x - (AT(x, b)[at] - mean) * slope;
+        const float v = lane < samples_in(n, b) ? inverse * FROM(weight)[c] * centred : 0.0f;
+        AT(dx, b)[at] = accumulate ? AT(dx, b)[at] + v : v;
+}
+#endif
+
+#if !TILED
+/* Grid (channels, blocks): a work-item a channel and block. */
+ITEM_KERNEL void batch_norm_stats(TENSOR(x), VIEW(partial), const int n, const int channels, const int pixels)
+{
+        const int c = get_global_id(0), b = get_global_id(1), samples = samples_in(n, b);
+        global const float *x = AT(x, b) + (ulong)c * pixels * LANES;
+        const float count = (float)(samples * pixels);
+        float mean = 0, rest = 0, m2 = 0;
+        for (int p = 0; p < pixels; p++) {
+                float row = 0;
+                for (int i = 0; i < samples; i++)
+                        row += x[p * LANES + i];
+                mean += row;
+        }
+        mean /= count;
+        for (int p = 0; p < pixels; p++) {
+                float row = 0, squares = 0;
+                for (int i = 0; i < samples; i++) {
+                        const float d = x[p * LANES + i] - mean;
+                        row += d;
+                        squares = fma(d, d, squares);
+                }
+                rest += row; /* what rounding left in the mean */
+                m2 += squares;
+        }
+        mean += rest / count;
+        m2 -= rest * rest / count;
+        FROM(partial)[2 * (b * channels + c)] = mean;
+        FROM(partial)[2 * (b * channels + c) + 1] = m2;
+}
+
+/* Grid (channels, blocks): sums of dy and of dy * (x - mean). */
+ITEM_KERNEL void batch_norm_sums(TENSOR(x), TENSOR(dy), VIEW(saved), VIEW(partial), const int n, const int channels,
+        const int pixels)
+{
+        const int c = get_global_id(0), b = get_global_id(1), samples = samples_in(n, b);
+        global const float *x = AT(x, b) + (ulong)c * pixels * LANES, *dy = AT(dy, b) + (ulong)c * pixels * LANES;
+        const float mean = FROM(saved)[2 * c];
+        float sum = 0, product = 0;
+        for (int p = 0; p < pixels; p++) {
+                float row = 0, row_product = 0;
+                for (int i = p * LANES; i < p * LANES + samples; i++) {
+                        row += dy[i];
+                        row_product = fma(dy[i], x[i] - mean, row_product);
+                }
+                sum += row;
+                product += row_product;
+        }
+        FROM(partial)[2 * (b * channels + c)] = sum;
+        FROM(partial)[2 * (b * channels + c) + 1] = product;
+}
+#elif LANES != 16
+/* The same by work-groups: grid (GROUP, channels, blocks). */
+inline float sum_group(local float *scratch, const float v)
+{
+        const int me = get_local_id(0);
+        barrier(CLK_LOCAL_MEM_FENCE);
+        scratch[me] = v;
+        for (int half_group = GROUP / 2; half_group; half_group /= 2) {
+                barrier(CLK_LOCAL_MEM_FENCE);
+                if (me < half_group)
+                        scratch[me] += scratch[me + half_group];
+        }
+        barrier(CLK_LOCAL_MEM_FENCE);
+        return scratch[0];
+}
+
+GROUP_KERNEL void batch_norm_stats(TENSOR(x), VIEW(partial), const int n, const int channels, const int pixels)
+{
+        local float scratch[GROUP];
+        const int c = get_global_id(1), b = get_global_id(2), samples = samples_in(n, b);
+        global const float *x = AT(x, b) + (ulong)c * pixels * LANES;
+        float sum = 0, m2 = 0;
+        for (int i = get_local_id(0); i < pixels * LANES; i += GROUP)
+                sum += i % LANES < samples ? x[i] : 0.0f;
+        const float mean = sum_group(scratch, sum) / (float)(samples * pixels);
+        for (int i = get_local_id(0); i < pixels * LANES; i += GROUP) {
+                const float d = i % LANES < samples ? x[i] - mean : 0.0f;
+                m2 = fma(d, d, m2);
+        }
+        m2 = sum_group(scratch, m2);
+        if (get_local_id(0) == 0)
+                vstore2((float2)(mean, m2), b * channels + c, FROM(partial));
+}
+
+GROUP_KERNEL void batch_norm_sums(TENSOR(x), TENSOR(dy), VIEW(saved), VIEW(partial), const int n, const int channels,
+        const int pixels)
+{
+        local float scratch[GROUP];
+        const int c = get_global_id(1), b = get_global_id(2), samples = samples_in(n, b);
+        global const float *x = AT(x, b) + (ulong)c * pixels * LANES, *dy = AT(dy, b) + (ulong)c * pixels * LANES;
+        const float mean = FROM(saved)[2 * c];
+        float sum = 0, product = 0;
+        for (int i = get_local_id(0); i < pixels * LANES; i += GROUP)
+                if (i % LANES < samples) {
+                        sum += dy[i];
+                        product = fma(dy[i], x[i] - mean, product);
+                }
+        sum = sum_group(scratch, sum);
+        product = sum_group(scratch, product);
+        if (get_local_id(0) == 0)
+                vstore2((float2)(sum, product), b * channels + c, FROM(partial));
+}
+#else
+/* A chunk's mean and squares are found while it lies in the first cache. */
+#ifndef CHUNK
+#define CHUNK 64
+#endif
+
+inline float16 sum_vectors(global const float16 *x, const int count)
+{
+        float16 a = 0, b = 0, c = 0, d = 0;
+        int i = 0;
+        for (; i + 4 <= count; i += 4) {
+                a += x[i];
+                b += x[i + 1];
+                c += x[i + 2];
+                d += x[i + 3];
+        }
+        for (; i < count; i++)
+                a += x[i];
+        return (a + b) + (c + d);
+}
+
+inline float16 sum_squares(global const float16 *x, const int count, const float16 mean)
+{
+        float16 a = 0, b = 0, c = 0, d = 0;
+        int i = 0;
+        for (; i + 4 <= count; i += 4) {
+                const float16 s = x[i] - mean, t = x[i + 1] - mean, u = x[i + 2] - mean, v = x[i + 3] - mean;
+                a = fma(s, s, a);
+                b = fma(t, t, b);
+                c = fma(u, u, c);
+                d = fma(v, v, d);
+        }
+        for (; i < count; i++) {
+                const float16 s = x[i] - mean;
+                a = fma(s, s, a);
+        }
+        return (a + b) + (c + d);
+}
+
+/* Moments of each lane by itself. */
+typedef struct {
+        float16 mean, m2;
+        float count;
+} lane_moments;
+
+inline void add_plane(lane_moments *m, global const float16 *x, const int pixels)
+{
+        for (int p = 0; p < pixels; p += CHUNK) {
+                const int count = min(CHUNK, pixels - p);
+                const float16 mean = sum_vectors(x + p, count) * (1.0f / (float)count);
+                const float16 m2 = sum_squares(x + p, count, mean), delta = mean - m->mean;
+                const float all = m->count + (float)count, part = (float)count / all;
+                m->mean = fma(delta, (float16)part, m->mean);
+                m->m2 += fma(delta * delta, (float16)(m->count * part), m2);
+                m->count = all;
+        }
+}
+
+inline int16 lanes_before(const int samples)
+{
+        return (int16)(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15) < (int16)samples;
+}
+
+/* Joins the first `samples` lanes. */
+inline moments join_lanes(const lane_moments *m, const int samples)
+{
+        const int16 inside = lanes_before(samples);
+        const float mean = sum_lanes(inside ? m->mean : (float16)0) / (float)samples;
+        const float16 delta = m->mean - mean;
+        const float m2 = sum_lanes(inside ? fma(delta * delta, (float16)m->count, m->m2) : (float16)0);
+        const moments all = {m->count * (float)samples, mean, m2};
+        return all;
+}
+
+/* Grid (channels, blocks). */
+ITEM_KERNEL void batch_norm_stats_tiled(TENSOR(x), VIEW(partial), const int n, const int channels, const int pixels)
+{
+        const int c = get_global_id(0), b = get_global_id(1);
+        lane_moments lanes = {0, 0, 0};
+        add_plane(&lanes, (global const float16 *)AT(x, b) + (ulong)c * pixels, pixels);
+        const moments m = join_lanes(&lanes, samples_in(n, b));
+        FROM(partial)[2 * (b * channels + c)] = m.mean;
+        FROM(partial)[2 * (b * channels + c) + 1] = m.m2;
+}
+
+inline void apply_plane(global const float16 *x, global float16 *y, const int pixels, const float mean,
+        const float scale, const float bias)
+{
+        for (int p = 0; p < pixels; p++)
+                y[p] = fma(x[p] - mean, (float16)scale, (float16)bias);
+}
+
+/* Grid (channels, blocks); arguments as in batch_norm_apply. */
+ITEM_KERNEL void batch_norm_apply_tiled(TENSOR(x), TENSOR(y), VIEW(weight), VIEW(bias), VIEW(mean), VIEW(spread),
+        const int step, const int from_variance, const float eps, const int pixels)
+{
+        const int c = get_global_id(0), b = get_global_id(1);
+        const float spread = FROM(spread)[c * step], inverse = from_variance ? inverse_std(spread, eps) : spread;
+        apply_plane((global const float16 *)AT(x, b) + (ulong)c * pixels, (global float16 *)AT(y, b) + (ulong)c * pixels,
+                pixels, FROM(mean)[c * step], inverse * FROM(weight)[c], FROM(bias)[c]);
+}
+
+/* The whole forward pass of training. Grid (channels). */
+ITEM_KERNEL void batch_norm_forward_tiled(TENSOR(x), TENSOR(y), VIEW(weight), VIEW(bias), VIEW(running_mean), VIEW(running_var),
+        VIEW(batches), VIEW(saved), const int n, const int pixels, const float eps, const float momentum)
+{
+        const int c = get_global_id(0), full = n / LANES;
+        lane_moments lanes = {0, 0, 0}, last = {0, 0, 0};
+        moments m = {0, 0, 0};
+        for (int b = 0; b < full; b++)
+                add_plane(&lanes, (global const float16 *)AT(x, b) + (ulong)c * pixels, pixels);
+        if (full)
+                m = join_lanes(&lanes, LANES);
+        if (n % LANES) {
+                add_plane(&last, (global const float16 *)AT(x, full) + (ulong)c * pixels, pixels);
+                m = moments_join(m, join_lanes(&last, n % LANES));
+        }
+        keep(m, c, eps, momentum, FROM(saved), FROM(running_mean), FROM(running_var), FROM(batches));
+        const float scale = FROM(saved)[2 * c + 1] * FROM(weight)[c], bias = FROM(bias)[c];
+        for (int b = 0; b * LANES < n; b++)
+                apply_plane((global const float16 *)AT(x, b) + (ulong)c * pixels,
+                        (global float16 *)AT(y, b) + (ulong)c * pixels, pixels, m.mean, scale, bias);
+}
+
+/* Sums over one block; padding lanes have dy = 0. */
+inline void sum_plane(global const float16 *x, global const float16 *dy, const int pixels, const float mean,
+        float16 *sum, float16 *product)
+{
+        float16 s = 0, t = 0, q = 0, r = 0;
+        int p = 0;
+        for (; p + 2 <= pixels; p += 2) {
+                s += dy[p];
+                q = fma(dy[p], x[p] - mean, q);
+                t += dy[p + 1];
+                r = fma(dy[p + 1], x[p + 1] - mean, r);
+        }
+        for (; p < pixels; p++) {
+                s += dy[p];
+                q = fma(dy[p], x[p] - mean, q);
+        }
+        *sum += s + t;
+        *product += q + r;
+}
+
+inline void dx_plane(global const float16 *x, global const float16 *dy, global float16 *dx, const int pixels,
+        const int16 inside, const float mean, const float scale, const float shift, const float slope, const int accumulate)
+{
+        for (int p = 0; p < pixels; p++) {
+                const float16 centred = fma(x[p] - mean, (float16)-slope, dy[p] - shift);
+                const float16 v = inside ? scale * centred : (float16)0;
+                dx[p] = accumulate ? dx[p] + v : v;
+        }
+}
+
+/* Grid (channels, blocks). */
+ITEM_KERNEL void batch_norm_sums_tiled(TENSOR(x), TENSOR(dy), VIEW(saved), VIEW(partial), const int n, const int channels,
+        const int pixels)
+{
+        const int c = get_global_id(0), b = get_global_id(1);
+        float16 sum = 0, product = 0;
+        sum_plane((global const float16 *)AT(x, b) + (ulong)c * pixels, (global const float16 *)AT(dy, b) + (ulong)c * pixels,
+                pixels, FROM(saved)[2 * c], &sum, &product);
+        FROM(partial)[2 * (b * channels + c)] = sum_lanes(sum);
+        FROM(partial)[2 * (b * channels + c) + 1] = sum_lanes(product);
+}
+
+/* Grid (channels, blocks). */
+ITEM_KERNEL void batch_norm_dx_tiled(TENSOR(x), TENSOR(dy), TENSOR(dx), VIEW(weight), VIEW(saved), VIEW(partial), const int n,
+        const int accumulate, const int pixels)
+{
+        const int c = get_global_id(0), b = get_global_id(1), channels = get_global_size(0);
+        const float mean = FROM(saved)[2 * c], inverse = FROM(saved)[2 * c + 1];
+        const float2 sums = vload2((n + LANES - 1) / LANES * channels + c, FROM(partial)) * (1.0f / ((float)n * (float)pixels));
+        dx_plane((global const float16 *)AT(x, b) + (ulong)c * pixels, (global const float16 *)AT(dy, b) + (ulong)c * pixels,
+                (global float16 *)AT(dx, b) + (ulong)c * pixels, pixels, lanes_before(n - b * LANES), mean,
+                inverse * FROM(weight)[c], sums.x, sums.y * inverse * inverse, accumulate);
+}
+
+/* The whole backward pass. Grid (channels). */
+ITEM_KERNEL void batch_norm_backward_tiled(TENSOR(x), TENSOR(dy), TENSOR(dx), VIEW(weight), VIEW(saved), GRADIENTS, const int n,
+        const int pixels, const int want_dx, const int accumulate)
+{
+        const int c = get_global_id(0);
+        const float mean = FROM(saved)[2 * c], inverse = FROM(saved)[2 * c + 1];
+        const float part = 1.0f / ((float)n * (float)pixels);
+        float16 sum = 0, product = 0;
+        for (int b = 0; b * LANES < n; b++)
+                sum_plane((global const float16 *)AT(x, b) + (ulong)c * pixels,
+                        (global const float16 *)AT(dy, b) + (ulong)c * pixels, pixels, mean, &sum, &product);
+        const float2 sums = (float2)(sum_lanes(sum), sum_lanes(product));
+        PUT_GRADIENTS(c, sums, inverse)
+        for (int b = 0; want_dx && b * LANES < n; b++)
+                dx_plane((global const float16 *)AT(x, b) + (ulong)c * pixels,
+                        (global const float16 *)AT(dy, b) + (ulong)c * pixels, (global float16 *)AT(dx, b) + (ulong)c * pixels,
+                        pixels, lanes_before(n - b * LANES), mean, inverse * FROM(weight)[c], sums.x * part,
+                        sums.y * part * inverse * inverse, accumulate);
+}
+#endif

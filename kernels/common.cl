@@ -1,0 +1,94 @@
+/* What all kernels share. Layout of tensors: backend/device/tensor.h.
+
+   LANES   samples that stand side by side in a block: 1, 16 or 32
+   TENSOR  declares a tensor argument (buffer, offset, stride between blocks), AT its block b */
+#pragma OPENCL FP_CONTRACT OFF
+
+#ifndef LANES
+#define LANES 1
+#endif
+
+/* Kernels for launch_over, in work-groups of LAUNCH_GROUP, and kernels whose work-items are work-groups by themselves. */
+#define GROUP 64
+#define GROUP_KERNEL kernel __attribute__((reqd_work_group_size(GROUP, 1, 1)))
+#define ITEM_KERNEL kernel __attribute__((reqd_work_group_size(1, 1, 1)))
+
+#define VIEW(name) global float *name##_buffer, const ulong name##_offset
+#define TENSOR(name) VIEW(name), const ulong name##_stride
+#define FROM(name) (name##_buffer + name##_offset)
+#define AT(name, b) (name##_buffer + name##_offset + (ulong)(b) * name##_stride)
+
+/* One vector of a block: the samples of one element. Views of blocked tensors are aligned to it. */
+#if LANES == 1
+typedef float lane_t;
+#elif LANES == 16
+typedef float16 lane_t;
+#elif LANES == 32
+/* GPU devices: a work-item is one lane, never the vector. */
+#else
+#error "LANES is 1, 16 or 32"
+#endif
+
+/* Functions for float, and for a vector of lanes under the name with _lanes. None depends on the driver's library,
+   so that devices agree as far as their divisions do.
+
+   f_exp: reduction by n ln 2 in two parts, then a minimax polynomial; arguments beyond -87.3 and 88 count as these, NaN stays.
+   act_NAME(x) are activations, grad_NAME(y, dy) their gradients from the result y. relu lets NaN through, as
+   PyTorch's does. T and I are a float and an int type of one width. */
+#define FUNCTIONS(T, I, AS_T, AS_I, END) \
+        inline T f_exp##END(const T x) \
+        { \
+                const T least = x < -87.3f ? (T)-87.3f : x, c = least > 88.0f ? (T)88.0f : least; \
+                const T shifted = fma(c, (T)0x1.715476p0f, (T)0x1.8p23f); /* n in its low bits */ \
+                const T n = shifted - 0x1.8p23f; \
+                const T r = fma(n, (T)-0x1.7f7d1cp-20f, fma(n, (T)-0x1.62e4p-1f, c)); \
+                T p = fma((T)0x1.6a23ccp-10f, r, (T)0x1.123a20p-7f); \
+                p = fma(p, r, (T)0x1.5558f2p-5f); \
+                p = fma(p, r, (T)0x1.555492p-3f); \
+                p = fma(p, r, (T)0x1.fffffcp-2f); \
+                p = fma(p * r, r, r) + 1.0f; \
+                return p * AS_T((AS_I(shifted) + 127) << 23); \
+        } \
+        inline T act_relu##END(const T x) \
+        { \
+                return x < 0.0f ? (T)0.0f : x; \
+        } \
+        inline T grad_relu##END(const T y, const T dy) \
+        { \
+                return y <= 0.0f ? (T)0.0f : dy; \
+        } \
+        inline T act_sigmoid##END(const T x) \
+        { \
+                return 1.0f / (1.0f + f_exp##END(-x)); \
+        } \
+        inline T grad_sigmoid##END(const T y, const T dy) \
+        { \
+                return dy * (y * (1.0f - y)); \
+        } \
+        inline T act_tanh##END(const T x) \
+        { \
+                const T s = x * x, a = fabs(x); \
+                T p = fma((T)-0x1.8257cap-8f, s, (T)0x1.54b888p-6f); \
+                p = fma(p, s, (T)-0x1.b898dcp-5f); \
+                p = fma(p, s, (T)0x1.1109aep-3f); \
+                p = fma(p, s, (T)-0x1.55553ep-2f); \
+                const T large = 1.0f - 2.0f / (1.0f + f_exp##END(a + a)); \
+                return a < 0.6f ? fma(p * s, x, x) : x < 0.0f ? -large : large; \
+        } \
+        inline T grad_tanh##END(const T y, const T dy) \
+        { \
+                return dy * fma(-y, y, (T)1.0f); \
+        }
+
+FUNCTIONS(float, int, as_float, as_int, )
+#if LANES == 16
+FUNCTIONS(float16, int16, as_float16, as_int16, _lanes)
+
+inline float sum_lanes(const float16 v)
+{
+        const float8 a = v.lo + v.hi;
+        const float4 b = a.lo + a.hi;
+        const float2 c = b.lo + b.hi;
+        return c.x + c.y;
+}
+#endif

@@ -1,0 +1,98 @@
+/* Softmax with cross-entropy; see backend/ops/loss.h. x are the logits (n,classes,1,1), dx their gradient where `train`.
+   One work-group does the batch and its sums, in a fixed order.
+
+   Without TILED: GROUP work-items, each takes every GROUP-th sample. With TILED (LANES 16): one work-item, vectors. */
+
+#define LOSS_ARGUMENTS \
+        TENSOR(x), TENSOR(dx), global const int *labels_buffer, const ulong labels_offset, VIEW(results), \
+                global const int *vars_buffer, const ulong vars_offset, const int slot_var, const int n, \
+                const int classes, const float scale, const int train, const int add
+
+/* Where the sums go. */
+inline void put_sums(global float *slot, const int add, const float loss, const float correct)
+{
+        slot[0] = add ? slot[0] + loss : loss;
+        slot[1] = add ? slot[1] + correct : correct;
+}
+
+#if !TILED
+GROUP_KERNEL void loss_naive(LOSS_ARGUMENTS)
+{
+        local float losses[GROUP], rights[GROUP];
+        const int me = get_local_id(0);
+        global const int *labels = labels_buffer + labels_offset;
+        float loss = 0, correct = 0;
+        for (int i = me; i < (n + LANES - 1) / LANES * LANES; i += GROUP) {
+                global const float *x = AT(x, i / LANES) + i % LANES;
+                global float *dx = AT(dx, i / LANES) + i % LANES;
+                if (i >= n) {
+                        for (int k = 0; train && k < classes; k++)
+                                dx[k * LANES] = 0;
+                        continue;
+                }
+                const int label = labels[i];
+                float top = x[0], mine = 0, sum = 0;
+                int best = 0;
+                for (int k = 0; k < classes; k++) {
+                        const float v = x[k * LANES];
+                        best = v > top ? k : best;
+                        top = v > top ? v : top;
+                        mine = k == label ? v : mine;
+                }
+                for (int k = 0; k < classes; k++)
+                        sum += f_exp(x[k * LANES] - top);
+                loss += log(sum) - (mine - top);
+                correct += best == label;
+                for (int k = 0; train && k < classes; k++)
+                        dx[k * LANES] = (f_exp(x[k * LANES] - top) / sum - (k == label ? 1.0f : 0.0f)) * scale;
+        }
+        losses[me] = loss;
+        rights[me] = correct;
+        barrier(CLK_LOCAL_MEM_FENCE);
+        if (me == 0) {
+                for (int i = 1; i < GROUP; i++) {
+                        loss += losses[i];
+                        correct += rights[i];
+                }
+                put_sums(FROM(results) + 2 * (vars_buffer + vars_offset)[slot_var], add, loss, correct);
+        }
+}
+
+#else
+ITEM_KERNEL void loss_tiled(LOSS_ARGUMENTS)
+{
+        global const int *labels = labels_buffer + labels_offset;
+        const int16 lane = (int16)(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+        float16 loss = 0, correct = 0;
+        for (int i = 0; i < n; i += LANES) {
+                global const float16 *x = (global const float16 *)AT(x, i / LANES);
+                global float16 *dx = (global float16 *)AT(dx, i / LANES);
+                const int16 inside = lane < (int16)(n - i);
+                int label_of[LANES];
+                for (int j = 0; j < LANES; j++)
+                        label_of[j] = i + j < n ? labels[i + j] : -1;
+                const int16 label = vload16(0, label_of);
+                float16 top = x[0], mine = 0, sum = 0;
+                int16 best = 0;
+                for (int k = 0; k < classes; k++) {
+                        const float16 v = x[k];
+                        best = v > top ? (int16)k : best;
+                        top = v > top ? v : top;
+                        mine = label == k ? v : mine;
+                }
+                for (int k = 0; k < classes; k++) {
+                        const float16 v = f_exp_lanes(x[k] - top);
+                        sum += v;
+                        if (train)
+                                dx[k] = v;
+                }
+                loss += inside ? log(sum) - (mine - top) : (float16)0;
+                correct += inside && best == label ? (float16)1 : (float16)0;
+                for (int k = 0; train && k < classes; k++) {
+                        const float16 v = (dx[k] / sum - (label == k ? (float16)1 : (float16)0)) * scale;
+                        dx[k] = inside ? v : (float16)0;
+                }
+        }
+        put_sums(FROM(results) + 2 * (vars_buffer + vars_offset)[slot_var], add, sum_lanes(loss), sum_lanes(correct));
+}
+#endif

@@ -1,0 +1,240 @@
+/* Pooling. x (n,C,H,W), y (n,C,OH,OW); a window of KH x KW every SH x SW pixels over a border of PH x PW.
+
+   GEOMETRY: h, w of x, oh, ow of y, then window, step and border, all {height, width}.
+   A window covers rows max(0, o*step - border) to min(h, o*step - border + window) - 1. Row i of x lies in the windows
+   (i + border - window) / step + 1 to (i + border) / step, as far as they are there.
+   max_pool2d keeps the index i*w + j of what it took (the first of equals) in `taken`, an int for a float of y.
+
+   Without TILED: grid (height * width * LANES or more, C, blocks), a work-item a float of what is written.
+   With TILED (LANES 16): grid (ceil(height / rows), C, blocks), a work-item `rows` rows of vectors. */
+#define GEOMETRY \
+        const int h, const int w, const int oh, const int ow, const int kh, const int kw, const int sh, const int sw, \
+                const int ph, const int pw
+
+#define TAKEN global int *taken_buffer, const ulong taken_offset
+
+/* First and last + 1 of what a window covers. */
+inline int2 covered(const int o, const int step, const int border, const int window, const int size)
+{
+        const int from = o * step - border;
+        return (int2)(max(from, 0), min(from + window, size));
+}
+
+/* First and last + 1 of the windows that cover a pixel. */
+inline int2 covering(const int i, const int step, const int border, const int window, const int count)
+{
+        const int most = i + border, least = most - window;
+        return (int2)(least < 0 ? 0 : least / step + 1, min(most / step + 1, count));
+}
+
+/* What an average divides by. */
+inline float divisor(const int2 rows, const int2 columns, const int kh, const int kw, const int include_border)
+{
+        return include_border ? (float)(kh * kw) : (float)((rows.y - rows.x) * (columns.y - columns.x));
+}
+
+#if !TILED
+GROUP_KERNEL void max_pool2d_forward(TENSOR(x), TENSOR(y), TAKEN, const int keep, GEOMETRY)
+{
+        const int lane = get_global_id(0) % LANES, pixel = get_global_id(0) / LANES, i = pixel / ow, j = pixel % ow;
+        const int c = get_global_id(1), b = get_global_id(2);
+        if (i >= oh)
+                return;
+        const int2 rows = covered(i, sh, ph, kh, h), columns = covered(j, sw, pw, kw, w);
+        global const float *x = AT(x, b) + (ulong)c * h * w * LANES + lane;
+        const ulong at = ((ulong)(c * oh + i) * ow + j) * LANES + lane;
+        int best = rows.x * w + columns.x;
+        float top = x[best * LANES];
+        for (int r = rows.x; r < rows.y; r++)
+                for (int s = columns.x; s < columns.y; s++) {
+                        const float v = x[(r * w + s) * LANES];
+                        const int better = v > top || v != v;
+                        best = better ? r * w + s : best;
+                        top = better ? v : top;
+                }
+        AT(y, b)[at] = top;
+        if (keep)
+                (taken_buffer + taken_offset)[(ulong)b * get_global_size(1) * oh * ow * LANES + at] = best;
+}
+
+GROUP_KERNEL void max_pool2d_backward(TENSOR(dy), TENSOR(dx), TAKEN, const int accumulate, GEOMETRY)
+{
+        const int lane = get_global_id(0) % LANES, pixel = get_global_id(0) / LANES, i = pixel / w, j = pixel % w;
+        const int c = get_global_id(1), b = get_global_id(2);
+        if (i >= h)
+                return;
+        const int2 rows = covering(i, sh, ph, kh, oh), columns = covering(j, sw, pw, kw, ow);
+        const ulong plane = (ulong)c * oh * ow * LANES + lane, at = ((ulong)(c * h + i) * w + j) * LANES + lane;
+        global const int *taken = taken_buffer + taken_offset + (ulong)b * get_global_size(1) * oh * ow * LANES + plane;
+        global const float *dy = AT(dy, b) + plane;
+        float sum = 0;
+        for (int r = rows.x; r < rows.y; r++)
+                for (int s = columns.x; s < columns.y; s++)
+                        sum += taken[(r * ow + s) * LANES] == i * w + j ? dy[(r * ow + s) * LANES] : 0.0f;
+        AT(dx, b)[at] = accumulate ? AT(dx, b)[at] + sum : sum;
+}
+
+GROUP_KERNEL void avg_pool2d_forward(TENSOR(x), TENSOR(y), const int include_border, GEOMETRY)
+{
+        const int lane = get_global_id(0) % LANES, pixel = get_global_id(0) / LANES, i = pixel / ow, j = pixel % ow;
+        const int c = get_global_id(1), b = get_global_id(2);
+        if (i >= oh)
+                return;
+        const int2 rows = covered(i, sh, ph, kh, h), columns = covered(j, sw, pw, kw, w);
+        global const float *x = AT(x, b) + (ulong)c * h * w * LANES + lane;
+        float sum = 0;
+        for (int r = rows.x; r < rows.y; r++)
+                for (int s = columns.x; s < columns.y; s++)
+                        sum += x[(r * w + s) * LANES];
+        AT(y, b)[((ulong)(c * oh + i) * ow + j) * LANES + lane] = sum / divisor(rows, columns, kh, kw, include_border);
+}
+
+GROUP_KERNEL void avg_pool2d_backward(TENSOR(dy), TENSOR(dx), const int include_border, const int accumulate, GEOMETRY)
+{
+        const int lane = get_global_id(0) % LANES, pixel = get_global_id(0) / LANES, i = pixel / w, j = pixel % w;
+        const int c = get_global_id(1), b = get_global_id(2);
+        if (i >= h)
+                return;
+        const int2 rows = covering(i, sh, ph, kh, oh), columns = covering(j, sw, pw, kw, ow);
+        const ulong at = ((ulong)(c * h + i) * w + j) * LANES + lane;
+        global const float *dy = AT(dy, b) + (ulong)c * oh * ow * LANES + lane;
+        float sum = 0;
+        for (int r = rows.x; r < rows.y; r++)
+                for (int s = columns.x; s < columns.y; s++)
+                        sum += dy[(r * ow + s) * LANES] / divisor(covered(r, sh, ph, kh, h), covered(s, sw, pw, kw, w), kh,
+                                                                  kw, include_border);
+        AT(dx, b)[at] = accumulate ? AT(dx, b)[at] + sum : sum;
+}
+
+#else
+#define PLANE(name, height, width) ((global float16 *)AT(name, get_global_id(2)) + (ulong)get_global_id(1) * (height) * (width))
+#define ROWS(height) const int first = get_global_id(0) * rows, last = min(first + rows, height)
+#define TAKEN_PLANE \
+        ((global int16 *)(taken_buffer + taken_offset) + \
+                ((ulong)get_global_id(2) * get_global_size(1) + get_global_id(1)) * oh * ow)
+
+/* The windows that cover column j, from those that cover the column before it; *windows starts as (0, 0). */
+inline int2 covering_next(int2 *windows, const int j, const int step, const int border, const int window, const int count)
+{
+        while (windows->y < count && windows->y * step - border <= j)
+                windows->y++;
+        while (windows->x < windows->y && windows->x * step - border + window <= j)
+                windows->x++;
+        return *windows;
+}
+
+ITEM_KERNEL void max_pool2d_forward_tiled(TENSOR(x), TENSOR(y), TAKEN, const int keep, const int rows, GEOMETRY)
+{
+        global const float16 *x = PLANE(x, h, w);
+        global float16 *y = PLANE(y, oh, ow);
+        global int16 *taken = TAKEN_PLANE;
+        ROWS(oh);
+        for (int i = first; i < last; i++) {
+                const int2 down = covered(i, sh, ph, kh, h);
+                for (int j = 0; j < ow; j++) {
+                        const int2 across = covered(j, sw, pw, kw, w);
+                        int16 best = down.x * w + across.x;
+                        float16 top = x[down.x * w + across.x];
+                        for (int r = down.x; r < down.y; r++)
+                                for (int s = across.x; s < across.y; s++) {
+                                        const float16 v = x[r * w + s];
+                                        const int16 better = v > top || v != v;
+                                        best = better ? (int16)(r * w + s) : best;
+                                        top = better ? v : top;
+                                }
+                        y[i * ow + j] = top;
+                        if (keep)
+                                taken[i * ow + j] = best;
+                }
+        }
+}
+
+/* One row of dx where no windows meet: every pixel lies in one window of the row of windows r, or in none. SHARE is what
+   pixel `at` gets of window `window`; both are indices into their planes. */
+#define ROW_OF_SEPARATE_WINDOWS(SHARE) \
+        const int r = (i + ph) / sh, inside = r < oh && i + ph < r * sh + kh; \
+        const int2 down = covered(r, sh, ph, kh, h); \
+        int at = i * w; \
+        for (int s = 0; inside && s < ow; s++) { \
+                const int2 across = covered(s, sw, pw, kw, w); \
+                const int window = r * ow + s; \
+                for (; at < i * w + across.x; at++) \
+                        dx[at] = accumulate ? dx[at] : (float16)0; \
+                for (; at < i * w + across.y; at++) { \
+                        const float16 v = SHARE; \
+                        dx[at] = accumulate ? dx[at] + v : v; \
+                } \
+        } \
+        for (; at < (i + 1) * w; at++) \
+                dx[at] = accumulate ? dx[at] : (float16)0;
+
+ITEM_KERNEL void max_pool2d_backward_tiled(TENSOR(dy), TENSOR(dx), TAKEN, const int accumulate, const int rows, GEOMETRY)
+{
+        global const float16 *dy = PLANE(dy, oh, ow);
+        global float16 *dx = PLANE(dx, h, w);
+        global const int16 *taken = TAKEN_PLANE;
+        ROWS(h);
+        for (int i = first; i < last && sh >= kh && sw >= kw; i++) {
+                ROW_OF_SEPARATE_WINDOWS(taken[window] == (int16)at ? dy[window] : (float16)0)
+        }
+        for (int i = first; i < last && (sh < kh || sw < kw); i++) {
+                const int2 down = covering(i, sh, ph, kh, oh);
+                int2 windows = 0;
+                for (int j = 0; j < w; j++) {
+                        const int2 across = covering_next(&windows, j, sw, pw, kw, ow);
+                        float16 sum = 0;
+                        for (int r = down.x; r < down.y; r++)
+                                for (int s = across.x; s < across.y; s++)
+                                        sum += taken[r * ow + s] == (int16)(i * w + j) ? dy[r * ow + s] : (float16)0;
+                        dx[i * w + j] = accumulate ? dx[i * w + j] + sum : sum;
+                }
+        }
+}
+
+ITEM_KERNEL void avg_pool2d_forward_tiled(TENSOR(x), TENSOR(y), const int include_border, const int rows, GEOMETRY)
+{
+        global const float16 *x = PLANE(x, h, w);
+        global float16 *y = PLANE(y, oh, ow);
+        const float whole = 1.0f / (float)(kh * kw);
+        ROWS(oh);
+        for (int i = first; i < last; i++) {
+                const int2 down = covered(i, sh, ph, kh, h);
+                for (int j = 0; j < ow; j++) {
+                        const int2 across = covered(j, sw, pw, kw, w);
+                        float16 sum = 0;
+                        for (int r = down.x; r < down.y; r++)
+                                for (int s = across.x; s < across.y; s++)
+                                        sum += x[r * w + s];
+                        y[i * ow + j] = sum * (include_border ? whole : 1.0f / divisor(down, across, kh, kw, 0));
+                }
+        }
+}
+
+ITEM_KERNEL void avg_pool2d_backward_tiled(TENSOR(dy), TENSOR(dx), const int include_border, const int accumulate,
+        const int rows, GEOMETRY)
+{
+        global const float16 *dy = PLANE(dy, oh, ow);
+        global float16 *dx = PLANE(dx, h, w);
+        const float whole = 1.0f / (float)(kh * kw);
+        ROWS(h);
+        for (int i = first; i < last && sh >= kh && sw >= kw; i++) {
+                ROW_OF_SEPARATE_WINDOWS(
+                        dy[window] * (include_border ? whole : 1.0f / divisor(down, across, kh, kw, 0)))
+        }
+        for (int i = first; i < last && (sh < kh || sw < kw); i++) {
+                const int2 down = covering(i, sh, ph, kh, oh);
+                int2 windows = 0;
+                for (int j = 0; j < w; j++) {
+                        const int2 across = covering_next(&windows, j, sw, pw, kw, ow);
+                        float16 sum = 0;
+                        for (int r = down.x; r < down.y; r++)
+                                for (int s = across.x; s < across.y; s++)
+                                        sum += dy[r * ow + s] *
+                                               (include_border ? whole
+                                                               : 1.0f / divisor(covered(r, sh, ph, kh, h),
+                                                                                covered(s, sw, pw, kw, w), kh, kw, 0));
+                        dx[i * w + j] = accumulate ? dx[i * w + j] + sum : sum;
+                }
+        }
+}
+#endif

@@ -1,0 +1,245 @@
+/* cnn-bench: images per second, GFLOP/s, peak device bytes and kernel-by-kernel times of one network.
+
+   cnn-bench --architecture bn-lenet --input 1x28x28 --batch 128 --mode train|inference [--device SPEC]
+             [--seconds S] [--classes N] [--kernels] */
+#include "base/json.h"
+#include "device/buf.h"
+#include "net/exec.h"
+#include "ops/loss.h"
+#include "train/weights.h"
+#include "zoo/zoo.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+struct options {
+        const char *architecture, *device, *mode;
+        int c, h, w, batch, classes;
+        double seconds;
+        bool kernels;
+};
+
+struct bench {
+        struct dev *dev;
+        struct net *net;
+        struct plan *plan;
+        struct exec *exec;
+        struct exec_memory memory;
+        struct launch_list *update;
+};
+
+static double now(void)
+{
+        struct timespec t;
+        clock_gettime(CLOCK_MONOTONIC, &t);
+        return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static int parse(int argc, char **argv, struct options *o)
+{
+        for (int i = 1; i < argc; i++) {
+                const char *value = i + 1 < argc ? argv[i + 1] : "";
+                if (strcmp(argv[i], "--kernels") == 0) {
+                        o->kernels = true;
+                        continue;
+                }
+                if (strcmp(argv[i], "--architecture") == 0)
+                        o->architecture = value;
+                else if (strcmp(argv[i], "--device") == 0)
+                        o->device = value;
+                else if (strcmp(argv[i], "--mode") == 0)
+                        o->mode = value;
+                else if (strcmp(argv[i], "--batch") == 0)
+                        o->batch = atoi(value);
+                else if (strcmp(argv[i], "--classes") == 0)
+                        o->classes = atoi(value);
+                else if (strcmp(argv[i], "--seconds") == 0)
+                        o->seconds = atof(value);
+                else if (strcmp(argv[i], "--input") != 0 || sscanf(value, "%dx%dx%d", &o->c, &o->h, &o->w) != 3)
+                        return -1;
+                i++;
+        }
+        bool train = strcmp(o->mode, "train") == 0;
+        return (train || strcmp(o->mode, "inference") == 0) && o->batch > 0 && o->classes > 0 ? 0 : -1;
+}
+
+static int make_net(struct bench *b, const struct options *o, struct err *e)
+{
+        cJSON *layers = NULL;
+        cJSON *architecture = o->architecture[0] == '{' ? json_parse(o->architecture, strlen(o->architecture), e)
+                                                       : cJSON_CreateString(o->architecture);
+        int rc = architecture ? zoo_expand(architecture, o->classes, &layers, e) : ERR_SYNTAX;
+        if (rc == 0)
+                rc = net_create(layers, (struct shape){o->c, o->h, o->w}, &b->net, e);
+        cJSON_Delete(architecture);
+        cJSON_Delete(layers);
+        return rc;
+}
+
+static int make_view(struct dev *d, size_t bytes, struct view *ret, struct err *e)
+{
+        int rc = buf_create(d, bytes, "the benchmark", &ret->buf, e);
+        return rc ? rc : buf_zero(ret->buf, 0, bytes, e);
+}
+
+/* Seeded weights, and an input that is no constant. */
+static int fill(struct bench *b, struct err *e)
+{
+        float *block = malloc(b->net->param_floats * sizeof *block);
+        struct tensor x = exec_input(b->exec);
+        size_t floats = tensor_floats(x.n, x.s, x.lanes);
+        float *input = malloc(floats * sizeof *input);
+        int rc = block && input ? 0 : err_set(e, ERR_NO_MEMORY, "no memory");
+        if (rc == 0) {
+                weights_init(b->net, 1, block);
+                for (size_t i = 0; i < floats; i++)
+                        input[i] = (float)(i * 2654435761u >> 16 & 255) / 255.0f;
+                rc = buf_write(b->memory.params.buf, 0, block, b->net->param_floats * sizeof *block, e);
+        }
+        if (rc == 0)
+                rc = buf_write(x.at.buf, x.at.offset * sizeof(float), input, floats * sizeof *input, e);
+        free(block);
+        free(input);
+        return rc;
+}
+
+static int make_update(struct bench *b, struct err *e)
+{
+        int32_t vars[OP_VARS] = {0};
+        float lr = 1e-6f;
+        memcpy(&vars[OP_VAR_LR], &lr, sizeof lr);
+        int rc = buf_write(b->memory.vars.buf, 0, vars, sizeof vars, e);
+        if (rc == 0)
+                rc = launch_list_create(&b->update, e);
+        if (rc)
+                return rc;
+        launch_record(b->dev, b->update);
+        struct launch l = launch_begin(b->dev, "sgd", NULL, "sgd_step");
+        launch_view(&l, &b->memory.params);
+        launch_view(&l, &b->memory.grads);
+        launch_buf(&l, b->memory.vars.buf);
+        launch_int(&l, OP_VAR_LR);
+        launch_int(&l, (int)b->net->trainable_floats);
+        rc = launch_grid(&l, 1, (size_t[]){b->net->trainable_floats}, NULL, e);
+        launch_record_end(b->dev);
+        return rc;
+}
+
+static int prepare(struct bench *b, const struct options *o, struct err *e)
+{
+        bool train = strcmp(o->mode, "train") == 0;
+        int rc = dev_open(o->device, NULL, &b->dev, e);
+        if (rc == 0)
+                rc = make_net(b, o, e);
+        if (rc == 0)
+                rc = plan_create(b->net, dev_info(b->dev), train ? PLAN_TRAIN : PLAN_INFER, o->batch, &b->plan, e);
+        for (int i = 0; rc == 0 && i < b->plan->num_chunks; i++)
+                rc = buf_create(b->dev, b->plan->chunk_floats[i] * sizeof(float), "activations", &b->memory.chunks[i], e);
+        if (rc == 0)
+                rc = make_view(b->dev, b->net->param_floats * sizeof(float), &b->memory.params, e);
+        if (rc == 0 && train)
+                rc = make_view(b->dev, b->net->trainable_floats * sizeof(float), &b->memory.grads, e);
+        if (rc == 0)
+                rc = make_view(b->dev, (size_t)o->batch * sizeof(int32_t), &b->memory.labels, e);
+        if (rc == 0)
+                rc = make_view(b->dev, 64 * sizeof(float), &b->memory.results, e);
+        if (rc == 0)
+                rc = make_view(b->dev, OP_VARS * sizeof(int32_t), &b->memory.vars, e);
+        if (rc == 0)
+                rc = exec_create(b->dev, b->net, b->plan, &b->memory, 1.0f / (float)o->batch, &b->exec, e);
+        if (rc == 0)
+                rc = fill(b, e);
+        if (rc == 0 && train)
+                rc = make_update(b, e);
+        return rc;
+}
+
+static int one(struct bench *b, struct err *e)
+{
+        int rc = exec_run(b->exec, e);
+        if (rc == 0 && b->update)
+                rc = launch_list_run(b->dev, b->update, e);
+        return rc ? rc : dev_finish(b->dev, e);
+}
+
+static int by_kernel(struct bench *b, struct err *e)
+{
+        enum { ROUNDS = 5 };
+        int count = launch_list_count(exec_launches(b->exec)), rc = 0;
+        double *seconds = calloc((size_t)count, sizeof *seconds);
+        const char **names = calloc((size_t)count, sizeof *names);
+        int *owners = calloc((size_t)count, sizeof *owners);
+        if (!seconds || !names || !owners)
+                rc = err_set(e, ERR_NO_MEMORY, "no memory");
+        for (int i = 0; i < ROUNDS && rc == 0; i++)
+                rc = launch_list_profile(b->dev, exec_launches(b->exec), seconds, names, owners, e);
+        for (int i = 0; i < count && rc == 0; i++) {
+                int node = owners[i] / 2;
+                printf("%9.1f us  %-28s %s%s\n", seconds[i] / ROUNDS * 1e6, names[i],
+                        node < b->net->num_nodes ? b->net->nodes[node].name : "loss",
+                        owners[i] % 2 ? " backward" : "");
+        }
+        free(seconds);
+        free(names);
+        free(owners);
+        return rc;
+}
+
+static int measure(struct bench *b, const struct options *o, struct err *e)
+{
+        int rc = 0, rounds = 0;
+        for (int i = 0; i < 3 && rc == 0; i++)
+                rc = one(b, e);
+        double from = now(), taken = 0;
+        while (rc == 0 && (taken = now() - from) < o->seconds) {
+                rc = one(b, e);
+                rounds++;
+        }
+        if (rc)
+                return rc;
+        double images = (double)rounds * o->batch / taken;
+        double flops = (double)net_flops(b->net) * (strcmp(o->mode, "train") == 0 ? 3 : 1);
+        printf("%s %dx%dx%d batch %d %s on %s: %.0f images/s, %.1f GFLOP/s, %.1f MB on the device\n", o->architecture,
+                o->c, o->h, o->w, o->batch, o->mode, dev_info(b->dev)->name, images, images * flops * 1e-9,
+                (double)dev_peak_bytes(b->dev) * 1e-6);
+        return o->kernels ? by_kernel(b, e) : 0;
+}
+
+static void finish(struct bench *b)
+{
+        exec_destroy(b->exec);
+        launch_list_destroy(b->update);
+        for (int i = 0; i < PLAN_MAX_CHUNKS; i++)
+                buf_destroy(b->memory.chunks[i]);
+        buf_destroy(b->memory.params.buf);
+        buf_destroy(b->memory.grads.buf);
+        buf_destroy(b->memory.labels.buf);
+        buf_destroy(b->memory.results.buf);
+        buf_destroy(b->memory.vars.buf);
+        plan_destroy(b->plan);
+        net_destroy(b->net);
+        dev_close(b->dev);
+}
+
+int main(int argc, char **argv)
+{
+        const char *device = getenv("CNND_DEVICE");
+        struct options o = {.architecture = "bn-lenet", .device = device ? device : "all", .mode = "train", .c = 1,
+                .h = 28, .w = 28, .batch = 128, .classes = 10, .seconds = 3};
+        struct bench b = {0};
+        struct err e = {0};
+        if (parse(argc, argv, &o) != 0) {
+                fprintf(stderr, "usage: cnn-bench [--architecture NAME|JSON] [--input CxHxW] [--batch N] "
+                                "[--mode train|inference] [--device SPEC] [--classes N] [--seconds S] [--kernels]\n");
+                return 2;
+        }
+        int rc = prepare(&b, &o, &e);
+        if (rc == 0)
+                rc = measure(&b, &o, &e);
+        if (rc)
+                fprintf(stderr, "cnn-bench: %s %s\n%s", e.message, e.pointer, e.log);
+        finish(&b);
+        return rc ? 1 : 0;
+}

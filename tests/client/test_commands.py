@@ -1,0 +1,493 @@
+"""Every command of cnnctl but the following of jobs: what it asks the server, what it prints, how it ends."""
+import io
+import json
+import os
+import signal
+import tarfile
+import threading
+import time
+import unittest
+
+from case import Case, PATIENCE, job
+from fake_server import Answer, FakeServer, event, problem, stream
+
+
+class Usage(Case):
+    def test_wrong_command_lines(self):
+        for words, complaint in [
+                ([], "a command is missing"),
+                (["frobnicate"], 'no command "frobnicate"'),
+                (["--frob", "jobs"], "unknown option --frob"),
+                (["jobs", "--frob"], "unknown option --frob"),
+                (["jobs", "-x"], "unknown option -x"),
+                (["jobs", "7"], 'does not take "7"'),
+                (["jobs", "--limit"], "needs a value"),
+                (["jobs", "--limit", "many"], "whole number"),
+                (["jobs", "--limit", "-1"], "whole number"),
+                (["jobs", "--json=yes"], "takes no value"),
+                (["show"], "show needs ID"),
+                (["show", "seven"], "no number of a job"),
+                (["show", "7", "8"], 'does not take "8"'),
+                (["follow", "7", "--wait", "1.5"], "whole number"),
+                (["train", "--arch", "lenet"], "--arch and --dataset"),
+                (["train", "--dataset", "x"], "--arch and --dataset"),
+                (["train", "--arch", "a", "--dataset", "d", "--lr", "nan"], "takes a number"),
+                (["train", "--arch", "a", "--dataset", "d", "--lr", "1e999"], "takes a number"),
+                (["train", "--arch", "a", "--dataset", "d", "--lr", ""], "--lr is empty"),
+                (["train", "--arch", "a", "--dataset", "d", "--resize", "224"], "height and a width"),
+                (["train", "--arch", "nothere.json", "--dataset", "d"], "nothere.json"),
+                (["summary", "lenet", "--input", "1x2x"], "sizes like"),
+                (["summary", "lenet", "--input", "224x224"], "channels, height and width"),
+                (["submit", "nothere.json"], "nothere.json"),
+                (["import", "name", "nothere"], "nothere"),
+                (["classify", "model"], "classify needs MODEL FILE"),
+                (["curve", "7", "--json", "--csv", "x"], "does not go with"),
+                (["help", "frobnicate"], 'no command "frobnicate"'),
+                (["--url", "ftp://x", "jobs"], "no address of a server"),
+                (["--token", "a\nb: c", "jobs"], "control character")]:
+            with self.subTest(words=words):
+                out, err = self.cnnctl(*words, status=2)
+                self.assertEqual(out, "")
+                self.assertIn(complaint, err)
+                self.assertTrue(err.startswith("cnnctl: "), err)
+        self.assertEqual(self.server.requests, [])
+
+    def test_help(self):
+        out, err = self.cnnctl("help", env={"CNND_URL": "nonsense"})
+        commands = [line.split()[0] for line in out.split("Commands\n")[1].split("\n\n")[0].splitlines()]
+        self.assertEqual(err, "")
+        self.assertEqual(commands, (
+            "train submit jobs show follow cancel pause resume curve classify map summary datasets import models export "
+            "devices help").split())
+        for command in commands:
+            text, _ = self.cnnctl("help", command)
+            self.assertTrue(text.startswith(f"Usage: cnnctl {command}"), text)
+            self.assertEqual(self.cnnctl(command, "--help")[0], out if command == "help" else text)
+        self.assertEqual(self.cnnctl("--help")[0], out)
+
+    def test_help_fits_a_terminal(self):
+        for words in (["help"], ["help", "train"]):
+            for line in self.cnnctl(*words)[0].splitlines():
+                self.assertLessEqual(len(line), 100, line)
+
+    def test_version(self):
+        self.assertRegex(self.cnnctl("--version")[0], r"^cnnctl \d+\.\d+\.\d+\n$")
+
+    def test_options_in_every_form(self):
+        self.server.on("GET", "/v1/jobs?limit=5&state=failed", {"jobs": []})
+        for words in (["jobs", "--limit", "5", "--state=failed"], ["jobs", "-n", "5", "--state", "failed"],
+                      ["--url", self.server.url, "jobs", "-n5", "--state", "failed"],
+                      ["jobs", "--limit", "9", "--limit", "5", "--state", "failed"]):
+            self.cnnctl(*words)
+        self.assertEqual(len(self.server.asked("GET", "/v1/jobs?limit=5&state=failed")), 4)
+
+
+class Connection(Case):
+    def test_no_server(self):
+        url = self.server.url
+        self.server.stop()
+        for words in (["jobs"], ["submit", self.write("j.json", "{}")], ["export", "m", "f"], ["cancel", "1", "2"],
+                      ["classify", "m", self.write("x.png", "x")]):
+            with self.subTest(words=words):
+                out, err = self.cnnctl(*words, status=3, env={"CNND_URL": url})
+                self.assertEqual(out, "")
+                self.assertIn(f"no server answers at {url}", err)
+        self.server = FakeServer()
+
+    def test_unix_socket(self):
+        path = os.path.join(self.dir, "s ock")
+        server = FakeServer(path=path)
+        server.on("GET", "/v1/devices", {"devices": []})
+        self.cnnctl("devices", env={"CNND_URL": "unix:" + path})
+        self.cnnctl("devices", "--url", "unix:" + path, env={"CNND_URL": None})
+        self.assertEqual(len(server.requests), 2)
+        server.stop()
+        self.cnnctl("devices", status=3, env={"CNND_URL": "unix:" + path})
+
+    def test_token(self):
+        self.server.on("GET", "/v1/devices", {"devices": []})
+        self.cnnctl("devices", env={"CNND_TOKEN": "s3cret"})
+        self.cnnctl("devices", "--token", "other", env={"CNND_TOKEN": "s3cret"})
+        self.cnnctl("devices")
+        self.assertEqual([r.headers["Authorization"] for r in self.server.requests],
+                         ["Bearer s3cret", "Bearer other", None])
+
+    def test_a_proxy_is_not_asked_for_loopback(self):
+        self.server.on("GET", "/v1/devices", {"devices": []})
+        self.cnnctl("devices", env={"http_proxy": "http://127.0.0.1:1"})
+
+    def test_a_base_path(self):
+        self.server.on("GET", "/lab/cnnd/v1/devices", {"devices": []})
+        self.cnnctl("devices", "--url", self.server.url + "/lab/cnnd/")
+
+
+class Problems(Case):
+    def test_detail_and_pointer(self):
+        self.server.on("POST", "/v1/jobs", problem(
+            422, "kernel_size 11 is larger than the padded input 5x5", "/architecture/layers/7/kernel_size"))
+        out, err = self.cnnctl("submit", "-", status=1, input=b"{}")
+        self.assertEqual(out, "")
+        self.assertEqual(err, "cnnctl: kernel_size 11 is larger than the padded input 5x5 "
+                              "(at /architecture/layers/7/kernel_size)\n")
+
+    def test_answers_of_something_else(self):
+        for answer, complaint in [
+                (Answer(502, "<html>bad gateway</html>", "text/html"), "status 502"),
+                (Answer(401, "", "text/plain"), "CNND_TOKEN"),
+                (Answer(500, "{broken", "application/problem+json"), "status 500"),
+                (Answer(403, {"title": "not yours"}, "application/problem+json"), "not yours"),
+                (Answer(200, "<html>hello</html>", "text/html"), "is no cnnd"),
+                (Answer(200, ""), "is no cnnd")]:
+            with self.subTest(complaint=complaint):
+                self.server.on("GET", "/v1/devices", answer)
+                self.assertIn(complaint, self.cnnctl("devices", status=1)[1])
+
+    def test_text_is_made_safe(self):
+        self.server.on("GET", "/v1/devices", problem(404, "no \u001b[31mred\u0007 \u009b2J \u202eevil", "/a\nb"))
+        self.assertEqual(self.cnnctl("devices", status=1)[1], "cnnctl: no ?[31mred? ?2J ?evil (at /a?b)\n")
+
+
+class Train(Case):
+    def submitted(self):
+        return json.loads(self.server.asked("POST", "/v1/jobs")[-1].body)
+
+    def test_the_job_that_options_make(self):
+        self.server.on("POST", "/v1/jobs", Answer(201, job()))
+        self.cnnctl("train", "--arch", "bn-lenet", "--dataset", "fashion-mnist", "--epochs", 10, "--lr", "0.1")
+        self.assertEqual(self.submitted(), {
+            "type": "train", "architecture": "bn-lenet", "dataset": "fashion-mnist", "epochs": 10,
+            "optimizer": {"name": "sgd", "lr": 0.1}})
+        out, _ = self.cnnctl(
+            "train", "--arch", "vgg", "--dataset", "d", "--batch", 64, "--seed", 3, "--optimizer", "adam", "--lr=1e-3",
+            "--weight-decay", "1e-4", "--momentum", "0.9", "--name", "a name", "--save-as", "m", "--init-from", "base",
+            "--max-steps", 50, "--report-every", 1, "--limit", 600, "--val-limit", 100, "--resize", "224x200",
+            "--no-shuffle")
+        self.assertEqual(self.submitted(), {
+            "type": "train", "architecture": "vgg", "name": "a name", "batch_size": 64, "seed": 3, "save_as": "m",
+            "dataset": {"name": "d", "limit": 600, "val_limit": 100, "resize": [224, 200]},
+            "optimizer": {"name": "adam", "lr": 0.001, "weight_decay": 0.0001, "momentum": 0.9},
+            "init": {"from": "base"}, "max_steps": 50, "report_every": 1, "shuffle": False})
+        self.assertEqual(out, "job 7\n")
+
+    def test_an_architecture_of_a_file(self):
+        self.server.on("POST", "/v1/jobs", Answer(201, job()))
+        net = {"layers": [{"type": "linear", "out_features": 10}]}
+        self.cnnctl("train", "--arch", self.write("net.json", json.dumps(net)), "--dataset", "d")
+        self.assertEqual(self.submitted()["architecture"], net)
+        self.assertIn("byte", self.cnnctl("train", "--arch", self.write("bad.json", "{,}"), "--dataset", "d", status=2)[1])
+
+    def test_train_and_follow(self):
+        self.server.on("POST", "/v1/jobs", Answer(201, job()))
+        self.server.on("GET", "/v1/jobs/7/events", stream(
+            event(1, "train", {"step": 1, "loss": 2.3}), event(2, "end", {"state": "succeeded"})))
+        out, _ = self.cnnctl("train", "--arch", "lenet", "--dataset", "d", "--follow")
+        self.assertEqual(out, "job=7\nstep=1 loss=2.3\nend=succeeded\n")
+        self.server.on("GET", "/v1/jobs/7/events", stream(event(1, "end", {"state": "failed", "error": "no"})))
+        self.cnnctl("train", "--arch", "lenet", "--dataset", "d", "--follow", status=1)
+
+
+class Submit(Case):
+    def test_the_file_as_it_is(self):
+        self.server.on("POST", "/v1/jobs", Answer(201, job()))
+        text = '{"type": "train",\n "x": 1.50}'
+        self.assertEqual(self.cnnctl("submit", self.write("job.json", text))[0], "job 7\n")
+        self.assertEqual(self.cnnctl("submit", "-", input=text.encode())[0], "job 7\n")
+        for request in self.server.requests:
+            self.assertEqual(request.body.decode(), text)
+            self.assertEqual(request.headers["Content-Type"], "application/json")
+
+    def test_json_prints_the_answer(self):
+        body = json.dumps(job(), indent=3)
+        self.server.on("POST", "/v1/jobs", Answer(201, body))
+        self.assertEqual(self.cnnctl("submit", "-", "--json", input=b"{}")[0], body + "\n")
+
+    def test_a_lost_answer_makes_no_second_job(self):
+        self.server.on("POST", "/v1/jobs", Answer(hang_up=True), Answer(hang_up=True), Answer(201, job()))
+        self.assertEqual(self.cnnctl("submit", "-", input=b"{}")[0], "job 7\n")
+        keys = [r.headers["Idempotency-Key"] for r in self.server.requests]
+        self.assertEqual(len(keys), 3)
+        self.assertEqual(len(set(keys)), 1)
+        self.assertGreaterEqual(len(keys[0]), 32)
+        self.cnnctl("submit", "-", input=b"{}")
+        self.assertNotEqual(self.server.requests[-1].headers["Idempotency-Key"], keys[0])
+
+    def test_a_refused_job_is_not_tried_again(self):
+        self.server.on("POST", "/v1/jobs", problem(503, "draining", headers={"Retry-After": "5"}))
+        self.assertEqual(self.cnnctl("submit", "-", status=1, input=b"{}")[1], "cnnctl: draining\n")
+        self.assertEqual(len(self.server.requests), 1)
+
+
+class Tables(Case):
+    def test_jobs(self):
+        self.server.on("GET", "/v1/jobs?limit=20", {"jobs": [
+            job(112, "queued", name="zweiter Versuch mit ö", progress={"epoch": 0, "step": 0, "steps": 100},
+                metrics={"train_loss": None}),
+            job(7, "succeeded", progress={"epoch": 10, "step": 4690, "steps": 4690}),
+            job(6, "failed", type="classify", name="\u001b[2J", request={"dataset": "x"}, metrics={}, progress={})]})
+        out, _ = self.cnnctl("jobs")
+        age = out.splitlines()[1].split("  ")[-1].strip()
+        self.assertColumns(out, [
+            ["ID", "NAME", "NETWORK", "DATA SET", "USER", "STATE", "DONE", "LOSS", "ACCURACY", "SUBMITTED"],
+            ["112", "zweiter Versuch mit ö", "bn-lenet", "fashion-mnist", "ada", "queued", "0.0 %", "", "", age],
+            ["7", "first try", "bn-lenet", "fashion-mnist", "ada", "succeeded", "100.0 %", "0.6100", "76.5 %", age],
+            ["6", "?[2J", "classify", "x", "ada", "failed", "", "", "", age]])
+        self.assertNotIn("\x1b", out)
+
+    def test_devices(self):
+        device = {"id": "0:0", "name": "pthread-haswell", "vendor": "v", "driver": "3.1", "type": "cpu",
+                  "memory": 5 << 30, "state": "busy", "job": 7, "reason": None, "selftest": None}
+        self.server.on("GET", "/v1/devices", {"devices": [
+            device, {**device, "id": "1:12", "state": "quarantined", "job": None, "reason": "died three times"}]})
+        self.assertColumns(self.cnnctl("devices")[0], [
+            ["ID", "NAME", "TYPE", "MEMORY", "STATE", "JOB", "DRIVER", "REASON"],
+            ["0:0", "pthread-haswell", "cpu", "5.00 GiB", "busy", "7", "3.1", ""],
+            ["1:12", "pthread-haswell", "cpu", "5.00 GiB", "quarantined", "", "3.1", "died three times"]])
+
+    def test_datasets(self):
+        self.server.on("GET", "/v1/datasets", {"datasets": [
+            {"name": "fashion-mnist", "state": "ready", "shape": [1, 28, 28], "num_classes": 10, "train": 60000,
+             "val": 10000, "source": "IDX", "error": None},
+            {"name": "grid", "state": "failed", "error": "no images"}]})
+        self.assertColumns(self.cnnctl("datasets")[0], [
+            ["NAME", "STATE", "IMAGE", "CLASSES", "TRAIN", "VALIDATION", "SOURCE"],
+            ["fashion-mnist", "ready", "1x28x28", "10", "60,000", "10,000", "IDX"],
+            ["grid", "failed", "", "", "", "", "no images"]])
+
+    def test_models(self):
+        model = {"name": "my-lenet", "architecture": "bn-lenet", "input": [1, 28, 28], "classes": ["a", "b"],
+                 "metrics": {"val_acc": 0.877}, "job": 7, "user": "ada", "bytes": 178944,
+                 "created_at": "2020-01-01T00:00:00Z"}
+        self.server.on("GET", "/v1/models", {"models": [
+            model, {**model, "name": "b", "architecture": {"layers": []}, "job": None, "metrics": None}]})
+        out, _ = self.cnnctl("models")
+        age = out.splitlines()[1].split("  ")[-1].strip()
+        self.assertRegex(age, r"^\d+ d ago$")
+        self.assertColumns(out, [
+            ["NAME", "NETWORK", "INPUT", "CLASSES", "ACCURACY", "SIZE", "JOB", "USER", "MADE"],
+            ["my-lenet", "bn-lenet", "1x28x28", "2", "87.7 %", "175 KiB", "7", "ada", age],
+            ["b", "own", "1x28x28", "2", "", "175 KiB", "", "ada", age]])
+
+    SUMMARY = {"input": [2, 1, 28, 28], "layers": [
+        {"name": "net.0", "type": "conv2d", "block": "net", "output_shape": [2, 6, 28, 28], "parameters": 156,
+         "flops": 470400, "bytes": 37632},
+        {"name": "net.12", "type": "linear", "block": "net", "output_shape": [2, 10], "parameters": 61706,
+         "flops": 123, "bytes": 80}],
+        "totals": {"layers": 2, "parameters": 61862, "flops": 1.5e9, "bytes": 37712},
+        "memory": {"training": 3 << 20, "inference": 1 << 20}}
+
+    def test_summary(self):
+        self.server.on("GET", "/v1/architectures/bn-lenet/summary?input=1x28x28&batch=2&num_classes=10", self.SUMMARY)
+        out, _ = self.cnnctl("summary", "bn-lenet", "--input", "1x28x28", "--batch", 2, "--num-classes", 10)
+        table, memory = out.split("\n\n")
+        lines = table.split("\n")
+        self.assertEqual(set(lines.pop(3)), {"─"})
+        self.assertColumns("\n".join(lines), [
+            ["LAYER", "TYPE", "OUTPUT", "PARAMETERS", "FLOPS", "BYTES"],
+            ["net.0", "conv2d", "2 × 6 × 28 × 28", "156", "470 k", "36.8 KiB"],
+            ["net.12", "linear", "2 × 10", "61,706", "123", "80 B"],
+            ["total", "", "", "61,862", "1.50 G", "36.8 KiB"]])
+        self.assertEqual(memory, "memory on the device: 3.00 MiB training, 1.00 MiB inference\n")
+
+    def test_summary_without_utf8(self):
+        self.server.on("GET", "/v1/architectures/a%20b%2Fc/summary", self.SUMMARY)
+        out, _ = self.cnnctl("summary", "a b/c", env={"LANG": "C"})
+        self.assertTrue(out.isascii(), out)
+        self.assertIn("2 x 6 x 28 x 28", out)
+
+    def test_summary_of_a_file(self):
+        self.server.on("POST", "/v1/architectures/summary", self.SUMMARY)
+        net = {"layers": [{"type": "relu"}]}
+        self.cnnctl("summary", self.write("net.json", json.dumps(net)), "--input", "3x8x9", "--batch", 4)
+        self.assertEqual(json.loads(self.server.requests[0].body),
+                         {"architecture": net, "input": [3, 8, 9], "batch": 4})
+
+    def test_json_is_what_the_server_sent(self):
+        for words, path in [(["jobs"], "/v1/jobs?limit=20"), (["devices"], "/v1/devices"), (["models"], "/v1/models"),
+                            (["datasets"], "/v1/datasets"), (["show", 7], "/v1/jobs/7"),
+                            (["curve", 7], "/v1/jobs/7/curve"), (["summary", "x"], "/v1/architectures/x/summary")]:
+            body = '{"x" :  [1.50, "\\u00e9"]}\n'
+            self.server.on("GET", path, Answer(body=body))
+            self.assertEqual(self.cnnctl(*words, "--json")[0], body)
+
+    def test_a_full_disk_is_told(self):
+        self.server.on("GET", "/v1/devices", {"devices": []})
+        with open("/dev/full", "w") as full:
+            self.assertIn("No space left", self.cnnctl("devices", status=1, stdout=full)[1])
+
+
+class Jobs(Case):
+    def test_show(self):
+        self.server.on("GET", "/v1/jobs/7", job(
+            state="failed", error="out of device memory", finished_at="2026-11-23T08:02:46Z"))
+        out, _ = self.cnnctl("show", 7)
+        for line in ["job         7 first try", "state       failed on 0:0", "error       out of device memory",
+                     "user        ada", "took        2:45",
+                     "progress    step 704 of 4,690 (15.0 %), epoch 1.5", "train       loss 0.6100, accuracy 78.0 %",
+                     "validation  loss 0.6500, accuracy 76.5 %", "speed       21,034 images/s",
+                     "memory      11.8 MiB on the device, 128 images at a time", "model       my-lenet"]:
+            self.assertIn(line, out.splitlines())
+
+    def test_control(self):
+        for word in ("cancel", "pause", "resume"):
+            self.server.on("POST", f"/v1/jobs/7/{word}", Answer(202, job()))
+            self.assertEqual(self.cnnctl(word, 7)[0], f"job 7: {word} asked for\n")
+        self.server.on("POST", "/v1/jobs/8/cancel", problem(409, "job 8 has ended"))
+        self.server.on("POST", "/v1/jobs/9/cancel", Answer(202, job(9)))
+        out, err = self.cnnctl("cancel", 7, 8, 9, status=1)
+        self.assertEqual(out, "job 7: cancel asked for\njob 9: cancel asked for\n")
+        self.assertEqual(err, "cnnctl: job 8 has ended\n")
+
+
+class Files(Case):
+    WEIGHTS = bytes(range(256)) * 4096
+
+    def test_export(self):
+        self.server.on("GET", "/v1/models/my%20net/weights", Answer(body=self.WEIGHTS, kind="application/octet-stream"))
+        self.cnnctl("export", "my net", "w.safetensors")
+        self.assertEqual(self.read("w.safetensors"), self.WEIGHTS)
+        self.assertEqual(os.stat(os.path.join(self.dir, "w.safetensors")).st_mode & 0o777, 0o666 & ~umask())
+        process = self.start("export", "my net", "-")
+        self.assertEqual(process.communicate(timeout=PATIENCE)[0], self.WEIGHTS)
+
+    def test_a_broken_download_leaves_what_was_there(self):
+        self.write("w", "old")
+        self.server.on("GET", "/v1/models/m/weights", Answer(body=self.WEIGHTS, length=len(self.WEIGHTS) + 1))
+        self.assertIn("broke", self.cnnctl("export", "m", "w", status=3)[1])
+        self.cnnctl("export", "m", "new", status=3)
+        self.assertEqual((self.files(), self.read("w")), (["w"], b"old"))
+
+    def test_a_refused_download_leaves_nothing(self):
+        self.server.on("GET", "/v1/models/m/weights", problem(404, "there is no model m"))
+        self.assertEqual(self.cnnctl("export", "m", "w", status=1)[1], "cnnctl: there is no model m\n")
+        self.assertEqual(self.files(), [])
+
+    def test_an_interrupted_download_leaves_nothing(self):
+        half = threading.Event()
+        self.server.on("GET", "/v1/models/m/weights", Answer(
+            parts=[self.WEIGHTS[:1000], half.set, lambda: time.sleep(PATIENCE)]))
+        process = self.start("export", "m", "w")
+        self.assertTrue(half.wait(PATIENCE))
+        deadline = time.monotonic() + PATIENCE
+        while not self.files() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=PATIENCE)
+        self.assertEqual((process.returncode, self.files()), (130, []))
+
+    def test_a_folder_is_no_place_to_write(self):
+        os.mkdir(os.path.join(self.dir, "d"))
+        self.assertIn("no regular file", self.cnnctl("export", "m", "d", status=1)[1])
+        self.assertEqual(self.server.requests, [])
+
+    def test_curve(self):
+        self.server.on("GET", "/v1/jobs/7/curve", Answer(body="step,loss\n1,2\n", kind="text/csv"))
+        self.cnnctl("curve", 7, "--csv", "c.csv", "--svg", "c.svg")
+        self.assertEqual([r.headers["Accept"] for r in self.server.requests], ["text/csv", "image/svg+xml"])
+        self.assertEqual(self.read("c.csv"), b"step,loss\n1,2\n")
+        self.assertEqual(self.cnnctl("curve", 7)[0], "step,loss\n1,2\n")
+        self.assertEqual(self.server.requests[-1].headers["Accept"], "text/csv")
+
+    def test_map(self):
+        self.server.on("POST", "/v1/models/m/map?window=128&stride=64", Answer(body=b"\x89PNG", kind="image/png"))
+        self.server.on("POST", "/v1/models/m/map", Answer(body='{"map":[]}'))
+        micrograph = self.write("x.mrc", b"micrograph")
+        self.cnnctl("map", "m", micrograph, "-o", "map.png", "--window", 128, "--stride", 64)
+        request = self.server.requests[0]
+        self.assertEqual((request.headers["Accept"], request.headers["Content-Type"], request.body),
+                         ("image/png", "application/x-mrc", b"micrograph"))
+        self.assertEqual(self.read("map.png"), b"\x89PNG")
+        self.assertEqual(self.cnnctl("map", "m", micrograph)[0], '{"map":[]}')
+
+
+class Classify(Case):
+    @staticmethod
+    def result(*labels):
+        return {"predictions": [{"label": label, "index": i, "probability": p, "logit": 1.0}
+                                for i, (label, p) in enumerate(labels)]}
+
+    def test_images(self):
+        answer = {"model": "m", "results": [self.result(("Sneaker", 0.971), ("Sandal", 0.0204))]}
+        self.server.on("POST", "/v1/models/m/classify?top=2", answer)
+        files = [self.write(name, name) for name in ("a.png", "b.pgm", "long name.JPG")]
+        out, err = self.cnnctl("classify", "m", *map(os.path.basename, files), "--top", 2, env={"LANG": "C"})
+        self.assertEqual(err, "")
+        self.assertColumns(out, [["IMAGE", "CLASS", "PROBABILITY", ""]] + [
+            row for name in ("a.png", "b.pgm", "long name.JPG")
+            for row in ([name, "Sneaker", "97.1 %", "#" * 19], ["", "Sandal", "2.0 %", ""])])
+        self.assertEqual([(r.headers["Content-Type"], r.body.decode()) for r in self.server.requests], [
+            ("image/png", "a.png"), ("application/octet-stream", "b.pgm"), ("image/jpeg", "long name.JPG")])
+
+    def test_a_batch(self):
+        self.server.on("POST", "/v1/models/m/classify?top=1", {"model": "m", "results": [
+            self.result(("cat", 0.5)), self.result(("dog", 0.25))]})
+        self.write("x.npy", "x")
+        out, _ = self.cnnctl("classify", "m", "x.npy", "--top", 1)
+        self.assertColumns(out, [["IMAGE", "CLASS", "PROBABILITY", ""], ["x.npy[0]", "cat", "50.0 %", "█" * 10],
+                                 ["x.npy[1]", "dog", "25.0 %", "█" * 5]])
+
+    def test_one_bad_image_does_not_hide_the_others(self):
+        good = Answer(body={"results": [self.result(("cat", 1))]})
+        self.server.on("POST", "/v1/models/m/classify?top=3", problem(422, "truncated PNG"), good)
+        for name in "abc":
+            self.write(name, name)
+        out, err = self.cnnctl("classify", "m", "a", "missing", "c", status=1)
+        self.assertEqual(len(out.splitlines()), 2)
+        self.assertRegex(err, r"^cnnctl: a: truncated PNG\ncnnctl: missing: cannot open .*\n$")
+
+    def test_json(self):
+        self.server.on("POST", "/v1/models/m/classify?top=3", Answer(body='{"results" : []}'))
+        self.write("a", "a")
+        self.assertEqual(self.cnnctl("classify", "m", "a", "a", "--json")[0], '{"results" : []}\n' * 2)
+
+    def test_a_large_file_is_sent_whole(self):
+        self.server.on("POST", "/v1/models/m/classify?top=3", {"results": []})
+        content = os.urandom(3 << 20)
+        self.write("big.dm4", content)
+        self.cnnctl("classify", "m", "big.dm4")
+        self.assertEqual(self.server.requests[0].body, content)
+        self.assertEqual(self.server.requests[0].headers["Content-Type"], "application/x-dm")
+
+
+class Import(Case):
+    def test_a_file(self):
+        path = "/v1/datasets/grid?size=64&fit=crop&channels=1&val=0.2"
+        self.server.on("PUT", path, Answer(201, {}))
+        self.write("x.zip", "zip")
+        out, _ = self.cnnctl("import", "grid", "x.zip", "--val", "0.2", "--size", 64, "--channels", 1, "--fit", "crop")
+        self.assertEqual(out, "data set grid: imported\n")
+        request = self.server.asked("PUT", path)[0]
+        self.assertEqual((request.headers["Content-Type"], request.body), ("application/zip", b"zip"))
+
+    def test_a_folder_of_folders(self):
+        self.server.on("PUT", "/v1/datasets/grid", Answer(202, {}))
+        long = "c" * 90
+        files = {"ice/1.png": b"one", "ice/2.png": b"x" * 512, "carbon/3.png": b"", f"{long}/{long}.png": b"long",
+                 "carbon/deep/4.png": os.urandom(100000)}
+        for name, content in {**files, ".hidden/x": b"", "ice/.DS_Store": b""}.items():
+            self.write("data/" + name, content)
+        out, _ = self.cnnctl("import", "grid", "data/")
+        self.assertIn("being imported", out)
+        request = self.server.requests[0]
+        self.assertEqual(request.headers["Content-Type"], "application/x-tar")
+        with tarfile.open(fileobj=io.BytesIO(request.body), mode="r:") as tar:
+            got = {m.name: tar.extractfile(m).read() for m in tar.getmembers()}
+            self.assertEqual(tar.getnames(), sorted(files))
+        self.assertEqual(got, files)
+        self.cnnctl("import", "grid", "data")
+        self.assertEqual(self.server.requests[1].body, request.body)
+
+    def test_what_is_no_folder_of_images(self):
+        os.mkdir(os.path.join(self.dir, "empty"))
+        self.assertIn("no files", self.cnnctl("import", "grid", "empty", status=2)[1])
+        self.write("bad/" + "n" * 101, b"")
+        self.assertIn("too long", self.cnnctl("import", "grid", "bad", status=2)[1])
+
+
+def umask():
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+if __name__ == "__main__":
+    unittest.main()

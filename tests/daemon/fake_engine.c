@@ -1,0 +1,328 @@
+/* An engine without a device, linked in place of the real one by tests of the daemon's processes: a training
+   run is a hash that moves once a step, so that two runs are equal exactly when their steps were.
+
+   Environment: CNND_FAKE_STEP_MS sleeps in every step; CNND_FAKE_DEVICES is the number of devices (1).
+   A job's name makes it misbehave: "abort N" aborts at step N, every time; "fail N" fails there. */
+#include "base/file.h"
+#include "base/str.h"
+#include "data/dataset.h"
+#include "device/dev.h"
+#include "model/safetensors.h"
+#include "ops/selftest.h"
+#include "train/infer.h"
+#include "train/train.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <cjson/cJSON.h>
+
+struct dev {
+        struct dev_info info;
+};
+
+struct infer {
+        int input[3], classes;
+};
+
+/* No known data sets: tests bring their own. */
+const struct dataset_known dataset_known[] = {{"", "", NULL, 0}};
+const int dataset_known_count = 0;
+
+static int64_t env_int(const char *name, int64_t absent)
+{
+        const char *text = getenv(name);
+        return text ? strtoll(text, NULL, 10) : absent;
+}
+
+static void fill_info(struct dev_info *info, int index)
+{
+        *info = (struct dev_info){.type = DEV_CPU,
+                .global_bytes = (uint64_t)1 << 30,
+                .max_alloc_bytes = (uint64_t)1 << 28,
+                .local_bytes = 1 << 15,
+                .compute_units = 1,
+                .max_work_group = 64,
+                .base_align_bytes = 64,
+                .lanes = 1};
+        snprintf(info->id, sizeof info->id, "0:%d", index);
+        snprintf(info->name, sizeof info->name, "fake %d", index);
+        snprintf(info->platform, sizeof info->platform, "fake platform");
+}
+
+int dev_list(struct dev_info **ret, int *ret_count, struct err *e)
+{
+        int count = (int)env_int("CNND_FAKE_DEVICES", 1);
+        struct dev_info *list = calloc((size_t)count + 1, sizeof *list);
+        if (!list)
+                return err_set(e, ERR_NO_MEMORY, "no memory");
+        for (int i = 0; i < count; i++)
+                fill_info(&list[i], i);
+        *ret = list;
+        *ret_count = count;
+        return 0;
+}
+
+bool dev_matches(const struct dev_info *info, const char *spec)
+{
+        return strcmp(spec, "all") == 0 || strcmp(spec, info->id) == 0;
+}
+
+int dev_check_spec(const char *spec, struct err *e)
+{
+        return spec[0] ? 0 : err_set(e, ERR_INVALID, "no device");
+}
+
+int dev_open(const char *spec, const struct dev_options *options, struct dev **ret, struct err *e)
+{
+        (void)options;
+        struct dev *d = calloc(1, sizeof *d);
+        if (!d)
+                return err_set(e, ERR_NO_MEMORY, "no memory");
+        fill_info(&d->info, spec[2] - '0');
+        *ret = d;
+        return 0;
+}
+
+void dev_close(struct dev *d)
+{
+        free(d);
+}
+
+const struct dev_info *dev_info(const struct dev *d)
+{
+        return &d->info;
+}
+
+uint64_t dev_bytes(const struct dev *d)
+{
+        (void)d;
+        return 4096;
+}
+
+const char *dev_type_name(enum dev_type t)
+{
+        return t == DEV_CPU ? "cpu" : "gpu";
+}
+
+int selftest_run(struct dev *d, cJSON **ret_report, struct err *e)
+{
+        (void)d;
+        cJSON *report = cJSON_CreateObject();
+        if (!report)
+                return err_set(e, ERR_NO_MEMORY, "no memory");
+        cJSON_AddNumberToObject(report, "passed", 1);
+        *ret_report = report;
+        return 0;
+}
+
+static int64_t steps_an_epoch(const struct train_request *r, const struct dataset *data)
+{
+        return (data->split[DATASET_TRAIN].count + r->batch_size - 1) / r->batch_size;
+}
+
+int train_plan(const struct train_request *r, const struct dataset *data, const struct dev_info *info,
+        struct train_estimate *ret, struct err *e)
+{
+        if ((uint64_t)r->batch_size * 1024 > info->global_bytes)
+                return err_at(
+                        e, ERR_DEVICE_MEMORY, "/batch_size", "a batch of %d does not fit", r->batch_size);
+        *ret = (struct train_estimate){.device_bytes = (uint64_t)r->batch_size * 1024,
+                .largest_buffer = 1024,
+                .micro_batch = r->batch_size,
+                .steps = r->epochs * steps_an_epoch(r, data)};
+        return 0;
+}
+
+/* The state of a run: all that a checkpoint holds. */
+struct state {
+        int64_t step;
+        uint64_t hash;
+};
+
+static float loss_of(const struct state *s)
+{
+        return (float)(s->hash >> 40) / (float)(1 << 24);
+}
+
+static int write_file(const char *dir, const char *name, const void *bytes, size_t len, struct err *e)
+{
+        char path[4096];
+        struct file_new *f;
+        snprintf(path, sizeof path, "%s/%s", dir, name);
+        int rc = file_create(path, &f, e);
+        if (rc)
+                return rc;
+        rc = file_write(f, bytes, len, e);
+        if (rc == 0)
+                return file_commit(f, e);
+        file_abandon(f);
+        return rc;
+}
+
+static void read_checkpoint(const char *dir, struct state *s)
+{
+        char path[4096];
+        snprintf(path, sizeof path, "%s/checkpoint.safetensors", dir);
+        FILE *f = fopen(path, "rb");
+        if (!f)
+                return;
+        if (fread(s, sizeof *s, 1, f) != 1)
+                abort();
+        fclose(f);
+}
+
+static int send_event(const struct train_hooks *hooks, const char *event, const struct state *s, double epoch,
+        struct err *e)
+{
+        struct str text = {0};
+        str_addf(&text, "{\"step\":%lld", (long long)s->step);
+        if (strcmp(event, "checkpoint") != 0) {
+                str_add(&text, ",\"epoch\":");
+                str_add_double(&text, epoch);
+                str_add(&text, ",\"loss\":");
+                str_add_float(&text, loss_of(s));
+                str_add(&text, ",\"acc\":0.5,\"train_loss\":0.25,\"train_acc\":0.75,\"epoch_loss\":0.5,"
+                               "\"epoch_acc\":0.5,\"images_per_second\":1000");
+        }
+        str_add(&text, "}");
+        int rc = hooks->event(hooks->ctx, event, text.data, e);
+        str_free(&text);
+        return rc;
+}
+
+static int write_checkpoint(
+        const struct train_job *job, const struct train_hooks *hooks, const struct state *s, struct err *e)
+{
+        int rc = hooks->before_checkpoint(hooks->ctx, e);
+        if (rc == 0)
+                rc = write_file(job->dir, "checkpoint.safetensors", s, sizeof *s, e);
+        return rc ? rc : send_event(hooks, "checkpoint", s, 0, e);
+}
+
+static int write_model(const struct train_job *job, const struct state *s, struct err *e)
+{
+        char path[4096], input[64];
+        const struct dataset *d = job->data;
+        const float weight = loss_of(s);
+        const struct safetensors_tensor t = {.name = "net.0.weight",
+                .type = SAFETENSORS_F32,
+                .ndim = 1,
+                .dims = {1},
+                .data = &weight,
+                .bytes = sizeof weight};
+        snprintf(path, sizeof path, "%s/model.safetensors", job->dir);
+        snprintf(input, sizeof input, "[%d,%d,%d]", d->c, d->h, d->w);
+        cJSON *names = cJSON_CreateStringArray((const char *const *)d->classes, d->num_classes);
+        char *classes = cJSON_PrintUnformatted(names);
+        const char *const metadata[] = {"architecture", "\"fake\"", "input", input, "classes", classes, NULL};
+        int rc = safetensors_write(path, &t, 1, metadata, e);
+        free(classes);
+        cJSON_Delete(names);
+        return rc;
+}
+
+static int misbehave(const struct train_job *job, const struct state *s, struct err *e)
+{
+        long long at;
+        if (sscanf(job->request->title, "abort %lld", &at) == 1 && s->step == at)
+                abort();
+        if (sscanf(job->request->title, "fail %lld", &at) == 1 && s->step == at)
+                return err_set(
+                        e, ERR_INVALID, "the loss is NaN at step %lld: try a smaller learning rate", at);
+        return 0;
+}
+
+static int one_step(
+        const struct train_job *job, const struct train_hooks *hooks, struct state *s, struct err *e)
+{
+        int64_t ms = env_int("CNND_FAKE_STEP_MS", 0), an_epoch = steps_an_epoch(job->request, job->data);
+        nanosleep(&(struct timespec){.tv_nsec = (long)ms * 1000000L}, NULL);
+        s->step++;
+        s->hash = (s->hash ^ (uint64_t)s->step) * 0x9E3779B97F4A7C15U;
+        int rc = misbehave(job, s, e);
+        double epoch = (double)s->step / (double)an_epoch;
+        if (rc == 0)
+                rc = send_event(hooks, "train", s, epoch, e);
+        if (rc == 0 && s->step % an_epoch == 0)
+                rc = send_event(hooks, "validation", s, epoch, e);
+        if (rc == 0 && s->step % an_epoch == 0)
+                rc = write_checkpoint(job, hooks, s, e);
+        return rc;
+}
+
+int train_run(struct dev *d, const struct train_job *job, const struct train_hooks *hooks,
+        struct train_outcome *ret, struct err *e)
+{
+        struct state s = {.hash = job->request->seed};
+        int64_t steps = job->request->epochs * steps_an_epoch(job->request, job->data);
+        int rc = 0;
+        (void)d;
+        read_checkpoint(job->dir, &s);
+        while (rc == 0 && s.step < steps) {
+                enum train_want want = hooks->between_steps(hooks->ctx);
+                if (want == TRAIN_STOP)
+                        rc = write_checkpoint(job, hooks, &s, e);
+                if (rc == 0 && want != TRAIN_GO) {
+                        *ret = (struct train_outcome){
+                                want == TRAIN_STOP ? TRAIN_STOPPED : TRAIN_CANCELLED, s.step, 4096};
+                        return 0;
+                }
+                if (rc == 0)
+                        rc = one_step(job, hooks, &s, e);
+        }
+        if (rc == 0)
+                rc = write_model(job, &s, e);
+        if (rc == 0)
+                *ret = (struct train_outcome){TRAIN_DONE, s.step, 4096};
+        return rc;
+}
+
+int infer_create(struct dev *d, const char *path, struct infer **ret, struct err *e)
+{
+        struct safetensors *st;
+        (void)d;
+        int rc = safetensors_open(path, &st, e);
+        if (rc)
+                return rc;
+        struct infer *m = calloc(1, sizeof *m);
+        cJSON *classes = cJSON_Parse(safetensors_metadata(st, "classes"));
+        if (!m || sscanf(safetensors_metadata(st, "input"), "[%d,%d,%d]", &m->input[0], &m->input[1],
+                          &m->input[2]) != 3)
+                abort();
+        m->classes = cJSON_GetArraySize(classes);
+        cJSON_Delete(classes);
+        safetensors_close(st);
+        *ret = m;
+        return 0;
+}
+
+void infer_destroy(struct infer *m)
+{
+        free(m);
+}
+
+void infer_shape(const struct infer *m, int *c, int *h, int *w, int *num_classes)
+{
+        *c = m->input[0];
+        *h = m->input[1];
+        *w = m->input[2];
+        *num_classes = m->classes;
+}
+
+/* The class is ten times the first pixel. A first pixel of exactly 1 kills the process. */
+int infer_run(struct infer *m, const float *images, int n, float *logits, struct err *e)
+{
+        (void)e;
+        size_t values = (size_t)m->input[0] * (size_t)m->input[1] * (size_t)m->input[2];
+        for (int i = 0; i < n; i++) {
+                float first = images[(size_t)i * values];
+                if (first == 1.0f)
+                        abort();
+                for (int k = 0; k < m->classes; k++)
+                        logits[i * m->classes + k] = k == (int)(first * 10.0f + 0.5f) ? 2.0f : 0.0f;
+        }
+        return 0;
+}

@@ -1,0 +1,307 @@
+"""Starts the real cnnd on a free port with a temporary state folder, and talks HTTP with it.
+
+    with Daemon() as d:
+        status, headers, body = d.request("GET", "/v1/health")
+        job = d.submit(small_job())
+        d.wait(job["id"])
+
+CNND_BINARY names the program (meson sets it). Without a device a test that needs one skips with the reason;
+with CNND_REQUIRE_DEVICE=1 it fails instead. CNND_TEST_CACHE may name a folder of compiled kernels that daemons share.
+"""
+
+import contextlib
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+import zlib
+
+BINARY = os.environ.get("CNND_BINARY", os.path.join(os.path.dirname(__file__), "../../build/daemon/cnnd"))
+
+
+class Daemon:
+    """One running cnnd. `options` become --name value; a state folder that is given is not removed."""
+
+    def __init__(self, options=None, state=None, env=None, device=True):
+        self.options = dict(options or {})
+        self.own_state = state is None
+        self.state = state or tempfile.mkdtemp(prefix="cnnd-test-")
+        self.env = dict(os.environ, CNND_LISTEN="", **(env or {}))
+        self.device = device
+        self.process = None
+        self.log_lines = []
+
+    def __enter__(self):
+        self.start()
+        if self.device:
+            self.need_device()
+        return self
+
+    def __exit__(self, kind, value, trace):
+        status = self.stop()
+        bad = [line for line in self.log_lines if "Sanitizer" in line or "runtime error:" in line]
+        if not kind and (bad or status not in (0, -signal.SIGKILL)):
+            raise AssertionError("cnnd ended with %s: %s" % (status, "".join(bad or self.log_lines[-20:])))
+        if kind and not issubclass(kind, unittest.SkipTest):
+            sys.stderr.write("".join("cnnd: " + line for line in self.log_lines[-40:]))
+        if self.own_state:
+            shutil.rmtree(self.state, ignore_errors=True)
+
+    def start(self):
+        options = {"listen": "127.0.0.1:0", "state": self.state, **self.options}
+        words = [BINARY]
+        for name, value in options.items():
+            words += ["--" + name.replace("_", "-"), str(value)]
+        self.process = subprocess.Popen(
+            words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=self.env
+        )
+        self.reader = threading.Thread(target=self._read_log, args=(self.process.stderr,), daemon=True)
+        self.reader.start()
+        line = self.process.stdout.readline()
+        if not line.startswith("listening on "):
+            self.process.wait(10)
+            self._close()
+            if self.own_state:
+                shutil.rmtree(self.state, ignore_errors=True)
+            raise RuntimeError("cnnd did not start: %s%s" % (line, "".join(self.log_lines)))
+        self.url = line.split()[-1]
+        if self.url.startswith("http://"):
+            self.host, port = self.url[7:].rsplit(":", 1)
+            self.port = int(port)
+
+    def _read_log(self, pipe):
+        for line in pipe:
+            self.log_lines.append(line)
+
+    def need_device(self, seconds=120):
+        """Waits until jobs can run; skips the test where this machine has no device."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            status, _, body = self.request("GET", "/v1/health")
+            if status == 200:
+                return
+            devices = self.get("/v1/devices")
+            if devices["problem"] or (devices["devices"] == [] and "no device" in body["detail"]):
+                break
+            time.sleep(0.02)
+        reason = "no OpenCL device is ready: %s" % json.dumps(self.get("/v1/devices"))
+        if os.environ.get("CNND_REQUIRE_DEVICE"):
+            raise AssertionError(reason)
+        raise unittest.SkipTest(reason)
+
+    def need_fashion(self):
+        status, _, body = self.request("GET", "/v1/datasets/fashion-mnist")
+        if status != 200:
+            if os.environ.get("CNND_REQUIRE_DEVICE"):
+                raise AssertionError(body["detail"])
+            raise unittest.SkipTest("the data set fashion-mnist is not installed")
+
+    def stop(self, seconds=20):
+        """SIGTERM; returns the exit status."""
+        if self.process and self.process.poll() is None:
+            self.process.terminate()
+        return self._wait(seconds)
+
+    def kill(self):
+        """SIGKILL, as a crash would."""
+        if self.process.poll() is None:
+            self.process.kill()
+        return self._wait(10)
+
+    def _wait(self, seconds):
+        if not self.process:
+            return None
+        try:
+            status = self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise AssertionError("cnnd did not end in %d s" % seconds)
+        self._close()
+        return status
+
+    def _close(self):
+        self.reader.join(5)
+        self.process.stdout.close()
+        self.process.stderr.close()
+
+    def alive(self):
+        return self.process.poll() is None
+
+    def connection(self, timeout=60):
+        return http.client.HTTPConnection(self.host, self.port, timeout=timeout)
+
+    def request(self, method, path, body=None, headers=None, timeout=60):
+        """(status, headers, body); a JSON answer is parsed, another stays bytes."""
+        if isinstance(body, (dict, list)):
+            body = json.dumps(body).encode()
+        with contextlib.closing(self.connection(timeout)) as c:
+            c.request(method, path, body=body, headers=headers or {})
+            answer = c.getresponse()
+            data = answer.read()
+        kind = answer.headers.get("Content-Type", "")
+        if data and kind.split(";")[0] in ("application/json", "application/problem+json"):
+            data = json.loads(data)
+        return answer.status, answer.headers, data
+
+    def get(self, path, status=200):
+        got, _, body = self.request("GET", path)
+        if got != status:
+            raise AssertionError("GET %s: %d %s" % (path, got, body))
+        return body
+
+    def raw(self, data, timeout=10):
+        """Sends bytes as they are, returns all that comes until the server closes or is silent."""
+        with socket.create_connection((self.host, self.port), timeout) as s:
+            s.sendall(data)
+            got = b""
+            with contextlib.suppress(socket.timeout, ConnectionResetError):
+                while True:
+                    part = s.recv(65536)
+                    if not part:
+                        break
+                    got += part
+        return got
+
+    def submit(self, job, headers=None):
+        status, _, body = self.request("POST", "/v1/jobs", job, headers)
+        if status not in (200, 201):
+            raise AssertionError("submit: %d %s" % (status, body))
+        return body
+
+    def wait(self, job, states=("succeeded",), seconds=120):
+        """Waits for one of the states and returns the job."""
+        end = time.monotonic() + seconds
+        while True:
+            body = self.get("/v1/jobs/%d" % job)
+            if body["state"] in states:
+                return body
+            if body["state"] in ("succeeded", "failed", "cancelled") or time.monotonic() > end:
+                raise AssertionError("job %d is %s: %s" % (job, body["state"], body["error"]))
+            time.sleep(0.02)
+
+    def stream(self, job, after=None, accept="application/x-ndjson", headers=None, timeout=60):
+        return Stream(self, job, after, accept, headers, timeout)
+
+    def events(self, job, **how):
+        """All events of a job to its end: (id, event, data)."""
+        with self.stream(job, **how) as s:
+            return list(s)
+
+
+class Stream:
+    """An open event stream; iterating yields (id, event, data). `heartbeats` counts what came between."""
+
+    def __init__(self, daemon, job, after, accept, headers, timeout):
+        self.sse = accept == "text/event-stream"
+        self.heartbeats = 0
+        path = "/v1/jobs/%d/events" % job + ("" if after is None else "?after=%d" % after)
+        self.connection = daemon.connection(timeout)
+        self.connection.request("GET", path, headers={"Accept": accept, **(headers or {})})
+        self.answer = self.connection.getresponse()
+        self.status = self.answer.status
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *unused):
+        self.close()
+
+    def close(self):
+        self.answer.close()
+        self.connection.close()
+
+    def __iter__(self):
+        return self._sse() if self.sse else self._ndjson()
+
+    def _ndjson(self):
+        for line in self.answer:
+            self.heartbeats += len(line) - len(line.lstrip(b" "))
+            event = json.loads(line)
+            yield event["id"], event["event"], event["data"]
+
+    def _sse(self):
+        fields = {}
+        for line in self.answer:
+            line = line.rstrip(b"\n").decode()
+            if line.startswith(":"):
+                self.heartbeats += 1
+            elif line:
+                name, value = line.split(": ", 1)
+                fields[name] = value
+            elif fields:
+                yield int(fields["id"]), fields["event"], json.loads(fields["data"])
+                fields = {}
+
+
+LINEAR = {"layers": [{"type": "flatten"}, {"type": "linear", "out_features": 10}]}
+
+
+def small_job(**changes):
+    """Trains a linear classifier on a piece of Fashion-MNIST: a second of work."""
+    job = {
+        "type": "train",
+        "name": "small",
+        "architecture": LINEAR,
+        "dataset": {"name": "fashion-mnist", "limit": 1024, "val_limit": 256},
+        "epochs": 2,
+        "batch_size": 64,
+        "optimizer": {"name": "sgd", "lr": 0.05},
+        "seed": 1,
+    }
+    job.update(changes)
+    return {k: v for k, v in job.items() if v is not None}
+
+
+def long_job(**changes):
+    """Runs for minutes unless it is stopped."""
+    return small_job(**{"epochs": 10000, "name": "long", **changes})
+
+
+def png(width, height, grey):
+    """A grey 8-bit PNG from rows of bytes."""
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    rows = b"".join(b"\0" + grey[y * width : (y + 1) * width] for y in range(height))
+    head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    )
+
+
+def pgm(width, height, grey):
+    return b"P5\n%d %d\n255\n" % (width, height) + grey
+
+
+def npy(shape, floats):
+    """A float32 NPY in C order."""
+    head = "{'descr': '<f4', 'fortran_order': False, 'shape': %s, }" % (tuple(shape),)
+    head = head.encode() + b" " * (-(10 + len(head) + 1) % 64) + b"\n"
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head + struct.pack("<%df" % len(floats), *floats)
+
+
+def wait_for(condition, seconds=30, what="condition"):
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            raise AssertionError("%s: not within %d s" % (what, seconds))
+        time.sleep(0.02)
+
+
+def main():
+    unittest.main(verbosity=2)
+
+
+def send_signal(pid, number=signal.SIGKILL):
+    os.kill(pid, number)

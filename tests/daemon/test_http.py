@@ -1,0 +1,307 @@
+"""The door: routes, methods, framing, limits, deadlines, foreign pages, sockets, the options, starting and stopping."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import unittest
+
+import harness
+
+
+def raw_status(answer):
+    return int(answer.split()[1]) if answer.startswith(b"HTTP/1.1 ") else None
+
+
+class Door(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = cls.enterClassContext(tempfile.TemporaryDirectory())
+        cls.socket_path = os.path.join(cls.folder, "cnnd.sock")
+        cls.daemon = cls.enterClassContext(
+            harness.Daemon({"socket": cls.socket_path, "header_seconds": 1}, device=False)
+        )
+
+    def test_unknown_routes(self):
+        for path in ("/", "/v1", "/v2/health", "/v1/jobs/1/dance", "/v1/health/", "/v1//health", "/v1/./health"):
+            status, headers, problem = self.daemon.request("GET", path)
+            self.assertIn(status, (400, 404), path)
+            self.assertEqual(headers["Content-Type"], "application/problem+json")
+            self.assertEqual(problem["status"], status)
+
+    def test_wrong_methods(self):
+        for method, path, allow in (
+            ("DELETE", "/v1/health", "GET, HEAD"),
+            ("PUT", "/v1/jobs", "POST, GET, HEAD"),
+            ("GET", "/v1/jobs/1/cancel", "POST"),
+            ("PUT", "/v1/datasets/x", "GET, HEAD, DELETE"),
+            ("PATCH", "/v1/models/x", "GET, HEAD, DELETE"),
+            ("OPTIONS", "/v1/models/x/weights", "GET, HEAD, PUT"),
+        ):
+            status, headers, _ = self.daemon.request(method, path)
+            self.assertEqual((status, headers["Allow"]), (405, allow), path)
+
+    def test_head(self):
+        status, headers, body = self.daemon.request("HEAD", "/v1/version")
+        self.assertEqual((status, body), (200, b""))
+        self.assertGreater(int(headers["Content-Length"]), 10)
+
+    def test_addresses(self):
+        self.assertEqual(self.daemon.request("GET", "/v1/%68ealth")[0] // 100 % 3, 2)  # 200 or 503
+        for path in ("/v1/health%00", "/v1/health%00/x", "/v1/models/a%2Fb", "/v1/%zz", "/v1/health?a=%0", "/v1/..%2f"):
+            self.assertEqual(self.daemon.request("GET", path)[0], 400, path)
+        self.assertEqual(raw_status(self.daemon.raw(b"GET /v1/version x HTTP/1.1\r\nHost: localhost\r\n\r\n", 1)), 400)
+        self.assertEqual(self.daemon.request("GET", "/v1/version?x=1")[0], 422)
+        self.assertEqual(self.daemon.request("GET", "/v1/jobs?limit=0")[0], 422)
+        self.assertEqual(self.daemon.request("GET", "/v1/jobs?limit=1e3")[0], 422)
+        self.assertEqual(self.daemon.request("GET", "/v1/jobs?limit=1&limit=2")[0], 400)
+        self.assertEqual(self.daemon.request("GET", "/v1/jobs?state=tired")[0], 422)
+        answer = self.daemon.raw(b"GET http://localhost/v1/version HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        self.assertEqual(raw_status(answer), 200)
+
+    def test_smuggling(self):
+        post = b"POST /v1/jobs HTTP/1.1\r\n"
+        for head in (
+            b"Host: localhost\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            b"Host: localhost\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\n{}",
+            b"Host: localhost\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
+            b"Host: localhost\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{}",
+            b"Content-Length: 2\r\n\r\n{}",
+            b"Host: localhost\r\nContent-Length: +2\r\n\r\n{}",
+            b"Host: localhost\r\nContent-Length: -2\r\n\r\n{}",
+            b"Host: localhost\r\nContent-Length : 2\r\n\r\n{}",
+            b"Host: localhost\r\nX: y\r\n Content-Length: 2\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n{}",
+            b"Host: localhost\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+        ):
+            # What follows the refused request must never be taken for a request of its own.
+            answer = self.daemon.raw(post + head + b"GET /v1/version HTTP/1.1\r\nHost: localhost\r\n\r\n", 3)
+            self.assertIn(raw_status(answer), (400, 501), head)
+            self.assertNotIn(b" 200 ", answer)
+
+    def test_chunked_body(self):
+        answer = self.daemon.raw(
+            b"POST /v1/architectures/summary HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n"
+            b"Connection: close\r\n\r\n2\r\n{]\r\n0\r\n\r\n"
+        )
+        self.assertEqual(raw_status(answer), 400)
+        self.assertIn(b"problem+json", answer)
+
+    def test_limits(self):
+        status, _, problem = self.daemon.request("POST", "/v1/jobs", b" " * (1 << 20))
+        self.assertEqual(status, 400)
+        status, _, problem = self.daemon.request("POST", "/v1/jobs", b" " * ((1 << 20) + 1))
+        self.assertEqual((status, problem["pointer"]), (413, ""))
+        chunks = (b" " * 65536 for _ in range(64))
+        status, _, problem = self.daemon.request("POST", "/v1/jobs", chunks)
+        self.assertEqual(status, 413)
+        self.assertEqual(self.daemon.request("POST", "/v1/jobs/1/cancel", b"x")[0], 413)
+        # Announced, never sent: the answer does not wait for it.
+        started = time.monotonic()
+        answer = self.daemon.raw(
+            b"POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 999999999999\r\n\r\n"
+        )
+        self.assertEqual(raw_status(answer), 413)
+        self.assertLess(time.monotonic() - started, 5)
+
+    def test_expect_continue(self):
+        head = b"POST /v1/architectures/summary HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nConnection: close\r\n"
+        with socket.create_connection((self.daemon.host, self.daemon.port), 5) as s:
+            s.sendall(head + b"Content-Length: 2\r\n\r\n")
+            self.assertTrue(s.recv(100).startswith(b"HTTP/1.1 100 "))
+            s.sendall(b"{}")
+            self.assertEqual(raw_status(s.recv(10000)), 422)
+        with socket.create_connection((self.daemon.host, self.daemon.port), 5) as s:
+            s.sendall(head + b"Content-Length: 99999999\r\n\r\n")
+            self.assertEqual(raw_status(s.recv(10000)), 413)
+
+    def test_slow_header(self):
+        with socket.create_connection((self.daemon.host, self.daemon.port), 10) as s:
+            started = time.monotonic()
+            got = b""
+            try:
+                for byte in b"GET /v1/health HTTP/1.1\r\nX: " + b"y" * 50:
+                    s.sendall(bytes([byte]))
+                    time.sleep(0.1)
+            except OSError:
+                pass
+            self.assertLess(time.monotonic() - started, 4)
+            s.settimeout(1)
+            try:
+                got = s.recv(10000)
+            except OSError:
+                pass
+            if got:  # what was still under way may have reset the connection
+                self.assertEqual(raw_status(got), 408)
+        self.daemon.get("/v1/version")
+
+    def test_foreign_pages(self):
+        body = json.dumps(harness.small_job())
+        for origin in ("http://evil.example", "null", "http://127.0.0.1:1"):
+            status, _, _ = self.daemon.request("POST", "/v1/jobs", body, {"Origin": origin})
+            self.assertEqual(status, 403, origin)
+        same = "http://%s:%d" % (self.daemon.host, self.daemon.port)
+        status, _, _ = self.daemon.request("POST", "/v1/jobs", b"no", {"Origin": same})
+        self.assertEqual(status, 400)
+        for host in ("evil.example", "127.0.0.1.evil.example", "localhost.evil", "[::1].evil", ""):
+            self.assertIn(self.daemon.request("GET", "/v1/version", headers={"Host": host})[0], (400, 421), host)
+        for host in ("localhost", "LOCALHOST:80", "[::1]:7420", "10.0.0.1", "gpu.localhost:1"):
+            self.assertEqual(self.daemon.request("GET", "/v1/version", headers={"Host": host})[0], 200, host)
+
+    def test_keep_alive_after_an_error(self):
+        c = self.daemon.connection()
+        for path in ("/v1/nothing", "/v1/version", "/v1/jobs/1", "/v1/version"):
+            c.request("GET", path)
+            answer = c.getresponse()
+            answer.read()
+            self.assertEqual(answer.status, 200 if path == "/v1/version" else 404)
+        c.close()
+
+    def test_unix_socket(self):
+        with socket.socket(socket.AF_UNIX) as s:
+            s.connect(self.socket_path)
+            s.sendall(b"GET /v1/version HTTP/1.1\r\nHost: anything.example\r\nConnection: close\r\n\r\n")
+            self.assertEqual(raw_status(s.recv(10000)), 200)
+
+    def test_many_connections(self):
+        sockets = [socket.create_connection((self.daemon.host, self.daemon.port), 10) for _ in range(300)]
+        for s in sockets:
+            s.sendall(b"GET /v1/version HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        for s in sockets:
+            self.assertEqual(raw_status(s.recv(10000)), 200)
+            s.close()
+
+    def test_noise(self):
+        self.daemon.raw(os.urandom(4000), 2)
+        self.daemon.raw(b"GET / HTTP/9.9\r\n\r\n", 2)
+        self.daemon.raw(b"GET /v1/health\0x HTTP/1.1\r\nHost: localhost\r\n\r\n", 2)
+        self.daemon.raw(b"GET /" + b"a" * 100000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n", 2)
+        self.daemon.raw(b"\r\n" * 1000, 2)
+        self.assertTrue(self.daemon.alive())
+        self.daemon.get("/v1/version")
+
+
+class Options(unittest.TestCase):
+    def run_cnnd(self, *words, **env):
+        done = subprocess.run(
+            [harness.BINARY, *words],
+            capture_output=True,
+            text=True,
+            timeout=20,
+            env=dict(os.environ, STATE_DIRECTORY="/tmp/from-systemd:/x", **env),
+        )
+        return done.returncode, done.stdout, done.stderr
+
+    def checked(self, *words, **env):
+        status, out, err = self.run_cnnd("--check", *words, **env)
+        self.assertEqual(status, 0, err)
+        return dict(line.split(" = ", 1) for line in out.splitlines())
+
+    def test_precedence(self):
+        with tempfile.NamedTemporaryFile("w", suffix=".conf") as f:
+            f.write('# comment\nlog_level = "warn"  # more\nheartbeat_seconds = 3\n\nmax_json_bytes = 2M\n')
+            f.flush()
+            words = ["--config", f.name]
+            self.assertEqual(self.checked()["log_level"], '"info"')
+            self.assertEqual(self.checked(*words)["log_level"], '"warn"')
+            self.assertEqual(self.checked(*words)["max_json_bytes"], "2097152")
+            self.assertEqual(self.checked(CNND_CONFIG=f.name)["heartbeat_seconds"], "3")
+            self.assertEqual(self.checked(*words, CNND_LOG_LEVEL="error")["log_level"], '"error"')
+            got = self.checked(*words, "--log-level=debug", CNND_LOG_LEVEL="error")
+            self.assertEqual(got["log_level"], '"debug"')
+            self.assertEqual(got["heartbeat_seconds"], "3")
+
+    def test_what_check_prints_is_a_config_file(self):
+        status, out, _ = self.run_cnnd("--check", "--heartbeat-seconds", "0.7", "--insecure")
+        with tempfile.NamedTemporaryFile("w") as f:
+            f.write(out)
+            f.flush()
+            self.assertEqual(self.run_cnnd("--check", "--config", f.name), (0, out, ""))
+
+    def test_json_file(self):
+        with tempfile.NamedTemporaryFile("w") as f:
+            f.write(json.dumps({"listen": "127.0.0.1:1234", "insecure": True, "watchdog_seconds": 9.5}))
+            f.flush()
+            got = self.checked("--config", f.name)
+        self.assertEqual((got["listen"], got["insecure"]), ('"127.0.0.1:1234"', "true"))
+        self.assertEqual(got["watchdog_seconds"], "9.5")
+
+    def test_state_folder(self):
+        self.assertEqual(self.checked()["state"], '"/tmp/from-systemd"')
+        self.assertEqual(self.checked("--state", "/a/b")["state"], '"/a/b"')
+
+    def test_refused(self):
+        for words, what in (
+            (["--nonsense"], "--nonsense"),
+            (["--listen"], "value"),
+            (["--listen", "0.0.0.0:7420"], "--insecure"),
+            (["--listen", "[::]:7420"], "--insecure"),
+            (["--listen", "192.168.1.5:80"], "--insecure"),
+            (["--listen", "example.org:80"], "IP address"),
+            (["--listen", "127.0.0.1:99999"], "port"),
+            (["--listen", "none"], "socket"),
+            (["--log-level", "loud"], "log_level"),
+            (["--heartbeat-seconds", "never"], "number"),
+            (["--heartbeat-seconds", "nan"], "number"),
+            (["--max-json-bytes", "1.0001k"], "whole"),
+            (["--max-connections", "0"], "allowed"),
+            (["--config", "/nonexistent"], "/nonexistent"),
+            (["extra"], "extra"),
+        ):
+            status, out, err = self.run_cnnd("--check", *words)
+            self.assertEqual((status, out), (2, ""), words)
+            self.assertIn(what, err)
+        for text in ("nonsense = 1", "listen", '{"listen": 7}', '{"nonsense": 1}', '{"listen": "', 'state = "x', "\0"):
+            with tempfile.NamedTemporaryFile("w") as f:
+                f.write(text)
+                f.flush()
+                self.assertEqual(self.run_cnnd("--check", "--config", f.name)[0], 2, text)
+        self.assertEqual(self.checked("--listen", "0.0.0.0:1", "--insecure")["insecure"], "true")
+
+    def test_help_and_version(self):
+        status, out, _ = self.run_cnnd("--help")
+        self.assertEqual(status, 0)
+        for name in self.checked():
+            self.assertIn("--" + name.replace("_", "-"), out)
+        self.assertRegex(self.run_cnnd("--version")[1], r"^cnnd \d+\.\d+\.\d+\n$")
+
+
+class Ends(unittest.TestCase):
+    def test_signals_end_it_well(self):
+        for number in (signal.SIGTERM, signal.SIGINT):
+            with harness.Daemon(device=False) as d:
+                d.process.send_signal(number)
+                self.assertEqual(d.stop(), 0)
+                self.assertEqual(os.listdir(os.path.join(d.state, "tmp")), [])
+
+    def test_port_in_use(self):
+        with harness.Daemon(device=False) as d:
+            with self.assertRaisesRegex(RuntimeError, "in use"):
+                harness.Daemon({"listen": "127.0.0.1:%d" % d.port}, device=False).start()
+
+    def test_socket_file(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "s")
+            with harness.Daemon({"socket": path, "listen": "none"}, device=False) as d:
+                self.assertEqual(d.url, "unix:" + path)
+                with self.assertRaisesRegex(RuntimeError, "already"):
+                    harness.Daemon({"socket": path}, device=False).start()
+                d.kill()
+                self.assertTrue(os.path.exists(path))
+                d.start()  # takes the dead one's file over
+            self.assertFalse(os.path.exists(path))
+            with open(path, "w"):
+                pass
+            with self.assertRaisesRegex(RuntimeError, "no socket"):
+                harness.Daemon({"socket": path}, device=False).start()
+
+    def test_one_front_a_state_folder(self):
+        with harness.Daemon(device=False) as d:
+            with self.assertRaisesRegex(RuntimeError, "another cnnd"):
+                harness.Daemon(state=d.state, device=False).start()
+
+
+if __name__ == "__main__":
+    harness.main()

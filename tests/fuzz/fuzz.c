@@ -1,0 +1,38 @@
+#include "fuzz.h"
+
+#include "data/image.h"
+
+#include <math.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+void fuzz_image(const uint8_t *bytes, size_t len, const char *media_type)
+{
+        struct err e = {0};
+        struct image im = {0};
+        int rc = image_decode(bytes, len, media_type, &im, &e);
+        FUZZ_CHECK(rc == e.code);
+        FUZZ_CHECK(
+                rc == 0 || rc == ERR_SYNTAX || rc == ERR_INVALID || rc == ERR_MEDIA || rc == ERR_TOO_LARGE);
+        if (rc != 0) {
+                FUZZ_CHECK(!im.pixels && e.message[0]);
+                return;
+        }
+        size_t count = (size_t)im.n * (size_t)im.c * (size_t)im.h * (size_t)im.w;
+        FUZZ_CHECK(
+                im.n >= 1 && im.c >= 1 && im.h >= 1 && im.w >= 1 && count <= IMAGE_MAX_BYTES / sizeof(float));
+        for (size_t i = 0; i < count; i++)
+                FUZZ_CHECK(isfinite(im.pixels[i]));
+        if (count < 1 << 16 && (rc = image_fit(&im, im.c == 3 ? 1 : im.c, 7, 5, &e)) == 0)
+                FUZZ_CHECK(im.h == 7 && im.w == 5);
+        image_finish(&im);
+}
+
+int fuzz_file(const uint8_t *bytes, size_t len, char path[FUZZ_PATH_BYTES])
+{
+        int fd = memfd_create("fuzz", MFD_CLOEXEC);
+        FUZZ_CHECK(fd >= 0);
+        FUZZ_CHECK(len == 0 || write(fd, bytes, len) == (ssize_t)len);
+        snprintf(path, FUZZ_PATH_BYTES, "/proc/self/fd/%d", fd);
+        return fd;
+}

@@ -1,0 +1,30 @@
+/* What the fuzz targets share. Each is one function, linked with libFuzzer (-Dfuzz=true, clang) or, in every
+   build, with corpus.c, which runs it once over the files of its corpus. */
+#ifndef CNND_FUZZ_H
+#define CNND_FUZZ_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
+
+/* A broken promise of the code under test ends the run like a crash. */
+#define FUZZ_CHECK(condition)                                                                                \
+        do {                                                                                                 \
+                if (!(condition)) {                                                                          \
+                        fprintf(stderr, "%s:%d: not true: %s\n", __FILE__, __LINE__, #condition);            \
+                        abort();                                                                             \
+                }                                                                                            \
+        } while (0)
+
+struct image;
+/* Decodes under this media type and checks what image.h promises of the result. */
+void fuzz_image(const uint8_t *bytes, size_t len, const char *media_type);
+
+enum { FUZZ_PATH_BYTES = 32 };
+/* The bytes as a file in memory; fills in a path that opens it. Close the descriptor after use. */
+int fuzz_file(const uint8_t *bytes, size_t len, char path[FUZZ_PATH_BYTES]);
+
+#endif

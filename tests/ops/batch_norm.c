@@ -1,0 +1,74 @@
+#include "ops.h"
+#include "ops/batch_norm.h"
+#include "ops/kinds.h"
+
+static void agrees_with_reference(void **state)
+{
+        static const struct {
+                struct shape in;
+                int n;
+                struct batch_norm_args args;
+        } cases[] = {
+                {{1, 1, 1}, 11, {1e-5, 0.1}},
+                {{3, 5, 7}, 1, {1e-5, 0.1}},
+                {{3, 5, 7}, 16, {1e-3, 0.25}},
+                {{9, 1, 1}, 17, {1e-5, 0.1}},
+                {{40, 1, 1}, 33, {1e-5, 1}},
+                {{2, 9, 15}, 31, {1e-5, 0}},
+                {{4, 13, 11}, 33, {1e-5, 0.1}},
+        };
+        for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+                struct op *op = ops_layer(&op_batch_norm, &cases[i].args, cases[i].in);
+                ops_check_all(*state, op, cases[i].n, 2e-5);
+                op_destroy(op);
+        }
+}
+
+/* One value a channel: PyTorch refuses it; here the variance is 0, and nothing is NaN. */
+static void one_value_a_channel(void **state)
+{
+        struct op *op = ops_layer(&op_batch_norm, NULL, (struct shape){3, 1, 1});
+        ops_check_all(*state, op, 1, 2e-5);
+        op_destroy(op);
+}
+
+/* A mean of 1000 times the deviation: sums of squares would lose everything. */
+static void far_from_zero(void **state)
+{
+        struct ops_fixture *f = *state;
+        struct op *op = ops_layer(&op_batch_norm, NULL, (struct shape){4, 9, 15});
+        for (int i = 0; i < 6; i++) {
+                struct trial t = {.dev = f->dev, .op = op, .n = 33, .variant = (enum op_variant)(i % 2),
+                        .lanes = (int[]){1, 16, 32}[i / 2], .training = true, .backward = true};
+                struct trial_data *data;
+                struct trial_result r;
+                struct err e = {0};
+                CHECK_OK(trial_data_create(op, t.n, f->seed, &data, &e), &e);
+                for (int k = 0; k < t.n * 4 * 9 * 15; k++)
+                        data->x[0][k] = 1000 + data->x[0][k];
+                CHECK_OK(trial_compare(&t, data, &r, &e), &e);
+                if (r.error > 2e-3) /* half an ulp of the mean alone gives 3e-4 */
+                        fail_msg("lanes %d variant %d: %s[%lld] is %.9g, wanted %.9g", t.lanes, (int)t.variant, r.what,
+                                (long long)r.index, r.got, r.want);
+                trial_data_destroy(data);
+        }
+        op_destroy(op);
+}
+
+static void reference_has_right_gradients(void **state)
+{
+        struct op *op = ops_layer(&op_batch_norm, NULL, (struct shape){2, 2, 3});
+        ops_check_reference(*state, op, 3);
+        op_destroy(op);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(agrees_with_reference),
+                cmocka_unit_test(one_value_a_channel),
+                cmocka_unit_test(far_from_zero),
+                cmocka_unit_test(reference_has_right_gradients),
+        };
+        return OPS_RUN(tests);
+}

@@ -1,0 +1,87 @@
+#include "ops.h"
+#include "ops/conv.h"
+#include "ops/kinds.h"
+
+/* Odd sizes, every stride and padding, groups, sides that differ. */
+static const struct {
+        struct shape in;
+        struct conv_args args; /* out_channels, kernel_size, stride, padding, groups, bias */
+        int n;
+} cases[] = {
+        {{1, 28, 28}, {6, {5, 5}, {1, 1}, {2, 2}, 1, true}, 17},
+        {{6, 14, 14}, {16, {5, 5}, {1, 1}, {0, 0}, 1, true}, 16},
+        {{1, 1, 1}, {1, {1, 1}, {1, 1}, {0, 0}, 1, true}, 1},
+        {{3, 7, 5}, {7, {3, 3}, {1, 1}, {1, 1}, 1, false}, 3},
+        {{5, 9, 11}, {13, {3, 2}, {2, 1}, {1, 0}, 1, true}, 33},
+        {{4, 13, 10}, {5, {4, 3}, {3, 2}, {2, 1}, 1, true}, 17},
+        {{3, 23, 19}, {10, {11, 11}, {4, 4}, {1, 1}, 1, true}, 16},
+        {{2, 12, 9}, {3, {2, 2}, {4, 3}, {0, 0}, 1, true}, 3},
+        {{6, 8, 7}, {4, {3, 3}, {1, 2}, {2, 2}, 2, true}, 16},
+        {{6, 7, 9}, {6, {3, 3}, {2, 2}, {1, 1}, 6, false}, 33},
+        {{4, 6, 6}, {12, {5, 3}, {1, 1}, {4, 2}, 4, true}, 3},
+        {{19, 6, 5}, {11, {1, 1}, {1, 1}, {0, 0}, 1, true}, 17},
+        {{8, 6, 5}, {11, {1, 1}, {2, 2}, {0, 0}, 1, true}, 16},
+        {{37, 5, 4}, {26, {3, 3}, {1, 1}, {1, 1}, 1, true}, 33},
+        {{70, 4, 3}, {6, {3, 3}, {1, 1}, {1, 1}, 1, true}, 1},
+        {{2, 5, 40}, {9, {1, 7}, {1, 1}, {0, 3}, 1, true}, 16},
+        {{2, 40, 3}, {2, {9, 3}, {2, 1}, {4, 1}, 1, true}, 17},
+        {{3, 4, 4}, {5, {2, 2}, {1, 1}, {3, 3}, 1, true}, 3},
+};
+enum { CASES = sizeof cases / sizeof cases[0] };
+
+static void agrees_with_reference(void **state)
+{
+        for (int i = 0; i < CASES; i++) {
+                struct op *op = ops_layer(&op_conv2d, &cases[i].args, cases[i].in);
+                ops_check_all(*state, op, cases[i].n, 1e-4);
+                op_destroy(op);
+        }
+}
+
+static void reference_has_right_gradients(void **state)
+{
+        static const struct conv_args args[] = {
+                {2, {2, 3}, {1, 2}, {1, 0}, 1, true},
+                {4, {1, 2}, {3, 1}, {0, 1}, 2, false},
+        };
+        for (int i = 0; i < 2; i++) {
+                struct op *op = ops_layer(&op_conv2d, &args[i], (struct shape){2, 4, 5});
+                ops_check_reference(*state, op, 2);
+                op_destroy(op);
+        }
+}
+
+static void refused(struct shape in, struct conv_args args, const char *pointer, const char *message)
+{
+        struct err e = {0};
+        struct op *op = NULL;
+        assert_int_not_equal(op_create(&op_conv2d, &args, &in, 1, &op, &e), 0);
+        assert_null(op);
+        assert_string_equal(e.pointer, pointer);
+        assert_string_equal(e.message, message);
+}
+
+static void wrong_arguments(void **state)
+{
+        (void)state;
+        refused((struct shape){1, 5, 5}, (struct conv_args){2, {11, 11}, {1, 1}, {0, 0}, 1, true}, "/kernel_size",
+                "kernel_size 11 is larger than the padded input 5x5");
+        refused((struct shape){1, 9, 5}, (struct conv_args){2, {3, 8}, {1, 1}, {0, 1}, 1, true}, "/kernel_size",
+                "kernel_size 3x8 is larger than the padded input 9x7");
+        refused((struct shape){3, 5, 5}, (struct conv_args){4, {1, 1}, {1, 1}, {0, 0}, 2, true}, "/groups",
+                "3 input channels do not divide into 2 groups");
+        refused((struct shape){4, 5, 5}, (struct conv_args){3, {1, 1}, {1, 1}, {0, 0}, 2, true}, "/groups",
+                "3 out_channels do not divide into 2 groups");
+        refused((struct shape){65536, 64, 64}, (struct conv_args){65536, {3, 3}, {1, 1}, {1, 1}, 1, true},
+                "/out_channels", "38654705664 weights are more than a layer may have, 2147483647");
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(agrees_with_reference),
+                cmocka_unit_test(reference_has_right_gradients),
+                cmocka_unit_test(wrong_arguments),
+        };
+        return OPS_RUN(tests);
+}

@@ -1,0 +1,79 @@
+#include "ops.h"
+#include "base/json.h"
+#include "ops/kinds.h"
+#include "ops/selftest.h"
+
+static void every_op_has_examples(void **state)
+{
+        (void)state;
+        for (int i = 0; i < op_kinds_count; i++) {
+                if (!op_kinds[i]->view && !(op_kinds[i]->examples && op_kinds[i]->examples[0].n))
+                        fail_msg("the selftest knows no example of %s", op_kinds[i]->type);
+                if (!op_kinds[i]->view && !op_kinds[i]->ref)
+                        fail_msg("%s has no reference", op_kinds[i]->type);
+        }
+}
+
+static void an_honest_device_passes(void **state)
+{
+        struct ops_fixture *f = *state;
+        cJSON *report = NULL;
+        struct err e = {0};
+        unsetenv("CNND_TEST_LIE");
+        CHECK_OK(selftest_run(f->dev, &report, &e), &e);
+        char *text = json_text(report);
+        printf("# %s\n", text);
+        assert_int_equal(cJSON_GetArraySize(json_field(report, "failed")), 0);
+        assert_true(json_field(report, "passed")->valuedouble > 2 * op_kinds_count - 2);
+        CHECK_OK(selftest_lanes(f->dev, 1, &e), &e);
+        CHECK_OK(selftest_lanes(f->dev, 1, &e), &e);
+        for (int i = 0; i < op_kinds_count; i++)
+                assert_true(selftest_allows(f->dev, op_kinds[i], OP_TILED));
+        free(text);
+        cJSON_Delete(report);
+}
+
+/* The marks stay with the device, so that the tests of lies come last. */
+static void check_lie(struct ops_fixture *f, const char *op)
+{
+        cJSON *report = NULL;
+        struct err e = {0};
+        setenv("CNND_TEST_LIE", op, 1);
+        CHECK_OK(selftest_run(f->dev, &report, &e), &e);
+        unsetenv("CNND_TEST_LIE");
+        const cJSON *failed = json_field(report, "failed"), *first = cJSON_GetArrayItem(failed, 0);
+        assert_int_equal(cJSON_GetArraySize(failed), 1);
+        assert_string_equal(json_field(first, "op")->valuestring, op);
+        assert_string_equal(json_field(first, "variant")->valuestring, "tiled");
+        assert_true(json_field(first, "max_error")->valuedouble > 0.01);
+        cJSON_Delete(report);
+}
+
+static void a_lying_op_is_switched_off(void **state)
+{
+        struct ops_fixture *f = *state;
+        check_lie(f, "relu");
+        assert_false(selftest_allows(f->dev, &op_relu, OP_TILED));
+        assert_true(selftest_allows(f->dev, &op_relu, OP_NAIVE));
+        assert_true(selftest_allows(f->dev, &op_sigmoid, OP_TILED));
+        assert_true(selftest_allows_loss(f->dev, OP_TILED));
+}
+
+static void a_lying_loss_is_switched_off(void **state)
+{
+        struct ops_fixture *f = *state;
+        check_lie(f, "loss");
+        assert_false(selftest_allows_loss(f->dev, OP_TILED));
+        assert_true(selftest_allows_loss(f->dev, OP_NAIVE));
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(every_op_has_examples),
+                cmocka_unit_test(an_honest_device_passes),
+                cmocka_unit_test(a_lying_op_is_switched_off),
+                cmocka_unit_test(a_lying_loss_is_switched_off),
+        };
+        return OPS_RUN(tests);
+}

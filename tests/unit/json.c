@@ -1,0 +1,92 @@
+#include "check.h"
+
+#include "base/json.h"
+
+static const char *const refused[] = {
+        "", " ", "{", "[1,]", "{\"a\":1,}", "{a:1}", "{\"a\" 1}", "01", "1.", ".5", "+1", "1e", "1e999", "-1e999",
+        "NaN", "nul", "\"\x01\"", "\"\\u0000\"", "\"\\ud800\"", "\"\\udc00x\"", "\"\\x\"", "\"\xff\"",
+        "\"\xc0\xaf\"", "\"\xed\xa0\x80\"", "\"\xf5\x80\x80\x80\"", "\"abc", "1 2", "{\"a\":1,\"a\":2}",
+        "{\"a\":1,\"\\u0061\":2}", "9007199254740994", "[1] x", "'a'", "[1 2]", "--1",
+};
+
+static void refuses_what_is_not_strict(void **state)
+{
+        (void)state;
+        for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
+                struct err e = {0};
+                cJSON *tree = json_parse(refused[i], strlen(refused[i]), &e);
+                if (tree || e.code != ERR_SYNTAX)
+                        fail_msg("accepted: %s", refused[i]);
+        }
+        struct err e = {0};
+        assert_null(json_parse("\"\\\0\"", 4, &e)); /* a NUL behind a backslash */
+        assert_int_equal(e.code, ERR_SYNTAX);
+        assert_null(json_parse("{\0}", 3, &e));
+        assert_int_equal(e.code, ERR_SYNTAX);
+}
+
+static void accepts_what_is(void **state)
+{
+        static const char *const texts[] = {"{}", "[]", "0", "-0.5e-3", "\"\\ud83d\\ude00 \xc3\xa9\"", " [1, 2] ",
+                "{\"a\":{\"b\":[null,true,false]},\"A\":1}", "9007199254740992", "1e308"};
+        (void)state;
+        for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+                struct err e = {0};
+                cJSON *tree = json_parse(texts[i], strlen(texts[i]), &e);
+                if (!tree)
+                        fail_msg("refused %s: %s", texts[i], e.message);
+                cJSON_Delete(tree);
+        }
+}
+
+static void limits_the_depth(void **state)
+{
+        char text[512];
+        struct err e = {0};
+        (void)state;
+        memset(text, '[', 200);
+        memset(text + 200, ']', 200);
+        assert_null(json_parse(text, 400, &e));
+        assert_non_null(strstr(e.message, "64"));
+        memset(text, '[', JSON_MAX_DEPTH);
+        memset(text + JSON_MAX_DEPTH, ']', JSON_MAX_DEPTH);
+        cJSON *tree = json_parse(text, 2 * JSON_MAX_DEPTH, &e);
+        assert_non_null(tree);
+        cJSON_Delete(tree);
+}
+
+static void names_the_field(void **state)
+{
+        static const char text[] = "{\"lr\":\"0.1\",\"epochs\":1.5,\"shuffle\":1,\"name\":\"\",\"a/b\":1}";
+        struct err e = {0};
+        double lr = 7;
+        int64_t epochs = 7;
+        bool shuffle = true;
+        const char *name = "kept";
+        (void)state;
+        cJSON *tree = json_parse(text, strlen(text), &e);
+        assert_non_null(tree);
+        assert_int_equal(json_get_number(tree, "lr", 0, 1, "/optimizer", &lr, &e), ERR_INVALID);
+        assert_string_equal(e.pointer, "/optimizer/lr");
+        assert_int_equal(json_get_int(tree, "epochs", 1, 9, "", &epochs, &e), ERR_INVALID);
+        assert_int_equal(json_get_bool(tree, "shuffle", "", &shuffle, &e), ERR_INVALID);
+        assert_int_equal(json_get_string(tree, "name", 9, "", &name, &e), ERR_INVALID);
+        assert_true(lr == 7 && epochs == 7 && shuffle && strcmp(name, "kept") == 0);
+        assert_int_equal(json_only(tree, "lr epochs shuffle name", "", &e), ERR_INVALID);
+        assert_string_equal(e.pointer, "/a~1b");
+        assert_int_equal(json_need(tree, "seed", "", &e), ERR_INVALID);
+        assert_string_equal(e.pointer, "/seed");
+        assert_int_equal(json_get_int(tree, "absent", 1, 9, "", &epochs, &e), 0);
+        cJSON_Delete(tree);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(refuses_what_is_not_strict),
+                cmocka_unit_test(accepts_what_is),
+                cmocka_unit_test(limits_the_depth),
+                cmocka_unit_test(names_the_field),
+        };
+        return cmocka_run_group_tests_name("json", tests, NULL, NULL);
+}

@@ -1,0 +1,60 @@
+#!/usr/bin/env python3
+"""Dependencies point one way: every #include is held against the table below. rooms.py SOURCE_ROOT"""
+import os
+import re
+import sys
+
+# room: the rooms whose headers it may include
+BASE, DEVICE = {'base'}, {'base', 'device'}
+ENGINE = DEVICE | {'ops', 'ref', 'net', 'zoo', 'data', 'model', 'train'}
+MAY = {
+    'backend/base': BASE,
+    'backend/device': DEVICE,
+    'backend/ref': DEVICE | {'ref', 'ops'},
+    'backend/ops': DEVICE | {'ops', 'ref'},
+    'backend/net': DEVICE | {'ops', 'net'},
+    'backend/zoo': DEVICE | {'ops', 'net', 'zoo'},
+    'backend/data': BASE | {'data'},
+    'backend/model': BASE | {'model'},
+    'backend/train': ENGINE,
+    'daemon': ENGINE | {'daemon'},
+    'client': BASE | {'client'},
+}
+# Libraries that only some rooms may see.
+LIBRARIES = {
+    r'CL/': {'backend/device'},
+    r'clblast': {'backend/device'},
+    r'sqlite3\.h': {'daemon'},
+    r'microhttpd\.h': {'daemon'},
+    r'curl/': {'client'},
+}
+INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.M)
+
+
+def faults(room, name, text):
+    for kind, target in INCLUDE.findall(text):
+        for library, rooms in LIBRARIES.items():
+            if kind == '<' and re.match(library, target) and room not in rooms:
+                yield '%s includes <%s>' % (name, target)
+        folder = os.path.dirname(target)
+        if kind == '"' and folder and folder not in MAY[room]:
+            yield '%s (%s) includes "%s"' % (name, room, target)
+
+
+def main():
+    root = sys.argv[1]
+    found, seen = [], 0
+    for room in MAY:
+        for name in sorted(os.listdir(os.path.join(root, room))):
+            if name.endswith(('.c', '.h')):
+                seen += 1
+                with open(os.path.join(root, room, name), encoding='utf-8') as f:
+                    found += faults(room, room + '/' + name, f.read())
+    # The check itself must be able to fail.
+    assert list(faults('client', 'x', '#include "train/train.h"')), 'the check finds nothing'
+    assert list(faults('backend/net', 'x', '#include <CL/cl.h>')), 'the check finds nothing'
+    print('\n'.join(found) or '%d files, every include in its room' % seen)
+    sys.exit(1 if found or seen < 20 else 0)
+
+
+main()
