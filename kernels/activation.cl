@@ -1,9 +1,6 @@
 /* Element-wise activations. x, y, dy, dx are tensors of one shape; y may be x, dx may be dy. `count` is the number of
    floats in a block, padding lanes included. `which` chooses at run time, because each kernel costs a tenth of a second
-   to compile.
-
-   Without TILED: grid (count or more, blocks), a work-item a float.
-   With TILED (LANES 16): grid (chunks of CHUNK vectors, blocks). */
+   to compile. Grids: elementwise.h. */
 enum { RELU, SIGMOID, TANH };
 
 #if !TILED
@@ -27,14 +24,6 @@ GROUP_KERNEL void activation_backward(TENSOR(y), TENSOR(dy), TENSOR(dx), const i
         AT(dx, b)[i] = accumulate ? AT(dx, b)[i] + v : v;
 }
 #else
-#ifndef CHUNK
-#define CHUNK 256
-#endif
-
-/* Defines the range of vectors of this work-item. */
-#define RANGE const int from = get_global_id(0) * CHUNK, to = min(from + CHUNK, count / LANES)
-#define VECTORS(name) ((global float16 *)AT(name, get_global_id(1)))
-
 ITEM_KERNEL void activation_forward_tiled(TENSOR(x), TENSOR(y), const int count, const int which)
 {
         global const float16 *x = VECTORS(x);

@@ -91,4 +91,12 @@ inline float sum_lanes(const float16 v)
         const float2 c = b.lo + b.hi;
         return c.x + c.y;
 }
+
+/* Element-wise tiled kernels, grid (chunks of CHUNK vectors, blocks): RANGE defines the vectors from..to-1 of this
+   work-item, VECTORS is a tensor's block. `count` is in floats. */
+#ifndef CHUNK
+#define CHUNK 256
+#endif
+#define RANGE const int from = get_global_id(0) * CHUNK, to = min(from + CHUNK, count / LANES)
+#define VECTORS(name) ((global float16 *)AT(name, get_global_id(1)))
 #endif

@@ -4,8 +4,10 @@
 const struct op_kind *const op_kinds[] = {
         &op_conv2d,
         &op_linear,
+        &op_add,
         &op_avg_pool2d,
         &op_batch_norm,
+        &op_copy,
         &op_flatten,
         &op_max_pool2d,
         &op_relu,

@@ -9,7 +9,7 @@
 const struct op_kind *op_kind_find(const char *type)
 {
         for (int i = 0; i < op_kinds_count; i++)
-                if (strcmp(op_kinds[i]->type, type) == 0)
+                if (!op_kinds[i]->internal && strcmp(op_kinds[i]->type, type) == 0)
                         return op_kinds[i];
         return NULL;
 }

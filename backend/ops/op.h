@@ -49,8 +49,8 @@ struct op_param {
 /* A small layer that stands for its kind in the selftest. */
 struct op_example {
         const void *args; /* kind->args_bytes; NULL where there are none */
-        struct shape in;
-        int n; /* 0 ends a list */
+        struct shape in; /* of every input */
+        int n;           /* 0 ends a list */
 };
 
 struct op_kind;
@@ -104,8 +104,9 @@ struct op_kind {
         const struct op_field *fields; /* ended by a NULL name */
         int num_inputs;
         unsigned backward_reads; /* OP_READS_… */
-        bool in_place;           /* y may be x, dx may be dy (backward must then not read x) */
+        bool in_place;           /* y may be x[0], dx[0] may be dy (backward must then not read x[0]) */
         bool view;               /* y is x's memory under another shape: no launch at all */
+        bool internal;           /* made by the net itself where it joins branches: no layer type of a user's */
         /* From op->in and op->args: checks them, sets op->out and op->params. The pointer in an error is the
            field's own ("/kernel_size"). */
         int (*shape)(struct op *op, struct err *e);
@@ -124,7 +125,7 @@ struct op_kind {
 
 extern const struct op_kind *const op_kinds[];
 extern const int op_kinds_count;
-/* NULL where there is none. */
+/* A layer type. NULL where there is none; kinds that are internal are none. */
 const struct op_kind *op_kind_find(const char *type);
 
 /* `args` (kind->args_bytes, copied) may be NULL where all fields have defaults. */

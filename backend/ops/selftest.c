@@ -111,7 +111,10 @@ static int try_kind(struct selftest *s, const struct op_kind *kind, struct err *
         int rc = 0, index = 0;
         for (const struct op_example *x = kind->examples; x && x->n && rc == 0; x++) {
                 struct op *op;
-                rc = op_create(kind, x->args, &x->in, kind->num_inputs, &op, e);
+                struct shape in[OP_MAX_INPUTS];
+                for (int i = 0; i < OP_MAX_INPUTS; i++)
+                        in[i] = x->in;
+                rc = op_create(kind, x->args, in, kind->num_inputs, &op, e);
                 if (rc)
                         return rc;
                 rc = try_example(s, op, index++, batch_for(x->n, s->lanes), e);

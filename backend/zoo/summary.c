@@ -123,6 +123,8 @@ cJSON *architectures_json(void)
                 cJSON_AddItemToArray(presets, preset_json(zoo_presets[i]));
         cJSON *layers = cJSON_AddArrayToObject(all, "layers");
         for (int i = 0; i < op_kinds_count; i++) {
+                if (op_kinds[i]->internal)
+                        continue;
                 cJSON *item = cJSON_CreateObject();
                 cJSON_AddStringToObject(item, "type", op_kinds[i]->type);
                 cJSON_AddStringToObject(item, "description", op_kinds[i]->doc);

@@ -54,7 +54,10 @@ struct op *ops_layer(const struct op_kind *kind, const void *args, struct shape 
 {
         struct op *op = NULL;
         struct err e = {0};
-        CHECK_OK(op_create(kind, args, &in, 1, &op, &e), &e);
+        struct shape all[OP_MAX_INPUTS];
+        for (int i = 0; i < OP_MAX_INPUTS; i++)
+                all[i] = in;
+        CHECK_OK(op_create(kind, args, all, kind->num_inputs, &op, &e), &e);
         return op;
 }
 

@@ -16,7 +16,7 @@ struct ops_fixture {
 int ops_run(const struct CMUnitTest *tests, size_t count);
 #define OPS_RUN(tests) ops_run(tests, sizeof(tests) / sizeof((tests)[0]))
 
-/* Of one input. `args` may be NULL. */
+/* All its inputs are of shape `in`. `args` may be NULL. */
 struct op *ops_layer(const struct op_kind *kind, const void *args, struct shape in);
 
 /* One trial must come out within `tolerance` (trial_result.error). Its seed is in the message. */

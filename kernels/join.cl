@@ -1,0 +1,39 @@
+/* Branches that meet: y = a + b, and a copy. Tensors of one shape; y may be a or b.
+   `count` is the number of floats in a block, padding lanes included. Grids: elementwise.h. */
+#if !TILED
+GROUP_KERNEL void join_add(TENSOR(a), TENSOR(b), TENSOR(y), const int count)
+{
+        const size_t i = get_global_id(0), block = get_global_id(1);
+        if (i < count)
+                AT(y, block)[i] = AT(a, block)[i] + AT(b, block)[i];
+}
+
+GROUP_KERNEL void join_copy(TENSOR(source), TENSOR(target), const int count, const int accumulate)
+{
+        const size_t i = get_global_id(0), block = get_global_id(1);
+        if (i < count)
+                AT(target, block)[i] = accumulate ? AT(target, block)[i] + AT(source, block)[i] : AT(source, block)[i];
+}
+#else
+ITEM_KERNEL void join_add_tiled(TENSOR(a), TENSOR(b), TENSOR(y), const int count)
+{
+        global const float16 *a = VECTORS(a), *b = VECTORS(b);
+        global float16 *y = VECTORS(y);
+        RANGE;
+        for (int i = from; i < to; i++)
+                y[i] = a[i] + b[i];
+}
+
+ITEM_KERNEL void join_copy_tiled(TENSOR(source), TENSOR(target), const int count, const int accumulate)
+{
+        global const float16 *source = VECTORS(source);
+        global float16 *target = VECTORS(target);
+        RANGE;
+        if (accumulate)
+                for (int i = from; i < to; i++)
+                        target[i] += source[i];
+        else
+                for (int i = from; i < to; i++)
+                        target[i] = source[i];
+}
+#endif
