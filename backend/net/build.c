@@ -1,23 +1,11 @@
 /* Layers in JSON to a graph. */
 #include "base/json.h"
 #include "net/layers.h"
-#include "net/net.h"
+#include "net/build.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-struct builder {
-        struct net *net;
-        int cap_nodes, cap_values;
-        struct err *e;
-};
-
-/* Where a layer stands: its pointer in the JSON and its name in PyTorch. */
-struct place {
-        char pointer[NET_POINTER_MAX];
-        char name[NET_NAME_MAX];
-};
 
 static int grow(void **array, int *cap, int count, size_t item, struct err *e)
 {
@@ -32,12 +20,15 @@ static int grow(void **array, int *cap, int count, size_t item, struct err *e)
         return 0;
 }
 
-static int add_value(struct builder *b, struct shape s, int producer, int *ret)
+int build_value(struct builder *b, struct shape s, int producer, int *ret)
 {
         struct net *net = b->net;
         int rc = grow((void **)&net->values, &b->cap_values, net->num_values, sizeof *net->values, b->e);
+        if (rc == 0)
+                rc = grow((void **)&b->shared, &b->cap_shared, net->num_values, sizeof *b->shared, b->e);
         if (rc)
                 return rc;
+        b->shared[net->num_values] = false;
         net->values[net->num_values] = (struct net_value){s, producer, -1, 0};
         *ret = net->num_values++;
         return 0;
@@ -52,7 +43,7 @@ static int add_node(struct builder *b, struct op *op, const int *inputs, const s
         if (rc == 0 && net->num_nodes >= NET_MAX_LAYERS)
                 rc = err_at(b->e, ERR_INVALID, at->pointer, "more than %d layers", NET_MAX_LAYERS);
         if (rc == 0)
-                rc = add_value(b, op->out, net->num_nodes, &value);
+                rc = build_value(b, op->out, net->num_nodes, &value);
         if (rc)
                 return rc;
         struct net_node *node = &net->nodes[net->num_nodes++];
@@ -68,13 +59,17 @@ static int add_node(struct builder *b, struct op *op, const int *inputs, const s
         return 0;
 }
 
-/* The place of child `index` of a list that stands at `list` in the JSON. */
-static int child_place(
-        const struct place *parent, const char *list, int index, const cJSON *layer, struct place *ret, struct err *e)
+static bool is_name(const char *name)
 {
-        char number[16];
+        return *name && name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")] == '\0';
+}
+
+int build_place(const struct place *parent, const char *list, const char *prefix, int index, const cJSON *layer,
+        struct place *ret, struct err *e)
+{
+        char number[64];
         const char *name = number;
-        snprintf(number, sizeof number, "%d", index);
+        snprintf(number, sizeof number, "%s%d", prefix, index);
         int n = snprintf(ret->pointer, sizeof ret->pointer, "%s/%s/%d", parent->pointer, list, index);
         if (n < 0 || (size_t)n >= sizeof ret->pointer)
                 return err_at(e, ERR_INVALID, parent->pointer, "nested too deep");
@@ -83,17 +78,41 @@ static int child_place(
                 rc = json_get_string(layer, "name", 40, ret->pointer, &name, e);
         if (rc)
                 return rc;
-        for (const char *p = name; *p; p++)
-                if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_", *p))
-                        return err_at(e, ERR_INVALID, ret->pointer, "a layer's name is made of letters, digits and _");
+        if (name != number && !is_name(name))
+                return err_at(e, ERR_INVALID, ret->pointer, "a layer's name is made of letters, digits and _");
         n = snprintf(ret->name, sizeof ret->name, "%s.%s", parent->name, name);
         if (n < 0 || (size_t)n >= sizeof ret->name)
                 return err_at(e, ERR_INVALID, ret->pointer, "the layer's full name is too long");
         return 0;
 }
 
-static int build_list(struct builder *b, const cJSON *layers, const char *list, const struct place *at, int input,
-        int *ret);
+int build_internal(struct builder *b, const struct op_kind *kind, const char *name, const struct place *at,
+        const int *inputs, int num_inputs, int *ret)
+{
+        struct op *op = NULL;
+        struct shape in[OP_MAX_INPUTS];
+        struct place place = *at;
+        for (int i = 0; i < num_inputs; i++)
+                in[i] = b->net->values[inputs[i]].s;
+        const int n = snprintf(place.name, sizeof place.name, "%s.%s", at->name, name);
+        if (n < 0 || (size_t)n >= sizeof place.name)
+                return err_at(b->e, ERR_INVALID, at->pointer, "the layer's full name is too long");
+        int rc = op_create(kind, NULL, in, num_inputs, &op, b->e);
+        if (rc == 0)
+                rc = add_node(b, op, inputs, &place, ret);
+        if (rc)
+                op_destroy(op);
+        return rc;
+}
+
+int build_check_list(const cJSON *layers, const char *list, const struct place *at, struct err *e)
+{
+        char pointer[NET_POINTER_MAX + 32];
+        if (cJSON_IsArray(layers) && layers->child)
+                return 0;
+        snprintf(pointer, sizeof pointer, "%s/%s", at->pointer, list);
+        return err_at(e, ERR_INVALID, pointer, "a list of at least one layer is expected here");
+}
 
 static int build_op(struct builder *b, const struct op_kind *kind, const cJSON *layer, const struct place *at,
         int input, int *ret)
@@ -116,17 +135,7 @@ static int build_op(struct builder *b, const struct op_kind *kind, const cJSON *
         return rc;
 }
 
-static int build_sequential(struct builder *b, const cJSON *layer, const struct place *at, int input, int *ret)
-{
-        int rc = json_only(layer, "type name layers", at->pointer, b->e);
-        if (rc == 0)
-                rc = json_need(layer, "layers", at->pointer, b->e);
-        if (rc == 0)
-                rc = build_list(b, json_field(layer, "layers"), "layers", at, input, ret);
-        return rc;
-}
-
-static int build_layer(struct builder *b, const cJSON *layer, const struct place *at, int input, int *ret)
+int build_layer(struct builder *b, const cJSON *layer, const struct place *at, int input, int *ret)
 {
         const char *type = "";
         char pointer[NET_POINTER_MAX + 8];
@@ -135,28 +144,28 @@ static int build_layer(struct builder *b, const cJSON *layer, const struct place
                 rc = json_get_string(layer, "type", 40, at->pointer, &type, b->e);
         if (rc)
                 return rc;
-        if (strcmp(type, "sequential") == 0)
-                return build_sequential(b, layer, at, input, ret);
+        const struct composite *composite = composite_find(type);
+        if (composite)
+                return composite->build(b, layer, at, input, ret);
         const struct op_kind *kind = op_kind_find(type);
-        if (kind)
+        if (kind && !kind->internal)
                 return build_op(b, kind, layer, at, input, ret);
         snprintf(pointer, sizeof pointer, "%s/type", at->pointer);
         return err_at(b->e, ERR_INVALID, pointer, "there is no layer type \"%s\"", type);
 }
 
-static int build_list(struct builder *b, const cJSON *layers, const char *list, const struct place *at, int input,
-        int *ret)
+int build_list(struct builder *b, const cJSON *layers, const char *list, const char *prefix,
+        const struct place *at, int input, int *ret)
 {
-        char pointer[NET_POINTER_MAX + 16];
         const cJSON *layer;
         struct place place;
-        int index = 0, rc = 0;
-        snprintf(pointer, sizeof pointer, "%s/%s", at->pointer, list);
-        if (!cJSON_IsArray(layers) || !layers->child)
-                return err_at(b->e, ERR_INVALID, pointer, "a list of at least one layer is expected here");
+        int index = 0;
+        int rc = build_check_list(layers, list, at, b->e);
+        if (rc)
+                return rc;
         cJSON_ArrayForEach(layer, layers)
         {
-                rc = child_place(at, list, index++, layer, &place, b->e);
+                rc = build_place(at, list, prefix, index++, layer, &place, b->e);
                 if (rc == 0)
                         rc = build_layer(b, layer, &place, input, &input);
                 if (rc)
@@ -219,15 +228,16 @@ int net_create(const cJSON *architecture, struct shape input, struct net **ret, 
 {
         struct place root = {"", "net"};
         struct net *net = calloc(1, sizeof *net);
-        struct builder b = {net, 0, 0, e};
+        struct builder b = {.net = net, .e = e};
         int value;
         if (!net)
                 return err_set(e, ERR_NO_MEMORY, "no memory for a network");
-        int rc = add_value(&b, input, -1, &value);
+        int rc = build_value(&b, input, -1, &value);
         if (rc == 0)
-                rc = build_list(&b, json_field(architecture, "layers"), "layers", &root, value, &net->output);
+                rc = build_list(&b, json_field(architecture, "layers"), "layers", "", &root, value, &net->output);
         if (rc == 0)
                 rc = names_differ(net, e);
+        free(b.shared);
         if (rc == 0)
                 rc = collect_params(net, e);
         if (rc == 0 && net->trainable_floats == 0)

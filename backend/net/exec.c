@@ -83,6 +83,15 @@ static int record_loss(struct exec *x, float scale, struct err *e)
         return loss_run(x->dev, &logits, &dlogits, &x->memory.labels, &x->memory.results, &x->memory.vars, scale, e);
 }
 
+/* Whether the gradient of `value` holds something already. The builder sees to it that whoever reads a join comes after
+   all who read a slice of it, so that a gradient is written as a whole first. */
+static bool is_written(const struct net *net, const bool *written, int value)
+{
+        while (value >= 0 && !written[value])
+                value = net->values[value].parent;
+        return value >= 0;
+}
+
 static int record_backward(struct exec *x, bool *written, struct err *e)
 {
         for (int i = x->net->num_nodes - 1; i >= 0; i--) {
@@ -96,7 +105,7 @@ static int record_backward(struct exec *x, bool *written, struct err *e)
                         if (!x->plan->wants_grad[n->inputs[k]])
                                 continue;
                         c.dx[k] = value_tensor(x, x->plan->grad, n->inputs[k]);
-                        c.accumulate_dx[k] = written[n->inputs[k]];
+                        c.accumulate_dx[k] = is_written(x->net, written, n->inputs[k]);
                         written[n->inputs[k]] = true;
                 }
                 launch_list_owner(x->launches, 2 * i + 1);

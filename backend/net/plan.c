@@ -52,6 +52,9 @@ static void find_trained(const struct net *net, struct plan *p)
                 for (int k = 0; k < node->op->num_inputs; k++)
                         wants = wants || p->wants_grad[node->inputs[k]];
                 p->wants_grad[node->output] = wants;
+                /* A join wants what any of its slices wants. */
+                for (int v = net->values[node->output].parent; v >= 0 && wants; v = net->values[v].parent)
+                        p->wants_grad[v] = true;
         }
 }
 
@@ -76,25 +79,29 @@ static bool can_overwrite(const struct net *net, const struct plan *p, const str
         return p->mode != PLAN_TRAIN || !(producer->backward_reads & OP_READS_Y);
 }
 
-/* Slots of values and gradients. A value that overwrites its input shares the input's. */
+/* Slots of values and gradients. A value that overwrites its input shares the input's, a slice its root's. */
 static void give_values(const struct net *net, struct plan *p)
 {
         for (int v = 0; v < net->num_values; v++) {
                 const struct net_value *value = &net->values[v];
                 const struct net_node *producer = value->producer >= 0 ? &net->nodes[value->producer] : NULL;
-                uint64_t floats = tensor_floats(p->n, value->s, p->lanes);
+                if (value->parent >= 0)
+                        continue;
                 p->grad[v] = -1;
-                if (value->parent >= 0) {
-                        p->data[v] = p->data[value->parent];
-                        p->grad[v] = p->grad[value->parent];
-                } else if (producer && can_overwrite(net, p, producer)) {
+                if (producer && can_overwrite(net, p, producer)) {
                         p->data[v] = p->data[producer->inputs[0]];
                         p->grad[v] = p->grad[producer->inputs[0]];
                 } else {
-                        p->data[v] = new_slot(p, floats);
+                        p->data[v] = new_slot(p, tensor_floats(p->n, value->s, p->lanes));
                         if (p->mode == PLAN_TRAIN && p->wants_grad[v])
-                                p->grad[v] = new_slot(p, floats);
+                                p->grad[v] = new_slot(p, tensor_floats(p->n, value->s, p->lanes));
                 }
+        }
+        for (int v = 0; v < net->num_values; v++) {
+                int channel;
+                const int root = net_root(net, v, &channel);
+                p->data[v] = p->data[root];
+                p->grad[v] = p->grad[root];
         }
 }
 
