@@ -31,6 +31,16 @@ static void add_costs(struct table *tb, enum style style, const cJSON *from)
         table_styled(tb, style, text_bytes(rest_number(from, "bytes")).s);
 }
 
+static void add_total(struct table *tb, const char *title, enum style style, const cJSON *from)
+{
+        if (!from)
+                return;
+        table_styled(tb, style, title);
+        table_cell(tb, "");
+        table_cell(tb, "");
+        add_costs(tb, style, from);
+}
+
 static int print_layers(const struct ctl *c, const cJSON *summary, struct err *e)
 {
         static const struct table_column columns[] = {{"LAYER", false, true}, {"TYPE", false, false},
@@ -50,11 +60,11 @@ static int print_layers(const struct ctl *c, const cJSON *summary, struct err *e
                 add_costs(tb, STYLE_PLAIN, layer);
                 str_free(&shape);
         }
+        const cJSON *totals = json_field(summary, "totals");
         table_rule(tb);
-        table_styled(tb, STYLE_BOLD, "total");
-        table_cell(tb, "");
-        table_cell(tb, "");
-        add_costs(tb, STYLE_BOLD, json_field(summary, "totals"));
+        add_total(tb, "convolution", STYLE_PLAIN, json_field(totals, "convolution"));
+        add_total(tb, "fully connected", STYLE_PLAIN, json_field(totals, "fully_connected"));
+        add_total(tb, "total", STYLE_BOLD, totals);
         int rc = table_print(tb, stdout, e);
         table_destroy(tb);
         return rc;

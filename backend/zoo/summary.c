@@ -2,14 +2,48 @@
 #include "net/layers.h"
 #include "net/net.h"
 #include "net/plan.h"
+#include "ops/kinds.h"
 #include "zoo/zoo.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-static cJSON *shape_json(int batch, struct shape s)
+/* (N,F) where `flat`, else (N,C,H,W). */
+static cJSON *shape_json(int batch, struct shape s, bool flat)
 {
-        return cJSON_CreateIntArray((int[]){batch, s.c, s.h, s.w}, s.h == 1 && s.w == 1 ? 2 : 4);
+        return cJSON_CreateIntArray((int[]){batch, s.c, s.h, s.w}, flat ? 2 : 4);
+}
+
+/* Whether PyTorch's tensor would have two dimensions behind each node. */
+static bool *find_flat(const struct net *net, struct err *e)
+{
+        bool *flat = calloc((size_t)net->num_values, sizeof *flat);
+        if (!flat)
+                err_set(e, ERR_NO_MEMORY, "no memory for a summary");
+        for (int i = 0; flat && i < net->num_nodes; i++) {
+                const struct net_node *node = &net->nodes[i];
+                const struct op_kind *kind = node->op->kind;
+                const int out = node->output, joined = net->values[out].parent;
+                flat[out] = kind == &op_flatten || kind == &op_linear || flat[node->inputs[0]];
+                if (joined > out)
+                        flat[joined] = flat[out];
+        }
+        return flat;
+}
+
+static int64_t count_parameters(const struct op *op)
+{
+        int64_t parameters = 0;
+        for (int i = 0; i < op->num_params; i++)
+                if (op->params[i].trainable)
+                        parameters += op_param_count(&op->params[i]);
+        return parameters;
+}
+
+static double count_flops(const struct op *op, int batch)
+{
+        return op->kind->flops ? (double)batch * (double)op->kind->flops(op) : 0;
 }
 
 /* The layer's name without its last part: the block it sits in. */
@@ -19,24 +53,38 @@ static void block_of(const char *name, char *out, size_t len)
         snprintf(out, len, "%.*s", dot ? (int)(dot - name) : 0, name);
 }
 
-static cJSON *layer_json(const struct net_node *node, int batch)
+static cJSON *layer_json(const struct net_node *node, int batch, bool flat)
 {
         char block[NET_NAME_MAX];
         cJSON *layer = cJSON_CreateObject();
-        int64_t parameters = 0;
-        for (int i = 0; i < node->op->num_params; i++)
-                if (node->op->params[i].trainable)
-                        parameters += op_param_count(&node->op->params[i]);
         block_of(node->name, block, sizeof block);
         cJSON_AddStringToObject(layer, "name", node->name);
         cJSON_AddStringToObject(layer, "type", node->op->kind->type);
         cJSON_AddStringToObject(layer, "block", block);
-        cJSON_AddItemToObject(layer, "output_shape", shape_json(batch, node->op->out));
-        cJSON_AddNumberToObject(layer, "parameters", (double)parameters);
-        cJSON_AddNumberToObject(
-                layer, "flops", node->op->kind->flops ? (double)batch * (double)node->op->kind->flops(node->op) : 0);
+        cJSON_AddItemToObject(layer, "output_shape", shape_json(batch, node->op->out, flat));
+        cJSON_AddNumberToObject(layer, "parameters", (double)count_parameters(node->op));
+        cJSON_AddNumberToObject(layer, "flops", count_flops(node->op, batch));
         cJSON_AddNumberToObject(layer, "bytes", (double)batch * 4.0 * (double)shape_count(node->op->out));
         return layer;
+}
+
+/* The share of one kind of layer. */
+static void add_share(
+        cJSON *totals, const char *key, const struct net *net, const struct op_kind *kind, int batch)
+{
+        cJSON *share = cJSON_AddObjectToObject(totals, key);
+        double parameters = 0, flops = 0, bytes = 0;
+        for (int i = 0; i < net->num_nodes; i++) {
+                const struct op *op = net->nodes[i].op;
+                if (op->kind != kind)
+                        continue;
+                parameters += (double)count_parameters(op);
+                flops += count_flops(op, batch);
+                bytes += (double)batch * 4.0 * (double)shape_count(op->out);
+        }
+        cJSON_AddNumberToObject(share, "parameters", parameters);
+        cJSON_AddNumberToObject(share, "flops", flops);
+        cJSON_AddNumberToObject(share, "bytes", bytes);
 }
 
 static void add_totals(cJSON *summary, const struct net *net, int batch)
@@ -49,6 +97,8 @@ static void add_totals(cJSON *summary, const struct net *net, int batch)
         cJSON_AddNumberToObject(totals, "parameters", (double)net->parameters);
         cJSON_AddNumberToObject(totals, "flops", (double)batch * (double)net_flops(net));
         cJSON_AddNumberToObject(totals, "bytes", bytes);
+        add_share(totals, "convolution", net, &op_conv2d, batch);
+        add_share(totals, "fully_connected", net, &op_linear, batch);
 }
 
 static int add_memory(cJSON *summary, const struct net *net, int batch, struct err *e)
@@ -66,28 +116,32 @@ static int add_memory(cJSON *summary, const struct net *net, int batch, struct e
                 int rc = plan_create(net, &info, modes[i].mode, batch, &plan, e);
                 if (rc)
                         return rc;
-                cJSON_AddNumberToObject(
-                        memory, modes[i].name, (double)(plan_bytes(plan) + plan_param_bytes(net, modes[i].mode)));
+                cJSON_AddNumberToObject(memory, modes[i].name,
+                        (double)(plan_bytes(plan) + plan_param_bytes(net, modes[i].mode)));
                 plan_destroy(plan);
         }
         return 0;
 }
 
-int summary_build(const cJSON *architecture, const int input[3], int batch, int num_classes, cJSON **ret,
-        struct err *e)
+int summary_build(
+        const cJSON *architecture, const int input[3], int batch, int num_classes, cJSON **ret, struct err *e)
 {
         cJSON *layers = NULL, *summary = NULL;
         struct net *net = NULL;
+        bool *flat = NULL;
         int rc = zoo_expand(architecture, num_classes, &layers, e);
         if (rc == 0)
                 rc = net_create(layers, (struct shape){input[0], input[1], input[2]}, &net, e);
+        if (rc == 0 && !(flat = find_flat(net, e)))
+                rc = ERR_NO_MEMORY;
         if (rc)
                 goto out;
         summary = cJSON_CreateObject();
-        cJSON_AddItemToObject(summary, "input", cJSON_CreateIntArray((int[]){batch, input[0], input[1], input[2]}, 4));
+        cJSON_AddItemToObject(
+                summary, "input", cJSON_CreateIntArray((int[]){batch, input[0], input[1], input[2]}, 4));
         cJSON *list = cJSON_AddArrayToObject(summary, "layers");
         for (int i = 0; i < net->num_nodes; i++)
-                cJSON_AddItemToArray(list, layer_json(&net->nodes[i], batch));
+                cJSON_AddItemToArray(list, layer_json(&net->nodes[i], batch, flat[net->nodes[i].output]));
         add_totals(summary, net, batch);
         rc = add_memory(summary, net, batch, e);
         if (rc == 0) {
@@ -95,6 +149,7 @@ int summary_build(const cJSON *architecture, const int input[3], int batch, int 
                 summary = NULL;
         }
 out:
+        free(flat);
         cJSON_Delete(summary);
         cJSON_Delete(layers);
         net_destroy(net);
@@ -112,6 +167,13 @@ static cJSON *preset_json(const struct zoo_preset *preset)
         cJSON_AddStringToObject(classes, "type", "integer");
         cJSON_AddNumberToObject(classes, "default", 10);
         cJSON_AddItemToArray(parameters, classes);
+        for (const struct zoo_param *p = preset->params; p && p->name; p++) {
+                cJSON *param = cJSON_CreateObject();
+                cJSON_AddStringToObject(param, "name", p->name);
+                cJSON_AddStringToObject(param, "type", p->type);
+                cJSON_AddItemToObject(param, "default", cJSON_Parse(p->fallback));
+                cJSON_AddItemToArray(parameters, param);
+        }
         return item;
 }
 

@@ -5,52 +5,6 @@
 
 #include <string.h>
 
-cJSON *zoo_layer(cJSON *layers, const char *type)
-{
-        cJSON *layer = cJSON_CreateObject();
-        cJSON_AddStringToObject(layer, "type", type);
-        cJSON_AddItemToArray(layers, layer);
-        return layer;
-}
-
-cJSON *zoo_conv(cJSON *layers, int out_channels, int kernel_size, int stride, int padding)
-{
-        cJSON *layer = zoo_layer(layers, "conv2d");
-        cJSON_AddNumberToObject(layer, "out_channels", out_channels);
-        cJSON_AddNumberToObject(layer, "kernel_size", kernel_size);
-        cJSON_AddNumberToObject(layer, "stride", stride);
-        cJSON_AddNumberToObject(layer, "padding", padding);
-        return layer;
-}
-
-cJSON *zoo_pool(cJSON *layers, const char *type, int kernel_size, int stride, int padding)
-{
-        cJSON *layer = zoo_layer(layers, type);
-        cJSON_AddNumberToObject(layer, "kernel_size", kernel_size);
-        cJSON_AddNumberToObject(layer, "stride", stride);
-        cJSON_AddNumberToObject(layer, "padding", padding);
-        return layer;
-}
-
-cJSON *zoo_linear(cJSON *layers, int out_features)
-{
-        cJSON *layer = zoo_layer(layers, "linear");
-        cJSON_AddNumberToObject(layer, "out_features", out_features);
-        return layer;
-}
-
-int zoo_done(cJSON *layers, cJSON **ret, struct err *e)
-{
-        cJSON *architecture = cJSON_CreateObject();
-        if (!layers || !architecture || !cJSON_AddItemToObject(architecture, "layers", layers)) {
-                cJSON_Delete(layers);
-                cJSON_Delete(architecture);
-                return err_set(e, ERR_NO_MEMORY, "no memory for an architecture");
-        }
-        *ret = architecture;
-        return 0;
-}
-
 static const struct zoo_preset *find(const char *name)
 {
         for (int i = 0; i < zoo_presets_count; i++)
@@ -70,29 +24,54 @@ static int no_preset(const char *name, const char *pointer, struct err *e)
         return rc;
 }
 
+/* What the user gave, checked by name, and the defaults for the rest. */
+static int fill_params(const struct zoo_preset *preset, const cJSON *given, cJSON **ret, struct err *e)
+{
+        struct str keys = {0};
+        cJSON *all = cJSON_CreateObject();
+        str_add(&keys, "name num_classes");
+        for (const struct zoo_param *p = preset->params; p && p->name; p++) {
+                const cJSON *value = json_field(given, p->name);
+                str_addf(&keys, " %s", p->name);
+                cJSON_AddItemToObject(all, p->name, value ? cJSON_Duplicate(value, 1) : cJSON_Parse(p->fallback));
+        }
+        int rc = keys.failed || !all ? err_set(e, ERR_NO_MEMORY, "no memory for an architecture") : 0;
+        if (rc == 0 && given)
+                rc = json_only(given, keys.data, "", e);
+        str_free(&keys);
+        if (rc) {
+                cJSON_Delete(all);
+                return rc;
+        }
+        *ret = all;
+        return 0;
+}
+
+static int build(const struct zoo_preset *preset, const cJSON *given, int num_classes, cJSON **ret, struct err *e)
+{
+        cJSON *params;
+        int rc = fill_params(preset, given, &params, e);
+        if (rc)
+                return rc;
+        rc = preset->build(params, preset->variant, num_classes, ret, e);
+        cJSON_Delete(params);
+        return rc;
+}
+
 static int expand_preset(const cJSON *object, int num_classes, cJSON **ret, struct err *e)
 {
         const char *name = NULL;
-        struct str keys = {0};
         int64_t classes = num_classes ? num_classes : 10;
         int rc = json_get_string(object, "name", 64, "", &name, e);
         const struct zoo_preset *preset = rc == 0 ? find(name) : NULL;
         if (rc == 0 && !preset)
                 rc = no_preset(name, "/name", e);
-        if (rc)
-                return rc;
-        str_addf(&keys, "name num_classes %s", preset->parameters);
-        rc = keys.failed ? err_set(e, ERR_NO_MEMORY, "no memory for an architecture")
-                         : json_only(object, keys.data, "", e);
-        str_free(&keys);
         if (rc == 0)
                 rc = json_get_int(object, "num_classes", 1, 65536, "", &classes, e);
         if (rc == 0 && num_classes && classes != num_classes)
                 rc = err_at(e, ERR_INVALID, "/num_classes", "num_classes is %d; the data has %d classes", (int)classes,
                         num_classes);
-        if (rc == 0)
-                rc = preset->build(object, (int)classes, ret, e);
-        return rc;
+        return rc ? rc : build(preset, object, (int)classes, ret, e);
 }
 
 int zoo_expand(const cJSON *architecture, int num_classes, cJSON **ret, struct err *e)
@@ -101,7 +80,7 @@ int zoo_expand(const cJSON *architecture, int num_classes, cJSON **ret, struct e
                 const struct zoo_preset *preset = find(architecture->valuestring);
                 if (!preset)
                         return no_preset(architecture->valuestring, "", e);
-                return preset->build(NULL, num_classes ? num_classes : 10, ret, e);
+                return build(preset, NULL, num_classes ? num_classes : 10, ret, e);
         }
         int rc = json_is_object(architecture, "", e);
         if (rc)

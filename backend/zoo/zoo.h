@@ -6,12 +6,19 @@
 
 #include <cjson/cJSON.h>
 
+/* A parameter of a preset beside num_classes. */
+struct zoo_param {
+        const char *name, *type, *fallback; /* fallback: JSON text */
+};
+
 /* A preset builds {"layers":[…]} from its parameters, all of which have defaults. */
 struct zoo_preset {
         const char *name, *doc;
-        const char *parameters; /* their names, separated by blanks */
-        /* `params` is the object a user gave (checked: only known names) or NULL. NULL when memory is out. */
-        int (*build)(const cJSON *params, int num_classes, cJSON **ret, struct err *e);
+        const struct zoo_param *params; /* ended by a NULL name; NULL for none */
+        /* `params` holds what a user gave and the defaults for the rest; only names of the table are there, their
+           types are the builder's to check (pointers "/arch/0"). `variant` is the preset's own, below. */
+        int (*build)(const cJSON *params, int variant, int num_classes, cJSON **ret, struct err *e);
+        int variant; /* which of a family that shares its builder */
 };
 extern const struct zoo_preset *const zoo_presets[];
 extern const int zoo_presets_count;
@@ -20,14 +27,5 @@ extern const int zoo_presets_count;
    `num_classes` is the data set's: the default of presets' num_classes; 0 means 10. A given num_classes that
    differs from it is ERR_INVALID. Pointers start at `architecture`. */
 int zoo_expand(const cJSON *architecture, int num_classes, cJSON **ret, struct err *e);
-
-/* Writing layers. Each appends to the array `layers` and returns the new layer, to which fields may be added;
-   cJSON's own NULL-tolerance carries an allocation failure to the end, where `zoo_done` reports it. */
-cJSON *zoo_layer(cJSON *layers, const char *type);
-cJSON *zoo_conv(cJSON *layers, int out_channels, int kernel_size, int stride, int padding);
-cJSON *zoo_pool(cJSON *layers, const char *type, int kernel_size, int stride, int padding);
-cJSON *zoo_linear(cJSON *layers, int out_features);
-/* {"layers": layers}; `layers` is taken. */
-int zoo_done(cJSON *layers, cJSON **ret, struct err *e);
 
 #endif
