@@ -3,6 +3,7 @@
 #define CNND_ZOO_H
 
 #include "base/err.h"
+#include "net/net.h"
 
 #include <cjson/cJSON.h>
 
@@ -20,6 +21,11 @@ extern const int zoo_presets_count;
    `num_classes` is the data set's: the default of presets' num_classes; 0 means 10. A given num_classes that
    differs from it is ERR_INVALID. Pointers start at `architecture`. */
 int zoo_expand(const cJSON *architecture, int num_classes, cJSON **ret, struct err *e);
+
+/* The network of an architecture as for zoo_expand; the caller calls net_destroy. Pointers start at `architecture`;
+   where a preset's layer does not fit the input, which is nothing that the user wrote, the pointer is "" and the
+   message names preset, input and layer. */
+int zoo_net(const cJSON *architecture, int num_classes, struct shape input, struct net **ret, struct err *e);
 
 /* Writing layers. Each appends to the array `layers` and returns the new layer, to which fields may be added;
    cJSON's own NULL-tolerance carries an allocation failure to the end, where `zoo_done` reports it. */
