@@ -78,13 +78,13 @@ static int add_point(struct chart *c, enum chart_curve which, double x, double y
                 return 0;
         if (c->curves[which].count == c->curves[which].cap) {
                 size_t cap = c->curves[which].cap ? c->curves[which].cap * 2 : 256;
-                struct plot_point *points = realloc(c->curves[which].points, cap * sizeof *points);
+                struct sketch_point *points = realloc(c->curves[which].points, cap * sizeof *points);
                 if (!points)
                         return err_set(e, ERR_NO_MEMORY, "no memory for a curve");
                 c->curves[which].points = points;
                 c->curves[which].cap = cap;
         }
-        c->curves[which].points[c->curves[which].count++] = (struct plot_point){x, y};
+        c->curves[which].points[c->curves[which].count++] = (struct sketch_point){x, y};
         return 0;
 }
 

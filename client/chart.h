@@ -4,7 +4,7 @@
 #define CNND_CHART_H
 
 #include "base/err.h"
-#include "client/plot.h"
+#include "client/sketch.h"
 
 #include <cjson/cJSON.h>
 #include <stdbool.h>
@@ -21,7 +21,7 @@ struct chart {
         char state[16], device[32];
         bool trains; /* a job of type train: one with curves */
         struct {
-                struct plot_point *points; /* owned; x is the epoch */
+                struct sketch_point *points; /* owned; x is the epoch */
                 size_t count, cap;
         } curves[CHART_CURVES];
         double epoch, step, images_per_second;

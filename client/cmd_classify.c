@@ -54,9 +54,9 @@ static void add_results(struct table *tb, const struct term *t, const char *file
 static int classify(struct ctl *c, const char *path, const char *file, struct table *tb, struct err *e)
 {
         struct transfer_file body;
-        struct http_request q = {
+        struct fetch_request q = {
                 .method = "POST", .path = path, .headers = {NULL, "Accept: application/json"}};
-        struct http_reply reply = {0};
+        struct fetch_reply reply = {0};
         cJSON *tree = NULL;
         int rc = transfer_open(&body, file, &q, e);
         if (rc != 0)
@@ -69,7 +69,7 @@ static int classify(struct ctl *c, const char *path, const char *file, struct ta
                 command_print_json(&reply);
         else
                 add_results(tb, &c->term, file, rest_list(tree, "results"));
-        http_reply_finish(&reply);
+        fetch_reply_finish(&reply);
         cJSON_Delete(tree);
         return 0;
 }
@@ -82,7 +82,7 @@ int cmd_classify(struct ctl *c, const struct args *a, struct err *e)
         int status = STATUS_DONE, rc = 0, done = 0;
         struct table *tb = table_create(&c->term, columns, sizeof columns / sizeof columns[0]);
         str_add(&path, "/v1/models/");
-        http_escape(&path, a->words[0]);
+        fetch_escape(&path, a->words[0]);
         str_addf(&path, "/classify?top=%" PRId64, args_int(a, "top", TOP));
         if (path.failed || !tb)
                 rc = err_set(e, ERR_NO_MEMORY, "no memory for a request");
@@ -115,10 +115,10 @@ int cmd_map(struct ctl *c, const struct args *a, struct err *e)
         bool picture = len > 4 && strcmp(output + len - 4, ".png") == 0;
         struct transfer_file body;
         struct str path = {0};
-        struct http_request q = {.method = "POST",
+        struct fetch_request q = {.method = "POST",
                 .headers = {NULL, picture ? "Accept: image/png" : "Accept: application/json"}};
         str_add(&path, "/v1/models/");
-        http_escape(&path, a->words[0]);
+        fetch_escape(&path, a->words[0]);
         str_add(&path, "/map");
         if (window)
                 str_addf(&path, "?window=%s", window);

@@ -10,7 +10,7 @@
 
 static int download(struct ctl *c, const char *path, const char *accept, const char *file, struct err *e)
 {
-        struct http_request q = {.method = "GET", .path = path, .headers = {accept}};
+        struct fetch_request q = {.method = "GET", .path = path, .headers = {accept}};
         int sig = 0;
         int rc = transfer_download(c->http, &q, file, &sig, e);
         return sig ? STATUS_SIGNAL + sig : rc;

@@ -74,14 +74,14 @@ static void add_query(struct str *path, const struct args *a)
                 if (!value)
                         continue;
                 str_addf(path, "%c%s=", gap, options[i]);
-                http_escape(path, value);
+                fetch_escape(path, value);
                 gap = '&';
         }
 }
 
-static int put(struct ctl *c, const char *path, const char *from, struct http_reply *ret, struct err *e)
+static int put(struct ctl *c, const char *path, const char *from, struct fetch_reply *ret, struct err *e)
 {
-        struct http_request q = {
+        struct fetch_request q = {
                 .method = "PUT", .path = path, .headers = {NULL, "Accept: application/json"}};
         struct transfer_file file = {.fd = -1};
         struct archive ar = {.e = e};
@@ -108,10 +108,10 @@ static int put(struct ctl *c, const char *path, const char *from, struct http_re
 
 int cmd_import(struct ctl *c, const struct args *a, struct err *e)
 {
-        struct http_reply reply = {0};
+        struct fetch_reply reply = {0};
         struct str path = {0};
         str_add(&path, "/v1/datasets/");
-        http_escape(&path, a->words[0]);
+        fetch_escape(&path, a->words[0]);
         add_query(&path, a);
         int rc = path.failed ? err_set(e, ERR_NO_MEMORY, "no memory for a request")
                              : put(c, path.data, a->words[1], &reply, e);
@@ -120,7 +120,7 @@ int cmd_import(struct ctl *c, const struct args *a, struct err *e)
         else if (rc == 0)
                 printf("data set %s: %s\n", a->words[0],
                         reply.status == 202 ? "received, being imported (cnnctl datasets)" : "imported");
-        http_reply_finish(&reply);
+        fetch_reply_finish(&reply);
         str_free(&path);
         return rc;
 }

@@ -36,7 +36,7 @@ static double now_s(void)
 static int get_job(struct ctl *c, int64_t id, cJSON **ret, struct err *e)
 {
         char path[64];
-        struct http_request q = {.method = "GET", .path = path, .stall_s = LOOK_S};
+        struct fetch_request q = {.method = "GET", .path = path, .stall_s = LOOK_S};
         snprintf(path, sizeof path, "/v1/jobs/%" PRId64, id);
         return rest_call(c->http, &q, NULL, ret, e);
 }
@@ -73,7 +73,7 @@ static void on_link(void *data, const char *why)
         } else if (why) {
                 fprintf(stderr, "cnnctl: %s; trying again\n", why);
         } else {
-                fprintf(stderr, "cnnctl: the server at %s is back\n", http_url(f->c->http));
+                fprintf(stderr, "cnnctl: the server at %s is back\n", fetch_url(f->c->http));
         }
 }
 

@@ -45,7 +45,7 @@ static void add_query(struct str *path, const char *name, const char *value)
         if (!value)
                 return;
         str_addf(path, "%s%s=", strchr(path->data, '?') ? "&" : "?", name);
-        http_escape(path, value);
+        fetch_escape(path, value);
 }
 
 int cmd_jobs(struct ctl *c, const struct args *a, struct err *e)
@@ -85,8 +85,8 @@ int cmd_control(struct ctl *c, const struct args *a, struct err *e)
         int status = STATUS_DONE;
         for (int i = 0; i < a->word_count; i++) {
                 char path[80];
-                struct http_reply reply = {0};
-                struct http_request q = {
+                struct fetch_reply reply = {0};
+                struct fetch_request q = {
                         .method = "POST", .path = path, .headers = {"Accept: application/json"}};
                 snprintf(path, sizeof path, "/v1/jobs/%" PRId64 "/%s", args_id(a, i), a->command->name);
                 int rc = rest_call(c->http, &q, &reply, NULL, e);
@@ -98,7 +98,7 @@ int cmd_control(struct ctl *c, const struct args *a, struct err *e)
                         command_print_json(&reply);
                 else
                         printf("job %" PRId64 ": %s asked for\n", args_id(a, i), a->command->name);
-                http_reply_finish(&reply);
+                fetch_reply_finish(&reply);
         }
         return status;
 }

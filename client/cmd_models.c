@@ -60,10 +60,10 @@ int cmd_models(struct ctl *c, const struct args *a, struct err *e)
 int cmd_export(struct ctl *c, const struct args *a, struct err *e)
 {
         struct str path = {0};
-        struct http_request q = {.method = "GET"};
+        struct fetch_request q = {.method = "GET"};
         int sig = 0;
         str_add(&path, "/v1/models/");
-        http_escape(&path, a->words[0]);
+        fetch_escape(&path, a->words[0]);
         str_add(&path, "/weights");
         q.path = path.data;
         int rc = path.failed ? err_set(e, ERR_NO_MEMORY, "no memory for a request")

@@ -10,7 +10,7 @@ enum { JOB_MAX = 16 << 20 };
 
 int command_submit(struct ctl *c, const struct args *a, const char *job, size_t len, struct err *e)
 {
-        struct http_reply reply = {0};
+        struct fetch_reply reply = {0};
         int64_t id = 0;
         bool follow = args_has(a, "follow");
         int rc = rest_submit(c->http, job, len, &reply, &id, e);
@@ -23,7 +23,7 @@ int command_submit(struct ctl *c, const struct args *a, const char *job, size_t 
         else if (!c->term.live)
                 printf("job=%" PRId64 "\n", id);
         fflush(stdout);
-        http_reply_finish(&reply);
+        fetch_reply_finish(&reply);
         if (follow)
                 return command_follow(c, a, id, e);
         if (!c->json && c->term.tty)

@@ -83,7 +83,7 @@ static int print_summary(const struct ctl *c, const cJSON *summary, struct err *
 
 /* A posted architecture: what the file holds, with the options beside it. */
 static int post_file(
-        struct ctl *c, const struct args *a, struct http_reply *ret_reply, cJSON **ret, struct err *e)
+        struct ctl *c, const struct args *a, struct fetch_reply *ret_reply, cJSON **ret, struct err *e)
 {
         struct str text = {0};
         int sides[3], n = args_has(a, "input") ? args_shape(args_get(a, "input"), sides, 3) : 0;
@@ -106,7 +106,7 @@ static int post_file(
         cJSON_Delete(body);
         if (!job)
                 return err_set(e, ERR_NO_MEMORY, "no memory for a request");
-        struct http_request q = {.method = "POST",
+        struct fetch_request q = {.method = "POST",
                 .path = "/v1/architectures/summary",
                 .headers = {"Content-Type: application/json", "Accept: application/json"},
                 .body = job,
@@ -117,21 +117,21 @@ static int post_file(
 }
 
 static int get_preset(
-        struct ctl *c, const struct args *a, struct http_reply *ret_reply, cJSON **ret, struct err *e)
+        struct ctl *c, const struct args *a, struct fetch_reply *ret_reply, cJSON **ret, struct err *e)
 {
         static const char *const options[][2] = {
                 {"input", "input"}, {"batch", "batch"}, {"num-classes", "num_classes"}};
         struct str path = {0};
         const char *gap = "?";
         str_add(&path, "/v1/architectures/");
-        http_escape(&path, a->words[0]);
+        fetch_escape(&path, a->words[0]);
         str_add(&path, "/summary");
         for (int i = 0; i < 3; i++) {
                 const char *value = args_get(a, options[i][0]);
                 if (!value)
                         continue;
                 str_addf(&path, "%s%s=", gap, options[i][1]);
-                http_escape(&path, value);
+                fetch_escape(&path, value);
                 gap = "&";
         }
         int rc = path.failed ? err_set(e, ERR_NO_MEMORY, "no memory for a request")
@@ -144,7 +144,7 @@ int cmd_summary(struct ctl *c, const struct args *a, struct err *e)
 {
         size_t len = strlen(a->words[0]);
         int sides[3];
-        struct http_reply reply = {0};
+        struct fetch_reply reply = {0};
         cJSON *tree = NULL;
         if (args_has(a, "input") && args_shape(args_get(a, "input"), sides, 3) != 3)
                 return command_misused("--input takes channels, height and width, like 1x224x224");
@@ -154,7 +154,7 @@ int cmd_summary(struct ctl *c, const struct args *a, struct err *e)
                 command_print_json(&reply);
         else if (rc == 0)
                 rc = print_summary(c, tree, e);
-        http_reply_finish(&reply);
+        fetch_reply_finish(&reply);
         cJSON_Delete(tree);
         return rc;
 }

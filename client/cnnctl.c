@@ -25,11 +25,11 @@ static int run(const struct args *a, struct err *e)
         term_init(&c.term);
         if (args_has(a, "help") || !command || command->run == cmd_help)
                 return cmd_help(&c, a, e);
-        if (http_create(setting(a, "url", "CNND_URL", default_url), setting(a, "token", "CNND_TOKEN", NULL),
+        if (fetch_create(setting(a, "url", "CNND_URL", default_url), setting(a, "token", "CNND_TOKEN", NULL),
                     &c.http, e) != 0)
                 return command_misused("%s", e->message);
         int status = command->run(&c, a, e);
-        http_destroy(c.http);
+        fetch_destroy(c.http);
         return status;
 }
 

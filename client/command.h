@@ -3,7 +3,7 @@
 #define CNND_COMMAND_H
 
 #include "base/err.h"
-#include "client/http.h"
+#include "client/fetch.h"
 #include "client/term.h"
 
 #include <cjson/cJSON.h>
@@ -16,7 +16,7 @@ struct args;
 enum { STATUS_DONE = 0, STATUS_FAILED = 1, STATUS_USAGE = 2, STATUS_NO_SERVER = 3, STATUS_SIGNAL = 128 };
 
 struct ctl {
-        struct http *http; /* owned; NULL in commands that need no server */
+        struct fetch *http; /* owned; NULL in commands that need no server */
         struct term term;
         bool json; /* print what the server sent */
 };
@@ -78,7 +78,7 @@ int command_failed(const struct err *e);
 /* A line on standard error, safe for a terminal. */
 void command_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* Prints a body as the server sent it, with a line end. */
-void command_print_json(const struct http_reply *r);
+void command_print_json(const struct fetch_reply *r);
 /* A GET of JSON. With --json the answer is printed and *ret stays NULL; else the caller frees it with
  * cJSON_Delete. */
 int command_get(struct ctl *c, const char *path, cJSON **ret, struct err *e);

@@ -71,11 +71,11 @@ static bool may_pass(int status)
 
 /* One connection. 0 when it ended without a reason to stop: `e` says why then; `*ret_wait_s` is what the
  * server asks. */
-static int read_once(struct http *h, struct reader *r, int *ret_wait_s, struct err *e)
+static int read_once(struct fetch *h, struct reader *r, int *ret_wait_s, struct err *e)
 {
         char path[64], last[64];
-        struct http_reply reply = {0};
-        struct http_request q = {.method = "GET",
+        struct fetch_reply reply = {0};
+        struct fetch_request q = {.method = "GET",
                 .path = path,
                 .headers = {"Accept: text/event-stream", "Cache-Control: no-store"},
                 .sink = on_bytes,
@@ -91,7 +91,7 @@ static int read_once(struct http *h, struct reader *r, int *ret_wait_s, struct e
         sse_finish(&r->sse);
         r->heard = false;
         r->e = e;
-        int rc = http_send(h, &q, &reply, NULL, e);
+        int rc = fetch_send(h, &q, &reply, NULL, e);
         if (rc == 0 && may_pass(reply.status)) {
                 rest_refused(&reply, e);
                 *ret_wait_s = reply.retry_after_s;
@@ -99,15 +99,15 @@ static int read_once(struct http *h, struct reader *r, int *ret_wait_s, struct e
                 rc = rest_refused(&reply, e);
         } else if (rc == 0) {
                 r->opened = true;
-                err_set(e, ERR_CLOSED, "the server at %s closed the stream", http_url(h));
+                err_set(e, ERR_CLOSED, "the server at %s closed the stream", fetch_url(h));
         } else if (rc == ERR_CLOSED) {
                 rc = r->opened ? 0 : rc;
         }
-        http_reply_finish(&reply);
+        fetch_reply_finish(&reply);
         return rc;
 }
 
-int events_read(struct http *h, const struct events_request *q, struct err *e)
+int events_read(struct fetch *h, const struct events_request *q, struct err *e)
 {
         struct reader r = {.q = q, .last_id = -1};
         int64_t pause = FIRST_PAUSE_MS, give_up_at = 0;

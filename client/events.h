@@ -2,7 +2,7 @@
 #ifndef CNND_EVENTS_H
 #define CNND_EVENTS_H
 
-#include "client/http.h"
+#include "client/fetch.h"
 #include "client/sse.h"
 
 /* Told when the stream is lost (`why` says what happened) and when it is back (`why` NULL). */
@@ -13,7 +13,7 @@ struct events_request {
         int give_up_s;    /* how long to look for a server that went away */
         event_sink sink;  /* 1 ends the stream with success; negative ERR_… ends it with that error */
         events_link link; /* may be NULL */
-        http_tick tick;   /* as in http_request, also while no server is there; may be NULL */
+        fetch_tick tick;  /* as in fetch_request, also while no server is there; may be NULL */
         void *data;       /* for the three of them */
 };
 
@@ -21,6 +21,6 @@ struct events_request {
    of 429, 502, 503 or 504 are tried again with growing pauses and `Last-Event-ID`; events that came already
    are dropped. ERR_CLOSED when no server was there for `give_up_s` (at once where the first try found none),
    the server's own error for any other answer (rest_refused), or the code of sink or tick. */
-int events_read(struct http *h, const struct events_request *q, struct err *e);
+int events_read(struct fetch *h, const struct events_request *q, struct err *e);
 
 #endif

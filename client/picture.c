@@ -154,11 +154,11 @@ static int draw_panel(const struct chart *c, const struct term *t, bool accuracy
 {
         enum chart_curve train = accuracy ? CHART_TRAIN_ACC : CHART_TRAIN_LOSS;
         enum chart_curve val = accuracy ? CHART_VAL_ACC : CHART_VAL_LOSS;
-        struct plot_series series[] = {
+        struct sketch_series series[] = {
                 {c->curves[train].points, c->curves[train].count, STYLE_TRAIN, '*', false},
                 {c->curves[val].points, c->curves[val].count, STYLE_VALIDATION, 'o',
                         c->curves[val].count < FEW_POINTS}};
-        struct plot p = {.term = t,
+        struct sketch p = {.term = t,
                 .columns = columns,
                 .rows = rows,
                 .title = accuracy ? "accuracy" : "loss",
@@ -166,7 +166,7 @@ static int draw_panel(const struct chart *c, const struct term *t, bool accuracy
                 .x_max = x_end(c),
                 .series = series,
                 .count = 2};
-        return plot_draw(&p, lines, e);
+        return sketch_draw(&p, lines, e);
 }
 
 /* A line that reaches the last column may make the terminal begin another. */
@@ -192,7 +192,7 @@ int picture_draw(const struct chart *c, const struct term *t, const char *note, 
         width = width < PANEL_MAX_COLUMNS ? width : PANEL_MAX_COLUMNS;
         if (t->rows >= HEADING_ROWS)
                 draw_heading(c, t, note, &lines[count++]);
-        if (c->trains && rows >= PLOT_MIN_ROWS + 2 && width >= MIN_COLUMNS) {
+        if (c->trains && rows >= SKETCH_MIN_ROWS + 2 && width >= MIN_COLUMNS) {
                 rc = draw_panel(c, t, false, width, rows, &lines[count], e);
                 for (int i = 0; two && i < rows; i++)
                         str_addf(&lines[count + i], "%*s", PANEL_GAP, "");

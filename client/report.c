@@ -51,7 +51,7 @@ int command_failed(const struct err *e)
         return e->code == ERR_CLOSED ? STATUS_NO_SERVER : STATUS_FAILED;
 }
 
-void command_print_json(const struct http_reply *r)
+void command_print_json(const struct fetch_reply *r)
 {
         if (r->body.len)
                 fwrite(r->body.data, 1, r->body.len, stdout);
@@ -61,7 +61,7 @@ void command_print_json(const struct http_reply *r)
 
 int command_get(struct ctl *c, const char *path, cJSON **ret, struct err *e)
 {
-        struct http_reply reply = {0};
+        struct fetch_reply reply = {0};
         cJSON *tree = NULL;
         int rc = rest_get(c->http, path, &reply, &tree, e);
         if (rc == 0 && c->json)
@@ -70,6 +70,6 @@ int command_get(struct ctl *c, const char *path, cJSON **ret, struct err *e)
                 *ret = tree;
         if (c->json)
                 cJSON_Delete(tree);
-        http_reply_finish(&reply);
+        fetch_reply_finish(&reply);
         return rc;
 }

@@ -25,7 +25,7 @@ static int code_of(int status)
         return ERR_INTERNAL;
 }
 
-int rest_refused(const struct http_reply *r, struct err *e)
+int rest_refused(const struct fetch_reply *r, struct err *e)
 {
         int code = code_of(r->status);
         struct err ignored;
@@ -45,18 +45,18 @@ int rest_refused(const struct http_reply *r, struct err *e)
         return code;
 }
 
-int rest_call(struct http *h, const struct http_request *q, struct http_reply *ret_reply, cJSON **ret_tree,
+int rest_call(struct fetch *h, const struct fetch_request *q, struct fetch_reply *ret_reply, cJSON **ret_tree,
         struct err *e)
 {
-        struct http_reply reply = {0};
+        struct fetch_reply reply = {0};
         cJSON *tree = NULL;
-        int rc = http_send(h, q, &reply, NULL, e);
+        int rc = fetch_send(h, q, &reply, NULL, e);
         if (rc == 0 && reply.status / 100 != 2)
                 rc = rest_refused(&reply, e);
         if (rc == 0 && ret_tree) {
                 tree = json_parse(reply.body.data ? reply.body.data : "", reply.body.len, e);
                 if (!tree) {
-                        err_wrap(e, "what answers at %s is no cnnd", http_url(h));
+                        err_wrap(e, "what answers at %s is no cnnd", fetch_url(h));
                         rc = ERR_SYNTAX;
                 }
         }
@@ -65,13 +65,14 @@ int rest_call(struct http *h, const struct http_request *q, struct http_reply *r
         if (rc == 0 && ret_reply)
                 *ret_reply = reply;
         else
-                http_reply_finish(&reply);
+                fetch_reply_finish(&reply);
         return rc;
 }
 
-int rest_get(struct http *h, const char *path, struct http_reply *ret_reply, cJSON **ret_tree, struct err *e)
+int rest_get(
+        struct fetch *h, const char *path, struct fetch_reply *ret_reply, cJSON **ret_tree, struct err *e)
 {
-        struct http_request q = {.method = "GET", .path = path, .headers = {"Accept: application/json"}};
+        struct fetch_request q = {.method = "GET", .path = path, .headers = {"Accept: application/json"}};
         return rest_call(h, &q, ret_reply, ret_tree, e);
 }
 
@@ -86,14 +87,14 @@ static int make_key(char *out, size_t len, struct err *e)
         return 0;
 }
 
-int rest_submit(struct http *h, const char *job, size_t job_len, struct http_reply *ret_reply,
+int rest_submit(struct fetch *h, const char *job, size_t job_len, struct fetch_reply *ret_reply,
         int64_t *ret_id, struct err *e)
 {
         char key[80];
-        struct http_reply reply = {0};
+        struct fetch_reply reply = {0};
         cJSON *tree = NULL;
         int rc = make_key(key, sizeof key, e), reached = 0, once = 0;
-        struct http_request q = {.method = "POST",
+        struct fetch_request q = {.method = "POST",
                 .path = "/v1/jobs",
                 .headers = {"Content-Type: application/json", "Accept: application/json", key},
                 .body = job,
@@ -101,7 +102,7 @@ int rest_submit(struct http *h, const char *job, size_t job_len, struct http_rep
         if (rc != 0)
                 return rc;
         for (int64_t i = 0, ms = SUBMIT_PAUSE_MS; i < SUBMIT_TRIES; i++, ms *= 2) {
-                rc = http_send(h, &q, &reply, &once, e);
+                rc = fetch_send(h, &q, &reply, &once, e);
                 reached |= once;
                 if (rc != ERR_CLOSED || !reached || i + 1 == SUBMIT_TRIES)
                         break;
@@ -117,7 +118,7 @@ int rest_submit(struct http *h, const char *job, size_t job_len, struct http_rep
                 *ret_id = (int64_t)rest_number(tree, "id");
                 *ret_reply = reply;
         } else {
-                http_reply_finish(&reply);
+                fetch_reply_finish(&reply);
         }
         cJSON_Delete(tree);
         return rc;

@@ -49,7 +49,7 @@ static int commit(struct download *d, const char *path, struct err *e)
 }
 
 int transfer_download(
-        struct http *h, struct http_request *q, const char *file, int *ret_signal, struct err *e)
+        struct fetch *h, struct fetch_request *q, const char *file, int *ret_signal, struct err *e)
 {
         struct download d = {.e = e};
         struct stat st;
@@ -105,7 +105,7 @@ static int64_t on_source(void *data, void *bytes, size_t len)
         return n < 0 ? err_errno(f->e, errno, "cannot read %s", f->path) : n;
 }
 
-int transfer_open(struct transfer_file *f, const char *path, struct http_request *q, struct err *e)
+int transfer_open(struct transfer_file *f, const char *path, struct fetch_request *q, struct err *e)
 {
         struct stat st;
         *f = (struct transfer_file){open(path, O_RDONLY | O_CLOEXEC), path, e};

@@ -2,14 +2,14 @@
 #ifndef CNND_TRANSFER_H
 #define CNND_TRANSFER_H
 
-#include "client/http.h"
+#include "client/fetch.h"
 
 /* GETs `path` with `accept` (a header line, or NULL) into `file`: written beside it and renamed when whole,
    so that no half of it ever stands there, whatever ends the transfer; "-" is standard output. The server's
    error, ERR_CANCELLED with *ret_signal set when SIGINT or the like came, ERR_CLOSED, ERR_DISK, …  `q` may
    hold a body and its headers to send; its sink and tick are set here. */
 int transfer_download(
-        struct http *h, struct http_request *q, const char *file, int *ret_signal, struct err *e);
+        struct fetch *h, struct fetch_request *q, const char *file, int *ret_signal, struct err *e);
 
 /* A file as a request's body. */
 struct transfer_file {
@@ -19,7 +19,7 @@ struct transfer_file {
 };
 /* Opens a regular file and puts it into `q`, with the media type of its name as headers[0]. `f` and `e` must
    outlive the exchange. ERR_NOT_FOUND, ERR_DENIED, ERR_INVALID for what is no regular file. */
-int transfer_open(struct transfer_file *f, const char *path, struct http_request *q, struct err *e);
+int transfer_open(struct transfer_file *f, const char *path, struct fetch_request *q, struct err *e);
 void transfer_close(struct transfer_file *f);
 
 /* A whole file, or standard input for "-", of at most `most` bytes. */

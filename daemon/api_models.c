@@ -115,6 +115,11 @@ static void classified(void *ctx, cJSON *result, const struct err *failed)
         http_answer(rq, rc, &e);
 }
 
+static bool client_left(void *ctx)
+{
+        return http_gone(ctx);
+}
+
 /* What curl sends by itself claims nothing about an image. */
 static const char *claim(const char *type)
 {
@@ -129,7 +134,8 @@ static const char *claim(const char *type)
 int api_models_classify(void *ctx, struct http_request *rq, struct err *e)
 {
         struct api *api = ctx;
-        int64_t top = TOP_DEFAULT, ticket;
+        int64_t top = TOP_DEFAULT;
+        const struct classify_caller caller = {.ctx = rq, .done = classified, .gone = client_left};
         int rc = target_only(&rq->target, "top", e);
         if (rc == 0)
                 rc = target_get_int(&rq->target, "top", 1, TOP_MAX, &top, e);
@@ -137,6 +143,6 @@ int api_models_classify(void *ctx, struct http_request *rq, struct err *e)
                 rc = err_set(e, ERR_SYNTAX, "the body is empty: it is to be an image");
         if (rc == 0)
                 rc = classify_start(api->service->classify, api_name(rq), rq->body.text.data,
-                        rq->body.text.len, claim(rq->media_type), (int)top, classified, rq, &ticket, e);
+                        rq->body.text.len, claim(rq->media_type), (int)top, &caller, e);
         return rc ? rc : HTTP_LATER;
 }

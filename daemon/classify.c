@@ -24,8 +24,7 @@ struct request {
         int top, n;
         float *pixels; /* owned; kept until the answer, for a second try */
         size_t bytes;
-        classify_done done;
-        void *ctx;
+        struct classify_caller caller;
 };
 
 struct classify {
@@ -35,6 +34,7 @@ struct classify {
         struct request *list;
         int count;
         int64_t next_ticket;
+        int64_t look_ms; /* when to look next for callers that left */
 };
 
 struct classify *classify_create(struct models *ms, struct decode *dc, struct supervisor *sv)
@@ -85,7 +85,7 @@ static void answer(struct request *r, cJSON *result, const struct err *e)
         if (r->gone)
                 cJSON_Delete(result);
         else
-                r->done(r->ctx, result, e);
+                r->caller.done(r->caller.ctx, result, e);
         forget(r);
 }
 
@@ -182,7 +182,7 @@ static void decoded(void *ctx, struct chan_message *m, const struct err *error)
 }
 
 int classify_start(struct classify *cl, const char *model, const void *body, size_t len,
-        const char *media_type, int top, classify_done done, void *ctx, int64_t *ret_ticket, struct err *e)
+        const char *media_type, int top, const struct classify_caller *caller, struct err *e)
 {
         struct model_shape shape;
         int rc = models_shape(cl->models, model, &shape, e);
@@ -202,8 +202,7 @@ int classify_start(struct classify *cl, const char *model, const void *body, siz
         r->deadline_ms = clock_now_ms() + CLASSIFY_TIMEOUT_MS;
         r->shape = shape;
         r->top = top;
-        r->done = done;
-        r->ctx = ctx;
+        r->caller = *caller;
         rc = decode_image(cl->decode, body, len, media_type, shape.c, shape.h, shape.w, decoded, r, e);
         if (rc) {
                 request_free(r);
@@ -214,7 +213,6 @@ int classify_start(struct classify *cl, const char *model, const void *body, siz
                 place = &(*place)->next;
         *place = r;
         cl->count++;
-        *ret_ticket = r->ticket;
         return 0;
 }
 
@@ -226,19 +224,26 @@ static struct request *find(struct classify *cl, int64_t ticket)
         return NULL;
 }
 
-/* While the decoder has it, it stays as a gone one: the decoder's callback points to it. */
-static void leave(struct request *r)
+/* Ends a request that no device has begun. While the decoder works on it, it stays as a gone one: the
+   decoder's callback points to it. */
+static void abandon(struct request *r, const struct err *e)
 {
+        r->caller.done(r->caller.ctx, NULL, e);
         r->gone = true;
-        if (r->phase != DECODING)
+        if (r->phase != DECODING || decode_drop(r->home->decode, r))
                 forget(r);
 }
 
-void classify_cancel(struct classify *cl, int64_t ticket)
+static bool caller_left(const struct request *r)
 {
-        struct request *r = find(cl, ticket);
-        if (r && !r->gone)
-                leave(r);
+        return r->caller.gone && r->caller.gone(r->caller.ctx);
+}
+
+static void cancel(struct request *r)
+{
+        struct err e;
+        err_set(&e, ERR_CANCELLED, "nobody waits for this classification any more");
+        abandon(r, &e);
 }
 
 void classify_answer(struct classify *cl, int device, struct chan_message *m)
@@ -331,16 +336,17 @@ static void expire(struct request *r)
 {
         struct err e;
         err_set(&e, ERR_UNAVAILABLE, "no device could take it within %d s", CLASSIFY_TIMEOUT_MS / 1000);
-        if (r->phase != DECODING) {
+        if (r->phase == ON_DEVICE)
                 answer(r, NULL, &e);
-                return;
-        }
-        r->done(r->ctx, NULL, &e);
-        leave(r);
+        else
+                abandon(r, &e);
 }
 
 void classify_tick(struct classify *cl, int64_t now_ms)
 {
+        bool look = cl->list && now_ms >= cl->look_ms;
+        if (look)
+                cl->look_ms = now_ms + CLASSIFY_LOOK_MS;
         for (struct request *r = cl->list, *next; r; r = next) {
                 struct err e;
                 next = r->next;
@@ -349,6 +355,8 @@ void classify_tick(struct classify *cl, int64_t now_ms)
                         continue;
                 if (now_ms >= r->deadline_ms)
                         expire(r);
+                else if ((device >= 0 || (look && r->phase != ON_DEVICE)) && caller_left(r))
+                        cancel(r);
                 else if (device >= 0 && send_request(r, device, &e))
                         answer(r, NULL, &e);
         }
@@ -358,8 +366,10 @@ int classify_timeout_ms(const struct classify *cl, int64_t now_ms)
 {
         int64_t due = INT64_MAX;
         for (const struct request *r = cl->list; r; r = r->next)
-                if (!r->gone && r->deadline_ms < due)
-                        due = r->deadline_ms;
+                if (!r->gone) {
+                        int64_t next = r->phase == ON_DEVICE ? r->deadline_ms : cl->look_ms;
+                        due = next < due ? next : due;
+                }
         if (due == INT64_MAX)
                 return -1;
         return due > now_ms ? (int)(due - now_ms) : 0;

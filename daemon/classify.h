@@ -9,12 +9,13 @@
 #include "daemon/supervisor.h"
 
 #include <cjson/cJSON.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct classify;
 /* Requests that may wait at once; one more is ERR_QUOTA. */
-enum { CLASSIFY_MAX_PENDING = 256, CLASSIFY_TIMEOUT_MS = 60000 };
+enum { CLASSIFY_MAX_PENDING = 256, CLASSIFY_TIMEOUT_MS = 60000, CLASSIFY_LOOK_MS = 200 };
 
 /* All borrowed. */
 struct classify *classify_create(struct models *ms, struct decode *dc, struct supervisor *sv);
@@ -25,15 +26,21 @@ void classify_destroy(struct classify *cl);
    one result an image, and taken by the callee; NULL on error. `e` is NULL on success. */
 typedef void (*classify_done)(void *ctx, cJSON *result, const struct err *e);
 
+struct classify_caller {
+        void *ctx;
+        classify_done done;
+        /* True when nobody waits for the answer any more: asked until the device has begun, some times a
+           second and before each stage. What is true then ends with ERR_CANCELLED. NULL: the caller stays. */
+        bool (*gone)(void *ctx);
+};
+
 /* Classifies the image or batch in `body` (copied). `media_type` is the request's, NULL for no claim; `top`
-   is the number of predictions an image, 0 for all. Returns 0 with a ticket when `done` will be called from a
-   later service_run, once; else the error (ERR_NOT_FOUND, ERR_UNAVAILABLE, ERR_QUOTA) and `done` is never
-   called. Errors that `done` may see: ERR_MEDIA, ERR_SYNTAX, ERR_INVALID, ERR_TOO_LARGE from the decoder
-   (4xx), ERR_UNAVAILABLE (no device in time), ERR_DEVICE_MEMORY, ERR_DEVICE. */
+   is the number of predictions an image, 0 for all. Returns 0 when `done` will be called from a later
+   service_run, once; else the error (ERR_NOT_FOUND, ERR_UNAVAILABLE, ERR_QUOTA) and `done` is never called.
+   Errors that `done` may see: ERR_MEDIA, ERR_SYNTAX, ERR_INVALID, ERR_TOO_LARGE from the decoder (4xx),
+   ERR_UNAVAILABLE (no device in time), ERR_DEVICE_MEMORY, ERR_DEVICE, ERR_CANCELLED. */
 int classify_start(struct classify *cl, const char *model, const void *body, size_t len,
-        const char *media_type, int top, classify_done done, void *ctx, int64_t *ret_ticket, struct err *e);
-/* The caller is gone: `done` will not be called. An unknown ticket is harmless. */
-void classify_cancel(struct classify *cl, int64_t ticket);
+        const char *media_type, int top, const struct classify_caller *caller, struct err *e);
 
 /* --- what service.c calls --- */
 

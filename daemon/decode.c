@@ -189,6 +189,24 @@ int decode_model(struct decode *dc, const char *path, const cJSON *overrides, de
         return push(dc, head, NULL, 0, done, ctx, e);
 }
 
+bool decode_drop(struct decode *dc, const void *ctx)
+{
+        struct request *before = NULL;
+        for (struct request *r = dc->first; r; before = r, r = r->next) {
+                if (r->ctx != ctx || (r == dc->first && dc->sent))
+                        continue;
+                if (before)
+                        before->next = r->next;
+                else
+                        dc->first = r->next;
+                if (dc->last == r)
+                        dc->last = before;
+                request_free(r);
+                return true;
+        }
+        return false;
+}
+
 void decode_tick(struct decode *dc, int64_t now_ms)
 {
         if (dc->sent && now_ms >= dc->deadline_ms && dc->child) {

@@ -11,6 +11,7 @@
 #include "daemon/children.h"
 
 #include <cjson/cJSON.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -32,6 +33,10 @@ int decode_image(struct decode *dc, const void *body, size_t len, const char *me
    "input","classes","preprocessing"}. `overrides` as in models_put. */
 int decode_model(struct decode *dc, const char *path, const cJSON *overrides, decode_done done, void *ctx,
         struct err *e);
+
+/* Takes back a request that the decoder has not begun: true, and its `done` is not called. `ctx` as it was
+   given to decode_image or decode_model, of this one request alone. */
+bool decode_drop(struct decode *dc, const void *ctx);
 
 void decode_tick(struct decode *dc, int64_t now_ms);
 int decode_timeout_ms(const struct decode *dc, int64_t now_ms);

@@ -1,5 +1,6 @@
 #include "daemon/engine.h"
 
+#include "base/asan.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "daemon/evaluate.h"
@@ -411,6 +412,7 @@ static void *engine_thread(void *ctx)
                 if (c)
                         run_job(en, c);
                 command_free(c);
+                asan_check_leaks();
         }
         return NULL;
 }

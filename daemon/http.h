@@ -58,7 +58,8 @@ void http_user(const struct http_request *rq, char *user, size_t size);
 void http_answer(struct http_request *rq, int rc, const struct err *e);
 /* Lets a stream that had nothing be read again. Allowed until the stream's `close`. */
 void http_wake(struct http_request *rq);
-/* True when a stream's client has closed its side, or all of it: what is sent next finds out. */
+/* True when the client of a stream or of an HTTP_LATER has closed its side, or all of it: what is sent next
+   finds out. */
 bool http_gone(const struct http_request *rq);
 
 struct http_options {

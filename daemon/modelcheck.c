@@ -84,7 +84,6 @@ static int check_fit(const struct safetensors *st, cJSON *const fields[KEYS], st
 {
         struct shape input;
         struct net *net = NULL;
-        cJSON *layers = NULL;
         for (int k = 0; k < PREPROCESSING; k++)
                 if (!fields[k])
                         return err_set(e, ERR_INVALID,
@@ -95,9 +94,7 @@ static int check_fit(const struct safetensors *st, cJSON *const fields[KEYS], st
                 rc = check_classes(fields[CLASSES], e);
         if (rc)
                 return rc;
-        rc = zoo_expand(fields[ARCHITECTURE], cJSON_GetArraySize(fields[CLASSES]), &layers, e);
-        if (rc == 0)
-                rc = net_create(layers, input, &net, e);
+        rc = zoo_net(fields[ARCHITECTURE], cJSON_GetArraySize(fields[CLASSES]), input, &net, e);
         if (rc)
                 err_prefix(e, "/architecture");
         else
@@ -107,7 +104,6 @@ static int check_fit(const struct safetensors *st, cJSON *const fields[KEYS], st
                         "the architecture has %d outputs, %d classes are named", net->values[net->output].s.c,
                         cJSON_GetArraySize(fields[CLASSES]));
         net_destroy(net);
-        cJSON_Delete(layers);
         return rc;
 }
 

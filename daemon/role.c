@@ -4,7 +4,7 @@
 #include "base/log.h"
 #include "daemon/children.h"
 #include "daemon/datasets.h"
-#include "daemon/decoder.h"
+#include "daemon/decoder_role.h"
 #include "daemon/wire.h"
 #include "daemon/worker.h"
 
@@ -93,7 +93,7 @@ int role_main(int argc, char **argv)
         else if (strcmp(a.role, "worker") == 0)
                 rc = worker_main(a.device, a.state, &e);
         else if (strcmp(a.role, "decoder") == 0)
-                rc = decoder_main(&e);
+                rc = decoder_role_run(&e);
         else if (strcmp(a.role, "import") == 0)
                 rc = import(&a, &e);
         else

@@ -82,22 +82,18 @@ static int read_input(const cJSON *json, struct shape *ret, struct err *e)
 
 static int build(struct infer *m, const struct safetensors *file, struct err *e)
 {
-        cJSON *layers = NULL;
         struct shape input;
         cJSON *architecture = metadata_json(file, "architecture", e);
         cJSON *sides = architecture ? metadata_json(file, "input", e) : NULL;
         cJSON *classes = sides ? metadata_json(file, "classes", e) : NULL;
         int rc = classes ? read_input(sides, &input, e) : e ? e->code : ERR_INVALID;
         if (rc == 0)
-                rc = zoo_expand(architecture, cJSON_GetArraySize(classes), &layers, e);
-        if (rc == 0)
-                rc = net_create(layers, input, &m->net, e);
+                rc = zoo_net(architecture, cJSON_GetArraySize(classes), input, &m->net, e);
         if (rc == 0)
                 m->num_classes = m->net->values[m->net->output].s.c;
         cJSON_Delete(architecture);
         cJSON_Delete(sides);
         cJSON_Delete(classes);
-        cJSON_Delete(layers);
         return rc;
 }
 

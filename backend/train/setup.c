@@ -14,12 +14,8 @@ static int used(int count, int limit)
 
 static int make_net(const struct train_request *r, const struct dataset *data, struct net **ret, struct err *e)
 {
-        cJSON *layers = NULL;
         struct shape input = {data->c, r->resize_h ? r->resize_h : data->h, r->resize_w ? r->resize_w : data->w};
-        int rc = zoo_expand(r->architecture, data->num_classes, &layers, e);
-        if (rc == 0)
-                rc = net_create(layers, input, ret, e);
-        cJSON_Delete(layers);
+        int rc = zoo_net(r->architecture, data->num_classes, input, ret, e);
         if (rc)
                 return err_prefix(e, "/architecture");
         int outputs = (*ret)->values[(*ret)->output].s.c;

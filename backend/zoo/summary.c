@@ -126,12 +126,10 @@ static int add_memory(cJSON *summary, const struct net *net, int batch, struct e
 int summary_build(
         const cJSON *architecture, const int input[3], int batch, int num_classes, cJSON **ret, struct err *e)
 {
-        cJSON *layers = NULL, *summary = NULL;
+        cJSON *summary = NULL;
         struct net *net = NULL;
         bool *flat = NULL;
-        int rc = zoo_expand(architecture, num_classes, &layers, e);
-        if (rc == 0)
-                rc = net_create(layers, (struct shape){input[0], input[1], input[2]}, &net, e);
+        int rc = zoo_net(architecture, num_classes, (struct shape){input[0], input[1], input[2]}, &net, e);
         if (rc == 0 && !(flat = find_flat(net, e)))
                 rc = ERR_NO_MEMORY;
         if (rc)
@@ -151,7 +149,6 @@ int summary_build(
 out:
         free(flat);
         cJSON_Delete(summary);
-        cJSON_Delete(layers);
         net_destroy(net);
         return rc;
 }

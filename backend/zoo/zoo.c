@@ -3,6 +3,8 @@
 #include "base/str.h"
 #include "zoo/presets.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const struct zoo_preset *find(const char *name)
@@ -33,7 +35,8 @@ static int fill_params(const struct zoo_preset *preset, const cJSON *given, cJSO
         for (const struct zoo_param *p = preset->params; p && p->name; p++) {
                 const cJSON *value = json_field(given, p->name);
                 str_addf(&keys, " %s", p->name);
-                cJSON_AddItemToObject(all, p->name, value ? cJSON_Duplicate(value, 1) : cJSON_Parse(p->fallback));
+                cJSON_AddItemToObject(
+                        all, p->name, value ? cJSON_Duplicate(value, 1) : cJSON_Parse(p->fallback));
         }
         int rc = keys.failed || !all ? err_set(e, ERR_NO_MEMORY, "no memory for an architecture") : 0;
         if (rc == 0 && given)
@@ -47,7 +50,8 @@ static int fill_params(const struct zoo_preset *preset, const cJSON *given, cJSO
         return 0;
 }
 
-static int build(const struct zoo_preset *preset, const cJSON *given, int num_classes, cJSON **ret, struct err *e)
+static int build(
+        const struct zoo_preset *preset, const cJSON *given, int num_classes, cJSON **ret, struct err *e)
 {
         cJSON *params;
         int rc = fill_params(preset, given, &params, e);
@@ -69,8 +73,8 @@ static int expand_preset(const cJSON *object, int num_classes, cJSON **ret, stru
         if (rc == 0)
                 rc = json_get_int(object, "num_classes", 1, 65536, "", &classes, e);
         if (rc == 0 && num_classes && classes != num_classes)
-                rc = err_at(e, ERR_INVALID, "/num_classes", "num_classes is %d; the data has %d classes", (int)classes,
-                        num_classes);
+                rc = err_at(e, ERR_INVALID, "/num_classes", "num_classes is %d; the data has %d classes",
+                        (int)classes, num_classes);
         return rc ? rc : build(preset, object, (int)classes, ret, e);
 }
 
@@ -94,4 +98,56 @@ int zoo_expand(const cJSON *architecture, int num_classes, cJSON **ret, struct e
                 return rc;
         *ret = cJSON_Duplicate(architecture, 1);
         return *ret ? 0 : err_set(e, ERR_NO_MEMORY, "no memory for an architecture");
+}
+
+/* The name of the preset that was asked for; NULL where the layers are the user's own. */
+static const char *preset_name(const cJSON *architecture)
+{
+        const cJSON *name = cJSON_IsObject(architecture) ? json_field(architecture, "name") : architecture;
+        return cJSON_IsString(name) ? name->valuestring : NULL;
+}
+
+/* ", layer 3.1 (conv2d)" of "/layers/3/layers/1/kernel_size"; "" where the pointer names no layer. */
+static void describe_layer(const cJSON *layers, const char *pointer, char *out, size_t size)
+{
+        const cJSON *at = layers, *type = NULL;
+        char path[64] = "";
+        for (const char *p = pointer; at && *p == '/'; p += strcspn(p, "/")) {
+                char token[64];
+                snprintf(token, sizeof token, "%.*s", (int)strcspn(p + 1, "/"), p + 1);
+                p++;
+                if (cJSON_IsArray(at)) {
+                        size_t used = strlen(path);
+                        snprintf(path + used, sizeof path - used, "%s%.11s", used ? "." : "", token);
+                        at = cJSON_GetArrayItem(at, (int)strtol(token, NULL, 10));
+                        const cJSON *found = cJSON_IsObject(at) ? json_field(at, "type") : NULL;
+                        type = found ? found : type;
+                } else {
+                        at = cJSON_IsObject(at) ? json_field(at, token) : NULL;
+                }
+        }
+        out[0] = '\0';
+        if (cJSON_IsString(type))
+                snprintf(out, size, ", layer %s (%.40s)", path, type->valuestring);
+}
+
+int zoo_net(const cJSON *architecture, int num_classes, struct shape input, struct net **ret, struct err *e)
+{
+        cJSON *layers = NULL;
+        struct err why = {0};
+        int rc = zoo_expand(architecture, num_classes, &layers, e);
+        if (rc)
+                return rc;
+        rc = net_create(layers, input, ret, &why);
+        const char *preset = rc ? preset_name(architecture) : NULL;
+        if (preset && why.pointer[0]) {
+                char layer[128];
+                describe_layer(layers, why.pointer, layer, sizeof layer);
+                why.pointer[0] = '\0'; /* the layers are not in what the user wrote */
+                err_wrap(&why, "%.64s on %dx%dx%d%s", preset, input.c, input.h, input.w, layer);
+        }
+        if (rc && e)
+                *e = why;
+        cJSON_Delete(layers);
+        return rc;
 }

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import pwd
+import re
 import socket
 import struct
 import tempfile
@@ -278,6 +279,23 @@ class Api(unittest.TestCase):
             self.assertEqual(status, 200, answer)
         self.assertEqual(self.daemon.get("/v1/jobs/%d" % job)["state"], "running")
         self.daemon.request("POST", "/v1/jobs/%d/cancel" % job)
+
+    def test_clients_that_left_are_not_classified_for(self):
+        def refused():
+            text = self.daemon.request("GET", "/metrics")[2]
+            return int(re.search(rb'cnnd_http_answers_total{class="4xx"} (\d+)', text)[1])
+
+        body = harness.npy((500, 1, 28, 28), [0.5] * (500 * 784))
+        head = b"POST /v1/models/net/classify HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body)
+        before, sockets = refused(), []
+        for _ in range(30):
+            sockets.append(socket.create_connection((self.daemon.host, self.daemon.port)))
+            sockets[-1].sendall(head + body)
+        for s in sockets:
+            s.close()
+        harness.wait_for(lambda: refused() > before, what="409s that nobody reads")
+        waiting = b"\ncnnd_http_waiting 0\n"
+        harness.wait_for(lambda: waiting in self.daemon.request("GET", "/metrics")[2], what="an end of the waiting")
 
     def test_wrong_images(self):
         picture = harness.png(28, 28, test_image(0))

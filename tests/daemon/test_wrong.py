@@ -73,6 +73,12 @@ WRONG = [
         422,
         "/architecture/layers/0/kernel_size",
     ),
+    (
+        "preset that does not fit",
+        job(architecture="lenet", dataset={"name": "fashion-mnist", "resize": [4, 4]}),
+        422,
+        "/architecture",
+    ),
     ("no channels", net({"type": "conv2d", "kernel_size": 3}, FLAT, OUT), 422, "/architecture/layers/0/out_channels"),
     ("no data set", job(dataset=None), 422, "/dataset"),
     ("unknown data set", job(dataset="atlantis"), 422, "/dataset"),

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Dependencies point one way: every #include is held against the table below. rooms.py SOURCE_ROOT"""
+"""Dependencies point one way: every #include is held against the table below; and no two headers, and no two modules
+(outside backend/ref, whose files carry the names of the ops), are called the same. rooms.py SOURCE_ROOT"""
 import os
 import re
 import sys
@@ -41,19 +42,34 @@ def faults(room, name, text):
             yield '%s (%s) includes "%s"' % (name, room, target)
 
 
+def namesakes(names):
+    """`names` are room/file; those whose file a name before has."""
+    seen = {}
+    for name in names:
+        room, file = os.path.split(name)
+        if room == 'backend/ref' and file.endswith('.c'):
+            continue
+        if file in seen:
+            yield '%s and %s have one name' % (seen[file], name)
+        seen[file] = name
+
+
 def main():
-    root = sys.argv[1]
+    root, names = sys.argv[1], []
     found, seen = [], 0
     for room in MAY:
         for name in sorted(os.listdir(os.path.join(root, room))):
             if name.endswith(('.c', '.h')):
                 seen += 1
+                names.append(room + '/' + name)
                 with open(os.path.join(root, room, name), encoding='utf-8') as f:
                     found += faults(room, room + '/' + name, f.read())
+    found += namesakes(names)
     # The check itself must be able to fail.
     assert list(faults('client', 'x', '#include "train/train.h"')), 'the check finds nothing'
     assert list(faults('backend/net', 'x', '#include <CL/cl.h>')), 'the check finds nothing'
-    print('\n'.join(found) or '%d files, every include in its room' % seen)
+    assert list(namesakes(['client/x.h', 'daemon/x.h'])), 'the check finds nothing'
+    print('\n'.join(found) or '%d files, every include in its room, every name once' % seen)
     sys.exit(1 if found or seen < 20 else 0)
 
 

@@ -1,7 +1,7 @@
 /* Axes of round numbers, and curves that stand where their values are. */
 #include "check.h"
 #include "client/canvas.h"
-#include "client/plot.h"
+#include "client/sketch.h"
 #include "client/text.h"
 
 #include <math.h>
@@ -11,7 +11,7 @@ static const struct term braille = {.columns = 80, .rows = 24, .utf8 = true};
 
 static void check_scale(double low, double high, int most)
 {
-        struct plot_scale s = plot_scale_around(low, high, most);
+        struct sketch_scale s = sketch_scale_around(low, high, most);
         double slack = 1e-6 * s.step;
         double steps = (s.max - s.min) / s.step;
         if (!(s.step > 0 && s.min <= fmin(low, high) + slack && s.max >= fmax(low, high) - slack))
@@ -48,7 +48,7 @@ static void scales_are_as_people_draw_them(void **state)
                 {0.61, 0.78, 4, 0.6, 0.8, 0.05, 2}, {0, 100, 4, 0, 100, 25, 0},
                 {0, 0.0021, 3, 0, 0.003, 0.001, 3}};
         for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-                struct plot_scale s = plot_scale_around(cases[i].low, cases[i].high, cases[i].most);
+                struct sketch_scale s = sketch_scale_around(cases[i].low, cases[i].high, cases[i].most);
                 float got[] = {(float)s.min, (float)s.max, (float)s.step};
                 const double want[] = {cases[i].min, cases[i].max, cases[i].step};
                 CHECK_CLOSE(got, want, 3, 1e-9, 1e-6);
@@ -61,20 +61,20 @@ static void a_flat_curve_gets_room(void **state)
         (void)state;
         static const double values[] = {0, 0.5, -3, 1e-12, 1e12};
         for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
-                struct plot_scale s = plot_scale_around(values[i], values[i], 4);
+                struct sketch_scale s = sketch_scale_around(values[i], values[i], 4);
                 assert_true(s.min < values[i] && values[i] < s.max);
         }
-        struct plot_scale s = plot_scale_around(1, 1 + 1e-15, 4);
+        struct sketch_scale s = sketch_scale_around(1, 1 + 1e-15, 4);
         assert_true(s.max > s.min && s.min + s.step > s.min);
 }
 
 enum { COLUMNS = 40, ROWS = 12 };
 
 static void draw(
-        const struct term *t, const struct plot_series *series, int count, double x_max, struct str *lines)
+        const struct term *t, const struct sketch_series *series, int count, double x_max, struct str *lines)
 {
         struct err e = {0};
-        struct plot p = {.term = t,
+        struct sketch p = {.term = t,
                 .columns = COLUMNS,
                 .rows = ROWS,
                 .title = "loss",
@@ -82,7 +82,7 @@ static void draw(
                 .x_max = x_max,
                 .series = series,
                 .count = count};
-        CHECK_OK(plot_draw(&p, lines, &e), &e);
+        CHECK_OK(sketch_draw(&p, lines, &e), &e);
         for (int i = 0; i < ROWS; i++)
                 assert_int_equal(text_width(lines[i].data), COLUMNS);
 }
@@ -96,8 +96,8 @@ static void drop(struct str *lines)
 static void a_straight_line_is_drawn_straight(void **state)
 {
         (void)state;
-        static const struct plot_point points[] = {{0, 1}, {10, 0}};
-        const struct plot_series s = {points, 2, STYLE_TRAIN, '*', false};
+        static const struct sketch_point points[] = {{0, 1}, {10, 0}};
+        const struct sketch_series s = {points, 2, STYLE_TRAIN, '*', false};
         struct str lines[ROWS] = {{0}};
         draw(&ascii, &s, 1, 10, lines);
         assert_string_equal(lines[0].data, "    loss                                ");
@@ -117,9 +117,9 @@ static void a_straight_line_is_drawn_straight(void **state)
 static void what_is_not_finite_is_passed_over(void **state)
 {
         (void)state;
-        static const struct plot_point points[] = {
+        static const struct sketch_point points[] = {
                 {0, NAN}, {1, 0.5}, {NAN, 0.7}, {2, INFINITY}, {3, 0.6}, {-INFINITY, 1e30}, {40, 0.6}};
-        const struct plot_series s[] = {
+        const struct sketch_series s[] = {
                 {points, 7, STYLE_TRAIN, '*', false}, {NULL, 0, STYLE_VALIDATION, 'o', true}};
         struct str lines[ROWS] = {{0}};
         draw(&ascii, s, 2, 10, lines);
@@ -137,10 +137,10 @@ static void many_points_become_their_mean(void **state)
 {
         (void)state;
         enum { COUNT = 100000 };
-        struct plot_point *points = malloc(COUNT * sizeof *points);
+        struct sketch_point *points = malloc(COUNT * sizeof *points);
         for (int i = 0; i < COUNT; i++)
-                points[i] = (struct plot_point){i * 1e-5, i % 2 ? 0.25 : 0.75};
-        const struct plot_series s = {points, COUNT, STYLE_TRAIN, '*', false};
+                points[i] = (struct sketch_point){i * 1e-5, i % 2 ? 0.25 : 0.75};
+        const struct sketch_series s = {points, COUNT, STYLE_TRAIN, '*', false};
         struct str lines[ROWS] = {{0}};
         draw(&ascii, &s, 1, 1, lines);
         int rows = 0;
@@ -154,8 +154,8 @@ static void many_points_become_their_mean(void **state)
 static void points_apart_are_marked(void **state)
 {
         (void)state;
-        static const struct plot_point points[] = {{1, 0.9}, {2, 0.5}, {3, 0.3}, {3.01, 0.3}};
-        const struct plot_series s = {points, 4, STYLE_VALIDATION, 'o', true};
+        static const struct sketch_point points[] = {{1, 0.9}, {2, 0.5}, {3, 0.3}, {3.01, 0.3}};
+        const struct sketch_series s = {points, 4, STYLE_VALIDATION, 'o', true};
         struct str lines[ROWS] = {{0}};
         int marks = 0;
         draw(&braille, &s, 1, 4, lines);
@@ -194,5 +194,5 @@ int main(void)
                 cmocka_unit_test(what_is_not_finite_is_passed_over),
                 cmocka_unit_test(many_points_become_their_mean), cmocka_unit_test(points_apart_are_marked),
                 cmocka_unit_test(braille_dots_have_their_places)};
-        return cmocka_run_group_tests_name("plot", tests, NULL, NULL);
+        return cmocka_run_group_tests_name("sketch", tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-#include "client/http.h"
+#include "client/fetch.h"
 
 #include <curl/curl.h>
 #include <stdbool.h>
@@ -9,7 +9,7 @@
 
 enum { REPLY_MAX = 256 << 20, CONNECT_TIMEOUT_S = 10, STALL_S = 300, TICK_MS = 100 };
 
-struct http {
+struct fetch {
         CURL *curl;
         CURLM *multi;
         char *url;         /* as the user wrote it */
@@ -20,9 +20,9 @@ struct http {
 
 /* One exchange under way. */
 struct exchange {
-        struct http *h;
-        const struct http_request *q;
-        struct http_reply *reply;
+        struct fetch *h;
+        const struct fetch_request *q;
+        struct fetch_reply *reply;
         int code; /* what a callback ended the exchange with, 0 while none did */
         struct err *e;
 };
@@ -47,7 +47,7 @@ static bool header_safe(const char *text)
         return true;
 }
 
-static int set_address(struct http *h, const char *url, struct err *e)
+static int set_address(struct fetch *h, const char *url, struct err *e)
 {
         if (has_prefix(url, "unix:") && url[5]) {
                 h->socket_path = strdup(url + 5);
@@ -64,9 +64,9 @@ static int set_address(struct http *h, const char *url, struct err *e)
         return h->url && h->base ? 0 : err_set(e, ERR_NO_MEMORY, "no memory for a connection");
 }
 
-int http_create(const char *url, const char *token, struct http **ret, struct err *e)
+int fetch_create(const char *url, const char *token, struct fetch **ret, struct err *e)
 {
-        struct http *h = calloc(1, sizeof *h);
+        struct fetch *h = calloc(1, sizeof *h);
         int rc = h ? set_address(h, url, e) : err_set(e, ERR_NO_MEMORY, "no memory for a connection");
         if (rc != 0)
                 goto out;
@@ -88,11 +88,11 @@ int http_create(const char *url, const char *token, struct http **ret, struct er
         *ret = h;
         return 0;
 out:
-        http_destroy(h);
+        fetch_destroy(h);
         return rc;
 }
 
-void http_destroy(struct http *h)
+void fetch_destroy(struct fetch *h)
 {
         if (!h)
                 return;
@@ -105,7 +105,7 @@ void http_destroy(struct http *h)
         free(h);
 }
 
-const char *http_url(const struct http *h)
+const char *fetch_url(const struct fetch *h)
 {
         return h->url;
 }
@@ -128,7 +128,7 @@ static bool header_value(const char *line, size_t len, const char *name, char *o
 static size_t on_header(char *line, size_t size, size_t count, void *data)
 {
         struct exchange *x = data;
-        struct http_reply *r = x->reply;
+        struct fetch_reply *r = x->reply;
         size_t len = size * count;
         char text[32];
         if (len > 5 && memcmp(line, "HTTP/", 5) == 0) { /* a new answer, after 100 Continue say */
@@ -173,7 +173,7 @@ static size_t on_read(char *bytes, size_t size, size_t count, void *data)
 
 static void set_body(CURL *c, struct exchange *x)
 {
-        const struct http_request *q = x->q;
+        const struct fetch_request *q = x->q;
         if (q->source) {
                 curl_easy_setopt(c, CURLOPT_UPLOAD, 1L);
                 curl_easy_setopt(c, CURLOPT_READFUNCTION, on_read);
@@ -189,13 +189,13 @@ static void set_body(CURL *c, struct exchange *x)
 
 static int set_up(struct exchange *x, struct curl_slist **headers, struct str *url, char *problem)
 {
-        struct http *h = x->h;
+        struct fetch *h = x->h;
         CURL *c = h->curl;
         const char *const own[] = {h->auth, "User-Agent: cnnctl/" CNND_VERSION};
         curl_easy_reset(c);
         str_addf(url, "%s%s", h->base, x->q->path);
-        for (int i = 0; i < HTTP_MAX_HEADERS + 2; i++) {
-                const char *line = i < HTTP_MAX_HEADERS ? x->q->headers[i] : own[i - HTTP_MAX_HEADERS];
+        for (int i = 0; i < FETCH_MAX_HEADERS + 2; i++) {
+                const char *line = i < FETCH_MAX_HEADERS ? x->q->headers[i] : own[i - FETCH_MAX_HEADERS];
                 struct curl_slist *more = line ? curl_slist_append(*headers, line) : *headers;
                 if (line && !more)
                         return err_set(x->e, ERR_NO_MEMORY, "no memory for a request");
@@ -260,9 +260,10 @@ static int broken(struct exchange *x, CURLcode rc, const char *problem, int *sen
         return err_set(x->e, ERR_CLOSED, "the connection to %s broke: %s", x->h->url, why);
 }
 
-int http_send(struct http *h, const struct http_request *q, struct http_reply *ret, int *sent, struct err *e)
+int fetch_send(
+        struct fetch *h, const struct fetch_request *q, struct fetch_reply *ret, int *sent, struct err *e)
 {
-        struct http_reply reply = {0};
+        struct fetch_reply reply = {0};
         struct exchange x = {.h = h, .q = q, .reply = &reply, .e = e};
         struct curl_slist *headers = NULL;
         struct str url = {0};
@@ -286,17 +287,17 @@ out:
         if (rc == 0)
                 *ret = reply;
         else
-                http_reply_finish(&reply);
+                fetch_reply_finish(&reply);
         return rc;
 }
 
-void http_reply_finish(struct http_reply *r)
+void fetch_reply_finish(struct fetch_reply *r)
 {
         str_free(&r->body);
-        *r = (struct http_reply){0};
+        *r = (struct fetch_reply){0};
 }
 
-void http_escape(struct str *s, const char *text)
+void fetch_escape(struct str *s, const char *text)
 {
         for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
                 bool plain = (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') ||

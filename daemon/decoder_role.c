@@ -1,5 +1,6 @@
-#include "daemon/decoder.h"
+#include "daemon/decoder_role.h"
 
+#include "base/asan.h"
 #include "base/chan.h"
 #include "base/json.h"
 #include "daemon/children.h"
@@ -24,7 +25,7 @@ static int limit(int what, rlim_t value, struct err *e)
 static int limit_all(struct err *e)
 {
         int rc = limit(RLIMIT_CORE, 0, e);
-#if !defined __SANITIZE_ADDRESS__ && !defined __SANITIZE_THREAD__ /* their shadows take terabytes */
+#if !defined ASAN_BUILD && !defined __SANITIZE_THREAD__ /* their shadows take terabytes */
         if (rc == 0)
                 rc = limit(RLIMIT_AS, ADDRESS_SPACE, e);
 #endif
@@ -124,7 +125,7 @@ out:
         return rc;
 }
 
-int decoder_main(struct err *e)
+int decoder_role_run(struct err *e)
 {
         int rc = limit_all(e);
         while (rc == 0) {
@@ -133,6 +134,7 @@ int decoder_main(struct err *e)
                 if (rc == 0)
                         rc = serve(&m, e);
                 chan_message_finish(&m);
+                asan_check_leaks();
         }
         return rc == ERR_CLOSED ? 0 : rc;
 }

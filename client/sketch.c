@@ -1,4 +1,4 @@
-#include "client/plot.h"
+#include "client/sketch.h"
 #include "client/canvas.h"
 #include "client/text.h"
 
@@ -11,8 +11,8 @@ enum { ROWS_A_TICK = 3, COLUMNS_A_TICK = 9, MARK_CELLS = 2, LABEL_MAX = 24 };
 
 /* What every part of the drawing needs. */
 struct frame {
-        const struct plot *p;
-        struct plot_scale y;
+        const struct sketch *p;
+        struct sketch_scale y;
         int label_columns; /* numbers of the y axis */
         int columns, rows; /* of the canvas */
         struct canvas *canvas;
@@ -28,7 +28,7 @@ static int decimals_of(double step)
         return 12;
 }
 
-struct plot_scale plot_scale_around(double low, double high, int most)
+struct sketch_scale sketch_scale_around(double low, double high, int most)
 {
         static const double factors[] = {1, 2, 2.5, 5};
         if (!(high > low)) {
@@ -45,13 +45,13 @@ struct plot_scale plot_scale_around(double low, double high, int most)
                         double step = factors[i] * pow(10, power);
                         double first = floor(low / step + 1e-9), last = ceil(high / step - 1e-9);
                         if (last - first <= most)
-                                return (struct plot_scale){
+                                return (struct sketch_scale){
                                         first * step, last * step, step, decimals_of(step)};
                 }
         }
 }
 
-static int add_number(const struct plot_scale *s, double v, char *out)
+static int add_number(const struct sketch_scale *s, double v, char *out)
 {
         if (fabs(v) < s->step * 1e-6)
                 v = 0;
@@ -60,7 +60,7 @@ static int add_number(const struct plot_scale *s, double v, char *out)
         return snprintf(out, LABEL_MAX, "%.*f", s->decimals, v);
 }
 
-static struct plot_scale scale_of(const struct plot *p, int rows)
+static struct sketch_scale scale_of(const struct sketch *p, int rows)
 {
         double low = INFINITY, high = -INFINITY;
         for (int s = 0; s < p->count; s++) {
@@ -77,7 +77,7 @@ static struct plot_scale scale_of(const struct plot *p, int rows)
         if (low > 0 && low < 0.4 * high)
                 low = 0;
         int most = (rows - 1) / ROWS_A_TICK;
-        return plot_scale_around(low, high, most > 2 ? most : 2);
+        return sketch_scale_around(low, high, most > 2 ? most : 2);
 }
 
 /* The dot of a value: the middle of the first row is the scale's upper end, of the last row the lower one. */
@@ -99,13 +99,13 @@ struct dot {
 
 /* One dot a column of dots, at the mean of the points in it: more points than dots would only draw a band.
    `out` has room for as many as the series has points; returns how many there are. */
-static size_t reduce(const struct frame *f, const struct plot_series *s, struct dot *out)
+static size_t reduce(const struct frame *f, const struct sketch_series *s, struct dot *out)
 {
         size_t count = 0;
         double sum = 0;
         int n = 0;
         for (size_t i = 0; i < s->count; i++) {
-                const struct plot_point *pt = &s->points[i];
+                const struct sketch_point *pt = &s->points[i];
                 if (!isfinite(pt->x) || !isfinite(pt->y) || pt->x < 0)
                         continue;
                 int x = dot_column(f, fmin(pt->x, f->p->x_max));
@@ -120,7 +120,7 @@ static size_t reduce(const struct frame *f, const struct plot_series *s, struct 
         return count;
 }
 
-static int draw_series(struct frame *f, const struct plot_series *s, struct err *e)
+static int draw_series(struct frame *f, const struct sketch_series *s, struct err *e)
 {
         struct dot *dots = malloc((s->count + 1) * sizeof *dots);
         if (!dots)
@@ -166,11 +166,11 @@ static void draw_row(const struct frame *f, int row, struct str *line)
 /* The x axis with its ticks, and the numbers below them. */
 static void draw_x_axis(const struct frame *f, struct str *axis, struct str *numbers)
 {
-        const struct plot *p = f->p;
+        const struct sketch *p = f->p;
         int title = text_width(p->x_title) + 1, from = f->label_columns + 1,
             across = canvas_dots_across(f->canvas);
         int most = f->columns / COLUMNS_A_TICK;
-        struct plot_scale s = plot_scale_around(0, p->x_max, most > 2 ? most : 2);
+        struct sketch_scale s = sketch_scale_around(0, p->x_max, most > 2 ? most : 2);
         char *text = malloc((size_t)p->columns + LABEL_MAX + 1);
         if (!text) {
                 numbers->failed = true;
@@ -200,7 +200,7 @@ static void draw_x_axis(const struct frame *f, struct str *axis, struct str *num
 }
 
 /* Room for the widest number of the y axis. */
-static int label_columns(const struct plot_scale *y)
+static int label_columns(const struct sketch_scale *y)
 {
         int widest = 0, ticks = (int)lround((y->max - y->min) / y->step);
         for (int i = 0; i <= ticks; i++) {
@@ -223,7 +223,7 @@ static void draw_title(const struct frame *f, struct str *line)
         str_free(&title);
 }
 
-int plot_draw(const struct plot *p, struct str *lines, struct err *e)
+int sketch_draw(const struct sketch *p, struct str *lines, struct err *e)
 {
         struct frame f = {.p = p, .rows = p->rows - 3, .y = scale_of(p, p->rows - 3)};
         f.label_columns = label_columns(&f.y);

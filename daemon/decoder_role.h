@@ -8,12 +8,12 @@
      {"op":"decoded","request":1,"n":1}                   raw: n*c*h*w floats
      {"op":"checked","request":2,"model":{"architecture","input","classes","preprocessing"}}
      {"op":"refused","request":2,"error":{…}} */
-#ifndef CNND_DECODER_H
-#define CNND_DECODER_H
+#ifndef CNND_DECODER_ROLE_H
+#define CNND_DECODER_ROLE_H
 
 #include "base/err.h"
 
 /* Runs until the front closes the channel. */
-int decoder_main(struct err *e);
+int decoder_role_run(struct err *e);
 
 #endif

@@ -1,7 +1,7 @@
 /* One HTTP exchange after another with one server. The only place of the client that knows libcurl, so that
    another library (WinHTTP) can stand behind the same interface. One thread. */
-#ifndef CNND_HTTP_H
-#define CNND_HTTP_H
+#ifndef CNND_FETCH_H
+#define CNND_FETCH_H
 
 #include "base/err.h"
 #include "base/str.h"
@@ -9,43 +9,43 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { HTTP_MAX_HEADERS = 6 };
+enum { FETCH_MAX_HEADERS = 6 };
 
-struct http;
+struct fetch;
 
 /* `url` is http://…, https://… or unix:PATH. `token` may be NULL; both are copied. ERR_INVALID where the URL
    is none of these, or the token holds what a header cannot. */
-int http_create(const char *url, const char *token, struct http **ret, struct err *e);
+int fetch_create(const char *url, const char *token, struct fetch **ret, struct err *e);
 /* NULL accepted. */
-void http_destroy(struct http *h);
+void fetch_destroy(struct fetch *h);
 /* The address as the user wrote it, for messages. */
-const char *http_url(const struct http *h);
+const char *fetch_url(const struct fetch *h);
 
 /* Takes the next bytes of an answer; 0 to go on, a negative ERR_… ends the exchange with that code. */
-typedef int (*http_sink)(void *data, const void *bytes, size_t len);
+typedef int (*fetch_sink)(void *data, const void *bytes, size_t len);
 /* Fills up to `len` bytes of the body to send; returns their number, 0 at the end, negative ERR_… to give up.
  */
-typedef int64_t (*http_source)(void *data, void *bytes, size_t len);
+typedef int64_t (*fetch_source)(void *data, void *bytes, size_t len);
 /* Called some ten times a second while the exchange goes on; 0 to go on, negative ERR_… ends it. */
-typedef int (*http_tick)(void *data);
+typedef int (*fetch_tick)(void *data);
 
-struct http_request {
-        const char *method;                    /* "GET", "POST", "PUT", "DELETE" */
-        const char *path;                      /* from the first slash, with the query; escaped already */
-        const char *headers[HTTP_MAX_HEADERS]; /* "Name: value", unused ones NULL */
-        const void *body;                      /* borrowed; with `body_len`, or else `source` */
+struct fetch_request {
+        const char *method;                     /* "GET", "POST", "PUT", "DELETE" */
+        const char *path;                       /* from the first slash, with the query; escaped already */
+        const char *headers[FETCH_MAX_HEADERS]; /* "Name: value", unused ones NULL */
+        const void *body;                       /* borrowed; with `body_len`, or else `source` */
         size_t body_len;
-        http_source source; /* gives exactly `source_len` bytes */
+        fetch_source source; /* gives exactly `source_len` bytes */
         void *source_data;
         uint64_t source_len;
-        http_sink sink; /* gets the body of a 2xx answer; where NULL the reply keeps it */
+        fetch_sink sink; /* gets the body of a 2xx answer; where NULL the reply keeps it */
         void *sink_data;
-        http_tick tick;
+        fetch_tick tick;
         void *tick_data;
         int stall_s; /* ERR_CLOSED after so many seconds without a byte either way; 0: 300 s */
 };
 
-struct http_reply {
+struct fetch_reply {
         int status;
         char type[96];      /* media type without parameters, "" where none was sent */
         char location[256]; /* of the header Location, "" where none was sent */
@@ -56,11 +56,12 @@ struct http_reply {
 /* 0 when an answer came, whatever its status; *ret is filled then, and to be finished. ERR_CLOSED: nobody
    answers there or the connection broke (`*sent` tells whether the request may have reached the server; may
    be NULL). Otherwise the code that sink, source or tick gave. */
-int http_send(struct http *h, const struct http_request *q, struct http_reply *ret, int *sent, struct err *e);
+int fetch_send(
+        struct fetch *h, const struct fetch_request *q, struct fetch_reply *ret, int *sent, struct err *e);
 /* Frees what the reply owns. */
-void http_reply_finish(struct http_reply *r);
+void fetch_reply_finish(struct fetch_reply *r);
 
 /* Appends one path segment or query value, percent-encoded. */
-void http_escape(struct str *s, const char *text);
+void fetch_escape(struct str *s, const char *text);
 
 #endif

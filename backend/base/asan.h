@@ -1,0 +1,26 @@
+/* Builds with the address sanitizer: what must differ in them. */
+#ifndef CNND_ASAN_H
+#define CNND_ASAN_H
+
+#if defined __SANITIZE_ADDRESS__
+#define ASAN_BUILD 1
+#elif defined __has_feature
+#if __has_feature(address_sanitizer)
+#define ASAN_BUILD 1
+#endif
+#endif
+
+#ifdef ASAN_BUILD
+#include <sanitizer/lsan_interface.h>
+#endif
+
+/* Reports what is unreachable by now. For processes that end by a signal, where the check at exit never
+   comes; any thread. Does nothing in other builds. */
+static inline void asan_check_leaks(void)
+{
+#ifdef ASAN_BUILD
+        (void)__lsan_do_recoverable_leak_check();
+#endif
+}
+
+#endif

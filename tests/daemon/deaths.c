@@ -1,0 +1,225 @@
+/* Workers and fronts that are killed, hang or end: nothing is lost, and nothing differs. */
+#include "front.h"
+
+#include "base/json.h"
+#include "daemon/clock.h"
+#include "daemon/role.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static void a_killed_worker_changes_nothing(void **state)
+{
+        struct service *s = front_start(*state);
+        int64_t id = front_submit(s, FRONT_JOB("it", "\"epochs\":20,\"save_as\":\"it\""));
+        for (int step = 50; step <= 250; step += 100) {
+                front_wait_step(s, id, step);
+                kill(front_worker(s, 0), SIGKILL);
+        }
+        front_wait_state(s, id, JOB_SUCCEEDED);
+        front_check_undisturbed(s, *state, id, 400);
+        service_destroy(s);
+}
+
+static void a_killed_front_changes_nothing(void **state)
+{
+        for (int step = 30; step <= 330; step += 100) {
+                pid_t front = fork();
+                if (front == 0) {
+                        struct service *s = front_start(*state);
+                        if (step == 30)
+                                front_submit(s, FRONT_JOB("it", "\"epochs\":20,\"save_as\":\"it\""));
+                        front_wait_step(s, 1, step);
+                        raise(SIGKILL);
+                }
+                int status;
+                waitpid(front, &status, 0);
+                assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+        }
+        struct service *s = front_start(*state);
+        front_wait_state(s, 1, JOB_SUCCEEDED);
+        front_check_undisturbed(s, *state, 1, 400);
+        service_destroy(s);
+}
+
+static void a_hanging_kernel_is_ended(void **state)
+{
+        char file[200];
+        snprintf(file, sizeof file, "%s/hang", (char *)*state);
+        fclose(fopen(file, "w"));
+        setenv("CNND_TEST_HANG_FILE", file, 1);
+        setenv("CNND_TEST_HANG_STEP", "25", 1);
+        struct service *s = front_open(*state, 1.5);
+        struct err e;
+        while (service_health(s, &e))
+                front_turn(s);
+        int64_t id = front_submit(s, FRONT_JOB("it", "\"epochs\":20,\"save_as\":\"it\""));
+        int64_t begun = clock_now_ms();
+        front_wait_state(s, id, JOB_SUCCEEDED);
+        assert_true(clock_now_ms() - begun > 1500);
+        assert_int_equal(access(file, F_OK), -1);
+        front_check_undisturbed(s, *state, id, 400);
+        service_destroy(s);
+}
+
+static void three_deaths_in_a_row_quarantine_the_device(void **state)
+{
+        struct service *s = front_start(*state);
+        int64_t id = front_submit(s, FRONT_JOB("abort 1", "\"epochs\":1")),
+                next = front_submit(s, FRONT_JOB("next", "\"epochs\":1"));
+        struct err e;
+        front_wait_state(s, id, JOB_FAILED);
+        cJSON *job = front_job(s, id);
+        assert_non_null(strstr(json_field(job, "error")->valuestring, "restart cnnd"));
+        cJSON_Delete(job);
+        assert_int_equal(supervisor_state(s->supervisor, 0), DEVICE_QUARANTINED);
+        assert_int_equal(service_health(s, &e), ERR_UNAVAILABLE);
+        assert_int_equal(front_state(s, next), JOB_QUEUED);
+        service_destroy(s);
+        s = front_start(*state);
+        front_wait_state(s, next, JOB_SUCCEEDED);
+        service_destroy(s);
+}
+
+static void deaths_with_progress_between_do_not(void **state)
+{
+        struct service *s = front_start(*state);
+        int64_t id = front_submit(s, FRONT_JOB("it", "\"epochs\":20"));
+        for (int step = 20; step <= 120; step += 20) {
+                front_wait_step(s, id, step);
+                kill(front_worker(s, 0), SIGKILL);
+                while (front_worker(s, 0))
+                        front_turn(s);
+        }
+        front_wait_state(s, id, JOB_SUCCEEDED);
+        service_destroy(s);
+}
+
+static void another_device_takes_the_job(void **state)
+{
+        setenv("CNND_FAKE_DEVICES", "2", 1);
+        setenv("CNND_FAKE_STEP_MS", "5", 1);
+        struct service *s = front_start(*state);
+        int64_t a = front_submit(s, FRONT_JOB("a", "\"epochs\":5")),
+                b = front_submit(s, FRONT_JOB("b", "\"epochs\":5"));
+        front_wait_step(s, a, 10);
+        front_wait_step(s, b, 10);
+        assert_int_equal(supervisor_job(s->supervisor, 0) + supervisor_job(s->supervisor, 1), a + b);
+        front_wait_state(s, a, JOB_SUCCEEDED);
+        front_wait_state(s, b, JOB_SUCCEEDED);
+        service_destroy(s);
+}
+
+static void a_cancel_outlives_the_front(void **state)
+{
+        pid_t front = fork();
+        if (front == 0) {
+                struct service *s = front_start(*state);
+                struct err e;
+                int64_t id = front_submit(s, FRONT_JOB("it", "\"epochs\":20"));
+                front_wait_step(s, id, 10);
+                if (jobs_cancel(s->jobs, id, &e))
+                        _exit(1);
+                raise(SIGKILL);
+        }
+        int status;
+        waitpid(front, &status, 0);
+        assert_true(WIFSIGNALED(status));
+        struct service *s = front_start(*state);
+        assert_int_equal(front_state(s, 1), JOB_CANCELLED);
+        service_destroy(s);
+}
+
+static void draining_keeps_jobs(void **state)
+{
+        struct service *s = front_start(*state);
+        struct err e;
+        int64_t id = front_submit(s, FRONT_JOB("it", "\"epochs\":20,\"save_as\":\"it\"")), none;
+        bool again;
+        front_wait_step(s, id, 30);
+        service_drain(s);
+        assert_int_equal(service_health(s, &e), ERR_UNAVAILABLE);
+        cJSON *body = cJSON_CreateObject();
+        assert_int_equal(jobs_submit(s->jobs, "anna", NULL, body, &none, &again, &e), ERR_UNAVAILABLE);
+        cJSON_Delete(body);
+        int64_t end = clock_now_ms() + 2000;
+        while (!service_drained(s)) {
+                assert_true(clock_now_ms() < end);
+                front_turn(s);
+        }
+        assert_int_equal(front_state(s, id), JOB_QUEUED);
+        service_destroy(s);
+        s = front_start(*state);
+        front_wait_state(s, id, JOB_SUCCEEDED);
+        front_check_undisturbed(s, *state, id, 400);
+        service_destroy(s);
+}
+
+static void an_image_that_kills_the_worker(void **state)
+{
+        struct service *s = front_start(*state);
+        struct front_answer a;
+        static const char poison[] = "P5 2 2 255\n\xFF\xFF\xFF\xFF", image[] = "P5 2 2 255\n\x4D\x4D\x4D\x4D";
+        front_wait_state(
+                s, front_submit(s, FRONT_JOB("it", "\"epochs\":2,\"save_as\":\"it\"")), JOB_SUCCEEDED);
+        assert_int_equal(front_classify(s, poison, sizeof poison - 1, &a), ERR_UNAVAILABLE);
+        assert_int_equal(front_classify(s, image, sizeof image - 1, &a), 0);
+        cJSON_Delete(a.result);
+        service_destroy(s);
+}
+
+static void workers_die_with_the_front(void **state)
+{
+        int fds[2];
+        pid_t worker = 0;
+        assert_int_equal(pipe(fds), 0);
+        pid_t front = fork();
+        if (front == 0) {
+                struct service *s = front_start(*state);
+                pid_t pid = front_worker(s, 0);
+                if (write(fds[1], &pid, sizeof pid) != sizeof pid)
+                        _exit(1);
+                raise(SIGKILL);
+        }
+        waitpid(front, NULL, 0);
+        assert_int_equal(read(fds[0], &worker, sizeof worker), sizeof worker);
+        close(fds[0]);
+        close(fds[1]);
+        int64_t end = clock_now_ms() + 2000;
+        char path[64], line[256] = "";
+        do {
+                /* Its new parent may not have reaped it yet: a zombie is dead enough. */
+                snprintf(path, sizeof path, "/proc/%d/stat", (int)worker);
+                FILE *f = fopen(path, "r");
+                if (!f || !fgets(line, sizeof line, f))
+                        line[0] = '\0';
+                if (f)
+                        fclose(f);
+                assert_true(clock_now_ms() < end);
+                usleep(1000);
+        } while (line[0] && !strstr(line, ") Z") && !strstr(line, ") X"));
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, front_make_state, front_drop_state)
+
+int main(int argc, char **argv)
+{
+        if (role_requested(argc, argv))
+                return role_main(argc, argv);
+        const struct CMUnitTest tests[] = {
+                TEST(a_killed_worker_changes_nothing),
+                TEST(a_killed_front_changes_nothing),
+                TEST(a_hanging_kernel_is_ended),
+                TEST(three_deaths_in_a_row_quarantine_the_device),
+                TEST(deaths_with_progress_between_do_not),
+                TEST(another_device_takes_the_job),
+                TEST(a_cancel_outlives_the_front),
+                TEST(draining_keeps_jobs),
+                TEST(an_image_that_kills_the_worker),
+                TEST(workers_die_with_the_front),
+        };
+        if (argc > 1)
+                cmocka_set_test_filter(argv[1]);
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}

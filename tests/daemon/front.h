@@ -1,0 +1,56 @@
+/* A test as its own daemon: it plays the front on an engine without a device (fake_engine.c), and is started
+   again for the roles of the children. Whatever fails, fails the test. */
+#ifndef CNND_FRONT_H
+#define CNND_FRONT_H
+
+#include "check.h"
+
+#include "daemon/service.h"
+
+#include <cjson/cJSON.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* The data set "tiny": images of a split; and how long anything may take. */
+enum { FRONT_IMAGES = 40, FRONT_LONG_MS = 20000 };
+
+/* A request that trains on "tiny", 20 steps an epoch; `more` are its further fields. */
+#define FRONT_JOB(name, more)                                                                                \
+        "{\"type\":\"train\",\"name\":\"" name                                                               \
+        "\",\"architecture\":\"lenet\",\"dataset\":\"tiny\",\"batch_size\":2,"                               \
+        "\"optimizer\":{\"name\":\"sgd\",\"lr\":0.1},\"seed\":7," more "}"
+
+/* Set-up and tear-down: *state is a state folder with the data set in it. */
+int front_make_state(void **state);
+int front_drop_state(void **state);
+
+struct service *front_open(const char *state, double watchdog_seconds);
+/* The same, with 60 s, and waits until it is healthy. The caller calls service_destroy. */
+struct service *front_start(const char *state);
+/* Waits for something to do, 50 ms at most, and does it. */
+void front_turn(struct service *s);
+
+/* The job's id. */
+int64_t front_submit(struct service *s, const char *text);
+/* The job object; the caller's. */
+cJSON *front_job(struct service *s, int64_t id);
+enum job_state front_state(struct service *s, int64_t id);
+void front_wait_state(struct service *s, int64_t id, enum job_state want);
+void front_wait_step(struct service *s, int64_t id, int64_t step);
+/* The process of a device's worker, 0 where there is none. */
+pid_t front_worker(struct service *s, int device);
+/* The ended job `id` of 20 epochs saved as "it": its curve and its model are those of an undisturbed run. */
+void front_check_undisturbed(struct service *s, const char *state, int64_t id, int64_t steps);
+
+struct front_answer {
+        cJSON *result; /* the test's */
+        struct err error;
+        bool done;
+};
+/* A classify_done whose context is a struct front_answer. */
+void front_classified(void *ctx, cJSON *result, const struct err *e);
+/* Classifies by the model "it" and waits for the answer; its error code. */
+int front_classify(struct service *s, const char *body, size_t len, struct front_answer *a);
+
+#endif
