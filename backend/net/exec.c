@@ -76,11 +76,19 @@ static int record_forward(struct exec *x, struct err *e)
 
 static int record_loss(struct exec *x, float scale, struct err *e)
 {
-        struct tensor logits = exec_logits(x), dlogits = {0};
+        struct loss_call c = {.dev = x->dev,
+                .logits = exec_logits(x),
+                .labels = x->memory.labels,
+                .weights = x->memory.class_weights,
+                .results = x->memory.results,
+                .vars = x->memory.vars,
+                .scale = scale,
+                .scale_from_vars = x->memory.scale_from_vars,
+                .accumulate = x->memory.accumulate};
         if (x->plan->mode == PLAN_TRAIN)
-                dlogits = value_tensor(x, x->plan->grad, x->net->output);
+                c.dlogits = value_tensor(x, x->plan->grad, x->net->output);
         launch_list_owner(x->launches, 2 * x->net->num_nodes);
-        return loss_run(x->dev, &logits, &dlogits, &x->memory.labels, &x->memory.results, &x->memory.vars, scale, e);
+        return loss_run(&c, e);
 }
 
 static int record_backward(struct exec *x, bool *written, struct err *e)
@@ -91,6 +99,7 @@ static int record_backward(struct exec *x, bool *written, struct err *e)
                         continue;
                 struct op_call c = bind_node(x, i);
                 c.dy = value_tensor(x, x->plan->grad, n->output);
+                c.accumulate_dparams = x->memory.accumulate;
                 c.workspace = slot_view(x, x->plan->nodes[i].workspace_backward);
                 for (int k = 0; k < n->op->num_inputs; k++) {
                         if (!x->plan->wants_grad[n->inputs[k]])

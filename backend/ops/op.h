@@ -95,7 +95,8 @@ struct op_call {
 };
 
 /* Words of the vars buffer that kernels may read: what changes from step to step without a new launch. */
-enum op_var { OP_VAR_STEP, OP_VAR_LR, OP_VAR_FIRST, OP_VAR_SLOT, OP_VARS = 16 };
+/* OP_VAR_FIRST: where the micro-batch begins within the step's batch; OP_VAR_SCALE: the loss's scale, a float. */
+enum op_var { OP_VAR_STEP, OP_VAR_LR, OP_VAR_FIRST, OP_VAR_SLOT, OP_VAR_SCALE, OP_VARS = 16 };
 
 struct op_kind {
         const char *type; /* "conv2d", as in JSON */

@@ -29,8 +29,9 @@ extern const struct ref_op ref_conv2d, ref_linear;
 extern const struct ref_op ref_avg_pool2d, ref_max_pool2d;
 extern const struct ref_op ref_batch_norm, ref_relu, ref_sigmoid, ref_tanh;
 
-/* Softmax with cross-entropy of logits x (n,classes); see ops/loss.h. `dx` (n,classes) overwritten. */
-void ref_loss(int n, int classes, const double *x, const int *labels, double scale, double *dx, double *ret_loss,
-        int *ret_correct);
+/* Softmax with cross-entropy of logits x (n,classes); see ops/loss.h. `weights` (classes), NULL for
+   ones; `dx` (n,classes) overwritten. */
+void ref_loss(int n, int classes, const double *x, const int *labels, const double *weights, double scale,
+        double *dx, double *ret_loss, int *ret_correct);
 
 #endif
