@@ -106,6 +106,16 @@ int feeder_order(struct feeder *f, bool shuffle, uint64_t seed, uint32_t epoch, 
         return buf_write(f->positions, 0, f->order, (size_t)f->count * sizeof(int32_t), e);
 }
 
+double feeder_weight(const struct feeder *f, int first, int n, const float *class_weights)
+{
+        double sum = 0;
+        if (!class_weights)
+                return n;
+        for (int i = 0; i < n; i++)
+                sum += (double)class_weights[f->data->split[f->split].labels[f->order[first + i]]];
+        return sum;
+}
+
 /* Sends one batch; blocks, so that the staging area may be filled again. */
 static int stage(struct feeder *f, int first, int n, struct err *e)
 {

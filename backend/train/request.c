@@ -140,6 +140,15 @@ static int read_init(const cJSON *json, struct train_request *r, struct err *e)
         return rc;
 }
 
+static int read_micro_batch(const cJSON *json, struct train_request *r, struct err *e)
+{
+        int rc = get_count(json, "micro_batch", REQUEST_MAX_BATCH, "", &r->micro_batch, e);
+        if (rc == 0 && r->micro_batch > r->batch_size)
+                rc = err_at(e, ERR_INVALID, "/micro_batch", "micro_batch %d is larger than batch_size %d", r->micro_batch,
+                        r->batch_size);
+        return rc;
+}
+
 static int check_type(const cJSON *json, struct err *e)
 {
         const char *type = NULL;
@@ -206,7 +215,7 @@ int train_request_parse(const cJSON *json, struct train_request *ret, struct err
                 rc = json_only(json,
                         "type name architecture dataset epochs batch_size optimizer seed save_as shuffle "
                         "max_steps "
-                        "report_every init",
+                        "report_every init micro_batch class_weights",
                         "", e);
         if (rc == 0)
                 rc = check_architecture(json, e);
@@ -218,11 +227,19 @@ int train_request_parse(const cJSON *json, struct train_request *ret, struct err
                 rc = read_optimizer(json, &r.optimizer, e);
         if (rc == 0)
                 rc = read_init(json, &r, e);
-        if (rc != 0)
+        if (rc == 0)
+                rc = read_micro_batch(json, &r, e);
+        if (rc == 0)
+                rc = class_weights_parse(json_field(json, "class_weights"), &r.class_weights, e);
+        if (rc != 0) {
+                train_request_finish(&r);
                 return rc;
+        }
         r.architecture = cJSON_Duplicate(json_field(json, "architecture"), true);
-        if (!r.architecture)
+        if (!r.architecture) {
+                train_request_finish(&r);
                 return err_set(e, ERR_NO_MEMORY, "no memory to keep the request");
+        }
         *ret = r;
         return 0;
 }
@@ -230,5 +247,6 @@ int train_request_parse(const cJSON *json, struct train_request *ret, struct err
 void train_request_finish(struct train_request *r)
 {
         cJSON_Delete(r->architecture);
+        class_weights_finish(&r->class_weights);
         *r = (struct train_request){0};
 }

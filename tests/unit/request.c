@@ -53,7 +53,7 @@ static void every_field_is_read(void **state)
                       ","
                       "\"epochs\":3,\"batch_size\":256,\"optimizer\":{\"name\":\"sgd\",\"lr\":1.5},"
                       "\"seed\":9007199254740992,\"save_as\":\"my-lenet\",\"shuffle\":false,\"max_steps\":50,"
-                      "\"report_every\":1,\"init\":{\"from\":\"base\",\"strict\":false}}",
+                      "\"report_every\":1,\"micro_batch\":32,\"class_weights\":[0,2.5],\"init\":{\"from\":\"base\",\"strict\":false}}",
                         &r, &e),
                 &e);
         assert_string_equal(r.title, "erster Versuch \xc3\xbc");
@@ -65,6 +65,8 @@ static void every_field_is_read(void **state)
         assert_int_equal(r.val_limit, 1);
         assert_int_equal(r.epochs, 3);
         assert_int_equal(r.batch_size, 256);
+        assert_int_equal(r.micro_batch, 32);
+        assert_true(r.class_weights.count == 2 && r.class_weights.values[0] == 0 && r.class_weights.values[1] == 2.5f);
         assert_true(r.optimizer.lr == 1.5);
         assert_true(r.seed == (uint64_t)1 << 53);
         assert_string_equal(r.save_as, "my-lenet");
@@ -128,6 +130,15 @@ static void wrong_fields_are_named(void **state)
                 {"{" BASE ",\"batch_size\":0}", "/batch_size"},
                 {"{" BASE ",\"batch_size\":65537}", "/batch_size"},
                 {"{" BASE ",\"batch_size\":-128}", "/batch_size"},
+                {"{" BASE ",\"micro_batch\":0}", "/micro_batch"},
+                {"{" BASE ",\"micro_batch\":129}", "/micro_batch"},
+                {"{" BASE ",\"batch_size\":8,\"micro_batch\":9}", "/micro_batch"},
+                {"{" BASE ",\"class_weights\":true}", "/class_weights"},
+                {"{" BASE ",\"class_weights\":\"even\"}", "/class_weights"},
+                {"{" BASE ",\"class_weights\":[]}", "/class_weights"},
+                {"{" BASE ",\"class_weights\":[0,0]}", "/class_weights"},
+                {"{" BASE ",\"class_weights\":[1,-1]}", "/class_weights/1"},
+                {"{" BASE ",\"class_weights\":[1,\"1\"]}", "/class_weights/1"},
                 {"{" BASE ",\"seed\":-1}", "/seed"},
                 {"{" BASE ",\"seed\":0.5}", "/seed"},
                 {"{" BASE ",\"seed\":1e300}", "/seed"},
