@@ -440,13 +440,13 @@ static char *classes_text(const struct dataset *data)
 
 static int save_model(struct run *r, struct err *e)
 {
-        char path[4096], input[80];
+        char path[4096], input[80], *preprocessing = normalize_preprocessing(&r->request->normalize, r->setup->net->values[0].s);
         const struct net *net = r->setup->net;
         struct safetensors_tensor *tensors = malloc((size_t)net->num_params * sizeof *tensors);
         int64_t *counters = malloc((size_t)net->num_params * sizeof *counters);
         char *architecture = json_text(r->request->architecture), *classes = classes_text(r->job->data);
         int rc = fetch_weights(r, e);
-        if (rc == 0 && (!tensors || !counters || !architecture || !classes))
+        if (rc == 0 && (!tensors || !counters || !architecture || !classes || !preprocessing))
                 rc = err_set(e, ERR_NO_MEMORY, "no memory to save the model");
         if (rc == 0) {
                 struct shape in = net->values[0].s;
@@ -454,13 +454,14 @@ static int save_model(struct run *r, struct err *e)
                 snprintf(path, sizeof path, "%s/model.safetensors", r->job->dir);
                 snprintf(input, sizeof input, "[%d,%d,%d]", in.c, in.h, in.w);
                 const char *metadata[] = {"architecture", architecture, "input", input, "classes", classes,
-                        "preprocessing", "{}", NULL};
+                        "preprocessing", preprocessing, NULL};
                 rc = safetensors_write(path, tensors, net->num_params, metadata, e);
         }
         free(tensors);
         free(counters);
         free(architecture);
         free(classes);
+        free(preprocessing);
         return rc;
 }
 

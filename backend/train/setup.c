@@ -84,6 +84,31 @@ static void add(struct setup *s, uint64_t bytes)
                 s->largest_bytes = rounded;
 }
 
+static int check_input(const struct setup *s, const struct train_request *r, struct err *e)
+{
+        struct shape input = s->net->values[0].s;
+        int rc = augment_check(&r->augment, input, e);
+        return rc ? rc : normalize_check(&r->normalize, input.c, "/dataset/normalize", e);
+}
+
+/* What happens to the images before the network: training batches are augmented, validation never. */
+static void describe_transforms(struct setup *s, const struct train_request *r, const struct dev_info *info)
+{
+        for (int i = 0; i < DATASET_SPLITS; i++) {
+                int n = i == DATASET_TRAIN ? s->micro_batch : s->eval_batch;
+                s->transform[i] = (struct transform_spec){.augment = i == DATASET_TRAIN ? &r->augment : NULL,
+                        .normalize = &r->normalize,
+                        .s = s->net->values[0].s,
+                        .n = n,
+                        .lanes = plan_lanes(info, n)};
+                struct transform_bytes bytes = transform_bytes(&s->transform[i]);
+                if (s->count[i] && bytes.numbers)
+                        add(s, bytes.numbers);
+                if (s->count[i] && bytes.scratch)
+                        add(s, bytes.scratch);
+        }
+}
+
 /* All buffers but the images, which may stay on the host. */
 static void count_bytes(struct setup *s, const struct dataset *data)
 {
@@ -138,6 +163,8 @@ int setup_create(const struct train_request *r, const struct dataset *data, cons
         if (rc == 0)
                 rc = make_net(r, data, &s->net, e);
         if (rc == 0)
+                rc = check_input(s, r, e);
+        if (rc == 0)
                 rc = class_weights_make(&r->class_weights, data->split[DATASET_TRAIN].labels, s->count[DATASET_TRAIN],
                         data->num_classes, &s->class_weights, e);
         if (rc == 0)
@@ -147,6 +174,7 @@ int setup_create(const struct train_request *r, const struct dataset *data, cons
                 return rc;
         }
         count_bytes(s, data);
+        describe_transforms(s, r, info);
         place_images(s, data, info);
         *ret = s;
         return 0;

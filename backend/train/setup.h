@@ -6,6 +6,7 @@
 #include "net/net.h"
 #include "net/plan.h"
 #include "train/train.h"
+#include "train/transform.h"
 
 /* Micro-batches of training, the rest of a batch that they leave, the rest of an epoch's smaller last batch; batches of the
    validation split, its last batch. */
@@ -29,6 +30,7 @@ struct setup {
         int num_chunks;
         uint64_t param_bytes, grad_bytes, labels_bytes, results_bytes, vars_bytes, class_weights_bytes;
         uint64_t image_bytes[DATASET_SPLITS], split_label_bytes[DATASET_SPLITS], order_bytes[DATASET_SPLITS];
+        struct transform_spec transform[DATASET_SPLITS]; /* borrows from the request */
         uint64_t total_bytes, largest_bytes; /* as buf_create accounts them */
 };
 
