@@ -15,13 +15,14 @@ static const char *const want_names[] = {"", "pause", "cancel"};
         "id, type, name, user, state, want, device, request, dataset, model, save_as, created_at,"           \
         " started_at, finished_at, epoch, step, steps, train_step, validation_step, checkpoint_step,"        \
         " train_loss, train_acc, val_loss, val_acc, images_per_second, device_bytes, largest_buffer,"        \
-        " micro_batch, failures, events, error"
+        " micro_batch, failures, events, error, note"
 
 void job_row_finish(struct job_row *r)
 {
         free(r->name);
         free(r->request);
         free(r->error);
+        free(r->note);
         *r = (struct job_row){0};
 }
 
@@ -89,6 +90,7 @@ static int read_row(sqlite3_stmt *st, struct job_row *ret, struct err *e)
         r.name = store_text(st, 2);
         r.request = store_text(st, 7);
         r.error = store_text(st, 30);
+        r.note = store_text(st, 31);
         if (!r.name || !r.request) {
                 job_row_finish(&r);
                 return err_set(e, ERR_NO_MEMORY, "no memory for a job");
@@ -133,8 +135,8 @@ int jobrow_insert(struct store *s, struct job_row *r, const char *key, struct er
                 "created_at,"
                 " epoch, step, steps, train_step, validation_step, checkpoint_step, device_bytes, "
                 "largest_buffer,"
-                " micro_batch, failures, events)"
-                " VALUES(?, ?, ?, ?, ?, '', ?, ?, ?, ?, ?, 0, 0, ?, 0, 0, 0, ?, ?, ?, 0, 0)",
+                " micro_batch, note, failures, events)"
+                " VALUES(?, ?, ?, ?, ?, '', ?, ?, ?, ?, ?, 0, 0, ?, 0, 0, 0, ?, ?, ?, ?, 0, 0)",
                 &st, e);
         if (rc)
                 return rc;
@@ -152,6 +154,7 @@ int jobrow_insert(struct store *s, struct job_row *r, const char *key, struct er
         store_bind_int(st, 12, r->device_bytes);
         store_bind_int(st, 13, r->largest_buffer);
         store_bind_int(st, 14, r->micro_batch);
+        store_bind_text(st, 15, r->note);
         rc = store_run(s, st, e);
         if (rc)
                 return rc;
@@ -305,6 +308,9 @@ cJSON *jobrow_json(const struct job_row *r)
         add_time(o, "started_at", r->started_ms);
         add_time(o, "finished_at", r->finished_ms);
         add_numbers(o, r);
+        cJSON *notes = cJSON_AddArrayToObject(o, "notes");
+        if (r->note)
+                cJSON_AddItemToArray(notes, cJSON_CreateString(r->note));
         add_text(o, "model", r->model);
         add_text(o, "error", r->error);
         cJSON_AddItemToObject(o, "request", request);

@@ -30,6 +30,7 @@ struct job_row {
         char *name;                                  /* owned */
         char *request;                               /* owned: JSON as submitted */
         char *error;                                 /* owned: why it failed, NULL where it did not */
+        char *note;                                  /* owned: what its plan has to say, NULL for nothing */
         int64_t created_ms, started_ms, finished_ms; /* wall clock; 0: not yet */
         double epoch;
         int64_t step, steps;

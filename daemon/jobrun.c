@@ -77,7 +77,11 @@ static void add_train(const struct jobs *js, cJSON *o, const struct job_row *r, 
         }
         add_path(o, "init", init);
         cJSON_AddNumberToObject(o, "checkpoint_seconds", checkpoint_seconds);
-        cJSON_AddItemToObject(o, "request", json_parse(r->request, strlen(r->request), NULL));
+        /* As planned: a device with another memory must not choose again. */
+        cJSON *request = json_parse(r->request, strlen(r->request), NULL);
+        if (!json_field(request, "micro_batch"))
+                cJSON_AddNumberToObject(request, "micro_batch", r->micro_batch);
+        cJSON_AddItemToObject(o, "request", request);
 }
 
 static void add_evaluate(const struct jobs *js, cJSON *o, const struct job_row *r)

@@ -41,6 +41,7 @@ static const char *const migrations[STORE_VERSION] = {
         " inode INTEGER NOT NULL, mtime_ns INTEGER NOT NULL) WITHOUT ROWID;"
         "CREATE TABLE counters(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;"
         "INSERT INTO counters VALUES('model_generation', 0);",
+        "ALTER TABLE jobs ADD COLUMN note TEXT;",
 };
 
 static int fail(struct store *s, int rc, const char *what, struct err *e)

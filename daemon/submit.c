@@ -25,7 +25,8 @@ static int find_dataset(
         return err_at(e, ERR_INVALID, dataset_pointer(body), "%s", why.message);
 }
 
-/* Plans on every device in use until one can take it; the last device's refusal otherwise. */
+/* Plans on every device in use: the first that takes whole batches, else the one that takes the largest micro-batches; the
+   last device's refusal otherwise. */
 static int plan(struct jobs *js, const struct train_request *r, const struct dataset *data,
         struct train_estimate *ret, struct err *e)
 {
@@ -38,14 +39,21 @@ static int plan(struct jobs *js, const struct train_request *r, const struct dat
         if (count == 0)
                 return err_set(e, rc, "%s", supervisor_problem(sv));
         err_set(e, rc, "all devices are quarantined: see GET /v1/devices");
+        bool found = false;
         for (int i = 0; i < count; i++) {
+                struct train_estimate here;
                 if (supervisor_state(sv, i) == DEVICE_QUARANTINED)
                         continue;
-                rc = train_plan(r, data, supervisor_info(sv, i), ret, e);
-                if (rc != ERR_DEVICE_MEMORY)
+                rc = train_plan(r, data, supervisor_info(sv, i), &here, e);
+                if (rc && rc != ERR_DEVICE_MEMORY)
                         return rc;
+                if (rc == 0 && (!found || here.micro_batch > ret->micro_batch))
+                        *ret = here;
+                found = found || rc == 0;
+                if (found && ret->micro_batch >= r->batch_size)
+                        break;
         }
-        return rc;
+        return found ? 0 : rc;
 }
 
 static int check_train(struct jobs *js, const cJSON *body, struct submission *s, struct err *e)
@@ -67,6 +75,7 @@ static int check_train(struct jobs *js, const cJSON *body, struct submission *s,
                 s->row.device_bytes = (int64_t)estimate.device_bytes;
                 s->row.largest_buffer = (int64_t)estimate.largest_buffer;
                 s->row.micro_batch = estimate.micro_batch;
+                s->row.note = estimate.note[0] ? strdup(estimate.note) : NULL;
                 memcpy(s->row.dataset, r.dataset, sizeof s->row.dataset);
                 memcpy(s->row.save_as, r.save_as, sizeof s->row.save_as);
                 memcpy(s->init_from, r.init_from, sizeof s->init_from);

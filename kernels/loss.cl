@@ -1,12 +1,23 @@
 /* Softmax with cross-entropy; see backend/ops/loss.h. x are the logits (n,classes,1,1), dx their gradient where `train`.
    One work-group does the batch and its sums, in a fixed order.
 
+   With WEIGHTED a sample counts as much as its label's class; a scale_var that is not negative names the word of
+   vars that holds the scale.
+
    Without TILED: GROUP work-items, each takes every GROUP-th sample. With TILED (LANES 16): one work-item, vectors. */
 
 #define LOSS_ARGUMENTS \
-        TENSOR(x), TENSOR(dx), global const int *labels_buffer, const ulong labels_offset, VIEW(results), \
-                global const int *vars_buffer, const ulong vars_offset, const int slot_var, const int n, \
-                const int classes, const float scale, const int train, const int add
+        TENSOR(x), TENSOR(dx), global const int *labels_buffer, const ulong labels_offset, VIEW(weights), \
+                VIEW(results), global const int *vars_buffer, const ulong vars_offset, const int slot_var, \
+                const int n, const int classes, const float fixed_scale, const int scale_var, const int train, \
+                const int add
+
+#define SCALE (scale_var < 0 ? fixed_scale : as_float((vars_buffer + vars_offset)[scale_var]))
+#if WEIGHTED
+#define WEIGHT(label) ((uint)(label) < (uint)classes ? FROM(weights)[label] : 0.0f)
+#else
+#define WEIGHT(label) 1.0f
+#endif
 
 /* Where the sums go. */
 inline void put_sums(global float *slot, const int add, const float loss, const float correct)
@@ -20,6 +31,7 @@ GROUP_KERNEL void loss_naive(LOSS_ARGUMENTS)
 {
         local float losses[GROUP], rights[GROUP];
         const int me = get_local_id(0);
+        const float scale = SCALE;
         global const int *labels = labels_buffer + labels_offset;
         float loss = 0, correct = 0;
         for (int i = me; i < (n + LANES - 1) / LANES * LANES; i += GROUP) {
@@ -31,6 +43,7 @@ GROUP_KERNEL void loss_naive(LOSS_ARGUMENTS)
                         continue;
                 }
                 const int label = labels[i];
+                const float weight = WEIGHT(label);
                 float top = x[0], mine = 0, sum = 0;
                 int best = 0;
                 for (int k = 0; k < classes; k++) {
@@ -41,10 +54,10 @@ GROUP_KERNEL void loss_naive(LOSS_ARGUMENTS)
                 }
                 for (int k = 0; k < classes; k++)
                         sum += f_exp(x[k * LANES] - top);
-                loss += log(sum) - (mine - top);
+                loss += (log(sum) - (mine - top)) * weight;
                 correct += best == label;
                 for (int k = 0; train && k < classes; k++)
-                        dx[k * LANES] = (f_exp(x[k * LANES] - top) / sum - (k == label ? 1.0f : 0.0f)) * scale;
+                        dx[k * LANES] = (f_exp(x[k * LANES] - top) / sum - (k == label ? 1.0f : 0.0f)) * (weight * scale);
         }
         losses[me] = loss;
         rights[me] = correct;
@@ -62,6 +75,7 @@ GROUP_KERNEL void loss_naive(LOSS_ARGUMENTS)
 ITEM_KERNEL void loss_tiled(LOSS_ARGUMENTS)
 {
         global const int *labels = labels_buffer + labels_offset;
+        const float scale = SCALE;
         const int16 lane = (int16)(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
         float16 loss = 0, correct = 0;
         for (int i = 0; i < n; i += LANES) {
@@ -69,9 +83,13 @@ ITEM_KERNEL void loss_tiled(LOSS_ARGUMENTS)
                 global float16 *dx = (global float16 *)AT(dx, i / LANES);
                 const int16 inside = lane < (int16)(n - i);
                 int label_of[LANES];
-                for (int j = 0; j < LANES; j++)
+                float weight_of[LANES];
+                for (int j = 0; j < LANES; j++) {
                         label_of[j] = i + j < n ? labels[i + j] : -1;
+                        weight_of[j] = WEIGHT(label_of[j]);
+                }
                 const int16 label = vload16(0, label_of);
+                const float16 weight = vload16(0, weight_of);
                 float16 top = x[0], mine = 0, sum = 0;
                 int16 best = 0;
                 for (int k = 0; k < classes; k++) {
@@ -86,10 +104,10 @@ ITEM_KERNEL void loss_tiled(LOSS_ARGUMENTS)
                         if (train)
                                 dx[k] = v;
                 }
-                loss += inside ? log(sum) - (mine - top) : (float16)0;
+                loss += inside ? (log(sum) - (mine - top)) * weight : (float16)0;
                 correct += inside && best == label ? (float16)1 : (float16)0;
                 for (int k = 0; train && k < classes; k++) {
-                        const float16 v = (dx[k] / sum - (label == k ? (float16)1 : (float16)0)) * scale;
+                        const float16 v = (dx[k] / sum - (label == k ? (float16)1 : (float16)0)) * (weight * scale);
                         dx[k] = inside ? v : (float16)0;
                 }
         }

@@ -39,7 +39,8 @@ static void bind_params(const struct exec *x, int node, struct op_call *c)
                 const struct net_param *p = &x->net->params[n->first_param + i];
                 c->params[i] = (struct view){x->memory.params.buf, x->memory.params.offset + p->offset};
                 if (p->spec->trainable && x->plan->mode == PLAN_TRAIN)
-                        c->dparams[i] = (struct view){x->memory.grads.buf, x->memory.grads.offset + p->offset};
+                        c->dparams[i] =
+                                (struct view){x->memory.grads.buf, x->memory.grads.offset + p->offset};
         }
 }
 
@@ -76,15 +77,23 @@ static int record_forward(struct exec *x, struct err *e)
 
 static int record_loss(struct exec *x, float scale, struct err *e)
 {
-        struct tensor logits = exec_logits(x), dlogits = {0};
+        struct loss_call c = {.dev = x->dev,
+                .logits = exec_logits(x),
+                .labels = x->memory.labels,
+                .weights = x->memory.class_weights,
+                .results = x->memory.results,
+                .vars = x->memory.vars,
+                .scale = scale,
+                .scale_from_vars = x->memory.scale_from_vars,
+                .accumulate = x->memory.accumulate};
         if (x->plan->mode == PLAN_TRAIN)
-                dlogits = value_tensor(x, x->plan->grad, x->net->output);
+                c.dlogits = value_tensor(x, x->plan->grad, x->net->output);
         launch_list_owner(x->launches, 2 * x->net->num_nodes);
-        return loss_run(x->dev, &logits, &dlogits, &x->memory.labels, &x->memory.results, &x->memory.vars, scale, e);
+        return loss_run(&c, e);
 }
 
-/* Whether the gradient of `value` holds something already. The builder sees to it that whoever reads a join comes after
-   all who read a slice of it, so that a gradient is written as a whole first. */
+/* Whether the gradient of `value` holds something already. The builder sees to it that whoever reads a join
+   comes after all who read a slice of it, so that a gradient is written as a whole first. */
 static bool is_written(const struct net *net, const bool *written, int value)
 {
         while (value >= 0 && !written[value])
@@ -100,6 +109,7 @@ static int record_backward(struct exec *x, bool *written, struct err *e)
                         continue;
                 struct op_call c = bind_node(x, i);
                 c.dy = value_tensor(x, x->plan->grad, n->output);
+                c.accumulate_dparams = x->memory.accumulate;
                 c.workspace = slot_view(x, x->plan->nodes[i].workspace_backward);
                 for (int k = 0; k < n->op->num_inputs; k++) {
                         if (!x->plan->wants_grad[n->inputs[k]])
@@ -132,8 +142,8 @@ static int record(struct exec *x, float scale, struct err *e)
         return rc;
 }
 
-int exec_create(struct dev *d, const struct net *net, const struct plan *plan, const struct exec_memory *memory,
-        float scale, struct exec **ret, struct err *e)
+int exec_create(struct dev *d, const struct net *net, const struct plan *plan,
+        const struct exec_memory *memory, float scale, struct exec **ret, struct err *e)
 {
         struct exec *x = calloc(1, sizeof *x);
         if (!x)

@@ -13,6 +13,9 @@ struct exec_memory {
         struct view vars;                    /* OP_VARS words */
         struct view labels;                  /* ints, one a sample of the batch */
         struct view results;                 /* loss.h: two floats a slot */
+        struct view class_weights;           /* of the loss; no buffer: all one */
+        bool scale_from_vars;                /* the loss's scale is the word OP_VAR_SCALE */
+        bool accumulate;                     /* adds to gradients and results: a step's later micro-batches */
 };
 
 struct exec;

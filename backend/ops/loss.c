@@ -7,32 +7,27 @@ int loss_launch(const struct loss_call *c, struct err *e)
         const struct tensor *x = &c->logits, *dx = c->dlogits.at.buf ? &c->dlogits : x;
         const bool tiled = c->variant == OP_TILED && x->lanes == 16;
         const size_t items = tiled ? 1 : LAUNCH_GROUP;
-        op_options(options, x->lanes, "-DTILED=%d", tiled);
+        op_options(options, x->lanes, "-DTILED=%d -DWEIGHTED=%d", tiled, c->weights.buf != NULL);
         struct launch l = launch_begin(c->dev, "loss", options, tiled ? "loss_tiled" : "loss_naive");
         launch_tensor(&l, x);
         launch_tensor(&l, dx);
         launch_view(&l, &c->labels);
+        launch_view(&l, c->weights.buf ? &c->weights : &c->results);
         launch_view(&l, &c->results);
         launch_view(&l, &c->vars);
         launch_int(&l, OP_VAR_SLOT);
         launch_int(&l, x->n);
         launch_int(&l, x->s.c);
         launch_float(&l, c->scale);
+        launch_int(&l, c->scale_from_vars ? OP_VAR_SCALE : -1);
         launch_int(&l, dx != x);
         launch_int(&l, c->accumulate);
         return launch_grid(&l, 1, (size_t[]){items}, (size_t[]){items}, e);
 }
 
-int loss_run(struct dev *d, const struct tensor *logits, const struct tensor *dlogits, const struct view *labels,
-        const struct view *results, const struct view *vars, float scale, struct err *e)
+int loss_run(const struct loss_call *c, struct err *e)
 {
-        const struct loss_call c = {.dev = d,
-                .variant = selftest_allows_loss(d, OP_TILED) ? OP_TILED : OP_NAIVE,
-                .logits = *logits,
-                .dlogits = *dlogits,
-                .labels = *labels,
-                .results = *results,
-                .vars = *vars,
-                .scale = scale};
-        return loss_launch(&c, e);
+        struct loss_call chosen = *c;
+        chosen.variant = selftest_allows_loss(c->dev, OP_TILED) ? OP_TILED : OP_NAIVE;
+        return loss_launch(&chosen, e);
 }

@@ -10,6 +10,7 @@ struct loss_trial {
         enum op_variant variant;
         bool training; /* with gradient */
         bool slices, accumulate;
+        bool weighted; /* with class weights, and the scale taken from vars */
         bool lie; /* as in struct trial */
 };
 

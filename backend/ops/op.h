@@ -1,8 +1,8 @@
 /* What an op is: one layer's mathematics on a device. One file per op; `op_kinds` lists them all.
 
    An op states everything before anything runs: output shape, parameters, what backward reads again, saved
-   tensors, workspace, FLOPs. Its forward and backward only launch kernels on buffers that the plan bound; they
-   decide nothing from data, so that a recorded sequence of launches can be replayed every step. */
+   tensors, workspace, FLOPs. Its forward and backward only launch kernels on buffers that the plan bound;
+   they decide nothing from data, so that a recorded sequence of launches can be replayed every step. */
 #ifndef CNND_OP_H
 #define CNND_OP_H
 
@@ -17,15 +17,16 @@
 
 enum { OP_MAX_INPUTS = 2, OP_MAX_PARAMS = 5, OP_MAX_SAVED = 2, OP_MAX_DIMS = 4 };
 
-/* A hyperparameter as it is spelt in JSON (PyTorch's spelling) and where it lies in the op's arguments. The table
-   drives parsing, checking, defaults and GET /v1/architectures. */
+/* A hyperparameter as it is spelt in JSON (PyTorch's spelling) and where it lies in the op's arguments. The
+   table drives parsing, checking, defaults and GET /v1/architectures. */
 enum op_field_type { OP_INT, OP_PAIR, OP_BOOL, OP_NUMBER };
 struct op_field {
         const char *name;
         enum op_field_type type; /* int; int[2], written n or [h,w]; bool; double */
         size_t offset;           /* in the arguments struct */
         bool required;
-        double fallback; /* where absent and not required; NAN for a pair or an int means "as another field": see the op */
+        double fallback; /* where absent and not required; NAN for a pair or an int means "as another field":
+                            see the op */
         double min, max;
 };
 
@@ -42,15 +43,16 @@ struct op_param {
         int ndim, dims[OP_MAX_DIMS];
         int fan_in, fan_out;
         enum op_init init;
-        bool trainable; /* false: a buffer such as running statistics: no gradient, but saved with the weights */
+        bool trainable; /* false: a buffer such as running statistics: no gradient, but saved with the weights
+                         */
         bool counter;   /* int64 scalar in files (num_batches_tracked), one float on the device */
 };
 
 /* A small layer that stands for its kind in the selftest. */
 struct op_example {
         const void *args; /* kind->args_bytes; NULL where there are none */
-        struct shape in; /* of every input */
-        int n;           /* 0 ends a list */
+        struct shape in;  /* of every input */
+        int n;            /* 0 ends a list */
 };
 
 struct op_kind;
@@ -71,11 +73,12 @@ enum { OP_READS_X = 1, OP_READS_Y = 2 };
 /* What a batch takes beside x, y, dx, dy and the parameters. In floats. */
 struct op_needs {
         int num_saved;
-        uint64_t saved[OP_MAX_SAVED]; /* written by a training forward, read by backward */
+        uint64_t saved[OP_MAX_SAVED];                   /* written by a training forward, read by backward */
         uint64_t workspace_forward, workspace_backward; /* scratch within the call */
 };
 
-/* The strategy for one call: filled by the plan from the device's tuning; ops that have one variant ignore it. */
+/* The strategy for one call: filled by the plan from the device's tuning; ops that have one variant ignore
+ * it. */
 enum op_variant { OP_NAIVE, OP_TILED, OP_VARIANTS };
 
 /* Everything bound. `dev` may be recording. Tensors have the plan's `lanes`; batch is x[0].n. */
@@ -84,18 +87,20 @@ struct op_call {
         enum op_variant variant;
         bool training;
         struct tensor x[OP_MAX_INPUTS], y;
-        struct tensor dx[OP_MAX_INPUTS], dy;    /* backward only; dx[i].at.buf NULL: nobody wants it */
-        bool accumulate_dx[OP_MAX_INPUTS];      /* add to dx instead of overwriting it */
-        bool accumulate_dparams;                /* add to dparams instead of overwriting (micro-batches) */
+        struct tensor dx[OP_MAX_INPUTS], dy; /* backward only; dx[i].at.buf NULL: nobody wants it */
+        bool accumulate_dx[OP_MAX_INPUTS];   /* add to dx instead of overwriting it */
+        bool accumulate_dparams;             /* add to dparams instead of overwriting (micro-batches) */
         struct view params[OP_MAX_PARAMS];
-        struct view dparams[OP_MAX_PARAMS];     /* backward only; buf NULL: frozen or not trainable */
+        struct view dparams[OP_MAX_PARAMS]; /* backward only; buf NULL: frozen or not trainable */
         struct view saved[OP_MAX_SAVED];
         struct view workspace;
-        struct view vars;                       /* the step's variables, see below */
+        struct view vars; /* the step's variables, see below */
 };
 
 /* Words of the vars buffer that kernels may read: what changes from step to step without a new launch. */
-enum op_var { OP_VAR_STEP, OP_VAR_LR, OP_VAR_FIRST, OP_VAR_SLOT, OP_VARS = 16 };
+/* OP_VAR_FIRST: where the micro-batch begins within the step's batch; OP_VAR_SCALE: the loss's scale, a
+ * float. */
+enum op_var { OP_VAR_STEP, OP_VAR_LR, OP_VAR_FIRST, OP_VAR_SLOT, OP_VAR_SCALE, OP_VARS = 16 };
 
 struct op_kind {
         const char *type; /* "conv2d", as in JSON */
@@ -106,12 +111,13 @@ struct op_kind {
         unsigned backward_reads; /* OP_READS_… */
         bool in_place;           /* y may be x[0], dx[0] may be dy (backward must then not read x[0]) */
         bool view;               /* y is x's memory under another shape: no launch at all */
-        bool internal;           /* made by the net itself where it joins branches: no layer type of a user's */
+        bool internal; /* made by the net itself where it joins branches: no layer type of a user's */
         /* From op->in and op->args: checks them, sets op->out and op->params. The pointer in an error is the
            field's own ("/kernel_size"). */
         int (*shape)(struct op *op, struct err *e);
         /* NULL: needs nothing. */
-        void (*needs)(const struct op *op, int n, int lanes, const struct dev_info *info, struct op_needs *ret);
+        void (*needs)(
+                const struct op *op, int n, int lanes, const struct dev_info *info, struct op_needs *ret);
         /* Floating point operations of a forward pass over one sample, a multiply-add counted as two. */
         int64_t (*flops)(const struct op *op);
         /* NULL where `view`. */
@@ -119,7 +125,8 @@ struct op_kind {
         int (*backward)(const struct op *op, const struct op_call *c, struct err *e);
         /* The same on the host in double, for tests and the selftest: see ref/ref.h. */
         const struct ref_op *ref;
-        /* Two or three, odd and tiny (a few thousand multiply-adds), that reach every kernel. NULL where `view`. */
+        /* Two or three, odd and tiny (a few thousand multiply-adds), that reach every kernel. NULL where
+         * `view`. */
         const struct op_example *examples;
 };
 

@@ -14,8 +14,9 @@ struct ref_call {
         const double *x[OP_MAX_INPUTS];
         double *y;
         const double *dy;
-        double *dx[OP_MAX_INPUTS]; /* overwritten */
-        double *params[OP_MAX_PARAMS]; /* buffers such as running statistics are updated by a training forward */
+        double *dx[OP_MAX_INPUTS];     /* overwritten */
+        double *params[OP_MAX_PARAMS]; /* buffers such as running statistics are updated by a training forward
+                                        */
         double *dparams[OP_MAX_PARAMS]; /* overwritten; NULL for those without gradient */
 };
 
@@ -30,8 +31,9 @@ extern const struct ref_op ref_avg_pool2d, ref_max_pool2d;
 extern const struct ref_op ref_add, ref_copy;
 extern const struct ref_op ref_batch_norm, ref_relu, ref_sigmoid, ref_tanh;
 
-/* Softmax with cross-entropy of logits x (n,classes); see ops/loss.h. `dx` (n,classes) overwritten. */
-void ref_loss(int n, int classes, const double *x, const int *labels, double scale, double *dx, double *ret_loss,
-        int *ret_correct);
+/* Softmax with cross-entropy of logits x (n,classes); see ops/loss.h. `weights` (classes), NULL for
+   ones; `dx` (n,classes) overwritten. */
+void ref_loss(int n, int classes, const double *x, const int *labels, const double *weights, double scale,
+        double *dx, double *ret_loss, int *ret_correct);
 
 #endif

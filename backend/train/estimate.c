@@ -1,74 +1,136 @@
-#include "train/setup.h"
+#include "train/estimate.h"
 
 #include <stdio.h>
+#include <string.h>
 
-static bool fits(const struct train_request *r, int batch, const struct dataset *data, const struct dev_info *info,
-        struct setup **ret, struct err *e)
+static bool inside(const struct setup *s, const struct dev_info *info)
 {
-        struct train_request smaller = *r; /* borrows the architecture */
-        smaller.batch_size = batch;
-        if (setup_create(&smaller, data, info, ret, e) != 0)
-                return false;
-        if ((*ret)->total_bytes <= info->global_bytes && (*ret)->largest_bytes <= info->max_alloc_bytes)
-                return true;
-        setup_destroy(*ret);
-        *ret = NULL;
-        return false;
+        return s->total_bytes <= info->global_bytes && s->largest_bytes <= info->max_alloc_bytes;
 }
 
-/* The largest batch that fits, by bisection; 0 when not even one image does. */
-static int largest_batch(const struct train_request *r, const struct dataset *data, const struct dev_info *info)
+/* A setup where it fits. *ret_why is 0 for one that is only too large, also when that shows in the plan. */
+static struct setup *try(const struct train_request *r, const struct dataset *data,
+        const struct dev_info *info, int micro_batch, struct err *ret_why)
+{
+        struct setup *s = NULL;
+        *ret_why = (struct err){0};
+        int rc = setup_create(r, data, info, micro_batch, &s, ret_why);
+        if (rc == 0 && inside(s, info))
+                return s;
+        if (rc == 0)
+                setup_destroy(s);
+        if (rc == ERR_DEVICE_MEMORY)
+                *ret_why = (struct err){0};
+        return NULL;
+}
+
+static bool fits(const struct train_request *r, const struct dataset *data, const struct dev_info *info,
+        int micro_batch)
+{
+        struct err why;
+        struct setup *s = try(r, data, info, micro_batch, &why);
+        setup_destroy(s);
+        return s != NULL;
+}
+
+/* The largest number of images that fits at once, by bisection; 0 when not even one does. */
+static int largest(const struct train_request *r, const struct dataset *data, const struct dev_info *info)
 {
         int low = 0, high = r->batch_size;
         while (high - low > 1) {
                 int middle = low + (high - low) / 2;
-                struct setup *s;
-                if (fits(r, middle, data, info, &s, NULL)) {
-                        setup_destroy(s);
+                if (fits(r, data, info, middle))
                         low = middle;
-                } else {
+                else
                         high = middle;
-                }
         }
         return low;
 }
 
-static int too_large(const struct train_request *r, const struct dataset *data, const struct dev_info *info,
-        uint64_t bytes, uint64_t largest, struct err *e)
+/* The largest divisor of `batch` up to `most` that is a multiple of `step`; 0 for none. */
+static int divisor(int batch, int most, int step)
 {
-        int batch = largest_batch(r, data, info);
-        char needed[160] = "";
-        if (bytes)
-                snprintf(needed, sizeof needed, " takes %llu bytes, the largest buffer %llu;", (unsigned long long)bytes,
-                        (unsigned long long)largest);
+        for (int m = most / step * step; m > 0; m -= step)
+                if (batch % m == 0)
+                        return m;
+        return 0;
+}
+
+/* Half of what fits is a fair price for micro-batches of one size. */
+static int choose(int batch, int most, int lanes)
+{
+        int even = divisor(batch, most, lanes), any = divisor(batch, most, 1);
+        if (even * 2 >= most)
+                return even;
+        if (most >= lanes)
+                return most / lanes * lanes;
+        return any * 2 >= most ? any : most;
+}
+
+static int refuse(const struct train_request *r, const struct dataset *data, const struct dev_info *info,
+        int micro_batch, int most, struct err *e)
+{
+        char needed[160], fitting[80] = "not even one image fits";
+        struct setup *s = NULL;
+        if (setup_create(r, data, info, micro_batch, &s, NULL) == 0)
+                snprintf(needed, sizeof needed, "takes %llu bytes, the largest buffer %llu",
+                        (unsigned long long)s->total_bytes, (unsigned long long)s->largest_bytes);
         else
-                snprintf(needed, sizeof needed, " has a tensor too large for one buffer;");
-        return err_at(e, ERR_DEVICE_MEMORY, "/batch_size",
-                "batch size %d%s %s has %llu bytes and allows %llu in one buffer; %s%d", r->batch_size, needed,
-                info->name, (unsigned long long)info->global_bytes, (unsigned long long)info->max_alloc_bytes,
-                batch ? "the largest batch that fits is " : "not even one image fits: ", batch);
+                snprintf(needed, sizeof needed, "has a tensor too large for one buffer");
+        setup_destroy(s);
+        if (most)
+                snprintf(fitting, sizeof fitting, "the largest batch that fits is %d", most);
+        return err_at(e, ERR_DEVICE_MEMORY, r->micro_batch ? "/micro_batch" : "/batch_size",
+                "%d image%s at once %s; %s has %llu bytes and allows %llu in one buffer; %s", micro_batch,
+                micro_batch == 1 ? "" : "s", needed, info->name, (unsigned long long)info->global_bytes,
+                (unsigned long long)info->max_alloc_bytes, fitting);
+}
+
+int estimate_setup(const struct train_request *r, const struct dataset *data, const struct dev_info *info,
+        struct setup **ret, struct err *e)
+{
+        struct err why;
+        int wanted = r->micro_batch && r->micro_batch < r->batch_size ? r->micro_batch : r->batch_size;
+        *ret = try(r, data, info, wanted, &why);
+        if (!*ret && why.code == 0) {
+                int most = largest(r, data, info);
+                if (r->micro_batch || most == 0)
+                        return refuse(r, data, info, most ? wanted : 1, most, e);
+                *ret = try(r, data, info, choose(r->batch_size, most, info->lanes), &why);
+                if (!*ret && why.code == 0)
+                        *ret = try(r, data, info, most, &why);
+                if (!*ret && why.code == 0)
+                        return refuse(r, data, info, most, most, e);
+        }
+        if (!*ret && e)
+                *e = why;
+        return *ret ? 0 : why.code;
+}
+
+static bool mixes_samples(const struct net *net)
+{
+        for (int i = 0; i < net->num_nodes; i++)
+                if (strcmp(net->nodes[i].op->kind->type, "batch_norm") == 0)
+                        return true;
+        return false;
 }
 
 int train_plan(const struct train_request *r, const struct dataset *data, const struct dev_info *info,
         struct train_estimate *ret, struct err *e)
 {
         struct setup *s;
-        struct err why = {0};
-        if (fits(r, r->batch_size, data, info, &s, &why)) {
-                *ret = (struct train_estimate){s->total_bytes, s->largest_bytes, r->batch_size, s->steps};
-                setup_destroy(s);
-                return 0;
-        }
-        if (why.code && why.code != ERR_DEVICE_MEMORY) {
-                if (e)
-                        *e = why;
-                return why.code;
-        }
-        uint64_t bytes = 0, largest = 0;
-        if (!why.code && setup_create(r, data, info, &s, &why) == 0) {
-                bytes = s->total_bytes;
-                largest = s->largest_bytes;
-                setup_destroy(s);
-        }
-        return too_large(r, data, info, bytes, largest, e);
+        int rc = estimate_setup(r, data, info, &s, e);
+        if (rc)
+                return rc;
+        *ret = (struct train_estimate){.device_bytes = s->total_bytes,
+                .largest_buffer = s->largest_bytes,
+                .micro_batch = s->micro_batch,
+                .steps = s->steps};
+        if (s->micro_batch < r->batch_size && mixes_samples(s->net))
+                snprintf(ret->note, sizeof ret->note,
+                        "batch_norm takes its statistics from micro-batches of %d images, not from the batch "
+                        "of %d",
+                        s->micro_batch, r->batch_size);
+        setup_destroy(s);
+        return 0;
 }

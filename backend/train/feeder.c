@@ -2,6 +2,7 @@
 #include "ops/op.h"
 #include "train/gather.h"
 #include "train/philox.h"
+#include "train/transform.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,9 @@ struct feeder {
         enum dataset_split split;
         int count;
         bool resident;
+        uint64_t seed; /* of the order in force, and its epoch */
+        uint32_t epoch;
+        struct transform *transform; /* owned */
         int32_t *order;              /* owned; host copy */
         struct buf *images, *labels, *positions; /* owned */
         unsigned char *staging;      /* owned; images of one batch where not resident */
@@ -61,6 +65,8 @@ int feeder_create(struct dev *d, const struct setup *s, const struct dataset *da
         }
         if (rc == 0 && f->resident)
                 rc = upload_all(f, e);
+        if (rc == 0)
+                rc = transform_create(d, &s->transform[split], &f->transform, e);
         if (rc) {
                 feeder_destroy(f);
                 return rc;
@@ -76,6 +82,7 @@ void feeder_destroy(struct feeder *f)
         buf_destroy(f->images);
         buf_destroy(f->labels);
         buf_destroy(f->positions);
+        transform_destroy(f->transform);
         free(f->order);
         free(f->staging);
         free(f->staging_labels);
@@ -98,12 +105,24 @@ static void shuffle_order(int32_t *order, int count, uint64_t seed, uint32_t epo
 
 int feeder_order(struct feeder *f, bool shuffle, uint64_t seed, uint32_t epoch, struct err *e)
 {
+        f->seed = seed;
+        f->epoch = epoch;
         identity(f->order, f->count);
         if (shuffle)
                 shuffle_order(f->order, f->count, seed, epoch);
         if (!f->resident)
                 return 0; /* images are staged in order, positions stay 0, 1, 2 … */
         return buf_write(f->positions, 0, f->order, (size_t)f->count * sizeof(int32_t), e);
+}
+
+double feeder_weight(const struct feeder *f, int first, int n, const float *class_weights)
+{
+        double sum = 0;
+        if (!class_weights)
+                return n;
+        for (int i = 0; i < n; i++)
+                sum += (double)class_weights[f->data->split[f->split].labels[f->order[first + i]]];
+        return sum;
 }
 
 /* Sends one batch; blocks, so that the staging area may be filled again. */
@@ -132,5 +151,6 @@ int feeder_next(struct feeder *f, int first, const struct tensor *x, const struc
                         return rc;
                 g.first = 0;
         }
-        return gather_run(f->dev, &g, x, labels, e);
+        const struct gather_draw draw = {.seed = f->seed, .epoch = f->epoch, .position = first};
+        return transform_run(f->transform, &g, &draw, x, labels, f->dev, e);
 }

@@ -2,12 +2,45 @@
 #include "device/launch.h"
 #include "ops/op.h"
 
-int gather_run(struct dev *d, const struct gather *g, const struct tensor *x, const struct view *labels,
-        struct err *e)
+#include <stdio.h>
+
+enum { OPTIONS = 512 };
+
+static void options_of(char *out, int lanes, bool bytes, const struct gather_moves *m, bool resample)
 {
-        char options[OP_OPTIONS];
-        op_options(options, x->lanes, g->bytes ? "-DIMAGE_T=uchar -DIMAGE_SCALE=255.0f"
-                                               : "-DIMAGE_T=float -DIMAGE_SCALE=1.0f");
+        int n = snprintf(out, OPTIONS, "-DLANES=%d -DIMAGE_T=%s", lanes,
+                bytes ? "uchar -DIMAGE_SCALE=255.0f" : "float -DIMAGE_SCALE=1.0f");
+        if (m)
+                snprintf(out + n, (size_t)(OPTIONS - n),
+                        " -DSTEPS=%s -DCOUNT=%d -DFIRST=%d -DDRAW=%d -DRESAMPLE=%d", m->steps, m->count,
+                        m->first, GATHER_DRAW, resample);
+}
+
+/* `instead` is any buffer, where there are no moves. */
+static void bind_moves(struct launch *l, const struct gather_moves *m, const struct buf *instead)
+{
+        if (m)
+                launch_view(l, &m->draws);
+        else
+                launch_buf(l, instead);
+        if (!m)
+                launch_ulong(l, 0);
+        launch_int(l, m ? m->room : 0);
+        launch_int(l, m ? (int)(uint32_t)m->draw.seed : 0);
+        launch_int(l, m ? (int)(uint32_t)(m->draw.seed >> 32) : 0);
+        launch_int(l, m ? (int)m->draw.epoch : 0);
+        launch_int(l, m ? m->draw.position : 0);
+}
+
+static int over_elements(struct launch *l, const struct tensor *x, struct err *e)
+{
+        return launch_over(
+                l, 2, (size_t[]){(size_t)shape_count(x->s) * (size_t)x->lanes, (size_t)tensor_blocks(x)}, e);
+}
+
+static int run_images(
+        struct dev *d, const struct gather *g, const char *options, const struct tensor *x, struct err *e)
+{
         struct launch l = launch_begin(d, "gather", options, "gather_images");
         launch_buf(&l, g->images);
         launch_buf(&l, g->order);
@@ -19,15 +52,39 @@ int gather_run(struct dev *d, const struct gather *g, const struct tensor *x, co
         launch_int(&l, x->s.w);
         launch_int(&l, g->h);
         launch_int(&l, g->w);
-        int rc = launch_grid(
-                &l, 2, (size_t[]){(size_t)shape_count(x->s), (size_t)tensor_blocks(x)}, NULL, e);
+        bind_moves(&l, g->moves, g->images);
+        return over_elements(&l, x, e);
+}
+
+int gather_run(struct dev *d, const struct gather *g, const struct tensor *x, const struct view *labels,
+        struct err *e)
+{
+        char options[OPTIONS];
+        options_of(options, x->lanes, g->bytes, g->moves, false);
+        int rc = run_images(d, g, options, x, e);
         if (rc || !g->labels)
                 return rc;
-        l = launch_begin(d, "gather", options, "gather_labels");
+        struct launch l = launch_begin(d, "gather", options, "gather_labels");
         launch_buf(&l, g->labels);
         launch_buf(&l, g->order);
         launch_int(&l, g->first);
         launch_view(&l, labels);
         launch_int(&l, x->n);
         return launch_grid(&l, 1, (size_t[]){(size_t)x->n}, NULL, e);
+}
+
+int gather_move(struct dev *d, const struct gather_moves *m, const struct tensor *x, const struct tensor *y,
+        struct err *e)
+{
+        char options[OPTIONS];
+        options_of(options, x->lanes, false, m, true);
+        struct launch l = launch_begin(d, "gather", options, "gather_tensor");
+        launch_tensor(&l, x);
+        launch_tensor(&l, y);
+        launch_int(&l, x->n);
+        launch_int(&l, x->s.c);
+        launch_int(&l, x->s.h);
+        launch_int(&l, x->s.w);
+        bind_moves(&l, m, NULL);
+        return over_elements(&l, x, e);
 }

@@ -8,6 +8,22 @@
 
 #include <stdbool.h>
 
+/* Whose random numbers: an image's follow from where it stands in its epoch. */
+struct gather_draw {
+        uint64_t seed;
+        uint32_t epoch;
+        int position; /* of the first image in the epoch's order */
+};
+
+/* Geometric steps of an augmentation, see transform.h. */
+struct gather_moves {
+        char steps[256];   /* kernels/gather.cl's names, separated by commas */
+        int count, first;  /* how many, and the place of the first one in the augmentation */
+        struct view draws; /* floats */
+        int room;          /* samples that the draws are laid out for */
+        struct gather_draw draw;
+};
+
 struct gather {
         const struct buf *images; /* (count, channels, h, w) bytes, scaled by 1/255, or floats */
         const struct buf *labels; /* ints, one an image; NULL where nobody wants labels */
@@ -15,10 +31,17 @@ struct gather {
         int first;                /* position of the batch's first image */
         bool bytes;
         int channels, h, w;
+        const struct gather_moves *moves; /* NULL: none */
 };
 
-/* Enqueues it. x (n,channels,·,·) overwritten, zeros in its padding lanes; images are resized to it bilinearly. */
+enum { GATHER_DRAW = 8 }; /* floats that are drawn for each step and sample */
+
+/* Enqueues it. x (n,channels,·,·) overwritten, zeros in its padding lanes; images are resized to it
+ * bilinearly. */
 int gather_run(struct dev *d, const struct gather *g, const struct tensor *x, const struct view *labels,
+        struct err *e);
+/* Enqueues: y = moves of x, of the same shape, in other memory. */
+int gather_move(struct dev *d, const struct gather_moves *m, const struct tensor *x, const struct tensor *y,
         struct err *e);
 
 #endif

@@ -85,13 +85,15 @@ static int read_dataset(const cJSON *json, struct train_request *r, struct err *
         }
         if (!cJSON_IsObject(d))
                 return err_at(e, ERR_INVALID, at, "\"dataset\" must be a name or an object");
-        int rc = json_only(d, "name resize limit val_limit", at, e);
+        int rc = json_only(d, "name resize limit val_limit normalize", at, e);
         if (rc == 0)
                 rc = json_need(d, "name", at, e);
         if (rc == 0)
                 rc = get_name(d, "name", at, r->dataset, e);
         if (rc == 0)
                 rc = read_resize(json_field(d, "resize"), r, e);
+        if (rc == 0)
+                rc = normalize_parse(json_field(d, "normalize"), "/dataset/normalize", &r->normalize, e);
         if (rc == 0)
                 rc = get_count(d, "limit", REQUEST_MAX_COUNT, at, &r->limit, e);
         if (rc == 0)
@@ -137,6 +139,15 @@ static int read_init(const cJSON *json, struct train_request *r, struct err *e)
                 rc = get_name(init, "from", at, r->init_from, e);
         if (rc == 0)
                 rc = json_get_bool(init, "strict", at, &r->init_strict, e);
+        return rc;
+}
+
+static int read_micro_batch(const cJSON *json, struct train_request *r, struct err *e)
+{
+        int rc = get_count(json, "micro_batch", REQUEST_MAX_BATCH, "", &r->micro_batch, e);
+        if (rc == 0 && r->micro_batch > r->batch_size)
+                rc = err_at(e, ERR_INVALID, "/micro_batch", "micro_batch %d is larger than batch_size %d", r->micro_batch,
+                        r->batch_size);
         return rc;
 }
 
@@ -206,7 +217,7 @@ int train_request_parse(const cJSON *json, struct train_request *ret, struct err
                 rc = json_only(json,
                         "type name architecture dataset epochs batch_size optimizer seed save_as shuffle "
                         "max_steps "
-                        "report_every init",
+                        "report_every init micro_batch class_weights augment",
                         "", e);
         if (rc == 0)
                 rc = check_architecture(json, e);
@@ -218,11 +229,21 @@ int train_request_parse(const cJSON *json, struct train_request *ret, struct err
                 rc = read_optimizer(json, &r.optimizer, e);
         if (rc == 0)
                 rc = read_init(json, &r, e);
-        if (rc != 0)
+        if (rc == 0)
+                rc = read_micro_batch(json, &r, e);
+        if (rc == 0)
+                rc = class_weights_parse(json_field(json, "class_weights"), &r.class_weights, e);
+        if (rc == 0)
+                rc = augment_parse(json_field(json, "augment"), &r.augment, e);
+        if (rc != 0) {
+                train_request_finish(&r);
                 return rc;
+        }
         r.architecture = cJSON_Duplicate(json_field(json, "architecture"), true);
-        if (!r.architecture)
+        if (!r.architecture) {
+                train_request_finish(&r);
                 return err_set(e, ERR_NO_MEMORY, "no memory to keep the request");
+        }
         *ret = r;
         return 0;
 }
@@ -230,5 +251,7 @@ int train_request_parse(const cJSON *json, struct train_request *ret, struct err
 void train_request_finish(struct train_request *r)
 {
         cJSON_Delete(r->architecture);
+        class_weights_finish(&r->class_weights);
+        normalize_finish(&r->normalize);
         *r = (struct train_request){0};
 }

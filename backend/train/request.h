@@ -5,6 +5,9 @@
 #include "base/err.h"
 #include "data/dataset.h"
 #include "device/dev.h"
+#include "train/augment.h"
+#include "train/class_weights.h"
+#include "train/normalize.h"
 
 #include <cjson/cJSON.h>
 #include <stdbool.h>
@@ -26,7 +29,11 @@ struct train_request {
         char dataset[REQUEST_NAME_MAX + 1];
         int limit, val_limit;                  /* images used of each split, 0 for all */
         int resize_h, resize_w;                /* 0 for the data set's own size */
+        struct normalize normalize;
+        struct augment augment;
         int epochs, batch_size;
+        int micro_batch;                       /* 0: chosen by what fits the device */
+        struct class_weights class_weights;
         int64_t max_steps;                     /* 0 for none */
         int report_every;                      /* steps between `train` events; 0: chosen, ten an epoch */
         bool shuffle;
@@ -45,9 +52,13 @@ struct train_request {
    type                needed     "train"
    name                ""         1 to REQUEST_TITLE_MAX bytes
    architecture        needed     a preset's name, or an object
-   dataset             needed     a name, or {"name" (needed), "resize":[H,W], "limit", "val_limit"}
+   dataset             needed     a name, or {"name" (needed), "resize":[H,W], "limit", "val_limit",
+                                  "normalize": see normalize.h}
+   augment             []         see augment.h
    epochs              10         1 to REQUEST_MAX_EPOCHS
    batch_size          128        1 to REQUEST_MAX_BATCH
+   micro_batch         chosen     1 to batch_size: images that run at once, gradients added up
+   class_weights       none       "balanced" or a list, see class_weights.h
    optimizer           sgd        {"name":"sgd", "lr"}
    optimizer.lr        0.1        1e-12 to 1e6; 0 would train nothing
    seed                0          0 to 2^53

@@ -4,6 +4,7 @@
 #include "net/exec.h"
 #include "ops/selftest.h"
 #include "train/checkpoint.h"
+#include "train/estimate.h"
 #include "train/feeder.h"
 #include "train/train.h"
 #include "train/weights.h"
@@ -17,7 +18,7 @@
 
 /* Sums over the validation split. */
 struct score {
-        double loss;
+        double loss, weight;
         int64_t correct, count;
 };
 
@@ -27,13 +28,16 @@ struct run {
         const struct train_hooks *hooks; /* borrowed */
         const struct train_request *request;
         struct setup *setup;           /* owned, as all below */
-        struct buf *chunks[PLAN_MAX_CHUNKS], *params, *grads, *labels, *results, *vars;
-        struct exec *exec[SETUP_PHASES];
+        struct buf *chunks[PLAN_MAX_CHUNKS], *params, *grads, *labels, *results, *vars, *class_weights;
+        struct exec *exec[SETUP_PHASES][2]; /* overwriting gradients and results, adding to them */
         struct feeder *feeder[DATASET_SPLITS];
         struct launch_list *update;
         float *block;                  /* host copy of the parameters */
         struct progress progress;
-        int pending[SETUP_SLOTS];      /* batch sizes of the steps whose results are still on the device */
+        struct {
+                int n;
+                double weight;
+        } pending[SETUP_SLOTS];        /* the batches whose results are still on the device */
         int num_pending;
         int32_t vars_host[OP_VARS];
         int64_t report_every;
@@ -64,6 +68,10 @@ static int make_buffers(struct run *r, struct err *e)
                 rc = buf_create(r->dev, s->results_bytes, "results", &r->results, e);
         if (rc == 0)
                 rc = buf_create(r->dev, s->vars_bytes, "the step's variables", &r->vars, e);
+        if (rc == 0 && s->class_weights)
+                rc = buf_create(r->dev, s->class_weights_bytes, "the class weights", &r->class_weights, e);
+        if (rc == 0 && s->class_weights)
+                rc = buf_write(r->class_weights, 0, s->class_weights, s->class_weights_bytes, e);
         for (int i = 0; i < DATASET_SPLITS && rc == 0; i++)
                 if (s->count[i])
                         rc = feeder_create(r->dev, s, r->job->data, (enum dataset_split)i, &r->feeder[i], e);
@@ -102,13 +110,14 @@ static int record_update(struct run *r, struct err *e)
 static int record_all(struct run *r, struct err *e)
 {
         struct exec_memory m = {.params = {r->params, 0}, .grads = {r->grads, 0}, .vars = {r->vars, 0},
-                .labels = {r->labels, 0}, .results = {r->results, 0}};
+                .labels = {r->labels, 0}, .results = {r->results, 0}, .class_weights = {r->class_weights, 0},
+                .scale_from_vars = true};
         memcpy(m.chunks, r->chunks, sizeof m.chunks);
-        for (int i = 0; i < SETUP_PHASES; i++) {
-                if (!r->setup->plans[i])
+        for (int i = 0; i < 2 * SETUP_PHASES; i++) {
+                m.accumulate = i % 2;
+                if (!r->setup->plans[i / 2] || !(m.accumulate ? r->setup->adds : r->setup->begins)[i / 2])
                         continue;
-                int rc = exec_create(r->dev, r->setup->net, r->setup->plans[i], &m, 1.0f / (float)r->setup->n[i],
-                        &r->exec[i], e);
+                int rc = exec_create(r->dev, r->setup->net, r->setup->plans[i / 2], &m, 0, &r->exec[i / 2][i % 2], e);
                 if (rc)
                         return rc;
         }
@@ -147,7 +156,8 @@ static int load_weights(struct run *r, struct err *e)
 static void run_finish(struct run *r)
 {
         for (int i = 0; i < SETUP_PHASES; i++)
-                exec_destroy(r->exec[i]);
+                for (int k = 0; k < 2; k++)
+                        exec_destroy(r->exec[i][k]);
         for (int i = 0; i < DATASET_SPLITS; i++)
                 feeder_destroy(r->feeder[i]);
         launch_list_destroy(r->update);
@@ -158,17 +168,22 @@ static void run_finish(struct run *r)
         buf_destroy(r->labels);
         buf_destroy(r->results);
         buf_destroy(r->vars);
+        buf_destroy(r->class_weights);
         setup_destroy(r->setup);
         free(r->block);
 }
 
-static int set_vars(struct run *r, int slot, struct err *e)
+/* `weight` is that of the whole batch, `first` where the micro-batch begins in it. */
+static int set_vars(struct run *r, int slot, double weight, int first, struct err *e)
 {
+        float scale = weight > 0 ? 1.0f / (float)weight : 0.0f;
         float lr = (float)r->request->optimizer.lr;
         int32_t step = (int32_t)r->progress.step;
         memcpy(&r->vars_host[OP_VAR_LR], &lr, sizeof lr);
         memcpy(&r->vars_host[OP_VAR_STEP], &step, sizeof step);
+        memcpy(&r->vars_host[OP_VAR_SCALE], &scale, sizeof scale);
         r->vars_host[OP_VAR_SLOT] = slot;
+        r->vars_host[OP_VAR_FIRST] = first;
         return buf_write_later(r->vars, 0, r->vars_host, sizeof r->vars_host, e);
 }
 
@@ -183,17 +198,20 @@ static int drain(struct run *r, struct err *e)
                 return rc;
         for (int i = 0; i < r->num_pending; i++) {
                 int64_t step = r->progress.step - r->num_pending + i + 1;
+                int n = r->pending[i].n;
+                /* The batch's mean by weights, once for each of its images. */
+                double loss = r->pending[i].weight > 0 ? (double)results[i][0] / r->pending[i].weight * n : 0;
                 if (!isfinite(results[i][0]))
                         return err_set(e, ERR_INVALID,
                                 "the loss is no finite number at step %" PRId64
                                 "; the checkpoint before it is kept. Try a smaller learning rate",
                                 step);
-                r->progress.window.loss += (double)results[i][0];
+                r->progress.window.loss += loss;
                 r->progress.window.correct += (int64_t)results[i][1];
-                r->progress.window.count += r->pending[i];
-                r->progress.epoch.loss += (double)results[i][0];
+                r->progress.window.count += n;
+                r->progress.epoch.loss += loss;
                 r->progress.epoch.correct += (int64_t)results[i][1];
-                r->progress.epoch.count += r->pending[i];
+                r->progress.epoch.count += n;
         }
         r->num_pending = 0;
         return 0;
@@ -244,12 +262,13 @@ static int evaluate(struct run *r, struct score *ret, struct err *e)
         struct view labels = {r->labels, 0};
         for (int first = 0; first < count;) {
                 int n = count - first < r->setup->eval_batch ? count - first : r->setup->eval_batch;
-                struct exec *x = r->exec[n == r->setup->eval_batch ? SETUP_EVAL : SETUP_EVAL_LAST];
+                struct exec *x = r->exec[n == r->setup->eval_batch ? SETUP_EVAL : SETUP_EVAL_LAST][0];
+                double weight = feeder_weight(r->feeder[DATASET_VAL], first, n, r->setup->class_weights);
                 struct tensor input = exec_input(x);
                 float result[2];
                 /* Classifications are answered here too; who wants a stop is asked again before the next step. */
                 r->hooks->between_steps(r->hooks->ctx);
-                int rc = set_vars(r, 0, e);
+                int rc = set_vars(r, 0, weight, 0, e);
                 if (rc == 0)
                         rc = feeder_next(r->feeder[DATASET_VAL], first, &input, &labels, e);
                 if (rc == 0)
@@ -259,6 +278,7 @@ static int evaluate(struct run *r, struct score *ret, struct err *e)
                 if (rc)
                         return rc;
                 sum.loss += (double)result[0];
+                sum.weight += weight;
                 sum.correct += (int64_t)result[1];
                 sum.count += n;
                 first += n;
@@ -279,7 +299,7 @@ static int validate(struct run *r, struct err *e)
         str_add_double(&s, (double)p->step / (double)r->setup->steps_per_epoch);
         str_addf(&s, ",\"step\":%" PRId64, p->step);
         if (v.count) {
-                add_number(&s, "loss", part(v.loss, v.count));
+                add_number(&s, "loss", v.weight > 0 ? v.loss / v.weight : 0);
                 add_number(&s, "acc", part((double)v.correct, v.count));
         }
         add_number(&s, "train_loss", part(p->epoch.loss, p->epoch.count));
@@ -310,29 +330,49 @@ static int save_checkpoint(struct run *r, struct err *e)
         return emit(r, "checkpoint", &s, e);
 }
 
+/* Forward and backward of `n` images, `done` of whose batch of `batch` are through already. */
+static int micro_step(struct run *r, int first, int done, int n, int batch, double weight, struct err *e)
+{
+        const struct setup *s = r->setup;
+        enum setup_phase phase = n == s->micro_batch ? SETUP_TRAIN
+                                 : batch == r->request->batch_size ? SETUP_TRAIN_REST
+                                                                   : SETUP_TRAIN_LAST;
+        struct exec *x = r->exec[phase][done > 0];
+        struct tensor input = exec_input(x);
+        struct view labels = {r->labels, 0};
+        int rc = set_vars(r, r->num_pending, weight, done, e);
+        if (rc == 0)
+                rc = feeder_next(r->feeder[DATASET_TRAIN], first + done, &input, &labels, e);
+        if (rc == 0)
+                rc = exec_run(x, e);
+        return rc;
+}
+
 /* Forward, backward, update: enqueued, and waited for, so that who asks between steps is answered at once. */
 static int step(struct run *r, struct err *e)
 {
         const struct setup *s = r->setup;
         int64_t position = r->progress.step % s->steps_per_epoch;
-        int first = (int)(position * r->request->batch_size);
-        int n = s->count[DATASET_TRAIN] - first < r->request->batch_size ? s->count[DATASET_TRAIN] - first
-                                                                         : r->request->batch_size;
-        struct exec *x = r->exec[n == s->n[SETUP_TRAIN] ? SETUP_TRAIN : SETUP_TRAIN_LAST];
-        struct tensor input = exec_input(x);
-        struct view labels = {r->labels, 0};
-        int rc = set_vars(r, r->num_pending, e);
-        if (rc == 0)
-                rc = feeder_next(r->feeder[DATASET_TRAIN], first, &input, &labels, e);
-        if (rc == 0)
-                rc = exec_run(x, e);
+        int first = (int)(position * r->request->batch_size), left = s->count[DATASET_TRAIN] - first, rc = 0;
+        int n = left < r->request->batch_size ? left : r->request->batch_size;
+        double weight = feeder_weight(r->feeder[DATASET_TRAIN], first, n, s->class_weights);
+        for (int done = 0; done < n && rc == 0; done += s->micro_batch) {
+                int part = n - done < s->micro_batch ? n - done : s->micro_batch;
+                if (done > 0)
+                        rc = dev_finish(r->dev, e); /* the variables are read until then */
+                if (done > 0)
+                        r->hooks->between_steps(r->hooks->ctx); /* who wants a stop is asked again before the next step */
+                if (rc == 0)
+                        rc = micro_step(r, first, done, part, n, weight, e);
+        }
         if (rc == 0)
                 rc = launch_list_run(r->dev, r->update, e);
         if (rc == 0)
                 rc = dev_finish(r->dev, e);
         if (rc)
                 return err_wrap(e, "step %" PRId64, r->progress.step + 1);
-        r->pending[r->num_pending++] = n;
+        r->pending[r->num_pending].n = n;
+        r->pending[r->num_pending++].weight = weight;
         r->progress.step++;
         r->report_count += n;
         return 0;
@@ -400,13 +440,13 @@ static char *classes_text(const struct dataset *data)
 
 static int save_model(struct run *r, struct err *e)
 {
-        char path[4096], input[80];
+        char path[4096], input[80], *preprocessing = normalize_preprocessing(&r->request->normalize, r->setup->net->values[0].s);
         const struct net *net = r->setup->net;
         struct safetensors_tensor *tensors = malloc((size_t)net->num_params * sizeof *tensors);
         int64_t *counters = malloc((size_t)net->num_params * sizeof *counters);
         char *architecture = json_text(r->request->architecture), *classes = classes_text(r->job->data);
         int rc = fetch_weights(r, e);
-        if (rc == 0 && (!tensors || !counters || !architecture || !classes))
+        if (rc == 0 && (!tensors || !counters || !architecture || !classes || !preprocessing))
                 rc = err_set(e, ERR_NO_MEMORY, "no memory to save the model");
         if (rc == 0) {
                 struct shape in = net->values[0].s;
@@ -414,13 +454,14 @@ static int save_model(struct run *r, struct err *e)
                 snprintf(path, sizeof path, "%s/model.safetensors", r->job->dir);
                 snprintf(input, sizeof input, "[%d,%d,%d]", in.c, in.h, in.w);
                 const char *metadata[] = {"architecture", architecture, "input", input, "classes", classes,
-                        "preprocessing", "{}", NULL};
+                        "preprocessing", preprocessing, NULL};
                 rc = safetensors_write(path, tensors, net->num_params, metadata, e);
         }
         free(tensors);
         free(counters);
         free(architecture);
         free(classes);
+        free(preprocessing);
         return rc;
 }
 
@@ -429,7 +470,10 @@ int train_run(struct dev *d, const struct train_job *job, const struct train_hoo
 {
         struct run r = {.dev = d, .job = job, .hooks = hooks, .request = job->request};
         enum train_end end = TRAIN_DONE;
-        int rc = setup_create(job->request, job->data, dev_info(d), &r.setup, e);
+        struct dev_info info = *dev_info(d);
+        if (dev_free_bytes(d) < info.global_bytes)
+                info.global_bytes = dev_free_bytes(d);
+        int rc = estimate_setup(job->request, job->data, &info, &r.setup, e);
         if (rc == 0)
                 rc = test_device(&r, e);
         if (rc == 0)

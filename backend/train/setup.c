@@ -12,9 +12,11 @@ static int used(int count, int limit)
         return limit && limit < count ? limit : count;
 }
 
-static int make_net(const struct train_request *r, const struct dataset *data, struct net **ret, struct err *e)
+static int make_net(
+        const struct train_request *r, const struct dataset *data, struct net **ret, struct err *e)
 {
-        struct shape input = {data->c, r->resize_h ? r->resize_h : data->h, r->resize_w ? r->resize_w : data->w};
+        struct shape input = {
+                data->c, r->resize_h ? r->resize_h : data->h, r->resize_w ? r->resize_w : data->w};
         int rc = zoo_net(r->architecture, data->num_classes, input, ret, e);
         if (rc)
                 return err_prefix(e, "/architecture");
@@ -23,8 +25,9 @@ static int make_net(const struct train_request *r, const struct dataset *data, s
                 return 0;
         net_destroy(*ret);
         *ret = NULL;
-        return err_at(e, ERR_INVALID, "/architecture", "the network gives %d numbers; data set %s has %d classes",
-                outputs, data->name, data->num_classes);
+        return err_at(e, ERR_INVALID, "/architecture",
+                "the network gives %d numbers; data set %s has %d classes", outputs, data->name,
+                data->num_classes);
 }
 
 static void count_batches(struct setup *s, const struct train_request *r, const struct dataset *data)
@@ -32,11 +35,19 @@ static void count_batches(struct setup *s, const struct train_request *r, const 
         s->count[DATASET_TRAIN] = used(data->split[DATASET_TRAIN].count, r->limit);
         s->count[DATASET_VAL] = used(data->split[DATASET_VAL].count, r->val_limit);
         int train = s->count[DATASET_TRAIN], val = s->count[DATASET_VAL];
-        s->eval_batch = r->batch_size < EVAL_BATCH ? r->batch_size : EVAL_BATCH;
+        int rest = train % r->batch_size;
+        s->eval_batch = s->micro_batch < EVAL_BATCH ? s->micro_batch : EVAL_BATCH;
         if (val < s->eval_batch)
                 s->eval_batch = val;
-        s->n[SETUP_TRAIN] = train >= r->batch_size ? r->batch_size : 0;
-        s->n[SETUP_TRAIN_LAST] = train % r->batch_size;
+        s->n[SETUP_TRAIN] = train >= s->micro_batch ? s->micro_batch : 0;
+        s->n[SETUP_TRAIN_REST] = train >= r->batch_size ? r->batch_size % s->micro_batch : 0;
+        s->n[SETUP_TRAIN_LAST] = rest % s->micro_batch;
+        s->begins[SETUP_TRAIN] = true;
+        s->begins[SETUP_TRAIN_LAST] = rest < s->micro_batch;
+        s->adds[SETUP_TRAIN] = (train >= r->batch_size ? r->batch_size : rest) >= 2 * s->micro_batch;
+        s->adds[SETUP_TRAIN_REST] = true;
+        s->adds[SETUP_TRAIN_LAST] = rest > s->micro_batch;
+        s->begins[SETUP_EVAL] = s->begins[SETUP_EVAL_LAST] = true;
         s->n[SETUP_EVAL] = s->eval_batch;
         s->n[SETUP_EVAL_LAST] = s->eval_batch ? val % s->eval_batch : 0;
         s->steps_per_epoch = (train + r->batch_size - 1) / r->batch_size;
@@ -50,7 +61,7 @@ static int make_plans(struct setup *s, const struct dev_info *info, struct err *
         for (int i = 0; i < SETUP_PHASES; i++) {
                 if (s->n[i] == 0)
                         continue;
-                enum plan_mode mode = i == SETUP_TRAIN || i == SETUP_TRAIN_LAST ? PLAN_TRAIN : PLAN_EVAL;
+                enum plan_mode mode = i < SETUP_EVAL ? PLAN_TRAIN : PLAN_EVAL;
                 int rc = plan_create(s->net, info, mode, s->n[i], &s->plans[i], e);
                 if (rc)
                         return rc;
@@ -72,15 +83,40 @@ static void add(struct setup *s, uint64_t bytes)
                 s->largest_bytes = rounded;
 }
 
-/* All buffers but the images, which may stay on the host. */
-static void count_bytes(struct setup *s, const struct train_request *r)
+static int check_input(const struct setup *s, const struct train_request *r, struct err *e)
 {
-        int batch = r->batch_size > s->eval_batch ? r->batch_size : s->eval_batch;
+        struct shape input = s->net->values[0].s;
+        int rc = augment_check(&r->augment, input, e);
+        return rc ? rc : normalize_check(&r->normalize, input.c, "/dataset/normalize", e);
+}
+
+/* What happens to the images before the network: training batches are augmented, validation never. */
+static void describe_transforms(struct setup *s, const struct train_request *r, const struct dev_info *info)
+{
+        for (int i = 0; i < DATASET_SPLITS; i++) {
+                int n = i == DATASET_TRAIN ? s->micro_batch : s->eval_batch;
+                s->transform[i] = (struct transform_spec){.augment = i == DATASET_TRAIN ? &r->augment : NULL,
+                        .normalize = &r->normalize,
+                        .s = s->net->values[0].s,
+                        .n = n,
+                        .lanes = plan_lanes(info, n)};
+                struct transform_bytes bytes = transform_bytes(&s->transform[i]);
+                if (s->count[i] && bytes.numbers)
+                        add(s, bytes.numbers);
+                if (s->count[i] && bytes.scratch)
+                        add(s, bytes.scratch);
+        }
+}
+
+/* All buffers but the images, which may stay on the host. */
+static void count_bytes(struct setup *s, const struct dataset *data)
+{
         s->param_bytes = s->net->param_floats * sizeof(float);
         s->grad_bytes = s->net->trainable_floats * sizeof(float);
-        s->labels_bytes = (uint64_t)batch * sizeof(int32_t);
+        s->labels_bytes = (uint64_t)s->micro_batch * sizeof(int32_t); /* eval_batch is no larger */
         s->results_bytes = (uint64_t)SETUP_SLOTS * 2 * sizeof(float);
         s->vars_bytes = OP_VARS * sizeof(int32_t);
+        s->class_weights_bytes = s->class_weights ? (uint64_t)data->num_classes * sizeof(float) : 0;
         for (int i = 0; i < s->num_chunks; i++)
                 add(s, s->chunk_bytes[i]);
         add(s, s->param_bytes);
@@ -88,13 +124,14 @@ static void count_bytes(struct setup *s, const struct train_request *r)
         add(s, s->labels_bytes);
         add(s, s->results_bytes);
         add(s, s->vars_bytes);
+        if (s->class_weights_bytes)
+                add(s, s->class_weights_bytes);
 }
 
-static void place_images(struct setup *s, const struct train_request *r, const struct dataset *data,
-        const struct dev_info *info)
+static void place_images(struct setup *s, const struct dataset *data, const struct dev_info *info)
 {
         uint64_t image = dataset_image_bytes(data), room = info->global_bytes - s->total_bytes;
-        int batch[DATASET_SPLITS] = {r->batch_size, s->eval_batch};
+        int batch[DATASET_SPLITS] = {s->micro_batch, s->eval_batch};
         s->resident = s->total_bytes < info->global_bytes;
         for (int i = 0; i < DATASET_SPLITS; i++)
                 s->resident = s->resident && image * (uint64_t)s->count[i] < info->max_alloc_bytes &&
@@ -112,11 +149,12 @@ static void place_images(struct setup *s, const struct train_request *r, const s
 }
 
 int setup_create(const struct train_request *r, const struct dataset *data, const struct dev_info *info,
-        struct setup **ret, struct err *e)
+        int micro_batch, struct setup **ret, struct err *e)
 {
         struct setup *s = calloc(1, sizeof *s);
         if (!s)
                 return err_set(e, ERR_NO_MEMORY, "no memory for a job");
+        s->micro_batch = micro_batch;
         count_batches(s, r, data);
         int rc = 0;
         if (s->count[DATASET_TRAIN] == 0)
@@ -124,13 +162,19 @@ int setup_create(const struct train_request *r, const struct dataset *data, cons
         if (rc == 0)
                 rc = make_net(r, data, &s->net, e);
         if (rc == 0)
+                rc = check_input(s, r, e);
+        if (rc == 0)
+                rc = class_weights_make(&r->class_weights, data->split[DATASET_TRAIN].labels,
+                        s->count[DATASET_TRAIN], data->num_classes, &s->class_weights, e);
+        if (rc == 0)
                 rc = make_plans(s, info, e);
         if (rc) {
                 setup_destroy(s);
                 return rc;
         }
-        count_bytes(s, r);
-        place_images(s, r, data, info);
+        count_bytes(s, data);
+        describe_transforms(s, r, info);
+        place_images(s, data, info);
         *ret = s;
         return 0;
 }
@@ -142,5 +186,6 @@ void setup_destroy(struct setup *s)
         for (int i = 0; i < SETUP_PHASES; i++)
                 plan_destroy(s->plans[i]);
         net_destroy(s->net);
+        free(s->class_weights);
         free(s);
 }

@@ -6,9 +6,11 @@
 #include "net/net.h"
 #include "net/plan.h"
 #include "train/train.h"
+#include "train/transform.h"
 
-/* Batches of the training split, its smaller last batch, batches of the validation split, its last batch. */
-enum setup_phase { SETUP_TRAIN, SETUP_TRAIN_LAST, SETUP_EVAL, SETUP_EVAL_LAST, SETUP_PHASES };
+/* Micro-batches of training, the rest of a batch that they leave, the rest of an epoch's smaller last batch; batches of the
+   validation split, its last batch. */
+enum setup_phase { SETUP_TRAIN, SETUP_TRAIN_REST, SETUP_TRAIN_LAST, SETUP_EVAL, SETUP_EVAL_LAST, SETUP_PHASES };
 
 /* Results of this many steps stay on the device before somebody must read them. */
 enum { SETUP_SLOTS = 128 };
@@ -16,20 +18,25 @@ enum { SETUP_SLOTS = 128 };
 struct setup {
         struct net *net; /* owned */
         int count[DATASET_SPLITS];           /* images used */
-        int n[SETUP_PHASES];                 /* batch size, 0 where the phase does not occur */
+        int micro_batch;                     /* samples of training that run at once, at most the batch */
+        int n[SETUP_PHASES];                 /* samples, 0 where the phase does not occur */
+        bool begins[SETUP_PHASES], adds[SETUP_PHASES]; /* occurs as a step's first micro-batch, as a later one */
+        float *class_weights;                /* owned; of each class, NULL where all weigh one */
         struct plan *plans[SETUP_PHASES];    /* owned; NULL where n is 0 */
         int64_t steps_per_epoch, steps;
         int eval_batch;
         bool resident;                       /* the images lie on the device; else each batch is sent */
         uint64_t chunk_bytes[PLAN_MAX_CHUNKS];
         int num_chunks;
-        uint64_t param_bytes, grad_bytes, labels_bytes, results_bytes, vars_bytes;
+        uint64_t param_bytes, grad_bytes, labels_bytes, results_bytes, vars_bytes, class_weights_bytes;
         uint64_t image_bytes[DATASET_SPLITS], split_label_bytes[DATASET_SPLITS], order_bytes[DATASET_SPLITS];
+        struct transform_spec transform[DATASET_SPLITS]; /* borrows from the request */
         uint64_t total_bytes, largest_bytes; /* as buf_create accounts them */
 };
 
+/* However large: estimate.h asks what fits. 1 <= micro_batch <= r->batch_size. */
 int setup_create(const struct train_request *r, const struct dataset *data, const struct dev_info *info,
-        struct setup **ret, struct err *e);
+        int micro_batch, struct setup **ret, struct err *e);
 void setup_destroy(struct setup *s);
 
 #endif

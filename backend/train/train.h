@@ -16,11 +16,13 @@ struct train_estimate {
         uint64_t largest_buffer; /* the largest single allocation */
         int micro_batch;         /* samples that run at once; less than batch_size when gradients accumulate */
         int64_t steps;           /* optimizer steps in all */
+        char note[160];          /* for the user: where micro-batches change the mathematics; "" for nothing */
 };
 
 /* Builds the network on paper for this data set and device, allocates nothing. ERR_INVALID with the pointer of
    the layer ("/architecture/layers/7/kernel_size"); ERR_DEVICE_MEMORY with bytes needed, bytes there, the
-   largest single buffer and the largest batch that fits. Needs no driver: the front calls it. */
+   largest single buffer and the largest batch that fits, when one image at once, or the micro_batch that was asked for, does
+   not fit. Needs no driver: the front calls it. */
 int train_plan(const struct train_request *r, const struct dataset *data, const struct dev_info *info,
         struct train_estimate *ret, struct err *e);
 

@@ -60,6 +60,22 @@ class Api(unittest.TestCase):
         for name in ("created_at", "started_at", "finished_at"):
             self.assertRegex(job[name], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")
 
+    def test_micro_batches(self):
+        self.assertEqual((self.done["memory"]["micro_batch"], self.done["notes"]), (64, []))
+        job = self.daemon.submit(small_job(architecture="bn-lenet", epochs=1, micro_batch=24))
+        self.assertEqual(job["memory"]["micro_batch"], 24)
+        self.assertIn("micro-batches of 24 images, not from the batch of 64", job["notes"][0])
+        self.assertEqual(self.daemon.wait(job["id"])["memory"], job["memory"])
+        status, _, problem = self.daemon.request("POST", "/v1/jobs", small_job(micro_batch=65))
+        self.assertEqual((status, problem["pointer"]), (422, "/micro_batch"))
+
+    def test_class_weights(self):
+        for weights in ("balanced", [1, 2, 3, 4, 5, 6, 7, 8, 9, 0]):
+            job = self.daemon.submit(small_job(class_weights=weights))["id"]
+            self.assertLess(self.daemon.wait(job)["metrics"]["val_loss"], 2.3)
+        status, _, problem = self.daemon.request("POST", "/v1/jobs", small_job(class_weights=[1, 2]))
+        self.assertEqual((status, problem["pointer"]), (422, "/class_weights"))
+
     def test_submit_again_with_a_key(self):
         job = small_job(name="once")
         first = self.daemon.request("POST", "/v1/jobs", job, {"Idempotency-Key": "k-1"})

@@ -9,8 +9,8 @@ static void check(const struct loss_trial *t, uint64_t seed)
         struct trial_result r;
         struct err e = {0};
         if (loss_trial_run(t, seed, &r, &e) != 0)
-                fail_msg("n=%d classes=%d lanes=%d variant=%d seed=%llu: %s %s", t->n, t->classes, t->lanes,
-                        (int)t->variant, (unsigned long long)seed, e.message, e.log);
+                fail_msg("n=%d classes=%d lanes=%d variant=%d weighted=%d seed=%llu: %s %s", t->n, t->classes, t->lanes,
+                        (int)t->variant, t->weighted, (unsigned long long)seed, e.message, e.log);
         if (!(r.error <= 1e-6))
                 fail_msg("n=%d classes=%d lanes=%d variant=%d seed=%llu: %s[%lld] is %.9g, wanted %.9g", t->n, t->classes,
                         t->lanes, (int)t->variant, (unsigned long long)seed, r.what, (long long)r.index, r.got, r.want);
@@ -29,6 +29,10 @@ static void agrees_with_reference(void **state)
                 t.slices = true;
                 t.accumulate = true;
                 check(&t, f->seed + 2);
+                t.weighted = true;
+                check(&t, f->seed + 3);
+                t.training = false;
+                check(&t, f->seed + 4);
         }
 }
 
@@ -47,18 +51,19 @@ static void reference_has_right_gradient(void **state)
 {
         enum { N = 3, CLASSES = 4 };
         const int labels[N] = {0, 3, 1};
+        const double weights[CLASSES] = {0.5, 2, 0, 1.25};
         double x[N * CLASSES], dx[N * CLASSES], scratch[N * CLASSES], above, below, loss;
         int correct;
         uint64_t seed = ((struct ops_fixture *)*state)->seed;
         for (int i = 0; i < N * CLASSES; i++)
                 x[i] = 4 * trial_uniform(&seed) - 2;
-        ref_loss(N, CLASSES, x, labels, 0.5, dx, &loss, &correct);
+        ref_loss(N, CLASSES, x, labels, weights, 0.5, dx, &loss, &correct);
         for (int i = 0; i < N * CLASSES; i++) {
                 const double middle = x[i], step = 1e-5;
                 x[i] = middle + step;
-                ref_loss(N, CLASSES, x, labels, 0.5, scratch, &above, &correct);
+                ref_loss(N, CLASSES, x, labels, weights, 0.5, scratch, &above, &correct);
                 x[i] = middle - step;
-                ref_loss(N, CLASSES, x, labels, 0.5, scratch, &below, &correct);
+                ref_loss(N, CLASSES, x, labels, weights, 0.5, scratch, &below, &correct);
                 x[i] = middle;
                 if (fabs(dx[i] - 0.5 * (above - below) / (2 * step)) > 1e-8)
                         fail_msg("gradient of logit %d is %.12g", i, dx[i]);
@@ -73,7 +78,7 @@ static void known_values(void **state)
         const int labels[] = {0, 1};
         double dx[4], loss;
         int correct;
-        ref_loss(2, 2, x, labels, 1, dx, &loss, &correct);
+        ref_loss(2, 2, x, labels, NULL, 1, dx, &loss, &correct);
         assert_int_equal(correct, 1);
         assert_true(fabs(loss - 2 * log(2)) < 1e-15);
         assert_true(fabs(dx[0] + 0.5) < 1e-15 && fabs(dx[1] - 0.5) < 1e-15);

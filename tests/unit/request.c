@@ -3,6 +3,8 @@
 #include "base/json.h"
 #include "train/request.h"
 
+#define DATA(normalize) \
+        "{\"type\":\"train\",\"architecture\":\"a\",\"dataset\":{\"name\":\"a\",\"normalize\":" normalize "}}"
 #define BASE "\"type\":\"train\",\"architecture\":\"lenet\",\"dataset\":\"fashion-mnist\""
 
 static int parse(const char *text, struct train_request *ret, struct err *e)
@@ -49,11 +51,12 @@ static void every_field_is_read(void **state)
         CHECK_OK(
                 parse("{\"type\":\"train\",\"name\":\"erster Versuch \xc3\xbc\","
                       "\"architecture\":{\"name\":\"vgg\",\"arch\":[[1,16]]},"
-                      "\"dataset\":{\"name\":\"a.b_c-D9\",\"resize\":[224,96],\"limit\":6000,\"val_limit\":1}"
+                      "\"dataset\":{\"name\":\"a.b_c-D9\",\"resize\":[224,96],\"limit\":6000,\"val_limit\":1,\"normalize\":"
+                      "{\"mean\":[0.5,0],\"std\":[2,1]}},\"augment\":[{\"type\":\"crop\"},{\"type\":\"zoom\",\"max\":2}]"
                       ","
                       "\"epochs\":3,\"batch_size\":256,\"optimizer\":{\"name\":\"sgd\",\"lr\":1.5},"
                       "\"seed\":9007199254740992,\"save_as\":\"my-lenet\",\"shuffle\":false,\"max_steps\":50,"
-                      "\"report_every\":1,\"init\":{\"from\":\"base\",\"strict\":false}}",
+                      "\"report_every\":1,\"micro_batch\":32,\"class_weights\":[0,2.5],\"init\":{\"from\":\"base\",\"strict\":false}}",
                         &r, &e),
                 &e);
         assert_string_equal(r.title, "erster Versuch \xc3\xbc");
@@ -65,6 +68,13 @@ static void every_field_is_read(void **state)
         assert_int_equal(r.val_limit, 1);
         assert_int_equal(r.epochs, 3);
         assert_int_equal(r.batch_size, 256);
+        assert_int_equal(r.micro_batch, 32);
+        assert_int_equal(r.normalize.mode, NORMALIZE_CHANNELS);
+        assert_true(r.normalize.count == 2 && r.normalize.mean[0] == 0.5 && r.normalize.std[0] == 2);
+        assert_true(r.augment.count == 2 && r.augment.steps[0].values[0] == 4);
+        assert_string_equal(r.augment.steps[1].kind->type, "zoom");
+        assert_true(r.augment.steps[1].values[0] == 0.8 && r.augment.steps[1].values[1] == 2);
+        assert_true(r.class_weights.count == 2 && r.class_weights.values[0] == 0 && r.class_weights.values[1] == 2.5f);
         assert_true(r.optimizer.lr == 1.5);
         assert_true(r.seed == (uint64_t)1 << 53);
         assert_string_equal(r.save_as, "my-lenet");
@@ -128,6 +138,15 @@ static void wrong_fields_are_named(void **state)
                 {"{" BASE ",\"batch_size\":0}", "/batch_size"},
                 {"{" BASE ",\"batch_size\":65537}", "/batch_size"},
                 {"{" BASE ",\"batch_size\":-128}", "/batch_size"},
+                {"{" BASE ",\"micro_batch\":0}", "/micro_batch"},
+                {"{" BASE ",\"micro_batch\":129}", "/micro_batch"},
+                {"{" BASE ",\"batch_size\":8,\"micro_batch\":9}", "/micro_batch"},
+                {"{" BASE ",\"class_weights\":true}", "/class_weights"},
+                {"{" BASE ",\"class_weights\":\"even\"}", "/class_weights"},
+                {"{" BASE ",\"class_weights\":[]}", "/class_weights"},
+                {"{" BASE ",\"class_weights\":[0,0]}", "/class_weights"},
+                {"{" BASE ",\"class_weights\":[1,-1]}", "/class_weights/1"},
+                {"{" BASE ",\"class_weights\":[1,\"1\"]}", "/class_weights/1"},
                 {"{" BASE ",\"seed\":-1}", "/seed"},
                 {"{" BASE ",\"seed\":0.5}", "/seed"},
                 {"{" BASE ",\"seed\":1e300}", "/seed"},
@@ -153,7 +172,25 @@ static void wrong_fields_are_named(void **state)
                 {"{" BASE ",\"init\":{\"from\":\"a/b\"}}", "/init/from"},
                 {"{" BASE ",\"init\":{\"from\":\"a\",\"freeze\":[\"net.0\"]}}", "/init/freeze"},
                 {"{" BASE ",\"init\":{\"from\":\"a\",\"strict\":0}}", "/init/strict"},
-                {"{" BASE ",\"augment\":[]}", "/augment"},
+                {"{" BASE ",\"augment\":{}}", "/augment"},
+                {"{" BASE ",\"augment\":[1]}", "/augment/0"},
+                {"{" BASE ",\"augment\":[{}]}", "/augment/0/type"},
+                {"{" BASE ",\"augment\":[{\"type\":\"hflip\"},{\"type\":\"warp\"}]}", "/augment/1/type"},
+                {"{" BASE ",\"augment\":[{\"type\":\"hflip\",\"p\":1.5}]}", "/augment/0/p"},
+                {"{" BASE ",\"augment\":[{\"type\":\"hflip\",\"q\":1}]}", "/augment/0/q"},
+                {"{" BASE ",\"augment\":[{\"type\":\"rot90\",\"p\":1}]}", "/augment/0/p"},
+                {"{" BASE ",\"augment\":[{\"type\":\"crop\",\"padding\":1.5}]}", "/augment/0/padding"},
+                {"{" BASE ",\"augment\":[{\"type\":\"zoom\",\"min\":2}]}", "/augment/0/min"},
+                {"{" BASE ",\"augment\":[{\"type\":\"zoom\",\"min\":1,\"max\":0.5}]}", "/augment/0/max"},
+                {"{" BASE ",\"augment\":[{\"type\":\"poisson_noise\",\"dose\":0}]}", "/augment/0/dose"},
+                {DATA("1"), "/dataset/normalize"},
+                {DATA("\"mean\""), "/dataset/normalize"},
+                {DATA("{\"std\":[1]}"), "/dataset/normalize/mean"},
+                {DATA("{\"mean\":0,\"std\":[1]}"), "/dataset/normalize/mean"},
+                {DATA("{\"mean\":[],\"std\":[1]}"), "/dataset/normalize/mean"},
+                {DATA("{\"mean\":[0],\"std\":[0]}"), "/dataset/normalize/std/0"},
+                {DATA("{\"mean\":[0,0],\"std\":[1]}"), "/dataset/normalize"},
+                {DATA("{\"mean\":[0],\"std\":[1],\"eps\":1}"), "/dataset/normalize/eps"},
                 {"{" BASE ",\"schedule\":\"constant\"}", "/schedule"},
                 {"{" BASE ",\"Epochs\":3}", "/Epochs"},
                 {"{" BASE ",\"a/b~\":3}", "/a~1b~0"},

@@ -1,0 +1,211 @@
+/* Gradients added up over micro-batches are the whole batch's; what does not fit is cut, or refused with its
+ * numbers. */
+#include "trainer.h"
+
+#include <math.h>
+
+/* AlexNet's parts without what mixes samples. 55 images in batches of 24: 24, 24, 7. */
+#define NET                                                                                                  \
+        "{\"layers\":[{\"type\":\"conv2d\",\"out_channels\":6,\"kernel_size\":5,\"stride\":2,\"padding\":1}" \
+        ","                                                                                                  \
+        "{\"type\":\"relu\"},{\"type\":\"max_pool2d\",\"kernel_size\":3,\"stride\":2},"                      \
+        "{\"type\":\"conv2d\",\"out_channels\":9,\"kernel_size\":3,\"padding\":1},{\"type\":\"relu\"},"      \
+        "{\"type\":\"flatten\"},{\"type\":\"linear\",\"out_features\":20},{\"type\":\"relu\"},"              \
+        "{\"type\":\"linear\",\"out_features\":5}]}"
+#define JOB(net, more)                                                                                       \
+        "{\"type\":\"train\",\"architecture\":" net ",\"dataset\":\"noise\",\"epochs\":2,\"batch_size\":24," \
+        "\"optimizer\":{\"name\":\"sgd\",\"lr\":0.05},\"seed\":5,\"report_every\":1" more "}"
+
+static int set_up(void **state)
+{
+        struct trainer *t = trainer_open(0);
+        trainer_data(t, 2, 17, 5, 55, 9, true);
+        *state = t;
+        return 0;
+}
+
+static int tear_down(void **state)
+{
+        trainer_close(*state);
+        return 0;
+}
+
+static double worst(const float *got, const float *want, size_t count)
+{
+        double top = 0;
+        for (size_t i = 0; i < count; i++)
+                top = fmax(top, fabs((double)got[i] - (double)want[i]));
+        return top;
+}
+
+static void agree(struct trainer *t, const char *whole_job, const char *job, const char *name)
+{
+        static struct trainer_log whole, parts;
+        size_t want_count, got_count;
+        memset(&whole, 0, sizeof whole);
+        memset(&parts, 0, sizeof parts);
+        char whole_name[40];
+        snprintf(whole_name, sizeof whole_name, "whole-%s", name);
+        trainer_run(t, whole_job, whole_name, 0, &whole);
+        trainer_run(t, job, name, 0, &parts);
+        float *want = trainer_weights(t, whole_name, &want_count),
+              *got = trainer_weights(t, name, &got_count);
+        assert_int_equal(want_count, got_count);
+        double off = worst(got, want, want_count);
+        print_message("%s: weights off by at most %.2g\n", name, off);
+        assert_true(off < 1e-5);
+        assert_int_equal(parts.steps, 6);
+        for (int i = 1; i <= 6; i++)
+                assert_true(fabs(parts.losses[i] - whole.losses[i]) < 1e-5);
+        assert_true(fabs(parts.val_loss - whole.val_loss) < 1e-5);
+        free(want);
+        free(got);
+}
+
+static void gradients_add_up(void **state)
+{
+        agree(*state, JOB(NET, ""), JOB(NET, ",\"micro_batch\":12"), "two");
+        agree(*state, JOB(NET, ""), JOB(NET, ",\"micro_batch\":10"), "rest");
+        agree(*state, JOB(NET, ""), JOB(NET, ",\"micro_batch\":5"), "both-rests");
+        agree(*state, JOB(NET, ""), JOB(NET, ",\"micro_batch\":1"), "ones");
+}
+
+static void weighted_losses_too(void **state)
+{
+        agree(*state, JOB(NET, ",\"class_weights\":[0.5,0,2,1,3]"),
+                JOB(NET, ",\"class_weights\":[0.5,0,2,1,3],\"micro_batch\":5"), "weighted");
+}
+
+/* The mean divides by the sum of the weights, so only their ratios count. */
+static void means_are_over_weights(void **state)
+{
+        static struct trainer_log plain, ones, twos, balanced, list;
+        trainer_run(*state, JOB(NET, ""), "plain", 0, &plain);
+        trainer_run(*state, JOB(NET, ",\"class_weights\":[1,1,1,1,1]"), "one-each", 0, &ones);
+        trainer_run(*state, JOB(NET, ",\"class_weights\":[2,2,2,2,2]"), "two-each", 0, &twos);
+        trainer_run(*state, JOB(NET, ",\"class_weights\":\"balanced\""), "balanced", 0, &balanced);
+        /* 24, 8, 8, 8 and 7 of the 55 images. */
+        trainer_run(*state,
+                JOB(NET, ",\"class_weights\":[0.45833333333333331,1.375,1.375,1.375,1.5714285714285714]"),
+                "list", 0, &list);
+        for (int i = 1; i <= 6; i++) {
+                assert_string_equal(plain.events[i], ones.events[i]);
+                assert_string_equal(plain.events[i], twos.events[i]);
+                assert_string_equal(balanced.events[i], list.events[i]);
+        }
+        assert_true(plain.val_loss == twos.val_loss && fabs(plain.val_loss - balanced.val_loss) > 1e-4);
+}
+
+static void planned_bytes_are_the_allocated_ones(void **state)
+{
+        struct trainer *t = *state;
+        static const char *const jobs[] = {JOB(NET, ",\"micro_batch\":10"), JOB(NET, ",\"micro_batch\":1"),
+                JOB(NET, ",\"micro_batch\":17,\"class_weights\":\"balanced\"")};
+        for (size_t i = 0; i < sizeof jobs / sizeof jobs[0]; i++) {
+                static struct trainer_log log;
+                struct train_request r;
+                struct train_estimate plan;
+                struct err e = {0};
+                char name[20];
+                snprintf(name, sizeof name, "planned-%zu", i);
+                trainer_parse(jobs[i], &r);
+                CHECK_OK(train_plan(&r, t->data, dev_info(t->dev), &plan, &e), &e);
+                trainer_run(t, jobs[i], name, 0, &log);
+                assert_int_equal(plan.device_bytes, log.outcome.device_bytes);
+                assert_int_equal(plan.micro_batch, r.micro_batch);
+                assert_string_equal(plan.note, "");
+                train_request_finish(&r);
+        }
+}
+
+/* A plan for a device of `bytes`. */
+static int plan_within(
+        struct trainer *t, const char *job, uint64_t bytes, struct train_estimate *ret, struct err *e)
+{
+        struct train_request r;
+        struct dev_info info = *dev_info(t->dev);
+        info.global_bytes = bytes;
+        trainer_parse(job, &r);
+        int rc = train_plan(&r, t->data, &info, ret, e);
+        train_request_finish(&r);
+        return rc;
+}
+
+static void what_does_not_fit_is_cut(void **state)
+{
+        static struct trainer_log log, wide;
+        struct train_estimate plan, cut;
+        struct err e = {0};
+        struct trainer *t = *state;
+        CHECK_OK(plan_within(t, JOB(NET, ""), dev_info(t->dev)->global_bytes, &plan, &e), &e);
+        assert_int_equal(plan.micro_batch, 24);
+        CHECK_OK(plan_within(t, JOB(NET, ""), plan.device_bytes * 3 / 4, &cut, &e), &e);
+        assert_true(cut.micro_batch < 24 && cut.device_bytes < plan.device_bytes);
+
+        /* The run chooses as the plan did, and its weights are the whole batch's. */
+        struct trainer *tight = trainer_open(plan.device_bytes * 3 / 4);
+        trainer_data(tight, 2, 17, 5, 55, 9, true);
+        trainer_run(tight, JOB(NET, ""), "tight", 0, &log);
+        assert_int_equal(log.outcome.device_bytes, cut.device_bytes);
+        trainer_run(t, JOB(NET, ""), "wide", 0, &wide);
+        size_t got_count, want_count;
+        float *got = trainer_weights(tight, "tight", &got_count),
+              *want = trainer_weights(t, "wide", &want_count);
+        assert_true(got_count == want_count && worst(got, want, got_count) < 1e-5);
+        free(got);
+        free(want);
+        trainer_close(tight);
+}
+
+#define BN_NET                                                                                               \
+        "{\"layers\":[{\"type\":\"conv2d\",\"out_channels\":8,\"kernel_size\":3},{\"type\":\"batch_norm\"}," \
+        "{\"type\":\"flatten\"},{\"type\":\"linear\",\"out_features\":5}]}"
+
+static void batch_statistics_are_noted(void **state)
+{
+        struct train_estimate plan;
+        struct err e = {0};
+        CHECK_OK(plan_within(*state, JOB(BN_NET, ""), UINT64_MAX, &plan, &e), &e);
+        assert_string_equal(plan.note, "");
+        CHECK_OK(plan_within(*state, JOB(BN_NET, ",\"micro_batch\":8"), UINT64_MAX, &plan, &e), &e);
+        assert_non_null(strstr(plan.note, "micro-batches of 8"));
+        assert_non_null(strstr(plan.note, "batch of 24"));
+}
+
+static void refusals_have_the_numbers(void **state)
+{
+        struct train_estimate plan, one;
+        struct err e = {0};
+        CHECK_OK(plan_within(*state, JOB(NET, ""), UINT64_MAX, &plan, &e), &e);
+        /* What was asked for does not fit, less would. */
+        assert_int_equal(
+                plan_within(*state, JOB(NET, ",\"micro_batch\":24"), plan.device_bytes * 3 / 4, &plan, &e),
+                ERR_DEVICE_MEMORY);
+        assert_string_equal(e.pointer, "/micro_batch");
+        assert_non_null(strstr(e.message, "the largest batch that fits is "));
+        /* Not even one image: its bytes, its largest buffer. */
+        assert_int_equal(plan_within(*state, JOB(NET, ""), 1000, &plan, &e), ERR_DEVICE_MEMORY);
+        assert_string_equal(e.pointer, "/batch_size");
+        assert_non_null(strstr(e.message, "not even one image fits"));
+        assert_non_null(strstr(e.message, " has 1000 bytes"));
+        /* The bytes it names are the truth: with them it fits, with one less not. */
+        unsigned long long bytes = 0;
+        assert_int_equal(sscanf(strstr(e.message, "takes "), "takes %llu bytes", &bytes), 1);
+        CHECK_OK(plan_within(*state, JOB(NET, ""), bytes, &one, &e), &e);
+        assert_int_equal(one.micro_batch, 1);
+        assert_int_equal(plan_within(*state, JOB(NET, ""), bytes - 1, &one, &e), ERR_DEVICE_MEMORY);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(gradients_add_up),
+                cmocka_unit_test(weighted_losses_too),
+                cmocka_unit_test(means_are_over_weights),
+                cmocka_unit_test(planned_bytes_are_the_allocated_ones),
+                cmocka_unit_test(what_does_not_fit_is_cut),
+                cmocka_unit_test(batch_statistics_are_noted),
+                cmocka_unit_test(refusals_have_the_numbers),
+        };
+        return cmocka_run_group_tests_name("micro_batch", tests, set_up, tear_down);
+}
