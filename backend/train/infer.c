@@ -2,7 +2,7 @@
 #include "base/json.h"
 #include "model/safetensors.h"
 #include "net/exec.h"
-#include "train/gather.h"
+#include "train/transform.h"
 #include "train/weights.h"
 #include "zoo/zoo.h"
 
@@ -18,12 +18,14 @@ struct lane {
         struct plan *plan;
         struct exec *exec;
         struct buf *chunks[PLAN_MAX_CHUNKS], *images, *order;
+        struct transform *transform;
         float *logits; /* host, as they lie on the device */
 };
 
 struct infer {
         struct dev *dev; /* borrowed */
         struct net *net; /* owned, as all below */
+        struct normalize normalize;
         struct buf *params;
         struct lane lanes[SIZES];
         int num_classes;
@@ -36,6 +38,7 @@ static void lane_finish(struct lane *l)
                 buf_destroy(l->chunks[i]);
         buf_destroy(l->images);
         buf_destroy(l->order);
+        transform_destroy(l->transform);
         plan_destroy(l->plan);
         free(l->logits);
         *l = (struct lane){0};
@@ -49,6 +52,7 @@ void infer_destroy(struct infer *m)
                 lane_finish(&m->lanes[i]);
         buf_destroy(m->params);
         net_destroy(m->net);
+        normalize_finish(&m->normalize);
         free(m);
 }
 
@@ -80,6 +84,17 @@ static int read_input(const cJSON *json, struct shape *ret, struct err *e)
         return 0;
 }
 
+/* Files that say nothing, or {}, are of models without normalisation. */
+static int read_preprocessing(struct infer *m, const struct safetensors *file, struct err *e)
+{
+        if (!safetensors_metadata(file, "preprocessing"))
+                return 0;
+        cJSON *json = metadata_json(file, "preprocessing", e);
+        int rc = json ? normalize_from_preprocessing(json, m->net->values[0].s, &m->normalize, e) : e ? e->code : ERR_INVALID;
+        cJSON_Delete(json);
+        return rc;
+}
+
 static int build(struct infer *m, const struct safetensors *file, struct err *e)
 {
         cJSON *layers = NULL;
@@ -92,6 +107,8 @@ static int build(struct infer *m, const struct safetensors *file, struct err *e)
                 rc = zoo_expand(architecture, cJSON_GetArraySize(classes), &layers, e);
         if (rc == 0)
                 rc = net_create(layers, input, &m->net, e);
+        if (rc == 0)
+                rc = read_preprocessing(m, file, e);
         if (rc == 0)
                 m->num_classes = m->net->values[m->net->output].s.c;
         cJSON_Delete(architecture);
@@ -167,6 +184,10 @@ static int lane_create(struct infer *m, struct lane *l, int n, struct err *e)
                 rc = buf_write(l->order, 0, order, (size_t)n * sizeof order[0], e);
         if (rc == 0)
                 rc = exec_create(m->dev, m->net, l->plan, &memory, 1.0f, &l->exec, e);
+        const struct transform_spec spec = {
+                .normalize = &m->normalize, .s = m->net->values[0].s, .n = n, .lanes = rc == 0 ? l->plan->lanes : 1};
+        if (rc == 0)
+                rc = transform_create(m->dev, &spec, &l->transform, e);
         size_t floats = tensor_floats(n, m->net->values[m->net->output].s, rc == 0 ? l->plan->lanes : 1);
         if (rc == 0 && !(l->logits = malloc(floats * sizeof(float))))
                 rc = err_set(e, ERR_NO_MEMORY, "no memory for logits");
@@ -185,7 +206,7 @@ static int run_lane(struct infer *m, struct lane *l, const float *images, int n,
         /* Blocks beyond the images keep what they had: nobody reads their logits, and no op mixes samples here. */
         some.n = n;
         if (rc == 0)
-                rc = gather_run(m->dev, &g, &some, NULL, e);
+                rc = transform_run(l->transform, &g, &(struct gather_draw){0}, &some, NULL, m->dev, e);
         if (rc == 0)
                 rc = exec_run(l->exec, e);
         size_t floats = tensor_floats(y.n, y.s, y.lanes);
