@@ -83,7 +83,7 @@ int api_models_put(void *ctx, struct http_request *rq, struct err *e)
 {
         char user[JOBS_USER_MAX + 1];
         cJSON *overrides = cJSON_CreateObject();
-        int rc = overrides ? target_only(&rq->target, "architecture input classes", e)
+        int rc = overrides ? target_only(&rq->target, "architecture input classes preprocessing", e)
                            : err_set(e, ERR_NO_MEMORY, "no memory for a model");
         if (rc == 0)
                 rc = add_override(overrides, &rq->target, "architecture", e);
@@ -91,6 +91,8 @@ int api_models_put(void *ctx, struct http_request *rq, struct err *e)
                 rc = add_override(overrides, &rq->target, "input", e);
         if (rc == 0)
                 rc = add_override(overrides, &rq->target, "classes", e);
+        if (rc == 0)
+                rc = add_override(overrides, &rq->target, "preprocessing", e);
         if (rc == 0) {
                 char *path = rq->body.path;
                 rq->body.path = NULL; /* models_put takes the file */

@@ -1,6 +1,7 @@
 #include "daemon/api.h"
 
 #include "base/json.h"
+#include "train/augment.h"
 #include "zoo/summary.h"
 
 #include <stdio.h>
@@ -12,7 +13,12 @@ int api_nets_list(void *ctx, struct http_request *rq, struct err *e)
 {
         (void)ctx;
         int rc = target_only(&rq->target, "", e);
-        return rc ? rc : reply_json(&rq->reply, 200, architectures_json(), e);
+        if (rc)
+                return rc;
+        cJSON *known = architectures_json();
+        if (known)
+                cJSON_AddItemToObject(known, "augmentations", augment_kinds_json());
+        return reply_json(&rq->reply, 200, known, e);
 }
 
 /* "1x224x224" */

@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "model/safetensors.h"
 #include "net/net.h"
+#include "train/normalize.h"
 #include "train/weights.h"
 #include "zoo/zoo.h"
 
@@ -80,6 +81,14 @@ static int check_tensors(const struct safetensors *st, const struct net *net, st
         return rc;
 }
 
+static int check_preprocessing(const cJSON *json, struct shape input, struct err *e)
+{
+        struct normalize normalize = {0};
+        int rc = normalize_from_preprocessing(json, input, &normalize, e);
+        normalize_finish(&normalize);
+        return rc;
+}
+
 static int check_fit(const struct safetensors *st, cJSON *const fields[KEYS], struct err *e)
 {
         struct shape input;
@@ -92,6 +101,9 @@ static int check_fit(const struct safetensors *st, cJSON *const fields[KEYS], st
         int rc = read_input(fields[INPUT], &input, e);
         if (rc == 0)
                 rc = check_classes(fields[CLASSES], e);
+        if (rc)
+                return rc;
+        rc = check_preprocessing(fields[PREPROCESSING], input, e);
         if (rc)
                 return rc;
         rc = zoo_net(fields[ARCHITECTURE], cJSON_GetArraySize(fields[CLASSES]), input, &net, e);
@@ -174,7 +186,7 @@ int modelcheck_file(const char *path, const cJSON *overrides, cJSON **ret, struc
 {
         struct safetensors *st = NULL;
         cJSON *fields[KEYS] = {NULL};
-        int rc = overrides ? json_only(overrides, "architecture input classes", "", e) : 0;
+        int rc = overrides ? json_only(overrides, "architecture input classes preprocessing", "", e) : 0;
         if (rc == 0)
                 rc = safetensors_open(path, &st, e);
         if (rc) {

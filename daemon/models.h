@@ -39,7 +39,7 @@ int models_open(struct models *ms, const char *name, int *ret_fd, uint64_t *ret_
 typedef void (*models_done)(void *ctx, const cJSON *model, bool created, const struct err *e);
 /* Makes or replaces a model from a safetensors file. `path` is a file below STATE/tmp that the caller wrote;
    it is taken (renamed or removed in every case). `overrides` (borrowed, NULL for none) may hold
-   "architecture", "input" and "classes", which win over the file's metadata. The file is read in the decoder
+   "architecture", "input", "classes" and "preprocessing", which win over the file's metadata. The file is read in the decoder
    process alone. Returns 0 when `done` will be called, else an error and `done` is not called. */
 int models_put(struct models *ms, const char *name, const char *user, const char *path,
         const cJSON *overrides, models_done done, void *ctx, struct err *e);

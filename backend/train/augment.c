@@ -140,7 +140,7 @@ cJSON *augment_kinds_json(void)
         for (int i = 0; list && i < KINDS; i++) {
                 cJSON *item = cJSON_CreateObject();
                 cJSON_AddStringToObject(item, "type", kinds[i].type);
-                cJSON_AddStringToObject(item, "doc", kinds[i].doc);
+                cJSON_AddStringToObject(item, "description", kinds[i].doc);
                 cJSON_AddItemToObject(item, "parameters", layers_fields_json(kinds[i].fields));
                 cJSON_AddItemToArray(list, item);
         }

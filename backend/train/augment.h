@@ -46,7 +46,7 @@ struct augment {
 int augment_parse(const cJSON *list, struct augment *ret, struct err *e);
 /* Steps that do not fit images of this shape: rot90 of others than squares. */
 int augment_check(const struct augment *a, struct shape s, struct err *e);
-/* [{"type","doc","parameters":[{"name","type","required","default"}…]}…]. NULL when memory is out. */
+/* [{"type","description","parameters":[{"name","type","required","default"}…]}…]. NULL when memory is out. */
 cJSON *augment_kinds_json(void);
 
 #endif

@@ -2,7 +2,7 @@
 #include "base/json.h"
 #include "model/safetensors.h"
 #include "net/exec.h"
-#include "train/gather.h"
+#include "train/transform.h"
 #include "train/weights.h"
 #include "zoo/zoo.h"
 
@@ -18,12 +18,14 @@ struct lane {
         struct plan *plan;
         struct exec *exec;
         struct buf *chunks[PLAN_MAX_CHUNKS], *images, *order;
+        struct transform *transform;
         float *logits; /* host, as they lie on the device */
 };
 
 struct infer {
         struct dev *dev; /* borrowed */
         struct net *net; /* owned, as all below */
+        struct normalize normalize;
         struct buf *params;
         struct lane lanes[SIZES];
         int num_classes;
@@ -36,6 +38,7 @@ static void lane_finish(struct lane *l)
                 buf_destroy(l->chunks[i]);
         buf_destroy(l->images);
         buf_destroy(l->order);
+        transform_destroy(l->transform);
         plan_destroy(l->plan);
         free(l->logits);
         *l = (struct lane){0};
@@ -49,6 +52,7 @@ void infer_destroy(struct infer *m)
                 lane_finish(&m->lanes[i]);
         buf_destroy(m->params);
         net_destroy(m->net);
+        normalize_finish(&m->normalize);
         free(m);
 }
 
@@ -80,6 +84,19 @@ static int read_input(const cJSON *json, struct shape *ret, struct err *e)
         return 0;
 }
 
+/* Files that say nothing, or {}, are of models without normalisation. */
+static int read_preprocessing(struct infer *m, const struct safetensors *file, struct err *e)
+{
+        if (!safetensors_metadata(file, "preprocessing"))
+                return 0;
+        cJSON *json = metadata_json(file, "preprocessing", e);
+        int rc = json ? normalize_from_preprocessing(json, m->net->values[0].s, &m->normalize, e)
+                 : e  ? e->code
+                      : ERR_INVALID;
+        cJSON_Delete(json);
+        return rc;
+}
+
 static int build(struct infer *m, const struct safetensors *file, struct err *e)
 {
         struct shape input;
@@ -89,6 +106,8 @@ static int build(struct infer *m, const struct safetensors *file, struct err *e)
         int rc = classes ? read_input(sides, &input, e) : e ? e->code : ERR_INVALID;
         if (rc == 0)
                 rc = zoo_net(architecture, cJSON_GetArraySize(classes), input, &m->net, e);
+        if (rc == 0)
+                rc = read_preprocessing(m, file, e);
         if (rc == 0)
                 m->num_classes = m->net->values[m->net->output].s.c;
         cJSON_Delete(architecture);
@@ -152,7 +171,8 @@ static int lane_create(struct infer *m, struct lane *l, int n, struct err *e)
                 order[i] = i;
         int rc = plan_create(m->net, dev_info(m->dev), PLAN_INFER, n, &l->plan, e);
         for (int i = 0; rc == 0 && i < l->plan->num_chunks; i++) {
-                rc = buf_create(m->dev, l->plan->chunk_floats[i] * sizeof(float), "activations", &l->chunks[i], e);
+                rc = buf_create(
+                        m->dev, l->plan->chunk_floats[i] * sizeof(float), "activations", &l->chunks[i], e);
                 memory.chunks[i] = l->chunks[i];
         }
         if (rc == 0)
@@ -163,6 +183,12 @@ static int lane_create(struct infer *m, struct lane *l, int n, struct err *e)
                 rc = buf_write(l->order, 0, order, (size_t)n * sizeof order[0], e);
         if (rc == 0)
                 rc = exec_create(m->dev, m->net, l->plan, &memory, 1.0f, &l->exec, e);
+        const struct transform_spec spec = {.normalize = &m->normalize,
+                .s = m->net->values[0].s,
+                .n = n,
+                .lanes = rc == 0 ? l->plan->lanes : 1};
+        if (rc == 0)
+                rc = transform_create(m->dev, &spec, &l->transform, e);
         size_t floats = tensor_floats(n, m->net->values[m->net->output].s, rc == 0 ? l->plan->lanes : 1);
         if (rc == 0 && !(l->logits = malloc(floats * sizeof(float))))
                 rc = err_set(e, ERR_NO_MEMORY, "no memory for logits");
@@ -178,10 +204,11 @@ static int run_lane(struct infer *m, struct lane *l, const float *images, int n,
         struct gather g = {.images = l->images, .order = l->order, .channels = in.c, .h = in.h, .w = in.w};
         struct tensor x = exec_input(l->exec), y = exec_logits(l->exec), some = x;
         int rc = buf_write(l->images, 0, images, (size_t)n * (size_t)shape_count(in) * sizeof(float), e);
-        /* Blocks beyond the images keep what they had: nobody reads their logits, and no op mixes samples here. */
+        /* Blocks beyond the images keep what they had: nobody reads their logits, and no op mixes samples
+         * here. */
         some.n = n;
         if (rc == 0)
-                rc = gather_run(m->dev, &g, &some, NULL, e);
+                rc = transform_run(l->transform, &g, &(struct gather_draw){0}, &some, NULL, m->dev, e);
         if (rc == 0)
                 rc = exec_run(l->exec, e);
         size_t floats = tensor_floats(y.n, y.s, y.lanes);
@@ -191,8 +218,8 @@ static int run_lane(struct infer *m, struct lane *l, const float *images, int n,
                 return rc;
         for (int i = 0; i < n; i++)
                 for (int k = 0; k < m->num_classes; k++)
-                        logits[i * m->num_classes + k] =
-                                l->logits[(uint64_t)(i / y.lanes) * y.stride + (uint64_t)(k * y.lanes + i % y.lanes)];
+                        logits[i * m->num_classes + k] = l->logits[(uint64_t)(i / y.lanes) * y.stride +
+                                                                   (uint64_t)(k * y.lanes + i % y.lanes)];
         return 0;
 }
 
@@ -207,7 +234,8 @@ int infer_run(struct infer *m, const float *images, int n, float *logits, struct
                 bool fresh = !l->exec;
                 int rc = fresh ? lane_create(m, l, sizes[size], e) : 0;
                 if (rc == 0)
-                        rc = run_lane(m, l, images + (size_t)done * image, part, logits + done * m->num_classes, e);
+                        rc = run_lane(
+                                m, l, images + (size_t)done * image, part, logits + done * m->num_classes, e);
                 if (rc)
                         return rc;
                 if (fresh)

@@ -8,12 +8,12 @@
 #include <stdint.h>
 
 struct infer;
-/* Reads a model's safetensors file and places its weights on the device. `dev` is borrowed and must outlive it. */
+/* Reads a model's safetensors file, preprocessing included, and places its weights on the device. `dev` is borrowed and must outlive it. */
 int infer_create(struct dev *d, const char *path, struct infer **ret, struct err *e);
 void infer_destroy(struct infer *m);
 /* What it takes and gives. */
 void infer_shape(const struct infer *m, int *c, int *h, int *w, int *num_classes);
-/* `images` (n,c,h,w) floats in 0..1, before the model's own preprocessing; `logits` (n,num_classes) overwritten. Any n >= 1: runs
+/* `images` (n,c,h,w) floats, 8-bit ones scaled to 0..1, of the model's size but before its normalisation; `logits` (n,num_classes) overwritten. Any n >= 1: runs
    in batches of at most `INFER_MAX_BATCH`. */
 enum { INFER_MAX_BATCH = 256 };
 int infer_run(struct infer *m, const float *images, int n, float *logits, struct err *e);
