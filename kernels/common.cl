@@ -100,3 +100,23 @@ inline float sum_lanes(const float16 v)
 #define RANGE const int from = get_global_id(0) * CHUNK, to = min(from + CHUNK, count / LANES)
 #define VECTORS(name) ((global float16 *)AT(name, get_global_id(1)))
 #endif
+
+/* Philox4x32-10, the numbers of backend/base/philox.c: counter (index low, index high, stream, purpose). */
+inline uint4 philox(const uint2 seed, const uint4 counter)
+{
+        uint2 key = seed;
+        uint4 c = counter;
+        for (int i = 0; i < 10; i++) {
+                const uint high0 = mul_hi(0xD2511F53u, c.x), low0 = 0xD2511F53u * c.x;
+                const uint high1 = mul_hi(0xCD9E8D57u, c.z), low1 = 0xCD9E8D57u * c.z;
+                c = (uint4)(high1 ^ c.y ^ key.x, low1, high0 ^ c.w ^ key.y, low0);
+                key += (uint2)(0x9E3779B9u, 0xBB67AE85u);
+        }
+        return c;
+}
+
+/* Uniform in [0,1) from the upper 24 bits. */
+inline float philox_uniform(const uint word)
+{
+        return (float)(word >> 8) * (1.0f / 16777216.0f);
+}

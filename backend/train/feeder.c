@@ -1,7 +1,7 @@
 #include "train/feeder.h"
 #include "ops/op.h"
 #include "train/gather.h"
-#include "train/philox.h"
+#include "base/philox.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -169,6 +169,8 @@ static int set_vars(struct run *r, int slot, struct err *e)
         memcpy(&r->vars_host[OP_VAR_LR], &lr, sizeof lr);
         memcpy(&r->vars_host[OP_VAR_STEP], &step, sizeof step);
         r->vars_host[OP_VAR_SLOT] = slot;
+        r->vars_host[OP_VAR_SEED] = (int32_t)(uint32_t)r->request->seed;
+        r->vars_host[OP_VAR_SEED + 1] = (int32_t)(uint32_t)(r->request->seed >> 32);
         return buf_write_later(r->vars, 0, r->vars_host, sizeof r->vars_host, e);
 }
 

@@ -3,7 +3,7 @@
 
 #include "base/json.h"
 #include "device/dev.h"
-#include "train/philox.h"
+#include "base/philox.h"
 #include "train/train.h"
 
 #include <sys/stat.h>
