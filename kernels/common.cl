@@ -101,7 +101,7 @@ inline float sum_lanes(const float16 v)
 #define VECTORS(name) ((global float16 *)AT(name, get_global_id(1)))
 #endif
 
-/* Philox4x32-10, the numbers of backend/train/philox.c: counter (index low, index high, stream, purpose). */
+/* Philox4x32-10, the numbers of backend/base/philox.c: counter (index low, index high, stream, purpose). */
 inline uint4 philox(const uint2 seed, const uint4 counter)
 {
         uint2 key = seed;

@@ -48,7 +48,10 @@ static struct op_call bind_node(const struct exec *x, int node)
 {
         const struct net_node *n = &x->net->nodes[node];
         const struct plan_node *pn = &x->plan->nodes[node];
-        struct op_call c = {.dev = x->dev, .training = x->plan->mode == PLAN_TRAIN, .vars = x->memory.vars};
+        struct op_call c = {.dev = x->dev,
+                .training = x->plan->mode == PLAN_TRAIN,
+                .vars = x->memory.vars,
+                .layer = node};
         c.variant = selftest_allows(x->dev, n->op->kind, OP_TILED) ? OP_TILED : OP_NAIVE;
         for (int i = 0; i < n->op->num_inputs; i++)
                 c.x[i] = value_tensor(x, x->plan->data, n->inputs[i]);

@@ -1,5 +1,6 @@
 /* What the net puts in where branches meet: add for residual joins, copy for a part of a joined tensor that
    its producer cannot write there by itself. */
+#include "ops/join.h"
 #include "ops/elementwise.h"
 #include "ops/kinds.h"
 #include "ref/ref.h"
@@ -25,8 +26,7 @@ static int64_t no_flops(const struct op *op)
         return 0;
 }
 
-/* `to` = from, or += from. */
-static int copy(const struct op_call *c, const struct tensor *from, const struct tensor *to, bool accumulate,
+int join_copy(const struct op_call *c, const struct tensor *from, const struct tensor *to, bool accumulate,
         struct err *e)
 {
         struct launch l = elementwise_begin(c, "join", "join_copy", "join_copy_tiled");
@@ -51,7 +51,7 @@ static int add_forward(const struct op *op, const struct op_call *c, struct err 
 static int copy_forward(const struct op *op, const struct op_call *c, struct err *e)
 {
         (void)op;
-        return copy(c, &c->x[0], &c->y, false, e);
+        return join_copy(c, &c->x[0], &c->y, false, e);
 }
 
 /* Of both kinds. Both inputs of an add may be one value: then the second gradient is added to the first. */
@@ -62,7 +62,7 @@ static int join_backward(const struct op *op, const struct op_call *c, struct er
                 const struct tensor *dx = &c->dx[i];
                 const bool in_place = dx->at.buf == c->dy.at.buf && dx->at.offset == c->dy.at.offset;
                 if (dx->at.buf && !in_place)
-                        rc = copy(c, &c->dy, dx, c->accumulate_dx[i], e);
+                        rc = join_copy(c, &c->dy, dx, c->accumulate_dx[i], e);
         }
         return rc;
 }

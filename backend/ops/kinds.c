@@ -8,6 +8,7 @@ const struct op_kind *const op_kinds[] = {
         &op_avg_pool2d,
         &op_batch_norm,
         &op_copy,
+        &op_dropout,
         &op_flatten,
         &op_max_pool2d,
         &op_relu,

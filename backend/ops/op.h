@@ -95,12 +95,13 @@ struct op_call {
         struct view saved[OP_MAX_SAVED];
         struct view workspace;
         struct view vars; /* the step's variables, see below */
+        int layer;        /* the node's number in its net: layers draw different numbers */
 };
 
-/* Words of the vars buffer that kernels may read: what changes from step to step without a new launch. */
-/* OP_VAR_FIRST: where the micro-batch begins within the step's batch; OP_VAR_SCALE: the loss's scale, a
- * float. */
-enum op_var { OP_VAR_STEP, OP_VAR_LR, OP_VAR_FIRST, OP_VAR_SLOT, OP_VAR_SCALE, OP_VARS = 16 };
+/* Words of the vars buffer that kernels may read: what changes from step to step without a new launch.
+   OP_VAR_FIRST: where the micro-batch begins within the step's batch; OP_VAR_SCALE: the loss's scale, a float;
+   OP_VAR_SEED: the job's seed, two words, low first. */
+enum op_var { OP_VAR_STEP, OP_VAR_LR, OP_VAR_FIRST, OP_VAR_SLOT, OP_VAR_SCALE, OP_VAR_SEED = 8, OP_VARS = 16 };
 
 struct op_kind {
         const char *type; /* "conv2d", as in JSON */

@@ -14,6 +14,9 @@ struct bench {
         int saved[OP_MAX_SAVED], workspace, vars;
 };
 
+const int32_t trial_vars[OP_VARS] = {
+        [OP_VAR_STEP] = 41, [OP_VAR_FIRST] = 3, [OP_VAR_SEED] = 0x12345678, [OP_VAR_SEED + 1] = 0x2468ace};
+
 double trial_uniform(uint64_t *state)
 {
         uint64_t z = *state += 0x9E3779B97F4A7C15u;
@@ -149,7 +152,9 @@ static int lay_out(const struct trial *t, struct bench *b, struct err *e)
 static void fill(const struct trial *t, struct bench *b, const struct trial_data *d)
 {
         uint64_t garbage = 7;
-        area_watch(&b->areas[b->vars]);
+        struct area *vars = &b->areas[b->vars];
+        memcpy(vars->host + vars->tensor.at.offset, t->vars ? t->vars : trial_vars, OP_VARS * sizeof(int32_t));
+        area_watch(vars);
         for (int i = 0; i < t->op->num_inputs; i++) {
                 area_put(&b->areas[b->x[i]], d->x[i], &garbage);
                 if (b->x[i] != b->y)
@@ -185,7 +190,8 @@ static struct view view_of(const struct bench *b, int area)
 static struct op_call call_of(const struct trial *t, const struct bench *b)
 {
         struct op_call c = {
-                .dev = t->dev, .variant = t->variant, .training = t->training, .accumulate_dparams = t->accumulate_dparams};
+                .dev = t->dev, .variant = t->variant, .training = t->training, .accumulate_dparams = t->accumulate_dparams,
+                .layer = t->layer};
         for (int i = 0; i < t->op->num_inputs; i++) {
                 c.x[i] = tensor_of(b, b->x[i]);
                 c.dx[i] = tensor_of(b, b->dx[i]);

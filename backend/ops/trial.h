@@ -24,8 +24,13 @@ struct trial {
         bool accumulate_dx, accumulate_dparams;
         bool no_dx;    /* nobody wants the gradient of the inputs */
         bool frozen;   /* nobody wants the gradient of the parameters */
+        const int32_t *vars; /* OP_VARS words; NULL for trial_vars */
+        int layer;
         bool lie;      /* trial_compare reads y falsely: what a driver that computes wrong would give */
 };
+
+/* A step in the middle of a job, whose seed has bits in both words. */
+extern const int32_t trial_vars[OP_VARS];
 
 /* Host side, NCHW, contiguous. All arrays are there for every op, whatever a trial uses. */
 struct trial_data {

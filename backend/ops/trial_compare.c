@@ -35,7 +35,8 @@ static struct ref_call ref_of(const struct trial *t, const struct trial_data *d,
 {
         const struct op *op = t->op;
         const size_t out = (size_t)t->n * (size_t)shape_count(op->out);
-        struct ref_call r = {.n = t->n, .training = t->training};
+        struct ref_call r = {
+                .n = t->n, .training = t->training, .vars = t->vars ? t->vars : trial_vars, .layer = t->layer};
         r.y = cut(m, NULL, out);
         r.dy = cut(m, d->dy, out);
         for (int i = 0; i < op->num_inputs; i++) {

@@ -1,25 +1,25 @@
 #include "train/feeder.h"
 #include "ops/op.h"
 #include "train/gather.h"
-#include "train/philox.h"
+#include "base/philox.h"
 #include "train/transform.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 struct feeder {
-        struct dev *dev;             /* borrowed */
-        const struct dataset *data;  /* borrowed */
+        struct dev *dev;            /* borrowed */
+        const struct dataset *data; /* borrowed */
         enum dataset_split split;
         int count;
         bool resident;
         uint64_t seed; /* of the order in force, and its epoch */
         uint32_t epoch;
-        struct transform *transform; /* owned */
-        int32_t *order;              /* owned; host copy */
+        struct transform *transform;             /* owned */
+        int32_t *order;                          /* owned; host copy */
         struct buf *images, *labels, *positions; /* owned */
-        unsigned char *staging;      /* owned; images of one batch where not resident */
-        int32_t *staging_labels;     /* owned */
+        unsigned char *staging;                  /* owned; images of one batch where not resident */
+        int32_t *staging_labels;                 /* owned */
 };
 
 static void identity(int32_t *order, int count)
@@ -33,7 +33,8 @@ static int upload_all(struct feeder *f, struct err *e)
         size_t bytes = dataset_image_bytes(f->data) * (size_t)f->count;
         int rc = buf_write(f->images, 0, f->data->split[f->split].images, bytes, e);
         if (rc == 0)
-                rc = buf_write(f->labels, 0, f->data->split[f->split].labels, (size_t)f->count * sizeof(int32_t), e);
+                rc = buf_write(
+                        f->labels, 0, f->data->split[f->split].labels, (size_t)f->count * sizeof(int32_t), e);
         return rc;
 }
 
@@ -43,7 +44,8 @@ int feeder_create(struct dev *d, const struct setup *s, const struct dataset *da
         struct feeder *f = calloc(1, sizeof *f);
         if (!f)
                 return err_set(e, ERR_NO_MEMORY, "no memory for a data set");
-        *f = (struct feeder){.dev = d, .data = data, .split = split, .count = s->count[split], .resident = s->resident};
+        *f = (struct feeder){
+                .dev = d, .data = data, .split = split, .count = s->count[split], .resident = s->resident};
         f->order = malloc((size_t)f->count * sizeof *f->order);
         size_t held = s->order_bytes[split] / sizeof(int32_t);
         if (!f->resident) {
@@ -143,8 +145,14 @@ static int stage(struct feeder *f, int first, int n, struct err *e)
 
 int feeder_next(struct feeder *f, int first, const struct tensor *x, const struct view *labels, struct err *e)
 {
-        struct gather g = {.images = f->images, .labels = f->labels, .order = f->positions, .first = first,
-                .bytes = f->data->type == DATASET_U8, .channels = f->data->c, .h = f->data->h, .w = f->data->w};
+        struct gather g = {.images = f->images,
+                .labels = f->labels,
+                .order = f->positions,
+                .first = first,
+                .bytes = f->data->type == DATASET_U8,
+                .channels = f->data->c,
+                .h = f->data->h,
+                .w = f->data->w};
         if (!f->resident) {
                 int rc = stage(f, first, x->n, e);
                 if (rc)

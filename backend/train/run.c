@@ -23,26 +23,26 @@ struct score {
 };
 
 struct run {
-        struct dev *dev;               /* borrowed */
-        const struct train_job *job;   /* borrowed */
+        struct dev *dev;                 /* borrowed */
+        const struct train_job *job;     /* borrowed */
         const struct train_hooks *hooks; /* borrowed */
         const struct train_request *request;
-        struct setup *setup;           /* owned, as all below */
+        struct setup *setup; /* owned, as all below */
         struct buf *chunks[PLAN_MAX_CHUNKS], *params, *grads, *labels, *results, *vars, *class_weights;
         struct exec *exec[SETUP_PHASES][2]; /* overwriting gradients and results, adding to them */
         struct feeder *feeder[DATASET_SPLITS];
         struct launch_list *update;
-        float *block;                  /* host copy of the parameters */
+        float *block; /* host copy of the parameters */
         struct progress progress;
         struct {
                 int n;
                 double weight;
-        } pending[SETUP_SLOTS];        /* the batches whose results are still on the device */
+        } pending[SETUP_SLOTS]; /* the batches whose results are still on the device */
         int num_pending;
         int32_t vars_host[OP_VARS];
         int64_t report_every;
         double report_time, checkpoint_time;
-        int64_t report_count;          /* images since report_time */
+        int64_t report_count; /* images since report_time */
 };
 
 static double now(void)
@@ -109,15 +109,20 @@ static int record_update(struct run *r, struct err *e)
 
 static int record_all(struct run *r, struct err *e)
 {
-        struct exec_memory m = {.params = {r->params, 0}, .grads = {r->grads, 0}, .vars = {r->vars, 0},
-                .labels = {r->labels, 0}, .results = {r->results, 0}, .class_weights = {r->class_weights, 0},
+        struct exec_memory m = {.params = {r->params, 0},
+                .grads = {r->grads, 0},
+                .vars = {r->vars, 0},
+                .labels = {r->labels, 0},
+                .results = {r->results, 0},
+                .class_weights = {r->class_weights, 0},
                 .scale_from_vars = true};
         memcpy(m.chunks, r->chunks, sizeof m.chunks);
         for (int i = 0; i < 2 * SETUP_PHASES; i++) {
                 m.accumulate = i % 2;
                 if (!r->setup->plans[i / 2] || !(m.accumulate ? r->setup->adds : r->setup->begins)[i / 2])
                         continue;
-                int rc = exec_create(r->dev, r->setup->net, r->setup->plans[i / 2], &m, 0, &r->exec[i / 2][i % 2], e);
+                int rc = exec_create(
+                        r->dev, r->setup->net, r->setup->plans[i / 2], &m, 0, &r->exec[i / 2][i % 2], e);
                 if (rc)
                         return rc;
         }
@@ -184,6 +189,8 @@ static int set_vars(struct run *r, int slot, double weight, int first, struct er
         memcpy(&r->vars_host[OP_VAR_SCALE], &scale, sizeof scale);
         r->vars_host[OP_VAR_SLOT] = slot;
         r->vars_host[OP_VAR_FIRST] = first;
+        r->vars_host[OP_VAR_SEED] = (int32_t)(uint32_t)r->request->seed;
+        r->vars_host[OP_VAR_SEED + 1] = (int32_t)(uint32_t)(r->request->seed >> 32);
         return buf_write_later(r->vars, 0, r->vars_host, sizeof r->vars_host, e);
 }
 
@@ -266,7 +273,8 @@ static int evaluate(struct run *r, struct score *ret, struct err *e)
                 double weight = feeder_weight(r->feeder[DATASET_VAL], first, n, r->setup->class_weights);
                 struct tensor input = exec_input(x);
                 float result[2];
-                /* Classifications are answered here too; who wants a stop is asked again before the next step. */
+                /* Classifications are answered here too; who wants a stop is asked again before the next
+                 * step. */
                 r->hooks->between_steps(r->hooks->ctx);
                 int rc = set_vars(r, 0, weight, 0, e);
                 if (rc == 0)
@@ -334,7 +342,7 @@ static int save_checkpoint(struct run *r, struct err *e)
 static int micro_step(struct run *r, int first, int done, int n, int batch, double weight, struct err *e)
 {
         const struct setup *s = r->setup;
-        enum setup_phase phase = n == s->micro_batch ? SETUP_TRAIN
+        enum setup_phase phase = n == s->micro_batch               ? SETUP_TRAIN
                                  : batch == r->request->batch_size ? SETUP_TRAIN_REST
                                                                    : SETUP_TRAIN_LAST;
         struct exec *x = r->exec[phase][done > 0];
@@ -361,7 +369,8 @@ static int step(struct run *r, struct err *e)
                 if (done > 0)
                         rc = dev_finish(r->dev, e); /* the variables are read until then */
                 if (done > 0)
-                        r->hooks->between_steps(r->hooks->ctx); /* who wants a stop is asked again before the next step */
+                        r->hooks->between_steps(
+                                r->hooks->ctx); /* who wants a stop is asked again before the next step */
                 if (rc == 0)
                         rc = micro_step(r, first, done, part, n, weight, e);
         }
@@ -440,7 +449,8 @@ static char *classes_text(const struct dataset *data)
 
 static int save_model(struct run *r, struct err *e)
 {
-        char path[4096], input[80], *preprocessing = normalize_preprocessing(&r->request->normalize, r->setup->net->values[0].s);
+        char path[4096], input[80],
+                *preprocessing = normalize_preprocessing(&r->request->normalize, r->setup->net->values[0].s);
         const struct net *net = r->setup->net;
         struct safetensors_tensor *tensors = malloc((size_t)net->num_params * sizeof *tensors);
         int64_t *counters = malloc((size_t)net->num_params * sizeof *counters);

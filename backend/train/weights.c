@@ -1,5 +1,5 @@
 #include "train/weights.h"
-#include "train/philox.h"
+#include "base/philox.h"
 
 #include <math.h>
 #include <stdio.h>

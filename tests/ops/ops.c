@@ -176,7 +176,7 @@ void ops_check_reference(struct ops_fixture *f, const struct op *op, int n)
         uint64_t state = f->seed;
         const double *buffers[OP_MAX_PARAMS] = {0};
         const size_t out = (size_t)n * (size_t)shape_count(op->out);
-        struct ref_call r = {.n = n, .training = true};
+        struct ref_call r = {.n = n, .training = true, .vars = trial_vars};
         double *x[OP_MAX_INPUTS] = {0}, *dy = random_doubles(out, -1, 1, &state);
         r.y = random_doubles(out, 0, 0, &state);
         r.dy = dy;

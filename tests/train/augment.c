@@ -5,7 +5,7 @@
 
 #include "base/json.h"
 #include "ops/area.h"
-#include "train/philox.h"
+#include "base/philox.h"
 #include "train/transform.h"
 
 #include <math.h>

@@ -1,6 +1,6 @@
 #include "augment_ref.h"
 #include "../check.h"
-#include "train/philox.h"
+#include "base/philox.h"
 
 #include <math.h>
 

@@ -3,7 +3,7 @@
 
 #include "base/json.h"
 #include "device/dev.h"
-#include "train/philox.h"
+#include "base/philox.h"
 #include "train/train.h"
 
 #include <sys/stat.h>
@@ -27,9 +27,9 @@ struct watch {
         char events[64][400];
 };
 
-static const char job_text[] =
-        "{\"type\":\"train\",\"architecture\":\"bn-lenet\",\"dataset\":\"noise\",\"epochs\":3,\"batch_size\":64,"
-        "\"optimizer\":{\"name\":\"sgd\",\"lr\":0.5},\"seed\":7,\"report_every\":1}";
+static const char job_text[] = "{\"type\":\"train\",\"architecture\":\"bn-lenet\",\"dataset\":\"noise\","
+                               "\"epochs\":3,\"batch_size\":64,"
+                               "\"optimizer\":{\"name\":\"sgd\",\"lr\":0.5},\"seed\":7,\"report_every\":1}";
 
 static int on_event(void *ctx, const char *event, const char *data, struct err *e)
 {
@@ -70,8 +70,14 @@ static int make_data(const char *path, struct err *e)
         char *classes[10];
         static unsigned char images[TRAIN_IMAGES + VAL_IMAGES][SIDE * SIDE];
         static int32_t labels[TRAIN_IMAGES + VAL_IMAGES];
-        struct dataset d = {.name = "noise", .source = "a test", .c = 1, .h = SIDE, .w = SIDE, .type = DATASET_U8,
-                .num_classes = 10, .classes = classes};
+        struct dataset d = {.name = "noise",
+                .source = "a test",
+                .c = 1,
+                .h = SIDE,
+                .w = SIDE,
+                .type = DATASET_U8,
+                .num_classes = 10,
+                .classes = classes};
         for (int i = 0; i < 10; i++)
                 classes[i] = names[i];
         for (int i = 0; i < TRAIN_IMAGES + VAL_IMAGES; i++) {
@@ -129,12 +135,14 @@ static int tear_down(void **state)
         return 0;
 }
 
-static int run(const struct fixture *f, const char *name, struct watch *w, struct train_outcome *ret, struct err *e)
+static int run(
+        const struct fixture *f, const char *name, struct watch *w, struct train_outcome *ret, struct err *e)
 {
         char dir[128];
         snprintf(dir, sizeof dir, "%s/%s", f->dir, name);
         mkdir(dir, 0777);
-        struct train_job job = {.request = &f->request, .data = f->data, .dir = dir, .checkpoint_seconds = 1e9};
+        struct train_job job = {
+                .request = &f->request, .data = f->data, .dir = dir, .checkpoint_seconds = 1e9};
         struct train_hooks hooks = {.ctx = w, .event = on_event, .between_steps = on_between};
         return train_run(f->dev, &job, &hooks, ret, e);
 }

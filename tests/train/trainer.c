@@ -2,7 +2,7 @@
 
 #include "base/json.h"
 #include "model/safetensors.h"
-#include "train/philox.h"
+#include "base/philox.h"
 
 #include <sys/stat.h>
 #include <unistd.h>

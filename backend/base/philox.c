@@ -1,4 +1,4 @@
-#include "train/philox.h"
+#include "base/philox.h"
 
 void philox(uint64_t seed, enum philox_purpose purpose, uint32_t stream, uint64_t index, uint32_t ret[4])
 {
