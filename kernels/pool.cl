@@ -3,6 +3,8 @@
    GEOMETRY: h, w of x, oh, ow of y, then window, step and border, all {height, width}.
    A window covers rows max(0, o*step - border) to min(h, o*step - border + window) - 1. Row i of x lies in the windows
    (i + border - window) / step + 1 to (i + border) / step, as far as they are there.
+   With ADAPTIVE, step is the number of windows and window the size of x: a window covers rows floor(o*h/oh) to
+   ceil((o+1)*h/oh) - 1, and row i lies in the windows floor(i*oh/h) to ceil((i+1)*oh/h) - 1.
    max_pool2d keeps the index i*w + j of what it took (the first of equals) in `taken`, an int for a float of y.
 
    Without TILED: grid (height * width * LANES or more, C, blocks), a work-item a float of what is written.
@@ -13,6 +15,23 @@
 
 #define TAKEN global int *taken_buffer, const ulong taken_offset
 
+#if ADAPTIVE
+inline int2 part_of(const int i, const int count, const int size)
+{
+        return (int2)((int)((long)i * size / count), (int)(((long)(i + 1) * size + count - 1) / count));
+}
+
+inline int2 covered(const int o, const int step, const int border, const int window, const int size)
+{
+        return part_of(o, step, size);
+}
+
+inline int2 covering(const int i, const int step, const int border, const int window, const int count)
+{
+        return part_of(i, window, count);
+}
+#define SEPARATE_WINDOWS 0
+#else
 /* First and last + 1 of what a window covers. */
 inline int2 covered(const int o, const int step, const int border, const int window, const int size)
 {
@@ -27,11 +46,19 @@ inline int2 covering(const int i, const int step, const int border, const int wi
         return (int2)(least < 0 ? 0 : least / step + 1, min(most / step + 1, count));
 }
 
-/* What an average divides by. */
-inline float divisor(const int2 rows, const int2 columns, const int kh, const int kw, const int include_border)
+#define SEPARATE_WINDOWS (sh >= kh && sw >= kw)
+#endif
+
+/* What an average counts of a window: the last ones may reach beyond the border too, where nothing counts. */
+inline int extent(const int o, const int step, const int border, const int window, const int size, const int include_border)
 {
-        return include_border ? (float)(kh * kw) : (float)((rows.y - rows.x) * (columns.y - columns.x));
+        const int2 inside = covered(o, step, border, window, size);
+        return include_border ? min(window, size + 2 * border - o * step) : inside.y - inside.x;
 }
+
+/* What an average of window (r, s) divides by. */
+#define DIVISOR(r, s) \
+        ((float)extent(r, sh, ph, kh, h, include_border) * (float)extent(s, sw, pw, kw, w, include_border))
 
 #if !TILED
 GROUP_KERNEL void max_pool2d_forward(TENSOR(x), TENSOR(y), TAKEN, const int keep, GEOMETRY)
@@ -86,7 +113,7 @@ GROUP_KERNEL void avg_pool2d_forward(TENSOR(x), TENSOR(y), const int include_bor
         for (int r = rows.x; r < rows.y; r++)
                 for (int s = columns.x; s < columns.y; s++)
                         sum += x[(r * w + s) * LANES];
-        AT(y, b)[((ulong)(c * oh + i) * ow + j) * LANES + lane] = sum / divisor(rows, columns, kh, kw, include_border);
+        AT(y, b)[((ulong)(c * oh + i) * ow + j) * LANES + lane] = sum / DIVISOR(i, j);
 }
 
 GROUP_KERNEL void avg_pool2d_backward(TENSOR(dy), TENSOR(dx), const int include_border, const int accumulate, GEOMETRY)
@@ -101,14 +128,17 @@ GROUP_KERNEL void avg_pool2d_backward(TENSOR(dy), TENSOR(dx), const int include_
         float sum = 0;
         for (int r = rows.x; r < rows.y; r++)
                 for (int s = columns.x; s < columns.y; s++)
-                        sum += dy[(r * ow + s) * LANES] / divisor(covered(r, sh, ph, kh, h), covered(s, sw, pw, kw, w), kh,
-                                                                  kw, include_border);
+                        sum += dy[(r * ow + s) * LANES] / DIVISOR(r, s);
         AT(dx, b)[at] = accumulate ? AT(dx, b)[at] + sum : sum;
 }
 
 #else
 #define PLANE(name, height, width) ((global float16 *)AT(name, get_global_id(2)) + (ulong)get_global_id(1) * (height) * (width))
 #define ROWS(height) const int first = get_global_id(0) * rows, last = min(first + rows, height)
+#define SHARE(r, s) (alike ? whole : 1.0f / DIVISOR(r, s))
+#define SHARES \
+        const int alike = include_border && (oh - 1) * sh + kh <= h + 2 * ph && (ow - 1) * sw + kw <= w + 2 * pw; \
+        const float whole = 1.0f / ((float)kh * (float)kw)
 #define TAKEN_PLANE \
         ((global int16 *)(taken_buffer + taken_offset) + \
                 ((ulong)get_global_id(2) * get_global_size(1) + get_global_id(1)) * oh * ow)
@@ -116,11 +146,15 @@ GROUP_KERNEL void avg_pool2d_backward(TENSOR(dy), TENSOR(dx), const int include_
 /* The windows that cover column j, from those that cover the column before it; *windows starts as (0, 0). */
 inline int2 covering_next(int2 *windows, const int j, const int step, const int border, const int window, const int count)
 {
+#if ADAPTIVE
+        return covering(j, step, border, window, count);
+#else
         while (windows->y < count && windows->y * step - border <= j)
                 windows->y++;
         while (windows->x < windows->y && windows->x * step - border + window <= j)
                 windows->x++;
         return *windows;
+#endif
 }
 
 ITEM_KERNEL void max_pool2d_forward_tiled(TENSOR(x), TENSOR(y), TAKEN, const int keep, const int rows, GEOMETRY)
@@ -149,11 +183,10 @@ ITEM_KERNEL void max_pool2d_forward_tiled(TENSOR(x), TENSOR(y), TAKEN, const int
         }
 }
 
-/* One row of dx where no windows meet: every pixel lies in one window of the row of windows r, or in none. SHARE is what
+/* One row of dx where no windows meet: every pixel lies in one window of the row of windows r, or in none. TAKES is what
    pixel `at` gets of window `window`; both are indices into their planes. */
-#define ROW_OF_SEPARATE_WINDOWS(SHARE) \
+#define ROW_OF_SEPARATE_WINDOWS(TAKES) \
         const int r = (i + ph) / sh, inside = r < oh && i + ph < r * sh + kh; \
-        const int2 down = covered(r, sh, ph, kh, h); \
         int at = i * w; \
         for (int s = 0; inside && s < ow; s++) { \
                 const int2 across = covered(s, sw, pw, kw, w); \
@@ -161,7 +194,7 @@ ITEM_KERNEL void max_pool2d_forward_tiled(TENSOR(x), TENSOR(y), TAKEN, const int
                 for (; at < i * w + across.x; at++) \
                         dx[at] = accumulate ? dx[at] : (float16)0; \
                 for (; at < i * w + across.y; at++) { \
-                        const float16 v = SHARE; \
+                        const float16 v = TAKES; \
                         dx[at] = accumulate ? dx[at] + v : v; \
                 } \
         } \
@@ -174,10 +207,10 @@ ITEM_KERNEL void max_pool2d_backward_tiled(TENSOR(dy), TENSOR(dx), TAKEN, const 
         global float16 *dx = PLANE(dx, h, w);
         global const int16 *taken = TAKEN_PLANE;
         ROWS(h);
-        for (int i = first; i < last && sh >= kh && sw >= kw; i++) {
+        for (int i = first; i < last && SEPARATE_WINDOWS; i++) {
                 ROW_OF_SEPARATE_WINDOWS(taken[window] == (int16)at ? dy[window] : (float16)0)
         }
-        for (int i = first; i < last && (sh < kh || sw < kw); i++) {
+        for (int i = first; i < last && !SEPARATE_WINDOWS; i++) {
                 const int2 down = covering(i, sh, ph, kh, oh);
                 int2 windows = 0;
                 for (int j = 0; j < w; j++) {
@@ -195,7 +228,7 @@ ITEM_KERNEL void avg_pool2d_forward_tiled(TENSOR(x), TENSOR(y), const int includ
 {
         global const float16 *x = PLANE(x, h, w);
         global float16 *y = PLANE(y, oh, ow);
-        const float whole = 1.0f / (float)(kh * kw);
+        SHARES;
         ROWS(oh);
         for (int i = first; i < last; i++) {
                 const int2 down = covered(i, sh, ph, kh, h);
@@ -205,7 +238,7 @@ ITEM_KERNEL void avg_pool2d_forward_tiled(TENSOR(x), TENSOR(y), const int includ
                         for (int r = down.x; r < down.y; r++)
                                 for (int s = across.x; s < across.y; s++)
                                         sum += x[r * w + s];
-                        y[i * ow + j] = sum * (include_border ? whole : 1.0f / divisor(down, across, kh, kw, 0));
+                        y[i * ow + j] = sum * SHARE(i, j);
                 }
         }
 }
@@ -215,13 +248,12 @@ ITEM_KERNEL void avg_pool2d_backward_tiled(TENSOR(dy), TENSOR(dx), const int inc
 {
         global const float16 *dy = PLANE(dy, oh, ow);
         global float16 *dx = PLANE(dx, h, w);
-        const float whole = 1.0f / (float)(kh * kw);
+        SHARES;
         ROWS(h);
-        for (int i = first; i < last && sh >= kh && sw >= kw; i++) {
-                ROW_OF_SEPARATE_WINDOWS(
-                        dy[window] * (include_border ? whole : 1.0f / divisor(down, across, kh, kw, 0)))
+        for (int i = first; i < last && SEPARATE_WINDOWS; i++) {
+                ROW_OF_SEPARATE_WINDOWS(dy[window] * SHARE(r, s))
         }
-        for (int i = first; i < last && (sh < kh || sw < kw); i++) {
+        for (int i = first; i < last && !SEPARATE_WINDOWS; i++) {
                 const int2 down = covering(i, sh, ph, kh, oh);
                 int2 windows = 0;
                 for (int j = 0; j < w; j++) {
@@ -229,10 +261,7 @@ ITEM_KERNEL void avg_pool2d_backward_tiled(TENSOR(dy), TENSOR(dx), const int inc
                         float16 sum = 0;
                         for (int r = down.x; r < down.y; r++)
                                 for (int s = across.x; s < across.y; s++)
-                                        sum += dy[r * ow + s] *
-                                               (include_border ? whole
-                                                               : 1.0f / divisor(covered(r, sh, ph, kh, h),
-                                                                                covered(s, sw, pw, kw, w), kh, kw, 0));
+                                        sum += dy[r * ow + s] * SHARE(r, s);
                         dx[i * w + j] = accumulate ? dx[i * w + j] + sum : sum;
                 }
         }

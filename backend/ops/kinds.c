@@ -4,6 +4,7 @@
 const struct op_kind *const op_kinds[] = {
         &op_conv2d,
         &op_linear,
+        &op_adaptive_avg_pool2d,
         &op_add,
         &op_avg_pool2d,
         &op_batch_norm,

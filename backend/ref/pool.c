@@ -1,4 +1,5 @@
 #include "ops/pool.h"
+#include "ops/kinds.h"
 #include "ref/ref.h"
 
 #include <math.h>
@@ -22,8 +23,24 @@ static struct window window_at(const struct op *op, int i, int j)
                 if (v.to[k] > size[k])
                         v.to[k] = size[k];
         }
-        v.count = a->count_include_pad ? a->kernel_size[0] * a->kernel_size[1]
-                                       : (v.to[0] - v.from[0]) * (v.to[1] - v.from[1]);
+        v.count = 1;
+        for (int k = 0; k < 2; k++) { /* what reaches beyond the padding never counts */
+                const int begin = o[k] * a->stride[k] - a->padding[k], end = size[k] + a->padding[k];
+                const int padded = begin + a->kernel_size[k] < end ? a->kernel_size[k] : end - begin;
+                v.count *= a->count_include_pad ? padded : v.to[k] - v.from[k];
+        }
+        return v;
+}
+
+static struct window adaptive_window_at(const struct op *op, int i, int j)
+{
+        const int o[2] = {i, j}, size[2] = {op->in[0].h, op->in[0].w}, count[2] = {op->out.h, op->out.w};
+        struct window v;
+        for (int k = 0; k < 2; k++) {
+                v.from[k] = (int)floor((double)o[k] * size[k] / count[k]);
+                v.to[k] = (int)ceil((double)(o[k] + 1) * size[k] / count[k]);
+        }
+        v.count = (double)(v.to[0] - v.from[0]) * (v.to[1] - v.from[1]);
         return v;
 }
 
@@ -57,7 +74,9 @@ static void each_window(const struct op *op, const struct ref_call *c, visit *f)
         for (int64_t plane = 0; plane < (int64_t)c->n * in.c; plane++)
                 for (int i = 0; i < out.h; i++)
                         for (int j = 0; j < out.w; j++) {
-                                const struct window v = window_at(op, i, j);
+                                const struct window v = op->kind == &op_adaptive_avg_pool2d
+                                                                        ? adaptive_window_at(op, i, j)
+                                                                        : window_at(op, i, j);
                                 const int64_t start = plane * in.h * in.w;
                                 f(op, c, &v, c->x[0] + start, c->dx[0] ? c->dx[0] + start : NULL,
                                         (plane * out.h + i) * out.w + j);
@@ -123,3 +142,4 @@ static void avg_backward(const struct op *op, const struct ref_call *c)
 
 const struct ref_op ref_max_pool2d = {max_forward, max_backward};
 const struct ref_op ref_avg_pool2d = {avg_forward, avg_backward};
+const struct ref_op ref_adaptive_avg_pool2d = {avg_forward, avg_backward};
