@@ -230,6 +230,6 @@ def smallest(name):
 
 if __name__ == '__main__':
     for name in NETS:
-        side = 28 if 'lenet' in name else 224
+        side = 28 if name in ('lenet', 'bn-lenet') else 224
         print('%s %d %d' % (name, sum(p.numel() for p in network(name).parameters()),
                             sum(p.numel() for p in network(name, 1000, 3 if side > 28 else 1).parameters())))

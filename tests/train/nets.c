@@ -119,7 +119,8 @@ static void fill_params(struct trial_net *t)
                 const uint64_t stream = stream_of(p->name);
                 const bool is_weight = p->spec->ndim > 1;
                 const float bound = is_weight ? (float)sqrt(6.0 / (double)(p->count / (uint64_t)p->spec->dims[0])) : 0.1f;
-                const float middle = p->spec->init == OP_INIT_ONE ? 1.0f : 0.0f;
+                const bool is_shift = p->spec->init == OP_INIT_ZERO && p->spec->trainable;
+                const float middle = p->spec->init == OP_INIT_ONE ? 1.0f : is_shift ? 3.0f : 0.0f;
                 for (uint64_t k = 0; k < p->count; k++)
                         block[p->offset + k] = p->spec->trainable ? noise(stream, k) * bound + middle : middle;
         }

@@ -185,7 +185,7 @@ static void three_hundred_layers(void **state)
 static void plans_of_presets(void **state)
 {
         (void)state;
-        static const char *const names[] = {"bn-lenet"};
+        static const char *const names[] = {"bn-lenet", "alexnet", "nin", "googlenet", "resnet18", "densenet", "resnext50"};
         for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
                 struct err e = {0};
                 struct net *net;
