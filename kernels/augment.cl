@@ -2,18 +2,16 @@
 
    STEPS, COUNT, FIRST  steps of this program, comma-separated, and the place of the first in the augmentation
    table   4 floats a step: its parameters as they stand in the job
-   draws   DRAW floats for each step and each of `room` samples
+   draws   DRAW floats for each step, each for `room` samples side by side; `room` is a multiple of 32
    Random words: Philox of the job's seed, counter (position of the image in its epoch, group, epoch, 4 | (step+1) << 8). The
-   groups from DRAW_GROUP on are the image's draws, below it one group is 4 elements of noise or a row's shift. */
+   groups from DRAW_GROUP on are the image's draws, below it one group is 4 elements of noise or a row's shift.
+
+   Work-items take one lane, or where LANES is 16 all of them as a vector: F, I and U are of WIDE samples. */
 enum { HFLIP, VFLIP, ROT90, CROP, ZOOM, ROW_JITTER, BRIGHTNESS, CONTRAST, GAMMA, GAUSSIAN_NOISE, POISSON_NOISE, BACKGROUND,
         BLUR, NORMALIZE, STANDARDIZE };
 #define DRAW_GROUP 0xFFFFFF00u
 
-inline uint4 step_words(const uint2 seed, const uint epoch, const uint at, const int step, const uint group)
-{
-        return philox(seed, (uint4)(at, group, epoch, 4u | (uint)(step + 1) << 8));
-}
-
+#if defined(DRAWING)
 inline float between(const float low, const float high, const uint word)
 {
         return low + (high - low) * philox_uniform(word);
@@ -25,7 +23,11 @@ inline float whole(const float p, const uint word)
         return (float)(int)(word % (2u * (uint)p + 1u)) - p;
 }
 
-#if defined(DRAWING)
+inline uint4 step_words(const uint2 seed, const uint epoch, const uint at, const int step, const uint group)
+{
+        return philox(seed, (uint4)(at, group, epoch, 4u | (uint)(step + 1) << 8));
+}
+
 constant int steps[COUNT] = {STEPS};
 
 /* Grid: samples. */
@@ -39,7 +41,7 @@ kernel void augment_draw(VIEW(table), VIEW(draws), const int room, const int n, 
                 const float a = FROM(table)[4 * i], b = FROM(table)[4 * i + 1];
                 const uint2 seed = (uint2)(seed_low, seed_high);
                 const uint4 r = step_words(seed, epoch, (uint)(position + sample), i, DRAW_GROUP);
-                global float *d = FROM(draws) + ((ulong)i * room + sample) * DRAW;
+                global float *d = FROM(draws) + (ulong)i * DRAW * room + sample;
                 switch (steps[i]) {
                 case HFLIP:
                 case VFLIP:
@@ -50,13 +52,13 @@ kernel void augment_draw(VIEW(table), VIEW(draws), const int room, const int n, 
                         break;
                 case CROP:
                         d[0] = whole(a, r.x);
-                        d[1] = whole(a, r.y);
+                        d[room] = whole(a, r.y);
                         break;
                 case ZOOM: {
                         const float part = 1.0f / between(a, b, r.x);
                         d[0] = part;
-                        d[1] = philox_uniform(r.y) * ((float)h - (float)h * part);
-                        d[2] = philox_uniform(r.z) * ((float)w - (float)w * part);
+                        d[room] = philox_uniform(r.y) * ((float)h - (float)h * part);
+                        d[2 * room] = philox_uniform(r.z) * ((float)w - (float)w * part);
                         break;
                 }
                 case BRIGHTNESS:
@@ -70,10 +72,10 @@ kernel void augment_draw(VIEW(table), VIEW(draws), const int room, const int n, 
                         const uint4 more = step_words(seed, epoch, (uint)(position + sample), i, DRAW_GROUP + 1u);
                         const float most = a / 5.0f;
                         d[0] = between(-most, most, r.x);
-                        d[1] = between(-most, most, r.y);
-                        d[2] = between(-most, most, r.z);
-                        d[3] = between(-most, most, r.w);
-                        d[4] = between(-most, most, more.x);
+                        d[room] = between(-most, most, r.y);
+                        d[2 * room] = between(-most, most, r.z);
+                        d[3 * room] = between(-most, most, r.w);
+                        d[4 * room] = between(-most, most, more.x);
                         break;
                 }
                 case BLUR: { /* weight of the first neighbour, of a Gaussian whose middle is 1 */
@@ -89,164 +91,239 @@ kernel void augment_draw(VIEW(table), VIEW(draws), const int room, const int n, 
 }
 #endif
 
+#if defined(POINTS) || defined(STATS) || defined(BLURRING)
+#if LANES == 16
+#define WIDE 16
+typedef float16 F;
+typedef int16 I;
+typedef uint16 U;
+#define AS_F as_float16
+#define AS_I as_int16
+#define AS_U as_uint16
+#define TO_F convert_float16
+#define TO_I convert_int16
+#define EXP f_exp_lanes
+#define ANY(i) any(i)
+#define NUMBERS ((int16)(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15))
+#define LOAD(p) (*(global const float16 *)(p))
+#define STORE(p, v) (*(global float16 *)(p) = (v))
+#else
+#define WIDE 1
+typedef float F;
+typedef int I;
+typedef uint U;
+#define AS_F as_float
+#define AS_I as_int
+#define AS_U as_uint
+#define TO_F convert_float
+#define TO_I convert_int
+#define EXP f_exp
+#define ANY(i) (i)
+#define NUMBERS 0
+#define LOAD(p) (*(p))
+#define STORE(p, v) (*(p) = (v))
+#endif
+/* Which lane, or the first of them, and which item of the rest. */
+#define LANE ((int)get_global_id(0) % (LANES / WIDE) * WIDE)
+#define ITEM ((int)get_global_id(0) / (LANES / WIDE))
+#endif
+
 #if defined(POINTS)
-/* log for positive normal numbers: 2 artanh((m-1)/(m+1)) + n ln 2, m within a factor of sqrt 2 around 1. */
-inline float f_log(const float x)
+struct words {
+        U x, y, z, w;
+};
+
+inline void mul_wide(const uint a, const U b, U *high, U *low)
 {
-        const int bits = as_int(x), n = (bits - 0x3f3504f3) >> 23;
-        const float m = as_float(bits - (n << 23)), s = (m - 1.0f) / (m + 1.0f), q = s * s;
-        float p = fma(0.22222222f, q, 0.28571429f);
-        p = fma(p, q, 0.4f);
-        p = fma(p, q, 0.66666667f);
-        return fma((float)n, 0x1.62e430p-1f, fma(p * q, s, 2.0f * s));
+#if WIDE == 16
+        const ulong16 product = convert_ulong16(b) * (ulong)a;
+        *high = convert_uint16(product >> 32);
+#else
+        *high = mul_hi(a, b);
+#endif
+        *low = b * a;
+}
+
+/* As philox in common.cl, for the images at `at`. */
+inline struct words step_words(const uint seed_low, const uint seed_high, const uint epoch, const U at, const int step,
+        const uint group)
+{
+        uint key_low = seed_low, key_high = seed_high;
+        struct words c = {at, (U)group, (U)epoch, (U)(4u | (uint)(step + 1) << 8)};
+        for (int i = 0; i < 10; i++) {
+                U high0, low0, high1, low1;
+                mul_wide(0xD2511F53u, c.x, &high0, &low0);
+                mul_wide(0xCD9E8D57u, c.z, &high1, &low1);
+                c.x = high1 ^ c.y ^ key_low;
+                c.y = low1;
+                c.z = high0 ^ c.w ^ key_high;
+                c.w = low0;
+                key_low += 0x9E3779B9u;
+                key_high += 0xBB67AE85u;
+        }
+        return c;
+}
+
+inline F uniform(const U word)
+{
+        return TO_F(word >> 8) * (1.0f / 16777216.0f);
+}
+
+/* log for positive normal numbers: 2 artanh((m-1)/(m+1)) + n ln 2, m within a factor of sqrt 2 around 1. */
+inline F f_log(const F x)
+{
+        const I bits = AS_I(x), n = (bits - 0x3f3504f3) >> 23;
+        const F m = AS_F(bits - (n << 23)), s = (m - 1.0f) / (m + 1.0f), q = s * s;
+        F p = fma((F)0.22222222f, q, (F)0.28571429f);
+        p = fma(p, q, (F)0.4f);
+        p = fma(p, q, (F)0.66666667f);
+        return fma(TO_F(n), (F)0x1.62e430p-1f, fma(p * q, s, 2.0f * s));
 }
 
 /* cos and sin of a turn's part u in [0,1): Taylor's series within an eighth of a turn around 0, 1/4, 1/2 and 3/4. */
-inline float2 turn(const float u)
+inline void turn(const F u, F *ret_cos, F *ret_sin)
 {
-        const int quarter = (int)(4.0f * u + 0.5f);
-        const float r = (u - 0.25f * (float)quarter) * 6.28318531f, q = r * r;
-        const float s = r * fma(q, fma(q, fma(q, fma(q, 2.7557319e-6f, -1.9841270e-4f), 8.3333333e-3f), -0.16666667f), 1.0f);
-        const float c = fma(q, fma(q, fma(q, fma(q, 2.4801587e-5f, -1.3888889e-3f), 4.1666667e-2f), -0.5f), 1.0f);
-        const float a = quarter & 1 ? s : c, b = quarter & 1 ? c : s;
-        const int k = quarter & 3;
-        return (float2)(k == 1 || k == 2 ? -a : a, k == 2 || k == 3 ? -b : b);
+        const I quarter = TO_I(4.0f * u + 0.5f), k = quarter & 3, odd = (quarter & 1) != 0;
+        const F r = (u - 0.25f * TO_F(quarter)) * 6.28318531f, q = r * r;
+        F s = fma(q, (F)2.7557319e-6f, (F)-1.9841270e-4f), c = fma(q, (F)2.4801587e-5f, (F)-1.3888889e-3f);
+        s = r * fma(q, fma(q, fma(q, s, (F)8.3333333e-3f), (F)-0.16666667f), (F)1.0f);
+        c = fma(q, fma(q, fma(q, c, (F)4.1666667e-2f), (F)-0.5f), (F)1.0f);
+        const F a = odd ? s : c, b = odd ? c : s;
+        *ret_cos = k == 1 || k == 2 ? -a : a;
+        *ret_sin = k >= 2 ? -b : b;
 }
 
-/* Four normal numbers (Box, Muller 1958); log of nothing is avoided by half a step. */
-inline float4 normal(const uint4 r)
+/* Four normal numbers (Box, Muller 1958); the log of nothing is avoided by half a step. */
+inline void normal(const struct words *r, F z[4])
 {
-        const float first = sqrt(-2.0f * f_log(philox_uniform(r.x) + 0x1p-25f));
-        const float second = sqrt(-2.0f * f_log(philox_uniform(r.z) + 0x1p-25f));
-        const float2 a = turn(philox_uniform(r.y)), b = turn(philox_uniform(r.w));
-        return (float4)(first * a.x, first * a.y, second * b.x, second * b.y);
+        const F first = sqrt(-2.0f * f_log(uniform(r->x) + 0x1p-25f)), second = sqrt(-2.0f * f_log(uniform(r->z) + 0x1p-25f));
+        F c, s;
+        turn(uniform(r->y), &c, &s);
+        z[0] = first * c;
+        z[1] = first * s;
+        turn(uniform(r->w), &c, &s);
+        z[2] = second * c;
+        z[3] = second * s;
 }
 
 /* A Poisson number of this mean. Few: inversion, term by term. Many: the asymptotic quantile at a normal number z (Giles:
    Algorithm 955, ACM TOMS 2016), off the true one by less than one in some thousand draws. */
-inline float poisson(const float mean, const uint word, const float z)
+inline F poisson(const F mean, const U word, const F z)
 {
-        if (mean < 12.0f) {
-                float term = f_exp(-mean), k = 0.0f, u = philox_uniform(word) + 0x1p-25f - term;
-                while (u > 0.0f && k < 60.0f) {
-                        k += 1.0f;
-                        term *= mean / k;
-                        u -= term;
-                }
-                return k;
+        const I few = mean < 12.0f;
+        F term = EXP(-mean), k = 0.0f, u = uniform(word) + 0x1p-25f - term;
+        I more = few && u > 0.0f;
+        while (ANY(more)) {
+                k = more ? k + 1.0f : k;
+                term = more ? term * (mean / k) : term;
+                u = more ? u - term : u;
+                more = more && u > 0.0f && k < 60.0f;
         }
-        const float root = sqrt(mean), q = z * z;
-        const float x = mean + root * z + (1.0f / 3.0f + q * (1.0f / 6.0f)) - z * (1.0f / 36.0f + q * (1.0f / 72.0f)) / root +
-                        (q * (7.0f / 810.0f) + q * q * (1.0f / 270.0f) - 8.0f / 405.0f) / mean;
-        return fmax(floor(x), 0.0f);
-}
-
-/* Second-order polynomial over the image, each term within [-1,1]. */
-inline float background(global const float *d, const int i, const int h, const int w)
-{
-        const float y = (2.0f * (float)(i / w % h) + 1.0f) / (float)h - 1.0f, x = (2.0f * (float)(i % w) + 1.0f) / (float)w - 1.0f;
-        return d[0] * y + d[1] * x + d[2] * x * y + d[3] * (2.0f * y * y - 1.0f) + d[4] * (2.0f * x * x - 1.0f);
+        const F large = few ? (F)12.0f : mean, root = sqrt(large), q = z * z;
+        const F x = large + root * z + (q * (1.0f / 6.0f) + (1.0f / 3.0f)) - z * (q * (1.0f / 72.0f) + (1.0f / 36.0f)) / root +
+                    (q * (7.0f / 810.0f) + q * q * (1.0f / 270.0f) - 8.0f / 405.0f) / large;
+        return few ? k : fmax(floor(x), (F)0.0f);
 }
 
 #if COUNT
 constant int steps[COUNT] = {STEPS};
 #endif
 
-/* y = steps of x, which may be y. Grid: (groups of 4 elements times LANES, blocks), lanes fastest. stats: mean and reciprocal
-   deviation of each of `room` samples; channel: mean and reciprocal deviation of each channel. */
+/* y = steps of x, which may be y. Grid: (groups of 4 elements times LANES / WIDE, blocks). stats: the means of `room` samples,
+   then one over their deviations; channel: mean and one over deviation of each channel. */
 kernel void augment_points(TENSOR(x), TENSOR(y), VIEW(draws), VIEW(stats), VIEW(channel), const int room, const int n,
-        const int count, const int h, const int w, const uint seed_low, const uint seed_high, const uint epoch, const int position)
+        const int count, const int h, const int w, const uint seed_low, const uint seed_high, const uint epoch,
+        const int position)
 {
-        const int lane = get_global_id(0) % LANES, group = get_global_id(0) / LANES, at = 4 * group;
+        const int lane = LANE, group = ITEM, at = 4 * group, left = min(count - at, 4);
         const int sample = get_global_id(1) * LANES + lane;
-        if (at >= count)
+        global const float *in = AT(x, get_global_id(1)) + (ulong)at * LANES + lane;
+        global float *out = AT(y, get_global_id(1)) + (ulong)at * LANES + lane;
+        const I here = sample + NUMBERS < n;
+        F v[4];
+        if (left <= 0)
                 return;
-        float v[4];
         for (int k = 0; k < 4; k++)
-                v[k] = at + k < count ? (AT(x, get_global_id(1)) + (ulong)at * LANES + lane)[k * LANES] : 0.0f;
+                v[k] = LOAD(in + min(k, left - 1) * LANES);
 #if COUNT
-        global const float *stats = FROM(stats), *channel = FROM(channel);
-        const int known = min(sample, n - 1); /* draws of samples that are not there may be anything */
+        global const float *stats = FROM(stats) + sample, *channel = FROM(channel);
+        const U images = AS_U(position + sample + NUMBERS);
+#pragma unroll
         for (int i = 0; i < COUNT; i++) {
-                global const float *d = FROM(draws) + ((ulong)(FIRST + i) * room + known) * DRAW;
-                const float a = d[0];
-                switch (steps[i]) {
-                case BRIGHTNESS:
+                global const float *d = FROM(draws) + (ulong)(FIRST + i) * DRAW * room + sample;
+                const int which = steps[i];
+                if (which == BRIGHTNESS) {
+                        const F a = LOAD(d);
                         for (int k = 0; k < 4; k++)
                                 v[k] += a;
-                        break;
-                case CONTRAST:
+                } else if (which == CONTRAST) {
+                        const F a = LOAD(d), mean = LOAD(stats);
                         for (int k = 0; k < 4; k++)
-                                v[k] = stats[2 * known] + a * (v[k] - stats[2 * known]);
-                        break;
-                case GAMMA: /* nothing below zero has a power */
+                                v[k] = mean + a * (v[k] - mean);
+                } else if (which == GAMMA) { /* nothing below zero has a power */
+                        const F a = LOAD(d);
                         for (int k = 0; k < 4; k++)
-                                v[k] = v[k] > 1e-30f ? f_exp(a * f_log(v[k])) : 0.0f;
-                        break;
-                case GAUSSIAN_NOISE: {
-                        const float4 z = normal(step_words((uint2)(seed_low, seed_high), epoch, (uint)(position + sample),
-                                FIRST + i, (uint)group));
-                        v[0] += a * z.x;
-                        v[1] += a * z.y;
-                        v[2] += a * z.z;
-                        v[3] += a * z.w;
-                        break;
-                }
-                case POISSON_NOISE: {
-                        const uint4 r = step_words((uint2)(seed_low, seed_high), epoch, (uint)(position + sample), FIRST + i,
-                                (uint)group);
-                        const float4 z = normal(r);
-                        v[0] = poisson(fmax(v[0], 0.0f) * a, r.x, z.x) / a;
-                        v[1] = poisson(fmax(v[1], 0.0f) * a, r.y, z.y) / a;
-                        v[2] = poisson(fmax(v[2], 0.0f) * a, r.z, z.z) / a;
-                        v[3] = poisson(fmax(v[3], 0.0f) * a, r.w, z.w) / a;
-                        break;
-                }
-                case BACKGROUND:
+                                v[k] = v[k] > 1e-30f ? EXP(a * f_log(fmax(v[k], (F)1e-30f))) : (F)0.0f;
+                } else if (which == GAUSSIAN_NOISE) {
+                        const F a = LOAD(d);
+                        const struct words r = step_words(seed_low, seed_high, epoch, images, FIRST + i, (uint)group);
+                        F z[4];
+                        normal(&r, z);
                         for (int k = 0; k < 4; k++)
-                                v[k] += background(d, at + k, h, w);
-                        break;
-                case NORMALIZE:
+                                v[k] += a * z[k];
+                } else if (which == POISSON_NOISE) {
+                        const F a = LOAD(d);
+                        const struct words r = step_words(seed_low, seed_high, epoch, images, FIRST + i, (uint)group);
+                        F z[4];
+                        normal(&r, z);
+                        v[0] = poisson(here ? fmax(v[0], (F)0.0f) * a : (F)0.0f, r.x, z[0]) / a;
+                        v[1] = poisson(here ? fmax(v[1], (F)0.0f) * a : (F)0.0f, r.y, z[1]) / a;
+                        v[2] = poisson(here ? fmax(v[2], (F)0.0f) * a : (F)0.0f, r.z, z[2]) / a;
+                        v[3] = poisson(here ? fmax(v[3], (F)0.0f) * a : (F)0.0f, r.w, z[3]) / a;
+                } else if (which == BACKGROUND) { /* second order, each term within [-1,1] */
+                        for (int k = 0; k < 4; k++) {
+                                const float py = (2.0f * (float)((at + k) / w % h) + 1.0f) / (float)h - 1.0f;
+                                const float px = (2.0f * (float)((at + k) % w) + 1.0f) / (float)w - 1.0f;
+                                v[k] += LOAD(d) * py + LOAD(d + room) * px + LOAD(d + 2 * room) * (px * py) +
+                                        LOAD(d + 3 * room) * (2.0f * py * py - 1.0f) + LOAD(d + 4 * room) * (2.0f * px * px - 1.0f);
+                        }
+                } else if (which == NORMALIZE) {
                         for (int k = 0; k < 4; k++) {
                                 const int c = min(at + k, count - 1) / (h * w);
                                 v[k] = (v[k] - channel[2 * c]) * channel[2 * c + 1];
                         }
-                        break;
-                case STANDARDIZE:
+                } else if (which == STANDARDIZE) {
+                        const F mean = LOAD(stats), factor = LOAD(stats + room);
                         for (int k = 0; k < 4; k++)
-                                v[k] = (v[k] - stats[2 * known]) * stats[2 * known + 1];
-                        break;
+                                v[k] = (v[k] - mean) * factor;
                 }
         }
 #endif
-        for (int k = 0; k < 4; k++)
-                if (at + k < count)
-                        (AT(y, get_global_id(1)) + (ulong)at * LANES + lane)[k * LANES] = sample < n ? v[k] : 0.0f;
+        for (int k = 0; k < left; k++)
+                STORE(out + k * LANES, here ? v[k] : (F)0.0f);
 }
 #endif
 
 #if defined(STATS)
 /* Sums of an image in PARTS parts, each over every PARTS-th element: of the values, or with `centred` of the squares of what
-   they are off the mean. Grid: (PARTS times LANES, blocks), lanes fastest. */
-kernel void augment_sums(TENSOR(x), VIEW(stats), VIEW(sums), const int n, const int count,
-        const int centred)
+   they are off the mean. Grid: (PARTS times LANES / WIDE, blocks). */
+kernel void augment_sums(TENSOR(x), VIEW(stats), VIEW(sums), const int room, const int count, const int centred)
 {
-        const int lane = get_global_id(0) % LANES, part = get_global_id(0) / LANES;
-        const int sample = get_global_id(1) * LANES + lane;
-        if (part >= PARTS || sample >= n)
+        const int lane = LANE, part = ITEM, sample = get_global_id(1) * LANES + lane;
+        if (part >= PARTS)
                 return;
         global const float *x = AT(x, get_global_id(1)) + lane;
-        const float mean = centred ? FROM(stats)[2 * sample] : 0.0f;
-        float sum = 0.0f;
+        const F mean = centred ? LOAD(FROM(stats) + sample) : (F)0.0f;
+        F sum = 0.0f;
         for (int i = part; i < count; i += PARTS) {
-                const float v = x[(ulong)i * LANES] - mean;
+                const F v = LOAD(x + (ulong)i * LANES) - mean;
                 sum += centred ? v * v : v;
         }
-        FROM(sums)[(ulong)sample * PARTS + part] = sum;
+        STORE(FROM(sums) + (ulong)part * room + sample, sum);
 }
 
-/* stats[2*sample]: the mean; with `centred` stats[2*sample+1]: one over the deviation, which counts as `least` at least. */
-kernel void augment_stats(VIEW(sums), VIEW(stats), const int n, const int count, const int centred,
+/* The means; with `centred` one over the deviations, which count as `least` at least. Grid: samples. */
+kernel void augment_stats(VIEW(sums), VIEW(stats), const int room, const int n, const int count, const int centred,
         const float least)
 {
         const int sample = get_global_id(0);
@@ -254,33 +331,33 @@ kernel void augment_stats(VIEW(sums), VIEW(stats), const int n, const int count,
         if (sample >= n)
                 return;
         for (int i = 0; i < PARTS; i++)
-                sum += FROM(sums)[(ulong)sample * PARTS + i];
-        FROM(stats)[2 * sample + centred] = centred ? 1.0f / fmax(sqrt(sum / (float)count), least) : sum / (float)count;
+                sum += FROM(sums)[(ulong)i * room + sample];
+        FROM(stats)[(ulong)centred * room + sample] =
+                centred ? 1.0f / fmax(sqrt(sum / (float)count), least) : sum / (float)count;
 }
 #endif
 
 #if defined(BLURRING)
 /* A Gaussian over the neighbours within `radius` of a row, or with `vertical` of a column; the image's edges are repeated. Its
-   weights come out of two products a tap (Turkowski: Incremental computation of the Gaussian, GPU Gems 3). */
+   weights come out of two products a tap (Turkowski: Incremental computation of the Gaussian, GPU Gems 3). Grid: (elements times
+   LANES / WIDE, blocks). */
 kernel void augment_blur(TENSOR(x), TENSOR(y), VIEW(draws), const int room, const int n, const int count,
         const int h, const int w, const int radius, const int vertical)
 {
-        const int lane = get_global_id(0) % LANES, i = get_global_id(0) / LANES;
-        const int sample = get_global_id(1) * LANES + lane;
+        const int lane = LANE, i = ITEM, sample = get_global_id(1) * LANES + lane;
         if (i >= count)
                 return;
-        global const float *x = AT(x, get_global_id(1)) + lane;
-        const int at = vertical ? i / w % h : i % w, last = (vertical ? h : w) - 1, step = vertical ? w : 1;
-        float ratio = FROM(draws)[((ulong)FIRST * room + min(sample, n - 1)) * DRAW], weight = 1.0f, total = 1.0f;
-        const float squared = ratio * ratio;
-        float sum = x[(ulong)i * LANES];
+        global const float *x = AT(x, get_global_id(1)) + (ulong)i * LANES + lane;
+        const int at = vertical ? i / w % h : i % w, last = (vertical ? h : w) - 1, apart = (vertical ? w : 1) * LANES;
+        F ratio = LOAD(FROM(draws) + (ulong)FIRST * DRAW * room + sample), weight = 1.0f, total = 1.0f, sum = LOAD(x);
+        const F squared = ratio * ratio;
         for (int k = 1; k <= radius; k++) {
-                const int low = max(at - k, 0), high = min(at + k, last);
+                const int low = max(-k, -at), high = min(k, last - at);
                 weight *= ratio;
                 ratio *= squared;
                 total += 2.0f * weight;
-                sum += weight * (x[(ulong)(i + (low - at) * step) * LANES] + x[(ulong)(i + (high - at) * step) * LANES]);
+                sum += weight * (LOAD(x + (long)low * apart) + LOAD(x + (long)high * apart));
         }
-        AT(y, get_global_id(1))[(ulong)i * LANES + lane] = sample < n ? sum / total : 0.0f;
+        STORE(AT(y, get_global_id(1)) + (ulong)i * LANES + lane, sample + NUMBERS < n ? sum / total : (F)0.0f);
 }
 #endif

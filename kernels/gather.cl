@@ -1,138 +1,186 @@
 /* A batch out of a data set: x[i] = image order[first + i], scaled to floats, resized where the sizes differ, and moved
    about by the geometric steps that an augmentation begins with.
 
-   Grid: (elements c*h*w of the network's input times LANES, blocks), lanes fastest. images is (count, C, source_h, source_w),
+   Grid: (rows c*h of the network's input times LANES, blocks), lanes fastest. images is (count, C, source_h, source_w),
    IMAGE_T uchar (scaled by 1/255) or float. Padding lanes get zeros. Bilinear with half-pixel centres, as PyTorch's
    interpolate(align_corners=False).
 
    STEPS   the geometric steps, comma-separated, COUNT of them; the augmentation's step FIRST is the first one
-   draws   what augment_draw drew: DRAW floats for each step and each of `room` samples, see augment.cl */
+   draws   what augment_draw drew: DRAW floats for each step, each for `room` samples side by side, see augment.cl */
 #ifndef IMAGE_T
 #define IMAGE_T uchar
 #define IMAGE_SCALE 255.0f
 #endif
 #ifndef COUNT
 #define COUNT 0
-#define FIRST 0
 #endif
 
-static float gather_pixel(global const IMAGE_T *image, const ulong stride, const int i)
-{
-        return (float)image[(ulong)i * stride] / IMAGE_SCALE;
-}
-
-/* At a place within an image of h x w that stands for one of source_h x source_w. */
-static float gather_at(global const IMAGE_T *image, const ulong stride, const float y, const float x, const int h,
-        const int w, const int source_h, const int source_w)
-{
-        const float fy = fmax((y + 0.5f) * ((float)source_h / (float)h) - 0.5f, 0.0f);
-        const float fx = fmax((x + 0.5f) * ((float)source_w / (float)w) - 0.5f, 0.0f);
-        const int y0 = min((int)fy, source_h - 1), x0 = min((int)fx, source_w - 1);
-        const int y1 = min(y0 + 1, source_h - 1), x1 = min(x0 + 1, source_w - 1);
-        const float ty = fy - (float)y0, tx = fx - (float)x0;
-        const float top = gather_pixel(image, stride, y0 * source_w + x0) * (1.0f - tx) +
-                          gather_pixel(image, stride, y0 * source_w + x1) * tx;
-        const float bottom = gather_pixel(image, stride, y1 * source_w + x0) * (1.0f - tx) +
-                             gather_pixel(image, stride, y1 * source_w + x1) * tx;
-        return top * (1.0f - ty) + bottom * ty;
-}
-
 #define DRAW_ARGUMENTS \
-        VIEW(draws), const int room, const uint seed_low, const uint seed_high, const uint epoch, \
-                const int position
+        VIEW(draws), const int room, const uint seed_low, const uint seed_high, const uint epoch, const int position
+
+/* From a row and a column of the output to a place in the source: each of y and x is scale * t + offset of one of the two, y of
+   the column where `turned`. Rows and columns outside the bounds come from outside the image. */
+struct map {
+        float y_scale, y_offset, x_scale, x_offset;
+        float low[2], high[2]; /* of rows and columns */
+        int turned;
+        float shift; /* of columns, first of all; repeats the edges where `shifted` */
+        int shifted;
+};
 
 #if COUNT
 enum { HFLIP, VFLIP, ROT90, CROP, ZOOM, ROW_JITTER };
 constant int steps[COUNT] = {STEPS};
 
-/* How far a row is moved; rows of an image share their draws over its channels. */
-static float row_shift(const float most, const int row, const int step, const uint2 seed, const uint epoch, const uint at)
+static void bound(struct map *m, const float scale, const float offset, const int of, const float size)
 {
-        const uint4 words = philox(seed, (uint4)(at, (uint)row, epoch, 4u | (uint)(step + 1) << 8));
-        return (2.0f * philox_uniform(words.x) - 1.0f) * most;
+        const float a = (-0.5f - offset) / scale, b = (size - 0.5f - offset) / scale;
+        m->low[of] = fmax(m->low[of], fmin(a, b));
+        m->high[of] = fmin(m->high[of], fmax(a, b));
 }
 
-/* From a place in the augmented image back to where it comes from; false where that lies outside. The last step first. */
-static bool trace(global const float *draws, const int room, const int sample, const uint2 seed, const uint epoch,
-        const uint at, const int h, const int w, float *ret_y, float *ret_x)
+static void quarter_turns(struct map *m, const int turns, const float last)
 {
-        float y = *ret_y, x = *ret_x;
+        for (int i = 0; i < turns; i++) {
+                const float scale = m->y_scale, offset = m->y_offset;
+                m->y_scale = m->x_scale;
+                m->y_offset = m->x_offset;
+                m->x_scale = -scale;
+                m->x_offset = last - offset;
+                m->turned = !m->turned;
+        }
+}
+
+/* The last step first. A row jitter is the last one of its run. */
+static void compose(struct map *m, global const float *draws, const int room, const int sample, const int row, const uint2 seed,
+        const uint epoch, const uint at, const float h, const float w)
+{
         for (int i = COUNT - 1; i >= 0; i--) {
-                global const float *d = draws + ((ulong)(FIRST + i) * room + sample) * DRAW;
-                const float was = y;
+                global const float *d = draws + (ulong)(FIRST + i) * DRAW * room + sample;
+                const float a = d[0], b = d[room], c = d[2 * room];
                 switch (steps[i]) {
                 case HFLIP:
-                        x = d[0] > 0.0f ? (float)(w - 1) - x : x;
+                        m->x_scale = a > 0.0f ? -m->x_scale : m->x_scale;
+                        m->x_offset = a > 0.0f ? w - 1.0f - m->x_offset : m->x_offset;
                         break;
                 case VFLIP:
-                        y = d[0] > 0.0f ? (float)(h - 1) - y : y;
+                        m->y_scale = a > 0.0f ? -m->y_scale : m->y_scale;
+                        m->y_offset = a > 0.0f ? h - 1.0f - m->y_offset : m->y_offset;
                         break;
-                case ROT90: /* d[0] quarter turns, anticlockwise */
-                        y = d[0] == 1.0f ? x : d[0] == 2.0f ? (float)(h - 1) - y : d[0] == 3.0f ? (float)(w - 1) - x : y;
-                        x = d[0] == 1.0f ? (float)(w - 1) - was : d[0] == 2.0f ? (float)(w - 1) - x : d[0] == 3.0f ? was : x;
+                case ROT90: /* anticlockwise, of a square */
+                        quarter_turns(m, (int)a, w - 1.0f);
                         break;
                 case CROP:
-                        y += d[0];
-                        x += d[1];
+                        m->y_offset += a;
+                        m->x_offset += b;
                         break;
-                case ZOOM: /* a window of 1/factor = d[0] of the image, which begins at (d[1], d[2]) */
-                        y = (y + 0.5f) * d[0] + d[1] - 0.5f;
-                        x = (x + 0.5f) * d[0] + d[2] - 0.5f;
+                case ZOOM: /* a window of `a` of the image, which begins at (b, c) */
+                        m->y_scale *= a;
+                        m->y_offset = (m->y_offset + 0.5f) * a + b - 0.5f;
+                        m->x_scale *= a;
+                        m->x_offset = (m->x_offset + 0.5f) * a + c - 0.5f;
                         break;
-                case ROW_JITTER: /* what is moved out at one end leaves the other end's pixel repeated */
-                        x += row_shift(d[0], (int)floor(y + 0.5f), FIRST + i, seed, epoch, at);
-                        x = fmin(fmax(x, 0.0f), (float)(w - 1));
+                case ROW_JITTER: {
+                        const uint4 r = philox(seed, (uint4)(at, (uint)row, epoch, 4u | (uint)(FIRST + i + 1) << 8));
+                        m->shift = (2.0f * philox_uniform(r.x) - 1.0f) * a;
+                        m->shifted = 1;
                         break;
                 }
-                if (!(y >= -0.5f && y < (float)h - 0.5f && x >= -0.5f && x < (float)w - 0.5f))
-                        return false;
+                }
+                bound(m, m->y_scale, m->y_offset, m->turned, h);
+                bound(m, m->x_scale, m->x_offset, !m->turned, w);
         }
-        *ret_y = y;
-        *ret_x = x;
-        return true;
 }
 #endif
+
+/* One row of one image, `stride` floats apart in `out`; `image` is a plane whose pixels are `apart` elements apart. */
+static void fill_row(const struct map *m, global const IMAGE_T *image, const int apart, global float *out, const int row,
+        const int h, const int w, const int source_h, const int source_w)
+{
+        /* Along the row one place in the source moves, the other is fixed. */
+        const int fixed_size = m->turned ? source_w : source_h, moving_size = m->turned ? source_h : source_w;
+        const float y_step = (float)source_h / (float)h, x_step = (float)source_w / (float)w;
+        const float at = m->turned ? (m->x_scale * (float)row + m->x_offset + 0.5f) * x_step - 0.5f
+                                   : (m->y_scale * (float)row + m->y_offset + 0.5f) * y_step - 0.5f;
+        const float scale = m->turned ? m->y_scale : m->x_scale, offset = m->turned ? m->y_offset : m->x_offset;
+        const float step = m->turned ? y_step : x_step;
+        const float f = fmax(at, 0.0f);
+        const int f0 = min((int)f, fixed_size - 1), f1 = min(f0 + 1, fixed_size - 1);
+        const float tf = f - (float)f0;
+        const int fixed_stride = apart * (m->turned ? 1 : source_w), stride = apart * (m->turned ? source_w : 1);
+        global const IMAGE_T *near = image + (ulong)f0 * fixed_stride, *far = image + (ulong)f1 * fixed_stride;
+        const int inside = (float)row > m->low[0] && (float)row < m->high[0];
+        const int whole = tf == 0.0f && step == 1.0f && fabs(scale) == 1.0f && offset == floor(offset) && !m->shifted;
+        const int from = inside ? max((int)ceil(fmax(m->low[1], -1.0f)), 0) : w;
+        const int to = inside ? min((int)floor(fmin(m->high[1], (float)w)) + 1, w) : w;
+        if (inside && whole) {
+                for (int i = 0; i < from; i++)
+                        out[(ulong)i * LANES] = 0.0f;
+                for (int i = from; i < to; i++)
+                        out[(ulong)i * LANES] = (float)near[((int)offset + (int)scale * i) * stride] / IMAGE_SCALE;
+                for (int i = to; i < w; i++)
+                        out[(ulong)i * LANES] = 0.0f;
+                return;
+        }
+        for (int i = 0; i < w; i++) {
+                const float t = m->shifted ? fmin(fmax((float)i + m->shift, 0.0f), (float)(w - 1)) : (float)i;
+                const float g = fmax((scale * t + offset + 0.5f) * step - 0.5f, 0.0f);
+                const int g0 = min((int)g, moving_size - 1), g1 = min(g0 + 1, moving_size - 1);
+                const float tg = g - (float)g0;
+                const float a = (float)near[g0 * stride] * (1.0f - tg) + (float)near[g1 * stride] * tg;
+                const float b = (float)far[g0 * stride] * (1.0f - tg) + (float)far[g1 * stride] * tg;
+                const float v = (a * (1.0f - tf) + b * tf) / IMAGE_SCALE;
+                out[(ulong)i * LANES] = inside && t > m->low[1] && t < m->high[1] ? v : 0.0f;
+        }
+}
+
+inline struct map identity(void)
+{
+        const struct map m = {1.0f, 0.0f, 1.0f, 0.0f, {-1e30f, -1e30f}, {1e30f, 1e30f}, 0, 0.0f, 0};
+        return m;
+}
 
 kernel void gather_images(global const IMAGE_T *images, global const int *order, const int first,
         TENSOR(x), const int n, const int channels, const int h, const int w,
         const int source_h, const int source_w, DRAW_ARGUMENTS)
 {
-        const int lane = get_global_id(0) % LANES, i = get_global_id(0) / LANES;
+        const int lane = get_global_id(0) % LANES, line = get_global_id(0) / LANES, c = line / h, row = line % h;
         const int sample = get_global_id(1) * LANES + lane;
-        const int c = i / (h * w), y = i / w % h, column = i % w;
-        const ulong plane = (ulong)source_h * source_w;
-        float v = 0.0f;
+        global float *out = AT(x, get_global_id(1)) + (ulong)line * w * LANES + lane;
         if (c >= channels)
                 return;
-        if (sample < n) {
-                global const IMAGE_T *image = images + ((ulong)order[first + sample] * channels + c) * plane;
-#if COUNT
-                float fy = (float)y, fx = (float)column;
-                if (trace(FROM(draws), room, sample, (uint2)(seed_low, seed_high), epoch, (uint)(position + sample), h, w, &fy, &fx))
-                        v = gather_at(image, 1, fy, fx, h, w, source_h, source_w);
-#else
-                v = h == source_h && w == source_w
-                            ? gather_pixel(image, 1, y * w + column)
-                            : gather_at(image, 1, (float)y, (float)column, h, w, source_h, source_w);
-#endif
+        if (sample >= n) {
+                for (int i = 0; i < w; i++)
+                        out[(ulong)i * LANES] = 0.0f;
+                return;
         }
-        AT(x, get_global_id(1))[(ulong)i * LANES + lane] = v;
+        struct map m = identity();
+#if COUNT
+        compose(&m, FROM(draws), room, sample, row, (uint2)(seed_low, seed_high), epoch, (uint)(position + sample), (float)h,
+                (float)w);
+#endif
+        global const IMAGE_T *image = images + ((ulong)order[first + sample] * channels + c) * ((ulong)source_h * source_w);
+        fill_row(&m, image, 1, out, row, h, w, source_h, source_w);
 }
 
 #if COUNT && RESAMPLE
 /* The same from a tensor (IMAGE_T float): geometric steps that come after others. */
 kernel void gather_tensor(TENSOR(x), TENSOR(y), const int n, const int channels, const int h, const int w, DRAW_ARGUMENTS)
 {
-        const int lane = get_global_id(0) % LANES, i = get_global_id(0) / LANES;
+        const int lane = get_global_id(0) % LANES, line = get_global_id(0) / LANES, c = line / h, row = line % h;
         const int sample = get_global_id(1) * LANES + lane;
-        const int c = i / (h * w);
-        float fy = (float)(i / w % h), fx = (float)(i % w), v = 0.0f;
+        global float *out = AT(y, get_global_id(1)) + (ulong)line * w * LANES + lane;
         if (c >= channels)
                 return;
-        if (sample < n &&
-                trace(FROM(draws), room, sample, (uint2)(seed_low, seed_high), epoch, (uint)(position + sample), h, w, &fy, &fx))
-                v = gather_at(AT(x, get_global_id(1)) + (ulong)c * h * w * LANES + lane, LANES, fy, fx, h, w, h, w);
-        AT(y, get_global_id(1))[(ulong)i * LANES + lane] = v;
+        if (sample >= n) {
+                for (int i = 0; i < w; i++)
+                        out[(ulong)i * LANES] = 0.0f;
+                return;
+        }
+        struct map m = identity();
+        compose(&m, FROM(draws), room, sample, row, (uint2)(seed_low, seed_high), epoch, (uint)(position + sample), (float)h,
+                (float)w);
+        fill_row(&m, AT(x, get_global_id(1)) + (ulong)c * h * w * LANES + lane, LANES, out, row, h, w, h, w);
 }
 #endif
 

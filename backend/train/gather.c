@@ -32,10 +32,11 @@ static void bind_moves(struct launch *l, const struct gather_moves *m, const str
         launch_int(l, m ? m->draw.position : 0);
 }
 
-static int over_elements(struct launch *l, const struct tensor *x, struct err *e)
+/* A work-item a row. */
+static int over_rows(struct launch *l, const struct tensor *x, struct err *e)
 {
-        return launch_over(
-                l, 2, (size_t[]){(size_t)shape_count(x->s) * (size_t)x->lanes, (size_t)tensor_blocks(x)}, e);
+        size_t rows = (size_t)x->s.c * (size_t)x->s.h;
+        return launch_over(l, 2, (size_t[]){rows * (size_t)x->lanes, (size_t)tensor_blocks(x)}, e);
 }
 
 static int run_images(
@@ -53,7 +54,7 @@ static int run_images(
         launch_int(&l, g->h);
         launch_int(&l, g->w);
         bind_moves(&l, g->moves, g->images);
-        return over_elements(&l, x, e);
+        return over_rows(&l, x, e);
 }
 
 int gather_run(struct dev *d, const struct gather *g, const struct tensor *x, const struct view *labels,
@@ -86,5 +87,5 @@ int gather_move(struct dev *d, const struct gather_moves *m, const struct tensor
         launch_int(&l, x->s.h);
         launch_int(&l, x->s.w);
         bind_moves(&l, m, NULL);
-        return over_elements(&l, x, e);
+        return over_rows(&l, x, e);
 }

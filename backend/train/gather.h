@@ -20,7 +20,7 @@ struct gather_moves {
         char steps[256];   /* kernels/gather.cl's names, separated by commas */
         int count, first;  /* how many, and the place of the first one in the augmentation */
         struct view draws; /* floats */
-        int room;          /* samples that the draws are laid out for */
+        int room;          /* samples that the draws are laid out for, a multiple of 32 */
         struct gather_draw draw;
 };
 
@@ -34,7 +34,7 @@ struct gather {
         const struct gather_moves *moves; /* NULL: none */
 };
 
-enum { GATHER_DRAW = 8 }; /* floats that are drawn for each step and sample */
+enum { GATHER_DRAW = 5 }; /* floats that are drawn for each step and sample */
 
 /* Enqueues it. x (n,channels,·,·) overwritten, zeros in its padding lanes; images are resized to it
  * bilinearly. */

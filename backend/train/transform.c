@@ -31,7 +31,7 @@ struct layout {
 struct transform {
         struct dev *dev; /* borrowed */
         struct shape s;
-        int room; /* samples */
+        int room; /* samples, in whole blocks of any lanes */
         struct step steps[STEPS];
         struct pass passes[STEPS];
         int num_steps, num_passes, num_drawn; /* the last are the augmentation's */
@@ -58,15 +58,18 @@ static void list_steps(const struct transform_spec *spec, struct transform *t)
                         (struct step){.token = "STANDARDIZE", .class = AUGMENT_MEAN_POINT, .deviation = true};
 }
 
-/* Runs of steps that go together. */
+/* Runs of steps that go together. A row's jitter is known for rows of the output alone, so it ends its run.
+ */
 static void list_passes(struct transform *t)
 {
         for (int i = 0; i < t->num_steps; i++) {
                 const struct step *s = &t->steps[i];
                 struct pass *last = t->num_passes ? &t->passes[t->num_passes - 1] : NULL;
                 bool point = s->class == AUGMENT_POINT;
+                bool jittered = last && strcmp(t->steps[i - 1].token, "ROW_JITTER") == 0;
                 if (last && ((point && (last->class == AUGMENT_POINT || last->class == AUGMENT_MEAN_POINT)) ||
-                                    (s->class == AUGMENT_GEOMETRIC && last->class == AUGMENT_GEOMETRIC))) {
+                                    (s->class == AUGMENT_GEOMETRIC && last->class == AUGMENT_GEOMETRIC &&
+                                            !jittered))) {
                         last->count++;
                         continue;
                 }
@@ -88,7 +91,8 @@ static void lay_out(struct transform *t)
                 sums = sums || t->passes[i].mean;
         uint64_t room = (uint64_t)t->room;
         t->at.channel = TABLE * (uint64_t)t->num_steps;
-        t->at.draws = t->at.channel + 2 * (uint64_t)t->s.c;
+        t->at.draws = (t->at.channel + 2 * (uint64_t)t->s.c + TENSOR_MAX_LANES - 1) / TENSOR_MAX_LANES *
+                      TENSOR_MAX_LANES;
         t->at.stats = t->at.draws + (uint64_t)t->num_drawn * room * GATHER_DRAW;
         t->at.sums = t->at.stats + (sums ? 2 * room : 0);
         t->at.total = t->at.sums + (sums ? PARTS * room : 0);
@@ -97,7 +101,7 @@ static void lay_out(struct transform *t)
 static void describe(const struct transform_spec *spec, struct transform *t)
 {
         t->s = spec->s;
-        t->room = spec->n;
+        t->room = (spec->n + TENSOR_MAX_LANES - 1) / TENSOR_MAX_LANES * TENSOR_MAX_LANES;
         list_steps(spec, t);
         list_passes(t);
         lay_out(t);
@@ -202,6 +206,13 @@ static void bind_draw(struct launch *l, const struct gather_draw *draw)
         launch_int(l, draw->position);
 }
 
+/* `items` for each lane; where there are 16, one work-item takes them all. */
+static int over_lanes(struct launch *l, const struct tensor *x, size_t items, struct err *e)
+{
+        size_t wide = x->lanes == 16 ? 1 : (size_t)x->lanes;
+        return launch_over(l, 2, (size_t[]){items * wide, (size_t)tensor_blocks(x)}, e);
+}
+
 static int draw_all(struct transform *t, const struct gather_draw *draw, int n, struct err *e)
 {
         char options[OPTIONS];
@@ -225,16 +236,16 @@ static int sum_up(struct transform *t, const struct tensor *x, bool centred, str
         launch_tensor(&l, x);
         bind_view(&l, t, t->at.stats);
         bind_view(&l, t, t->at.sums);
-        launch_int(&l, x->n);
+        launch_int(&l, t->room);
         launch_int(&l, (int)shape_count(x->s));
         launch_int(&l, centred);
-        int rc =
-                launch_over(&l, 2, (size_t[]){(size_t)PARTS * (size_t)x->lanes, (size_t)tensor_blocks(x)}, e);
+        int rc = over_lanes(&l, x, PARTS, e);
         if (rc)
                 return rc;
         l = launch_begin(t->dev, "augment", options, "augment_stats");
         bind_view(&l, t, t->at.sums);
         bind_view(&l, t, t->at.stats);
+        launch_int(&l, t->room);
         launch_int(&l, x->n);
         launch_int(&l, (int)shape_count(x->s));
         launch_int(&l, centred);
@@ -266,8 +277,7 @@ static int change_points(struct transform *t, const struct pass *p, const struct
         launch_int(&l, x->s.h);
         launch_int(&l, x->s.w);
         bind_draw(&l, draw);
-        size_t groups = ((size_t)count + 3) / 4;
-        return launch_over(&l, 2, (size_t[]){groups * (size_t)x->lanes, (size_t)tensor_blocks(x)}, e);
+        return over_lanes(&l, x, ((size_t)count + 3) / 4, e);
 }
 
 static int blur(struct transform *t, const struct pass *p, const struct tensor *x, const struct tensor *y,
@@ -286,8 +296,7 @@ static int blur(struct transform *t, const struct pass *p, const struct tensor *
         launch_int(&l, x->s.w);
         launch_int(&l, p->radius);
         launch_int(&l, vertical);
-        return launch_over(
-                &l, 2, (size_t[]){(size_t)shape_count(x->s) * (size_t)x->lanes, (size_t)tensor_blocks(x)}, e);
+        return over_lanes(&l, x, (size_t)shape_count(x->s), e);
 }
 
 static void describe_moves(const struct transform *t, const struct pass *p, const struct gather_draw *draw,

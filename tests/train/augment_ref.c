@@ -197,19 +197,26 @@ static void normalise(const struct augment_ref *r, double *v)
         }
 }
 
+/* Geometric neighbours are one resampling, up to a row jitter. */
+static int run_end(const struct augment *a, int at)
+{
+        while (a && at < a->count && a->steps[at].kind->class == AUGMENT_GEOMETRIC)
+                if (is(&a->steps[at++], "row_jitter"))
+                        break;
+        return at;
+}
+
 void augment_ref(const struct augment_ref *r, int position, const double *source, double *out)
 {
         const struct augment *a = r->augment;
         int steps = a ? a->count : 0, at = 0, count = r->s.c * r->s.h * r->s.w;
         double *from = malloc((size_t)count * sizeof *from);
         assert_non_null(from);
-        while (at < steps && a->steps[at].kind->class == AUGMENT_GEOMETRIC)
-                at++;
+        at = run_end(a, at);
         move(r, position, 0, at, source, r->source_h, r->source_w, out);
         while (at < steps) {
                 int first = at;
-                while (at < steps && a->steps[at].kind->class == AUGMENT_GEOMETRIC)
-                        at++;
+                at = run_end(a, at);
                 if (at > first) {
                         memcpy(from, out, (size_t)count * sizeof *from);
                         move(r, position, first, at, from, r->s.h, r->s.w, out);
