@@ -32,6 +32,8 @@ const struct http_route api_routes[] = {
         {"GET", "/v1/models/{}/weights", HTTP_NO_BODY, api_models_weights},
         {"PUT", "/v1/models/{}/weights", HTTP_FILE, api_models_put},
         {"POST", "/v1/models/{}/classify", HTTP_IMAGE, api_models_classify},
+        {"GET", "/v1/models/{}/filters", HTTP_NO_BODY, api_models_filters},
+        {"POST", "/v1/models/{}/activations", HTTP_IMAGE, api_models_activations},
 
         {0},
 };

@@ -48,6 +48,8 @@ int api_models_delete(void *ctx, struct http_request *rq, struct err *e);
 int api_models_weights(void *ctx, struct http_request *rq, struct err *e);
 int api_models_put(void *ctx, struct http_request *rq, struct err *e);
 int api_models_classify(void *ctx, struct http_request *rq, struct err *e);
+int api_models_filters(void *ctx, struct http_request *rq, struct err *e);
+int api_models_activations(void *ctx, struct http_request *rq, struct err *e);
 
 int api_datasets_list(void *ctx, struct http_request *rq, struct err *e);
 int api_datasets_get(void *ctx, struct http_request *rq, struct err *e);

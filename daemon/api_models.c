@@ -148,3 +148,50 @@ int api_models_classify(void *ctx, struct http_request *rq, struct err *e)
                         rq->body.text.len, claim(rq->media_type), (int)top, &caller, e);
         return rc ? rc : HTTP_LATER;
 }
+
+static void drawn(void *ctx, struct str *png, const struct err *failed)
+{
+        struct http_request *rq = ctx;
+        struct err e = {0};
+        int rc = failed ? failed->code : 0;
+        if (failed)
+                e = *failed;
+        else
+                rc = reply_text(&rq->reply, 200, "image/png", png, &e);
+        http_answer(rq, rc, &e);
+}
+
+/* The parameter "layer", which must be there. */
+static int get_layer(const struct target *t, const char **ret, struct err *e)
+{
+        int rc = target_only(t, "layer", e);
+        *ret = target_get(t, "layer");
+        if (rc == 0 && !*ret)
+                rc = err_set(e, ERR_INVALID, "query parameter \"layer\" is needed, such as net.0");
+        return rc;
+}
+
+int api_models_filters(void *ctx, struct http_request *rq, struct err *e)
+{
+        struct api *api = ctx;
+        const struct classify_caller caller = {.ctx = rq, .drawn = drawn, .gone = client_left};
+        const char *layer;
+        int rc = get_layer(&rq->target, &layer, e);
+        if (rc == 0)
+                rc = classify_look(api->service->classify, api_name(rq), layer, NULL, 0, NULL, &caller, e);
+        return rc ? rc : HTTP_LATER;
+}
+
+int api_models_activations(void *ctx, struct http_request *rq, struct err *e)
+{
+        struct api *api = ctx;
+        const struct classify_caller caller = {.ctx = rq, .drawn = drawn, .gone = client_left};
+        const char *layer;
+        int rc = get_layer(&rq->target, &layer, e);
+        if (rc == 0 && rq->body.text.len == 0)
+                rc = err_set(e, ERR_SYNTAX, "the body is empty: it is to be an image");
+        if (rc == 0)
+                rc = classify_look(api->service->classify, api_name(rq), layer, rq->body.text.data, rq->body.text.len,
+                        claim(rq->media_type), &caller, e);
+        return rc ? rc : HTTP_LATER;
+}

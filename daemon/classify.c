@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "daemon/clock.h"
 #include "daemon/wire.h"
+#include "data/grid.h"
 
 #include <math.h>
 #include <stdbool.h>
@@ -20,6 +21,7 @@ struct request {
         bool gone;   /* its caller is; only the decoder still knows it */
         int device;  /* while ON_DEVICE */
         char *model; /* owned */
+        char *layer; /* owned; of classify_look, else NULL */
         struct model_shape shape;
         int top, n;
         float *pixels; /* owned; kept until the answer, for a second try */
@@ -51,6 +53,7 @@ struct classify *classify_create(struct models *ms, struct decode *dc, struct su
 static void request_free(struct request *r)
 {
         free(r->model);
+        free(r->layer);
         free(r->pixels);
         free(r);
 }
@@ -84,6 +87,8 @@ static void answer(struct request *r, cJSON *result, const struct err *e)
 {
         if (r->gone)
                 cJSON_Delete(result);
+        else if (r->layer)
+                r->caller.drawn(r->caller.ctx, NULL, e);
         else
                 r->caller.done(r->caller.ctx, result, e);
         forget(r);
@@ -169,6 +174,10 @@ static void decoded(void *ctx, struct chan_message *m, const struct err *error)
                 err_set(&e, ERR_INTERNAL, "the decoder's answer cannot be read");
                 error = &e;
         }
+        if (!error && r->layer && n->valueint != 1) {
+                err_set(&e, ERR_INVALID, "one image is looked at; %d came", n->valueint);
+                error = &e;
+        }
         if (error) {
                 answer(r, NULL, error);
                 return;
@@ -181,7 +190,16 @@ static void decoded(void *ctx, struct chan_message *m, const struct err *error)
         r->phase = WAITING;
 }
 
-int classify_start(struct classify *cl, const char *model, const void *body, size_t len,
+static void append(struct classify *cl, struct request *r)
+{
+        struct request **place = &cl->list;
+        while (*place)
+                place = &(*place)->next;
+        *place = r;
+        cl->count++;
+}
+
+static int start(struct classify *cl, const char *model, const char *layer, const void *body, size_t len,
         const char *media_type, int top, const struct classify_caller *caller, struct err *e)
 {
         struct model_shape shape;
@@ -191,29 +209,38 @@ int classify_start(struct classify *cl, const char *model, const void *body, siz
         if (cl->count >= CLASSIFY_MAX_PENDING)
                 return err_set(e, ERR_QUOTA, "%d classifications wait already; try again", cl->count);
         struct request *r = calloc(1, sizeof *r);
-        if (r)
-                r->model = strdup(model);
-        if (!r || !r->model) {
-                free(r);
+        if (!r)
                 return err_set(e, ERR_NO_MEMORY, "no memory for a request");
-        }
-        r->home = cl;
-        r->ticket = ++cl->next_ticket;
-        r->deadline_ms = clock_now_ms() + CLASSIFY_TIMEOUT_MS;
-        r->shape = shape;
-        r->top = top;
-        r->caller = *caller;
-        rc = decode_image(cl->decode, body, len, media_type, shape.c, shape.h, shape.w, decoded, r, e);
-        if (rc) {
+        *r = (struct request){.home = cl,
+                .ticket = ++cl->next_ticket,
+                .deadline_ms = clock_now_ms() + CLASSIFY_TIMEOUT_MS,
+                .phase = body ? DECODING : WAITING,
+                .model = strdup(model),
+                .layer = layer ? strdup(layer) : NULL,
+                .shape = shape,
+                .top = top,
+                .caller = *caller};
+        if (!r->model || (layer && !r->layer))
+                rc = err_set(e, ERR_NO_MEMORY, "no memory for a request");
+        if (rc == 0 && body)
+                rc = decode_image(cl->decode, body, len, media_type, shape.c, shape.h, shape.w, decoded, r, e);
+        if (rc)
                 request_free(r);
-                return rc;
-        }
-        struct request **place = &cl->list;
-        while (*place)
-                place = &(*place)->next;
-        *place = r;
-        cl->count++;
-        return 0;
+        else
+                append(cl, r);
+        return rc;
+}
+
+int classify_start(struct classify *cl, const char *model, const void *body, size_t len,
+        const char *media_type, int top, const struct classify_caller *caller, struct err *e)
+{
+        return start(cl, model, NULL, body, len, media_type, top, caller, e);
+}
+
+int classify_look(struct classify *cl, const char *model, const char *layer, const void *body, size_t len,
+        const char *media_type, const struct classify_caller *caller, struct err *e)
+{
+        return start(cl, model, layer, body, len, media_type, 0, caller, e);
 }
 
 static struct request *find(struct classify *cl, int64_t ticket)
@@ -228,7 +255,10 @@ static struct request *find(struct classify *cl, int64_t ticket)
    decoder's callback points to it. */
 static void abandon(struct request *r, const struct err *e)
 {
-        r->caller.done(r->caller.ctx, NULL, e);
+        if (r->layer)
+                r->caller.drawn(r->caller.ctx, NULL, e);
+        else
+                r->caller.done(r->caller.ctx, NULL, e);
         r->gone = true;
         if (r->phase != DECODING || decode_drop(r->home->decode, r))
                 forget(r);
@@ -246,6 +276,32 @@ static void cancel(struct request *r)
         abandon(r, &e);
 }
 
+static int whole(const cJSON *head, const char *key)
+{
+        const cJSON *v = json_field(head, key);
+        return cJSON_IsNumber(v) && v->valueint > 0 ? v->valueint : 0;
+}
+
+/* The worker's maps as a picture. */
+static void draw(struct request *r, const struct chan_message *m)
+{
+        struct err e;
+        struct str png = {0};
+        const int count = whole(m->head, "count"), channels = whole(m->head, "channels");
+        const int h = whole(m->head, "h"), w = whole(m->head, "w");
+        const double floats = (double)count * channels * h * w;
+        int rc;
+        if (json_field(m->head, "error"))
+                rc = wire_error_read(json_field(m->head, "error"), &e);
+        else if (floats < 1 || (double)m->raw_len != floats * sizeof(float))
+                rc = err_set(&e, ERR_INTERNAL, "the worker's answer cannot be read");
+        else
+                rc = grid_png(m->raw, count, channels, h, w, &png, &e);
+        r->caller.drawn(r->caller.ctx, &png, rc ? &e : NULL);
+        str_free(&png);
+        forget(r);
+}
+
 void classify_answer(struct classify *cl, int device, struct chan_message *m)
 {
         const cJSON *ticket = json_field(m->head, "request"), *classes = json_field(m->head, "classes");
@@ -255,6 +311,10 @@ void classify_answer(struct classify *cl, int device, struct chan_message *m)
         supervisor_progress(cl->supervisor, device);
         if (!r || r->phase != ON_DEVICE || r->device != device)
                 return;
+        if (r->layer) {
+                draw(r, m);
+                return;
+        }
         int rc;
         if (json_field(m->head, "error"))
                 rc = wire_error_read(json_field(m->head, "error"), &e);
@@ -316,7 +376,9 @@ static int send_request(struct request *r, int device, struct err *e)
         if (!head || !path) {
                 rc = err_set(e, ERR_NO_MEMORY, "no memory for a request");
         } else {
-                cJSON_AddStringToObject(head, "op", "classify");
+                cJSON_AddStringToObject(head, "op", r->layer ? "look" : "classify");
+                if (r->layer)
+                        cJSON_AddStringToObject(head, "layer", r->layer);
                 cJSON_AddNumberToObject(head, "request", (double)r->ticket);
                 cJSON_AddStringToObject(head, "model", path);
                 cJSON_AddNumberToObject(head, "generation", (double)shape.generation);

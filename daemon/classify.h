@@ -4,6 +4,7 @@
 #define CNND_CLASSIFY_H
 
 #include "base/err.h"
+#include "base/str.h"
 #include "daemon/decode.h"
 #include "daemon/models.h"
 #include "daemon/supervisor.h"
@@ -26,9 +27,13 @@ void classify_destroy(struct classify *cl);
    one result an image, and taken by the callee; NULL on error. `e` is NULL on success. */
 typedef void (*classify_done)(void *ctx, cJSON *result, const struct err *e);
 
+/* Of classify_look: `png` is taken by the callee. */
+typedef void (*classify_drawn)(void *ctx, struct str *png, const struct err *e);
+
 struct classify_caller {
         void *ctx;
         classify_done done;
+        classify_drawn drawn; /* in place of `done`, for classify_look */
         /* True when nobody waits for the answer any more: asked until the device has begun, some times a
            second and before each stage. What is true then ends with ERR_CANCELLED. NULL: the caller stays. */
         bool (*gone)(void *ctx);
@@ -41,6 +46,11 @@ struct classify_caller {
    ERR_UNAVAILABLE (no device in time), ERR_DEVICE_MEMORY, ERR_DEVICE, ERR_CANCELLED. */
 int classify_start(struct classify *cl, const char *model, const void *body, size_t len,
         const char *media_type, int top, const struct classify_caller *caller, struct err *e);
+
+/* A picture of a model's inside: what `layer` ("net.3") makes of the image in `body`, or with `body` NULL the filters of
+   the conv2d `layer`; see infer.h and grid.h. Otherwise as classify_start. */
+int classify_look(struct classify *cl, const char *model, const char *layer, const void *body, size_t len,
+        const char *media_type, const struct classify_caller *caller, struct err *e);
 
 /* --- what service.c calls --- */
 

@@ -127,7 +127,7 @@ int engine_post(struct engine *en, struct chan_message *m, struct err *e)
                 pthread_mutex_unlock(&en->lock);
                 return 0;
         }
-        bool request = strcmp(op, "classify") == 0;
+        bool request = strcmp(op, "classify") == 0 || strcmp(op, "look") == 0;
         if (!request && strcmp(op, "train") != 0 && strcmp(op, "evaluate") != 0)
                 return err_set(e, ERR_INTERNAL, "unknown command '%s'", op);
         struct command *c = calloc(1, sizeof *c);
@@ -209,6 +209,38 @@ static int classify(struct engine *en, struct chan_message *m, struct err *e)
         return rc;
 }
 
+/* A layer's filters where no image came, else what it makes of the image. */
+static int look(struct engine *en, struct chan_message *m, struct err *e)
+{
+        struct infer *model = NULL;
+        struct infer_maps maps = {0};
+        const char *layer = text_of(m->head, "layer");
+        int c, h, w, classes;
+        int rc = loaded_get(en->loaded, text_of(m->head, "model"), int_of(m->head, "generation"), &model, e);
+        if (rc)
+                return rc;
+        infer_shape(model, &c, &h, &w, &classes);
+        if (m->raw_len == 0)
+                rc = infer_filters(model, layer, &maps, e);
+        else if (m->raw_len == (size_t)c * (size_t)h * (size_t)w * sizeof(float))
+                rc = infer_activations(model, m->raw, layer, &maps, e);
+        else
+                rc = err_set(e, ERR_INTERNAL, "an image of %dx%dx%d in %zu bytes", c, h, w, m->raw_len);
+        if (rc)
+                return rc;
+        cJSON *head = answer("looked", "request", int_of(m->head, "request"));
+        if (head) {
+                cJSON_AddNumberToObject(head, "count", maps.count);
+                cJSON_AddNumberToObject(head, "channels", maps.channels);
+                cJSON_AddNumberToObject(head, "h", maps.h);
+                cJSON_AddNumberToObject(head, "w", maps.w);
+        }
+        const size_t values = (size_t)maps.count * (size_t)maps.channels * (size_t)maps.h * (size_t)maps.w;
+        rc = send_answer(en, head, maps.data, values * sizeof(float), e);
+        free(maps.data);
+        return rc;
+}
+
 /* Works off the classifications that wait now. */
 static void answer_requests(struct engine *en)
 {
@@ -219,7 +251,7 @@ static void answer_requests(struct engine *en)
                 if (!c)
                         return;
                 struct err e = {0};
-                if (classify(en, &c->m, &e))
+                if (strcmp(text_of(c->m.head, "op"), "look") == 0 ? look(en, &c->m, &e) : classify(en, &c->m, &e))
                         send_error(en, "classify_failed", "request", int_of(c->m.head, "request"), &e);
                 command_free(c);
                 note_progress(en);

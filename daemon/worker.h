@@ -7,6 +7,7 @@
      {"op":"stop"|"cancel","job":7}                       at the next step, with or without a checkpoint
      {"op":"synced","mark":5}                             all events before that sync are committed
      {"op":"classify","request":3,"model":PATH,"generation":5,"n":2}     raw: n*c*h*w floats
+     {"op":"look","request":4,"model":PATH,"generation":5,"layer":"net.0","n":0|1}   raw: the image, or none for filters
    Worker to front:
      {"op":"hello","selftest":{…}}                        the device is open and its kernels are right
      {"op":"failed","error":{…}}                          it cannot be used; the process ends
@@ -16,7 +17,8 @@
      {"op":"done","job":7,"end":"done"|"stopped"|"cancelled","step":12,"device_bytes":…}
      {"op":"job_failed","job":7,"error":{…}}
      {"op":"classified","request":3,"n":2,"classes":10}   raw: n*classes floats
-     {"op":"classify_failed","request":3,"error":{…}}
+     {"op":"classify_failed","request":3,"error":{…}}     of either
+     {"op":"looked","request":4,"count":6,"channels":1,"h":5,"w":5}      raw: that many floats
    One job at a time; classifications are answered between two of its steps. At the end of the channel the
    process ends at once: what is not in a checkpoint is computed again. */
 #ifndef CNND_WORKER_H

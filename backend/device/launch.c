@@ -1,6 +1,7 @@
 #include "device/launch.h"
 #include "device/cl.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -215,14 +216,18 @@ int launch_list_count(const struct launch_list *list)
         return list->count;
 }
 
+int launch_list_run_to(struct dev *d, struct launch_list *list, int last, struct err *e)
+{
+        int rc = 0;
+        for (int i = 0; i < list->count && rc == 0; i++)
+                if (list->items[i].owner <= last)
+                        rc = enqueue(d, &list->items[i], e);
+        return rc;
+}
+
 int launch_list_run(struct dev *d, struct launch_list *list, struct err *e)
 {
-        for (int i = 0; i < list->count; i++) {
-                int rc = enqueue(d, &list->items[i], e);
-                if (rc)
-                        return rc;
-        }
-        return 0;
+        return launch_list_run_to(d, list, INT_MAX, e);
 }
 
 static double now(void)

@@ -53,6 +53,8 @@ void launch_record_end(struct dev *d);
 void launch_list_owner(struct launch_list *list, int owner);
 /* Enqueues all launches in order. */
 int launch_list_run(struct dev *d, struct launch_list *list, struct err *e);
+/* The same for those whose owner is at most `last`. */
+int launch_list_run_to(struct dev *d, struct launch_list *list, int last, struct err *e);
 int launch_list_count(const struct launch_list *list);
 /* Runs each launch by itself and adds its time in seconds to seconds[i]; names[i] and owners[i] are set. */
 int launch_list_profile(struct dev *d, struct launch_list *list, double *seconds, const char **names,

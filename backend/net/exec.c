@@ -178,6 +178,14 @@ int exec_run(struct exec *x, struct err *e)
         return launch_list_run(x->dev, x->launches, e);
 }
 
+int exec_run_to(struct exec *x, int node, struct tensor *ret, struct err *e)
+{
+        int rc = launch_list_run_to(x->dev, x->launches, 2 * node, e);
+        if (rc == 0)
+                *ret = value_tensor(x, x->plan->data, x->net->nodes[node].output);
+        return rc;
+}
+
 struct tensor exec_input(const struct exec *x)
 {
         return value_tensor(x, x->plan->data, 0);

@@ -1,7 +1,9 @@
 #include "train/infer.h"
 #include "base/json.h"
+#include "base/str.h"
 #include "model/safetensors.h"
 #include "net/exec.h"
+#include "ops/kinds.h"
 #include "train/transform.h"
 #include "train/weights.h"
 #include "zoo/zoo.h"
@@ -197,18 +199,25 @@ static int lane_create(struct infer *m, struct lane *l, int n, struct err *e)
         return rc;
 }
 
-/* n samples, at most the lane's size. */
-static int run_lane(struct infer *m, struct lane *l, const float *images, int n, float *logits, struct err *e)
+/* Brings n images, at most the lane's size, to where the network takes them. */
+static int put_images(struct infer *m, struct lane *l, const float *images, int n, struct err *e)
 {
         struct shape in = m->net->values[0].s;
         struct gather g = {.images = l->images, .order = l->order, .channels = in.c, .h = in.h, .w = in.w};
-        struct tensor x = exec_input(l->exec), y = exec_logits(l->exec), some = x;
+        struct tensor some = exec_input(l->exec);
         int rc = buf_write(l->images, 0, images, (size_t)n * (size_t)shape_count(in) * sizeof(float), e);
         /* Blocks beyond the images keep what they had: nobody reads their logits, and no op mixes samples
          * here. */
         some.n = n;
         if (rc == 0)
                 rc = transform_run(l->transform, &g, &(struct gather_draw){0}, &some, NULL, m->dev, e);
+        return rc;
+}
+
+static int run_lane(struct infer *m, struct lane *l, const float *images, int n, float *logits, struct err *e)
+{
+        struct tensor y = exec_logits(l->exec);
+        int rc = put_images(m, l, images, n, e);
         if (rc == 0)
                 rc = exec_run(l->exec, e);
         size_t floats = tensor_floats(y.n, y.s, y.lanes);
@@ -242,5 +251,91 @@ int infer_run(struct infer *m, const float *images, int n, float *logits, struct
                         prog_save(m->dev, NULL); /* the next start compiles again where this fails: no harm */
                 done += part;
         }
+        return 0;
+}
+
+static int no_layer(const struct infer *m, const char *layer, const struct op_kind *kind, struct err *e)
+{
+        struct str known = {0};
+        for (int i = 0; i < m->net->num_nodes; i++)
+                if (!kind || m->net->nodes[i].op->kind == kind)
+                        str_addf(&known, " %s", m->net->nodes[i].name);
+        int rc = err_set(e, ERR_INVALID, "the model has no %s \"%.100s\"; it has:%.300s", kind ? kind->type : "layer", layer,
+                known.data ? known.data : "");
+        str_free(&known);
+        return rc;
+}
+
+int infer_filters(struct infer *m, const char *layer, struct infer_maps *ret, struct err *e)
+{
+        for (int i = 0; i < m->net->num_nodes; i++) {
+                const struct net_node *node = &m->net->nodes[i];
+                if (strcmp(node->name, layer) != 0 || node->op->kind != &op_conv2d)
+                        continue;
+                const struct net_param *weight = &m->net->params[node->first_param];
+                const int *dims = weight->spec->dims, channels = dims[1] == 3 ? 3 : 1;
+                const size_t bytes = weight->count * sizeof(float);
+                float *data = malloc(bytes);
+                int rc = data ? buf_read(m->params, weight->offset * sizeof(float), data, bytes, e)
+                              : err_set(e, ERR_NO_MEMORY, "no memory for filters");
+                if (rc) {
+                        free(data);
+                        return rc;
+                }
+                *ret = (struct infer_maps){data, dims[0] * dims[1] / channels, channels, dims[2], dims[3]};
+                return 0;
+        }
+        return no_layer(m, layer, &op_conv2d, e);
+}
+
+/* The node of this name, or the last one of the block of this name; -1 for none. */
+static int find_node(const struct net *net, const char *layer)
+{
+        const size_t len = strlen(layer);
+        for (int i = net->num_nodes - 1; i >= 0; i--) {
+                const char *name = net->nodes[i].name;
+                if (strncmp(name, layer, len) == 0 && (name[len] == '\0' || name[len] == '.'))
+                        return i;
+        }
+        return -1;
+}
+
+/* Sample 0 of a tensor, as (c,h,w). */
+static int read_sample(const struct tensor *t, float *out, struct err *e)
+{
+        const size_t count = (size_t)shape_count(t->s), lanes = (size_t)t->lanes;
+        float *block = malloc(count * lanes * sizeof *block);
+        int rc = block ? buf_read(t->at.buf, t->at.offset * sizeof *block, block, count * lanes * sizeof *block, e)
+                       : err_set(e, ERR_NO_MEMORY, "no memory for activations");
+        for (size_t i = 0; rc == 0 && i < count; i++)
+                out[i] = block[i * lanes];
+        free(block);
+        return rc;
+}
+
+int infer_activations(
+        struct infer *m, const float *image, const char *layer, struct infer_maps *ret, struct err *e)
+{
+        const int node = find_node(m->net, layer);
+        if (node < 0)
+                return no_layer(m, layer, NULL, e);
+        const struct shape s = m->net->nodes[node].op->out;
+        struct lane *l = &m->lanes[0];
+        struct tensor t;
+        float *data = malloc((size_t)shape_count(s) * sizeof *data);
+        int rc = data ? 0 : err_set(e, ERR_NO_MEMORY, "no memory for activations");
+        if (rc == 0 && !l->exec)
+                rc = lane_create(m, l, sizes[0], e);
+        if (rc == 0)
+                rc = put_images(m, l, image, 1, e);
+        if (rc == 0)
+                rc = exec_run_to(l->exec, node, &t, e);
+        if (rc == 0)
+                rc = read_sample(&t, data, e);
+        if (rc) {
+                free(data);
+                return rc;
+        }
+        *ret = (struct infer_maps){data, s.c, 1, s.h, s.w};
         return 0;
 }

@@ -18,4 +18,17 @@ void infer_shape(const struct infer *m, int *c, int *h, int *w, int *num_classes
 enum { INFER_MAX_BATCH = 256 };
 int infer_run(struct infer *m, const float *images, int n, float *logits, struct err *e);
 
+/* Pictures of a layer's inside: (count,channels,h,w) floats, owned by whoever asked. */
+struct infer_maps {
+        float *data;
+        int count, channels, h, w;
+};
+/* The filters of a conv2d (out_channels,in_channels/groups,kh,kw), by its name ("net.0"): a map a filter where it reads three
+   channels, else one a filter and channel. ERR_INVALID, naming the layers there are, for any other name. */
+int infer_filters(struct infer *m, const char *layer, struct infer_maps *ret, struct err *e);
+/* What `layer` gives for one image (c,h,w): a map a channel; features are maps of one pixel. A block's name ("net.3") stands
+   for its last layer. ERR_INVALID as above. */
+int infer_activations(
+        struct infer *m, const float *image, const char *layer, struct infer_maps *ret, struct err *e);
+
 #endif

@@ -326,3 +326,17 @@ int infer_run(struct infer *m, const float *images, int n, float *logits, struct
         }
         return 0;
 }
+
+int infer_filters(struct infer *m, const char *layer, struct infer_maps *ret, struct err *e)
+{
+        (void)m;
+        (void)ret;
+        return err_set(e, ERR_INVALID, "the fake engine has no layer %s", layer);
+}
+
+int infer_activations(
+        struct infer *m, const float *image, const char *layer, struct infer_maps *ret, struct err *e)
+{
+        (void)image;
+        return infer_filters(m, layer, ret, e);
+}

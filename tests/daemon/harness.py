@@ -280,6 +280,27 @@ def png(width, height, grey):
     )
 
 
+def read_png(data):
+    """(width, height, rows of bytes) of a PNG with 8 bits a channel."""
+    width, height, depth, colour = struct.unpack(">IIBB", data[16:26])
+    assert data[:8] == b"\x89PNG\r\n\x1a\n" and depth == 8
+    bpp, at, packed = {0: 1, 2: 3}[colour], 8, b""
+    while at < len(data):
+        size, kind = struct.unpack(">I4s", data[at:at + 8])
+        packed += data[at + 8:at + 8 + size] if kind == b"IDAT" else b""
+        at += size + 12
+    raw, rows, above = zlib.decompress(packed), [], bytes(width * bpp)
+    for y in range(height):
+        kind, line = raw[y * (width * bpp + 1)], bytearray(raw[y * (width * bpp + 1) + 1:(y + 1) * (width * bpp + 1)])
+        for i in range(len(line)):
+            left, up, corner = line[i - bpp] if i >= bpp else 0, above[i], above[i - bpp] if i >= bpp else 0
+            paeth = min((left, up, corner), key=lambda v: abs(left + up - corner - v))
+            line[i] = (line[i] + (0, left, up, (left + up) // 2, paeth)[kind]) & 255
+        rows.append(bytes(line))
+        above = rows[-1]
+    return width, height, rows
+
+
 def pgm(width, height, grey):
     return b"P5\n%d %d\n255\n" % (width, height) + grey
 

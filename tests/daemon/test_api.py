@@ -285,6 +285,61 @@ class Api(unittest.TestCase):
         one = self.daemon.request("POST", "/v1/models/net/classify?top=1", harness.png(28, 28, test_image(7)))[2]
         self.assertEqual(one["results"][0]["predictions"][0]["label"], answer["results"][7]["predictions"][0]["label"])
 
+    def check_grid(self, png, maps, side, scale):
+        """`maps`: lists of side*side floats, drawn in rows of 3."""
+        self.assertEqual(png[0], 200, png)
+        self.assertEqual(png[1]["Content-Type"], "image/png")
+        width, height, rows = harness.read_png(png[2])
+        cell = side * scale + 1
+        self.assertEqual((width, height), (3 * cell + 1, 2 * cell + 1))
+        low, high = min(min(m) for m in maps), max(max(m) for m in maps)
+        for i, values in enumerate(maps):
+            for k, value in enumerate(values):
+                y, x = 1 + i // 3 * cell + k // side * scale, 1 + i % 3 * cell + k % side * scale
+                self.assertAlmostEqual(rows[y][x], (value - low) / (high - low) * 255, delta=1)
+        self.assertEqual((rows[0][0], rows[cell][cell]), (128, 128))
+
+    def test_looking_inside(self):
+        data = self.daemon.request("GET", "/v1/models/net/weights")[2]
+        head = read_safetensors(data)
+        floats = {}
+        for name in ("net.0.weight", "net.0.bias"):
+            first, end = (len(data) - self.data_bytes(head) + o for o in head[name]["data_offsets"])
+            floats[name] = struct.unpack("<%df" % ((end - first) // 4), data[first:end])
+        filters = [floats["net.0.weight"][i * 25:(i + 1) * 25] for i in range(6)]
+        self.check_grid(self.daemon.request("GET", "/v1/models/net/filters?layer=net.0"), filters, 5, 8)
+
+        image = test_image(3)
+        padded = {(y, x): image[y * 28 + x] / 255 for y in range(28) for x in range(28)}
+        maps = [
+            [
+                floats["net.0.bias"][i]
+                + sum(filters[i][r * 5 + s] * padded.get((y + r - 2, x + s - 2), 0) for r in range(5) for s in range(5))
+                for y in range(28)
+                for x in range(28)
+            ]
+            for i in range(6)
+        ]
+        body = harness.png(28, 28, image)
+        self.check_grid(self.daemon.request("POST", "/v1/models/net/activations?layer=net.0", body), maps, 28, 1)
+        self.assertEqual(self.daemon.request("POST", "/v1/models/net/activations?layer=net", body)[0], 200)
+
+        for method, path, content, status in (
+            ("GET", "filters", None, 422),
+            ("GET", "filters?layer=net.1", None, 422),
+            ("GET", "filters?layer=net.0&x=1", None, 422),
+            ("POST", "activations?layer=net.99", body, 422),
+            ("POST", "activations?layer=net.0", b"", 400),
+            ("POST", "activations?layer=net.0", harness.npy((2, 1, 28, 28), [0.5] * 1568), 422),
+        ):
+            self.assertEqual(self.daemon.request(method, "/v1/models/net/" + path, content)[0], status, path)
+        self.assertEqual(self.daemon.request("GET", "/v1/models/none/filters?layer=net.0")[0], 404)
+
+    @staticmethod
+    def data_bytes(head):
+        """Bytes of all tensors: they stand at the file's end."""
+        return max(t["data_offsets"][1] for n, t in head.items() if n != "__metadata__")
+
     def test_classify_while_training(self):
         job = self.daemon.submit(long_job())["id"]
         self.daemon.wait(job, ("running",))

@@ -1,0 +1,126 @@
+#include "data/grid.h"
+
+#include <math.h>
+#include <png.h>
+#include <setjmp.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { GAP_GREY = 128 };
+
+struct grid {
+        const float *maps;
+        int count, channels, h, w;
+        int columns, rows, scale;
+        float low, high;
+};
+
+static void layout(struct grid *g)
+{
+        g->columns = (int)ceil(sqrt((double)g->count));
+        g->rows = (g->count + g->columns - 1) / g->columns;
+        const int side = g->h > g->w ? g->h : g->w, room = GRID_WIDTH / (g->columns * side);
+        g->scale = GRID_CELL / side < room ? GRID_CELL / side : room;
+        if (g->scale < 1)
+                g->scale = 1;
+}
+
+static void find_range(struct grid *g)
+{
+        const size_t count = (size_t)g->count * (size_t)g->channels * (size_t)g->h * (size_t)g->w;
+        g->low = INFINITY;
+        g->high = -INFINITY;
+        for (size_t i = 0; i < count; i++) {
+                if (!isfinite(g->maps[i]))
+                        continue;
+                g->low = fminf(g->low, g->maps[i]);
+                g->high = fmaxf(g->high, g->maps[i]);
+        }
+}
+
+static unsigned char level(const struct grid *g, float v)
+{
+        const float span = g->high - g->low;
+        return isfinite(v) && span > 0 ? (unsigned char)lrintf((v - g->low) / span * 255.0f) : 0;
+}
+
+static int picture_width(const struct grid *g)
+{
+        return g->columns * (g->w * g->scale + 1) + 1;
+}
+
+static int picture_height(const struct grid *g)
+{
+        return g->rows * (g->h * g->scale + 1) + 1;
+}
+
+/* One row of pixels of the picture. */
+static void draw_row(const struct grid *g, int y, unsigned char *row)
+{
+        const int cell_h = g->h * g->scale + 1, cell_w = g->w * g->scale + 1;
+        const int cell = (y - 1) / cell_h, line = (y - 1) % cell_h / g->scale;
+        memset(row, GAP_GREY, (size_t)picture_width(g) * (size_t)g->channels);
+        if (y == 0 || (y - 1) % cell_h == cell_h - 1)
+                return;
+        for (int column = 0; column < g->columns && cell * g->columns + column < g->count; column++) {
+                const float *map = g->maps + (size_t)(cell * g->columns + column) * (size_t)(g->channels * g->h * g->w);
+                for (int x = 0; x < g->w * g->scale; x++)
+                        for (int c = 0; c < g->channels; c++)
+                                row[(1 + column * cell_w + x) * g->channels + c] =
+                                        level(g, map[(c * g->h + line) * g->w + x / g->scale]);
+        }
+}
+
+static void on_write(png_structp png, png_bytep bytes, size_t len)
+{
+        str_add_bytes(png_get_io_ptr(png), bytes, len);
+}
+
+static void on_flush(png_structp png)
+{
+        (void)png;
+}
+
+static void on_error(png_structp png, png_const_charp text)
+{
+        (void)text;
+        longjmp(*(jmp_buf *)png_get_error_ptr(png), 1);
+}
+
+static int write_png(const struct grid *g, unsigned char *row, struct str *out, struct err *e)
+{
+        jmp_buf jump;
+        png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, &jump, on_error, NULL);
+        png_infop info = png ? png_create_info_struct(png) : NULL;
+        if (!info || setjmp(jump)) {
+                png_destroy_write_struct(&png, &info);
+                return err_set(e, ERR_NO_MEMORY, "no memory for a picture");
+        }
+        png_set_write_fn(png, out, on_write, on_flush);
+        png_set_IHDR(png, info, (png_uint_32)picture_width(g), (png_uint_32)picture_height(g), 8,
+                g->channels == 3 ? PNG_COLOR_TYPE_RGB : PNG_COLOR_TYPE_GRAY, PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT,
+                PNG_FILTER_TYPE_DEFAULT);
+        png_write_info(png, info);
+        for (int y = 0; y < picture_height(g); y++) {
+                draw_row(g, y, row);
+                png_write_row(png, row);
+        }
+        png_write_end(png, info);
+        png_destroy_write_struct(&png, &info);
+        return out->failed ? err_set(e, ERR_NO_MEMORY, "no memory for a picture") : 0;
+}
+
+int grid_png(const float *maps, int count, int channels, int h, int w, struct str *out, struct err *e)
+{
+        struct grid g = {.maps = maps, .count = count, .channels = channels, .h = h, .w = w};
+        if (count > GRID_MAX)
+                return err_set(e, ERR_TOO_LARGE, "%d maps are more than a picture shows, %d", count, GRID_MAX);
+        layout(&g);
+        find_range(&g);
+        unsigned char *row = malloc((size_t)picture_width(&g) * (size_t)channels);
+        if (!row)
+                return err_set(e, ERR_NO_MEMORY, "no memory for a picture");
+        int rc = write_png(&g, row, out, e);
+        free(row);
+        return rc;
+}
