@@ -6,6 +6,11 @@
 
    `partial` is scratch: two floats a block and channel at [2*(b*channels + c)], then two a channel. */
 
+/* Whether there are weight and bias (else 1 and 0), whether the mean is subtracted, whether the deviation divides. */
+#define OPTIONS const int affine, const int centred, const int scaled
+#define WEIGHT(c) (affine ? FROM(weight)[c] : 1.0f)
+#define BIAS(c) (affine ? FROM(bias)[c] : 0.0f)
+
 /* Of `count` values: mean and sum of squared distances from it. */
 typedef struct {
         float count, mean, m2;
@@ -71,53 +76,61 @@ inline float2 sums_all(global const float *partial, const int c, const int chann
         return s;
 }
 
+/* From products with x - mean to those with what is scaled. */
+inline float2 about_centre(const float2 sums, const float mean, const int centred)
+{
+        return (float2)(sums.x, centred ? sums.y : fma(mean, sums.x, sums.y));
+}
+
 /* Gradients of weight and bias where they are wanted; `accumulate` adds. */
 #define GRADIENTS VIEW(dweight), VIEW(dbias), const int want_dweight, const int want_dbias, const int accumulate_dparams
 #define PUT_GRADIENTS(c, sums, inverse) \
         if (want_dweight) \
-                FROM(dweight)[c] = (accumulate_dparams ? FROM(dweight)[c] : 0.0f) + sums.y * inverse; \
+                FROM(dweight)[c] = (accumulate_dparams ? FROM(dweight)[c] : 0.0f) + sums.y * (inverse); \
         if (want_dbias) \
                 FROM(dbias)[c] = (accumulate_dparams ? FROM(dbias)[c] : 0.0f) + sums.x;
 
 /* Grid (channels). Leaves both sums of a channel behind the blocks' in `partial`. */
-ITEM_KERNEL void batch_norm_finish_backward(VIEW(partial), VIEW(saved), GRADIENTS, const int n, const int channels)
+ITEM_KERNEL void batch_norm_finish_backward(VIEW(partial), VIEW(saved), OPTIONS, GRADIENTS, const int n, const int channels)
 {
         const int c = get_global_id(0), blocks = (n + LANES - 1) / LANES;
-        const float2 sums = sums_all(FROM(partial), c, channels, n);
-        PUT_GRADIENTS(c, sums, FROM(saved)[2 * c + 1])
+        const float2 sums = about_centre(sums_all(FROM(partial), c, channels, n), FROM(saved)[2 * c], centred);
+        PUT_GRADIENTS(c, sums, scaled ? FROM(saved)[2 * c + 1] : 1.0f)
         vstore2(sums, blocks * channels + c, FROM(partial));
 }
 
 #if !TILED || LANES == 32
 /* Grid (pixels * LANES, channels, blocks) or more: a work-item a float. `mean` and `spread` are taken every `step` floats; spread is a
    variance where `from_variance`, else an inverse standard deviation. */
-GROUP_KERNEL void batch_norm_apply(TENSOR(x), TENSOR(y), VIEW(weight), VIEW(bias), VIEW(mean), VIEW(spread), const int step,
-        const int from_variance, const float eps, const int pixels)
+GROUP_KERNEL void batch_norm_apply(TENSOR(x), TENSOR(y), VIEW(weight), VIEW(bias), OPTIONS, VIEW(mean), VIEW(spread),
+        const int step, const int from_variance, const float eps, const int pixels)
 {
         const int c = get_global_id(1), b = get_global_id(2);
         const ulong at = (ulong)c * pixels * LANES + get_global_id(0);
         if (get_global_id(0) >= pixels * LANES)
                 return;
         const float spread = FROM(spread)[c * step], inverse = from_variance ? inverse_std(spread, eps) : spread;
-        AT(y, b)[at] = fma(AT(x, b)[at] - FROM(mean)[c * step], inverse * FROM(weight)[c], FROM(bias)[c]);
+        const float centre = centred ? FROM(mean)[c * step] : 0.0f;
+        AT(y, b)[at] = fma(AT(x, b)[at] - centre, (scaled ? inverse : 1.0f) * WEIGHT(c), BIAS(c));
 }
 
-/* dx = weight / std * (dy - sum(dy)/N - (x - mean)/std * sum(dy * (x - mean)/std)/N).
+/* dx = weight / std * (dy - sum(dy)/N - (x - mean)/std * sum(dy * (x - mean)/std)/N). Without centring the second term
+   is missing and the sum's x stands alone; without scaling the third is missing and std is 1.
    Grid (pixels * LANES, channels, blocks) or more. */
-GROUP_KERNEL void batch_norm_dx(TENSOR(x), TENSOR(dy), TENSOR(dx), VIEW(weight), VIEW(saved), VIEW(partial), const int n,
-        const int accumulate, const int pixels)
+GROUP_KERNEL void batch_norm_dx(TENSOR(x), TENSOR(dy), TENSOR(dx), VIEW(weight), OPTIONS, VIEW(saved), VIEW(partial),
+        const int n, const int accumulate, const int pixels)
 {
         const int c = get_global_id(1), b = get_global_id(2), channels = get_global_size(1);
         const int lane = get_global_id(0) % LANES;
         const ulong at = (ulong)c * pixels * LANES + get_global_id(0);
         if (get_global_id(0) >= pixels * LANES)
                 return;
-        const float mean = FROM(saved)[2 * c], inverse = FROM(saved)[2 * c + 1];
+        const float mean = FROM(saved)[2 * c], inverse = scaled ? FROM(saved)[2 * c + 1] : 1.0f;
         const float part = 1.0f / ((float)n * (float)pixels);
         const float2 sums = vload2((n + LANES - 1) / LANES * channels + c, FROM(partial)) * part;
-        const float slope = sums.y * inverse * inverse;
-        const float centred = AT(dy, b)[at] - sums.x - (AT(x, b)[at] - mean) * slope;
-        const float v = lane < samples_in(n, b) ? inverse * FROM(weight)[c] * centred : 0.0f;
+        const float shift = centred ? sums.x : 0.0f, slope = scaled ? sums.y * inverse * inverse : 0.0f;
+        const float g = AT(dy, b)[at] - shift - (AT(x, b)[at] - mean) * slope;
+        const float v = lane < samples_in(n, b) ? inverse * WEIGHT(c) * g : 0.0f;
         AT(dx, b)[at] = accumulate ? AT(dx, b)[at] + v : v;
 }
 #endif
@@ -226,68 +239,6 @@ GROUP_KERNEL void batch_norm_sums(TENSOR(x), TENSOR(dy), VIEW(saved), VIEW(parti
                 vstore2((float2)(sum, product), b * channels + c, FROM(partial));
 }
 #else
-/* A chunk's mean and squares are found while it lies in the first cache. */
-#ifndef CHUNK
-#define CHUNK 64
-#endif
-
-inline float16 sum_vectors(global const float16 *x, const int count)
-{
-        float16 a = 0, b = 0, c = 0, d = 0;
-        int i = 0;
-        for (; i + 4 <= count; i += 4) {
-                a += x[i];
-                b += x[i + 1];
-                c += x[i + 2];
-                d += x[i + 3];
-        }
-        for (; i < count; i++)
-                a += x[i];
-        return (a + b) + (c + d);
-}
-
-inline float16 sum_squares(global const float16 *x, const int count, const float16 mean)
-{
-        float16 a = 0, b = 0, c = 0, d = 0;
-        int i = 0;
-        for (; i + 4 <= count; i += 4) {
-                const float16 s = x[i] - mean, t = x[i + 1] - mean, u = x[i + 2] - mean, v = x[i + 3] - mean;
-                a = fma(s, s, a);
-                b = fma(t, t, b);
-                c = fma(u, u, c);
-                d = fma(v, v, d);
-        }
-        for (; i < count; i++) {
-                const float16 s = x[i] - mean;
-                a = fma(s, s, a);
-        }
-        return (a + b) + (c + d);
-}
-
-/* Moments of each lane by itself. */
-typedef struct {
-        float16 mean, m2;
-        float count;
-} lane_moments;
-
-inline void add_plane(lane_moments *m, global const float16 *x, const int pixels)
-{
-        for (int p = 0; p < pixels; p += CHUNK) {
-                const int count = min(CHUNK, pixels - p);
-                const float16 mean = sum_vectors(x + p, count) * (1.0f / (float)count);
-                const float16 m2 = sum_squares(x + p, count, mean), delta = mean - m->mean;
-                const float all = m->count + (float)count, part = (float)count / all;
-                m->mean = fma(delta, (float16)part, m->mean);
-                m->m2 += fma(delta * delta, (float16)(m->count * part), m2);
-                m->count = all;
-        }
-}
-
-inline int16 lanes_before(const int samples)
-{
-        return (int16)(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15) < (int16)samples;
-}
-
 /* Joins the first `samples` lanes. */
 inline moments join_lanes(const lane_moments *m, const int samples)
 {
@@ -318,18 +269,18 @@ inline void apply_plane(global const float16 *x, global float16 *y, const int pi
 }
 
 /* Grid (channels, blocks); arguments as in batch_norm_apply. */
-ITEM_KERNEL void batch_norm_apply_tiled(TENSOR(x), TENSOR(y), VIEW(weight), VIEW(bias), VIEW(mean), VIEW(spread),
+ITEM_KERNEL void batch_norm_apply_tiled(TENSOR(x), TENSOR(y), VIEW(weight), VIEW(bias), OPTIONS, VIEW(mean), VIEW(spread),
         const int step, const int from_variance, const float eps, const int pixels)
 {
         const int c = get_global_id(0), b = get_global_id(1);
         const float spread = FROM(spread)[c * step], inverse = from_variance ? inverse_std(spread, eps) : spread;
         apply_plane((global const float16 *)AT(x, b) + (ulong)c * pixels, (global float16 *)AT(y, b) + (ulong)c * pixels,
-                pixels, FROM(mean)[c * step], inverse * FROM(weight)[c], FROM(bias)[c]);
+                pixels, centred ? FROM(mean)[c * step] : 0.0f, (scaled ? inverse : 1.0f) * WEIGHT(c), BIAS(c));
 }
 
 /* The whole forward pass of training. Grid (channels). */
 ITEM_KERNEL void batch_norm_forward_tiled(TENSOR(x), TENSOR(y), VIEW(weight), VIEW(bias), VIEW(running_mean), VIEW(running_var),
-        VIEW(batches), VIEW(saved), const int n, const int pixels, const float eps, const float momentum)
+        VIEW(batches), OPTIONS, VIEW(saved), const int n, const int pixels, const float eps, const float momentum)
 {
         const int c = get_global_id(0), full = n / LANES;
         lane_moments lanes = {0, 0, 0}, last = {0, 0, 0};
@@ -343,10 +294,11 @@ ITEM_KERNEL void batch_norm_forward_tiled(TENSOR(x), TENSOR(y), VIEW(weight), VI
                 m = moments_join(m, join_lanes(&last, n % LANES));
         }
         keep(m, c, eps, momentum, FROM(saved), FROM(running_mean), FROM(running_var), FROM(batches));
-        const float scale = FROM(saved)[2 * c + 1] * FROM(weight)[c], bias = FROM(bias)[c];
+        const float centre = centred ? m.mean : 0.0f, bias = BIAS(c);
+        const float scale = (scaled ? FROM(saved)[2 * c + 1] : 1.0f) * WEIGHT(c);
         for (int b = 0; b * LANES < n; b++)
                 apply_plane((global const float16 *)AT(x, b) + (ulong)c * pixels,
-                        (global float16 *)AT(y, b) + (ulong)c * pixels, pixels, m.mean, scale, bias);
+                        (global float16 *)AT(y, b) + (ulong)c * pixels, pixels, centre, scale, bias);
 }
 
 /* Sums over one block; padding lanes have dy = 0. */
@@ -373,8 +325,8 @@ inline void dx_plane(global const float16 *x, global const float16 *dy, global f
         const int16 inside, const float mean, const float scale, const float shift, const float slope, const int accumulate)
 {
         for (int p = 0; p < pixels; p++) {
-                const float16 centred = fma(x[p] - mean, (float16)-slope, dy[p] - shift);
-                const float16 v = inside ? scale * centred : (float16)0;
+                const float16 g = fma(x[p] - mean, (float16)-slope, dy[p] - shift);
+                const float16 v = inside ? scale * g : (float16)0;
                 dx[p] = accumulate ? dx[p] + v : v;
         }
 }
@@ -392,34 +344,34 @@ ITEM_KERNEL void batch_norm_sums_tiled(TENSOR(x), TENSOR(dy), VIEW(saved), VIEW(
 }
 
 /* Grid (channels, blocks). */
-ITEM_KERNEL void batch_norm_dx_tiled(TENSOR(x), TENSOR(dy), TENSOR(dx), VIEW(weight), VIEW(saved), VIEW(partial), const int n,
-        const int accumulate, const int pixels)
+ITEM_KERNEL void batch_norm_dx_tiled(TENSOR(x), TENSOR(dy), TENSOR(dx), VIEW(weight), OPTIONS, VIEW(saved), VIEW(partial),
+        const int n, const int accumulate, const int pixels)
 {
         const int c = get_global_id(0), b = get_global_id(1), channels = get_global_size(0);
-        const float mean = FROM(saved)[2 * c], inverse = FROM(saved)[2 * c + 1];
+        const float mean = FROM(saved)[2 * c], inverse = scaled ? FROM(saved)[2 * c + 1] : 1.0f;
         const float2 sums = vload2((n + LANES - 1) / LANES * channels + c, FROM(partial)) * (1.0f / ((float)n * (float)pixels));
         dx_plane((global const float16 *)AT(x, b) + (ulong)c * pixels, (global const float16 *)AT(dy, b) + (ulong)c * pixels,
                 (global float16 *)AT(dx, b) + (ulong)c * pixels, pixels, lanes_before(n - b * LANES), mean,
-                inverse * FROM(weight)[c], sums.x, sums.y * inverse * inverse, accumulate);
+                inverse * WEIGHT(c), centred ? sums.x : 0.0f, scaled ? sums.y * inverse * inverse : 0.0f, accumulate);
 }
 
 /* The whole backward pass. Grid (channels). */
-ITEM_KERNEL void batch_norm_backward_tiled(TENSOR(x), TENSOR(dy), TENSOR(dx), VIEW(weight), VIEW(saved), GRADIENTS, const int n,
-        const int pixels, const int want_dx, const int accumulate)
+ITEM_KERNEL void batch_norm_backward_tiled(TENSOR(x), TENSOR(dy), TENSOR(dx), VIEW(weight), OPTIONS, VIEW(saved), GRADIENTS,
+        const int n, const int pixels, const int want_dx, const int accumulate)
 {
         const int c = get_global_id(0);
-        const float mean = FROM(saved)[2 * c], inverse = FROM(saved)[2 * c + 1];
+        const float mean = FROM(saved)[2 * c], inverse = scaled ? FROM(saved)[2 * c + 1] : 1.0f;
         const float part = 1.0f / ((float)n * (float)pixels);
         float16 sum = 0, product = 0;
         for (int b = 0; b * LANES < n; b++)
                 sum_plane((global const float16 *)AT(x, b) + (ulong)c * pixels,
                         (global const float16 *)AT(dy, b) + (ulong)c * pixels, pixels, mean, &sum, &product);
-        const float2 sums = (float2)(sum_lanes(sum), sum_lanes(product));
+        const float2 sums = about_centre((float2)(sum_lanes(sum), sum_lanes(product)), mean, centred);
         PUT_GRADIENTS(c, sums, inverse)
         for (int b = 0; want_dx && b * LANES < n; b++)
                 dx_plane((global const float16 *)AT(x, b) + (ulong)c * pixels,
                         (global const float16 *)AT(dy, b) + (ulong)c * pixels, (global float16 *)AT(dx, b) + (ulong)c * pixels,
-                        pixels, lanes_before(n - b * LANES), mean, inverse * FROM(weight)[c], sums.x * part,
-                        sums.y * part * inverse * inverse, accumulate);
+                        pixels, lanes_before(n - b * LANES), mean, inverse * WEIGHT(c), centred ? sums.x * part : 0.0f,
+                        scaled ? sums.y * part * inverse * inverse : 0.0f, accumulate);
 }
 #endif

@@ -92,6 +92,66 @@ inline float sum_lanes(const float16 v)
         return c.x + c.y;
 }
 
+/* Vectors whose mean and squares are found while they lie in the first cache. */
+#define MOMENTS_CHUNK 64
+
+inline float16 sum_vectors(global const float16 *x, const int count)
+{
+        float16 a = 0, b = 0, c = 0, d = 0;
+        int i = 0;
+        for (; i + 4 <= count; i += 4) {
+                a += x[i];
+                b += x[i + 1];
+                c += x[i + 2];
+                d += x[i + 3];
+        }
+        for (; i < count; i++)
+                a += x[i];
+        return (a + b) + (c + d);
+}
+
+inline float16 sum_squares(global const float16 *x, const int count, const float16 mean)
+{
+        float16 a = 0, b = 0, c = 0, d = 0;
+        int i = 0;
+        for (; i + 4 <= count; i += 4) {
+                const float16 s = x[i] - mean, t = x[i + 1] - mean, u = x[i + 2] - mean, v = x[i + 3] - mean;
+                a = fma(s, s, a);
+                b = fma(t, t, b);
+                c = fma(u, u, c);
+                d = fma(v, v, d);
+        }
+        for (; i < count; i++) {
+                const float16 s = x[i] - mean;
+                a = fma(s, s, a);
+        }
+        return (a + b) + (c + d);
+}
+
+/* Of each lane by itself: mean and sum of squared distances from it, of `count` values. */
+typedef struct {
+        float16 mean, m2;
+        float count;
+} lane_moments;
+
+inline void add_plane(lane_moments *m, global const float16 *x, const int pixels)
+{
+        for (int p = 0; p < pixels; p += MOMENTS_CHUNK) {
+                const int count = min(MOMENTS_CHUNK, pixels - p);
+                const float16 mean = sum_vectors(x + p, count) * (1.0f / (float)count);
+                const float16 m2 = sum_squares(x + p, count, mean), delta = mean - m->mean;
+                const float all = m->count + (float)count, part = (float)count / all;
+                m->mean = fma(delta, (float16)part, m->mean);
+                m->m2 += fma(delta * delta, (float16)(m->count * part), m2);
+                m->count = all;
+        }
+}
+
+inline int16 lanes_before(const int samples)
+{
+        return (int16)(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15) < (int16)samples;
+}
+
 /* Element-wise tiled kernels, grid (chunks of CHUNK vectors, blocks): RANGE defines the vectors from..to-1 of this
    work-item, VECTORS is a tensor's block. `count` is in floats. */
 #ifndef CHUNK

@@ -19,7 +19,8 @@ GROUP_KERNEL void dropout_mask(MASK_ARGUMENTS)
         global const float *source = AT(source, b) + lane;
         global float *target = AT(target, b) + lane;
         const uint sample = VAR(first_var) + (uint)(b * LANES + lane);
-        const uint4 drawn = philox((uint2)(VAR(seed_var), VAR(seed_var + 1)), (uint4)((uint)group, sample, VAR(step_var), (uint)stream));
+        const uint4 drawn = philox(
+                (uint2)(VAR(seed_var), VAR(seed_var + 1)), (uint4)((uint)group, sample, VAR(step_var), (uint)stream));
         const uint words[4] = {drawn.x, drawn.y, drawn.z, drawn.w};
         for (int k = 0; k < 4 && 4 * group + k < count / LANES; k++) {
                 const ulong at = (ulong)(4 * group + k) * LANES;

@@ -6,7 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const type_names[] = {"integer", "integer or [height, width]", "boolean", "number"};
+static const char *const type_names[] = {"integer", "integer or [height, width]", "boolean", "number", "string",
+        "integer or list of integers"};
 
 static int known_only(const struct op_kind *kind, const cJSON *layer, const char *at, struct err *e)
 {
@@ -51,22 +52,69 @@ static int parse_pair(const struct op_field *f, const cJSON *layer, const char *
                 f->name, f->min, f->max);
 }
 
-static void put_fallback(const struct op_field *f, char *field)
+/* n or a list. */
+static int parse_dims(const struct op_field *f, const cJSON *layer, const char *at, struct op_dims *ret, struct err *e)
 {
-        int number = isnan(f->fallback) ? 0 : (int)f->fallback;
-        switch (f->type) {
-        case OP_INT:
-                memcpy(field, &number, sizeof number);
-                break;
-        case OP_PAIR:
-                memcpy(field, (int[2]){number, number}, 2 * sizeof number);
-                break;
-        case OP_BOOL:
-                memcpy(field, &(bool){f->fallback != 0}, sizeof(bool));
-                break;
-        case OP_NUMBER:
-                memcpy(field, &f->fallback, sizeof f->fallback);
-                break;
+        const cJSON *v = json_field(layer, f->name), *item;
+        const int room = (int)(sizeof ret->sizes / sizeof ret->sizes[0]);
+        char pointer[192];
+        int count = 0;
+        if (!cJSON_IsArray(v)) {
+                int64_t size = 0;
+                int rc = json_get_int(layer, f->name, (int64_t)f->min, (int64_t)f->max, at, &size, e);
+                if (rc == 0)
+                        *ret = (struct op_dims){1, {(int)size}};
+                return rc;
+        }
+        cJSON_ArrayForEach(item, v)
+        {
+                bool ok = cJSON_IsNumber(item) && item->valuedouble == floor(item->valuedouble) &&
+                          item->valuedouble >= f->min && item->valuedouble <= f->max;
+                if (!ok || count == room)
+                        break;
+                ret->sizes[count++] = (int)item->valuedouble;
+        }
+        ret->count = count;
+        if (count > 0 && count == cJSON_GetArraySize(v))
+                return 0;
+        snprintf(pointer, sizeof pointer, "%s/%s", at, f->name);
+        return err_at(e, ERR_INVALID, pointer, "\"%s\" must be a whole number or a list of one to %d of them, from %.0f to %.0f",
+                f->name, room, f->min, f->max);
+}
+
+static int parse_choice(const struct op_field *f, const cJSON *layer, const char *at, int *ret, struct err *e)
+{
+        const char *word = "";
+        char pointer[192];
+        int number = 0;
+        int rc = json_get_string(layer, f->name, 40, at, &word, e);
+        if (rc)
+                return rc;
+        for (const char *p = f->choices; p; number++) {
+                const size_t length = strcspn(p, " ");
+                if (strlen(word) == length && strncmp(word, p, length) == 0) {
+                        *ret = number;
+                        return 0;
+                }
+                p = p[length] ? p + length + 1 : NULL;
+        }
+        snprintf(pointer, sizeof pointer, "%s/%s", at, f->name);
+        return err_at(e, ERR_INVALID, pointer, "\"%s\" must be one of: %s", f->name, f->choices);
+}
+
+/* The list of choices, and which one is taken where the field is absent. */
+static void add_choices(cJSON *item, const struct op_field *f)
+{
+        cJSON *list = cJSON_AddArrayToObject(item, "choices");
+        int number = 0;
+        for (const char *p = f->choices; p; number++) {
+                char word[40];
+                const size_t length = strcspn(p, " ");
+                snprintf(word, sizeof word, "%.*s", (int)length, p);
+                cJSON_AddItemToArray(list, cJSON_CreateString(word));
+                if (!f->required && number == (int)f->fallback)
+                        cJSON_AddStringToObject(item, "default", word);
+                p = p[length] ? p + length + 1 : NULL;
         }
 }
 
@@ -84,6 +132,10 @@ static int parse_field(const struct op_field *f, const cJSON *layer, const char 
                 return parse_pair(f, layer, at, (int *)(void *)field, e);
         case OP_BOOL:
                 return json_get_bool(layer, f->name, at, (bool *)(void *)field, e);
+        case OP_CHOICE:
+                return parse_choice(f, layer, at, (int *)(void *)field, e);
+        case OP_DIMS:
+                return parse_dims(f, layer, at, (struct op_dims *)(void *)field, e);
         default:
                 return json_get_number(layer, f->name, f->min, f->max, at, (double *)(void *)field, e);
         }
@@ -98,7 +150,7 @@ int layers_parse_args(const struct op_kind *kind, const cJSON *layer, const char
                         rc = json_need(layer, f->name, at, e);
                 if (rc)
                         break;
-                put_fallback(f, field);
+                op_field_default(f, field);
                 if (json_field(layer, f->name))
                         rc = parse_field(f, layer, at, field, e);
         }
@@ -113,7 +165,9 @@ cJSON *layers_fields_json(const struct op_field *fields)
                 cJSON_AddStringToObject(item, "name", f->name);
                 cJSON_AddStringToObject(item, "type", type_names[f->type]);
                 cJSON_AddBoolToObject(item, "required", f->required);
-                if (!f->required && f->type == OP_BOOL)
+                if (f->type == OP_CHOICE)
+                        add_choices(item, f);
+                else if (!f->required && f->type == OP_BOOL)
                         cJSON_AddBoolToObject(item, "default", f->fallback != 0);
                 else if (!f->required && !isnan(f->fallback))
                         cJSON_AddNumberToObject(item, "default", f->fallback);

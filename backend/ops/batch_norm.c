@@ -13,13 +13,14 @@ static int batch_norm_shape(struct op *op, struct err *e)
                 {.name = "running_var", .ndim = 1, .init = OP_INIT_ONE},
                 {.name = "num_batches_tracked", .init = OP_INIT_ZERO, .counter = true},
         };
+        const struct batch_norm_args *a = op->args;
         (void)e;
         op->out = op->in[0];
-        op->num_params = BATCH_NORM_PARAMS;
-        for (int i = 0; i < BATCH_NORM_PARAMS; i++) {
-                op->params[i] = params[i];
-                if (params[i].ndim)
-                        op->params[i].dims[0] = op->in[0].c;
+        for (int i = a->affine ? 0 : BATCH_NORM_MEAN; i < BATCH_NORM_PARAMS; i++) {
+                struct op_param *p = &op->params[op->num_params++];
+                *p = params[i];
+                if (p->ndim)
+                        p->dims[0] = op->in[0].c;
         }
         return 0;
 }
@@ -37,6 +38,26 @@ static void batch_norm_needs(
 static int64_t batch_norm_flops(const struct op *op)
 {
         return 2 * shape_count(op->out);
+}
+
+/* Binds a parameter; a kernel's argument must be some buffer, also for a weight that is not there. */
+static void launch_param(struct launch *l, const struct batch_norm_args *a, const struct op_call *c, int which)
+{
+        const int missing = a->affine ? 0 : BATCH_NORM_MEAN;
+        launch_view(l, &c->params[which < missing ? 0 : which - missing]);
+}
+
+static const struct view *statistics(const struct batch_norm_args *a, const struct op_call *c, int which)
+{
+        return &c->params[a->affine ? which : which - BATCH_NORM_MEAN];
+}
+
+/* Binds what the kernels call OPTIONS. */
+static void launch_options(struct launch *l, const struct batch_norm_args *a)
+{
+        launch_int(l, a->affine);
+        launch_int(l, a->normalize != BATCH_NORM_VARIANCE_ONLY);
+        launch_int(l, a->normalize != BATCH_NORM_MEAN_ONLY);
 }
 
 /* The shape as kernels see it. */
@@ -116,9 +137,8 @@ static int finish(const struct batch_norm_args *a, const struct op_call *c, stru
         const struct extent x = extent_of(c);
         struct launch l = begin(c, "batch_norm_finish");
         launch_view(&l, &c->workspace);
-        launch_view(&l, &c->params[BATCH_NORM_MEAN]);
-        launch_view(&l, &c->params[BATCH_NORM_VAR]);
-        launch_view(&l, &c->params[BATCH_NORM_BATCHES]);
+        for (int i = BATCH_NORM_MEAN; i < BATCH_NORM_PARAMS; i++)
+                launch_param(&l, a, c, i);
         launch_view(&l, &c->saved[0]);
         launch_int(&l, x.n);
         launch_int(&l, x.channels);
@@ -132,14 +152,15 @@ static int finish(const struct batch_norm_args *a, const struct op_call *c, stru
 static int apply(const struct batch_norm_args *a, const struct op_call *c, struct err *e)
 {
         const struct extent x = extent_of(c);
-        const struct view mean = c->training ? c->saved[0] : c->params[BATCH_NORM_MEAN];
+        const struct view mean = c->training ? c->saved[0] : *statistics(a, c, BATCH_NORM_MEAN);
         const struct view spread =
-                c->training ? (struct view){mean.buf, mean.offset + 1} : c->params[BATCH_NORM_VAR];
+                c->training ? (struct view){mean.buf, mean.offset + 1} : *statistics(a, c, BATCH_NORM_VAR);
         struct launch l = begin(c, is_tiled(c) ? "batch_norm_apply_tiled" : "batch_norm_apply");
         launch_tensor(&l, &c->x[0]);
         launch_tensor(&l, &c->y);
-        launch_view(&l, &c->params[BATCH_NORM_WEIGHT]);
-        launch_view(&l, &c->params[BATCH_NORM_BIAS]);
+        launch_param(&l, a, c, BATCH_NORM_WEIGHT);
+        launch_param(&l, a, c, BATCH_NORM_BIAS);
+        launch_options(&l, a);
         launch_view(&l, &mean);
         launch_view(&l, &spread);
         launch_int(&l, c->training ? 2 : 1);
@@ -156,7 +177,8 @@ static int forward_whole(const struct batch_norm_args *a, const struct op_call *
         launch_tensor(&l, &c->x[0]);
         launch_tensor(&l, &c->y);
         for (int i = 0; i < BATCH_NORM_PARAMS; i++)
-                launch_view(&l, &c->params[i]);
+                launch_param(&l, a, c, i);
+        launch_options(&l, a);
         launch_view(&l, &c->saved[0]);
         launch_int(&l, x.n);
         launch_int(&l, x.pixels);
@@ -180,8 +202,9 @@ static int batch_norm_forward(const struct op *op, const struct op_call *c, stru
 
 static void launch_gradients(struct launch *l, const struct op_call *c)
 {
+        /* Without affine these are the places of statistics, which have no gradient. */
         const struct view *dweight = &c->dparams[BATCH_NORM_WEIGHT], *dbias = &c->dparams[BATCH_NORM_BIAS];
-        launch_view(l, dweight->buf ? dweight : &c->saved[0]); /* a kernel's argument must be some buffer */
+        launch_view(l, dweight->buf ? dweight : &c->saved[0]);
         launch_view(l, dbias->buf ? dbias : &c->saved[0]);
         launch_int(l, dweight->buf != NULL);
         launch_int(l, dbias->buf != NULL);
@@ -202,26 +225,28 @@ static int sums(const struct op_call *c, struct err *e)
         return run_sums(&l, c, &x, e);
 }
 
-static int finish_backward(const struct op_call *c, struct err *e)
+static int finish_backward(const struct batch_norm_args *a, const struct op_call *c, struct err *e)
 {
         const struct extent x = extent_of(c);
         struct launch l = begin(c, "batch_norm_finish_backward");
         launch_view(&l, &c->workspace);
         launch_view(&l, &c->saved[0]);
+        launch_options(&l, a);
         launch_gradients(&l, c);
         launch_int(&l, x.n);
         launch_int(&l, x.channels);
         return run_channels(&l, &x, e);
 }
 
-static int dx(const struct op_call *c, struct err *e)
+static int dx(const struct batch_norm_args *a, const struct op_call *c, struct err *e)
 {
         const struct extent x = extent_of(c);
         struct launch l = begin(c, is_tiled(c) ? "batch_norm_dx_tiled" : "batch_norm_dx");
         launch_tensor(&l, &c->x[0]);
         launch_tensor(&l, &c->dy);
         launch_tensor(&l, &c->dx[0]);
-        launch_view(&l, &c->params[BATCH_NORM_WEIGHT]);
+        launch_param(&l, a, c, BATCH_NORM_WEIGHT);
+        launch_options(&l, a);
         launch_view(&l, &c->saved[0]);
         launch_view(&l, &c->workspace);
         launch_int(&l, x.n);
@@ -230,7 +255,7 @@ static int dx(const struct op_call *c, struct err *e)
         return is_tiled(c) ? run_planes(&l, &x, e) : run_floats(&l, &x, e);
 }
 
-static int backward_whole(const struct op_call *c, struct err *e)
+static int backward_whole(const struct batch_norm_args *a, const struct op_call *c, struct err *e)
 {
         const struct extent x = extent_of(c);
         const bool want_dx = c->dx[0].at.buf != NULL;
@@ -238,7 +263,8 @@ static int backward_whole(const struct op_call *c, struct err *e)
         launch_tensor(&l, &c->x[0]);
         launch_tensor(&l, &c->dy);
         launch_tensor(&l, want_dx ? &c->dx[0] : &c->dy);
-        launch_view(&l, &c->params[BATCH_NORM_WEIGHT]);
+        launch_param(&l, a, c, BATCH_NORM_WEIGHT);
+        launch_options(&l, a);
         launch_view(&l, &c->saved[0]);
         launch_gradients(&l, c);
         launch_int(&l, x.n);
@@ -250,24 +276,28 @@ static int backward_whole(const struct op_call *c, struct err *e)
 
 static int batch_norm_backward(const struct op *op, const struct op_call *c, struct err *e)
 {
-        (void)op;
+        const struct batch_norm_args *a = op->args;
         if (is_whole(c))
-                return backward_whole(c, e);
+                return backward_whole(a, c, e);
         int rc = sums(c, e);
         if (rc == 0)
-                rc = finish_backward(c, e);
-        return rc || !c->dx[0].at.buf ? rc : dx(c, e);
+                rc = finish_backward(a, c, e);
+        return rc || !c->dx[0].at.buf ? rc : dx(a, c, e);
 }
 
 static const struct op_field batch_norm_fields[] = {
-        {"eps", OP_NUMBER, offsetof(struct batch_norm_args, eps), false, 1e-5, 1e-12, 1},
-        {"momentum", OP_NUMBER, offsetof(struct batch_norm_args, momentum), false, 0.1, 0, 1},
+        {"eps", OP_NUMBER, offsetof(struct batch_norm_args, eps), false, 1e-5, 1e-12, 1, NULL},
+        {"momentum", OP_NUMBER, offsetof(struct batch_norm_args, momentum), false, 0.1, 0, 1, NULL},
+        {"affine", OP_BOOL, offsetof(struct batch_norm_args, affine), false, 1, 0, 1, NULL},
+        {"normalize", OP_CHOICE, offsetof(struct batch_norm_args, normalize), false, BATCH_NORM_FULL, 0, 0,
+                "full mean_only variance_only"},
         {0},
 };
 
 static const struct op_example batch_norm_examples[] = {
         {NULL, {5, 3, 4}, 35},
         {NULL, {2, 1, 1}, 17},
+        {&(const struct batch_norm_args){1e-5, 0.1, false, BATCH_NORM_VARIANCE_ONLY}, {4, 3, 2}, 19},
         {0},
 };
 

@@ -188,12 +188,12 @@ static void conv_needs(const struct op *op, int n, int lanes, const struct dev_i
 }
 
 static const struct op_field conv_fields[] = {
-        {"out_channels", OP_INT, offsetof(struct conv_args, out_channels), true, 0, 1, 65536},
-        {"kernel_size", OP_PAIR, offsetof(struct conv_args, kernel_size), true, 0, 1, 1024},
-        {"stride", OP_PAIR, offsetof(struct conv_args, stride), false, 1, 1, 1024},
-        {"padding", OP_PAIR, offsetof(struct conv_args, padding), false, 0, 0, 1024},
-        {"groups", OP_INT, offsetof(struct conv_args, groups), false, 1, 1, 65536},
-        {"bias", OP_BOOL, offsetof(struct conv_args, bias), false, 1, 0, 1},
+        {"out_channels", OP_INT, offsetof(struct conv_args, out_channels), true, 0, 1, 65536, NULL},
+        {"kernel_size", OP_PAIR, offsetof(struct conv_args, kernel_size), true, 0, 1, 1024, NULL},
+        {"stride", OP_PAIR, offsetof(struct conv_args, stride), false, 1, 1, 1024, NULL},
+        {"padding", OP_PAIR, offsetof(struct conv_args, padding), false, 0, 0, 1024, NULL},
+        {"groups", OP_INT, offsetof(struct conv_args, groups), false, 1, 1, 65536, NULL},
+        {"bias", OP_BOOL, offsetof(struct conv_args, bias), false, 1, 0, 1, NULL},
         {0},
 };
 

@@ -53,7 +53,7 @@ static int dropout_backward(const struct op *op, const struct op_call *c, struct
 }
 
 static const struct op_field dropout_fields[] = {
-        {"p", OP_NUMBER, offsetof(struct dropout_args, p), false, 0.5, 0, 1},
+        {"p", OP_NUMBER, offsetof(struct dropout_args, p), false, 0.5, 0, 1, NULL},
         {0},
 };
 

@@ -11,6 +11,7 @@ const struct op_kind *const op_kinds[] = {
         &op_copy,
         &op_dropout,
         &op_flatten,
+        &op_layer_norm,
         &op_max_pool2d,
         &op_relu,
         &op_sigmoid,

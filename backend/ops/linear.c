@@ -234,8 +234,8 @@ static int linear_backward(const struct op *op, const struct op_call *c, struct 
 }
 
 static const struct op_field linear_fields[] = {
-        {"out_features", OP_INT, offsetof(struct linear_args, out_features), true, 0, 1, 1 << 20},
-        {"bias", OP_BOOL, offsetof(struct linear_args, bias), false, 1, 0, 1},
+        {"out_features", OP_INT, offsetof(struct linear_args, out_features), true, 0, 1, 1 << 20, NULL},
+        {"bias", OP_BOOL, offsetof(struct linear_args, bias), false, 1, 0, 1, NULL},
         {0},
 };
 

@@ -14,17 +14,26 @@ const struct op_kind *op_kind_find(const char *type)
         return NULL;
 }
 
-static void fill_defaults(const struct op_field *fields, void *args)
+void op_field_default(const struct op_field *f, void *field)
 {
-        for (const struct op_field *f = fields; f->name; f++) {
-                const int number = isnan(f->fallback) ? 0 : (int)f->fallback;
-                char *field = (char *)args + f->offset;
-                if (f->type == OP_NUMBER)
-                        memcpy(field, &f->fallback, sizeof f->fallback);
-                else if (f->type == OP_BOOL)
-                        memcpy(field, &(bool){number != 0}, sizeof(bool));
-                else
-                        memcpy(field, (int[2]){number, number}, f->type == OP_PAIR ? 2 * sizeof(int) : sizeof(int));
+        const int number = isnan(f->fallback) ? 0 : (int)f->fallback;
+        switch (f->type) {
+        case OP_INT:
+        case OP_CHOICE:
+                memcpy(field, &number, sizeof number);
+                break;
+        case OP_PAIR:
+                memcpy(field, (int[2]){number, number}, 2 * sizeof number);
+                break;
+        case OP_BOOL:
+                memcpy(field, &(bool){number != 0}, sizeof(bool));
+                break;
+        case OP_NUMBER:
+                memcpy(field, &f->fallback, sizeof f->fallback);
+                break;
+        case OP_DIMS:
+                memset(field, 0, sizeof(struct op_dims));
+                break;
         }
 }
 
@@ -40,7 +49,8 @@ int op_create(const struct op_kind *kind, const void *args, const struct shape *
         if (args)
                 memcpy(op->args, args, kind->args_bytes);
         else
-                fill_defaults(kind->fields, op->args);
+                for (const struct op_field *f = kind->fields; f->name; f++)
+                        op_field_default(f, (char *)op->args + f->offset);
         op->num_inputs = num_inputs;
         for (int i = 0; i < num_inputs; i++)
                 op->in[i] = in[i];

@@ -177,17 +177,17 @@ static int avg_backward(const struct op *op, const struct op_call *c, struct err
 }
 
 #define COMMON_FIELDS                                                                                        \
-        {"kernel_size", OP_PAIR, offsetof(struct pool_args, kernel_size), true, 0, 1, 1024},                 \
-                {"stride", OP_PAIR, offsetof(struct pool_args, stride), false, NAN, 1, 1024}, /* as kernel_size */ \
+        {"kernel_size", OP_PAIR, offsetof(struct pool_args, kernel_size), true, 0, 1, 1024, NULL},                 \
+                {"stride", OP_PAIR, offsetof(struct pool_args, stride), false, NAN, 1, 1024, NULL}, /* as kernel_size */ \
         {                                                                                                    \
-                "padding", OP_PAIR, offsetof(struct pool_args, padding), false, 0, 0, 512                    \
+                "padding", OP_PAIR, offsetof(struct pool_args, padding), false, 0, 0, 512, NULL                 \
         }
 
 static const struct op_field max_fields[] = {
-        COMMON_FIELDS, {"ceil_mode", OP_BOOL, offsetof(struct pool_args, ceil_mode), false, 0, 0, 1}, {0}};
+        COMMON_FIELDS, {"ceil_mode", OP_BOOL, offsetof(struct pool_args, ceil_mode), false, 0, 0, 1, NULL}, {0}};
 static const struct op_field avg_fields[] = {COMMON_FIELDS,
-        {"ceil_mode", OP_BOOL, offsetof(struct pool_args, ceil_mode), false, 0, 0, 1},
-        {"count_include_pad", OP_BOOL, offsetof(struct pool_args, count_include_pad), false, 1, 0, 1}, {0}};
+        {"ceil_mode", OP_BOOL, offsetof(struct pool_args, ceil_mode), false, 0, 0, 1, NULL},
+        {"count_include_pad", OP_BOOL, offsetof(struct pool_args, count_include_pad), false, 1, 0, 1, NULL}, {0}};
 
 static const struct op_example examples[] = {
         {&(const struct pool_args){{2, 2}, {0, 0}, {0, 0}, true, true}, {3, 5, 6}, 19},
@@ -225,7 +225,7 @@ const struct op_kind op_avg_pool2d = {
 };
 
 static const struct op_field adaptive_fields[] = {
-        {"output_size", OP_PAIR, offsetof(struct adaptive_pool_args, output_size), true, 0, 1, 1024},
+        {"output_size", OP_PAIR, offsetof(struct adaptive_pool_args, output_size), true, 0, 1, 1024, NULL},
         {0},
 };
 

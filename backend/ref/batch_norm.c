@@ -34,51 +34,71 @@ static double squares_of(const struct channel *k, const double *x, double mean)
         return sum;
 }
 
+/* The place of running_mean in the parameters. */
+static int first_statistic(const struct batch_norm_args *a)
+{
+        return a->affine ? BATCH_NORM_MEAN : 0;
+}
+
+static double weight_of(const struct batch_norm_args *a, const struct ref_call *call, int c)
+{
+        return a->affine ? call->params[BATCH_NORM_WEIGHT][c] : 1;
+}
+
 static void batch_norm_forward(const struct op *op, const struct ref_call *call)
 {
         const struct batch_norm_args *a = op->args;
-        double *const *p = call->params;
+        double *const *p = call->params + first_statistic(a); /* running_mean, running_var, num_batches_tracked */
         for (int c = 0; c < op->out.c; c++) {
                 const struct channel k = channel_of(op, call, c);
                 const int count = k.n * k.pixels;
-                double mean = p[BATCH_NORM_MEAN][c], var = p[BATCH_NORM_VAR][c];
+                double mean = p[0][c], var = p[1][c];
                 if (call->training) {
                         mean = mean_of(&k, call->x[0]);
                         const double squares = squares_of(&k, call->x[0], mean);
                         const double unbiased = count > 1 ? squares / (count - 1) : 0;
                         var = squares / count;
-                        p[BATCH_NORM_MEAN][c] += a->momentum * (mean - p[BATCH_NORM_MEAN][c]);
-                        p[BATCH_NORM_VAR][c] += a->momentum * (unbiased - p[BATCH_NORM_VAR][c]);
+                        p[0][c] += a->momentum * (mean - p[0][c]);
+                        p[1][c] += a->momentum * (unbiased - p[1][c]);
                 }
+                const double centre = a->normalize == BATCH_NORM_VARIANCE_ONLY ? 0 : mean;
+                const double deviation = a->normalize == BATCH_NORM_MEAN_ONLY ? 1 : sqrt(var + a->eps);
+                const double bias = a->affine ? call->params[BATCH_NORM_BIAS][c] : 0;
                 for (int i = 0; i < count; i++)
-                        call->y[at(&k, i)] = (call->x[0][at(&k, i)] - mean) / sqrt(var + a->eps) * p[BATCH_NORM_WEIGHT][c] +
-                                             p[BATCH_NORM_BIAS][c];
+                        call->y[at(&k, i)] =
+                                (call->x[0][at(&k, i)] - centre) / deviation * weight_of(a, call, c) + bias;
         }
         if (call->training)
-                p[BATCH_NORM_BATCHES][0] += 1;
+                p[2][0] += 1;
 }
 
+/* y = w * (x - centre) * inverse + b. By the chain rule dx gets w * dy * inverse, less its mean where the mean is
+   subtracted, less what goes through the deviation where that divides: d inverse / dx = -(x - mean) * inverse^3 / count. */
 static void batch_norm_backward(const struct op *op, const struct ref_call *call)
 {
         const struct batch_norm_args *a = op->args;
+        const bool centred = a->normalize != BATCH_NORM_VARIANCE_ONLY, scaled = a->normalize != BATCH_NORM_MEAN_ONLY;
         for (int c = 0; c < op->out.c; c++) {
                 const struct channel k = channel_of(op, call, c);
                 const int count = k.n * k.pixels;
-                const double mean = mean_of(&k, call->x[0]);
-                const double inverse = 1 / sqrt(squares_of(&k, call->x[0], mean) / count + a->eps);
-                double dbias = 0, dweight = 0;
+                const double mean = mean_of(&k, call->x[0]), centre = centred ? mean : 0;
+                const double inverse = scaled ? 1 / sqrt(squares_of(&k, call->x[0], mean) / count + a->eps) : 1;
+                double dbias = 0, product = 0;
                 for (int i = 0; i < count; i++) {
                         dbias += call->dy[at(&k, i)];
-                        dweight += call->dy[at(&k, i)] * (call->x[0][at(&k, i)] - mean) * inverse;
+                        product += call->dy[at(&k, i)] * (call->x[0][at(&k, i)] - centre);
                 }
                 for (int i = 0; i < count; i++) {
-                        const double normal = (call->x[0][at(&k, i)] - mean) * inverse;
-                        call->dx[0][at(&k, i)] = call->params[BATCH_NORM_WEIGHT][c] * inverse *
-                                                 (call->dy[at(&k, i)] - dbias / count - normal * dweight / count);
+                        double g = call->dy[at(&k, i)] * inverse;
+                        if (centred)
+                                g -= dbias * inverse / count;
+                        if (scaled)
+                                g -= product * (call->x[0][at(&k, i)] - mean) * inverse * inverse * inverse / count;
+                        call->dx[0][at(&k, i)] = weight_of(a, call, c) * g;
                 }
-                if (call->dparams[BATCH_NORM_WEIGHT])
-                        call->dparams[BATCH_NORM_WEIGHT][c] = dweight;
-                if (call->dparams[BATCH_NORM_BIAS])
+                if (a->affine && call->dparams[BATCH_NORM_WEIGHT])
+                        call->dparams[BATCH_NORM_WEIGHT][c] = product * inverse;
+                if (a->affine && call->dparams[BATCH_NORM_BIAS])
                         call->dparams[BATCH_NORM_BIAS][c] = dbias;
         }
 }

@@ -9,13 +9,18 @@ static void agrees_with_reference(void **state)
                 int n;
                 struct batch_norm_args args;
         } cases[] = {
-                {{1, 1, 1}, 11, {1e-5, 0.1}},
-                {{3, 5, 7}, 1, {1e-5, 0.1}},
-                {{3, 5, 7}, 16, {1e-3, 0.25}},
-                {{9, 1, 1}, 17, {1e-5, 0.1}},
-                {{40, 1, 1}, 33, {1e-5, 1}},
-                {{2, 9, 15}, 31, {1e-5, 0}},
-                {{4, 13, 11}, 33, {1e-5, 0.1}},
+                {{1, 1, 1}, 11, {1e-5, 0.1, true, BATCH_NORM_FULL}},
+                {{3, 5, 7}, 1, {1e-5, 0.1, true, BATCH_NORM_FULL}},
+                {{3, 5, 7}, 16, {1e-3, 0.25, true, BATCH_NORM_FULL}},
+                {{9, 1, 1}, 17, {1e-5, 0.1, true, BATCH_NORM_FULL}},
+                {{40, 1, 1}, 33, {1e-5, 1, true, BATCH_NORM_FULL}},
+                {{2, 9, 15}, 31, {1e-5, 0, true, BATCH_NORM_FULL}},
+                {{4, 13, 11}, 33, {1e-5, 0.1, true, BATCH_NORM_FULL}},
+                {{5, 4, 3}, 19, {1e-5, 0.1, false, BATCH_NORM_FULL}},
+                {{3, 5, 3}, 33, {1e-3, 0.1, true, BATCH_NORM_MEAN_ONLY}},
+                {{6, 3, 5}, 18, {1e-5, 0.2, false, BATCH_NORM_MEAN_ONLY}},
+                {{6, 5, 7}, 18, {1e-3, 0.1, true, BATCH_NORM_VARIANCE_ONLY}},
+                {{2, 4, 3}, 5, {1e-5, 0.1, false, BATCH_NORM_VARIANCE_ONLY}},
         };
         for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
                 struct op *op = ops_layer(&op_batch_norm, &cases[i].args, cases[i].in);
@@ -57,9 +62,13 @@ static void far_from_zero(void **state)
 
 static void reference_has_right_gradients(void **state)
 {
-        struct op *op = ops_layer(&op_batch_norm, NULL, (struct shape){2, 2, 3});
-        ops_check_reference(*state, op, 3);
-        op_destroy(op);
+        for (int i = 0; i < 6; i++) {
+                const struct batch_norm_args args = {1e-3, 0.1, i % 2, i / 2};
+                struct op *op = ops_layer(&op_batch_norm, &args, (struct shape){2, 2, 3});
+                assert_int_equal(op->num_params, i % 2 ? 5 : 3);
+                ops_check_reference(*state, op, 3);
+                op_destroy(op);
+        }
 }
 
 int main(void)
