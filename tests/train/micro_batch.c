@@ -4,13 +4,15 @@
 
 #include <math.h>
 
-/* AlexNet's parts without what mixes samples. 55 images in batches of 24: 24, 24, 7. */
+/* AlexNet's parts: nothing that mixes samples, and dropout, whose masks must not depend on the micro-batch.
+ * 55 images in batches of 24: 24, 24, 7. */
 #define NET                                                                                                  \
         "{\"layers\":[{\"type\":\"conv2d\",\"out_channels\":6,\"kernel_size\":5,\"stride\":2,\"padding\":1}" \
         ","                                                                                                  \
         "{\"type\":\"relu\"},{\"type\":\"max_pool2d\",\"kernel_size\":3,\"stride\":2},"                      \
         "{\"type\":\"conv2d\",\"out_channels\":9,\"kernel_size\":3,\"padding\":1},{\"type\":\"relu\"},"      \
         "{\"type\":\"flatten\"},{\"type\":\"linear\",\"out_features\":20},{\"type\":\"relu\"},"              \
+        "{\"type\":\"dropout\",\"p\":0.4},"                                                                  \
         "{\"type\":\"linear\",\"out_features\":5}]}"
 #define JOB(net, more)                                                                                       \
         "{\"type\":\"train\",\"architecture\":" net ",\"dataset\":\"noise\",\"epochs\":2,\"batch_size\":24," \
@@ -68,6 +70,22 @@ static void gradients_add_up(void **state)
         agree(*state, JOB(NET, ""), JOB(NET, ",\"micro_batch\":10"), "rest");
         agree(*state, JOB(NET, ""), JOB(NET, ",\"micro_batch\":5"), "both-rests");
         agree(*state, JOB(NET, ""), JOB(NET, ",\"micro_batch\":1"), "ones");
+}
+
+static void stops_leave_no_trace(void **state)
+{
+        static struct trainer_log whole, parts;
+        size_t count, other_count;
+        trainer_run(*state, JOB(NET, ",\"micro_batch\":5"), "undisturbed", 0, &whole);
+        do
+                trainer_run(*state, JOB(NET, ",\"micro_batch\":5"), "stopped", 7, &parts);
+        while (parts.outcome.end == TRAIN_STOPPED);
+        float *want = trainer_weights(*state, "undisturbed", &count),
+              *got = trainer_weights(*state, "stopped", &other_count);
+        assert_true(count == other_count);
+        assert_memory_equal(got, want, count * sizeof *want);
+        free(want);
+        free(got);
 }
 
 static void weighted_losses_too(void **state)
@@ -200,6 +218,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(gradients_add_up),
+                cmocka_unit_test(stops_leave_no_trace),
                 cmocka_unit_test(weighted_losses_too),
                 cmocka_unit_test(means_are_over_weights),
                 cmocka_unit_test(planned_bytes_are_the_allocated_ones),
