@@ -173,6 +173,29 @@ class Kills(unittest.TestCase):
             self.assertEqual(d.weights("first"), d.weights("second"))
             self.assertEqual(d.get("/v1/devices")["devices"][0]["failures"], 0)
 
+    def test_damaged_driver_cache(self):
+        """PoCL aborts on a truncated kernel of its own cache, at every start: it is put aside and made anew."""
+        with Daemon(private_cache=True) as d:
+            d.wait(d.submit(train("first", epochs=1))["id"])
+            d.stop()
+            folder = os.path.join(d.state, "cache", "driver", "0:0")
+            kernels = [os.path.join(path, f) for path, _, names in os.walk(folder) for f in names if f.endswith(".so")]
+            if not kernels:
+                self.skipTest("this driver keeps no kernels")
+            for path in kernels:
+                os.truncate(path, os.path.getsize(path) // 2)
+            d.start()
+            d.need_device()
+            d.wait(d.submit(train("second", epochs=1))["id"])
+            self.assertEqual(d.weights("first"), d.weights("second"))
+            self.assertIn("put aside", "".join(d.log_lines))
+            self.assertTrue(os.path.isdir(folder + ".bad"))
+            d.stop()
+            seen = len(d.log_lines)
+            d.start()
+            d.need_device()
+            self.assertNotIn("lost", "".join(d.log_lines[seen:]))
+
     def test_weights_go_out_and_in(self):
         with Daemon() as d:
             d.wait(d.submit(train("it", epochs=1))["id"])
