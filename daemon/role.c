@@ -5,6 +5,7 @@
 #include "daemon/children.h"
 #include "daemon/datasets.h"
 #include "daemon/decoder_role.h"
+#include "daemon/drivercache.h"
 #include "daemon/wire.h"
 #include "daemon/worker.h"
 
@@ -56,10 +57,12 @@ static int answer(const char *op, const char *key, cJSON *value, struct err *e)
         return rc;
 }
 
-static int probe(struct err *e)
+static int probe(const struct role_args *a, struct err *e)
 {
         struct dev_info *infos = NULL;
-        int count = 0, rc = dev_list(&infos, &count, e);
+        int count = 0, rc = drivercache_use(a->state, "probe", e);
+        if (rc == 0)
+                rc = dev_list(&infos, &count, e);
         if (rc)
                 return rc;
         cJSON *list = cJSON_CreateArray();
@@ -89,7 +92,7 @@ int role_main(int argc, char **argv)
         log_init(level < 0 ? LOG_INFO : (enum log_level)level, title);
         int rc;
         if (strcmp(a.role, "probe") == 0)
-                rc = probe(&e);
+                rc = probe(&a, &e);
         else if (strcmp(a.role, "worker") == 0)
                 rc = worker_main(a.device, a.state, &e);
         else if (strcmp(a.role, "decoder") == 0)

@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "daemon/clock.h"
+#include "daemon/drivercache.h"
 #include "daemon/wire.h"
 
 #include <stdio.h>
@@ -72,6 +73,18 @@ static int64_t backoff_ms(int failures)
         return ms < BACKOFF_MAX_MS ? ms : BACKOFF_MAX_MS;
 }
 
+/* Before the last try: a driver may die of a damaged file among what it has compiled, again and again. */
+static void put_cache_aside(const struct device *d)
+{
+        struct err e;
+        int moved = 0;
+        if (drivercache_put_aside(d->home->state_dir, d->info.id, &moved, &e))
+                log_line(LOG_WARN, "device %s: %s", d->info.id, e.message);
+        else if (moved)
+                log_line(LOG_WARN, "device %s: its driver's compiled kernels are put aside and made anew",
+                        d->info.id);
+}
+
 /* The worker is gone: decides about the next one, then tells. */
 static void device_failed(struct device *d, const char *why)
 {
@@ -89,6 +102,8 @@ static void device_failed(struct device *d, const char *why)
         snprintf(d->reason, sizeof d->reason, "%s", reason);
         log_line(quarantined ? LOG_ERROR : LOG_WARN, "device %s: its worker was lost (%d in a row): %s%s",
                 d->info.id, d->failures, reason, quarantined ? "; quarantined until cnnd is restarted" : "");
+        if (d->failures == SUPERVISOR_FAILURES - 1)
+                put_cache_aside(d);
         if (sv->hooks.lost)
                 sv->hooks.lost(sv->hooks.ctx, d->index, reason, quarantined);
 }
@@ -230,7 +245,8 @@ static void probe_gone(void *ctx, struct child *c, int status, const char *why)
 
 static int start_probe(struct supervisor *sv, struct err *e)
 {
-        const char *const args[] = {"--role", "probe", "--log", sv->log_level, NULL};
+        const char *const args[] = {
+                "--role", "probe", "--state", sv->state_dir, "--log", sv->log_level, NULL};
         const struct child_hooks hooks = {.ctx = sv, .message = probe_message, .gone = probe_gone};
         sv->probes++;
         sv->problem[0] = '\0';

@@ -4,7 +4,8 @@
    A worker is restarted when it died, with a back-off that doubles from 100 ms; killed when its heartbeat
    stopped for HEARTBEAT_LOST_MS, or when it was busy for `watchdog_seconds` without its engine thread's
    progress counter moving; and after SUPERVISOR_FAILURES of these in a row, without a training step or an
-   answered request between, its device is quarantined until cnnd is restarted. One thread. */
+   answered request between, its device is quarantined until cnnd is restarted. Before the last try the driver's
+   compiled kernels are put aside (drivercache.h). One thread. */
 #ifndef CNND_SUPERVISOR_H
 #define CNND_SUPERVISOR_H
 

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "daemon/children.h"
 #include "daemon/clock.h"
+#include "daemon/drivercache.h"
 #include "daemon/engine.h"
 
 #include <errno.h>
@@ -65,7 +66,9 @@ int worker_main(const char *device, const char *state_dir, struct err *e)
         struct worker w = {.send_lock = PTHREAD_MUTEX_INITIALIZER};
         const struct engine_options options = {
                 .device = device, .state_dir = state_dir, .send = send_message, .ctx = &w};
-        int rc = engine_start(&options, &w.engine, e);
+        int rc = drivercache_use(state_dir, device, e);
+        if (rc == 0)
+                rc = engine_start(&options, &w.engine, e);
         if (rc)
                 return rc;
         int64_t next = clock_now_ms();

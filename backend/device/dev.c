@@ -2,11 +2,17 @@
 #include "device/cl.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { MAX_PLATFORMS = 16, MAX_DEVICES = 64 };
+
+int dev_driver_cache(const char *dir, struct err *e)
+{
+        return setenv("POCL_CACHE_DIR", dir, 0) == 0 ? 0 : err_errno(e, errno, "setting the driver's cache folder");
+}
 
 const char *dev_type_name(enum dev_type t)
 {

@@ -24,6 +24,10 @@ struct dev_info {
         int lanes; /* samples that stand side by side in a blocked tensor on this device (tensor.h): 16 on CPUs */
 };
 
+/* Where drivers that keep what they compile (PoCL) shall do so, unless the environment says already. Before any other
+   call here, with one thread. */
+int dev_driver_cache(const char *dir, struct err *e);
+
 /* Every device of every platform. *ret is malloc'ed, the caller frees it; 0 devices is no error. */
 int dev_list(struct dev_info **ret, int *ret_count, struct err *e);
 /* True if `spec` ("0:0", "type:cpu", "type:gpu", "all") names this device. */

@@ -10,6 +10,7 @@ with CNND_REQUIRE_DEVICE=1 it fails instead. CNND_TEST_CACHE may name a folder o
 """
 
 import contextlib
+import ctypes
 import http.client
 import json
 import os
@@ -25,17 +26,29 @@ import time
 import unittest
 import zlib
 
+PR_SET_PDEATHSIG = 1
+LIBC = ctypes.CDLL(None)
 BINARY = os.environ.get("CNND_BINARY", os.path.join(os.path.dirname(__file__), "../../build/daemon/cnnd"))
 
 
-class Daemon:
-    """One running cnnd. `options` become --name value; a state folder that is given is not removed."""
+def die_with_parent():
+    """A test that is killed leaves no daemon behind."""
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
-    def __init__(self, options=None, state=None, env=None, device=True):
+
+class Daemon:
+    """One running cnnd. `options` become --name value; a state folder that is given is not removed. What the driver
+    has compiled is shared with other tests, unless private_cache leaves it to cnnd to choose a folder."""
+
+    def __init__(self, options=None, state=None, env=None, device=True, private_cache=False):
         self.options = dict(options or {})
         self.own_state = state is None
         self.state = state or tempfile.mkdtemp(prefix="cnnd-test-")
         self.env = dict(os.environ, CNND_LISTEN="", **(env or {}))
+        if private_cache:
+            self.env.pop("POCL_CACHE_DIR", None)
+        else:
+            self.env.setdefault("POCL_CACHE_DIR", os.path.expanduser("~/.cache/pocl/kcache"))
         self.device = device
         self.process = None
         self.log_lines = []
@@ -62,7 +75,7 @@ class Daemon:
         for name, value in options.items():
             words += ["--" + name.replace("_", "-"), str(value)]
         self.process = subprocess.Popen(
-            words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=self.env
+            words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=self.env, preexec_fn=die_with_parent
         )
         self.reader = threading.Thread(target=self._read_log, args=(self.process.stderr,), daemon=True)
         self.reader.start()
@@ -188,6 +201,17 @@ class Daemon:
             if body["state"] in ("succeeded", "failed", "cancelled") or time.monotonic() > end:
                 raise AssertionError("job %d is %s: %s" % (job, body["state"], body["error"]))
             time.sleep(0.02)
+
+    def wait_step(self, job, step, seconds=120):
+        wait_for(lambda: self.get("/v1/jobs/%d" % job)["progress"]["step"] >= step, seconds, "step %d of job %d" % (step, job))
+
+    def worker(self):
+        """The process of the first device's worker."""
+        return self.get("/v1/devices")["devices"][0]["worker_pid"]
+
+    def weights(self, name):
+        """The model's safetensors file."""
+        return self.get("/v1/models/%s/weights" % name)
 
     def stream(self, job, after=None, accept="application/x-ndjson", headers=None, timeout=60):
         return Stream(self, job, after, accept, headers, timeout)

@@ -1,0 +1,55 @@
+#include "daemon/drivercache.h"
+
+#include "base/str.h"
+#include "device/dev.h"
+
+#include <errno.h>
+#include <ftw.h>
+#include <stdio.h>
+
+enum { OPEN_FOLDERS = 16 };
+
+static int path_of(struct str *out, const char *state_dir, const char *id, const char *suffix, struct err *e)
+{
+        str_addf(out, "%s/cache/driver/%s%s", state_dir, id, suffix);
+        return out->failed ? err_set(e, ERR_NO_MEMORY, "no memory for a path") : 0;
+}
+
+int drivercache_use(const char *state_dir, const char *id, struct err *e)
+{
+        struct str path = {0};
+        int rc = path_of(&path, state_dir, id, "", e);
+        if (rc == 0)
+                rc = dev_driver_cache(path.data, e);
+        str_free(&path);
+        return rc;
+}
+
+static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *at)
+{
+        (void)st;
+        (void)kind;
+        (void)at;
+        return remove(path);
+}
+
+int drivercache_put_aside(const char *state_dir, const char *id, int *ret_moved, struct err *e)
+{
+        struct str path = {0}, aside = {0};
+        int moved = 0, rc = path_of(&path, state_dir, id, "", e);
+        if (rc == 0)
+                rc = path_of(&aside, state_dir, id, ".bad", e);
+        if (rc == 0 && nftw(aside.data, remove_one, OPEN_FOLDERS, FTW_DEPTH | FTW_PHYS) != 0 &&
+                errno != ENOENT)
+                rc = err_errno(e, errno, "removing %s", aside.data);
+        if (rc == 0) {
+                moved = rename(path.data, aside.data) == 0;
+                if (!moved && errno != ENOENT)
+                        rc = err_errno(e, errno, "moving %s", path.data);
+        }
+        str_free(&path);
+        str_free(&aside);
+        if (rc == 0)
+                *ret_moved = moved;
+        return rc;
+}

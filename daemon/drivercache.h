@@ -1,0 +1,16 @@
+/* Where an OpenCL driver keeps what it has compiled for a device: a folder of the state folder, by which
+   neither another program nor another device can do harm. A driver may abort on a damaged file in there (PoCL
+   does, at every start), so the front puts the whole folder aside when workers keep dying. */
+#ifndef CNND_DRIVERCACHE_H
+#define CNND_DRIVERCACHE_H
+
+#include "base/err.h"
+
+/* In a child, before it loads a driver and before it has threads: lets drivers use the folder of device `id`,
+   unless the environment names another one. */
+int drivercache_use(const char *state_dir, const char *id, struct err *e);
+/* In the front, while the device has no worker: renames the folder to "….bad", in place of an earlier one,
+ *and sets ret_moved. Nothing to move is no error. */
+int drivercache_put_aside(const char *state_dir, const char *id, int *ret_moved, struct err *e);
+
+#endif

@@ -1,0 +1,217 @@
+"""Kills at every joint: whatever dies, a job ends with the curve and the weights of an undisturbed run."""
+
+import os
+import threading
+import time
+import unittest
+
+import harness
+from harness import Daemon, send_signal
+
+
+def train(name, **more):
+    return {"type": "train", "name": name, "architecture": "bn-lenet",
+            "dataset": {"name": "fashion-mnist", "limit": 3200, "val_limit": 500},
+            "epochs": 3, "batch_size": 64, "optimizer": {"name": "sgd", "lr": 0.5}, "seed": 3,
+            "report_every": 1, "save_as": name, **more}
+
+
+STEPS = 3 * 50
+
+
+def curve(events):
+    """What must not differ between two runs: all but speed, states and checkpoints."""
+    rows = []
+    for i, (number, event, data) in enumerate(events):
+        assert number == i + 1, "event ids do not count up by one"
+        if event in ("train", "validation"):
+            rows.append((event, sorted((k, v) for k, v in data.items() if k != "images_per_second")))
+    return rows
+
+
+class Kills(unittest.TestCase):
+    def compare(self, d, id, name, calm_name="calm"):
+        calm = d.submit(train(calm_name))["id"]
+        d.wait(calm)
+        a, b = d.events(id), d.events(calm)
+        steps = [data["step"] for _, event, data in a if event == "train"]
+        self.assertEqual(steps, list(range(1, STEPS + 1)))
+        self.assertEqual(curve(a), curve(b))
+        self.assertEqual(a[-1][1], "end")
+        self.assertEqual(d.weights(name), d.weights(calm_name))
+
+    def test_worker_killed_in_mid_epoch(self):
+        with Daemon({"checkpoint_seconds": 1}) as d:
+            id = d.submit(train("it"))["id"]
+            for step in (20, 70, 110):
+                d.wait_step(id, step)
+                send_signal(d.worker())
+            d.wait(id)
+            self.compare(d, id, "it")
+
+    def test_front_killed(self):
+        with Daemon({"checkpoint_seconds": 1}) as d:
+            id = d.submit(train("it"))["id"]
+            for step in (30, 60, 120):
+                d.wait_step(id, step)
+                d.kill()
+                d.start()
+                d.need_device()
+            d.wait(id)
+            self.compare(d, id, "it")
+
+    def test_front_killed_around_the_end(self):
+        """At any moment of saving the model it is there in the end, and the job has ended once."""
+        with Daemon() as d:
+            id = d.submit(train("calm"))["id"]
+            d.wait(id)
+            want = d.weights("calm")
+            for turn in range(6):
+                name = "it%d" % turn
+                id = d.submit(train(name))["id"]
+                d.wait_step(id, STEPS)
+                time.sleep(turn * 0.004)
+                d.kill()
+                d.start()
+                d.need_device()
+                d.wait(id)
+                self.assertEqual(d.weights(name), want)
+                self.assertEqual([event for _, event, _ in d.events(id)].count("end"), 1)
+
+    def test_kernel_that_never_returns(self):
+        with Daemon({"watchdog_seconds": 8}) as d:
+            marker = os.path.join(d.state, "hang")
+            d.stop()
+            d.env.update(CNND_TEST_HANG_FILE=marker, CNND_TEST_HANG_STEP="60")
+            d.start()
+            d.need_device()
+            open(marker, "w").close()
+            worst, end = 0.0, threading.Event()
+
+            def ask():
+                nonlocal worst
+                while not end.is_set():
+                    begun = time.monotonic()
+                    assert d.request("GET", "/v1/health")[0] == 200
+                    worst = max(worst, time.monotonic() - begun)
+                    time.sleep(0.05)
+
+            asker = threading.Thread(target=ask)
+            id = d.submit(train("it"))["id"]
+            asker.start()
+            try:
+                d.wait(id)
+            finally:
+                end.set()
+                asker.join()
+            self.assertLess(worst, 1.0)
+            self.assertFalse(os.path.exists(marker))
+            self.assertIn("did not move", "".join(d.log_lines))
+            self.compare(d, id, "it")
+
+    def test_sigterm_drains(self):
+        with Daemon() as d:
+            id = d.submit(train("it"))["id"]
+            d.wait_step(id, 60)  # not at an epoch's end, which has a checkpoint anyhow
+            begun = time.monotonic()
+            d.stop()
+            self.assertLess(time.monotonic() - begun, 10)
+            d.start()
+            d.wait(id)
+            self.assertGreater(len([1 for _, event, _ in d.events(id) if event == "checkpoint"]), 3)
+            self.compare(d, id, "it")
+
+    def test_pause_resume_cancel(self):
+        with Daemon() as d:
+            id, other = d.submit(train("it"))["id"], d.submit(train("other"))["id"]
+            d.wait_step(id, 20)
+            self.assertEqual(d.request("POST", "/v1/jobs/%d/pause" % id)[0], 202)
+            d.wait(id, ("paused",))
+            d.wait_step(other, 5)
+            self.assertEqual(d.request("POST", "/v1/jobs/%d/cancel" % other)[0], 202)
+            d.wait(other, ("cancelled",))
+            self.assertEqual(d.request("POST", "/v1/jobs/%d/resume" % other)[0], 409)
+            self.assertEqual(d.request("POST", "/v1/jobs/%d/resume" % id)[0], 202)
+            d.wait(id)
+            self.compare(d, id, "it")
+
+    def test_classification_while_training(self):
+        with Daemon() as d:
+            d.wait(d.submit(train("it"))["id"])
+            id = d.submit(train("long", epochs=200))["id"]
+            d.wait_step(id, 20)
+            pixels = b"P5 28 28 255\n" + bytes(784)
+            times = []
+            for _ in range(20):
+                begun = time.monotonic()
+                self.assertEqual(d.request("POST", "/v1/models/it/classify?top=3", pixels)[0], 200)
+                times.append(time.monotonic() - begun)
+            self.assertEqual(d.get("/v1/jobs/%d" % id)["state"], "running")
+            self.assertLess(sorted(times)[10], 1.0)
+            d.request("POST", "/v1/jobs/%d/cancel" % id)
+            d.wait(id, ("cancelled",))
+
+    def test_damaged_kernel_cache(self):
+        with Daemon() as d:
+            d.wait(d.submit(train("first", epochs=1))["id"])
+            d.stop()
+            folder = os.path.join(d.state, "cache")
+            files = sorted(os.path.join(path, f) for path, _, names in os.walk(folder) for f in names)
+            self.assertGreater(len(files), 2)
+            for i, path in enumerate(files):
+                size = os.path.getsize(path)
+                with open(path, "r+b") as f:
+                    if i % 3 == 0:
+                        f.truncate(size // 2)
+                    elif i % 3 == 1:
+                        f.truncate(0)
+                    else:
+                        f.write(os.urandom(size))
+            d.start()
+            d.need_device()
+            d.wait(d.submit(train("second", epochs=1))["id"])
+            self.assertEqual(d.weights("first"), d.weights("second"))
+            self.assertEqual(d.get("/v1/devices")["devices"][0]["failures"], 0)
+
+    def test_damaged_driver_cache(self):
+        """PoCL aborts on a truncated kernel of its own cache, at every start: it is put aside and made anew."""
+        with Daemon(private_cache=True) as d:
+            d.wait(d.submit(train("first", epochs=1))["id"])
+            d.stop()
+            folder = os.path.join(d.state, "cache", "driver", "0:0")
+            kernels = [os.path.join(path, f) for path, _, names in os.walk(folder) for f in names if f.endswith(".so")]
+            if not kernels:
+                self.skipTest("this driver keeps no kernels")
+            for path in kernels:
+                os.truncate(path, os.path.getsize(path) // 2)
+            d.start()
+            d.need_device()
+            d.wait(d.submit(train("second", epochs=1))["id"])
+            self.assertEqual(d.weights("first"), d.weights("second"))
+            self.assertIn("put aside", "".join(d.log_lines))
+            self.assertTrue(os.path.isdir(folder + ".bad"))
+            d.stop()
+            seen = len(d.log_lines)
+            d.start()
+            d.need_device()
+            self.assertNotIn("lost", "".join(d.log_lines[seen:]))
+
+    def test_weights_go_out_and_in(self):
+        with Daemon() as d:
+            d.wait(d.submit(train("it", epochs=1))["id"])
+            weights = d.weights("it")
+            status, _, answer = d.request("PUT", "/v1/models/again/weights", weights)
+            self.assertEqual((status, answer["input"]), (201, [1, 28, 28]))
+            image = b"P5 28 28 255\n" + os.urandom(784)
+            kind = {"Content-Type": "image/x-portable-graymap"}
+            a, b = (d.request("POST", "/v1/models/%s/classify" % name, image, kind)[2] for name in ("it", "again"))
+            self.assertEqual(a["results"], b["results"])
+            for body in (b"", weights[:-5], b"\xff" * 100):
+                self.assertIn(d.request("PUT", "/v1/models/bad/weights", body)[0], (400, 422))
+            self.assertEqual(d.request("PUT", "/v1/models/bad/weights?architecture=lenet", weights)[0], 422)
+            self.assertEqual(sorted(m["name"] for m in d.get("/v1/models")["models"]), ["again", "it"])
+            self.assertEqual(os.listdir(os.path.join(d.state, "tmp")), [])
+
+
+if __name__ == "__main__":
+    harness.main()
