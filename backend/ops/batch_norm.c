@@ -248,9 +248,29 @@ static int backward_whole(const struct op_call *c, struct err *e)
         return run_channels(&l, &x, e);
 }
 
+/* Of a frozen layer, which is a scale and a shift. */
+static int frozen_backward(const struct batch_norm_args *a, const struct op_call *c, struct err *e)
+{
+        const struct extent x = extent_of(c);
+        if (c->dparams[BATCH_NORM_WEIGHT].buf || c->dparams[BATCH_NORM_BIAS].buf)
+                return err_set(e, ERR_INTERNAL, "a batch norm in evaluation mode has no gradients of its own");
+        if (!c->dx[0].at.buf)
+                return 0;
+        struct launch l = begin(c, "batch_norm_dx_frozen");
+        launch_tensor(&l, &c->dy);
+        launch_tensor(&l, &c->dx[0]);
+        launch_view(&l, &c->params[BATCH_NORM_WEIGHT]);
+        launch_view(&l, &c->params[BATCH_NORM_VAR]);
+        launch_float(&l, (float)a->eps);
+        launch_int(&l, c->accumulate_dx[0]);
+        launch_int(&l, x.pixels);
+        return run_floats(&l, &x, e);
+}
+
 static int batch_norm_backward(const struct op *op, const struct op_call *c, struct err *e)
 {
-        (void)op;
+        if (!c->training)
+                return frozen_backward(op->args, c, e);
         if (is_whole(c))
                 return backward_whole(c, e);
         int rc = sums(c, e);

@@ -61,11 +61,14 @@ static void batch_norm_forward(const struct op *op, const struct ref_call *call)
 static void batch_norm_backward(const struct op *op, const struct ref_call *call)
 {
         const struct batch_norm_args *a = op->args;
+        double *const *p = call->params;
         for (int c = 0; c < op->out.c; c++) {
                 const struct channel k = channel_of(op, call, c);
                 const int count = k.n * k.pixels;
-                const double mean = mean_of(&k, call->x[0]);
-                const double inverse = 1 / sqrt(squares_of(&k, call->x[0], mean) / count + a->eps);
+                const double mean = call->training ? mean_of(&k, call->x[0]) : p[BATCH_NORM_MEAN][c];
+                const double var =
+                        call->training ? squares_of(&k, call->x[0], mean) / count : p[BATCH_NORM_VAR][c];
+                const double inverse = 1 / sqrt(var + a->eps), moves = call->training ? 1 : 0;
                 double dbias = 0, dweight = 0;
                 for (int i = 0; i < count; i++) {
                         dbias += call->dy[at(&k, i)];
@@ -73,8 +76,8 @@ static void batch_norm_backward(const struct op *op, const struct ref_call *call
                 }
                 for (int i = 0; i < count; i++) {
                         const double normal = (call->x[0][at(&k, i)] - mean) * inverse;
-                        call->dx[0][at(&k, i)] = call->params[BATCH_NORM_WEIGHT][c] * inverse *
-                                                 (call->dy[at(&k, i)] - dbias / count - normal * dweight / count);
+                        const double rest = (dbias + normal * dweight) / count; /* the statistics move with x */
+                        call->dx[0][at(&k, i)] = p[BATCH_NORM_WEIGHT][c] * inverse * (call->dy[at(&k, i)] - moves * rest);
                 }
                 if (call->dparams[BATCH_NORM_WEIGHT])
                         call->dparams[BATCH_NORM_WEIGHT][c] = dweight;

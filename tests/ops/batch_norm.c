@@ -55,6 +55,20 @@ static void far_from_zero(void **state)
         op_destroy(op);
 }
 
+/* Behind trained layers a frozen batch norm passes gradients through its running statistics. */
+static void frozen_passes_gradients(void **state)
+{
+        struct ops_fixture *f = *state;
+        struct op *op = ops_layer(&op_batch_norm, NULL, (struct shape){5, 3, 7});
+        for (int i = 0; i < 12; i++) {
+                const struct trial t = {.dev = f->dev, .op = op, .n = 33, .variant = (enum op_variant)(i % 2),
+                        .lanes = (int[]){1, 16, 32}[i / 4], .backward = true, .frozen = true, .slices = i % 4 >= 2,
+                        .accumulate_dx = i % 4 == 3};
+                ops_check(&t, f->seed + (uint64_t)i, 2e-5);
+        }
+        op_destroy(op);
+}
+
 static void reference_has_right_gradients(void **state)
 {
         struct op *op = ops_layer(&op_batch_norm, NULL, (struct shape){2, 2, 3});
@@ -68,6 +82,7 @@ int main(void)
                 cmocka_unit_test(agrees_with_reference),
                 cmocka_unit_test(one_value_a_channel),
                 cmocka_unit_test(far_from_zero),
+                cmocka_unit_test(frozen_passes_gradients),
                 cmocka_unit_test(reference_has_right_gradients),
         };
         return OPS_RUN(tests);
