@@ -122,7 +122,7 @@ static int load(struct infer *m, const struct safetensors *file, struct err *e)
         float *block = calloc(1, bytes);
         if (!block)
                 return err_set(e, ERR_NO_MEMORY, "no memory for a model of %zu bytes", bytes);
-        int rc = weights_load(m->net, file, true, block, e);
+        int rc = weights_load(m->net, file, block, e);
         if (rc == 0)
                 rc = buf_create(m->dev, bytes, "the model's parameters", &m->params, e);
         if (rc == 0)

@@ -6,6 +6,7 @@
 #include "device/buf.h"
 #include "net/exec.h"
 #include "ops/loss.h"
+#include "train/update.h"
 #include "train/weights.h"
 #include "zoo/zoo.h"
 
@@ -27,7 +28,7 @@ struct bench {
         struct plan *plan;
         struct exec *exec;
         struct exec_memory memory;
-        struct launch_list *update;
+        struct update *update;
 };
 
 static double now(void)
@@ -93,7 +94,7 @@ static int fill(struct bench *b, struct err *e)
         float *input = malloc(floats * sizeof *input);
         int rc = block && input ? 0 : err_set(e, ERR_NO_MEMORY, "no memory");
         if (rc == 0) {
-                weights_init(b->net, 1, block);
+                weights_init(b->net, &(struct init_spec){0}, 1, block);
                 for (size_t i = 0; i < floats; i++)
                         input[i] = (float)(i * 2654435761u >> 16 & 255) / 255.0f;
                 rc = buf_write(b->memory.params.buf, 0, block, b->net->param_floats * sizeof *block, e);
@@ -107,24 +108,12 @@ static int fill(struct bench *b, struct err *e)
 
 static int make_update(struct bench *b, struct err *e)
 {
+        const struct optimizer_spec sgd = {.kind = OPTIMIZER_SGD, .lr = 1e-6};
+        const struct update_memory m = {b->memory.params, b->memory.grads, b->memory.vars, b->net->trainable_floats};
         int32_t vars[OP_VARS] = {0};
-        float lr = 1e-6f;
-        memcpy(&vars[OP_VAR_LR], &lr, sizeof lr);
+        update_vars(&sgd, sgd.lr, 0, vars);
         int rc = buf_write(b->memory.vars.buf, 0, vars, sizeof vars, e);
-        if (rc == 0)
-                rc = launch_list_create(&b->update, e);
-        if (rc)
-                return rc;
-        launch_record(b->dev, b->update);
-        struct launch l = launch_begin(b->dev, "sgd", NULL, "sgd_step");
-        launch_view(&l, &b->memory.params);
-        launch_view(&l, &b->memory.grads);
-        launch_buf(&l, b->memory.vars.buf);
-        launch_int(&l, OP_VAR_LR);
-        launch_int(&l, (int)b->net->trainable_floats);
-        rc = launch_grid(&l, 1, (size_t[]){b->net->trainable_floats}, NULL, e);
-        launch_record_end(b->dev);
-        return rc;
+        return rc ? rc : update_create(b->dev, &sgd, &m, &b->update, e);
 }
 
 static int prepare(struct bench *b, const struct options *o, struct err *e)
@@ -160,7 +149,7 @@ static int one(struct bench *b, struct err *e)
 {
         int rc = exec_run(b->exec, e);
         if (rc == 0 && b->update)
-                rc = launch_list_run(b->dev, b->update, e);
+                rc = update_run(b->update, e);
         return rc ? rc : dev_finish(b->dev, e);
 }
 
@@ -210,7 +199,7 @@ static int measure(struct bench *b, const struct options *o, struct err *e)
 static void finish(struct bench *b)
 {
         exec_destroy(b->exec);
-        launch_list_destroy(b->update);
+        update_destroy(b->update);
         for (int i = 0; i < PLAN_MAX_CHUNKS; i++)
                 buf_destroy(b->memory.chunks[i]);
         buf_destroy(b->memory.params.buf);
