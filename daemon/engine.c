@@ -349,6 +349,8 @@ static void run_job(struct engine *en, struct command *c)
                         cJSON_AddStringToObject(done, "end", ends[out.end]);
                         cJSON_AddNumberToObject(done, "step", (double)out.step);
                         cJSON_AddNumberToObject(done, "device_bytes", (double)out.device_bytes);
+                        cJSON_AddBoolToObject(done, "stopped_early", out.stopped_early);
+                        cJSON_AddNumberToObject(done, "epoch", out.epoch);
                 }
                 rc = send_answer(en, done, NULL, 0, &e);
         }
