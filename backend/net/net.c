@@ -19,7 +19,8 @@ void net_place_params(struct net *net)
 {
         uint64_t offset = 0;
         for (int i = 0; i < net->num_params; i++)
-                net->params[i].trained = net->params[i].spec->trainable && !net->nodes[net->params[i].node].frozen;
+                net->params[i].trained =
+                        net->params[i].spec->trainable && !net->nodes[net->params[i].node].frozen;
         for (int pass = 0; pass < 2; pass++) {
                 for (int i = 0; i < net->num_params; i++) {
                         struct net_param *p = &net->params[i];

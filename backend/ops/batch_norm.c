@@ -253,7 +253,8 @@ static int frozen_backward(const struct batch_norm_args *a, const struct op_call
 {
         const struct extent x = extent_of(c);
         if (c->dparams[BATCH_NORM_WEIGHT].buf || c->dparams[BATCH_NORM_BIAS].buf)
-                return err_set(e, ERR_INTERNAL, "a batch norm in evaluation mode has no gradients of its own");
+                return err_set(
+                        e, ERR_INTERNAL, "a batch norm in evaluation mode has no gradients of its own");
         if (!c->dx[0].at.buf)
                 return 0;
         struct launch l = begin(c, "batch_norm_dx_frozen");

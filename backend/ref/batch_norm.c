@@ -51,7 +51,8 @@ static void batch_norm_forward(const struct op *op, const struct ref_call *call)
                         p[BATCH_NORM_VAR][c] += a->momentum * (unbiased - p[BATCH_NORM_VAR][c]);
                 }
                 for (int i = 0; i < count; i++)
-                        call->y[at(&k, i)] = (call->x[0][at(&k, i)] - mean) / sqrt(var + a->eps) * p[BATCH_NORM_WEIGHT][c] +
+                        call->y[at(&k, i)] = (call->x[0][at(&k, i)] - mean) / sqrt(var + a->eps) *
+                                                     p[BATCH_NORM_WEIGHT][c] +
                                              p[BATCH_NORM_BIAS][c];
         }
         if (call->training)
@@ -76,8 +77,10 @@ static void batch_norm_backward(const struct op *op, const struct ref_call *call
                 }
                 for (int i = 0; i < count; i++) {
                         const double normal = (call->x[0][at(&k, i)] - mean) * inverse;
-                        const double rest = (dbias + normal * dweight) / count; /* the statistics move with x */
-                        call->dx[0][at(&k, i)] = p[BATCH_NORM_WEIGHT][c] * inverse * (call->dy[at(&k, i)] - moves * rest);
+                        const double rest =
+                                (dbias + normal * dweight) / count; /* the statistics move with x */
+                        call->dx[0][at(&k, i)] =
+                                p[BATCH_NORM_WEIGHT][c] * inverse * (call->dy[at(&k, i)] - moves * rest);
                 }
                 if (call->dparams[BATCH_NORM_WEIGHT])
                         call->dparams[BATCH_NORM_WEIGHT][c] = dweight;
