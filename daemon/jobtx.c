@@ -52,8 +52,8 @@ int jobtx_event(struct jobtx *tx, const char *event, const char *data, struct er
 int jobtx_has_event(struct jobtx *tx, const char *event, const char *data, struct err *e)
 {
         sqlite3_stmt *st;
-        int rc = store_prepare(
-                tx->home->store, "SELECT 1 FROM events WHERE job = ? AND event = ? AND data = ? LIMIT 1", &st, e);
+        int rc = store_prepare(tx->home->store,
+                "SELECT 1 FROM events WHERE job = ? AND event = ? AND data = ? LIMIT 1", &st, e);
         if (rc)
                 return rc;
         store_bind_int(st, 1, tx->row.id);

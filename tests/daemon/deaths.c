@@ -214,8 +214,8 @@ static int note_row(void *ctx, int64_t id, const char *event, const char *data)
 static void an_early_end_and_a_note_are_told(void **state)
 {
         struct service *s = front_start(*state);
-        int64_t id = front_submit(
-                s, FRONT_JOB("note", "\"epochs\":30,\"stop_when\":{\"metric\":\"train_loss\",\"patience\":20}"));
+        int64_t id = front_submit(s,
+                FRONT_JOB("note", "\"epochs\":30,\"stop_when\":{\"metric\":\"train_loss\",\"patience\":20}"));
         struct err e;
         char seen[400] = "";
         front_wait_step(s, id, 20);
