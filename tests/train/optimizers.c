@@ -1,4 +1,5 @@
-/* Every optimizer and schedule for 20 steps of a small net, against PyTorch's numbers: tests/golden/make_optimizers.py. */
+/* Every optimizer and schedule for 20 steps of a small net, against PyTorch's numbers:
+ * tests/golden/make_optimizers.py. */
 #include "check.h"
 
 #include "base/json.h"
@@ -12,10 +13,11 @@
 
 enum { CLASSES = 4, SIDE = 8, TRAIN_IMAGES = 74, VAL_IMAGES = 20, STEPS = 20, EPOCHS = 4 };
 
-static const char architecture[] =
-        "{\"layers\":[{\"type\":\"conv2d\",\"out_channels\":4,\"kernel_size\":3,\"padding\":1,\"bias\":false},"
-        "{\"type\":\"batch_norm\"},{\"type\":\"tanh\"},{\"type\":\"avg_pool2d\",\"kernel_size\":2},{\"type\":\"flatten\"},"
-        "{\"type\":\"linear\",\"out_features\":4}]}";
+static const char architecture[] = "{\"layers\":[{\"type\":\"conv2d\",\"out_channels\":4,\"kernel_size\":3,"
+                                   "\"padding\":1,\"bias\":false},"
+                                   "{\"type\":\"batch_norm\"},{\"type\":\"tanh\"},{\"type\":\"avg_pool2d\","
+                                   "\"kernel_size\":2},{\"type\":\"flatten\"},"
+                                   "{\"type\":\"linear\",\"out_features\":4}]}";
 
 struct fixture {
         char dir[64];
@@ -42,13 +44,20 @@ static int make_data(const char *path, struct err *e)
         static unsigned char images[TRAIN_IMAGES + VAL_IMAGES][SIDE * SIDE];
         static int32_t labels[TRAIN_IMAGES + VAL_IMAGES];
         char *classes[CLASSES] = {names[0], names[1], names[2], names[3]};
-        struct dataset d = {.name = "golden", .source = "a test", .c = 1, .h = SIDE, .w = SIDE, .type = DATASET_U8,
-                .num_classes = CLASSES, .classes = classes};
+        struct dataset d = {.name = "golden",
+                .source = "a test",
+                .c = 1,
+                .h = SIDE,
+                .w = SIDE,
+                .type = DATASET_U8,
+                .num_classes = CLASSES,
+                .classes = classes};
         uint64_t state = 99;
         for (int i = 0; i < TRAIN_IMAGES + VAL_IMAGES; i++) {
                 labels[i] = i % CLASSES;
                 for (int k = 0; k < SIDE * SIDE; k++)
-                        images[i][k] = (unsigned char)((int)((uniform(&state) + 1) * 64) + (k / 16 == labels[i] ? 127 : 0));
+                        images[i][k] = (unsigned char)((int)((uniform(&state) + 1) * 64) +
+                                                       (k / 16 == labels[i] ? 127 : 0));
         }
         d.split[DATASET_TRAIN].count = TRAIN_IMAGES;
         d.split[DATASET_TRAIN].images = images;
@@ -78,8 +87,10 @@ static int make_model(const char *path, struct err *e)
         enum { COUNT = sizeof params / sizeof params[0] };
         static float values[COUNT][CLASSES * 64];
         static const int64_t zero = 0;
-        struct safetensors_tensor tensors[COUNT + 1] = {
-                [COUNT] = {.name = "net.1.num_batches_tracked", .type = SAFETENSORS_I64, .data = &zero, .bytes = 8}};
+        struct safetensors_tensor tensors[COUNT + 1] = {[COUNT] = {.name = "net.1.num_batches_tracked",
+                                                                .type = SAFETENSORS_I64,
+                                                                .data = &zero,
+                                                                .bytes = 8}};
         for (int i = 0; i < COUNT; i++) {
                 struct safetensors_tensor *t = &tensors[i];
                 uint64_t state = params[i].seed;
@@ -181,8 +192,10 @@ static void make_request(const cJSON *golden, struct train_request *ret)
         if (json_field(golden, "freeze"))
                 freeze = json_text(json_field(golden, "freeze"));
         int n = asprintf(&text,
-                "{\"type\":\"train\",\"architecture\":%s,\"dataset\":\"golden\",\"epochs\":%d,\"batch_size\":16,"
-                "\"shuffle\":false,\"report_every\":1,\"optimizer\":%s,\"init\":{\"from\":\"first\",\"freeze\":%s}}",
+                "{\"type\":\"train\",\"architecture\":%s,\"dataset\":\"golden\",\"epochs\":%d,\"batch_size\":"
+                "16,"
+                "\"shuffle\":false,\"report_every\":1,\"optimizer\":%s,\"init\":{\"from\":\"first\","
+                "\"freeze\":%s}}",
                 architecture, EPOCHS, optimizer, freeze ? freeze : "[]");
         assert_true(n > 0);
         cJSON *json = json_parse(text, strlen(text), &e);
@@ -199,13 +212,13 @@ static void compare(const char *what, int index, const double *got, const cJSON 
         double largest = 0;
         int i = 0;
         const cJSON *v;
-        cJSON_ArrayForEach(v, want)
-                largest = fmax(largest, fabs(v->valuedouble));
+        cJSON_ArrayForEach(v, want) largest = fmax(largest, fabs(v->valuedouble));
         cJSON_ArrayForEach(v, want)
         {
                 double allowed = 1e-4 * (whole ? largest : fabs(v->valuedouble));
                 if (!(fabs(got[i] - v->valuedouble) <= allowed + 1e-9))
-                        fail_msg("case %d: %s[%d] is %.9g, wanted %.9g", index, what, i, got[i], v->valuedouble);
+                        fail_msg("case %d: %s[%d] is %.9g, wanted %.9g", index, what, i, got[i],
+                                v->valuedouble);
                 i++;
         }
         assert_true(i > 0);
@@ -250,7 +263,10 @@ static void every_optimizer_is_pytorchs(void **state)
                 snprintf(dir, sizeof dir, "%s/%d", f->dir, index);
                 snprintf(first, sizeof first, "%s/first.safetensors", f->dir);
                 mkdir(dir, 0777);
-                const struct train_job job = {.request = &request, .data = f->data, .dir = dir, .init_weights = first,
+                const struct train_job job = {.request = &request,
+                        .data = f->data,
+                        .dir = dir,
+                        .init_weights = first,
                         .checkpoint_seconds = 1e9};
                 const struct train_hooks hooks = {.ctx = &w, .event = on_event, .between_steps = on_between};
                 CHECK_OK(train_run(f->dev, &job, &hooks, &out, &e), &e);

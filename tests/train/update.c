@@ -58,7 +58,8 @@ static float number(uint64_t *state)
 }
 
 /* torch.optim's formulas, one parameter; t counts from 1. */
-static void step_one(const struct optimizer_spec *o, double lr, int t, double g, double *w, double *s0, double *s1)
+static void step_one(
+        const struct optimizer_spec *o, double lr, int t, double g, double *w, double *s0, double *s1)
 {
         double m = o->momentum, b1 = o->betas[0], b2 = o->betas[1];
         if (o->kind == OPTIMIZER_ADAMW)
@@ -106,7 +107,8 @@ static void one_step(const struct fixture *f, const struct optimizer_spec *o, co
         double lr = 0.01 * (step + 1);
         for (int i = 0; i < count; i++)
                 f->grads[i] = number(&seed) * (float)(1 + step % 2);
-        CHECK_OK(buf_write(m->grads.buf, GUARD * sizeof(float), f->grads, (size_t)count * sizeof(float), &e), &e);
+        CHECK_OK(buf_write(m->grads.buf, GUARD * sizeof(float), f->grads, (size_t)count * sizeof(float), &e),
+                &e);
         update_vars(o, lr, step, vars);
         CHECK_OK(buf_write(m->vars.buf, 0, vars, sizeof vars, &e), &e);
         CHECK_OK(update_run(u, &e), &e);
@@ -138,8 +140,9 @@ static void check_block(const struct fixture *f, const struct optimizer_spec *o,
         uint64_t before = dev_bytes(f->dev);
         CHECK_OK(update_create(f->dev, o, &m, &u, &e), &e);
         update_needs(o, m.floats, &needs);
-        assert_int_equal(dev_bytes(f->dev) - before, (uint64_t)needs.num_states * buf_rounded(needs.state_bytes) +
-                                                             (needs.clip_bytes ? buf_rounded(needs.clip_bytes) : 0));
+        assert_int_equal(
+                dev_bytes(f->dev) - before, (uint64_t)needs.num_states * buf_rounded(needs.state_bytes) +
+                                                    (needs.clip_bytes ? buf_rounded(needs.clip_bytes) : 0));
         update_first_state(o, m.floats, f->state);
         CHECK_OK(update_write_state(u, f->state, &e), &e);
         for (int step = 0; step < STEPS; step++)
@@ -165,7 +168,11 @@ static void agrees_with_reference(void **state)
                 {.kind = OPTIMIZER_SGD, .momentum = 0.9, .dampening = 0.5, .gradient_clip = 1e6},
                 {.kind = OPTIMIZER_SGD, .momentum = 0.9, .nesterov = true, .weight_decay = 0.1},
                 {.kind = OPTIMIZER_ADAGRAD, .eps = 1e-10, .lr_decay = 0.2, .initial_accumulator_value = 0.3},
-                {.kind = OPTIMIZER_ADAM, .betas = {0.9, 0.99}, .eps = 1e-3, .weight_decay = 0.1, .gradient_clip = 3},
+                {.kind = OPTIMIZER_ADAM,
+                        .betas = {0.9, 0.99},
+                        .eps = 1e-3,
+                        .weight_decay = 0.1,
+                        .gradient_clip = 3},
                 {.kind = OPTIMIZER_ADAMW, .betas = {0.9, 0.99}, .eps = 1e-3, .weight_decay = 0.1},
                 {.kind = OPTIMIZER_YOGI, .betas = {0.9, 0.7}, .eps = 1e-3},
         };
