@@ -28,7 +28,8 @@ static void state_name(char out[SAFETENSORS_NAME_MAX + 1], const char *state, co
 }
 
 /* The optimizer's numbers, shaped as the parameters in `params` that they belong to. */
-static void state_tensors(const struct checkpoint *c, const struct safetensors_tensor *params, struct safetensors_tensor *ret)
+static void state_tensors(
+        const struct checkpoint *c, const struct safetensors_tensor *params, struct safetensors_tensor *ret)
 {
         const char *names[OPTIMIZER_MAX_STATES];
         int states = optimizer_states(c->optimizer, names);
@@ -66,12 +67,14 @@ int checkpoint_write(const char *dir, const struct checkpoint *c, const struct p
         path_of(path, dir);
         snprintf(version, sizeof version, "%d", CHECKPOINT_VERSION);
         snprintf(step, sizeof step, "%" PRId64, p->step);
-        snprintf(window, sizeof window, "%a %" PRId64 " %" PRId64, p->window.loss, p->window.correct, p->window.count);
-        snprintf(epoch, sizeof epoch, "%a %" PRId64 " %" PRId64, p->epoch.loss, p->epoch.correct, p->epoch.count);
+        snprintf(window, sizeof window, "%a %" PRId64 " %" PRId64, p->window.loss, p->window.correct,
+                p->window.count);
+        snprintf(epoch, sizeof epoch, "%a %" PRId64 " %" PRId64, p->epoch.loss, p->epoch.correct,
+                p->epoch.count);
         snprintf(stopping, sizeof stopping, "%a %" PRId64 " %" PRId64, p->stopping.best, p->stopping.epochs,
                 p->stopping.waited);
-        const char *metadata[] = {"checkpoint", version, "step", step, "window", window, "epoch", epoch, "stopping",
-                stopping, NULL};
+        const char *metadata[] = {"checkpoint", version, "step", step, "window", window, "epoch", epoch,
+                "stopping", stopping, NULL};
         rc = safetensors_write(path, tensors, count, metadata, e);
 out:
         free(tensors);
@@ -91,12 +94,12 @@ static int parse(const struct safetensors *file, struct progress *p, struct err 
                 return err_set(e, ERR_INVALID, "the checkpoint is of version \"%.20s\", this build reads %d",
                         value_of(file, "checkpoint"), CHECKPOINT_VERSION);
         bool ok = sscanf(value_of(file, "step"), "%" SCNd64, &p->step) == 1 && p->step >= 0 &&
-                  sscanf(value_of(file, "window"), "%la %" SCNd64 " %" SCNd64, &p->window.loss, &p->window.correct,
-                          &p->window.count) == 3 &&
-                  sscanf(value_of(file, "epoch"), "%la %" SCNd64 " %" SCNd64, &p->epoch.loss, &p->epoch.correct,
-                          &p->epoch.count) == 3 &&
-                  sscanf(value_of(file, "stopping"), "%la %" SCNd64 " %" SCNd64, &p->stopping.best, &p->stopping.epochs,
-                          &p->stopping.waited) == 3;
+                  sscanf(value_of(file, "window"), "%la %" SCNd64 " %" SCNd64, &p->window.loss,
+                          &p->window.correct, &p->window.count) == 3 &&
+                  sscanf(value_of(file, "epoch"), "%la %" SCNd64 " %" SCNd64, &p->epoch.loss,
+                          &p->epoch.correct, &p->epoch.count) == 3 &&
+                  sscanf(value_of(file, "stopping"), "%la %" SCNd64 " %" SCNd64, &p->stopping.best,
+                          &p->stopping.epochs, &p->stopping.waited) == 3;
         return ok ? 0 : err_set(e, ERR_SYNTAX, "the checkpoint's progress is damaged");
 }
 
@@ -113,7 +116,8 @@ static int read_state(const struct checkpoint *c, const struct safetensors *file
                         state_name(name, names[k], p);
                         const struct safetensors_tensor *t = safetensors_find(file, name);
                         if (!t || !weights_same_shape(p, t))
-                                return err_set(e, ERR_INVALID, "tensor \"%s\" is missing or has another shape", name);
+                                return err_set(e, ERR_INVALID,
+                                        "tensor \"%s\" is missing or has another shape", name);
                         float *to = c->state + (uint64_t)k * c->net->trainable_floats + p->offset;
                         rc = safetensors_read_f32(t, to, p->count, e);
                 }
@@ -128,7 +132,8 @@ static int read_tensors(const struct checkpoint *c, const struct safetensors *fi
         return rc ? rc : read_state(c, file, e);
 }
 
-int checkpoint_read(const char *dir, const struct checkpoint *c, struct progress *ret, bool *ret_found, struct err *e)
+int checkpoint_read(
+        const char *dir, const struct checkpoint *c, struct progress *ret, bool *ret_found, struct err *e)
 {
         char path[PATH_LEN];
         struct safetensors *file;

@@ -1,10 +1,11 @@
 /* A job's state between two steps, on disk: dir/checkpoint.safetensors.
 
    Tensors: the network's, by name, and the optimizer's, by theirs and PyTorch's name for what they are:
-   "optimizer.exp_avg.net.0.weight". Metadata: "checkpoint" (CHECKPOINT_VERSION), "step", and the running sums as
-   hexadecimal floats, so that a resumed curve is the undisturbed one to the last bit, "stopping" what early stopping has seen. Everything else (order of
-   images, random numbers, learning rate) follows from the request and the step. Raise CHECKPOINT_VERSION when a
-   field is added or changes its meaning; a file of another version is refused and the job starts again. */
+   "optimizer.exp_avg.net.0.weight". Metadata: "checkpoint" (CHECKPOINT_VERSION), "step", and the running sums
+   as hexadecimal floats, so that a resumed curve is the undisturbed one to the last bit, "stopping" what
+   early stopping has seen. Everything else (order of images, random numbers, learning rate) follows from the
+   request and the step. Raise CHECKPOINT_VERSION when a field is added or changes its meaning; a file of
+   another version is refused and the job starts again. */
 #ifndef CNND_CHECKPOINT_H
 #define CNND_CHECKPOINT_H
 
@@ -27,8 +28,8 @@ struct progress {
         struct stopping stopping;
 };
 
-/* The numbers of a job, all borrowed: what is written, or where to read to. `state` is the optimizer's as update.h lays it out,
-   NULL where it has none. */
+/* The numbers of a job, all borrowed: what is written, or where to read to. `state` is the optimizer's as
+   update.h lays it out, NULL where it has none. */
 struct checkpoint {
         const struct net *net;
         const struct optimizer_spec *optimizer;
@@ -36,8 +37,9 @@ struct checkpoint {
 };
 
 int checkpoint_write(const char *dir, const struct checkpoint *c, const struct progress *p, struct err *e);
-/* *ret_found is false where there is none. A file that is damaged, of another network or of another optimizer is an error;
-   block and state may then have been written to. */
-int checkpoint_read(const char *dir, const struct checkpoint *c, struct progress *ret, bool *ret_found, struct err *e);
+/* *ret_found is false where there is none. A file that is damaged, of another network or of another optimizer
+   is an error; block and state may then have been written to. */
+int checkpoint_read(
+        const char *dir, const struct checkpoint *c, struct progress *ret, bool *ret_found, struct err *e);
 
 #endif

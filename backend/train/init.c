@@ -43,13 +43,16 @@ static int check_freeze(const cJSON *list, struct err *e)
         int i = 0;
         if (!cJSON_IsArray(list) || cJSON_GetArraySize(list) > INIT_MAX_FREEZE)
                 return err_at(e, ERR_INVALID, "/init/freeze",
-                        "\"freeze\" must be a list of at most %d prefixes of layers, [\"net.0\"]", INIT_MAX_FREEZE);
+                        "\"freeze\" must be a list of at most %d prefixes of layers, [\"net.0\"]",
+                        INIT_MAX_FREEZE);
         cJSON_ArrayForEach(prefix, list)
         {
                 char pointer[40];
                 snprintf(pointer, sizeof pointer, "/init/freeze/%d", i++);
-                if (!cJSON_IsString(prefix) || !prefix->valuestring[0] || strlen(prefix->valuestring) >= NET_NAME_MAX)
-                        return err_at(e, ERR_INVALID, pointer, "a prefix must be a layer's name, such as \"net.0\"");
+                if (!cJSON_IsString(prefix) || !prefix->valuestring[0] ||
+                        strlen(prefix->valuestring) >= NET_NAME_MAX)
+                        return err_at(e, ERR_INVALID, pointer,
+                                "a prefix must be a layer's name, such as \"net.0\"");
         }
         return 0;
 }

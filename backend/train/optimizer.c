@@ -44,11 +44,13 @@ static int read_betas(const cJSON *betas, struct optimizer_spec *o, struct err *
         if (!betas)
                 return 0;
         if (!cJSON_IsArray(betas) || cJSON_GetArraySize(betas) != 2)
-                return err_at(e, ERR_INVALID, "/optimizer/betas", "\"betas\" must be two numbers, [0.9, 0.999]");
+                return err_at(
+                        e, ERR_INVALID, "/optimizer/betas", "\"betas\" must be two numbers, [0.9, 0.999]");
         for (int i = 0; i < 2; i++) {
                 const cJSON *beta = cJSON_GetArrayItem(betas, i);
                 if (!cJSON_IsNumber(beta) || !(beta->valuedouble >= 0 && (float)beta->valuedouble < 1))
-                        return err_at(e, ERR_INVALID, pointers[i], "a beta must be a number from 0 to below 1");
+                        return err_at(
+                                e, ERR_INVALID, pointers[i], "a beta must be a number from 0 to below 1");
                 o->betas[i] = beta->valuedouble;
         }
         return 0;
@@ -62,7 +64,8 @@ static int read_sgd(const cJSON *json, struct optimizer_spec *o, struct err *e)
         if (rc == 0)
                 rc = json_get_bool(json, "nesterov", at, &o->nesterov, e);
         if (rc == 0 && o->nesterov && (o->momentum == 0 || o->dampening != 0))
-                rc = err_at(e, ERR_INVALID, "/optimizer/nesterov", "nesterov needs a momentum and no dampening");
+                rc = err_at(
+                        e, ERR_INVALID, "/optimizer/nesterov", "nesterov needs a momentum and no dampening");
         return rc;
 }
 
@@ -79,7 +82,8 @@ static int read_fields(const cJSON *json, int epochs, struct optimizer_spec *o, 
         if (rc == 0)
                 rc = json_get_number(json, "lr_decay", 0, 1e6, at, &o->lr_decay, e);
         if (rc == 0)
-                rc = json_get_number(json, "initial_accumulator_value", 0, 1e6, at, &o->initial_accumulator_value, e);
+                rc = json_get_number(
+                        json, "initial_accumulator_value", 0, 1e6, at, &o->initial_accumulator_value, e);
         if (rc == 0)
                 rc = read_betas(json_field(json, "betas"), o, e);
         if (rc == 0)

@@ -23,7 +23,8 @@ static int find_kind(const char *name, const char *pointer, enum schedule_kind *
                         *ret = (enum schedule_kind)i;
                         return 0;
                 }
-        return err_at(e, ERR_INVALID, pointer, "there is no schedule \"%.40s\"; known are: constant, step, cosine", name);
+        return err_at(e, ERR_INVALID, pointer,
+                "there is no schedule \"%.40s\"; known are: constant, step, cosine", name);
 }
 
 static int read_step(const cJSON *json, const char *at, struct schedule_spec *s, struct err *e)
@@ -38,7 +39,8 @@ static int read_step(const cJSON *json, const char *at, struct schedule_spec *s,
         return rc;
 }
 
-static int read_object(const cJSON *json, const char *at, double lr, int epochs, struct schedule_spec *s, struct err *e)
+static int read_object(
+        const cJSON *json, const char *at, double lr, int epochs, struct schedule_spec *s, struct err *e)
 {
         char pointer[96];
         const char *name = "";
@@ -61,7 +63,8 @@ static int read_object(const cJSON *json, const char *at, double lr, int epochs,
         return rc;
 }
 
-int schedule_parse(const cJSON *json, const char *at, double lr, int epochs, struct schedule_spec *ret, struct err *e)
+int schedule_parse(
+        const cJSON *json, const char *at, double lr, int epochs, struct schedule_spec *ret, struct err *e)
 {
         struct schedule_spec s = {.gamma = 0.1};
         int rc;
@@ -70,14 +73,16 @@ int schedule_parse(const cJSON *json, const char *at, double lr, int epochs, str
         else
                 rc = read_object(json, at, lr, epochs, &s, e);
         if (rc == 0 && s.kind == SCHEDULE_STEP && s.step_epochs == 0)
-                rc = err_at(e, ERR_INVALID, at, "schedule \"step\" needs its \"step_epochs\": write "
-                                                "{\"name\":\"step\",\"step_epochs\":10}");
+                rc = err_at(e, ERR_INVALID, at,
+                        "schedule \"step\" needs its \"step_epochs\": write "
+                        "{\"name\":\"step\",\"step_epochs\":10}");
         if (rc == 0)
                 *ret = s;
         return rc;
 }
 
-double schedule_lr(const struct schedule_spec *s, double lr, int64_t step, int64_t steps_per_epoch, int64_t steps)
+double schedule_lr(
+        const struct schedule_spec *s, double lr, int64_t step, int64_t steps_per_epoch, int64_t steps)
 {
         double an_epoch = (double)steps_per_epoch, warmup = s->warmup_epochs * an_epoch, t = (double)step;
         if (t < warmup)
@@ -85,6 +90,7 @@ double schedule_lr(const struct schedule_spec *s, double lr, int64_t step, int64
         if (s->kind == SCHEDULE_STEP)
                 return lr * pow(s->gamma, floor((t - warmup) / (s->step_epochs * an_epoch)));
         if (s->kind == SCHEDULE_COSINE)
-                return s->min_lr + (lr - s->min_lr) * (1 + cos(acos(-1.0) * (t - warmup) / ((double)steps - warmup))) / 2;
+                return s->min_lr +
+                       (lr - s->min_lr) * (1 + cos(acos(-1.0) * (t - warmup) / ((double)steps - warmup))) / 2;
         return lr;
 }

@@ -6,9 +6,9 @@
 #include "train/checkpoint.h"
 #include "train/train.h"
 
-/* Fills c's block and state and *ret: from the job's checkpoint, or else as its request's `init` wants it. What people should
-   know of the latter is added to `note`, where it was; nothing else. */
-int start_numbers(const struct train_job *job, const struct checkpoint *c, struct progress *ret, struct str *note,
-        struct err *e);
+/* Fills c's block and state and *ret: from the job's checkpoint, or else as its request's `init` wants it.
+   What people should know of the latter is added to `note`, where it was; nothing else. */
+int start_numbers(const struct train_job *job, const struct checkpoint *c, struct progress *ret,
+        struct str *note, struct err *e);
 
 #endif

@@ -53,7 +53,8 @@ bool stopping_validates(const struct stopping_spec *s)
         return s->metric == STOPPING_VAL_LOSS || s->metric == STOPPING_VAL_ACC;
 }
 
-void stopping_note(const struct stopping_spec *s, const double metrics[STOPPING_METRICS], struct stopping *state)
+void stopping_note(
+        const struct stopping_spec *s, const double metrics[STOPPING_METRICS], struct stopping *state)
 {
         if (s->metric == STOPPING_NEVER)
                 return;

@@ -9,7 +9,7 @@
 enum { CHUNK_FLOATS = 4096, SQUARES = 4096 };
 
 struct update {
-        struct dev *dev;      /* borrowed */
+        struct dev *dev; /* borrowed */
         struct optimizer_spec spec;
         struct update_memory memory;
         struct update_needs needs;
@@ -64,7 +64,8 @@ static int record_clip(struct update *u, struct err *e)
         launch_view(&l, &clip);
         launch_int(&l, (int)partials);
         launch_float(&l, (float)u->spec.gradient_clip);
-        return vectors ? launch_grid(&l, 1, (size_t[]){1}, (size_t[]){1}, e) : launch_over(&l, 1, (size_t[]){1}, e);
+        return vectors ? launch_grid(&l, 1, (size_t[]){1}, (size_t[]){1}, e)
+                       : launch_over(&l, 1, (size_t[]){1}, e);
 }
 
 static void add_own(struct launch *l, struct update *u)
@@ -96,7 +97,8 @@ static void add_own(struct launch *l, struct update *u)
 
 static int record_step(struct update *u, struct err *e)
 {
-        static const char *const kernels[] = {"sgd_step", "adagrad_step", "adam_step", "adam_step", "adam_step"};
+        static const char *const kernels[] = {
+                "sgd_step", "adagrad_step", "adam_step", "adam_step", "adam_step"};
         const struct optimizer_spec *o = &u->spec;
         const struct view clip = {u->clip, 0};
         bool momentum = o->kind == OPTIMIZER_SGD && u->needs.num_states > 0;
@@ -127,8 +129,8 @@ static int record(struct update *u, struct err *e)
         return rc;
 }
 
-int update_create(struct dev *d, const struct optimizer_spec *o, const struct update_memory *m, struct update **ret,
-        struct err *e)
+int update_create(struct dev *d, const struct optimizer_spec *o, const struct update_memory *m,
+        struct update **ret, struct err *e)
 {
         struct update *u = calloc(1, sizeof *u);
         int rc = 0;
@@ -205,7 +207,8 @@ int update_write_state(struct update *u, const float *state, struct err *e)
 {
         int rc = 0;
         for (int i = 0; i < u->needs.num_states && rc == 0; i++)
-                rc = buf_write(u->states[i], 0, state + (uint64_t)i * u->memory.floats, u->needs.state_bytes, e);
+                rc = buf_write(
+                        u->states[i], 0, state + (uint64_t)i * u->memory.floats, u->needs.state_bytes, e);
         return rc;
 }
 
@@ -213,6 +216,7 @@ int update_read_state(struct update *u, float *state, struct err *e)
 {
         int rc = 0;
         for (int i = 0; i < u->needs.num_states && rc == 0; i++)
-                rc = buf_read(u->states[i], 0, state + (uint64_t)i * u->memory.floats, u->needs.state_bytes, e);
+                rc = buf_read(
+                        u->states[i], 0, state + (uint64_t)i * u->memory.floats, u->needs.state_bytes, e);
         return rc;
 }

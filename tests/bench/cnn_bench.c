@@ -58,7 +58,8 @@ static int parse(int argc, char **argv, struct options *o)
                         o->classes = atoi(value);
                 else if (strcmp(argv[i], "--seconds") == 0)
                         o->seconds = atof(value);
-                else if (strcmp(argv[i], "--input") != 0 || sscanf(value, "%dx%dx%d", &o->c, &o->h, &o->w) != 3)
+                else if (strcmp(argv[i], "--input") != 0 ||
+                         sscanf(value, "%dx%dx%d", &o->c, &o->h, &o->w) != 3)
                         return -1;
                 i++;
         }
@@ -69,8 +70,9 @@ static int parse(int argc, char **argv, struct options *o)
 static int make_net(struct bench *b, const struct options *o, struct err *e)
 {
         cJSON *layers = NULL;
-        cJSON *architecture = o->architecture[0] == '{' ? json_parse(o->architecture, strlen(o->architecture), e)
-                                                       : cJSON_CreateString(o->architecture);
+        cJSON *architecture = o->architecture[0] == '{'
+                                      ? json_parse(o->architecture, strlen(o->architecture), e)
+                                      : cJSON_CreateString(o->architecture);
         int rc = architecture ? zoo_expand(architecture, o->classes, &layers, e) : ERR_SYNTAX;
         if (rc == 0)
                 rc = net_create(layers, (struct shape){o->c, o->h, o->w}, &b->net, e);
@@ -109,7 +111,8 @@ static int fill(struct bench *b, struct err *e)
 static int make_update(struct bench *b, struct err *e)
 {
         const struct optimizer_spec sgd = {.kind = OPTIMIZER_SGD, .lr = 1e-6};
-        const struct update_memory m = {b->memory.params, b->memory.grads, b->memory.vars, b->net->trainable_floats};
+        const struct update_memory m = {
+                b->memory.params, b->memory.grads, b->memory.vars, b->net->trainable_floats};
         int32_t vars[OP_VARS] = {0};
         update_vars(&sgd, sgd.lr, 0, vars);
         int rc = buf_write(b->memory.vars.buf, 0, vars, sizeof vars, e);
@@ -123,9 +126,11 @@ static int prepare(struct bench *b, const struct options *o, struct err *e)
         if (rc == 0)
                 rc = make_net(b, o, e);
         if (rc == 0)
-                rc = plan_create(b->net, dev_info(b->dev), train ? PLAN_TRAIN : PLAN_INFER, o->batch, &b->plan, e);
+                rc = plan_create(
+                        b->net, dev_info(b->dev), train ? PLAN_TRAIN : PLAN_INFER, o->batch, &b->plan, e);
         for (int i = 0; rc == 0 && i < b->plan->num_chunks; i++)
-                rc = buf_create(b->dev, b->plan->chunk_floats[i] * sizeof(float), "activations", &b->memory.chunks[i], e);
+                rc = buf_create(b->dev, b->plan->chunk_floats[i] * sizeof(float), "activations",
+                        &b->memory.chunks[i], e);
         if (rc == 0)
                 rc = make_view(b->dev, b->net->param_floats * sizeof(float), &b->memory.params, e);
         if (rc == 0 && train)
@@ -190,9 +195,9 @@ static int measure(struct bench *b, const struct options *o, struct err *e)
                 return rc;
         double images = (double)rounds * o->batch / taken;
         double flops = (double)net_flops(b->net) * (strcmp(o->mode, "train") == 0 ? 3 : 1);
-        printf("%s %dx%dx%d batch %d %s on %s: %.0f images/s, %.1f GFLOP/s, %.1f MB on the device\n", o->architecture,
-                o->c, o->h, o->w, o->batch, o->mode, dev_info(b->dev)->name, images, images * flops * 1e-9,
-                (double)dev_peak_bytes(b->dev) * 1e-6);
+        printf("%s %dx%dx%d batch %d %s on %s: %.0f images/s, %.1f GFLOP/s, %.1f MB on the device\n",
+                o->architecture, o->c, o->h, o->w, o->batch, o->mode, dev_info(b->dev)->name, images,
+                images * flops * 1e-9, (double)dev_peak_bytes(b->dev) * 1e-6);
         return o->kernels ? by_kernel(b, e) : 0;
 }
 
@@ -215,13 +220,21 @@ static void finish(struct bench *b)
 int main(int argc, char **argv)
 {
         const char *device = getenv("CNND_DEVICE");
-        struct options o = {.architecture = "bn-lenet", .device = device ? device : "all", .mode = "train", .c = 1,
-                .h = 28, .w = 28, .batch = 128, .classes = 10, .seconds = 3};
+        struct options o = {.architecture = "bn-lenet",
+                .device = device ? device : "all",
+                .mode = "train",
+                .c = 1,
+                .h = 28,
+                .w = 28,
+                .batch = 128,
+                .classes = 10,
+                .seconds = 3};
         struct bench b = {0};
         struct err e = {0};
         if (parse(argc, argv, &o) != 0) {
-                fprintf(stderr, "usage: cnn-bench [--architecture NAME|JSON] [--input CxHxW] [--batch N] "
-                                "[--mode train|inference] [--device SPEC] [--classes N] [--seconds S] [--kernels]\n");
+                fprintf(stderr,
+                        "usage: cnn-bench [--architecture NAME|JSON] [--input CxHxW] [--batch N] "
+                        "[--mode train|inference] [--device SPEC] [--classes N] [--seconds S] [--kernels]\n");
                 return 2;
         }
         int rc = prepare(&b, &o, &e);

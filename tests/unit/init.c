@@ -184,9 +184,11 @@ static void what_fits_is_taken(void **state)
         assert_int_equal(weights_load(other, file, block, &e), ERR_INVALID);
         memset(block, 0, sizeof block);
         CHECK_OK(weights_fit(other, file, block, &note, &e), &e);
-        assert_string_equal(note.data, "not taken from the model, so begun afresh: net.4.weight (another shape), "
-                                       "net.4.bias (another shape); 2 of the model's 11 tensors not used");
-        assert_memory_equal(param(other, block, "net.3.1.weight"), param(base, from, "net.3.1.weight"), 25000 * 4);
+        assert_string_equal(note.data,
+                "not taken from the model, so begun afresh: net.4.weight (another shape), "
+                "net.4.bias (another shape); 2 of the model's 11 tensors not used");
+        assert_memory_equal(
+                param(other, block, "net.3.1.weight"), param(base, from, "net.3.1.weight"), 25000 * 4);
         assert_true(param(other, block, "net.4.weight")[3] == 0);
         /* What is to be frozen must come from the model. */
         assert_int_equal(net_freeze(other, "net.4"), 1);

@@ -37,8 +37,10 @@ static void defaults(void **state)
                 snprintf(text, sizeof text, "{\"name\":\"%s\"}", cases[i].name);
                 CHECK_OK(parse(text, &o, &e), &e);
                 assert_int_equal(o.kind, cases[i].kind);
-                assert_true(o.lr == cases[i].lr && o.weight_decay == cases[i].weight_decay && o.eps == cases[i].eps);
-                assert_true(o.betas[0] == 0.9 && o.betas[1] == 0.999 && o.gradient_clip == 0 && o.momentum == 0);
+                assert_true(o.lr == cases[i].lr && o.weight_decay == cases[i].weight_decay &&
+                            o.eps == cases[i].eps);
+                assert_true(
+                        o.betas[0] == 0.9 && o.betas[1] == 0.999 && o.gradient_clip == 0 && o.momentum == 0);
                 assert_int_equal(o.schedule.kind, SCHEDULE_CONSTANT);
                 assert_int_equal(optimizer_states(&o, names), cases[i].states);
         }
@@ -52,23 +54,32 @@ static void every_field(void **state)
         struct optimizer_spec o;
         const char *names[OPTIMIZER_MAX_STATES];
         (void)state;
-        CHECK_OK(parse("{\"name\":\"sgd\",\"lr\":0.5,\"momentum\":0.9,\"dampening\":0.25,\"weight_decay\":1e-4,"
-                       "\"nesterov\":false,\"gradient_clip\":1.0,\"schedule\":{\"name\":\"step\",\"step_epochs\":3,"
+        CHECK_OK(parse("{\"name\":\"sgd\",\"lr\":0.5,\"momentum\":0.9,\"dampening\":0.25,\"weight_decay\":1e-"
+                       "4,"
+                       "\"nesterov\":false,\"gradient_clip\":1.0,\"schedule\":{\"name\":\"step\",\"step_"
+                       "epochs\":3,"
                        "\"gamma\":0.5,\"warmup_epochs\":0.5}}",
                          &o, &e),
                 &e);
-        assert_true(o.lr == 0.5 && o.momentum == 0.9 && o.dampening == 0.25 && o.weight_decay == 1e-4 && !o.nesterov);
+        assert_true(o.lr == 0.5 && o.momentum == 0.9 && o.dampening == 0.25 && o.weight_decay == 1e-4 &&
+                    !o.nesterov);
         assert_true(o.gradient_clip == 1 && o.schedule.kind == SCHEDULE_STEP && o.schedule.step_epochs == 3);
         assert_true(o.schedule.gamma == 0.5 && o.schedule.warmup_epochs == 0.5);
         assert_int_equal(optimizer_states(&o, names), 1);
         assert_string_equal(names[0], "momentum_buffer");
         CHECK_OK(parse("{\"momentum\":0.9,\"nesterov\":true}", &o, &e), &e);
         assert_true(o.nesterov);
-        CHECK_OK(parse("{\"name\":\"adagrad\",\"lr_decay\":0.1,\"initial_accumulator_value\":0.5,\"eps\":1e-6}", &o, &e), &e);
+        CHECK_OK(parse("{\"name\":\"adagrad\",\"lr_decay\":0.1,\"initial_accumulator_value\":0.5,\"eps\":1e-"
+                       "6}",
+                         &o, &e),
+                &e);
         assert_true(o.lr_decay == 0.1 && o.initial_accumulator_value == 0.5 && o.eps == 1e-6);
         CHECK_OK(parse("{\"name\":\"yogi\",\"betas\":[0,0.5],\"schedule\":\"cosine\"}", &o, &e), &e);
         assert_true(o.betas[0] == 0 && o.betas[1] == 0.5 && o.schedule.kind == SCHEDULE_COSINE);
-        CHECK_OK(parse("{\"lr\":0.25,\"schedule\":{\"name\":\"cosine\",\"min_lr\":0.25,\"warmup_epochs\":10}}", &o, &e), &e);
+        CHECK_OK(
+                parse("{\"lr\":0.25,\"schedule\":{\"name\":\"cosine\",\"min_lr\":0.25,\"warmup_epochs\":10}}",
+                        &o, &e),
+                &e);
         assert_true(o.schedule.min_lr == 0.25 && o.schedule.warmup_epochs == 10);
 }
 
@@ -104,7 +115,8 @@ static void wrong_fields_are_named(void **state)
                 {"{\"name\":\"adam\",\"lr_decay\":0.9}", "/optimizer/lr_decay"},
                 {"{\"name\":\"adagrad\",\"betas\":[0.9,0.999]}", "/optimizer/betas"},
                 {"{\"name\":\"adagrad\",\"lr_decay\":-1}", "/optimizer/lr_decay"},
-                {"{\"name\":\"adagrad\",\"initial_accumulator_value\":-1}", "/optimizer/initial_accumulator_value"},
+                {"{\"name\":\"adagrad\",\"initial_accumulator_value\":-1}",
+                        "/optimizer/initial_accumulator_value"},
                 {"{\"name\":\"adam\",\"betas\":0.9}", "/optimizer/betas"},
                 {"{\"name\":\"adam\",\"betas\":[0.9]}", "/optimizer/betas"},
                 {"{\"name\":\"adam\",\"betas\":[-0.1,0.9]}", "/optimizer/betas/0"},
@@ -122,14 +134,20 @@ static void wrong_fields_are_named(void **state)
                 {"{\"schedule\":{\"name\":\"step\"}}", "/optimizer/schedule/step_epochs"},
                 {"{\"schedule\":{\"name\":\"step\",\"step_epochs\":0}}", "/optimizer/schedule/step_epochs"},
                 {"{\"schedule\":{\"name\":\"step\",\"step_epochs\":0.5}}", "/optimizer/schedule/step_epochs"},
-                {"{\"schedule\":{\"name\":\"step\",\"step_epochs\":1,\"gamma\":0}}", "/optimizer/schedule/gamma"},
-                {"{\"schedule\":{\"name\":\"step\",\"step_epochs\":1,\"gamma\":1.5}}", "/optimizer/schedule/gamma"},
-                {"{\"schedule\":{\"name\":\"step\",\"step_epochs\":1,\"min_lr\":0}}", "/optimizer/schedule/min_lr"},
+                {"{\"schedule\":{\"name\":\"step\",\"step_epochs\":1,\"gamma\":0}}",
+                        "/optimizer/schedule/gamma"},
+                {"{\"schedule\":{\"name\":\"step\",\"step_epochs\":1,\"gamma\":1.5}}",
+                        "/optimizer/schedule/gamma"},
+                {"{\"schedule\":{\"name\":\"step\",\"step_epochs\":1,\"min_lr\":0}}",
+                        "/optimizer/schedule/min_lr"},
                 {"{\"schedule\":{\"name\":\"cosine\",\"gamma\":0.5}}", "/optimizer/schedule/gamma"},
                 {"{\"schedule\":{\"name\":\"cosine\",\"min_lr\":-1}}", "/optimizer/schedule/min_lr"},
-                {"{\"lr\":0.1,\"schedule\":{\"name\":\"cosine\",\"min_lr\":0.2}}", "/optimizer/schedule/min_lr"},
-                {"{\"schedule\":{\"name\":\"constant\",\"warmup_epochs\":-1}}", "/optimizer/schedule/warmup_epochs"},
-                {"{\"schedule\":{\"name\":\"constant\",\"warmup_epochs\":10.5}}", "/optimizer/schedule/warmup_epochs"},
+                {"{\"lr\":0.1,\"schedule\":{\"name\":\"cosine\",\"min_lr\":0.2}}",
+                        "/optimizer/schedule/min_lr"},
+                {"{\"schedule\":{\"name\":\"constant\",\"warmup_epochs\":-1}}",
+                        "/optimizer/schedule/warmup_epochs"},
+                {"{\"schedule\":{\"name\":\"constant\",\"warmup_epochs\":10.5}}",
+                        "/optimizer/schedule/warmup_epochs"},
         };
         (void)state;
         for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

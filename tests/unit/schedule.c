@@ -33,9 +33,9 @@ static void step_is_torchs(void **state)
 /* CosineAnnealingLR(T_max=12, eta_min=0.05) from 0.4, by steps. */
 static void cosine_is_torchs(void **state)
 {
-        static const double want[] = {0.4, 0.39403701960058696, 0.3765544456622768, 0.3487436867076458, 0.3125,
-                0.27029333289294116, 0.22500000000000003, 0.1797066671070589, 0.13750000000000007, 0.10125631329235421,
-                0.07344555433772323, 0.05596298039941307};
+        static const double want[] = {0.4, 0.39403701960058696, 0.3765544456622768, 0.3487436867076458,
+                0.3125, 0.27029333289294116, 0.22500000000000003, 0.1797066671070589, 0.13750000000000007,
+                0.10125631329235421, 0.07344555433772323, 0.05596298039941307};
         const struct schedule_spec s = {.kind = SCHEDULE_COSINE, .min_lr = 0.05};
         (void)state;
         for (int t = 0; t < 12; t++)
@@ -45,7 +45,8 @@ static void cosine_is_torchs(void **state)
 static void warmup_is_linear_from_zero(void **state)
 {
         const struct schedule_spec constant = {.kind = SCHEDULE_CONSTANT, .warmup_epochs = 2.5};
-        const struct schedule_spec step = {.kind = SCHEDULE_STEP, .step_epochs = 1, .gamma = 0.5, .warmup_epochs = 2.5};
+        const struct schedule_spec step = {
+                .kind = SCHEDULE_STEP, .step_epochs = 1, .gamma = 0.5, .warmup_epochs = 2.5};
         const struct schedule_spec cosine = {.kind = SCHEDULE_COSINE, .min_lr = 0.1, .warmup_epochs = 2.5};
         const struct schedule_spec part = {.kind = SCHEDULE_CONSTANT, .warmup_epochs = 0.3};
         const double pi = acos(-1.0);
@@ -58,7 +59,8 @@ static void warmup_is_linear_from_zero(void **state)
         for (int t = 10; t < 20; t++) {
                 close_to(schedule_lr(&constant, 0.7, t, AN_EPOCH, 20), 0.7);
                 close_to(schedule_lr(&step, 0.7, t, AN_EPOCH, 20), 0.7 * (t < 14 ? 1 : t < 18 ? 0.5 : 0.25));
-                close_to(schedule_lr(&cosine, 0.7, t, AN_EPOCH, 20), 0.1 + 0.3 * (1 + cos(pi * (t - 10) / 10)));
+                close_to(schedule_lr(&cosine, 0.7, t, AN_EPOCH, 20),
+                        0.1 + 0.3 * (1 + cos(pi * (t - 10) / 10)));
         }
         close_to(schedule_lr(&part, 0.6, 1, AN_EPOCH, 20), 0.6 / 1.2);
         close_to(schedule_lr(&part, 0.6, 2, AN_EPOCH, 20), 0.6);
