@@ -1,6 +1,5 @@
 #include "ops/op.h"
 
-#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,29 +11,6 @@ const struct op_kind *op_kind_find(const char *type)
                 if (!op_kinds[i]->internal && strcmp(op_kinds[i]->type, type) == 0)
                         return op_kinds[i];
         return NULL;
-}
-
-void op_field_default(const struct op_field *f, void *field)
-{
-        const int number = isnan(f->fallback) ? 0 : (int)f->fallback;
-        switch (f->type) {
-        case OP_INT:
-        case OP_CHOICE:
-                memcpy(field, &number, sizeof number);
-                break;
-        case OP_PAIR:
-                memcpy(field, (int[2]){number, number}, 2 * sizeof number);
-                break;
-        case OP_BOOL:
-                memcpy(field, &(bool){number != 0}, sizeof(bool));
-                break;
-        case OP_NUMBER:
-                memcpy(field, &f->fallback, sizeof f->fallback);
-                break;
-        case OP_DIMS:
-                memset(field, 0, sizeof(struct op_dims));
-                break;
-        }
 }
 
 int op_create(const struct op_kind *kind, const void *args, const struct shape *in, int num_inputs,

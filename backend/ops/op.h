@@ -10,30 +10,13 @@
 #include "device/dev.h"
 #include "device/launch.h"
 #include "device/tensor.h"
+#include "ops/field.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 enum { OP_MAX_INPUTS = 2, OP_MAX_PARAMS = 5, OP_MAX_SAVED = 2, OP_MAX_DIMS = 4 };
-
-/* A hyperparameter as it is spelt in JSON (PyTorch's spelling) and where it lies in the op's arguments. The
-   table drives parsing, checking, defaults and GET /v1/architectures. */
-enum op_field_type { OP_INT, OP_PAIR, OP_BOOL, OP_NUMBER, OP_CHOICE, OP_DIMS };
-struct op_dims {
-        int count, sizes[3];
-};
-struct op_field {
-        const char *name;
-        enum op_field_type type; /* int; int[2], written n or [h,w]; bool; double; int; struct op_dims,
-                                    written n or a list */
-        size_t offset;           /* in the arguments struct */
-        bool required;
-        double fallback; /* where absent and not required; NAN for a pair or an int means "as another field":
-                            see the op */
-        double min, max;
-        const char *choices; /* of OP_CHOICE: words with spaces between; the first is number 0 */
-};
 
 /* How a parameter starts, in PyTorch's terms. */
 enum op_init {
@@ -90,7 +73,8 @@ enum op_variant { OP_NAIVE, OP_TILED, OP_VARIANTS };
 struct op_call {
         struct dev *dev;
         enum op_variant variant;
-        bool training;
+        bool training; /* false in evaluation, and in backward for a frozen op with running statistics: its
+                          forward used them */
         struct tensor x[OP_MAX_INPUTS], y;
         struct tensor dx[OP_MAX_INPUTS], dy; /* backward only; dx[i].at.buf NULL: nobody wants it */
         bool accumulate_dx[OP_MAX_INPUTS];   /* add to dx instead of overwriting it */
@@ -105,14 +89,14 @@ struct op_call {
 
 /* Words of the vars buffer that kernels may read: what changes from step to step without a new launch.
    OP_VAR_FIRST: where the micro-batch begins within the step's batch; OP_VAR_SCALE: the loss's scale, a
-   float; OP_VAR_SEED: the job's seed, two words, low first. */
+   float; OP_VAR_SEED: the job's seed, two words, low first; OP_VAR_UPDATE: the optimizer's, four floats. */
 enum op_var {
         OP_VAR_STEP,
-        OP_VAR_LR,
         OP_VAR_FIRST,
         OP_VAR_SLOT,
         OP_VAR_SCALE,
         OP_VAR_SEED = 8,
+        OP_VAR_UPDATE = 12,
         OP_VARS = 16
 };
 
@@ -146,8 +130,6 @@ struct op_kind {
 
 extern const struct op_kind *const op_kinds[];
 extern const int op_kinds_count;
-/* What stands in the arguments where the field is absent. `field` is its place there. */
-void op_field_default(const struct op_field *f, void *field);
 
 /* A layer type. NULL where there is none; kinds that are internal are none. */
 const struct op_kind *op_kind_find(const char *type);
