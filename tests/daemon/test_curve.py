@@ -78,8 +78,9 @@ class Million(unittest.TestCase):
         print("%s: %.1f s, others waited %.2f s at most, peak memory +%.0f MB" % (accept, took, worst, grown / 1e6))
         self.assertEqual((status, headers["Content-Type"]), (200, accept))
         self.assertLess(took, 60)
-        self.assertLess(worst, 1.0)
-        self.assertLess(grown, 64e6)
+        self.assertLess(worst, 2.0 if harness.SANITIZED else 1.0)
+        if not harness.SANITIZED:  # they keep freed memory
+            self.assertLess(grown, 64e6)
         return body
 
     def test_json(self):
