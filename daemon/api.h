@@ -3,6 +3,7 @@
 #define CNND_API_H
 
 #include "base/err.h"
+#include "daemon/curves.h"
 #include "daemon/feed.h"
 #include "daemon/http.h"
 #include "daemon/service.h"
@@ -14,6 +15,7 @@
 struct api {
         struct service *service;
         struct feed *feed;
+        struct curves *curves;
         struct http *http; /* set after http_create, which needs this struct */
         int64_t started_ms;
 };

@@ -1,7 +1,7 @@
 #include "daemon/api.h"
 
 #include "base/json.h"
-#include "daemon/curve.h"
+#include "daemon/curves.h"
 #include "daemon/media.h"
 #include "daemon/plot.h"
 
@@ -167,40 +167,56 @@ static void write_plot(const struct curve *c, const cJSON *job, struct str *out)
         str_free(&note);
 }
 
+static int reply_plot(struct http_request *rq, const struct curve *c, const cJSON *job, struct err *e)
+{
+        struct str text = {0};
+        write_plot(c, job, &text);
+        int rc = reply_text(&rq->reply, 200, "image/svg+xml", &text, e);
+        if (rc)
+                return rc;
+        reply_header(&rq->reply, "Vary", "Accept");
+        /* The picture's own style, and nothing from anywhere. */
+        reply_header(&rq->reply, "Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'");
+        return 0;
+}
+
+static int reply_columns(struct http_request *rq, const struct curve *c, const cJSON *job, struct err *e)
+{
+        struct str text = {0};
+        (void)job;
+        curve_json(c, &text);
+        int rc = reply_text(&rq->reply, 200, "application/json", &text, e);
+        if (rc == 0)
+                reply_header(&rq->reply, "Vary", "Accept");
+        return rc;
+}
+
+static int reply_rows(struct jobs *js, struct http_request *rq, int64_t id, struct err *e)
+{
+        cJSON *job = NULL;
+        int rc = jobs_get(js, id, &job, e);
+        cJSON_Delete(job);
+        if (rc == 0)
+                rc = curve_csv(js, id, &rq->reply, e);
+        if (rc == 0)
+                reply_header(&rq->reply, "Vary", "Accept");
+        return rc;
+}
+
 int api_jobs_curve(void *ctx, struct http_request *rq, struct err *e)
 {
         static const char *const types[] = {"application/json", "text/csv", "image/svg+xml", NULL};
-        struct jobs *js = ((struct api *)ctx)->service->jobs;
+        struct api *api = ctx;
         const char *type = media_choose(http_header(rq, "Accept"), types);
-        struct curve c = {0};
-        struct str text = {0};
-        cJSON *job = NULL;
         int64_t id;
         int rc = target_only(&rq->target, "", e);
         if (rc == 0)
                 rc = api_job_id(rq, &id, e);
-        if (rc == 0)
-                rc = jobs_get(js, id, &job, e);
-        if (rc == 0)
-                rc = curve_load(js, id, &c, e);
-        if (rc == 0) {
-                if (type == types[0])
-                        curve_json(&c, &text);
-                else if (type == types[1])
-                        curve_csv(&c, &text);
-                else
-                        write_plot(&c, job, &text);
-                rc = reply_text(&rq->reply, 200, type, &text, e);
-        }
-        if (rc == 0) {
-                reply_header(&rq->reply, "Vary", "Accept");
-                if (type == types[2]) /* the picture's own style, and nothing from anywhere */
-                        reply_header(&rq->reply, "Content-Security-Policy",
-                                "default-src 'none'; style-src 'unsafe-inline'");
-        }
-        curve_finish(&c);
-        cJSON_Delete(job);
-        return rc;
+        if (rc)
+                return rc;
+        if (type == types[1])
+                return reply_rows(api->service->jobs, rq, id, e);
+        return curves_answer(api->curves, rq, id, type == types[0] ? reply_columns : reply_plot, e);
 }
 
 int api_jobs_result(void *ctx, struct http_request *rq, struct err *e)

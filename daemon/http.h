@@ -2,7 +2,10 @@
 
    libmicrohttpd runs without a thread of its own: the caller polls http_fds and calls http_run. One thread.
    What is refused before any handler runs: what guard.h and target.h refuse, unknown routes (404), methods
-   (405), media types (415), bodies past their limit (413), senders slower than the deadlines (408). */
+   (405), media types (415), bodies past their limit (413), senders slower than the deadlines (408). These are
+   problem documents. What libmicrohttpd 0.9.75 cannot parse it answers itself, in HTML, without asking anybody, and
+   closes: a Content-Length that is no number (400, 413), a line without a colon (400), a header or an address past
+   POOL_BYTES (431, 414), another HTTP version (505). */
 #ifndef CNND_HTTP_H
 #define CNND_HTTP_H
 

@@ -18,6 +18,13 @@ struct panel {
         struct axis x, y;
 };
 
+/* What is kept of a line, for drawing. */
+struct series {
+        const struct curve_line *line;     /* borrowed */
+        const struct curve_point **points; /* owned */
+        size_t count;
+};
+
 static const char style[] =
         "<style>"
         "text{font-family:system-ui,-apple-system,'Segoe UI',Roboto,'DejaVu "
@@ -103,23 +110,24 @@ static void add_line(struct str *out, const struct panel *p, const struct curve_
 }
 
 /* Means over a hundredth of the curve, for one that single steps make hairy. */
-static void add_smooth_line(
-        struct str *out, const struct panel *p, const struct curve_point *const *points, size_t n)
+static void add_smooth_line(struct str *out, const struct panel *p, const struct curve_line *l)
 {
         bool down = false;
-        size_t window = n / 100 + 1;
+        size_t window = l->count / 100 + 1;
         str_add(out, "<path class=\"a\" d=\"");
-        for (size_t i = 0; i < n; i += window) {
-                double sum = 0, epochs = 0;
-                int count = 0;
-                for (size_t k = i; k < i + window && k < n; k++)
-                        if (isfinite(value(p, points[k])) && isfinite(points[k]->epoch)) {
-                                sum += value(p, points[k]);
-                                epochs += points[k]->epoch;
-                                count++;
-                        }
-                if (count)
-                        add_point(out, p, epochs / count, sum / count, &down);
+        for (size_t i = 0; i < l->count; i += window) {
+                double total = 0, epoch = 0;
+                size_t n = 0, epochs = 0;
+                for (size_t k = i; k < i + window && k < l->count; k++) {
+                        const struct curve_stretch *s = &l->stretches[k];
+                        total += p->loss ? s->loss : s->acc;
+                        n += p->loss ? s->losses : s->accs;
+                        epoch += s->epoch;
+                        epochs += s->epochs;
+                }
+                double mean = n ? total / (double)n : (double)NAN;
+                if (n && epochs && !(p->y.log && mean <= 0))
+                        add_point(out, p, epoch / (double)epochs, mean, &down);
         }
         str_add(out, "\"/>\n");
 }
@@ -169,20 +177,22 @@ static void add_grid(struct str *out, const struct panel *p)
 }
 
 /* Axes around all that is finite. */
-static void fit_axes(struct panel *p, const struct curve *c)
+static void fit_axes(struct panel *p, const struct series *lines)
 {
         double low = INFINITY, high = -INFINITY, positive = INFINITY, last = 0;
-        for (size_t i = 0; i < c->count; i++) {
-                double v = *(const double *)((const char *)&c->points[i] + p->offset);
-                if (isfinite(c->points[i].epoch))
-                        last = fmax(last, c->points[i].epoch);
-                if (!isfinite(v))
-                        continue;
-                low = fmin(low, v);
-                high = fmax(high, v);
-                if (v > 0)
-                        positive = fmin(positive, v);
-        }
+        for (int kind = 0; kind < CURVE_KINDS; kind++)
+                for (size_t i = 0; i < lines[kind].count; i++) {
+                        const struct curve_point *point = lines[kind].points[i];
+                        double v = *(const double *)((const char *)point + p->offset);
+                        if (isfinite(point->epoch))
+                                last = fmax(last, point->epoch);
+                        if (!isfinite(v))
+                                continue;
+                        low = fmin(low, v);
+                        high = fmax(high, v);
+                        if (v > 0)
+                                positive = fmin(positive, v);
+                }
         axis_linear(&p->x, 0, last > 0 ? last : 1, 6);
         p->x.high = last > 0 ? last : 1; /* the curve reaches the panel's edge */
         while (p->x.tick_count && p->x.tick[p->x.tick_count - 1] > p->x.high * (1 + 1e-9))
@@ -196,61 +206,38 @@ static void fit_axes(struct panel *p, const struct curve *c)
 }
 
 /* At an epoch's end its mean, which is what people compare; within one the last that was reported. */
-static double last_train(const struct panel *p, const struct curve *c, const struct curve_point *last)
+static double last_train(const struct panel *p, const struct curve *c)
 {
-        const struct curve_point *end = &c->points[c->count - 1];
+        const struct curve_point *end = &c->line[CURVE_VALIDATION].last;
         double mean = *(const double *)((const char *)end + p->mean_offset);
-        return end->validation && isfinite(mean) ? mean : value(p, last);
+        return c->ends_in_validation && isfinite(mean) ? mean : value(p, &c->line[CURVE_TRAIN].last);
 }
 
-static void add_panel(struct str *out, struct panel *p, const struct curve *c,
-        const struct curve_point *const *train, size_t train_count,
-        const struct curve_point *const *validation, size_t validation_count)
+static void add_panel(struct str *out, struct panel *p, const struct curve *c, const struct series *lines)
 {
-        fit_axes(p, c);
+        const struct series *train = &lines[CURVE_TRAIN], *validation = &lines[CURVE_VALIDATION];
+        fit_axes(p, lines);
         add_grid(out, p);
-        if (c->count == 0)
+        if (train->count + validation->count == 0)
                 str_addf(out, "<text text-anchor=\"middle\" x=\"%.0f\" y=\"%d\">no points yet</text>\n",
                         p->left + PANEL_WIDTH / 2.0, PANEL_TOP + PANEL_HEIGHT / 2);
-        if (train_count > NOISY) {
-                add_line(out, p, train, train_count, "a raw");
-                add_smooth_line(out, p, train, train_count);
-        } else if (train_count) {
-                add_line(out, p, train, train_count, "a");
+        if (train->line->points > NOISY) {
+                add_line(out, p, train->points, train->count, "a raw");
+                add_smooth_line(out, p, train->line);
+        } else if (train->count) {
+                add_line(out, p, train->points, train->count, "a");
         }
-        if (validation_count) {
-                add_line(out, p, validation, validation_count, "b");
-                add_dots(out, p, validation, validation_count);
-                add_legend(out, p, "b", "validation", value(p, validation[validation_count - 1]), 0);
+        if (validation->count) {
+                add_line(out, p, validation->points, validation->count, "b");
+                add_dots(out, p, validation->points, validation->count);
+                add_legend(out, p, "b", "validation", value(p, &validation->line->last), 0);
         }
-        if (train_count)
-                add_legend(out, p, "a", "train", last_train(p, c, train[train_count - 1]),
-                        validation_count ? 1 : 0);
+        if (train->count)
+                add_legend(out, p, "a", "train", last_train(p, c), validation->count ? 1 : 0);
 }
 
-void plot_svg(const struct curve *c, const char *title, const char *note, struct str *out)
+static void add_head(struct str *out, const char *title, const char *note)
 {
-        struct panel loss = {.name = "loss",
-                .offset = offsetof(struct curve_point, loss),
-                .mean_offset = offsetof(struct curve_point, train_loss),
-                .left = 60,
-                .loss = true};
-        struct panel acc = {.name = "accuracy",
-                .offset = offsetof(struct curve_point, acc),
-                .mean_offset = offsetof(struct curve_point, train_acc),
-                .left = 532};
-        const struct curve_point **points = malloc((c->count + 1) * sizeof *points);
-        size_t train = 0, validation = 0;
-        if (!points) {
-                out->failed = true;
-                return;
-        }
-        for (size_t i = 0; i < c->count; i++)
-                if (!c->points[i].validation)
-                        points[train++] = &c->points[i];
-        for (size_t i = 0; i < c->count; i++)
-                if (c->points[i].validation)
-                        points[train + validation++] = &c->points[i];
         str_addf(out,
                 "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" viewBox=\"0 0 %d %d\" "
                 "role=\"img\">\n",
@@ -265,8 +252,32 @@ void plot_svg(const struct curve *c, const char *title, const char *note, struct
         str_add(out, "</text>\n<text x=\"20\" y=\"53\">");
         add_xml(out, note);
         str_add(out, "</text>\n");
-        add_panel(out, &loss, c, points, train, points + train, validation);
-        add_panel(out, &acc, c, points, train, points + train, validation);
+}
+
+void plot_svg(const struct curve *c, const char *title, const char *note, struct str *out)
+{
+        struct panel loss = {.name = "loss",
+                .offset = offsetof(struct curve_point, loss),
+                .mean_offset = offsetof(struct curve_point, train_loss),
+                .left = 60,
+                .loss = true};
+        struct panel acc = {.name = "accuracy",
+                .offset = offsetof(struct curve_point, acc),
+                .mean_offset = offsetof(struct curve_point, train_acc),
+                .left = 532};
+        struct series lines[CURVE_KINDS] = {{0}};
+        for (int kind = 0; kind < CURVE_KINDS; kind++) {
+                lines[kind].line = &c->line[kind];
+                lines[kind].points = malloc((CURVE_EXACT + 1) * sizeof(struct curve_point *));
+                if (lines[kind].points)
+                        lines[kind].count = curve_kept(&c->line[kind], lines[kind].points);
+                else
+                        out->failed = true;
+        }
+        add_head(out, title, note);
+        add_panel(out, &loss, c, lines);
+        add_panel(out, &acc, c, lines);
         str_add(out, "</svg>\n");
-        free(points);
+        for (int kind = 0; kind < CURVE_KINDS; kind++)
+                free((void *)(uintptr_t)lines[kind].points);
 }

@@ -22,6 +22,7 @@ struct server {
         const struct conf *conf; /* borrowed */
         struct service *service;
         struct feed *feed;
+        struct curves *curves;
         struct http *http;
         struct api api;
         char *tmp_dir;
@@ -100,8 +101,10 @@ static int open_service(struct server *s, struct err *e)
         str_addf(&tmp, "%s/tmp", c->state);
         s->tmp_dir = str_take(&tmp);
         s->feed = feed_create(s->service->jobs, c->heartbeat_seconds);
-        s->api = (struct api){.service = s->service, .feed = s->feed, .started_ms = clock_now_ms()};
-        return s->tmp_dir && s->feed ? 0 : err_set(e, ERR_NO_MEMORY, "no memory for the server");
+        s->curves = curves_create(s->service->jobs);
+        s->api = (struct api){
+                .service = s->service, .feed = s->feed, .curves = s->curves, .started_ms = clock_now_ms()};
+        return s->tmp_dir && s->feed && s->curves ? 0 : err_set(e, ERR_NO_MEMORY, "no memory for the server");
 }
 
 /* Takes the listening sockets of `o`, also on failure. */
@@ -157,6 +160,7 @@ void server_destroy(struct server *s)
         if (!s)
                 return;
         http_destroy(s->http);
+        curves_destroy(s->curves);
         feed_destroy(s->feed);
         service_destroy(s->service);
         if (s->owns_socket)
@@ -204,6 +208,7 @@ static int wait_for_work(struct server *s, struct err *e)
                 polled[i + 2] = (struct pollfd){.fd = fds[i], .events = POLLIN};
         int timeout = lesser(service_timeout_ms(s->service), http_timeout_ms(s->http));
         timeout = lesser(timeout, feed_timeout_ms(s->feed, clock_now_ms()));
+        timeout = lesser(timeout, curves_timeout_ms(s->curves));
         if (s->draining)
                 timeout = lesser(timeout, 100);
         if (poll(polled, (nfds_t)count + 2, timeout) < 0 && errno != EINTR)
@@ -221,6 +226,7 @@ int server_run(struct server *s, struct err *e)
                         return 0;
                 service_run(s->service);
                 feed_tick(s->feed, clock_now_ms());
+                curves_tick(s->curves);
                 http_run(s->http);
                 if (s->draining && (service_drained(s->service) || clock_now_ms() >= s->end_ms))
                         return 0;

@@ -76,24 +76,58 @@ static void many_points_stay_small_and_spikes_stay(void **state)
         curve_finish(&flat);
 }
 
+/* However long it is, its extremes, its newest point, its means and a step without a loss stay. */
+static void a_long_curve_keeps_what_matters(void **state)
+{
+        enum { COUNT = 300000, SPIKE = 77777, LOST = 200001 };
+        struct curve c = {.job = 1};
+        char data[100];
+        double sum = 0;
+        bool spike = false, lost = false;
+        (void)state;
+        for (int i = 0; i < COUNT; i++) {
+                double loss = i == SPIKE ? 50 : i % 2 ? 1 : 3;
+                snprintf(
+                        data, sizeof data, "{\"step\":%d,\"epoch\":%d,\"loss\":%g,\"acc\":0.25}", i, i, loss);
+                if (i == LOST)
+                        snprintf(data, sizeof data, "{\"step\":%d,\"epoch\":%d,\"loss\":null}", i, i);
+                assert_true(curve_add(&c, "train", data));
+                sum += i == LOST ? 0 : loss;
+        }
+        const struct curve_line *l = &c.line[CURVE_TRAIN];
+        const struct curve_point **points = calloc(CURVE_EXACT + 1, sizeof *points);
+        assert_non_null(points);
+        size_t n = curve_kept(l, points);
+        assert_int_equal(l->points, COUNT);
+        assert_in_range(n, 1000, CURVE_EXACT + 1);
+        for (size_t i = 0; i < n; i++) {
+                assert_true(i == 0 || points[i]->step > points[i - 1]->step);
+                spike = spike || (points[i]->step == SPIKE && points[i]->loss == 50);
+                lost = lost || (points[i]->step == LOST && isnan(points[i]->loss));
+        }
+        assert_true(spike && lost && points[n - 1]->step == COUNT - 1);
+        for (size_t i = 0; i < l->count; i++)
+                sum -= l->stretches[i].loss;
+        assert_true(sum == 0); /* whole numbers: no rounding */
+        free((void *)(uintptr_t)points);
+        curve_finish(&c);
+}
+
 static void missing_numbers_are_gaps(void **state)
 {
         struct curve c = {.job = 1};
-        struct str svg = {0}, json = {0}, csv = {0};
+        struct str svg = {0}, json = {0};
         (void)state;
         fill(&c, 9, NAN);
         assert_true(curve_add(&c, "checkpoint", "{\"step\":9}"));
-        assert_int_equal(c.count, 9);
+        assert_int_equal(c.line[CURVE_TRAIN].points, 9);
         plot_svg(&c, "", "", &svg);
         curve_json(&c, &json);
-        curve_csv(&c, &csv);
         assert_null(strstr(svg.data, "nan"));
         assert_non_null(strstr(json.data, ",null,"));
         assert_null(strstr(json.data, "nan"));
-        assert_non_null(strstr(csv.data, "\n3,0.003,,,,,\n"));
         str_free(&svg);
         str_free(&json);
-        str_free(&csv);
         curve_finish(&c);
 }
 
@@ -120,6 +154,7 @@ int main(void)
                 cmocka_unit_test(linear_ticks_are_round),
                 cmocka_unit_test(log_ticks_stay_inside),
                 cmocka_unit_test(many_points_stay_small_and_spikes_stay),
+                cmocka_unit_test(a_long_curve_keeps_what_matters),
                 cmocka_unit_test(missing_numbers_are_gaps),
                 cmocka_unit_test(media_types),
         };

@@ -81,6 +81,22 @@ class Door(unittest.TestCase):
             self.assertIn(raw_status(answer), (400, 501), head)
             self.assertNotIn(b" 200 ", answer)
 
+    def test_what_the_library_refuses_itself(self):
+        """In HTML, see http.h; but with the right status, and the connection is closed."""
+        for status, line, head in (
+            (400, b"POST /v1/jobs HTTP/1.1", b"Content-Length: x"),
+            (413, b"POST /v1/jobs HTTP/1.1", b"Content-Length: 99999999999999999999999"),
+            (400, b"POST /v1/jobs HTTP/1.1", b"no colon"),
+            (431, b"POST /v1/jobs HTTP/1.1", b"X: " + b"y" * 20000),
+            (414, b"GET /" + b"x" * 20000 + b" HTTP/1.1", b"X: y"),
+            (505, b"GET / HTTP/9.9", b"X: y"),
+        ):
+            answer = self.daemon.raw(
+                line + b"\r\nHost: localhost\r\n" + head + b"\r\n\r\nGET /v1/version HTTP/1.1\r\nHost: localhost\r\n\r\n", 3
+            )
+            self.assertEqual(raw_status(answer), status, head[:40])
+            self.assertNotIn(b" 200 ", answer)
+
     def test_chunked_body(self):
         answer = self.daemon.raw(
             b"POST /v1/architectures/summary HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n"
