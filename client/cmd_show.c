@@ -97,6 +97,12 @@ static void show_job(const struct ctl *c, const cJSON *job)
                         text_number(rest_number(memory, "micro_batch")).s);
                 line(c, "memory", STYLE_PLAIN, text);
         }
+        const cJSON *note;
+        cJSON_ArrayForEach(note, json_field(job, "notes"))
+        {
+                if (cJSON_IsString(note))
+                        line(c, "note", STYLE_PLAIN, note->valuestring);
+        }
         line(c, "model", STYLE_PLAIN, rest_text(job, "model", ""));
         char *request = json_text(json_field(job, "request"));
         line(c, "request", STYLE_PLAIN, request);

@@ -5,9 +5,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#define NUMBER(name, index, fallback, min, max)                                                              \
+#define NUMBER(field, index, value, least, most)                                                             \
         {                                                                                                    \
-                name, OP_NUMBER, index, false, fallback, min, max, NULL                                          \
+                .name = field, .type = OP_NUMBER, .offset = index, .fallback = value, .min = least,          \
+                .max = most                                                                                  \
         }
 
 static const struct augment_kind kinds[] = {
@@ -16,11 +17,11 @@ static const struct augment_kind kinds[] = {
         {"vflip", "VFLIP", "mirrors top and bottom with probability p", AUGMENT_GEOMETRIC,
                 {NUMBER("p", 0, 0.5, 0, 1)}},
         {"rot90", "ROT90", "turns by a random multiple of 90 degrees; square images only", AUGMENT_GEOMETRIC,
-                {{0}}},
+                {{.name = NULL}}},
         {"crop", "CROP",
                 "moves by up to `padding` pixels both ways, zeros outside: torchvision's RandomCrop(size, "
                 "padding)",
-                AUGMENT_GEOMETRIC, {{"padding", OP_INT, 0, false, 4, 0, 65536, NULL}}},
+                AUGMENT_GEOMETRIC, {{.name = "padding", .type = OP_INT, .fallback = 4, .max = 65536}}},
         {"zoom", "ZOOM", "enlarges by a factor of min to max, a random window, bilinear; zeros outside",
                 AUGMENT_GEOMETRIC, {NUMBER("min", 0, 0.8, 0.1, 10), NUMBER("max", 1, 1.25, 0.1, 10)}},
         {"row_jitter", "ROW_JITTER",

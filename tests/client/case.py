@@ -81,6 +81,6 @@ def job(number=7, state="running", **more):
             "progress": {"epoch": 1.5, "step": 704, "steps": 4690},
             "metrics": {"train_loss": 0.61, "train_acc": 0.78, "val_loss": 0.65, "val_acc": 0.765,
                         "images_per_second": 21034.4},
-            "memory": {"device_bytes": 12345678, "micro_batch": 128}, "model": "my-lenet", "error": None,
+            "memory": {"device_bytes": 12345678, "micro_batch": 128}, "notes": ["batch_norm: micro"], "model": "my-lenet", "error": None,
             "request": {"type": "train", "architecture": "bn-lenet", "dataset": {"name": "fashion-mnist", "limit": 6000},
                         "epochs": 10, "batch_size": 128}, **more}

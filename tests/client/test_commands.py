@@ -324,7 +324,8 @@ class Jobs(Case):
                      "user        ada", "took        2:45",
                      "progress    step 704 of 4,690 (15.0 %), epoch 1.5", "train       loss 0.6100, accuracy 78.0 %",
                      "validation  loss 0.6500, accuracy 76.5 %", "speed       21,034 images/s",
-                     "memory      11.8 MiB on the device, 128 images at a time", "model       my-lenet"]:
+                     "memory      11.8 MiB on the device, 128 images at a time", "note        batch_norm: micro",
+                     "model       my-lenet"]:
             self.assertIn(line, out.splitlines())
 
     def test_control(self):
