@@ -99,6 +99,19 @@ ITEM_KERNEL void batch_norm_finish_backward(VIEW(partial), VIEW(saved), OPTIONS,
         vstore2(sums, blocks * channels + c, FROM(partial));
 }
 
+/* dx = weight / sqrt(running_var + eps) * dy, where the layer is frozen; without scaling the root is 1. Padding lanes have dy = 0.
+   Grid (pixels * LANES, channels, blocks) or more. */
+GROUP_KERNEL void batch_norm_dx_frozen(TENSOR(dy), TENSOR(dx), VIEW(weight), OPTIONS, VIEW(running_var),
+        const float eps, const int accumulate, const int pixels)
+{
+        const int c = get_global_id(1), b = get_global_id(2);
+        const ulong at = (ulong)c * pixels * LANES + get_global_id(0);
+        if (get_global_id(0) >= pixels * LANES)
+                return;
+        const float v = AT(dy, b)[at] * (WEIGHT(c) * (scaled ? inverse_std(FROM(running_var)[c], eps) : 1.0f));
+        AT(dx, b)[at] = accumulate ? AT(dx, b)[at] + v : v;
+}
+
 #if !TILED || LANES == 32
 /* Grid (pixels * LANES, channels, blocks) or more: a work-item a float. `mean` and `spread` are taken every `step` floats; spread is a
    variance where `from_variance`, else an inverse standard deviation. */

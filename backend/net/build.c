@@ -35,7 +35,8 @@ int build_value(struct builder *b, struct shape s, int producer, int *ret)
 }
 
 /* Appends `op` (taken on success) reading `input`. */
-static int add_node(struct builder *b, struct op *op, const int *inputs, const struct place *at, int *ret_value)
+static int add_node(
+        struct builder *b, struct op *op, const int *inputs, const struct place *at, int *ret_value)
 {
         struct net *net = b->net;
         int rc = grow((void **)&net->nodes, &b->cap_nodes, net->num_nodes, sizeof *net->nodes, b->e);
@@ -61,11 +62,12 @@ static int add_node(struct builder *b, struct op *op, const int *inputs, const s
 
 static bool is_name(const char *name)
 {
-        return *name && name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")] == '\0';
+        return *name &&
+               name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")] == '\0';
 }
 
-int build_place(const struct place *parent, const char *list, const char *prefix, int index, const cJSON *layer,
-        struct place *ret, struct err *e)
+int build_place(const struct place *parent, const char *list, const char *prefix, int index,
+        const cJSON *layer, struct place *ret, struct err *e)
 {
         char number[64];
         const char *name = number;
@@ -79,7 +81,8 @@ int build_place(const struct place *parent, const char *list, const char *prefix
         if (rc)
                 return rc;
         if (name != number && !is_name(name))
-                return err_at(e, ERR_INVALID, ret->pointer, "a layer's name is made of letters, digits and _");
+                return err_at(
+                        e, ERR_INVALID, ret->pointer, "a layer's name is made of letters, digits and _");
         n = snprintf(ret->name, sizeof ret->name, "%s.%s", parent->name, name);
         if (n < 0 || (size_t)n >= sizeof ret->name)
                 return err_at(e, ERR_INVALID, ret->pointer, "the layer's full name is too long");
@@ -175,7 +178,6 @@ int build_list(struct builder *b, const cJSON *layers, const char *list, const c
         return 0;
 }
 
-/* Lays the parameters out: trainable ones first, both in the order of layers. */
 static int collect_params(struct net *net, struct err *e)
 {
         int count = 0;
@@ -198,19 +200,7 @@ static int collect_params(struct net *net, struct err *e)
                                 net->parameters += p->count;
                 }
         }
-        uint64_t offset = 0;
-        for (int pass = 0; pass < 2; pass++) {
-                for (int i = 0; i < net->num_params; i++) {
-                        struct net_param *p = &net->params[i];
-                        if (p->spec->trainable != (pass == 0))
-                                continue;
-                        p->offset = offset;
-                        offset += (p->count + NET_PARAM_ALIGN - 1) / NET_PARAM_ALIGN * NET_PARAM_ALIGN;
-                }
-                if (pass == 0)
-                        net->trainable_floats = offset;
-        }
-        net->param_floats = offset;
+        net_place_params(net);
         return 0;
 }
 
@@ -234,7 +224,8 @@ int net_create(const cJSON *architecture, struct shape input, struct net **ret, 
                 return err_set(e, ERR_NO_MEMORY, "no memory for a network");
         int rc = build_value(&b, input, -1, &value);
         if (rc == 0)
-                rc = build_list(&b, json_field(architecture, "layers"), "layers", "", &root, value, &net->output);
+                rc = build_list(
+                        &b, json_field(architecture, "layers"), "layers", "", &root, value, &net->output);
         if (rc == 0)
                 rc = names_differ(net, e);
         free(b.shared);
@@ -245,7 +236,8 @@ int net_create(const cJSON *architecture, struct shape input, struct net **ret, 
         struct shape out = rc == 0 ? net->values[net->output].s : input;
         if (rc == 0 && (out.h != 1 || out.w != 1))
                 rc = err_at(e, ERR_INVALID, net->nodes[net->num_nodes - 1].pointer,
-                        "the last layer gives %dx%dx%d; a classifier ends in one number a class (add a flatten layer)",
+                        "the last layer gives %dx%dx%d; a classifier ends in one number a class (add a "
+                        "flatten layer)",
                         out.c, out.h, out.w);
         if (rc) {
                 net_destroy(net);

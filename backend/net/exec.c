@@ -38,7 +38,7 @@ static void bind_params(const struct exec *x, int node, struct op_call *c)
         for (int i = 0; i < n->op->num_params; i++) {
                 const struct net_param *p = &x->net->params[n->first_param + i];
                 c->params[i] = (struct view){x->memory.params.buf, x->memory.params.offset + p->offset};
-                if (p->spec->trainable && x->plan->mode == PLAN_TRAIN)
+                if (p->trained && x->plan->mode == PLAN_TRAIN)
                         c->dparams[i] =
                                 (struct view){x->memory.grads.buf, x->memory.grads.offset + p->offset};
         }
@@ -48,8 +48,11 @@ static struct op_call bind_node(const struct exec *x, int node)
 {
         const struct net_node *n = &x->net->nodes[node];
         const struct plan_node *pn = &x->plan->nodes[node];
+        /* What is frozen keeps its running statistics; layers without parameters, dropout say, have nothing
+         * to freeze. */
+        const bool frozen = n->frozen && n->op->num_params > 0;
         struct op_call c = {.dev = x->dev,
-                .training = x->plan->mode == PLAN_TRAIN,
+                .training = x->plan->mode == PLAN_TRAIN && !frozen,
                 .vars = x->memory.vars,
                 .layer = node};
         c.variant = selftest_allows(x->dev, n->op->kind, OP_TILED) ? OP_TILED : OP_NAIVE;

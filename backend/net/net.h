@@ -1,8 +1,9 @@
 /* A network: layers from JSON as a graph of ops in topological order. Pure data, no device.
 
-   Values are what flows between layers. A value may be a slice of another one (`parent`, `channel`): a flattened
-   view, or a part of a joined tensor into which its producer writes directly. Parameters lie one behind the
-   other in one flat block, trainable ones first, so that an optimizer step is one kernel. */
+   Values are what flows between layers. A value may be a slice of another one (`parent`, `channel`): a
+   flattened view, or a part of a joined tensor into which its producer writes directly. Parameters lie one
+   behind the other in one flat block, those that are trained first, so that an optimizer step is one kernel.
+ */
 #ifndef CNND_NET_H
 #define CNND_NET_H
 
@@ -18,7 +19,8 @@ enum { NET_PARAM_ALIGN = 32 };
 struct net_value {
         struct shape s;
         int producer;        /* node, -1 for the network's input */
-        int parent, channel; /* the value it is a slice of and the first channel there; -1 where it stands alone */
+        int parent, channel; /* the value it is a slice of and the first channel there; -1 where it stands
+                                alone */
 };
 
 struct net_node {
@@ -28,12 +30,14 @@ struct net_node {
         int inputs[OP_MAX_INPUTS];     /* values */
         int output;                    /* value */
         int first_param;               /* index into params; op->num_params of them */
+        bool frozen;                   /* its parameters stay as they are: net_freeze */
 };
 
 struct net_param {
         char name[NET_NAME_MAX + 24]; /* "net.0.weight" */
         int node, index;              /* op->params[index] of that node */
         const struct op_param *spec;  /* borrowed from the op */
+        bool trained;                 /* trainable and not frozen */
         uint64_t offset, count;       /* floats, in the flat block */
 };
 
@@ -42,17 +46,24 @@ struct net {
         int num_nodes;
         struct net_value *values; /* owned; values[0] is the input */
         int num_values;
-        int output; /* value: the logits */
+        int output;               /* value: the logits */
         struct net_param *params; /* owned, in the order of layers */
         int num_params;
-        uint64_t trainable_floats; /* the flat block's first part */
+        uint64_t trainable_floats; /* the flat block's first part: all parameters that are trained */
         uint64_t param_floats;     /* all of the flat block */
         uint64_t parameters;       /* trainable numbers, without alignment: what PyTorch counts */
 };
 
-/* `architecture` is {"layers":[…]}; pointers in errors start there. The last layer must give (classes,1,1). */
+/* `architecture` is {"layers":[…]}; pointers in errors start there. The last layer must give (classes,1,1).
+ */
 int net_create(const cJSON *architecture, struct shape input, struct net **ret, struct err *e);
 void net_destroy(struct net *net);
+/* Freezes the layer called `prefix` and all below it ("net.0" means net.0 and net.0.1, not net.01) and moves
+   their parameters out of the block's first part: before plans are made. Returns how many layers that were.
+ */
+int net_freeze(struct net *net, const char *prefix);
+/* Lays the parameters out in the flat block: those that are trained first, both in the order of layers. */
+void net_place_params(struct net *net);
 /* Forward FLOPs of one sample. */
 int64_t net_flops(const struct net *net);
 /* The value that owns the memory of `value`, and the channel at which it starts there. */

@@ -27,8 +27,8 @@ static int time_backward(const struct net *net, int node)
 /* A slot with an empty life. Room for all of them is there from the start. */
 static int new_slot(struct plan *p, uint64_t floats)
 {
-        p->slots[p->num_slots] = (struct plan_slot){
-                -1, 0, (floats + PLAN_ALIGN - 1) / PLAN_ALIGN * PLAN_ALIGN, INT32_MAX, -1};
+        p->slots[p->num_slots] =
+                (struct plan_slot){-1, 0, (floats + PLAN_ALIGN - 1) / PLAN_ALIGN * PLAN_ALIGN, INT32_MAX, -1};
         return p->num_slots++;
 }
 
@@ -48,7 +48,7 @@ static void find_trained(const struct net *net, struct plan *p)
                 const struct net_node *node = &net->nodes[i];
                 bool wants = false;
                 for (int k = 0; k < node->op->num_params; k++)
-                        wants = wants || node->op->params[k].trainable;
+                        wants = wants || net->params[node->first_param + k].trained;
                 for (int k = 0; k < node->op->num_inputs; k++)
                         wants = wants || p->wants_grad[node->inputs[k]];
                 p->wants_grad[node->output] = wants;
@@ -205,7 +205,8 @@ static uint64_t lowest(const struct plan *p, const struct plan_slot *s, int chun
         return at;
 }
 
-static int place_one(struct plan *p, struct plan_slot *s, uint64_t max_floats, struct order *scratch, struct err *e)
+static int place_one(
+        struct plan *p, struct plan_slot *s, uint64_t max_floats, struct order *scratch, struct err *e)
 {
         if (s->floats > max_floats)
                 return err_set(e, ERR_DEVICE_MEMORY,
@@ -223,8 +224,8 @@ static int place_one(struct plan *p, struct plan_slot *s, uint64_t max_floats, s
                         p->num_chunks = chunk + 1;
                 return 0;
         }
-        return err_set(e, ERR_DEVICE_MEMORY, "the network takes more than %d pieces of %llu bytes", PLAN_MAX_CHUNKS,
-                (unsigned long long)max_floats * 4);
+        return err_set(e, ERR_DEVICE_MEMORY, "the network takes more than %d pieces of %llu bytes",
+                PLAN_MAX_CHUNKS, (unsigned long long)max_floats * 4);
 }
 
 /* Greedy by size: the largest first, each as low as it goes. */
@@ -244,8 +245,8 @@ static int place_all(struct plan *p, uint64_t max_floats, struct err *e)
         return rc;
 }
 
-int plan_create(const struct net *net, const struct dev_info *info, enum plan_mode mode, int n, struct plan **ret,
-        struct err *e)
+int plan_create(const struct net *net, const struct dev_info *info, enum plan_mode mode, int n,
+        struct plan **ret, struct err *e)
 {
         struct plan *p = calloc(1, sizeof *p);
         size_t slots = 2 * (size_t)net->num_values + (2 + OP_MAX_SAVED) * (size_t)net->num_nodes;

@@ -41,7 +41,8 @@ static int64_t batch_norm_flops(const struct op *op)
 }
 
 /* Binds a parameter; a kernel's argument must be some buffer, also for a weight that is not there. */
-static void launch_param(struct launch *l, const struct batch_norm_args *a, const struct op_call *c, int which)
+static void launch_param(
+        struct launch *l, const struct batch_norm_args *a, const struct op_call *c, int which)
 {
         const int missing = a->affine ? 0 : BATCH_NORM_MEAN;
         launch_view(l, &c->params[which < missing ? 0 : which - missing]);
@@ -274,9 +275,32 @@ static int backward_whole(const struct batch_norm_args *a, const struct op_call 
         return run_channels(&l, &x, e);
 }
 
+/* Of a frozen layer, which is a scale and a shift. */
+static int frozen_backward(const struct batch_norm_args *a, const struct op_call *c, struct err *e)
+{
+        const struct extent x = extent_of(c);
+        if (c->dparams[BATCH_NORM_WEIGHT].buf || c->dparams[BATCH_NORM_BIAS].buf)
+                return err_set(
+                        e, ERR_INTERNAL, "a batch norm in evaluation mode has no gradients of its own");
+        if (!c->dx[0].at.buf)
+                return 0;
+        struct launch l = begin(c, "batch_norm_dx_frozen");
+        launch_tensor(&l, &c->dy);
+        launch_tensor(&l, &c->dx[0]);
+        launch_param(&l, a, c, BATCH_NORM_WEIGHT);
+        launch_options(&l, a);
+        launch_param(&l, a, c, BATCH_NORM_VAR);
+        launch_float(&l, (float)a->eps);
+        launch_int(&l, c->accumulate_dx[0]);
+        launch_int(&l, x.pixels);
+        return run_floats(&l, &x, e);
+}
+
 static int batch_norm_backward(const struct op *op, const struct op_call *c, struct err *e)
 {
         const struct batch_norm_args *a = op->args;
+        if (!c->training)
+                return frozen_backward(a, c, e);
         if (is_whole(c))
                 return backward_whole(a, c, e);
         int rc = sums(c, e);

@@ -43,8 +43,13 @@ static void far_from_zero(void **state)
         struct ops_fixture *f = *state;
         struct op *op = ops_layer(&op_batch_norm, NULL, (struct shape){4, 9, 15});
         for (int i = 0; i < 6; i++) {
-                struct trial t = {.dev = f->dev, .op = op, .n = 33, .variant = (enum op_variant)(i % 2),
-                        .lanes = (int[]){1, 16, 32}[i / 2], .training = true, .backward = true};
+                struct trial t = {.dev = f->dev,
+                        .op = op,
+                        .n = 33,
+                        .variant = (enum op_variant)(i % 2),
+                        .lanes = (int[]){1, 16, 32}[i / 2],
+                        .training = true,
+                        .backward = true};
                 struct trial_data *data;
                 struct trial_result r;
                 struct err e = {0};
@@ -53,11 +58,32 @@ static void far_from_zero(void **state)
                         data->x[0][k] = 1000 + data->x[0][k];
                 CHECK_OK(trial_compare(&t, data, &r, &e), &e);
                 if (r.error > 2e-3) /* half an ulp of the mean alone gives 3e-4 */
-                        fail_msg("lanes %d variant %d: %s[%lld] is %.9g, wanted %.9g", t.lanes, (int)t.variant, r.what,
-                                (long long)r.index, r.got, r.want);
+                        fail_msg("lanes %d variant %d: %s[%lld] is %.9g, wanted %.9g", t.lanes,
+                                (int)t.variant, r.what, (long long)r.index, r.got, r.want);
                 trial_data_destroy(data);
         }
         op_destroy(op);
+}
+
+/* Behind trained layers a frozen batch norm passes gradients through its running statistics. */
+static void frozen_passes_gradients(void **state)
+{
+        struct ops_fixture *f = *state;
+        for (int i = 0; i < 36; i++) {
+                const struct batch_norm_args args = {1e-3, 0.1, i % 2, i / 12};
+                struct op *op = ops_layer(&op_batch_norm, &args, (struct shape){5, 3, 7});
+                const struct trial t = {.dev = f->dev,
+                        .op = op,
+                        .n = 33,
+                        .variant = (enum op_variant)(i / 2 % 2),
+                        .lanes = (int[]){1, 16, 32}[i / 4 % 3],
+                        .backward = true,
+                        .frozen = true,
+                        .slices = i % 3 > 0,
+                        .accumulate_dx = i % 3 == 2};
+                ops_check(&t, f->seed + (uint64_t)i, 2e-5);
+                op_destroy(op);
+        }
 }
 
 static void reference_has_right_gradients(void **state)
@@ -77,6 +103,7 @@ int main(void)
                 cmocka_unit_test(agrees_with_reference),
                 cmocka_unit_test(one_value_a_channel),
                 cmocka_unit_test(far_from_zero),
+                cmocka_unit_test(frozen_passes_gradients),
                 cmocka_unit_test(reference_has_right_gradients),
         };
         return OPS_RUN(tests);
