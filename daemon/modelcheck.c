@@ -76,7 +76,7 @@ static int check_tensors(const struct safetensors *st, const struct net *net, st
         if (!block)
                 return err_set(e, ERR_NO_MEMORY, "no memory for %llu parameters",
                         (unsigned long long)net->parameters);
-        int rc = weights_load(net, st, true, block, e);
+        int rc = weights_load(net, st, block, e);
         free(block);
         return rc;
 }

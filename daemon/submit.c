@@ -25,8 +25,8 @@ static int find_dataset(
         return err_at(e, ERR_INVALID, dataset_pointer(body), "%s", why.message);
 }
 
-/* Plans on every device in use: the first that takes whole batches, else the one that takes the largest micro-batches; the
-   last device's refusal otherwise. */
+/* Plans on every device in use: the first that takes whole batches, else the one that takes the largest
+   micro-batches; the last device's refusal otherwise. */
 static int plan(struct jobs *js, const struct train_request *r, const struct dataset *data,
         struct train_estimate *ret, struct err *e)
 {
@@ -65,8 +65,8 @@ static int check_train(struct jobs *js, const cJSON *body, struct submission *s,
         if (rc)
                 return rc;
         rc = find_dataset(js, body, r.dataset, &data, e);
-        if (rc == 0 && r.init_from[0] && !models_exists(js->models, r.init_from))
-                rc = err_at(e, ERR_INVALID, "/init/from", "there is no model '%s'", r.init_from);
+        if (rc == 0 && r.init.from[0] && !models_exists(js->models, r.init.from))
+                rc = err_at(e, ERR_INVALID, "/init/from", "there is no model '%s'", r.init.from);
         if (rc == 0)
                 rc = plan(js, &r, data, &estimate, e);
         if (rc == 0) {
@@ -78,7 +78,7 @@ static int check_train(struct jobs *js, const cJSON *body, struct submission *s,
                 s->row.note = estimate.note[0] ? strdup(estimate.note) : NULL;
                 memcpy(s->row.dataset, r.dataset, sizeof s->row.dataset);
                 memcpy(s->row.save_as, r.save_as, sizeof s->row.save_as);
-                memcpy(s->init_from, r.init_from, sizeof s->init_from);
+                memcpy(s->init_from, r.init.from, sizeof s->init_from);
         }
         train_request_finish(&r);
         return rc;

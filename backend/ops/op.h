@@ -90,7 +90,8 @@ enum op_variant { OP_NAIVE, OP_TILED, OP_VARIANTS };
 struct op_call {
         struct dev *dev;
         enum op_variant variant;
-        bool training;
+        bool training; /* false in evaluation, and in backward for a frozen op with running statistics: its
+                          forward used them */
         struct tensor x[OP_MAX_INPUTS], y;
         struct tensor dx[OP_MAX_INPUTS], dy; /* backward only; dx[i].at.buf NULL: nobody wants it */
         bool accumulate_dx[OP_MAX_INPUTS];   /* add to dx instead of overwriting it */
@@ -105,14 +106,14 @@ struct op_call {
 
 /* Words of the vars buffer that kernels may read: what changes from step to step without a new launch.
    OP_VAR_FIRST: where the micro-batch begins within the step's batch; OP_VAR_SCALE: the loss's scale, a
-   float; OP_VAR_SEED: the job's seed, two words, low first. */
+   float; OP_VAR_SEED: the job's seed, two words, low first; OP_VAR_UPDATE: the optimizer's, four floats. */
 enum op_var {
         OP_VAR_STEP,
-        OP_VAR_LR,
         OP_VAR_FIRST,
         OP_VAR_SLOT,
         OP_VAR_SCALE,
         OP_VAR_SEED = 8,
+        OP_VAR_UPDATE = 12,
         OP_VARS = 16
 };
 

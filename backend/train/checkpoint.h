@@ -1,18 +1,22 @@
 /* A job's state between two steps, on disk: dir/checkpoint.safetensors.
 
-   Tensors: the network's, by name. Metadata: "checkpoint" (CHECKPOINT_VERSION), "step", and the running sums as
-   hexadecimal floats, so that a resumed curve is the undisturbed one to the last bit. Everything else (order of
-   images, random numbers, learning rate) follows from the request and the step. Raise CHECKPOINT_VERSION when a
-   field is added or changes its meaning; a file of another version is refused and the job starts again. */
+   Tensors: the network's, by name, and the optimizer's, by theirs and PyTorch's name for what they are:
+   "optimizer.exp_avg.net.0.weight". Metadata: "checkpoint" (CHECKPOINT_VERSION), "step", and the running sums
+   as hexadecimal floats, so that a resumed curve is the undisturbed one to the last bit, "stopping" what
+   early stopping has seen. Everything else (order of images, random numbers, learning rate) follows from the
+   request and the step. Raise CHECKPOINT_VERSION when a field is added or changes its meaning; a file of
+   another version is refused and the job starts again. */
 #ifndef CNND_CHECKPOINT_H
 #define CNND_CHECKPOINT_H
 
 #include "base/err.h"
 #include "net/net.h"
+#include "train/optimizer.h"
+#include "train/stopping.h"
 
 #include <stdbool.h>
 
-enum { CHECKPOINT_VERSION = 1 };
+enum { CHECKPOINT_VERSION = 2 };
 
 /* Sums over samples since the last `train` event and since the epoch began. */
 struct progress {
@@ -21,12 +25,21 @@ struct progress {
                 double loss;
                 int64_t correct, count;
         } window, epoch;
+        struct stopping stopping;
 };
 
-int checkpoint_write(const char *dir, const struct net *net, const float *block, const struct progress *p,
-        struct err *e);
-/* *ret_found is false where there is none. A file that is damaged or of another network is an error. */
-int checkpoint_read(const char *dir, const struct net *net, float *block, struct progress *ret, bool *ret_found,
-        struct err *e);
+/* The numbers of a job, all borrowed: what is written, or where to read to. `state` is the optimizer's as
+   update.h lays it out, NULL where it has none. */
+struct checkpoint {
+        const struct net *net;
+        const struct optimizer_spec *optimizer;
+        float *block, *state;
+};
+
+int checkpoint_write(const char *dir, const struct checkpoint *c, const struct progress *p, struct err *e);
+/* *ret_found is false where there is none. A file that is damaged, of another network or of another optimizer
+   is an error; block and state may then have been written to. */
+int checkpoint_read(
+        const char *dir, const struct checkpoint *c, struct progress *ret, bool *ret_found, struct err *e);
 
 #endif

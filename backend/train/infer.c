@@ -124,7 +124,7 @@ static int load(struct infer *m, const struct safetensors *file, struct err *e)
         float *block = calloc(1, bytes);
         if (!block)
                 return err_set(e, ERR_NO_MEMORY, "no memory for a model of %zu bytes", bytes);
-        int rc = weights_load(m->net, file, true, block, e);
+        int rc = weights_load(m->net, file, block, e);
         if (rc == 0)
                 rc = buf_create(m->dev, bytes, "the model's parameters", &m->params, e);
         if (rc == 0)
@@ -260,8 +260,8 @@ static int no_layer(const struct infer *m, const char *layer, const struct op_ki
         for (int i = 0; i < m->net->num_nodes; i++)
                 if (!kind || m->net->nodes[i].op->kind == kind)
                         str_addf(&known, " %s", m->net->nodes[i].name);
-        int rc = err_set(e, ERR_INVALID, "the model has no %s \"%.100s\"; it has:%.300s", kind ? kind->type : "layer", layer,
-                known.data ? known.data : "");
+        int rc = err_set(e, ERR_INVALID, "the model has no %s \"%.100s\"; it has:%.300s",
+                kind ? kind->type : "layer", layer, known.data ? known.data : "");
         str_free(&known);
         return rc;
 }
@@ -305,7 +305,8 @@ static int read_sample(const struct tensor *t, float *out, struct err *e)
 {
         const size_t count = (size_t)shape_count(t->s), lanes = (size_t)t->lanes;
         float *block = malloc(count * lanes * sizeof *block);
-        int rc = block ? buf_read(t->at.buf, t->at.offset * sizeof *block, block, count * lanes * sizeof *block, e)
+        int rc = block ? buf_read(t->at.buf, t->at.offset * sizeof *block, block,
+                                 count * lanes * sizeof *block, e)
                        : err_set(e, ERR_NO_MEMORY, "no memory for activations");
         for (size_t i = 0; rc == 0 && i < count; i++)
                 out[i] = block[i * lanes];

@@ -7,8 +7,6 @@
 
 #define WHOLE_MAX ((int64_t)1 << 53) /* json_parse lets no larger whole number pass */
 
-static const double lr_min = 1e-12, lr_max = 1e6;
-
 bool request_name_ok(const char *name)
 {
         size_t n = strlen(name);
@@ -30,8 +28,7 @@ static int check_name(const char *name, const char *pointer, struct err *e)
                 REQUEST_NAME_MAX);
 }
 
-/* at/key where it is there: a name that may become a file's. `out` has REQUEST_NAME_MAX + 1 bytes. */
-static int get_name(const cJSON *obj, const char *key, const char *at, char *out, struct err *e)
+int request_get_name(const cJSON *obj, const char *key, const char *at, char *out, struct err *e)
 {
         const char *name = NULL;
         char pointer[64];
@@ -81,7 +78,7 @@ static int read_dataset(const cJSON *json, struct train_request *r, struct err *
         const cJSON *d = json_field(json, "dataset");
         if (!d || cJSON_IsString(d)) {
                 int rc = json_need(json, "dataset", "", e);
-                return rc != 0 ? rc : get_name(json, "dataset", "", r->dataset, e);
+                return rc != 0 ? rc : request_get_name(json, "dataset", "", r->dataset, e);
         }
         if (!cJSON_IsObject(d))
                 return err_at(e, ERR_INVALID, at, "\"dataset\" must be a name or an object");
@@ -89,7 +86,7 @@ static int read_dataset(const cJSON *json, struct train_request *r, struct err *
         if (rc == 0)
                 rc = json_need(d, "name", at, e);
         if (rc == 0)
-                rc = get_name(d, "name", at, r->dataset, e);
+                rc = request_get_name(d, "name", at, r->dataset, e);
         if (rc == 0)
                 rc = read_resize(json_field(d, "resize"), r, e);
         if (rc == 0)
@@ -101,53 +98,12 @@ static int read_dataset(const cJSON *json, struct train_request *r, struct err *
         return rc;
 }
 
-static int read_optimizer(const cJSON *json, struct optimizer_spec *o, struct err *e)
-{
-        static const char at[] = "/optimizer";
-        const cJSON *spec = json_field(json, "optimizer");
-        const char *name = "sgd";
-        if (!spec)
-                return 0;
-        int rc = json_is_object(spec, at, e);
-        /* The name first: fields differ from one optimizer to the next. */
-        if (rc == 0)
-                rc = json_get_string(spec, "name", REQUEST_NAME_MAX, at, &name, e);
-        if (rc == 0 && strcmp(name, "sgd") != 0)
-                rc = err_at(e, ERR_INVALID, "/optimizer/name",
-                        "optimizer \"%.64s\" is not supported; known are: sgd", name);
-        if (rc == 0)
-                rc = json_only(spec, "name lr", at, e);
-        if (rc == 0)
-                rc = json_get_number(spec, "lr", lr_min, lr_max, at, &o->lr, e);
-        return rc;
-}
-
-static int read_init(const cJSON *json, struct train_request *r, struct err *e)
-{
-        static const char at[] = "/init";
-        const cJSON *init = json_field(json, "init");
-        if (!init)
-                return 0;
-        if (!cJSON_IsObject(init))
-                return err_at(e, ERR_INVALID, at,
-                        "only {\"from\":\"MODEL\"} is supported; leave \"init\" out to begin with "
-                        "xavier_uniform");
-        int rc = json_only(init, "from strict", at, e);
-        if (rc == 0)
-                rc = json_need(init, "from", at, e);
-        if (rc == 0)
-                rc = get_name(init, "from", at, r->init_from, e);
-        if (rc == 0)
-                rc = json_get_bool(init, "strict", at, &r->init_strict, e);
-        return rc;
-}
-
 static int read_micro_batch(const cJSON *json, struct train_request *r, struct err *e)
 {
         int rc = get_count(json, "micro_batch", REQUEST_MAX_BATCH, "", &r->micro_batch, e);
         if (rc == 0 && r->micro_batch > r->batch_size)
-                rc = err_at(e, ERR_INVALID, "/micro_batch", "micro_batch %d is larger than batch_size %d", r->micro_batch,
-                        r->batch_size);
+                rc = err_at(e, ERR_INVALID, "/micro_batch", "micro_batch %d is larger than batch_size %d",
+                        r->micro_batch, r->batch_size);
         return rc;
 }
 
@@ -195,7 +151,7 @@ static int read_scalars(const cJSON *json, struct train_request *r, struct err *
         if (rc == 0)
                 rc = json_get_int(json, "seed", 0, WHOLE_MAX, "", &seed, e);
         if (rc == 0)
-                rc = get_name(json, "save_as", "", r->save_as, e);
+                rc = request_get_name(json, "save_as", "", r->save_as, e);
         if (rc == 0) {
                 snprintf(r->title, sizeof r->title, "%s", title);
                 r->seed = (uint64_t)seed;
@@ -203,21 +159,30 @@ static int read_scalars(const cJSON *json, struct train_request *r, struct err *
         return rc;
 }
 
+/* Fields that people look for beside the optimizer. */
+static int check_places(const cJSON *json, struct err *e)
+{
+        if (json_field(json, "gradient_clip"))
+                return err_at(
+                        e, ERR_INVALID, "/gradient_clip", "\"gradient_clip\" belongs inside \"optimizer\"");
+        if (json_field(json, "schedule"))
+                return err_at(e, ERR_INVALID, "/schedule", "\"schedule\" belongs inside \"optimizer\"");
+        return 0;
+}
+
 int train_request_parse(const cJSON *json, struct train_request *ret, struct err *e)
 {
-        struct train_request r = {.epochs = 10,
-                .batch_size = 128,
-                .shuffle = true,
-                .init_strict = true,
-                .optimizer = {.kind = OPTIMIZER_SGD, .lr = 0.1}};
+        struct train_request r = {.epochs = 10, .batch_size = 128, .shuffle = true};
         int rc = json_is_object(json, "", e);
         if (rc == 0)
                 rc = check_type(json, e);
         if (rc == 0)
+                rc = check_places(json, e);
+        if (rc == 0)
                 rc = json_only(json,
                         "type name architecture dataset epochs batch_size optimizer seed save_as shuffle "
                         "max_steps "
-                        "report_every init micro_batch class_weights augment",
+                        "report_every init micro_batch class_weights augment stop_when",
                         "", e);
         if (rc == 0)
                 rc = check_architecture(json, e);
@@ -226,9 +191,11 @@ int train_request_parse(const cJSON *json, struct train_request *ret, struct err
         if (rc == 0)
                 rc = read_scalars(json, &r, e);
         if (rc == 0)
-                rc = read_optimizer(json, &r.optimizer, e);
+                rc = optimizer_parse(json_field(json, "optimizer"), r.epochs, &r.optimizer, e);
         if (rc == 0)
-                rc = read_init(json, &r, e);
+                rc = stopping_parse(json_field(json, "stop_when"), &r.stop_when, e);
+        if (rc == 0)
+                rc = init_parse(json_field(json, "init"), &r.init, e);
         if (rc == 0)
                 rc = read_micro_batch(json, &r, e);
         if (rc == 0)
@@ -253,5 +220,6 @@ void train_request_finish(struct train_request *r)
         cJSON_Delete(r->architecture);
         class_weights_finish(&r->class_weights);
         normalize_finish(&r->normalize);
+        init_finish(&r->init);
         *r = (struct train_request){0};
 }

@@ -7,7 +7,10 @@
 #include "device/dev.h"
 #include "train/augment.h"
 #include "train/class_weights.h"
+#include "train/init.h"
 #include "train/normalize.h"
+#include "train/optimizer.h"
+#include "train/stopping.h"
 
 #include <cjson/cJSON.h>
 #include <stdbool.h>
@@ -16,32 +19,25 @@
 enum { REQUEST_NAME_MAX = 64, REQUEST_TITLE_MAX = 200 };
 enum { REQUEST_MAX_EPOCHS = 100000, REQUEST_MAX_BATCH = 65536, REQUEST_MAX_COUNT = 1000000000 };
 
-enum optimizer_kind { OPTIMIZER_SGD };
-
-struct optimizer_spec {
-        enum optimizer_kind kind;
-        double lr;
-};
-
 struct train_request {
-        char title[REQUEST_TITLE_MAX + 1];     /* "name", "" where absent */
-        cJSON *architecture;                   /* owned copy of what was sent: string or object */
+        char title[REQUEST_TITLE_MAX + 1]; /* "name", "" where absent */
+        cJSON *architecture;               /* owned copy of what was sent: string or object */
         char dataset[REQUEST_NAME_MAX + 1];
-        int limit, val_limit;                  /* images used of each split, 0 for all */
-        int resize_h, resize_w;                /* 0 for the data set's own size */
+        int limit, val_limit;   /* images used of each split, 0 for all */
+        int resize_h, resize_w; /* 0 for the data set's own size */
         struct normalize normalize;
         struct augment augment;
         int epochs, batch_size;
-        int micro_batch;                       /* 0: chosen by what fits the device */
+        int micro_batch; /* 0: chosen by what fits the device */
         struct class_weights class_weights;
-        int64_t max_steps;                     /* 0 for none */
-        int report_every;                      /* steps between `train` events; 0: chosen, ten an epoch */
+        int64_t max_steps; /* 0 for none */
+        int report_every;  /* steps between `train` events; 0: chosen, ten an epoch */
         bool shuffle;
         uint64_t seed;
         struct optimizer_spec optimizer;
-        char init_from[REQUEST_NAME_MAX + 1];  /* model whose weights to start from, "" for none */
-        bool init_strict;
-        char save_as[REQUEST_NAME_MAX + 1];    /* "" : not saved */
+        struct stopping_spec stop_when;
+        struct init_spec init;
+        char save_as[REQUEST_NAME_MAX + 1]; /* "" : not saved */
 };
 
 /* Fills *ret from a job's JSON ("type":"train" …). Unknown fields, wrong types and values out of range are
@@ -59,13 +55,13 @@ struct train_request {
    batch_size          128        1 to REQUEST_MAX_BATCH
    micro_batch         chosen     1 to batch_size: images that run at once, gradients added up
    class_weights       none       "balanced" or a list, see class_weights.h
-   optimizer           sgd        {"name":"sgd", "lr"}
-   optimizer.lr        0.1        1e-12 to 1e6; 0 would train nothing
+   optimizer           sgd, 0.1   see optimizer.h; "gradient_clip" and "schedule" stand inside it
+   stop_when           never      {"metric","patience","min_delta"}, see stopping.h
    seed                0          0 to 2^53
    shuffle             true
    max_steps           none       1 to 2^53
    report_every        chosen     1 to REQUEST_MAX_COUNT steps
-   init                none       {"from" (needed): a model's name, "strict" (true)}
+   init                           "xavier_uniform" and others, or {"from","strict","freeze"}, see init.h
    save_as             not saved  a name
 
    Names are those of request_name_ok; sides of "resize" are 1 to 65536; limits 1 to REQUEST_MAX_COUNT. */
@@ -75,5 +71,7 @@ void train_request_finish(struct train_request *r);
 /* Letters, digits, '.', '_' and '-', not first '.' or '-', 1 to REQUEST_NAME_MAX bytes: names of data sets
    and models, which become file names. */
 bool request_name_ok(const char *name);
+/* at/key where it is there: a name that may become a file's. `out` has REQUEST_NAME_MAX + 1 bytes. */
+int request_get_name(const cJSON *obj, const char *key, const char *at, char *out, struct err *e);
 
 #endif

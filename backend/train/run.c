@@ -6,6 +6,7 @@
 #include "train/checkpoint.h"
 #include "train/estimate.h"
 #include "train/feeder.h"
+#include "train/start.h"
 #include "train/train.h"
 #include "train/weights.h"
 
@@ -31,8 +32,9 @@ struct run {
         struct buf *chunks[PLAN_MAX_CHUNKS], *params, *grads, *labels, *results, *vars, *class_weights;
         struct exec *exec[SETUP_PHASES][2]; /* overwriting gradients and results, adding to them */
         struct feeder *feeder[DATASET_SPLITS];
-        struct launch_list *update;
-        float *block; /* host copy of the parameters */
+        struct update *update;
+        float *block, *state; /* host copies of the parameters and the optimizer's state */
+        struct str note;      /* what people should know of the start */
         struct progress progress;
         struct {
                 int n;
@@ -89,24 +91,6 @@ static int test_device(struct run *r, struct err *e)
         return rc;
 }
 
-static int record_update(struct run *r, struct err *e)
-{
-        struct view w = {r->params, 0}, dw = {r->grads, 0};
-        int rc = launch_list_create(&r->update, e);
-        if (rc)
-                return rc;
-        launch_record(r->dev, r->update);
-        struct launch l = launch_begin(r->dev, "sgd", NULL, "sgd_step");
-        launch_view(&l, &w);
-        launch_view(&l, &dw);
-        launch_buf(&l, r->vars);
-        launch_int(&l, OP_VAR_LR);
-        launch_int(&l, (int)r->setup->net->trainable_floats);
-        rc = launch_grid(&l, 1, (size_t[]){r->setup->net->trainable_floats}, NULL, e);
-        launch_record_end(r->dev);
-        return rc;
-}
-
 static int record_all(struct run *r, struct err *e)
 {
         struct exec_memory m = {.params = {r->params, 0},
@@ -126,36 +110,28 @@ static int record_all(struct run *r, struct err *e)
                 if (rc)
                         return rc;
         }
-        return record_update(r, e);
+        const struct update_memory update = {m.params, m.grads, m.vars, r->setup->net->trainable_floats};
+        return update_create(r->dev, &r->request->optimizer, &update, &r->update, e);
 }
 
-/* The job's own checkpoint, a stored model, or fresh numbers. */
-static int load_weights(struct run *r, struct err *e)
+static struct checkpoint numbers_of(const struct run *r)
 {
-        bool found;
+        return (struct checkpoint){r->setup->net, &r->request->optimizer, r->block, r->state};
+}
+
+static int load_numbers(struct run *r, struct err *e)
+{
         const struct net *net = r->setup->net;
+        uint64_t states = (uint64_t)r->setup->update.num_states * net->trainable_floats;
         r->block = malloc(net->param_floats * sizeof *r->block);
-        if (!r->block)
+        r->state = malloc((states ? states : 1) * sizeof *r->state);
+        if (!r->block || !r->state)
                 return err_set(e, ERR_NO_MEMORY, "no memory for the weights");
-        weights_init(net, r->request->seed, r->block);
-        int rc = checkpoint_read(r->job->dir, net, r->block, &r->progress, &found, NULL);
-        if (rc || !found) {
-                /* A checkpoint that does not fit is as good as none: the same request gives the same run. */
-                r->progress = (struct progress){0};
-                weights_init(net, r->request->seed, r->block);
-                rc = 0;
-                if (r->job->init_weights) {
-                        struct safetensors *file;
-                        rc = safetensors_open(r->job->init_weights, &file, e);
-                        if (rc == 0) {
-                                rc = weights_load(net, file, r->request->init_strict, r->block, e);
-                                safetensors_close(file);
-                        }
-                        if (rc)
-                                return err_wrap(e, "init.from \"%s\"", r->request->init_from);
-                }
-        }
-        return buf_write(r->params, 0, r->block, net->param_floats * sizeof *r->block, e);
+        const struct checkpoint numbers = numbers_of(r);
+        int rc = start_numbers(r->job, &numbers, &r->progress, &r->note, e);
+        if (rc == 0)
+                rc = buf_write(r->params, 0, r->block, net->param_floats * sizeof *r->block, e);
+        return rc ? rc : update_write_state(r->update, r->state, e);
 }
 
 static void run_finish(struct run *r)
@@ -165,7 +141,7 @@ static void run_finish(struct run *r)
                         exec_destroy(r->exec[i][k]);
         for (int i = 0; i < DATASET_SPLITS; i++)
                 feeder_destroy(r->feeder[i]);
-        launch_list_destroy(r->update);
+        update_destroy(r->update);
         for (int i = 0; i < PLAN_MAX_CHUNKS; i++)
                 buf_destroy(r->chunks[i]);
         buf_destroy(r->params);
@@ -176,15 +152,23 @@ static void run_finish(struct run *r)
         buf_destroy(r->class_weights);
         setup_destroy(r->setup);
         free(r->block);
+        free(r->state);
+        str_free(&r->note);
+}
+
+/* Of the step after `step` others. */
+static double rate_at(const struct run *r, int64_t step)
+{
+        const struct optimizer_spec *o = &r->request->optimizer;
+        return schedule_lr(&o->schedule, o->lr, step, r->setup->steps_per_epoch, r->setup->steps);
 }
 
 /* `weight` is that of the whole batch, `first` where the micro-batch begins in it. */
 static int set_vars(struct run *r, int slot, double weight, int first, struct err *e)
 {
         float scale = weight > 0 ? 1.0f / (float)weight : 0.0f;
-        float lr = (float)r->request->optimizer.lr;
         int32_t step = (int32_t)r->progress.step;
-        memcpy(&r->vars_host[OP_VAR_LR], &lr, sizeof lr);
+        update_vars(&r->request->optimizer, rate_at(r, r->progress.step), r->progress.step, r->vars_host);
         memcpy(&r->vars_host[OP_VAR_STEP], &step, sizeof step);
         memcpy(&r->vars_host[OP_VAR_SCALE], &scale, sizeof scale);
         r->vars_host[OP_VAR_SLOT] = slot;
@@ -192,6 +176,15 @@ static int set_vars(struct run *r, int slot, double weight, int first, struct er
         r->vars_host[OP_VAR_SEED] = (int32_t)(uint32_t)r->request->seed;
         r->vars_host[OP_VAR_SEED + 1] = (int32_t)(uint32_t)(r->request->seed >> 32);
         return buf_write_later(r->vars, 0, r->vars_host, sizeof r->vars_host, e);
+}
+
+static int exploded(struct err *e, const char *what, int64_t step)
+{
+        return err_set(e, ERR_INVALID,
+                "%s step %" PRId64
+                "; the checkpoint before it is kept. Try a smaller lr, a schedule with warmup_epochs, or "
+                "gradient_clip in the optimizer",
+                what, step);
 }
 
 /* Reads the results of the steps that are still on the device, in their order. */
@@ -209,10 +202,7 @@ static int drain(struct run *r, struct err *e)
                 /* The batch's mean by weights, once for each of its images. */
                 double loss = r->pending[i].weight > 0 ? (double)results[i][0] / r->pending[i].weight * n : 0;
                 if (!isfinite(results[i][0]))
-                        return err_set(e, ERR_INVALID,
-                                "the loss is no finite number at step %" PRId64
-                                "; the checkpoint before it is kept. Try a smaller learning rate",
-                                step);
+                        return exploded(e, "the loss is no finite number at", step);
                 r->progress.window.loss += loss;
                 r->progress.window.correct += (int64_t)results[i][1];
                 r->progress.window.count += n;
@@ -255,6 +245,7 @@ static int report(struct run *r, struct err *e)
         add_number(&s, "acc", part((double)p->window.correct, p->window.count));
         add_number(&s, "epoch_loss", part(p->epoch.loss, p->epoch.count));
         add_number(&s, "epoch_acc", part((double)p->epoch.correct, p->epoch.count));
+        add_number(&s, "lr", rate_at(r, p->step - 1));
         str_addf(&s, ",\"images_per_second\":%.0f}", seconds > 0 ? (double)r->report_count / seconds : 0);
         memset(&p->window, 0, sizeof p->window);
         r->report_time = now();
@@ -299,10 +290,15 @@ static int validate(struct run *r, struct err *e)
 {
         struct str s = {0};
         struct score v = {0};
-        const struct progress *p = &r->progress;
+        struct progress *p = &r->progress;
         int rc = r->feeder[DATASET_VAL] ? evaluate(r, &v, e) : 0;
         if (rc)
                 return err_wrap(e, "validation");
+        if (!isfinite(v.loss))
+                return exploded(e, "the validation loss is no finite number after", p->step);
+        const double metrics[STOPPING_METRICS] = {part(v.loss, v.count), part((double)v.correct, v.count),
+                part(p->epoch.loss, p->epoch.count), part((double)p->epoch.correct, p->epoch.count)};
+        stopping_note(&r->request->stop_when, metrics, &p->stopping);
         str_add(&s, "{\"epoch\":");
         str_add_double(&s, (double)p->step / (double)r->setup->steps_per_epoch);
         str_addf(&s, ",\"step\":%" PRId64, p->step);
@@ -316,9 +312,15 @@ static int validate(struct run *r, struct err *e)
         return emit(r, "validation", &s, e);
 }
 
+/* A loss is of the weights before its step: the last step may have ruined them unseen. */
 static int fetch_weights(struct run *r, struct err *e)
 {
-        return buf_read(r->params, 0, r->block, r->setup->net->param_floats * sizeof *r->block, e);
+        const uint64_t count = r->setup->net->param_floats;
+        int rc = buf_read(r->params, 0, r->block, count * sizeof *r->block, e);
+        for (uint64_t i = 0; i < count && rc == 0; i++)
+                if (!isfinite(r->block[i]))
+                        rc = exploded(e, "a weight is no finite number after", r->progress.step);
+        return rc;
 }
 
 static int save_checkpoint(struct run *r, struct err *e)
@@ -327,10 +329,13 @@ static int save_checkpoint(struct run *r, struct err *e)
         int rc = drain(r, e);
         if (rc == 0)
                 rc = fetch_weights(r, e);
+        if (rc == 0)
+                rc = update_read_state(r->update, r->state, e);
+        const struct checkpoint numbers = numbers_of(r);
         if (rc == 0 && r->hooks->before_checkpoint)
                 rc = r->hooks->before_checkpoint(r->hooks->ctx, e);
         if (rc == 0)
-                rc = checkpoint_write(r->job->dir, r->setup->net, r->block, &r->progress, e);
+                rc = checkpoint_write(r->job->dir, &numbers, &r->progress, e);
         if (rc)
                 return rc;
         r->checkpoint_time = now();
@@ -375,7 +380,7 @@ static int step(struct run *r, struct err *e)
                         rc = micro_step(r, first, done, part, n, weight, e);
         }
         if (rc == 0)
-                rc = launch_list_run(r->dev, r->update, e);
+                rc = update_run(r->update, e);
         if (rc == 0)
                 rc = dev_finish(r->dev, e);
         if (rc)
@@ -407,14 +412,32 @@ static int after_step(struct run *r, struct err *e)
         return rc;
 }
 
+static int tell_note(struct run *r, struct err *e)
+{
+        struct str s = {0};
+        if (!r->note.len && !r->note.failed)
+                return 0;
+        str_add(&s, "{\"text\":");
+        str_add_json(&s, r->note.data ? r->note.data : "");
+        str_add(&s, "}");
+        s.failed = s.failed || r->note.failed;
+        return emit(r, "note", &s, e);
+}
+
+static bool stops_early(const struct run *r)
+{
+        return r->progress.step < r->setup->steps &&
+               stopping_due(&r->request->stop_when, &r->progress.stopping);
+}
+
 /* Continues until the job's end or until somebody wants a stop. */
 static int loop(struct run *r, enum train_end *ret_end, struct err *e)
 {
         const struct setup *s = r->setup;
         int64_t ordered_epoch = -1;
-        int rc = 0;
+        int rc = tell_note(r, e);
         *ret_end = TRAIN_DONE;
-        while (r->progress.step < s->steps && rc == 0) {
+        while (r->progress.step < s->steps && !stops_early(r) && rc == 0) {
                 enum train_want want = r->hooks->between_steps(r->hooks->ctx);
                 if (want != TRAIN_GO) {
                         *ret_end = want == TRAIN_STOP ? TRAIN_STOPPED : TRAIN_CANCELLED;
@@ -491,7 +514,7 @@ int train_run(struct dev *d, const struct train_job *job, const struct train_hoo
         if (rc == 0)
                 rc = record_all(&r, e);
         if (rc == 0)
-                rc = load_weights(&r, e);
+                rc = load_numbers(&r, e);
         if (rc == 0) {
                 int64_t tenth = r.setup->steps_per_epoch / 10;
                 r.report_every = job->request->report_every ? job->request->report_every : tenth ? tenth : 1;
@@ -500,7 +523,11 @@ int train_run(struct dev *d, const struct train_job *job, const struct train_hoo
         if (rc == 0 && end == TRAIN_DONE)
                 rc = save_model(&r, e);
         if (rc == 0)
-                *ret = (struct train_outcome){end, r.progress.step, dev_peak_bytes(d)};
+                *ret = (struct train_outcome){.end = end,
+                        .step = r.progress.step,
+                        .device_bytes = dev_peak_bytes(d),
+                        .stopped_early = end == TRAIN_DONE && stops_early(&r),
+                        .epoch = (double)r.progress.step / (double)r.setup->steps_per_epoch};
         run_finish(&r);
         return rc;
 }

@@ -2,6 +2,7 @@
 #include "device/buf.h"
 #include "zoo/zoo.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 /* Larger validation batches gain nothing; larger ones than in training would decide what fits. */
@@ -28,6 +29,35 @@ static int make_net(
         return err_at(e, ERR_INVALID, "/architecture",
                 "the network gives %d numbers; data set %s has %d classes", outputs, data->name,
                 data->num_classes);
+}
+
+/* Before plans are made: what is frozen needs no gradients. */
+static int freeze_layers(const struct train_request *r, struct net *net, struct err *e)
+{
+        const cJSON *prefix;
+        int i = 0;
+        cJSON_ArrayForEach(prefix, r->init.freeze)
+        {
+                char pointer[40];
+                snprintf(pointer, sizeof pointer, "/init/freeze/%d", i++);
+                if (net_freeze(net, prefix->valuestring) == 0)
+                        return err_at(e, ERR_INVALID, pointer,
+                                "the network has no layer \"%.80s\"; its first one is \"%s\"",
+                                prefix->valuestring, net->nodes[0].name);
+        }
+        if (net->trainable_floats == 0)
+                return err_at(e, ERR_INVALID, "/init/freeze",
+                        "all of the network is frozen, nothing is left to train");
+        return 0;
+}
+
+static int check_metric(
+        const struct setup *s, const struct train_request *r, const struct dataset *data, struct err *e)
+{
+        if (!stopping_validates(&r->stop_when) || s->count[DATASET_VAL])
+                return 0;
+        return err_at(
+                e, ERR_INVALID, "/stop_when/metric", "data set %s has no validation images", data->name);
 }
 
 static void count_batches(struct setup *s, const struct train_request *r, const struct dataset *data)
@@ -126,6 +156,10 @@ static void count_bytes(struct setup *s, const struct dataset *data)
         add(s, s->vars_bytes);
         if (s->class_weights_bytes)
                 add(s, s->class_weights_bytes);
+        for (int i = 0; i < s->update.num_states; i++)
+                add(s, s->update.state_bytes);
+        if (s->update.clip_bytes)
+                add(s, s->update.clip_bytes);
 }
 
 static void place_images(struct setup *s, const struct dataset *data, const struct dev_info *info)
@@ -162,7 +196,13 @@ int setup_create(const struct train_request *r, const struct dataset *data, cons
         if (rc == 0)
                 rc = make_net(r, data, &s->net, e);
         if (rc == 0)
+                rc = freeze_layers(r, s->net, e);
+        if (rc == 0)
                 rc = check_input(s, r, e);
+        if (rc == 0)
+                rc = check_metric(s, r, data, e);
+        if (rc == 0)
+                update_needs(&r->optimizer, s->net->trainable_floats, &s->update);
         if (rc == 0)
                 rc = class_weights_make(&r->class_weights, data->split[DATASET_TRAIN].labels,
                         s->count[DATASET_TRAIN], data->num_classes, &s->class_weights, e);

@@ -1,5 +1,5 @@
-/* What a training job needs on its device, worked out on paper. train_plan reports it, train_run allocates it:
-   one computation, so the planned bytes are the allocated ones. */
+/* What a training job needs on its device, worked out on paper. train_plan reports it, train_run allocates
+   it: one computation, so the planned bytes are the allocated ones. */
 #ifndef CNND_SETUP_H
 #define CNND_SETUP_H
 
@@ -7,31 +7,41 @@
 #include "net/plan.h"
 #include "train/train.h"
 #include "train/transform.h"
+#include "train/update.h"
 
-/* Micro-batches of training, the rest of a batch that they leave, the rest of an epoch's smaller last batch; batches of the
-   validation split, its last batch. */
-enum setup_phase { SETUP_TRAIN, SETUP_TRAIN_REST, SETUP_TRAIN_LAST, SETUP_EVAL, SETUP_EVAL_LAST, SETUP_PHASES };
+/* Micro-batches of training, the rest of a batch that they leave, the rest of an epoch's smaller last batch;
+   batches of the validation split, its last batch. */
+enum setup_phase {
+        SETUP_TRAIN,
+        SETUP_TRAIN_REST,
+        SETUP_TRAIN_LAST,
+        SETUP_EVAL,
+        SETUP_EVAL_LAST,
+        SETUP_PHASES
+};
 
 /* Results of this many steps stay on the device before somebody must read them. */
 enum { SETUP_SLOTS = 128 };
 
 struct setup {
-        struct net *net; /* owned */
-        int count[DATASET_SPLITS];           /* images used */
-        int micro_batch;                     /* samples of training that run at once, at most the batch */
-        int n[SETUP_PHASES];                 /* samples, 0 where the phase does not occur */
-        bool begins[SETUP_PHASES], adds[SETUP_PHASES]; /* occurs as a step's first micro-batch, as a later one */
-        float *class_weights;                /* owned; of each class, NULL where all weigh one */
-        struct plan *plans[SETUP_PHASES];    /* owned; NULL where n is 0 */
+        struct net *net;           /* owned */
+        int count[DATASET_SPLITS]; /* images used */
+        int micro_batch;           /* samples of training that run at once, at most the batch */
+        int n[SETUP_PHASES];       /* samples, 0 where the phase does not occur */
+        bool begins[SETUP_PHASES],
+                adds[SETUP_PHASES];       /* occurs as a step's first micro-batch, as a later one */
+        float *class_weights;             /* owned; of each class, NULL where all weigh one */
+        struct plan *plans[SETUP_PHASES]; /* owned; NULL where n is 0 */
         int64_t steps_per_epoch, steps;
         int eval_batch;
-        bool resident;                       /* the images lie on the device; else each batch is sent */
+        struct update_needs update;
+        bool resident; /* the images lie on the device; else each batch is sent */
         uint64_t chunk_bytes[PLAN_MAX_CHUNKS];
         int num_chunks;
         uint64_t param_bytes, grad_bytes, labels_bytes, results_bytes, vars_bytes, class_weights_bytes;
         uint64_t image_bytes[DATASET_SPLITS], split_label_bytes[DATASET_SPLITS], order_bytes[DATASET_SPLITS];
         struct transform_spec transform[DATASET_SPLITS]; /* borrows from the request */
-        uint64_t total_bytes, largest_bytes; /* as buf_create accounts them */
+        uint64_t total_bytes, largest_bytes;             /* as buf_create accounts them */
 };
 
 /* However large: estimate.h asks what fits. 1 <= micro_batch <= r->batch_size. */

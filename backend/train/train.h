@@ -14,15 +14,15 @@
 struct train_estimate {
         uint64_t device_bytes;   /* everything the job allocates on the device */
         uint64_t largest_buffer; /* the largest single allocation */
-        int micro_batch;         /* samples that run at once; less than batch_size when gradients accumulate */
-        int64_t steps;           /* optimizer steps in all */
-        char note[160];          /* for the user: where micro-batches change the mathematics; "" for nothing */
+        int micro_batch; /* samples that run at once; less than batch_size when gradients accumulate */
+        int64_t steps;   /* optimizer steps in all */
+        char note[160];  /* for the user: where micro-batches change the mathematics; "" for nothing */
 };
 
-/* Builds the network on paper for this data set and device, allocates nothing. ERR_INVALID with the pointer of
-   the layer ("/architecture/layers/7/kernel_size"); ERR_DEVICE_MEMORY with bytes needed, bytes there, the
-   largest single buffer and the largest batch that fits, when one image at once, or the micro_batch that was asked for, does
-   not fit. Needs no driver: the front calls it. */
+/* Builds the network on paper for this data set and device, allocates nothing. ERR_INVALID with the pointer
+   of the layer ("/architecture/layers/7/kernel_size"); ERR_DEVICE_MEMORY with bytes needed, bytes there, the
+   largest single buffer and the largest batch that fits, when one image at once, or the micro_batch that was
+   asked for, does not fit. Needs no driver: the front calls it. */
 int train_plan(const struct train_request *r, const struct dataset *data, const struct dev_info *info,
         struct train_estimate *ret, struct err *e);
 
@@ -35,17 +35,18 @@ struct train_hooks {
         /* Called between steps, at least once a step: the place where the worker answers classifications.
            TRAIN_STOP: write a checkpoint and return; TRAIN_CANCEL: return at once. */
         enum train_want (*between_steps)(void *ctx);
-        /* Called before a checkpoint becomes durable, and returns once all events sent so far are: a run that goes
-           on from the checkpoint does not repeat them. Non-zero ends the run. NULL: not needed. */
+        /* Called before a checkpoint becomes durable, and returns once all events sent so far are: a run that
+           goes on from the checkpoint does not repeat them. Non-zero ends the run. NULL: not needed. */
         int (*before_checkpoint)(void *ctx, struct err *e);
 };
 
 struct train_job {
         const struct train_request *request;
         const struct dataset *data;
-        const char *dir;          /* the job's own folder: checkpoint.safetensors, model.safetensors */
-        const char *init_weights; /* safetensors file for request->init_from, else NULL */
-        double checkpoint_seconds; /* at most this long between checkpoints (one is made at each epoch's end too) */
+        const char *dir;           /* the job's own folder: checkpoint.safetensors, model.safetensors */
+        const char *init_weights;  /* safetensors file for request->init_from, else NULL */
+        double checkpoint_seconds; /* at most this long between checkpoints (one is made at each epoch's end
+                                      too) */
 };
 
 enum train_end { TRAIN_DONE, TRAIN_STOPPED, TRAIN_CANCELLED };
@@ -54,17 +55,22 @@ struct train_outcome {
         enum train_end end;
         int64_t step;
         uint64_t device_bytes; /* peak */
+        bool stopped_early;    /* done by stop_when, before its last step */
+        double epoch;          /* passes over the data done */
 };
 
 /* Runs the job, from dir/checkpoint.safetensors where that exists and is whole, else from the start. The same
-   request on the same device gives bit-identical events (but for images_per_second) and weights, however often
-   it was stopped or killed between. On TRAIN_DONE dir/model.safetensors holds the weights. A run that goes on
-   from a checkpoint repeats the events since that checkpoint; the caller drops those it has by their step.
+   request on the same device gives bit-identical events (but for images_per_second) and weights, however
+   often it was stopped or killed between. On TRAIN_DONE dir/model.safetensors holds the weights. A run that
+   goes on from a checkpoint repeats the events since that checkpoint; the caller drops those it has by their
+   step.
 
-   Events: `train` {"step","epoch","loss","acc","epoch_loss","epoch_acc","images_per_second"}: loss and acc are
-   means since the event before, epoch_* since the epoch began; `validation` {"epoch","step","loss","acc",
-   "train_loss","train_acc"}; `checkpoint` {"step"}. A NaN or infinite loss ends the job with ERR_INVALID, the
-   step in the message and the last good checkpoint kept. */
+   Events: `train` {"step","epoch","loss","acc","epoch_loss","epoch_acc","lr","images_per_second"}: loss and
+   acc are means since the event before, epoch_* since the epoch began, lr is the rate of the last step;
+   `validation` {"epoch","step","loss","acc", "train_loss","train_acc"}; `checkpoint` {"step"}; `note`
+   {"text"}: what of a model was not taken (init.h). A run that starts again from nothing repeats the note. A
+   NaN or infinite loss or weight ends the job with ERR_INVALID, the step in the message and the last good
+   checkpoint kept. */
 int train_run(struct dev *d, const struct train_job *job, const struct train_hooks *hooks,
         struct train_outcome *ret, struct err *e);
 

@@ -5,35 +5,55 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Xavier: Glorot, Bengio: Understanding the difficulty of training deep feedforward neural networks, 2010. */
-static float bound_of(const struct op_param *spec)
+/* Glorot, Bengio: Understanding the difficulty of training deep feedforward neural networks, 2010; He, Zhang,
+   Ren, Sun: Delving deep into rectifiers, 2015. */
+static float bound_of(const struct op_param *spec, enum init_kind kind)
 {
+        if (spec->init == OP_INIT_WEIGHT && kind == INIT_KAIMING_UNIFORM)
+                return (float)sqrt(6.0 / spec->fan_in);
         if (spec->init == OP_INIT_WEIGHT)
                 return (float)sqrt(6.0 / (spec->fan_in + spec->fan_out));
         return (float)(1.0 / sqrt(spec->fan_in));
 }
 
-void weights_init(const struct net *net, uint64_t seed, float *block)
+/* Box and Muller: pairs of words give pairs of numbers. */
+static float normal(const uint32_t words[4], uint64_t k, double std)
+{
+        double u = ((double)words[k % 4 / 2 * 2] + 1) * 0x1p-32,
+               turn = 2 * acos(-1.0) * (double)words[k % 4 / 2 * 2 + 1] * 0x1p-32;
+        double radius = std * sqrt(-2 * log(u));
+        return (float)(radius * (k % 2 ? sin(turn) : cos(turn)));
+}
+
+static void draw(
+        const struct net_param *p, uint32_t stream, const struct init_spec *how, uint64_t seed, float *w)
+{
+        bool is_normal = p->spec->init == OP_INIT_WEIGHT && how->kind == INIT_NORMAL;
+        float bound = bound_of(p->spec, how->kind);
+        uint32_t words[4] = {0};
+        for (uint64_t k = 0; k < p->count; k++) {
+                if (k % 4 == 0)
+                        philox(seed, PHILOX_INIT, stream, k / 4, words);
+                w[k] = is_normal ? normal(words, k, how->std)
+                                 : (2.0f * philox_uniform(words[k % 4]) - 1.0f) * bound;
+        }
+}
+
+void weights_init(const struct net *net, const struct init_spec *how, uint64_t seed, float *block)
 {
         memset(block, 0, net->param_floats * sizeof *block);
         for (int i = 0; i < net->num_params; i++) {
                 const struct net_param *p = &net->params[i];
                 float *w = block + p->offset;
-                bool drawn = p->spec->init == OP_INIT_WEIGHT || p->spec->init == OP_INIT_BIAS;
-                float bound = drawn ? bound_of(p->spec) : 0.0f;
-                uint32_t words[4] = {0};
-                for (uint64_t k = 0; k < p->count; k++) {
-                        if (drawn && k % 4 == 0)
-                                philox(seed, PHILOX_INIT, (uint32_t)i, k / 4, words);
-                        if (drawn)
-                                w[k] = (2.0f * philox_uniform(words[k % 4]) - 1.0f) * bound;
-                        else
+                if (p->spec->init == OP_INIT_WEIGHT || p->spec->init == OP_INIT_BIAS)
+                        draw(p, (uint32_t)i, how, seed, w);
+                else
+                        for (uint64_t k = 0; k < p->count; k++)
                                 w[k] = p->spec->init == OP_INIT_ONE ? 1.0f : 0.0f;
-                }
         }
 }
 
-static bool same_shape(const struct net_param *p, const struct safetensors_tensor *t)
+bool weights_same_shape(const struct net_param *p, const struct safetensors_tensor *t)
 {
         if (p->spec->counter)
                 return t->ndim == 0 && t->type == SAFETENSORS_I64;
@@ -45,9 +65,10 @@ static bool same_shape(const struct net_param *p, const struct safetensors_tenso
         return true;
 }
 
-static int load_one(const struct net_param *p, const struct safetensors_tensor *t, float *block, struct err *e)
+static int load_one(
+        const struct net_param *p, const struct safetensors_tensor *t, float *block, struct err *e)
 {
-        if (!same_shape(p, t))
+        if (!weights_same_shape(p, t))
                 return err_set(e, ERR_INVALID, "tensor \"%s\" has another shape than the network's", p->name);
         if (!p->spec->counter)
                 return safetensors_read_f32(t, block + p->offset, p->count, e);
@@ -57,27 +78,69 @@ static int load_one(const struct net_param *p, const struct safetensors_tensor *
         return 0;
 }
 
-int weights_load(const struct net *net, const struct safetensors *from, bool strict, float *block, struct err *e)
+int weights_read(const struct net *net, const struct safetensors *from, float *block, struct err *e)
 {
-        int found = 0;
         for (int i = 0; i < net->num_params; i++) {
                 const struct net_param *p = &net->params[i];
                 const struct safetensors_tensor *t = safetensors_find(from, p->name);
-                if (!t && strict)
-                        return err_set(e, ERR_INVALID, "tensor \"%s\" of the network is missing", p->name);
-                int rc = t ? load_one(p, t, block, e) : 0;
+                int rc = t ? load_one(p, t, block, e)
+                           : err_set(e, ERR_INVALID, "tensor \"%s\" of the network is missing", p->name);
                 if (rc)
                         return rc;
-                found += t != NULL;
         }
-        if (strict && found != from->count)
-                return err_set(e, ERR_INVALID, "the file holds %d tensors, the network has %d", from->count, found);
-        if (found == 0)
-                return err_set(e, ERR_INVALID, "the file holds no tensor of this network");
         return 0;
 }
 
-void weights_tensors(const struct net *net, const float *block, int64_t *counters, struct safetensors_tensor *ret)
+int weights_load(const struct net *net, const struct safetensors *from, float *block, struct err *e)
+{
+        int rc = weights_read(net, from, block, e);
+        if (rc == 0 && from->count != net->num_params)
+                rc = err_set(e, ERR_INVALID, "the file holds %d tensors, the network has %d", from->count,
+                        net->num_params);
+        return rc;
+}
+
+static void note_left(struct str *note, const struct net_param *p, bool found, int count)
+{
+        enum { LISTED = 16 };
+        if (count < LISTED)
+                str_addf(note, "%s%s%s",
+                        count ? ", " : "not taken from the model, so begun afresh: ", p->name,
+                        found ? " (another shape)" : "");
+        else if (count == LISTED)
+                str_add(note, " and more");
+}
+
+int weights_fit(
+        const struct net *net, const struct safetensors *from, float *block, struct str *note, struct err *e)
+{
+        int left = 0, taken = 0;
+        for (int i = 0; i < net->num_params; i++) {
+                const struct net_param *p = &net->params[i];
+                const struct safetensors_tensor *t = safetensors_find(from, p->name);
+                bool fits = t && weights_same_shape(p, t);
+                if (!fits && net->nodes[p->node].frozen)
+                        return err_at(e, ERR_INVALID, "/init/freeze",
+                                "layer \"%s\" cannot be frozen: the model has no \"%s\" of its shape",
+                                net->nodes[p->node].name, p->name);
+                int rc = fits ? load_one(p, t, block, e) : 0;
+                if (rc)
+                        return rc;
+                if (fits)
+                        taken++;
+                else
+                        note_left(note, p, t != NULL, left++);
+        }
+        if (taken == 0)
+                return err_set(e, ERR_INVALID, "the model has no tensor of this network");
+        if (from->count > taken)
+                str_addf(note, "%s%d of the model's %d tensors not used", left ? "; " : "",
+                        from->count - taken, from->count);
+        return 0;
+}
+
+void weights_tensors(
+        const struct net *net, const float *block, int64_t *counters, struct safetensors_tensor *ret)
 {
         memset(ret, 0, (size_t)net->num_params * sizeof *ret);
         for (int i = 0; i < net->num_params; i++) {

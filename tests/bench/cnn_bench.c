@@ -6,6 +6,7 @@
 #include "device/buf.h"
 #include "net/exec.h"
 #include "ops/loss.h"
+#include "train/update.h"
 #include "train/weights.h"
 #include "zoo/zoo.h"
 
@@ -27,7 +28,7 @@ struct bench {
         struct plan *plan;
         struct exec *exec;
         struct exec_memory memory;
-        struct launch_list *update;
+        struct update *update;
 };
 
 static double now(void)
@@ -57,7 +58,8 @@ static int parse(int argc, char **argv, struct options *o)
                         o->classes = atoi(value);
                 else if (strcmp(argv[i], "--seconds") == 0)
                         o->seconds = atof(value);
-                else if (strcmp(argv[i], "--input") != 0 || sscanf(value, "%dx%dx%d", &o->c, &o->h, &o->w) != 3)
+                else if (strcmp(argv[i], "--input") != 0 ||
+                         sscanf(value, "%dx%dx%d", &o->c, &o->h, &o->w) != 3)
                         return -1;
                 i++;
         }
@@ -68,8 +70,9 @@ static int parse(int argc, char **argv, struct options *o)
 static int make_net(struct bench *b, const struct options *o, struct err *e)
 {
         cJSON *layers = NULL;
-        cJSON *architecture = o->architecture[0] == '{' ? json_parse(o->architecture, strlen(o->architecture), e)
-                                                       : cJSON_CreateString(o->architecture);
+        cJSON *architecture = o->architecture[0] == '{'
+                                      ? json_parse(o->architecture, strlen(o->architecture), e)
+                                      : cJSON_CreateString(o->architecture);
         int rc = architecture ? zoo_expand(architecture, o->classes, &layers, e) : ERR_SYNTAX;
         if (rc == 0)
                 rc = net_create(layers, (struct shape){o->c, o->h, o->w}, &b->net, e);
@@ -93,7 +96,7 @@ static int fill(struct bench *b, struct err *e)
         float *input = malloc(floats * sizeof *input);
         int rc = block && input ? 0 : err_set(e, ERR_NO_MEMORY, "no memory");
         if (rc == 0) {
-                weights_init(b->net, 1, block);
+                weights_init(b->net, &(struct init_spec){0}, 1, block);
                 for (size_t i = 0; i < floats; i++)
                         input[i] = (float)(i * 2654435761u >> 16 & 255) / 255.0f;
                 rc = buf_write(b->memory.params.buf, 0, block, b->net->param_floats * sizeof *block, e);
@@ -107,24 +110,13 @@ static int fill(struct bench *b, struct err *e)
 
 static int make_update(struct bench *b, struct err *e)
 {
+        const struct optimizer_spec sgd = {.kind = OPTIMIZER_SGD, .lr = 1e-6};
+        const struct update_memory m = {
+                b->memory.params, b->memory.grads, b->memory.vars, b->net->trainable_floats};
         int32_t vars[OP_VARS] = {0};
-        float lr = 1e-6f;
-        memcpy(&vars[OP_VAR_LR], &lr, sizeof lr);
+        update_vars(&sgd, sgd.lr, 0, vars);
         int rc = buf_write(b->memory.vars.buf, 0, vars, sizeof vars, e);
-        if (rc == 0)
-                rc = launch_list_create(&b->update, e);
-        if (rc)
-                return rc;
-        launch_record(b->dev, b->update);
-        struct launch l = launch_begin(b->dev, "sgd", NULL, "sgd_step");
-        launch_view(&l, &b->memory.params);
-        launch_view(&l, &b->memory.grads);
-        launch_buf(&l, b->memory.vars.buf);
-        launch_int(&l, OP_VAR_LR);
-        launch_int(&l, (int)b->net->trainable_floats);
-        rc = launch_grid(&l, 1, (size_t[]){b->net->trainable_floats}, NULL, e);
-        launch_record_end(b->dev);
-        return rc;
+        return rc ? rc : update_create(b->dev, &sgd, &m, &b->update, e);
 }
 
 static int prepare(struct bench *b, const struct options *o, struct err *e)
@@ -134,9 +126,11 @@ static int prepare(struct bench *b, const struct options *o, struct err *e)
         if (rc == 0)
                 rc = make_net(b, o, e);
         if (rc == 0)
-                rc = plan_create(b->net, dev_info(b->dev), train ? PLAN_TRAIN : PLAN_INFER, o->batch, &b->plan, e);
+                rc = plan_create(
+                        b->net, dev_info(b->dev), train ? PLAN_TRAIN : PLAN_INFER, o->batch, &b->plan, e);
         for (int i = 0; rc == 0 && i < b->plan->num_chunks; i++)
-                rc = buf_create(b->dev, b->plan->chunk_floats[i] * sizeof(float), "activations", &b->memory.chunks[i], e);
+                rc = buf_create(b->dev, b->plan->chunk_floats[i] * sizeof(float), "activations",
+                        &b->memory.chunks[i], e);
         if (rc == 0)
                 rc = make_view(b->dev, b->net->param_floats * sizeof(float), &b->memory.params, e);
         if (rc == 0 && train)
@@ -160,7 +154,7 @@ static int one(struct bench *b, struct err *e)
 {
         int rc = exec_run(b->exec, e);
         if (rc == 0 && b->update)
-                rc = launch_list_run(b->dev, b->update, e);
+                rc = update_run(b->update, e);
         return rc ? rc : dev_finish(b->dev, e);
 }
 
@@ -201,16 +195,16 @@ static int measure(struct bench *b, const struct options *o, struct err *e)
                 return rc;
         double images = (double)rounds * o->batch / taken;
         double flops = (double)net_flops(b->net) * (strcmp(o->mode, "train") == 0 ? 3 : 1);
-        printf("%s %dx%dx%d batch %d %s on %s: %.0f images/s, %.1f GFLOP/s, %.1f MB on the device\n", o->architecture,
-                o->c, o->h, o->w, o->batch, o->mode, dev_info(b->dev)->name, images, images * flops * 1e-9,
-                (double)dev_peak_bytes(b->dev) * 1e-6);
+        printf("%s %dx%dx%d batch %d %s on %s: %.0f images/s, %.1f GFLOP/s, %.1f MB on the device\n",
+                o->architecture, o->c, o->h, o->w, o->batch, o->mode, dev_info(b->dev)->name, images,
+                images * flops * 1e-9, (double)dev_peak_bytes(b->dev) * 1e-6);
         return o->kernels ? by_kernel(b, e) : 0;
 }
 
 static void finish(struct bench *b)
 {
         exec_destroy(b->exec);
-        launch_list_destroy(b->update);
+        update_destroy(b->update);
         for (int i = 0; i < PLAN_MAX_CHUNKS; i++)
                 buf_destroy(b->memory.chunks[i]);
         buf_destroy(b->memory.params.buf);
@@ -226,13 +220,21 @@ static void finish(struct bench *b)
 int main(int argc, char **argv)
 {
         const char *device = getenv("CNND_DEVICE");
-        struct options o = {.architecture = "bn-lenet", .device = device ? device : "all", .mode = "train", .c = 1,
-                .h = 28, .w = 28, .batch = 128, .classes = 10, .seconds = 3};
+        struct options o = {.architecture = "bn-lenet",
+                .device = device ? device : "all",
+                .mode = "train",
+                .c = 1,
+                .h = 28,
+                .w = 28,
+                .batch = 128,
+                .classes = 10,
+                .seconds = 3};
         struct bench b = {0};
         struct err e = {0};
         if (parse(argc, argv, &o) != 0) {
-                fprintf(stderr, "usage: cnn-bench [--architecture NAME|JSON] [--input CxHxW] [--batch N] "
-                                "[--mode train|inference] [--device SPEC] [--classes N] [--seconds S] [--kernels]\n");
+                fprintf(stderr,
+                        "usage: cnn-bench [--architecture NAME|JSON] [--input CxHxW] [--batch N] "
+                        "[--mode train|inference] [--device SPEC] [--classes N] [--seconds S] [--kernels]\n");
                 return 2;
         }
         int rc = prepare(&b, &o, &e);

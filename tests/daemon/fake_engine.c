@@ -268,13 +268,20 @@ int train_run(struct dev *d, const struct train_job *job, const struct train_hoo
         int rc = 0;
         (void)d;
         read_checkpoint(job->dir, &s);
-        while (rc == 0 && s.step < steps) {
+        if (strcmp(job->request->title, "note") == 0)
+                rc = hooks->event(hooks->ctx, "note", "{\"text\":\"something left\"}", e);
+        const struct stopping_spec *stop =
+                &job->request->stop_when; /* here: after as many epochs as its patience */
+        int64_t end = stop->metric ? stop->patience * steps_an_epoch(job->request, job->data) : steps;
+        while (rc == 0 && s.step < steps && s.step < end) {
                 enum train_want want = hooks->between_steps(hooks->ctx);
                 if (want == TRAIN_STOP)
                         rc = write_checkpoint(job, hooks, &s, e);
                 if (rc == 0 && want != TRAIN_GO) {
                         *ret = (struct train_outcome){
-                                want == TRAIN_STOP ? TRAIN_STOPPED : TRAIN_CANCELLED, s.step, 4096};
+                                .end = want == TRAIN_STOP ? TRAIN_STOPPED : TRAIN_CANCELLED,
+                                .step = s.step,
+                                .device_bytes = 4096};
                         return 0;
                 }
                 if (rc == 0)
@@ -283,7 +290,11 @@ int train_run(struct dev *d, const struct train_job *job, const struct train_hoo
         if (rc == 0)
                 rc = write_model(job, &s, e);
         if (rc == 0)
-                *ret = (struct train_outcome){TRAIN_DONE, s.step, 4096};
+                *ret = (struct train_outcome){.end = TRAIN_DONE,
+                        .step = s.step,
+                        .device_bytes = 4096,
+                        .stopped_early = s.step < steps,
+                        .epoch = (double)s.step / (double)steps_an_epoch(job->request, job->data)};
         return rc;
 }
 
