@@ -251,7 +251,8 @@ static void answer_requests(struct engine *en)
                 if (!c)
                         return;
                 struct err e = {0};
-                if (strcmp(text_of(c->m.head, "op"), "look") == 0 ? look(en, &c->m, &e) : classify(en, &c->m, &e))
+                if (strcmp(text_of(c->m.head, "op"), "look") == 0 ? look(en, &c->m, &e)
+                                                                  : classify(en, &c->m, &e))
                         send_error(en, "classify_failed", "request", int_of(c->m.head, "request"), &e);
                 command_free(c);
                 note_progress(en);
@@ -381,6 +382,8 @@ static void run_job(struct engine *en, struct command *c)
                         cJSON_AddStringToObject(done, "end", ends[out.end]);
                         cJSON_AddNumberToObject(done, "step", (double)out.step);
                         cJSON_AddNumberToObject(done, "device_bytes", (double)out.device_bytes);
+                        cJSON_AddBoolToObject(done, "stopped_early", out.stopped_early);
+                        cJSON_AddNumberToObject(done, "epoch", out.epoch);
                 }
                 rc = send_answer(en, done, NULL, 0, &e);
         }

@@ -187,6 +187,11 @@ static int apply_event(struct jobtx *tx, const struct report *rep, bool *moved, 
         if (isfinite(epoch))
                 r->epoch = epoch;
         cJSON_Delete(data);
+        if (strcmp(rep->event, "note") == 0) {
+                int rc = jobtx_has_event(tx, rep->event, rep->data, e);
+                if (rc)
+                        return rc < 0 ? rc : 0;
+        }
         return jobtx_event(tx, rep->event, rep->data, e);
 }
 
@@ -212,19 +217,24 @@ static cJSON *final_metrics(const struct job_row *r)
         return metrics;
 }
 
-static int apply_success(struct jobs *js, struct jobtx *tx, struct err *e)
+static int apply_success(struct jobs *js, struct jobtx *tx, const struct report *rep, struct err *e)
 {
         struct job_row *r = &tx->row;
         int rc = 0;
+        const char *reason =
+                rep->stopped_early ? "stopped early: the metric of stop_when has not improved" : NULL;
+        tx->stopped_early = rep->stopped_early;
+        if (rep->stopped_early)
+                r->epoch = rep->epoch;
         if (r->type == JOB_TRAIN)
-                r->step = r->steps;
+                r->step = rep->stopped_early ? rep->step : r->steps;
         if (r->type == JOB_TRAIN && r->save_as[0]) {
                 cJSON *metrics = final_metrics(r);
                 rc = models_record(js->models, r->save_as, r->user, r->id, metrics, e);
                 cJSON_Delete(metrics);
                 memcpy(r->model, r->save_as, sizeof r->model);
         }
-        return rc ? rc : jobtx_state(tx, JOB_SUCCEEDED, NULL, e);
+        return rc ? rc : jobtx_state(tx, JOB_SUCCEEDED, reason, e);
 }
 
 static int apply_done(struct jobs *js, struct jobtx *tx, const struct report *rep, struct err *e)
@@ -233,7 +243,7 @@ static int apply_done(struct jobs *js, struct jobtx *tx, const struct report *re
         if (rep->device_bytes)
                 r->device_bytes = rep->device_bytes;
         if (rep->end == TRAIN_DONE)
-                return apply_success(js, tx, e);
+                return apply_success(js, tx, rep, e);
         if (rep->step > r->step)
                 r->step = rep->step;
         return apply_stopped(tx, NULL, e);

@@ -25,6 +25,8 @@ struct report {
         struct err error;   /* of a failure */
         enum train_end end; /* of a done one */
         int64_t step, device_bytes;
+        bool stopped_early; /* by the job's stop_when, after so many epochs */
+        double epoch;
 };
 void report_free(struct report *r);
 
@@ -35,9 +37,9 @@ int jobrun_next(struct jobs *js, const struct dev_info *info, int64_t *ret, stru
 int jobrun_start(struct jobs *js, int64_t id, const char *device, double checkpoint_seconds,
         cJSON **ret_command, struct err *e);
 /* Applies reports in order, in one transaction. An event that a resumed run repeats is dropped: a train,
-   validation or checkpoint event is stored only if its step lies beyond the last stored one of its kind.
-   *ret_moved becomes true when a step was made that was not known before. On an error nothing has happened
-   and the same reports may be applied again. */
+   validation or checkpoint event is stored only if its step lies beyond the last stored one of its kind, a
+   note only if it says something new. *ret_moved becomes true when a step was made that was not known before.
+   On an error nothing has happened and the same reports may be applied again. */
 int jobrun_apply(struct jobs *js, int64_t id, const struct report *reports, bool *ret_moved, struct err *e);
 /* What its user wants of a running job. */
 int jobrun_want(struct jobs *js, int64_t id, enum job_want *ret, struct err *e);

@@ -49,6 +49,21 @@ int jobtx_event(struct jobtx *tx, const char *event, const char *data, struct er
         return 0;
 }
 
+int jobtx_has_event(struct jobtx *tx, const char *event, const char *data, struct err *e)
+{
+        sqlite3_stmt *st;
+        int rc = store_prepare(tx->home->store,
+                "SELECT 1 FROM events WHERE job = ? AND event = ? AND data = ? LIMIT 1", &st, e);
+        if (rc)
+                return rc;
+        store_bind_int(st, 1, tx->row.id);
+        store_bind_text(st, 2, event);
+        store_bind_text(st, 3, data);
+        rc = store_step(tx->home->store, st, e);
+        sqlite3_reset(st);
+        return rc;
+}
+
 static void add_field(struct str *s, const char *key, const char *value)
 {
         if (!value || !value[0])
@@ -68,6 +83,10 @@ static int state_event(struct jobtx *tx, const char *event, const char *reason, 
                 add_field(&s, "device", r->device);
         if (end && r->state == JOB_SUCCEEDED)
                 add_field(&s, "model", r->model);
+        if (end && tx->stopped_early) {
+                str_add(&s, ",\"stopped_early\":true,\"epoch\":");
+                str_add_double(&s, r->epoch);
+        }
         add_field(&s, r->state == JOB_FAILED ? "error" : "reason", reason);
         str_add(&s, "}");
         int rc = s.failed ? err_set(e, ERR_NO_MEMORY, "no memory for an event")

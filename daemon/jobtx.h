@@ -30,6 +30,7 @@ struct jobtx {
         struct job_row row;  /* changed freely between begin and end */
         int64_t first_event; /* id of the first event added, 0 while there is none */
         bool open;
+        bool stopped_early; /* set before a job succeeds: said in its end event, with row.epoch */
 };
 
 /* Begins the transaction and reads the row. */
@@ -39,6 +40,8 @@ int jobtx_begin_new(
         struct jobtx *tx, struct jobtx_home *home, struct job_row *row, const char *key, struct err *e);
 /* Appends an event; `data` is one line of JSON. */
 int jobtx_event(struct jobtx *tx, const char *event, const char *data, struct err *e);
+/* 1 when the job has such an event with the same data, 0 when not. */
+int jobtx_has_event(struct jobtx *tx, const char *event, const char *data, struct err *e);
 /* Changes the state, with its times, and appends the `state` event, and for a final state the `end` event
    too. ERR_STATE where the table does not allow it. `reason` (for people, NULL for none) stands in the state
    event; of a failed job it becomes the job's error and is repeated in the end event. */

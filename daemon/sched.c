@@ -109,6 +109,8 @@ static bool read_report(const cJSON *head, struct report *rep)
         rep->end = strcmp(end, "done") == 0 ? TRAIN_DONE : end[0] == 's' ? TRAIN_STOPPED : TRAIN_CANCELLED;
         rep->step = int_of(head, "step");
         rep->device_bytes = int_of(head, "device_bytes");
+        rep->stopped_early = cJSON_IsTrue(json_field(head, "stopped_early"));
+        rep->epoch = rep->stopped_early ? json_field(head, "epoch")->valuedouble : 0;
         return true;
 }
 

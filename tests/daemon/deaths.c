@@ -201,6 +201,42 @@ static void workers_die_with_the_front(void **state)
         } while (line[0] && !strstr(line, ") Z") && !strstr(line, ") X"));
 }
 
+static int note_row(void *ctx, int64_t id, const char *event, const char *data)
+{
+        char *seen = ctx;
+        (void)id;
+        if (strcmp(event, "note") == 0 || strcmp(event, "end") == 0)
+                snprintf(seen + strlen(seen), 400 - strlen(seen), "%s %s\n", event, data);
+        return 0;
+}
+
+/* A run that starts again says its note again; it is kept once. */
+static void an_early_end_and_a_note_are_told(void **state)
+{
+        struct service *s = front_start(*state);
+        int64_t id = front_submit(s,
+                FRONT_JOB("note", "\"epochs\":30,\"stop_when\":{\"metric\":\"train_loss\",\"patience\":20}"));
+        struct err e;
+        char seen[400] = "";
+        front_wait_step(s, id, 20);
+        kill(front_worker(s, 0), SIGKILL);
+        while (front_worker(s, 0))
+                front_turn(s);
+        front_wait_state(s, id, JOB_SUCCEEDED);
+        CHECK_OK(jobs_events(s->jobs, id, 0, 0, note_row, seen, &e), &e);
+        assert_string_equal(seen,
+                "note {\"text\":\"something left\"}\n"
+                "end {\"state\":\"succeeded\",\"stopped_early\":true,\"epoch\":20,"
+                "\"reason\":\"stopped early: the metric of stop_when has not improved\"}\n");
+        cJSON *job = front_job(s, id);
+        const cJSON *progress = json_field(job, "progress");
+        assert_true(json_field(progress, "step")->valuedouble * 30 ==
+                    json_field(progress, "steps")->valuedouble * 20);
+        assert_true(json_field(progress, "epoch")->valuedouble == 20);
+        cJSON_Delete(job);
+        service_destroy(s);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, front_make_state, front_drop_state)
 
 int main(int argc, char **argv)
@@ -218,6 +254,7 @@ int main(int argc, char **argv)
                 TEST(draining_keeps_jobs),
                 TEST(an_image_that_kills_the_worker),
                 TEST(workers_die_with_the_front),
+                TEST(an_early_end_and_a_note_are_told),
         };
         if (argc > 1)
                 cmocka_set_test_filter(argv[1]);
