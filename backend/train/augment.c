@@ -7,7 +7,7 @@
 
 #define NUMBER(name, index, fallback, min, max)                                                              \
         {                                                                                                    \
-                name, OP_NUMBER, index, false, fallback, min, max                                            \
+                name, OP_NUMBER, index, false, fallback, min, max, NULL                                      \
         }
 
 static const struct augment_kind kinds[] = {
@@ -20,7 +20,7 @@ static const struct augment_kind kinds[] = {
         {"crop", "CROP",
                 "moves by up to `padding` pixels both ways, zeros outside: torchvision's RandomCrop(size, "
                 "padding)",
-                AUGMENT_GEOMETRIC, {{"padding", OP_INT, 0, false, 4, 0, 65536}}},
+                AUGMENT_GEOMETRIC, {{"padding", OP_INT, 0, false, 4, 0, 65536, NULL}}},
         {"zoom", "ZOOM", "enlarges by a factor of min to max, a random window, bilinear; zeros outside",
                 AUGMENT_GEOMETRIC, {NUMBER("min", 0, 0.8, 0.1, 10), NUMBER("max", 1, 1.25, 0.1, 10)}},
         {"row_jitter", "ROW_JITTER",
