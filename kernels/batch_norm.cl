@@ -99,10 +99,10 @@ ITEM_KERNEL void batch_norm_finish_backward(VIEW(partial), VIEW(saved), OPTIONS,
         vstore2(sums, blocks * channels + c, FROM(partial));
 }
 
-/* dx = weight * dy, divided by sqrt(running_var + eps) where `scaled`: the layer is frozen. Padding lanes have dy = 0.
+/* dx = weight / sqrt(running_var + eps) * dy, where the layer is frozen; without scaling the root is 1. Padding lanes have dy = 0.
    Grid (pixels * LANES, channels, blocks) or more. */
-GROUP_KERNEL void batch_norm_dx_frozen(TENSOR(dy), TENSOR(dx), VIEW(weight), OPTIONS, VIEW(running_var), const float eps,
-        const int accumulate, const int pixels)
+GROUP_KERNEL void batch_norm_dx_frozen(TENSOR(dy), TENSOR(dx), VIEW(weight), OPTIONS, VIEW(running_var),
+        const float eps, const int accumulate, const int pixels)
 {
         const int c = get_global_id(1), b = get_global_id(2);
         const ulong at = (ulong)c * pixels * LANES + get_global_id(0);

@@ -289,7 +289,7 @@ static int frozen_backward(const struct batch_norm_args *a, const struct op_call
         launch_tensor(&l, &c->dx[0]);
         launch_param(&l, a, c, BATCH_NORM_WEIGHT);
         launch_options(&l, a);
-        launch_view(&l, statistics(a, c, BATCH_NORM_VAR));
+        launch_param(&l, a, c, BATCH_NORM_VAR);
         launch_float(&l, (float)a->eps);
         launch_int(&l, c->accumulate_dx[0]);
         launch_int(&l, x.pixels);

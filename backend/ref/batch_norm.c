@@ -75,18 +75,18 @@ static void batch_norm_forward(const struct op *op, const struct ref_call *call)
 
 /* y = w * (x - centre) * inverse + b. By the chain rule dx gets w * dy * inverse, less its mean where the
    mean is subtracted, less what goes through the deviation where that divides: d inverse / dx = -(x - mean) *
-   inverse^3 / count. */
+   inverse^3 / count. In evaluation the statistics are numbers that do not move with x. */
 static void batch_norm_backward(const struct op *op, const struct ref_call *call)
 {
         const struct batch_norm_args *a = op->args;
         const bool centred = a->normalize != BATCH_NORM_VARIANCE_ONLY,
-                   scaled = a->normalize != BATCH_NORM_MEAN_ONLY;
+                   scaled = a->normalize != BATCH_NORM_MEAN_ONLY, moves = call->training;
         double *const *p = call->params + first_statistic(a);
         for (int c = 0; c < op->out.c; c++) {
                 const struct channel k = channel_of(op, call, c);
                 const int count = k.n * k.pixels;
-                const double mean = call->training ? mean_of(&k, call->x[0]) : p[0][c], centre = centred ? mean : 0;
-                const double var = call->training ? squares_of(&k, call->x[0], mean) / count : p[1][c];
+                const double mean = moves ? mean_of(&k, call->x[0]) : p[0][c], centre = centred ? mean : 0;
+                const double var = moves ? squares_of(&k, call->x[0], mean) / count : p[1][c];
                 const double inverse = scaled ? 1 / sqrt(var + a->eps) : 1;
                 double dbias = 0, product = 0;
                 for (int i = 0; i < count; i++) {
@@ -95,10 +95,9 @@ static void batch_norm_backward(const struct op *op, const struct ref_call *call
                 }
                 for (int i = 0; i < count; i++) {
                         double g = call->dy[at(&k, i)] * inverse;
-                        /* Statistics of the batch move with x. */
-                        if (centred && call->training)
+                        if (centred && moves)
                                 g -= dbias * inverse / count;
-                        if (scaled && call->training)
+                        if (scaled && moves)
                                 g -= product * (call->x[0][at(&k, i)] - mean) * inverse * inverse * inverse /
                                      count;
                         call->dx[0][at(&k, i)] = weight_of(a, call, c) * g;

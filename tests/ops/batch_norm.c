@@ -69,20 +69,21 @@ static void far_from_zero(void **state)
 static void frozen_passes_gradients(void **state)
 {
         struct ops_fixture *f = *state;
-        struct op *op = ops_layer(&op_batch_norm, NULL, (struct shape){5, 3, 7});
-        for (int i = 0; i < 12; i++) {
+        for (int i = 0; i < 36; i++) {
+                const struct batch_norm_args args = {1e-3, 0.1, i % 2, i / 12};
+                struct op *op = ops_layer(&op_batch_norm, &args, (struct shape){5, 3, 7});
                 const struct trial t = {.dev = f->dev,
                         .op = op,
                         .n = 33,
-                        .variant = (enum op_variant)(i % 2),
-                        .lanes = (int[]){1, 16, 32}[i / 4],
+                        .variant = (enum op_variant)(i / 2 % 2),
+                        .lanes = (int[]){1, 16, 32}[i / 4 % 3],
                         .backward = true,
                         .frozen = true,
-                        .slices = i % 4 >= 2,
-                        .accumulate_dx = i % 4 == 3};
+                        .slices = i % 3 > 0,
+                        .accumulate_dx = i % 3 == 2};
                 ops_check(&t, f->seed + (uint64_t)i, 2e-5);
+                op_destroy(op);
         }
-        op_destroy(op);
 }
 
 static void reference_has_right_gradients(void **state)

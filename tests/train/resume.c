@@ -3,6 +3,7 @@
 
 #include "base/json.h"
 #include "device/dev.h"
+#include "model/safetensors.h"
 #include "base/philox.h"
 #include "train/train.h"
 
@@ -160,14 +161,19 @@ static char *model_bytes(const struct fixture *f, const char *name, size_t *ret_
         return bytes;
 }
 
-static void compare(const struct fixture *f, const char *name)
+static void compare_with(const struct fixture *f, const char *whole, const char *name)
 {
         size_t want_len, got_len;
-        char *want = model_bytes(f, "whole", &want_len), *got = model_bytes(f, name, &got_len);
+        char *want = model_bytes(f, whole, &want_len), *got = model_bytes(f, name, &got_len);
         assert_true(want_len > 100000 && want_len == got_len);
         assert_memory_equal(got, want, want_len);
         free(want);
         free(got);
+}
+
+static void compare(const struct fixture *f, const char *name)
+{
+        compare_with(f, "whole", name);
 }
 
 static void stops_and_deaths_leave_no_trace(void **state)
@@ -242,18 +248,154 @@ static void planned_bytes_are_the_allocated_ones(void **state)
         assert_string_equal(e.pointer, "/micro_batch");
 }
 
-static void a_loss_that_explodes_fails_with_its_step(void **state)
+/* A job of 15 steps in 3 epochs with these fields too. */
+static struct fixture with(const struct fixture *f, const char *fields)
 {
-        struct fixture *f = *state;
+        struct fixture g = *f;
+        struct err e = {0};
+        char text[800];
+        snprintf(text, sizeof text,
+                "{\"type\":\"train\",\"architecture\":\"bn-lenet\",\"dataset\":\"noise\",\"epochs\":3,"
+                "\"batch_size\":64,\"seed\":7,\"report_every\":1,%s}",
+                fields);
+        cJSON *json = json_parse(text, strlen(text), &e);
+        CHECK_OK(json ? train_request_parse(json, &g.request, &e) : e.code, &e);
+        cJSON_Delete(json);
+        return g;
+}
+
+static void check_trace(const struct fixture *f, const char *fields, int index)
+{
+        struct fixture g = with(f, fields);
+        struct err e = {0};
+        struct train_estimate estimate;
+        struct train_outcome out;
+        struct watch whole = {.stop_after = NO_STOP}, parts = {.stop_after = 4};
+        char names[3][20];
+        snprintf(names[0], sizeof names[0], "whole-%d", index);
+        snprintf(names[1], sizeof names[1], "stopped-%d", index);
+        snprintf(names[2], sizeof names[2], "dead-%d", index);
+        CHECK_OK(run(&g, names[0], &whole, &out, &e), &e);
+        int64_t steps = out.step;
+        bool early = out.stopped_early;
+        assert_int_equal(whole.train_events, steps);
+        CHECK_OK(train_plan(&g.request, g.data, dev_info(g.dev), &estimate, &e), &e);
+        assert_int_equal(out.device_bytes, estimate.device_bytes);
+        do {
+                parts.steps = 0;
+                CHECK_OK(run(&g, names[1], &parts, &out, &e), &e);
+        } while (out.end == TRAIN_STOPPED);
+        assert_true(out.step == steps && out.stopped_early == early);
+        compare_with(&g, names[0], names[1]);
+        for (int64_t i = 1; i <= steps; i++)
+                assert_string_equal(parts.events[i], whole.events[i]);
+        memset(&parts, 0, sizeof parts);
+        parts.stop_after = 8;
+        parts.die = true;
+        assert_int_equal(run(&g, names[2], &parts, &out, &e), ERR_CLOSED);
+        parts.die = false;
+        parts.stop_after = NO_STOP;
+        CHECK_OK(run(&g, names[2], &parts, &out, &e), &e);
+        compare_with(&g, names[0], names[2]);
+        for (int64_t i = 1; i <= steps; i++)
+                assert_string_equal(parts.events[i], whole.events[i]);
+        train_request_finish(&g.request);
+}
+
+static void every_optimizer_resumes(void **state)
+{
+        static const char *const fields[] = {
+                "\"optimizer\":{\"name\":\"sgd\",\"momentum\":0.9,\"nesterov\":true,\"schedule\":\"cosine\"}",
+                "\"optimizer\":{\"name\":\"sgd\",\"momentum\":0.9,\"dampening\":0.5,\"weight_decay\":0.01}",
+                "\"optimizer\":{\"name\":\"adagrad\",\"lr_decay\":0.1,\"initial_accumulator_value\":0.1}",
+                "\"optimizer\":{\"name\":\"adam\",\"gradient_clip\":0.5,"
+                "\"schedule\":{\"name\":\"constant\",\"warmup_epochs\":1.5}}",
+                "\"optimizer\":{\"name\":\"adamw\",\"schedule\":{\"name\":\"step\",\"step_epochs\":1}}",
+                "\"optimizer\":{\"name\":\"yogi\"},\"init\":{\"name\":\"normal\",\"std\":0.1}",
+                "\"optimizer\":{\"lr\":0.1,\"gradient_clip\":0.1},\"init\":\"kaiming_uniform\"",
+        };
+        for (int i = 0; i < (int)(sizeof fields / sizeof fields[0]); i++)
+                check_trace(*state, fields[i], i);
+}
+
+/* Another optimizer's checkpoint is none. */
+static void a_checkpoint_of_another_optimizer_starts_again(void **state)
+{
+        struct fixture g = with(*state, "\"optimizer\":{\"name\":\"adam\"}");
         struct err e = {0};
         struct train_outcome out;
-        static struct watch w = {.stop_after = NO_STOP};
-        double lr = f->request.optimizer.lr;
-        f->request.optimizer.lr = 3e38;
-        int rc = run(f, "exploded", &w, &out, &e);
-        f->request.optimizer.lr = lr;
-        assert_int_equal(rc, ERR_INVALID);
-        assert_non_null(strstr(e.message, "at step "));
+        struct watch w = {.stop_after = 4};
+        CHECK_OK(run(&g, "changed", &w, &out, &e), &e);
+        assert_int_equal(out.end, TRAIN_STOPPED);
+        train_request_finish(&g.request);
+        w = (struct watch){.stop_after = NO_STOP};
+        CHECK_OK(run(*state, "changed", &w, &out, &e), &e);
+        assert_int_equal(w.train_events, 15);
+        compare(*state, "changed");
+}
+
+/* Nothing improves by a million: the first epoch is the best one. */
+static void early_stopping_resumes(void **state)
+{
+        static const char fields[] =
+                "\"optimizer\":{\"lr\":0.1},"
+                "\"stop_when\":{\"metric\":\"val_loss\",\"patience\":1,\"min_delta\":1e6}";
+        struct fixture g = with(*state, fields);
+        struct err e = {0};
+        struct train_outcome out;
+        struct watch w = {.stop_after = NO_STOP};
+        CHECK_OK(run(&g, "early", &w, &out, &e), &e);
+        assert_true(out.end == TRAIN_DONE && out.stopped_early && out.step == 10 && out.epoch == 2);
+        assert_int_equal(w.train_events, 10);
+        /* Killed between its last checkpoint and its end: no further step. */
+        w = (struct watch){.stop_after = NO_STOP};
+        CHECK_OK(run(&g, "early", &w, &out, &e), &e);
+        assert_true(out.stopped_early && out.step == 10 && w.train_events == 0);
+        train_request_finish(&g.request);
+        check_trace(*state, fields, 100);
+}
+
+static void a_loss_that_explodes_fails_with_its_step(void **state)
+{
+        static const char *const fields[] = {"\"optimizer\":{\"lr\":1e6}",
+                "\"optimizer\":{\"lr\":1e6,\"momentum\":0.9}",
+                "\"optimizer\":{\"name\":\"adam\",\"lr\":1e6,\"weight_decay\":1000}"};
+        for (int i = 0; i < 3; i++) {
+                struct fixture g = with(*state, fields[i]);
+                struct err e = {0};
+                struct train_outcome out;
+                struct watch w = {.stop_after = 2};
+                char name[20], path[160];
+                struct safetensors *kept;
+                snprintf(name, sizeof name, "exploded-%d", i);
+                g.request.optimizer.lr = 0.1;
+                CHECK_OK(run(&g, name, &w, &out, &e), &e); /* a good checkpoint of step 2 */
+                g.request.optimizer.lr = 3e38;
+                w.stop_after = NO_STOP;
+                assert_int_equal(run(&g, name, &w, &out, &e), ERR_INVALID);
+                assert_non_null(strstr(e.message, "step 4"));
+                assert_non_null(strstr(e.message, "gradient_clip"));
+                snprintf(path, sizeof path, "%s/%s/checkpoint.safetensors", g.dir, name);
+                CHECK_OK(safetensors_open(path, &kept, &e), &e);
+                assert_string_equal(safetensors_metadata(kept, "step"), "2");
+                safetensors_close(kept);
+                train_request_finish(&g.request);
+        }
+}
+
+/* The loss of the last step is of the weights before it: that they are ruined shows in the weights alone. */
+static void ruined_weights_are_not_kept(void **state)
+{
+        struct fixture g = with(*state, "\"max_steps\":1");
+        struct err e = {0};
+        struct train_outcome out;
+        struct watch w = {.stop_after = NO_STOP};
+        char path[160];
+        g.request.optimizer.lr = 3e38;
+        assert_int_equal(run(&g, "ruined", &w, &out, &e), ERR_INVALID);
+        snprintf(path, sizeof path, "%s/ruined/checkpoint.safetensors", g.dir);
+        assert_int_equal(access(path, F_OK), -1);
+        train_request_finish(&g.request);
 }
 
 int main(void)
@@ -262,7 +404,11 @@ int main(void)
                 cmocka_unit_test(stops_and_deaths_leave_no_trace),
                 cmocka_unit_test(a_damaged_checkpoint_starts_again),
                 cmocka_unit_test(planned_bytes_are_the_allocated_ones),
+                cmocka_unit_test(every_optimizer_resumes),
+                cmocka_unit_test(a_checkpoint_of_another_optimizer_starts_again),
+                cmocka_unit_test(early_stopping_resumes),
                 cmocka_unit_test(a_loss_that_explodes_fails_with_its_step),
+                cmocka_unit_test(ruined_weights_are_not_kept),
         };
         return cmocka_run_group_tests_name("resume", tests, set_up, tear_down);
 }

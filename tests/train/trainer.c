@@ -109,6 +109,8 @@ static int on_event(void *ctx, const char *event, const char *data, struct err *
                 snprintf(log->events[step], sizeof log->events[step], "%s", text);
                 free(text);
         }
+        if (strcmp(event, "note") == 0)
+                snprintf(log->note, sizeof log->note, "%s", json_field(json, "text")->valuestring);
         if (strcmp(event, "validation") == 0 && json_field(json, "loss"))
                 log->val_loss = json_field(json, "loss")->valuedouble;
         cJSON_Delete(json);
@@ -121,22 +123,34 @@ static enum train_want on_between(void *ctx)
         return w->stop_after && w->looks++ >= w->stop_after ? TRAIN_STOP : TRAIN_GO;
 }
 
-void trainer_run(
-        struct trainer *t, const char *job, const char *name, int stop_after, struct trainer_log *log)
+int trainer_try(struct trainer *t, const char *job, const char *name, int stop_after, struct trainer_log *log,
+        struct err *e)
 {
-        char dir[128];
+        char dir[128], from[256];
         struct train_request request;
-        struct err e = {0};
         struct watch watch = {log, stop_after, 0};
         struct train_hooks hooks = {.ctx = &watch, .event = on_event, .between_steps = on_between};
         trainer_parse(job, &request);
         snprintf(dir, sizeof dir, "%s/%s", t->dir, name);
         mkdir(dir, 0777);
-        struct train_job run = {.request = &request, .data = t->data, .dir = dir, .checkpoint_seconds = 1e9};
-        int rc = train_run(t->dev, &run, &hooks, &log->outcome, &e);
+        snprintf(from, sizeof from, "%s/%s/model.safetensors", t->dir, request.init.from);
+        struct train_job run = {.request = &request,
+                .data = t->data,
+                .dir = dir,
+                .init_weights = request.init.from[0] ? from : NULL,
+                .checkpoint_seconds = 1e9};
+        int rc = train_run(t->dev, &run, &hooks, &log->outcome, e);
+        train_request_finish(&request);
+        return rc;
+}
+
+void trainer_run(
+        struct trainer *t, const char *job, const char *name, int stop_after, struct trainer_log *log)
+{
+        struct err e = {0};
+        int rc = trainer_try(t, job, name, stop_after, log, &e);
         if (rc)
                 fail_msg("%s: %d %s (%s) %s", job, rc, e.message, e.pointer, e.log);
-        train_request_finish(&request);
 }
 
 float *trainer_weights(const struct trainer *t, const char *name, size_t *ret_count)

@@ -18,7 +18,7 @@ struct trainer {
 struct trainer_log {
         int steps;
         double losses[64], val_loss;
-        char events[64][400];
+        char events[64][400], note[400]; /* the last note */
         struct train_outcome outcome;
 };
 
@@ -31,9 +31,12 @@ void trainer_close(struct trainer *t);
 void trainer_data(struct trainer *t, int c, int side, int classes, int train, int val, bool skewed);
 void trainer_parse(const char *job, struct train_request *ret);
 /* Runs a job in the folder `name`, stopping after `stop_after` steps of this run (0: not), and fails the test
- * where it fails. */
+   where it fails. An init.from names the folder of another job. */
 void trainer_run(
         struct trainer *t, const char *job, const char *name, int stop_after, struct trainer_log *log);
+/* The same, but returns how it went. */
+int trainer_try(struct trainer *t, const char *job, const char *name, int stop_after, struct trainer_log *log,
+        struct err *e);
 /* The parameters of a job's saved model in the file's order, as floats; the caller frees them. */
 float *trainer_weights(const struct trainer *t, const char *name, size_t *ret_count);
 
