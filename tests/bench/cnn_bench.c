@@ -1,7 +1,10 @@
 /* cnn-bench: images per second, GFLOP/s, peak device bytes and kernel-by-kernel times of one network.
 
    cnn-bench --architecture bn-lenet --input 1x28x28 --batch 128 --mode train|inference [--device SPEC]
-             [--seconds S] [--classes N] [--kernels] */
+             [--seconds S] [--classes N] [--kernels]
+   cnn-bench --peak [--device SPEC]     multiply-adds that the device can do at most */
+#include "device_peak.h"
+
 #include "base/json.h"
 #include "device/buf.h"
 #include "net/exec.h"
@@ -19,7 +22,7 @@ struct options {
         const char *architecture, *device, *mode;
         int c, h, w, batch, classes;
         double seconds;
-        bool kernels;
+        bool kernels, peak;
 };
 
 struct bench {
@@ -44,6 +47,10 @@ static int parse(int argc, char **argv, struct options *o)
                 const char *value = i + 1 < argc ? argv[i + 1] : "";
                 if (strcmp(argv[i], "--kernels") == 0) {
                         o->kernels = true;
+                        continue;
+                }
+                if (strcmp(argv[i], "--peak") == 0) {
+                        o->peak = true;
                         continue;
                 }
                 if (strcmp(argv[i], "--architecture") == 0)
@@ -201,6 +208,17 @@ static int measure(struct bench *b, const struct options *o, struct err *e)
         return o->kernels ? by_kernel(b, e) : 0;
 }
 
+static int show_peak(struct bench *b, const struct options *o, struct err *e)
+{
+        double gflops;
+        int rc = dev_open(o->device, NULL, &b->dev, e);
+        if (rc == 0)
+                rc = device_peak(b->dev, &gflops, e);
+        if (rc == 0)
+                printf("peak of %s: %.1f GFLOP/s\n", dev_info(b->dev)->name, gflops);
+        return rc;
+}
+
 static void finish(struct bench *b)
 {
         exec_destroy(b->exec);
@@ -234,11 +252,12 @@ int main(int argc, char **argv)
         if (parse(argc, argv, &o) != 0) {
                 fprintf(stderr,
                         "usage: cnn-bench [--architecture NAME|JSON] [--input CxHxW] [--batch N] "
-                        "[--mode train|inference] [--device SPEC] [--classes N] [--seconds S] [--kernels]\n");
+                        "[--mode train|inference] [--device SPEC] [--classes N] [--seconds S] [--kernels]\n"
+                        "       cnn-bench --peak [--device SPEC]\n");
                 return 2;
         }
-        int rc = prepare(&b, &o, &e);
-        if (rc == 0)
+        int rc = o.peak ? show_peak(&b, &o, &e) : prepare(&b, &o, &e);
+        if (rc == 0 && !o.peak)
                 rc = measure(&b, &o, &e);
         if (rc)
                 fprintf(stderr, "cnn-bench: %s %s\n%s", e.message, e.pointer, e.log);
