@@ -198,21 +198,21 @@ def densenet(b, classes, growth=32, arch=(4, 4, 4, 4), paper=False):
     return net
 
 
-# name: (builder, smallest side at which every layer has an input)
+# name: (builder, a small side at which every layer has work: batch norm more than one pixel a channel)
 NETS = {
     'lenet': (lenet, 28), 'bn-lenet': (lambda b, n: lenet(b, n, True), 28),
     'alexnet': (alexnet, 65),
     'vgg': (lambda b, n, side=224: vgg(b, n, VGG['vgg11'], side), 32),
     **{name: (lambda b, n, side=224, arch=arch: vgg(b, n, arch, side), 32) for name, arch in VGG.items()},
-    'nin': (nin, 67), 'googlenet': (googlenet, 33),
-    'resnet18': (lambda b, n: resnet(b, n, (2, 2, 2, 2)), 33), 'resnet34': (lambda b, n: resnet(b, n, (3, 4, 6, 3)), 33),
-    'resnet50': (lambda b, n: resnet(b, n, (3, 4, 6, 3), True), 33),
-    'resnext50': (lambda b, n: resnet(b, n, (3, 4, 6, 3), True, 32), 33),
-    'densenet': (densenet, 33),
-    'densenet121': (lambda b, n: densenet(b, n, 32, (6, 12, 24, 16), True), 33),
-    'densenet169': (lambda b, n: densenet(b, n, 32, (6, 12, 32, 32), True), 33),
-    'densenet201': (lambda b, n: densenet(b, n, 32, (6, 12, 48, 32), True), 33),
-    'densenet161': (lambda b, n: densenet(b, n, 48, (6, 12, 36, 24), True), 33),
+    'nin': (nin, 71), 'googlenet': (googlenet, 65),
+    'resnet18': (lambda b, n: resnet(b, n, (2, 2, 2, 2)), 65), 'resnet34': (lambda b, n: resnet(b, n, (3, 4, 6, 3)), 65),
+    'resnet50': (lambda b, n: resnet(b, n, (3, 4, 6, 3), True), 65),
+    'resnext50': (lambda b, n: resnet(b, n, (3, 4, 6, 3), True, 32), 65),
+    'densenet': (densenet, 65),
+    'densenet121': (lambda b, n: densenet(b, n, 32, (6, 12, 24, 16), True), 65),
+    'densenet169': (lambda b, n: densenet(b, n, 32, (6, 12, 32, 32), True), 65),
+    'densenet201': (lambda b, n: densenet(b, n, 32, (6, 12, 48, 32), True), 65),
+    'densenet161': (lambda b, n: densenet(b, n, 48, (6, 12, 36, 24), True), 65),
 }
 SIDED = {'alexnet', 'vgg', *VGG}
 
@@ -224,7 +224,7 @@ def network(name, num_classes=10, channels=1, side=None):
     return Course(build(Builder(channels), num_classes))
 
 
-def smallest(name):
+def side(name):
     return NETS[name][1]
 
 

@@ -9,7 +9,7 @@ import sys
 import torch
 from torch import nn
 
-import torch_nets
+import course
 import weights
 
 FOLDER = '/usr/share/datasets/fashion-mnist'
@@ -26,7 +26,7 @@ def main():
     images = images.reshape(-1, 1, 28, 28).float() / 255
     golden = {'torch': torch.__version__, 'batch_size': BATCH, 'nets': {}}
     for name, lr in RATES.items():
-        net = torch_nets.NETS[name]()
+        net = course.network(name)
         state = {n: torch.tensor(v).reshape(d) for n, d, v in weights.tensors(name)}
         net.load_state_dict(state)
         optimizer = torch.optim.SGD(net.parameters(), lr=lr)

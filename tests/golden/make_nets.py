@@ -16,8 +16,6 @@ from torch import nn
 import course
 
 BATCH, PRODUCTS = 8, 2
-# Sides at which batch norm still sees more than one pixel a channel behind the last pooling.
-SIDES = {'lenet': 28, 'bn-lenet': 28, 'alexnet': 65, 'nin': 71, 'vgg': 32, 'vgg11': 32, 'vgg13': 32, 'vgg16': 32, 'vgg19': 32}
 
 
 def noise(stream, count):
@@ -53,7 +51,7 @@ def start(name, param):
 def main():
     nets = {}
     for name in course.NETS:
-        side = SIDES.get(name, 65)
+        side = course.side(name)
         net = course.network(name, side=side).double().train()
         norms = [n for n, m in net.named_modules() if isinstance(m, (nn.BatchNorm1d, nn.BatchNorm2d))]
         start.scales, start.shifts = {n + '.weight' for n in norms}, {n + '.bias' for n in norms}
