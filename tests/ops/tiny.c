@@ -1,0 +1,103 @@
+/* Every kernel of every op once, on the selftest's examples: for checkers of memory, which make a device a
+   thousand times slower. CNND_TEST_ONLY names one op ("loss" for the loss); CNND_TEST_SCALAR leaves out what
+   works on vectors of 16 samples, and takes few samples. See oclgrind.py. */
+#include "ops.h"
+#include "ops/loss_trial.h"
+
+static const struct {
+        int n, lanes;
+        enum op_variant variant;
+} ways[] = {
+        {2, 1, OP_TILED}, /* ops that have nothing tiled for these lanes run the naive kernels */
+        {17, 16, OP_NAIVE},
+        {18, 16, OP_TILED},
+        {33, 32, OP_TILED},
+};
+enum { WAYS = sizeof ways / sizeof ways[0] };
+
+static bool is_wanted(const char *name)
+{
+        const char *only = getenv("CNND_TEST_ONLY");
+        return !only || strcmp(only, name) == 0;
+}
+
+static bool is_left_out(int way)
+{
+        return getenv("CNND_TEST_SCALAR") && ways[way].lanes == 16;
+}
+
+static int samples_of(int way)
+{
+        return getenv("CNND_TEST_SCALAR") ? 2 : ways[way].n;
+}
+
+static int try_way(struct ops_fixture *f, const struct op *op, int i, bool odd)
+{
+        struct trial t = {.dev = f->dev,
+                .op = op,
+                .n = samples_of(i),
+                .lanes = ways[i].lanes,
+                .variant = ways[i].variant,
+                .training = true,
+                .backward = true,
+                .slices = !odd,
+                .accumulate_dx = odd,
+                .accumulate_dparams = odd};
+        bool running = false;
+        ops_check(&t, f->seed, 1e-4);
+        for (int k = 0; k < op->num_params; k++)
+                running = running || !op->params[k].trainable;
+        if (!running)
+                return 1;
+        t.training = t.backward = t.accumulate_dx = t.accumulate_dparams = false;
+        ops_check(&t, f->seed, 1e-4);
+        return 2;
+}
+
+static void every_kernel(void **state)
+{
+        int trials = 0;
+        for (int k = 0; k < op_kinds_count; k++) {
+                int index = 0;
+                for (const struct op_example *x = op_kinds[k]->examples; x && x->n; x++, index++) {
+                        struct op *op = ops_layer(op_kinds[k], x->args, x->in);
+                        for (int i = 0; i < WAYS && is_wanted(op_kinds[k]->type); i++)
+                                if (!is_left_out(i))
+                                        trials += try_way(*state, op, i, index % 2);
+                        op_destroy(op);
+                }
+        }
+        printf("# %d trials\n", trials);
+}
+
+static void the_loss(void **state)
+{
+        struct ops_fixture *f = *state;
+        for (int i = 0; i < WAYS && is_wanted("loss"); i++) {
+                if (is_left_out(i))
+                        continue;
+                struct loss_trial t = {.dev = f->dev,
+                        .n = samples_of(i),
+                        .classes = 5,
+                        .lanes = ways[i].lanes,
+                        .variant = ways[i].variant,
+                        .training = i % 2 == 0,
+                        .slices = i < 2,
+                        .accumulate = i >= 2};
+                struct trial_result r;
+                struct err e = {0};
+                CHECK_OK(loss_trial_run(&t, f->seed, &r, &e), &e);
+                if (!(r.error <= 1e-4))
+                        fail_msg("loss lanes=%d variant=%d: %s[%lld] is %.9g, wanted %.9g", t.lanes,
+                                (int)t.variant, r.what, (long long)r.index, r.got, r.want);
+        }
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(every_kernel),
+                cmocka_unit_test(the_loss),
+        };
+        return OPS_RUN(tests);
+}
