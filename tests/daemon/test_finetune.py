@@ -56,6 +56,7 @@ class Finetune(unittest.TestCase):
         notes = [data["text"] for event, data in events if event == "note"]
         self.assertEqual(len(notes), 1)
         self.assertIn("net.4.weight (another shape)", notes[0])
+        self.assertEqual(job["notes"], notes)
         base, tuned = self.weights("base"), self.weights("tuned")
         self.assertEqual(base.keys(), tuned.keys())
         for name, data in base.items():
