@@ -39,20 +39,17 @@ static cJSON *value_of(const struct command_option *o, const char *value)
         }
 }
 
-/* Puts `value` (taken) at "field" or "object/field". */
+/* Puts `value` (taken) at "field" or "object/field" or deeper. */
 static void put(cJSON *job, const char *path, cJSON *value)
 {
-        const char *slash = strchr(path, '/');
-        char name[32];
         cJSON *where = job;
-        if (slash) {
+        for (const char *slash; (slash = strchr(path, '/')); path = slash + 1) {
+                char name[32];
                 size_t len = (size_t)(slash - path);
                 memcpy(name, path, len);
                 name[len] = '\0';
-                where = cJSON_GetObjectItemCaseSensitive(job, name);
-                if (!where)
-                        where = cJSON_AddObjectToObject(job, name);
-                path = slash + 1;
+                cJSON *inside = cJSON_GetObjectItemCaseSensitive(where, name);
+                where = inside ? inside : cJSON_AddObjectToObject(where, name);
         }
         cJSON_DeleteItemFromObjectCaseSensitive(where, path);
         cJSON_AddItemToObject(where, path, value);
@@ -79,6 +76,8 @@ static int make_job(const struct args *a, cJSON **ret, struct err *e)
         cJSON_AddItemToObject(job, "architecture", arch);
         if (args_has(a, "lr"))
                 put(job, "optimizer/name", cJSON_CreateString("sgd"));
+        if (args_has(a, "warmup"))
+                put(job, "optimizer/schedule/name", cJSON_CreateString("constant"));
         for (int i = 0; i < a->given_count; i++)
                 if (a->given[i].option->field)
                         put(job, a->given[i].option->field, value_of(a->given[i].option, a->given[i].value));
@@ -95,6 +94,8 @@ int cmd_train(struct ctl *c, const struct args *a, struct err *e)
                 return command_misused("train needs --arch and --dataset; cnnctl help train");
         if (args_has(a, "resize") && args_shape(args_get(a, "resize"), sides, 2) != 2)
                 return command_misused("--resize takes a height and a width, like 224x224");
+        if (args_has(a, "init") && args_has(a, "init-from"))
+                return command_misused("weights begin either by --init or by --init-from");
         if (make_job(a, &job, e) != 0)
                 return command_misused("%s", e->message);
         char *text = json_text(job);

@@ -177,7 +177,7 @@ int jobrow_update(struct store *s, const struct job_row *r, struct err *e)
                 "step=?,"
                 " steps=?, train_step=?, validation_step=?, checkpoint_step=?, train_loss=?, train_acc=?,"
                 " val_loss=?, val_acc=?, images_per_second=?, device_bytes=?, micro_batch=?, failures=?,"
-                " events=?, error=? WHERE id=?",
+                " events=?, error=?, note=? WHERE id=?",
                 &st, e);
         if (rc)
                 return rc;
@@ -200,7 +200,8 @@ int jobrow_update(struct store *s, const struct job_row *r, struct err *e)
         store_bind_int(st, 20, r->failures);
         store_bind_int(st, 21, r->events);
         store_bind_text(st, 22, r->error);
-        store_bind_int(st, 23, r->id);
+        store_bind_text(st, 23, r->note);
+        store_bind_int(st, 24, r->id);
         return store_run(s, st, e);
 }
 
@@ -289,6 +290,18 @@ static void add_numbers(cJSON *o, const struct job_row *r)
         cJSON_AddNumberToObject(memory, "micro_batch", r->micro_batch);
 }
 
+/* A line each. */
+static void add_notes(cJSON *list, const char *note)
+{
+        for (const char *at = note; at && at[0];) {
+                size_t len = strcspn(at, "\n");
+                char *line = strndup(at, len);
+                cJSON_AddItemToArray(list, line ? cJSON_CreateString(line) : NULL);
+                free(line);
+                at += len + (at[len] == '\n');
+        }
+}
+
 cJSON *jobrow_json(const struct job_row *r)
 {
         cJSON *o = cJSON_CreateObject();
@@ -308,9 +321,7 @@ cJSON *jobrow_json(const struct job_row *r)
         add_time(o, "started_at", r->started_ms);
         add_time(o, "finished_at", r->finished_ms);
         add_numbers(o, r);
-        cJSON *notes = cJSON_AddArrayToObject(o, "notes");
-        if (r->note)
-                cJSON_AddItemToArray(notes, cJSON_CreateString(r->note));
+        add_notes(cJSON_AddArrayToObject(o, "notes"), r->note);
         add_text(o, "model", r->model);
         add_text(o, "error", r->error);
         cJSON_AddItemToObject(o, "request", request);

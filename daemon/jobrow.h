@@ -27,10 +27,10 @@ struct job_row {
         char model[REQUEST_NAME_MAX +
                    1]; /* of a classify job: what classifies; of a train job: what it made */
         char save_as[REQUEST_NAME_MAX + 1];
-        char *name;                                  /* owned */
-        char *request;                               /* owned: JSON as submitted */
-        char *error;                                 /* owned: why it failed, NULL where it did not */
-        char *note;                                  /* owned: what its plan has to say, NULL for nothing */
+        char *name;    /* owned */
+        char *request; /* owned: JSON as submitted */
+        char *error;   /* owned: why it failed, NULL where it did not */
+        char *note;    /* owned: what its plan and its runs have to say, a line each; NULL */
         int64_t created_ms, started_ms, finished_ms; /* wall clock; 0: not yet */
         double epoch;
         int64_t step, steps;

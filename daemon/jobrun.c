@@ -161,6 +161,24 @@ static int64_t *last_step(struct job_row *r, const char *event)
         return strcmp(event, "checkpoint") == 0 ? &r->checkpoint_step : NULL;
 }
 
+/* Kept once, among the job's notes too. */
+static int apply_note(struct jobtx *tx, const struct report *rep, const cJSON *data, struct err *e)
+{
+        struct job_row *r = &tx->row;
+        const cJSON *text = json_field(data, "text");
+        char *notes = NULL;
+        int rc = jobtx_has_event(tx, rep->event, rep->data, e);
+        if (rc)
+                return rc < 0 ? rc : 0;
+        if (!cJSON_IsString(text))
+                return err_set(e, ERR_SYNTAX, "a note without text");
+        if (asprintf(&notes, "%s%s%s", r->note ? r->note : "", r->note ? "\n" : "", text->valuestring) < 0)
+                return err_set(e, ERR_NO_MEMORY, "no memory for a note");
+        free(r->note);
+        r->note = notes;
+        return jobtx_event(tx, rep->event, rep->data, e);
+}
+
 static int apply_event(struct jobtx *tx, const struct report *rep, bool *moved, struct err *e)
 {
         struct job_row *r = &tx->row;
@@ -186,13 +204,10 @@ static int apply_event(struct jobtx *tx, const struct report *rep, bool *moved, 
         }
         if (isfinite(epoch))
                 r->epoch = epoch;
+        int rc = strcmp(rep->event, "note") == 0 ? apply_note(tx, rep, data, e)
+                                                 : jobtx_event(tx, rep->event, rep->data, e);
         cJSON_Delete(data);
-        if (strcmp(rep->event, "note") == 0) {
-                int rc = jobtx_has_event(tx, rep->event, rep->data, e);
-                if (rc)
-                        return rc < 0 ? rc : 0;
-        }
-        return jobtx_event(tx, rep->event, rep->data, e);
+        return rc;
 }
 
 /* The run ended without an end of the job: what its user wished for decides. */

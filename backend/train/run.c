@@ -110,7 +110,7 @@ static int record_all(struct run *r, struct err *e)
                 if (rc)
                         return rc;
         }
-        const struct update_memory update = {m.params, m.grads, m.vars, r->setup->net->trainable_floats};
+        const struct update_memory update = {m.params, m.grads, m.vars, r->setup->net->trainable_floats, 0};
         return update_create(r->dev, &r->request->optimizer, &update, &r->update, e);
 }
 

@@ -34,7 +34,7 @@ void update_needs(const struct optimizer_spec *o, uint64_t floats, struct update
 static struct launch begin(struct update *u, const char *kernel)
 {
         char options[OP_OPTIONS];
-        op_options(options, dev_info(u->dev)->lanes, NULL);
+        op_options(options, u->memory.lanes, NULL);
         return launch_begin(u->dev, "optimizer", options, kernel);
 }
 
@@ -42,7 +42,7 @@ static struct launch begin(struct update *u, const char *kernel)
 static int run_floats(struct update *u, struct launch *l, uint64_t chunk, struct err *e)
 {
         uint64_t floats = u->memory.floats;
-        if (dev_info(u->dev)->lanes == 16)
+        if (u->memory.lanes == 16)
                 return launch_grid(l, 1, (size_t[]){(floats + chunk - 1) / chunk}, (size_t[]){1}, e);
         return launch_over(l, 1, (size_t[]){floats}, e);
 }
@@ -51,7 +51,7 @@ static int record_clip(struct update *u, struct err *e)
 {
         const struct view clip = {u->clip, 0};
         const uint64_t partials = count_partials(u->memory.floats);
-        const bool vectors = dev_info(u->dev)->lanes == 16;
+        const bool vectors = u->memory.lanes == 16;
         struct launch l = begin(u, "clip_squares");
         launch_view(&l, &u->memory.grads);
         launch_ulong(&l, u->memory.floats);
@@ -139,6 +139,8 @@ int update_create(struct dev *d, const struct optimizer_spec *o, const struct up
         u->dev = d;
         u->spec = *o;
         u->memory = *m;
+        if (!m->lanes)
+                u->memory.lanes = dev_info(d)->lanes;
         update_needs(o, m->floats, &u->needs);
         for (int i = 0; i < u->needs.num_states && rc == 0; i++)
                 rc = buf_create(d, u->needs.state_bytes, "the optimizer's state", &u->states[i], e);

@@ -25,6 +25,7 @@ void update_needs(const struct optimizer_spec *o, uint64_t floats, struct update
 struct update_memory {
         struct view params, grads, vars;
         uint64_t floats;
+        int lanes; /* 16 chooses the kernels of CPU devices; 0: as the device has them */
 };
 
 struct update;

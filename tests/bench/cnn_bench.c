@@ -119,7 +119,7 @@ static int make_update(struct bench *b, struct err *e)
 {
         const struct optimizer_spec sgd = {.kind = OPTIMIZER_SGD, .lr = 1e-6};
         const struct update_memory m = {
-                b->memory.params, b->memory.grads, b->memory.vars, b->net->trainable_floats};
+                b->memory.params, b->memory.grads, b->memory.vars, b->net->trainable_floats, 0};
         int32_t vars[OP_VARS] = {0};
         update_vars(&sgd, sgd.lr, 0, vars);
         int rc = buf_write(b->memory.vars.buf, 0, vars, sizeof vars, e);

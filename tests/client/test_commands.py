@@ -168,6 +168,14 @@ class Train(Case):
             "optimizer": {"name": "adam", "lr": 0.001, "weight_decay": 0.0001, "momentum": 0.9},
             "init": {"from": "base"}, "max_steps": 50, "report_every": 1, "shuffle": False})
         self.assertEqual(out, "job 7\n")
+        self.cnnctl("train", "--arch", "lenet", "--dataset", "d", "--schedule", "cosine", "--warmup", "0.5",
+                    "--gradient-clip", 1, "--init", "kaiming_uniform")
+        self.assertEqual(self.submitted(), {
+            "type": "train", "architecture": "lenet", "dataset": "d", "init": {"name": "kaiming_uniform"},
+            "optimizer": {"gradient_clip": 1, "schedule": {"name": "cosine", "warmup_epochs": 0.5}}})
+        self.cnnctl("train", "--arch", "lenet", "--dataset", "d", "--warmup", 2)
+        self.assertEqual(self.submitted()["optimizer"], {"schedule": {"name": "constant", "warmup_epochs": 2}})
+        self.cnnctl("train", "--arch", "lenet", "--dataset", "d", "--init", "normal", "--init-from", "base", status=2)
 
     def test_an_architecture_of_a_file(self):
         self.server.on("POST", "/v1/jobs", Answer(201, job()))

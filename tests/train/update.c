@@ -117,11 +117,12 @@ static void one_step(const struct fixture *f, const struct optimizer_spec *o, co
                 step_one(o, lr, step + 1, clip * (double)f->grads[i], &f->w[i], &f->s[0][i], &f->s[1][i]);
 }
 
-static void check_block(const struct fixture *f, const struct optimizer_spec *o, int count)
+static void check_block(const struct fixture *f, const struct optimizer_spec *o, int count, int lanes)
 {
         struct err e = {0};
         const size_t whole = (size_t)(count + 2 * GUARD) * sizeof(float);
-        struct update_memory m = {.params.offset = GUARD, .grads.offset = GUARD, .floats = (uint64_t)count};
+        struct update_memory m = {
+                .params.offset = GUARD, .grads.offset = GUARD, .floats = (uint64_t)count, .lanes = lanes};
         struct update *u = NULL;
         struct update_needs needs;
         uint64_t seed = 5;
@@ -179,8 +180,9 @@ static void agrees_with_reference(void **state)
         static const int counts[] = {32, 4096, 4128, 3 * 4096 + 64, LONGEST};
         for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
                 for (size_t k = 0; k < sizeof counts / sizeof counts[0]; k++)
-                        if (counts[k] < LONGEST || cases[i].gradient_clip > 0)
-                                check_block(*state, &cases[i], counts[k]);
+                        for (int lanes = 16; lanes <= 32; lanes += 16)
+                                if (counts[k] < LONGEST || cases[i].gradient_clip > 0)
+                                        check_block(*state, &cases[i], counts[k], lanes);
 }
 
 int main(void)
