@@ -1,6 +1,5 @@
 #include "train/augment.h"
 #include "base/json.h"
-#include "net/layers.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -11,7 +10,7 @@
                 .max = most                                                                                  \
         }
 
-static const struct augment_kind kinds[] = {
+const struct augment_kind augment_kinds[] = {
         {"hflip", "HFLIP", "mirrors left and right with probability p", AUGMENT_GEOMETRIC,
                 {NUMBER("p", 0, 0.5, 0, 1)}},
         {"vflip", "VFLIP", "mirrors top and bottom with probability p", AUGMENT_GEOMETRIC,
@@ -43,7 +42,7 @@ static const struct augment_kind kinds[] = {
         {"blur", "BLUR", "Gaussian blur of up to `sigma` pixels; edges are repeated", AUGMENT_BLUR,
                 {NUMBER("sigma", 0, 1, 0, AUGMENT_MAX_SIGMA)}},
 };
-enum { KINDS = sizeof kinds / sizeof kinds[0] };
+const int augment_kinds_count = sizeof augment_kinds / sizeof augment_kinds[0];
 
 static int find(const cJSON *step, const char *at, const struct augment_kind **ret, struct err *e)
 {
@@ -56,12 +55,12 @@ static int find(const cJSON *step, const char *at, const struct augment_kind **r
                 rc = json_get_string(step, "type", 40, at, &type, e);
         if (rc)
                 return rc;
-        for (int i = 0; i < KINDS; i++) {
-                if (strcmp(kinds[i].type, type) == 0) {
-                        *ret = &kinds[i];
+        for (int i = 0; i < augment_kinds_count; i++) {
+                if (strcmp(augment_kinds[i].type, type) == 0) {
+                        *ret = &augment_kinds[i];
                         return 0;
                 }
-                snprintf(known + strlen(known), sizeof known - strlen(known), " %s", kinds[i].type);
+                snprintf(known + strlen(known), sizeof known - strlen(known), " %s", augment_kinds[i].type);
         }
         snprintf(pointer, sizeof pointer, "%s/type", at);
         return err_at(e, ERR_INVALID, pointer, "there is no augmentation \"%s\"; known are:%s", type, known);
@@ -133,17 +132,4 @@ int augment_check(const struct augment *a, struct shape s, struct err *e)
                 return err_at(e, ERR_INVALID, at, "rot90 needs square images; these are %dx%d", s.h, s.w);
         }
         return 0;
-}
-
-cJSON *augment_kinds_json(void)
-{
-        cJSON *list = cJSON_CreateArray();
-        for (int i = 0; list && i < KINDS; i++) {
-                cJSON *item = cJSON_CreateObject();
-                cJSON_AddStringToObject(item, "type", kinds[i].type);
-                cJSON_AddStringToObject(item, "description", kinds[i].doc);
-                cJSON_AddItemToObject(item, "parameters", layers_fields_json(kinds[i].fields));
-                cJSON_AddItemToArray(list, item);
-        }
-        return list;
 }

@@ -4,7 +4,7 @@
 #include "model/safetensors.h"
 #include "net/exec.h"
 #include "ops/kinds.h"
-#include "train/transform.h"
+#include "train/transform_trial.h"
 #include "train/weights.h"
 #include "zoo/zoo.h"
 
@@ -189,6 +189,8 @@ static int lane_create(struct infer *m, struct lane *l, int n, struct err *e)
                 .s = m->net->values[0].s,
                 .n = n,
                 .lanes = rc == 0 ? l->plan->lanes : 1};
+        if (rc == 0)
+                rc = transform_trial(m->dev, &spec, false, false, e);
         if (rc == 0)
                 rc = transform_create(m->dev, &spec, &l->transform, e);
         size_t floats = tensor_floats(n, m->net->values[m->net->output].s, rc == 0 ? l->plan->lanes : 1);

@@ -7,6 +7,7 @@
 #include "train/estimate.h"
 #include "train/feeder.h"
 #include "train/start.h"
+#include "train/transform_trial.h"
 #include "train/train.h"
 #include "train/weights.h"
 
@@ -84,9 +85,18 @@ static int make_buffers(struct run *r, struct err *e)
 static int test_device(struct run *r, struct err *e)
 {
         int rc = 0;
-        for (int i = 0; i < SETUP_PHASES && rc == 0; i++)
-                if (r->setup->plans[i])
-                        rc = selftest_lanes(r->dev, r->setup->plans[i]->lanes, e);
+        const struct dataset *data = r->job->data;
+        for (int i = 0; i < SETUP_PHASES && rc == 0; i++) {
+                if (!r->setup->plans[i])
+                        continue;
+                struct transform_spec spec =
+                        r->setup->transform[i < SETUP_EVAL ? DATASET_TRAIN : DATASET_VAL];
+                spec.lanes = r->setup->plans[i]->lanes;
+                rc = selftest_lanes(r->dev, spec.lanes, e);
+                if (rc == 0)
+                        rc = transform_trial(r->dev, &spec, data->type == DATASET_U8,
+                                spec.s.h != data->h || spec.s.w != data->w, e);
+        }
         dev_peak_reset(r->dev);
         return rc;
 }

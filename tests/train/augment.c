@@ -1,12 +1,12 @@
 /* Augmentation and normalisation on the device against a reference in double, by distribution, and by what it
  * must not depend on. */
-#include "augment_ref.h"
 #include "trainer.h"
 
 #include "base/json.h"
 #include "ops/area.h"
 #include "base/philox.h"
-#include "train/transform.h"
+#include "train/transform_ref.h"
+#include "train/transform_trial.h"
 
 #include <math.h>
 
@@ -151,6 +151,7 @@ static float *on_device(struct trainer *t, const struct batch *b)
 
 static double *by_reference(const struct batch *b)
 {
+        struct err e = {0};
         struct augment augment;
         struct normalize normalize;
         int count = (int)shape_count(b->s), values = b->s.c * b->source_h * b->source_w;
@@ -158,7 +159,7 @@ static double *by_reference(const struct batch *b)
                *source = malloc((size_t)values * sizeof *source);
         assert_true(out && source);
         parse(b, &augment, &normalize);
-        const struct augment_ref r = {.augment = &augment,
+        const struct transform_ref r = {.augment = &augment,
                 .normalize = &normalize,
                 .source_h = b->source_h,
                 .source_w = b->source_w,
@@ -169,7 +170,7 @@ static double *by_reference(const struct batch *b)
                 int index = at_position(b->position + i);
                 for (int k = 0; k < values; k++)
                         source[k] = b->bytes ? pixel(b, index, k) : (double)(float)pixel(b, index, k);
-                augment_ref(&r, b->position + i, source, out + (size_t)i * (size_t)count);
+                CHECK_OK(transform_ref(&r, b->position + i, source, out + (size_t)i * (size_t)count, &e), &e);
         }
         free(source);
         normalize_finish(&normalize);
@@ -469,10 +470,45 @@ static void jobs_are_repeatable(void **state)
         }
         free(want);
         free(got);
+        /* A device without room for the images gets them batch by batch. */
+        static struct trainer_log staged;
+        struct trainer *tight = trainer_open(micro.outcome.device_bytes);
+        trainer_data(tight, 2, 17, 5, 55, 9, false);
+        trainer_run(tight, JOB(STEPS ",\"micro_batch\":7"), "staged", 0, &staged);
+        assert_true(staged.outcome.device_bytes < micro.outcome.device_bytes);
+        for (int i = 1; i <= 9; i++)
+                assert_string_equal(staged.events[i], micro.events[i]);
+        trainer_close(tight);
         trainer_parse(JOB(STEPS), &request);
         CHECK_OK(train_plan(&request, t->data, dev_info(t->dev), &plan, &e), &e);
         assert_int_equal(plan.device_bytes, whole.outcome.device_bytes);
         train_request_finish(&request);
+}
+
+/* What a driver that computes wrong gives is seen before it trains anything. */
+static void lies_are_seen(void **state)
+{
+        struct trainer *t = *state;
+        struct err e = {0};
+        static const int lanes[] = {1, 16, 32};
+        const struct batch b = {.steps = everything, .normalize = "\"per_image\""};
+        struct augment augment;
+        struct normalize normalize;
+        parse(&b, &augment, &normalize);
+        uint64_t before = dev_bytes(t->dev);
+        for (int i = 0; i < 3; i++) {
+                const struct transform_spec spec = {.augment = &augment,
+                        .normalize = &normalize,
+                        .s = {1 + i, 28, 28},
+                        .n = 100,
+                        .lanes = lanes[i]};
+                CHECK_OK(transform_trial(t->dev, &spec, i > 0, i > 1, &e), &e);
+                setenv("CNND_TEST_LIE", "transform", 1);
+                assert_int_equal(transform_trial(t->dev, &spec, i > 0, i > 1, &e), ERR_DEVICE);
+                unsetenv("CNND_TEST_LIE");
+                assert_non_null(strstr(e.message, "prepares images wrongly"));
+        }
+        assert_int_equal(dev_bytes(t->dev), before);
 }
 
 int main(void)
@@ -488,6 +524,7 @@ int main(void)
                 cmocka_unit_test(gaussian_noise_is_normal),
                 cmocka_unit_test(poisson_noise_counts),
                 cmocka_unit_test(jobs_are_repeatable),
+                cmocka_unit_test(lies_are_seen),
         };
         return cmocka_run_group_tests_name("augment", tests, set_up, tear_down);
 }

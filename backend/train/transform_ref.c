@@ -1,8 +1,10 @@
-#include "augment_ref.h"
-#include "../check.h"
+#include "train/transform_ref.h"
 #include "base/philox.h"
 
 #include <math.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
 
 static const double pi = 3.14159265358979323846;
 
@@ -10,7 +12,7 @@ struct words {
         uint32_t w[4];
 };
 
-static struct words words_of(const struct augment_ref *r, int position, int step, uint32_t group)
+static struct words words_of(const struct transform_ref *r, int position, int step, uint32_t group)
 {
         struct words words;
         enum philox_purpose purpose =
@@ -35,7 +37,7 @@ static bool is(const struct augment_step *s, const char *type)
 }
 
 /* Where in the step's input a place of its output comes from. */
-static bool before(const struct augment_ref *r, int position, int step, double *y, double *x)
+static bool before(const struct transform_ref *r, int position, int step, double *y, double *x)
 {
         const struct augment_step *s = &r->augment->steps[step];
         const struct words draw = words_of(r, position, step, 0xFFFFFF00u);
@@ -76,7 +78,7 @@ static double bilinear(const double *plane, int h, int w, double y, double x)
 }
 
 /* Geometric steps first to last - 1 of an image of h x w that stands for one of the network's size. */
-static void move(const struct augment_ref *r, int position, int first, int last, const double *from, int h,
+static void move(const struct transform_ref *r, int position, int first, int last, const double *from, int h,
         int w, double *out)
 {
         for (int i = 0; i < r->s.c * r->s.h * r->s.w; i++) {
@@ -91,7 +93,7 @@ static void move(const struct augment_ref *r, int position, int first, int last,
         }
 }
 
-double augment_ref_poisson(double mean, double uniform, double normal)
+static double poisson(double mean, double uniform, double normal)
 {
         if (mean < 12) {
                 double k = 0, term = exp(-mean), below = term;
@@ -119,7 +121,7 @@ static double mean_of(const double *v, int count)
         return sum / count;
 }
 
-static double polynomial(const struct augment_ref *r, int position, int step, int i, double most)
+static double polynomial(const struct transform_ref *r, int position, int step, int i, double most)
 {
         struct words d = words_of(r, position, step, 0xFFFFFF00u),
                      more = words_of(r, position, step, 0xFFFFFF01u);
@@ -130,29 +132,25 @@ static double polynomial(const struct augment_ref *r, int position, int step, in
         return sum;
 }
 
-static void blur(const struct augment_ref *r, double sigma, int radius, double *v)
+/* Along rows, or with `vertical` along columns, from `v` to `out`. */
+static void blur(
+        const struct transform_ref *r, double sigma, int radius, bool vertical, const double *v, double *out)
 {
-        int count = r->s.c * r->s.h * r->s.w;
-        double *out = malloc((size_t)count * sizeof *out);
-        assert_non_null(out);
-        for (int i = 0; i < count; i++) {
-                int y = i / r->s.w % r->s.h, x = i % r->s.w, plane = i - y * r->s.w - x;
+        int last = (vertical ? r->s.h : r->s.w) - 1, apart = vertical ? r->s.w : 1;
+        for (int i = 0; i < r->s.c * r->s.h * r->s.w; i++) {
+                int at = vertical ? i / r->s.w % r->s.h : i % r->s.w;
                 double sum = 0, total = 0;
-                for (int dy = -radius; dy <= radius; dy++)
-                        for (int dx = -radius; dx <= radius; dx++) {
-                                int yy = y + dy < 0 ? 0 : y + dy >= r->s.h ? r->s.h - 1 : y + dy;
-                                int xx = x + dx < 0 ? 0 : x + dx >= r->s.w ? r->s.w - 1 : x + dx;
-                                double weight = exp(-(dy * dy + dx * dx) / (2 * fmax(sigma * sigma, 1e-6)));
-                                sum += weight * v[plane + yy * r->s.w + xx];
-                                total += weight;
-                        }
+                for (int k = -radius; k <= radius; k++) {
+                        int there = at + k < 0 ? 0 : at + k > last ? last : at + k;
+                        double weight = exp(-k * k / (2 * fmax(sigma * sigma, 1e-6)));
+                        sum += weight * v[i + (there - at) * apart];
+                        total += weight;
+                }
                 out[i] = sum / total;
         }
-        memcpy(v, out, (size_t)count * sizeof *v);
-        free(out);
 }
 
-static void change(const struct augment_ref *r, int position, int step, double *v)
+static void change(const struct transform_ref *r, int position, int step, double *v, double *scratch)
 {
         const struct augment_step *s = &r->augment->steps[step];
         const struct words draw = words_of(r, position, step, 0xFFFFFF00u);
@@ -170,18 +168,19 @@ static void change(const struct augment_ref *r, int position, int step, double *
                 if (is(s, "gaussian_noise"))
                         v[i] += a * noise_of(&pixel, i % 4);
                 if (is(s, "poisson_noise"))
-                        v[i] = augment_ref_poisson(fmax(v[i], 0) * a,
-                                       (double)philox_uniform(pixel.w[i % 4]) + 0x1p-25,
+                        v[i] = poisson(fmax(v[i], 0) * a, (double)philox_uniform(pixel.w[i % 4]) + 0x1p-25,
                                        noise_of(&pixel, i % 4)) /
                                a;
                 if (is(s, "background"))
                         v[i] += polynomial(r, position, step, i, a);
         }
-        if (is(s, "blur"))
-                blur(r, between(0, a, draw.w[0]), (int)ceil(3 * a), v);
+        if (is(s, "blur")) {
+                blur(r, between(0, a, draw.w[0]), (int)ceil(3 * a), false, v, scratch);
+                blur(r, between(0, a, draw.w[0]), (int)ceil(3 * a), true, scratch, v);
+        }
 }
 
-static void normalise(const struct augment_ref *r, double *v)
+static void normalise(const struct transform_ref *r, double *v)
 {
         const struct normalize *z = r->normalize;
         int plane = r->s.h * r->s.w, count = r->s.c * plane;
@@ -206,13 +205,15 @@ static int run_end(const struct augment *a, int at)
         return at;
 }
 
-void augment_ref(const struct augment_ref *r, int position, const double *source, double *out)
+int transform_ref(
+        const struct transform_ref *r, int position, const double *source, double *out, struct err *e)
 {
         const struct augment *a = r->augment;
-        int steps = a ? a->count : 0, at = 0, count = r->s.c * r->s.h * r->s.w;
+        int steps = a ? a->count : 0, count = r->s.c * r->s.h * r->s.w;
         double *from = malloc((size_t)count * sizeof *from);
-        assert_non_null(from);
-        at = run_end(a, at);
+        if (!from)
+                return err_set(e, ERR_NO_MEMORY, "no memory for an image");
+        int at = run_end(a, 0);
         move(r, position, 0, at, source, r->source_h, r->source_w, out);
         while (at < steps) {
                 int first = at;
@@ -221,10 +222,11 @@ void augment_ref(const struct augment_ref *r, int position, const double *source
                         memcpy(from, out, (size_t)count * sizeof *from);
                         move(r, position, first, at, from, r->s.h, r->s.w, out);
                 } else {
-                        change(r, position, at++, out);
+                        change(r, position, at++, out, from);
                 }
         }
         if (r->normalize)
                 normalise(r, out);
         free(from);
+        return 0;
 }
