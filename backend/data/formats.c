@@ -21,6 +21,7 @@ static const struct format formats[] = {
         {"PGM", "P5", 2, PNM_TYPES, pnm_decode, NULL},
         {"PPM", "P6", 2, PNM_TYPES, pnm_decode, NULL},
         {"NPY", "\x93NUMPY", 6, "application/x-npy ", npy_decode, NULL},
+        {"SER", "II\x97\1", 4, "application/x-ser ", ser_decode, NULL},
         {"MRC", "", 0, "application/x-mrc ", mrc_decode, mrc_is},
 };
 enum { FORMATS = sizeof formats / sizeof formats[0] };
