@@ -22,6 +22,7 @@ static const struct format formats[] = {
         {"PPM", "P6", 2, PNM_TYPES, pnm_decode, NULL},
         {"NPY", "\x93NUMPY", 6, "application/x-npy ", npy_decode, NULL},
         {"SER", "II\x97\1", 4, "application/x-ser ", ser_decode, NULL},
+        {"DM", "", 0, "application/x-dm ", dm_decode, dm_is},
         {"MRC", "", 0, "application/x-mrc ", mrc_decode, mrc_is},
 };
 enum { FORMATS = sizeof formats / sizeof formats[0] };
