@@ -16,6 +16,7 @@ struct format {
 /* The weaker a sign, the later it is asked. */
 static const struct format formats[] = {
         {"PNG", "\x89PNG\r\n\x1a\n", 8, "image/png ", png_decode, NULL},
+        {"JPEG", "\xff\xd8\xff", 3, "image/jpeg ", jpeg_decode, NULL},
         {"PGM", "P2", 2, PNM_TYPES, pnm_decode, NULL},
         {"PPM", "P3", 2, PNM_TYPES, pnm_decode, NULL},
         {"PGM", "P5", 2, PNM_TYPES, pnm_decode, NULL},
