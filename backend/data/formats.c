@@ -22,6 +22,7 @@ static const struct format formats[] = {
         {"PGM", "P5", 2, PNM_TYPES, pnm_decode, NULL},
         {"PPM", "P6", 2, PNM_TYPES, pnm_decode, NULL},
         {"NPY", "\x93NUMPY", 6, "application/x-npy ", npy_decode, NULL},
+        {"NPZ", "PK\3\4", 4, "application/x-npz application/zip ", npz_decode, NULL},
         {"TIFF", "II*\0", 4, TIFF_TYPES, tiff_decode, NULL},
         {"TIFF", "MM\0*", 4, TIFF_TYPES, tiff_decode, NULL},
         {"TIFF", "II+\0", 4, TIFF_TYPES, tiff_decode, NULL},
