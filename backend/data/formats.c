@@ -27,6 +27,7 @@ static const struct format formats[] = {
         {"TIFF", "MM\0*", 4, TIFF_TYPES, tiff_decode, NULL},
         {"TIFF", "II+\0", 4, TIFF_TYPES, tiff_decode, NULL},
         {"TIFF", "MM\0+", 4, TIFF_TYPES, tiff_decode, NULL},
+        {"EMD", "\x89HDF\r\n\x1a\n", 8, "application/x-emd application/x-hdf5 ", emd_decode, NULL},
         {"SER", "II\x97\1", 4, "application/x-ser ", ser_decode, NULL},
         {"DM", "", 0, "application/x-dm ", dm_decode, dm_is},
         {"MRC", "", 0, "application/x-mrc ", mrc_decode, mrc_is},
