@@ -1,5 +1,5 @@
 /* The front's side of the decoder process: bytes from outside go there, and floats or checked facts come
-   back. The process is started at the first request, and again when it died. One thread.
+   back. The process is started at the first request, and again when it died or left. One thread.
 
    A request that kills the decoder twice is answered ERR_INVALID "the decoder could not read it"; those
    behind it go to the next one. */

@@ -158,8 +158,11 @@ int decoder_role_run(struct err *e)
                 rc = chan_receive(CHILD_FD, &m, e);
                 if (rc == 0)
                         rc = serve(&m, e);
+                bool last = rc == 0 && image_distrusted(m.raw, m.raw_len);
                 chan_message_finish(&m);
                 asan_check_leaks();
+                if (last)
+                        return 0;
         }
         return rc == ERR_CLOSED ? 0 : rc;
 }

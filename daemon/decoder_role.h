@@ -13,7 +13,8 @@
 
 #include "base/err.h"
 
-/* Runs until the front closes the channel. */
+/* Runs until the front closes the channel, or a file was answered that image_distrusted names: what it may
+   have done to this process ends with it, and the front starts another. */
 int decoder_role_run(struct err *e);
 
 #endif

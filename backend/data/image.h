@@ -4,6 +4,7 @@
 
 #include "base/err.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* Bounds on what a decoder accepts, checked before anything is allocated. */
@@ -35,6 +36,10 @@ void image_finish(struct image *im);
    (";…") are ignored. Nothing is allocated for pixels that the content is too short to hold. Reads untrusted
    bytes: never call it in the front process. */
 int image_decode(const void *bytes, size_t len, const char *media_type, struct image *ret, struct err *e);
+
+/* Whether content like this is read by a library that damaged files are known to break (libhdf5): a process
+   that has decoded it should serve nobody else. */
+bool image_distrusted(const void *bytes, size_t len);
 
 /* Makes every image (c,h,w): grey to RGB by copies, RGB to grey by ITU-R BT.601 luma, bilinear resize with
    half-pixel centres (PyTorch's interpolate, align_corners=False, antialias off); the size of a pixel follows

@@ -65,7 +65,8 @@ static void on_unmap(thandle_t ctx, void *base, toff_t size)
         (void)size;
 }
 
-static int on_error(TIFF *tif, void *ctx, const char *module, const char *fmt, va_list args)
+__attribute__((format(printf, 4, 0))) static int on_error(
+        TIFF *tif, void *ctx, const char *module, const char *fmt, va_list args)
 {
         struct tiffpage_file *f = ctx;
         (void)tif;

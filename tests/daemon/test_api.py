@@ -323,6 +323,22 @@ class Api(unittest.TestCase):
             self.assertTrue(problem["detail"])
         self.assertEqual(self.daemon.request("POST", path, harness.png(28, 28, grey))[0], 200)
 
+    def test_classify_hdf5(self):
+        """The decoder that read one leaves; those behind it find another."""
+        path = "/v1/models/net/classify"
+        folder = os.path.join(os.path.dirname(__file__), "..", "fuzz", "corpus", "emd")
+        with open(os.path.join(folder, "velox_stack_2"), "rb") as f:
+            stack = f.read()
+        with open(os.path.join(folder, "bomb_external_link"), "rb") as f:
+            link = f.read()
+        for _ in range(5):
+            status, _, answer = self.daemon.request("POST", path, stack, {"Content-Type": "application/x-emd"})
+            self.assertEqual((status, len(answer["results"])), (200, 3), answer)
+            self.assertEqual((answer["image"]["format"], answer["image"]["frames"]), ("EMD", 3))
+            self.assertEqual(self.daemon.request("POST", path, harness.png(28, 28, test_image(1)))[0], 200)
+            self.assertEqual(self.daemon.request("POST", path, link)[0], 422)
+            self.assertEqual(self.daemon.request("POST", path, stack[: len(stack) // 2])[0], 400)
+
     def test_classify_a_batch(self):
         floats = [v / 255 for i in range(20) for v in test_image(i)]
         status, _, answer = self.daemon.request(
