@@ -84,8 +84,9 @@ static const char *media_header(const char *path)
                 {".tiff", "Content-Type: image/tiff"}, {".mrc", "Content-Type: application/x-mrc"},
                 {".dm3", "Content-Type: application/x-dm"}, {".dm4", "Content-Type: application/x-dm"},
                 {".emd", "Content-Type: application/x-emd"}, {".ser", "Content-Type: application/x-ser"},
-                {".npy", "Content-Type: application/x-npy"}, {".zip", "Content-Type: application/zip"},
-                {".tar", "Content-Type: application/x-tar"}};
+                {".mrcs", "Content-Type: application/x-mrc"}, {".map", "Content-Type: application/x-mrc"},
+                {".npy", "Content-Type: application/x-npy"}, {".npz", "Content-Type: application/x-npz"},
+                {".zip", "Content-Type: application/zip"}, {".tar", "Content-Type: application/x-tar"}};
         size_t len = strlen(path);
         for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
                 size_t n = strlen(table[i].end);

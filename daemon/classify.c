@@ -25,6 +25,7 @@ struct request {
         struct model_shape shape;
         int top, n;
         float *pixels; /* owned; kept until the answer, for a second try */
+        cJSON *image;  /* owned; what the decoder told of the body */
         size_t bytes;
         struct classify_caller caller;
 };
@@ -55,6 +56,7 @@ static void request_free(struct request *r)
         free(r->model);
         free(r->layer);
         free(r->pixels);
+        cJSON_Delete(r->image);
         free(r);
 }
 
@@ -145,6 +147,8 @@ static int build_result(const struct request *r, const float *logits, int classe
                 cJSON_Delete(result);
         } else {
                 cJSON_AddStringToObject(result, "model", r->model);
+                if (r->image)
+                        cJSON_AddItemToObject(result, "image", cJSON_Duplicate(r->image, true));
                 cJSON *results = cJSON_AddArrayToObject(result, "results");
                 for (int i = 0; i < r->n; i++) {
                         cJSON *one = cJSON_CreateObject();
@@ -183,6 +187,7 @@ static void decoded(void *ctx, struct chan_message *m, const struct err *error)
                 return;
         }
         r->n = n->valueint;
+        r->image = cJSON_DetachItemFromObjectCaseSensitive(m->head, "image");
         r->pixels = m->raw;
         r->bytes = m->raw_len;
         m->raw = NULL;
@@ -223,7 +228,8 @@ static int start(struct classify *cl, const char *model, const char *layer, cons
         if (!r->model || (layer && !r->layer))
                 rc = err_set(e, ERR_NO_MEMORY, "no memory for a request");
         if (rc == 0 && body)
-                rc = decode_image(cl->decode, body, len, media_type, shape.c, shape.h, shape.w, decoded, r, e);
+                rc = decode_image(
+                        cl->decode, body, len, media_type, shape.c, shape.h, shape.w, decoded, r, e);
         if (rc)
                 request_free(r);
         else

@@ -24,7 +24,9 @@ struct classify *classify_create(struct models *ms, struct decode *dc, struct su
 void classify_destroy(struct classify *cl);
 
 /* `result` is {"model":…,"results":[{"predictions":[{"label","index","probability","logit"}, …best first]}]},
-   one result an image, and taken by the callee; NULL on error. `e` is NULL on success. */
+   one result an image, with "image":{"format","frames","channels","height","width","databar_height" (rows
+   cropped), "pixel_size":[height,width]|null,"pixel_unit":"m"|"1/m"|null} of the body as it came; taken by
+   the callee; NULL on error. `e` is NULL on success. */
 typedef void (*classify_done)(void *ctx, cJSON *result, const struct err *e);
 
 /* Of classify_look: `png` is taken by the callee. */
@@ -47,8 +49,8 @@ struct classify_caller {
 int classify_start(struct classify *cl, const char *model, const void *body, size_t len,
         const char *media_type, int top, const struct classify_caller *caller, struct err *e);
 
-/* A picture of a model's inside: what `layer` ("net.3") makes of the image in `body`, or with `body` NULL the filters of
-   the conv2d `layer`; see infer.h and grid.h. Otherwise as classify_start. */
+/* A picture of a model's inside: what `layer` ("net.3") makes of the image in `body`, or with `body` NULL the
+   filters of the conv2d `layer`; see infer.h and grid.h. Otherwise as classify_start. */
 int classify_look(struct classify *cl, const char *model, const char *layer, const void *body, size_t len,
         const char *media_type, const struct classify_caller *caller, struct err *e);
 

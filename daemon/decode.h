@@ -1,5 +1,5 @@
 /* The front's side of the decoder process: bytes from outside go there, and floats or checked facts come
-   back. The process is started at the first request, and again when it died. One thread.
+   back. The process is started at the first request, and again when it died or left. One thread.
 
    A request that kills the decoder twice is answered ERR_INVALID "the decoder could not read it"; those
    behind it go to the next one. */
@@ -25,8 +25,8 @@ void decode_destroy(struct decode *dc);
 /* Called once from service_run; `e` is NULL on success. The callee may take m->raw (and zero it). */
 typedef void (*decode_done)(void *ctx, struct chan_message *m, const struct err *e);
 
-/* Decodes an image body and fits it to (c,h,w): the answer's head has "n", its raw bytes are n*c*h*w floats.
-   `body` is copied. */
+/* Decodes an image body and fits it to (c,h,w): the answer's head has "n" and "image" (classify.h), its
+   raw bytes are n*c*h*w floats. `body` is copied. */
 int decode_image(struct decode *dc, const void *body, size_t len, const char *media_type, int c, int h, int w,
         decode_done done, void *ctx, struct err *e);
 /* Checks a safetensors file against what it claims to be: the answer's head has "model": {"architecture",

@@ -56,6 +56,28 @@ static int send_refusal(const cJSON *request, const struct err *why, struct err 
         return rc;
 }
 
+/* The picture as it came, before it was fitted. */
+static cJSON *describe(const struct image *im)
+{
+        static const char *const units[] = {[IMAGE_METRES] = "m", [IMAGE_PER_METRE] = "1/m"};
+        const double size[2] = {im->pixel_h, im->pixel_w};
+        cJSON *o = cJSON_CreateObject();
+        cJSON_AddStringToObject(o, "format", im->format);
+        cJSON_AddNumberToObject(o, "frames", im->n);
+        cJSON_AddNumberToObject(o, "channels", im->c);
+        cJSON_AddNumberToObject(o, "height", im->h);
+        cJSON_AddNumberToObject(o, "width", im->w);
+        cJSON_AddNumberToObject(o, "databar_height", im->databar_h);
+        if (im->unit == IMAGE_UNKNOWN) {
+                cJSON_AddNullToObject(o, "pixel_size");
+                cJSON_AddNullToObject(o, "pixel_unit");
+        } else {
+                cJSON_AddItemToObject(o, "pixel_size", cJSON_CreateDoubleArray(size, 2));
+                cJSON_AddStringToObject(o, "pixel_unit", units[im->unit]);
+        }
+        return o;
+}
+
 static int decode_body(const struct chan_message *m, cJSON *head, struct image *ret, struct err *e)
 {
         struct image im = {0};
@@ -71,11 +93,14 @@ static int decode_body(const struct chan_message *m, cJSON *head, struct image *
                         m->raw, m->raw_len, cJSON_IsString(media) ? media->valuestring : NULL, &im, e);
         if (rc)
                 return rc;
+        cJSON *picture = describe(&im);
         rc = image_fit(&im, (int)c, (int)h, (int)w, e);
         if (rc) {
+                cJSON_Delete(picture);
                 image_finish(&im);
                 return rc;
         }
+        cJSON_AddItemToObject(head, "image", picture);
         cJSON_AddStringToObject(head, "op", "decoded");
         cJSON_AddNumberToObject(head, "n", im.n);
         *ret = im;
@@ -133,8 +158,11 @@ int decoder_role_run(struct err *e)
                 rc = chan_receive(CHILD_FD, &m, e);
                 if (rc == 0)
                         rc = serve(&m, e);
+                bool last = rc == 0 && image_distrusted(m.raw, m.raw_len);
                 chan_message_finish(&m);
                 asan_check_leaks();
+                if (last)
+                        return 0;
         }
         return rc == ERR_CLOSED ? 0 : rc;
 }

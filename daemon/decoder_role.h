@@ -5,7 +5,7 @@
      {"op":"image","request":1,"media_type":"image/png"|null,"c":1,"h":28,"w":28}    raw: the body
      {"op":"model","request":2,"path":PATH,"overrides":{…}|null}
    Decoder to front, one answer a request, in order:
-     {"op":"decoded","request":1,"n":1}                   raw: n*c*h*w floats
+     {"op":"decoded","request":1,"n":1,"image":{…}}       raw: n*c*h*w floats; "image" as classify.h has it
      {"op":"checked","request":2,"model":{"architecture","input","classes","preprocessing"}}
      {"op":"refused","request":2,"error":{…}} */
 #ifndef CNND_DECODER_ROLE_H
@@ -13,7 +13,8 @@
 
 #include "base/err.h"
 
-/* Runs until the front closes the channel. */
+/* Runs until the front closes the channel, or a file was answered that image_distrusted names: what it may
+   have done to this process ends with it, and the front starts another. */
 int decoder_role_run(struct err *e);
 
 #endif

@@ -1,29 +1,11 @@
 #include "data/image.h"
 #include "data/decoder.h"
+#include "data/unit.h"
 
 #include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
-
-struct format {
-        const char *name, *magic;
-        size_t magic_len;
-        const char *types; /* media types, separated and ended by blanks */
-        int (*decode)(const unsigned char *bytes, size_t len, struct image *ret, struct err *e);
-};
-
-#define PNM_TYPES "image/x-portable-graymap image/x-portable-pixmap image/x-portable-anymap "
-static const struct format formats[] = {
-        {"PNG", "\x89PNG\r\n\x1a\n", 8, "image/png ", png_decode},
-        {"PGM", "P2", 2, PNM_TYPES, pnm_decode},
-        {"PPM", "P3", 2, PNM_TYPES, pnm_decode},
-        {"PGM", "P5", 2, PNM_TYPES, pnm_decode},
-        {"PPM", "P6", 2, PNM_TYPES, pnm_decode},
-        {"NPY", "\x93NUMPY", 6, "application/x-npy ", npy_decode},
-};
-enum { FORMATS = sizeof formats / sizeof formats[0] };
 
 void image_finish(struct image *im)
 {
@@ -59,58 +41,75 @@ int image_create(uint64_t n, uint64_t c, uint64_t h, uint64_t w, struct image *r
         if (!pixels)
                 return err_set(
                         e, ERR_NO_MEMORY, "no memory for %llu pixels", (unsigned long long)(n * c * h * w));
-        *ret = (struct image){(int)n, (int)c, (int)h, (int)w, pixels};
+        *ret = (struct image){.n = (int)n, .c = (int)c, .h = (int)h, .w = (int)w, .pixels = pixels};
         return 0;
 }
 
-static const struct format *format_of(const unsigned char *bytes, size_t len)
+void image_set_pixel(struct image *im, double pixel_h, double pixel_w, const char *unit)
 {
-        for (int i = 0; i < FORMATS; i++)
-                if (len >= formats[i].magic_len && memcmp(bytes, formats[i].magic, formats[i].magic_len) == 0)
-                        return &formats[i];
-        return NULL;
+        double factor = 1;
+        enum image_unit kind = unit_parse(unit, &factor);
+        pixel_h *= factor;
+        pixel_w *= factor;
+        if (kind == IMAGE_UNKNOWN || !isfinite(pixel_h) || !isfinite(pixel_w) || pixel_h <= 0 || pixel_w <= 0)
+                return;
+        im->unit = kind;
+        im->pixel_h = pixel_h;
+        im->pixel_w = pixel_w;
 }
 
-/* Whether `types` lists the media type of `len` bytes at `type`, in any case. */
-static bool lists(const char *types, const char *type, size_t len)
+int image_check_finite(const struct image *im, struct err *e)
 {
-        for (const char *p = types; *p; p = strchr(p, ' ') + 1)
-                if ((size_t)(strchr(p, ' ') - p) == len && strncasecmp(p, type, len) == 0)
-                        return true;
-        return false;
+        size_t w = (size_t)im->w, plane = (size_t)im->h * w, count = (size_t)im->n * (size_t)im->c * plane;
+        for (size_t i = 0; i < count; i++)
+                if (!isfinite(im->pixels[i]))
+                        return err_set(e, ERR_INVALID,
+                                "the value at plane %zu, row %zu, column %zu is not finite as a float",
+                                i / plane, i % plane / w, i % w);
+        return 0;
 }
 
-static int check_claim(const char *claim, const struct format *found, struct err *e)
+void image_merge_grey(struct image *im)
 {
-        size_t len = claim ? strcspn(claim, "; \t") : 0;
-        bool known = false;
-        if (len == 0 || lists("application/octet-stream ", claim, len))
-                return 0;
-        if (found && lists(found->types, claim, len))
-                return 0;
-        for (int i = 0; i < FORMATS; i++)
-                known = known || lists(formats[i].types, claim, len);
-        if (!known)
-                return err_set(e, ERR_MEDIA, "the media type %.80s is not read here", claim);
-        return err_set(
-                e, ERR_MEDIA, "the content is %s, not %.80s", found ? found->name : "something else", claim);
+        size_t plane = (size_t)im->h * (size_t)im->w;
+        if (im->c != 3)
+                return;
+        for (size_t n = 0; n < (size_t)im->n; n++) {
+                const float *p = im->pixels + n * 3 * plane;
+                if (memcmp(p, p + plane, plane * sizeof *p) != 0 ||
+                        memcmp(p, p + 2 * plane, plane * sizeof *p) != 0)
+                        return;
+        }
+        for (size_t n = 1; n < (size_t)im->n; n++)
+                memmove(im->pixels + n * plane, im->pixels + n * 3 * plane, plane * sizeof *im->pixels);
+        im->c = 1;
+        float *less = realloc(im->pixels, (size_t)im->n * plane * sizeof *less);
+        im->pixels = less ? less : im->pixels;
 }
 
-int image_decode(const void *bytes, size_t len, const char *media_type, struct image *ret, struct err *e)
+void image_flip(struct image *im)
 {
-        const struct format *f = format_of(bytes, len);
-        int rc = check_claim(media_type, f, e);
-        if (rc != 0)
-                return rc;
-        if (len == 0)
-                return err_set(e, ERR_SYNTAX, "the image is empty");
-        if (!f)
-                return err_set(e, ERR_MEDIA, "the content is neither PNG, PGM, PPM nor NPY");
-        struct err local = {0};
-        rc = f->decode(bytes, len, ret, &local);
-        if (rc != 0)
-                err_set(e, rc, "%s: %s", f->name, local.message);
-        return rc;
+        size_t w = (size_t)im->w, h = (size_t)im->h, planes = (size_t)im->n * (size_t)im->c;
+        for (size_t p = 0; p < planes; p++)
+                for (size_t y = 0; y < h / 2; y++) {
+                        float *a = im->pixels + (p * h + y) * w, *b = im->pixels + (p * h + h - 1 - y) * w;
+                        for (size_t x = 0; x < w; x++) {
+                                float v = a[x];
+                                a[x] = b[x];
+                                b[x] = v;
+                        }
+                }
+}
+
+/* The pixels and the shape of `by`, the rest as it was. */
+static void replace(struct image *im, const struct image *by)
+{
+        free(im->pixels);
+        im->pixels = by->pixels;
+        im->n = by->n;
+        im->c = by->c;
+        im->h = by->h;
+        im->w = by->w;
 }
 
 static int to_grey(struct image *im, struct err *e)
@@ -126,8 +125,7 @@ static int to_grey(struct image *im, struct err *e)
                 for (size_t i = 0; i < plane; i++)
                         y[i] = 0.299f * r[i] + 0.587f * g[i] + 0.114f * b[i];
         }
-        free(im->pixels);
-        *im = grey;
+        replace(im, &grey);
         return 0;
 }
 
@@ -142,8 +140,7 @@ static int to_rgb(struct image *im, struct err *e)
                 for (size_t c = 0; c < 3; c++)
                         memcpy(rgb.pixels + (n * 3 + c) * plane, im->pixels + n * plane,
                                 plane * sizeof(float));
-        free(im->pixels);
-        *im = rgb;
+        replace(im, &rgb);
         return 0;
 }
 
@@ -198,8 +195,9 @@ static int resize(struct image *im, int h, int w, struct err *e)
                 for (size_t p = 0; p < planes; p++)
                         resize_plane(ty, tx, im->pixels + p * from, im->w,
                                 out.pixels + p * (size_t)h * (size_t)w, h, w);
-                free(im->pixels);
-                *im = out;
+                im->pixel_h *= (double)im->h / h;
+                im->pixel_w *= (double)im->w / w;
+                replace(im, &out);
         }
         free(tx);
         free(ty);

@@ -280,22 +280,41 @@ static int read_values(const struct array *a, const unsigned char *data, struct 
         return 0;
 }
 
+/* Header and sizes of an array of `len` bytes, of which the first `have` are at hand. */
+static int inspect(const unsigned char *bytes, size_t have, uint64_t len, struct array *a, uint64_t shape[4],
+        size_t *ret_at, struct err *e)
+{
+        size_t at = 0;
+        int rc = read_head(bytes, have, a, &at, e);
+        if (rc == 0)
+                rc = shape_of(a, shape, e);
+        if (rc != 0)
+                return rc;
+        uint64_t need = shape[0] * shape[1] * shape[2] * shape[3] * (uint64_t)a->size;
+        if (need != len - at)
+                return err_set(e, ERR_SYNTAX, "%llu bytes of data where its shape needs %llu",
+                        (unsigned long long)(len - at), (unsigned long long)need);
+        *ret_at = at;
+        return 0;
+}
+
+int npy_check(const unsigned char *bytes, size_t have, uint64_t len, struct err *e)
+{
+        struct array a = {0};
+        uint64_t shape[4];
+        size_t at = 0;
+        return inspect(bytes, have, len, &a, shape, &at, e);
+}
+
 int npy_decode(const unsigned char *bytes, size_t len, struct image *ret, struct err *e)
 {
         struct array a = {0};
         struct image im = {0};
         uint64_t shape[4];
         size_t at = 0;
-        int rc = read_head(bytes, len, &a, &at, e);
+        int rc = inspect(bytes, len, len, &a, shape, &at, e);
         if (rc == 0)
-                rc = shape_of(&a, shape, e);
-        if (rc != 0)
-                return rc;
-        uint64_t need = shape[0] * shape[1] * shape[2] * shape[3] * (uint64_t)a.size;
-        if (need != len - at)
-                return err_set(e, ERR_SYNTAX, "%zu bytes of data where its shape needs %llu", len - at,
-                        (unsigned long long)need);
-        rc = image_create(shape[0], shape[1], shape[2], shape[3], &im, e);
+                rc = image_create(shape[0], shape[1], shape[2], shape[3], &im, e);
         if (rc == 0)
                 rc = read_values(&a, bytes + at, &im, e);
         if (rc == 0)

@@ -338,6 +338,67 @@ def npy(shape, floats):
     return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head + struct.pack("<%df" % len(floats), *floats)
 
 
+def tiff(width, height, grey, more=()):
+    """A grey 8-bit big-endian TIFF; `more` holds private tags (number, ASCII)."""
+    tags = [(256, 4, width), (257, 4, height), (258, 3, 8 << 16), (259, 3, 1 << 16), (262, 3, 1 << 16)]
+    tags += [(273, 4, 8), (278, 4, height), (279, 4, len(grey))]
+    end = 8 + len(grey)
+    texts = b""
+    for number, text in more:
+        tags.append((number, 2, end + len(texts)))
+        texts += text
+    entries = b""
+    for number, kind, value in sorted(tags):
+        count = next((len(t) for n, t in more if n == number), 1)
+        entries += struct.pack(">HHII", number, kind, count, value)
+    return (
+        b"MM\0*" + struct.pack(">I", end + len(texts)) + bytes(grey) + texts
+        + struct.pack(">H", len(tags)) + entries + b"\0" * 4
+    )
+
+
+def dm4(width, height, grey, data_type=6):
+    """A DigitalMicrograph 4 file with one image of bytes and pixels of 2 nm."""
+
+    def tag(kind, name, body):
+        return bytes([kind]) + struct.pack(">H", len(name)) + name + struct.pack(">Q", len(body)) + body
+
+    def group(name, *tags):
+        return tag(20, name, b"\0\0" + struct.pack(">Q", len(tags)) + b"".join(tags))
+
+    def value(name, info, body):
+        return tag(21, name, b"%%%%" + struct.pack(">Q%dQ" % len(info), len(info), *info) + body)
+
+    axis = group(b"", value(b"Scale", (6,), struct.pack("<f", 2)), value(b"Units", (20, 4, 2), b"n\0m\0"))
+    image = group(
+        b"ImageData",
+        group(b"Calibrations", group(b"Dimension", axis, axis)),
+        value(b"Data", (20, 10, len(grey)), bytes(grey)),
+        value(b"DataType", (5,), struct.pack("<I", data_type)),
+        group(b"Dimensions", value(b"", (5,), struct.pack("<I", width)), value(b"", (5,), struct.pack("<I", height))),
+    )
+    body = b"\0\0" + struct.pack(">Q", 1) + group(b"ImageList", group(b"", image))
+    return struct.pack(">IQI", 4, len(body), 1) + body
+
+
+def mrc(width, height, grey):
+    """An MRC with 16-bit pixels of 3 angstrom, 257 times the bytes, so that they scale to the same floats."""
+    head = bytearray(1024)
+    struct.pack_into("<4i", head, 0, width, height, 1, 6)
+    struct.pack_into("<3i3f", head, 28, width, height, 1, 3 * width, 3 * height, 3)
+    struct.pack_into("<3i", head, 64, 1, 2, 3)
+    head[208:214] = b"MAP DD"
+    rows = [grey[y * width : (y + 1) * width] for y in reversed(range(height))]
+    return bytes(head) + b"".join(struct.pack("<%dH" % width, *(257 * v for v in row)) for row in rows)
+
+
+def ser(width, height, grey):
+    """A TIA series of one 8-bit image with pixels of 4 nm."""
+    head = struct.pack("<HHHIIIIIIII", 0x4949, 0x0197, 0x210, 0x4122, 0x4152, 1, 1, 30, 0, 38, 0)
+    rows = [grey[y * width : (y + 1) * width] for y in reversed(range(height))]
+    return head + struct.pack("<ddiddiHII", 0, 4e-9, 0, 0, 4e-9, 0, 1, width, height) + b"".join(rows)
+
+
 def wait_for(condition, seconds=30, what="condition"):
     end = time.monotonic() + seconds
     while not condition():

@@ -12,6 +12,7 @@ import socket
 import struct
 import tempfile
 import unittest
+import zipfile
 import xml.etree.ElementTree as ElementTree
 
 import harness
@@ -275,6 +276,68 @@ class Api(unittest.TestCase):
             for p, q in zip(answer[0]["predictions"], best):
                 self.assertEqual(p["label"], q["label"])
                 self.assertAlmostEqual(p["logit"], q["logit"], places=4)
+
+    def test_classify_micrographs(self):
+        grey = test_image(3)
+        path = "/v1/models/net/classify"
+        plain = self.daemon.request("POST", path, harness.png(28, 28, grey))[2]
+        self.assertEqual(
+            plain["image"],
+            {"format": "PNG", "frames": 1, "channels": 1, "height": 28, "width": 28, "databar_height": 0, "pixel_size": None,
+             "pixel_unit": None},
+        )
+        fei = (34682, b"[Scan]\nPixelWidth=1e-9\n[Image]\nResolutionY=28\n\0")
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as z:
+            z.writestr("x.npy", harness.npy((28, 28), [v / 255 for v in grey]))
+        for kind, body, name, size, databar in (
+            ("image/tiff", harness.tiff(28, 28, grey), "TIFF", None, 0),
+            ("image/tiff", harness.tiff(28, 40, grey + b"\xff" * 28 * 12, [fei]), "TIFF", 1e-9, 12),
+            ("application/x-dm", harness.dm4(28, 28, grey), "DM", 2e-9, 0),
+            ("application/x-mrc", harness.mrc(28, 28, grey), "MRC", 3e-10, 0),
+            ("application/x-ser", harness.ser(28, 28, grey), "SER", 4e-9, 0),
+            ("application/octet-stream", harness.dm4(28, 28, grey), "DM", 2e-9, 0),
+            ("application/x-npz", packed.getvalue(), "NPZ", None, 0),
+        ):
+            status, _, answer = self.daemon.request("POST", path, body, {"Content-Type": kind})
+            self.assertEqual(status, 200, answer)
+            image = answer["image"]
+            self.assertEqual((image["format"], image["height"], image["databar_height"]), (name, 28, databar))
+            self.assertEqual(image["pixel_unit"], "m" if size else None)
+            if size:
+                self.assertAlmostEqual(image["pixel_size"][0] / size, 1, places=6)
+                self.assertAlmostEqual(image["pixel_size"][1] / size, 1, places=6)
+            for p, q in zip(answer["results"][0]["predictions"], plain["results"][0]["predictions"]):
+                self.assertEqual(p["label"], q["label"])
+                self.assertAlmostEqual(p["logit"], q["logit"], places=4)
+        for status, kind, body in (
+            (422, "application/x-dm", harness.dm4(28, 28, grey, data_type=3)),
+            (400, "application/x-dm", harness.dm4(28, 29, grey)),
+            (400, "image/tiff", harness.tiff(28, 40, grey)),
+            (415, "image/tiff", harness.dm4(28, 28, grey)),
+            (415, "application/x-emd", harness.mrc(28, 28, grey)),
+            (413, "application/x-mrc", struct.pack("<i", 70000) + harness.mrc(1, 1, b"\1")[4:]),
+        ):
+            got, _, problem = self.daemon.request("POST", path, body, {"Content-Type": kind})
+            self.assertEqual(got, status, problem)
+            self.assertTrue(problem["detail"])
+        self.assertEqual(self.daemon.request("POST", path, harness.png(28, 28, grey))[0], 200)
+
+    def test_classify_hdf5(self):
+        """The decoder that read one leaves; those behind it find another."""
+        path = "/v1/models/net/classify"
+        folder = os.path.join(os.path.dirname(__file__), "..", "fuzz", "corpus", "emd")
+        with open(os.path.join(folder, "velox_stack_2"), "rb") as f:
+            stack = f.read()
+        with open(os.path.join(folder, "bomb_external_link"), "rb") as f:
+            link = f.read()
+        for _ in range(5):
+            status, _, answer = self.daemon.request("POST", path, stack, {"Content-Type": "application/x-emd"})
+            self.assertEqual((status, len(answer["results"])), (200, 3), answer)
+            self.assertEqual((answer["image"]["format"], answer["image"]["frames"]), ("EMD", 3))
+            self.assertEqual(self.daemon.request("POST", path, harness.png(28, 28, test_image(1)))[0], 200)
+            self.assertEqual(self.daemon.request("POST", path, link)[0], 422)
+            self.assertEqual(self.daemon.request("POST", path, stack[: len(stack) // 2])[0], 400)
 
     def test_classify_a_batch(self):
         floats = [v / 255 for i in range(20) for v in test_image(i)]

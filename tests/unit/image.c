@@ -2,9 +2,11 @@
 
 #include "data/image.h"
 
+#include <math.h>
+
 static struct image make(int n, int c, int h, int w)
 {
-        struct image im = {n, c, h, w, NULL};
+        struct image im = {.n = n, .c = c, .h = h, .w = w};
         size_t len = (size_t)n * (size_t)c * (size_t)h * (size_t)w;
         im.pixels = malloc(len * sizeof *im.pixels);
         assert_non_null(im.pixels);
@@ -160,7 +162,7 @@ static void claims_are_compared_with_the_content(void **state)
 
 static void unknown_content_is_refused(void **state)
 {
-        static const char *const texts[] = {"GIF89a", "\xff\xd8\xff\xe0", "P4 1 1\n", "P7\n", "\x89PNG", "x"};
+        static const char *const texts[] = {"GIF89a", "BM", "P4 1 1\n", "P7\n", "\x89PNG", "x"};
         struct err e = {0};
         struct image im = {0};
         (void)state;
@@ -169,6 +171,26 @@ static void unknown_content_is_refused(void **state)
         assert_int_equal(image_decode("", 0, NULL, &im, &e), ERR_SYNTAX);
         assert_int_equal(image_decode("hello", 5, "image/png", &im, &e), ERR_MEDIA);
         assert_null(im.pixels);
+}
+
+static void metadata_follows_the_pixels(void **state)
+{
+        struct err e = {0};
+        struct image im = make(2, 3, 8, 4);
+        (void)state;
+        im.format = "TIFF";
+        im.unit = IMAGE_METRES;
+        im.pixel_h = 2e-9;
+        im.pixel_w = 3e-9;
+        im.databar_h = 5;
+        CHECK_OK(image_fit(&im, 1, 4, 8, &e), &e);
+        assert_int_equal(im.n, 2);
+        assert_string_equal(im.format, "TIFF");
+        assert_int_equal(im.unit, IMAGE_METRES);
+        assert_true(fabs(im.pixel_h - 4e-9) < 1e-20);
+        assert_true(fabs(im.pixel_w - 1.5e-9) < 1e-20);
+        assert_int_equal(im.databar_h, 5);
+        image_finish(&im);
 }
 
 int main(void)
@@ -181,6 +203,7 @@ int main(void)
                 cmocka_unit_test(without_a_rule_is_refused),
                 cmocka_unit_test(claims_are_compared_with_the_content),
                 cmocka_unit_test(unknown_content_is_refused),
+                cmocka_unit_test(metadata_follows_the_pixels),
         };
         return cmocka_run_group_tests_name("image", tests, NULL, NULL);
 }

@@ -1,0 +1,253 @@
+#!/usr/bin/python3
+"""Holds the decoders against other people's readers, pixel for pixel: CNND_DECODE names the tool.
+
+Files: what hyperspy ships for its own tests (the folder in CNND_ORACLE_FILES, else the installed package's), and
+files that tifffile, mrcfile and h5py write here. Prints a line a file. Exits 77 where one of the readers is missing."""
+import gzip
+import logging
+import os
+import re
+import sys
+import tempfile
+import warnings
+import zipfile
+
+try:
+    import h5py
+    import hyperspy
+    import hyperspy.api as hs
+    import mrcfile
+    import numpy as np
+    import tifffile
+except ImportError as missing:
+    print('skipped: %s (apt-get install python3-hyperspy python3-mrcfile python3-tifffile python3-h5py)' % missing)
+    sys.exit(77)
+
+from formats import Decoder, scaled
+
+logging.disable(logging.CRITICAL)
+warnings.filterwarnings('ignore')
+
+FACTOR = {'m': 1, 'cm': 1e-2, 'mm': 1e-3, 'um': 1e-6, 'µm': 1e-6, 'μm': 1e-6, 'micron': 1e-6, 'nm': 1e-9, 'Å': 1e-10, 'A': 1e-10,
+          '1/m': 1, '1/nm': 1e9, '1 / nm': 1e9, '1/µm': 1e6, '1/A': 1e10}
+# What may be refused: it is no image, or nothing of it was ever stored.
+NO_IMAGE = 'complex numbers|a spectrum|of spectra|dimensions are no image|a spectrum image|0 stored bytes|without an image'
+# Where the other reader is the one to doubt, and why.
+DOUBTED = {
+    'FEI-Helios-navcam.tif': 'hyperspy takes the width of the field for the height of a pixel, and the other way round',
+}
+
+
+def frames(a):
+    """(…,h,w) or (…,h,w,rgb) to (n,c,h,w); three equal channels are one."""
+    if a.dtype.names:
+        a = np.stack([a[name] for name in ('R', 'G', 'B')], -1)
+        a = np.moveaxis(a, -1, -3)
+        if (a == a[..., :1, :, :]).all():
+            a = a[..., :1, :, :]
+    else:
+        a = a[..., None, :, :]
+    return scaled(a).reshape((-1,) + a.shape[-3:])
+
+
+def axes_size(signal):
+    """(height, width) of a pixel in metres or 1/metres, None where hyperspy knows none."""
+    found = []
+    for axis in signal.axes_manager._axes[-2:]:
+        if str(axis.units) not in FACTOR:
+            return None
+        found.append(axis.scale * FACTOR[str(axis.units)])
+    return tuple(found)
+
+
+def from_hyperspy(path):
+    """Candidates (pixels, size); a file may hold several images."""
+    loaded = hs.load(path)
+    for signal in loaded if isinstance(loaded, list) else [loaded]:
+        if signal.data.ndim >= 2:
+            yield signal.data, axes_size(signal)
+
+
+def from_tiff(path):
+    with tifffile.TiffFile(path) as file:
+        pages = [p for p in file.pages if p.compression not in (6, 7)] or list(file.pages)
+        best = max(pages, key=lambda p: p.imagewidth * p.imagelength)
+        stack = [p.asarray() for p in pages if p.shape == best.shape and p.dtype == best.dtype]
+        if len(stack) == 1 and file.imagej_metadata and file.imagej_metadata.get('images', 1) > 1:
+            stack = [file.asarray()]
+        a = np.stack(stack) if len(stack) > 1 else stack[0]
+        rows = int((file.fei_metadata or {}).get('Image', {}).get('ResolutionY', 0) or 0)
+        bands = best.samplesperpixel
+        if best.photometric == 3:
+            a = np.moveaxis(best.colormap[:, a], 0, -1)
+            bands = 3
+        if best.photometric == 0 and a.dtype.kind == 'u':
+            a = np.iinfo(a.dtype).max - a
+        if a.dtype == bool:
+            a = a.astype(np.float32)
+        if bands > 1 and not (best.planarconfig == 2 and best.photometric != 3):
+            a = np.moveaxis(a, -1, -3)
+        if bands == 1:
+            a = a[..., None, :, :]
+        if bands == 4 or (bands == 2 and best.extrasamples in ((1,), (2,))):
+            a = a[..., :bands - 1, :, :]
+    if rows and rows < a.shape[-2]:
+        a = a[..., :rows, :]
+    if a.shape[-3] == 3 and (a == a[..., :1, :, :]).all():
+        a = a[..., :1, :, :]
+    pixels = scaled(a).reshape((-1,) + a.shape[-3:])
+    size = None
+    try:
+        loaded = hs.load(path)
+        loaded = loaded if isinstance(loaded, list) else [loaded]
+        size = next((axes_size(s) for s in loaded if s.data.ndim >= 2), None)
+    except Exception:  # hyperspy cannot read it; tifffile's pixels remain
+        pass
+    yield pixels, size
+
+
+def from_emd(path):
+    """Every data set of two or three dimensions as h5py reads it, frames first or last; hyperspy knows the sizes."""
+    sizes = {}
+    try:
+        for data, size in from_hyperspy(path):
+            sizes.setdefault(frozenset(data.shape[-2:]), size)
+    except Exception:  # hyperspy cannot read it; h5py's pixels remain
+        pass
+    sets = []
+    with h5py.File(path, 'r') as file:
+        file.visititems(lambda name, o: sets.append(o[()]) if isinstance(o, h5py.Dataset) and o.ndim in (2, 3) else None)
+    for a in sets:
+        if a.dtype.kind not in 'uif':
+            continue
+        yield frames(a), sizes.get(frozenset(a.shape[-2:]))
+        if a.ndim == 3:
+            yield frames(np.moveaxis(a, -1, 0)), sizes.get(frozenset(a.shape[:2]))
+
+
+def from_ser(path):
+    for data, size in from_hyperspy(path):
+        yield frames(data), size
+
+
+def references(path):
+    """Candidates (pixels (n,c,h,w), pixel size or None) that other readers see; empty where they see no image."""
+    kind = os.path.splitext(path)[1].lower()
+    if kind in ('.tif', '.tiff'):
+        yield from from_tiff(path)
+    elif kind == '.mrc':
+        with mrcfile.open(path, permissive=True) as m:
+            size = (float(m.voxel_size.y) * 1e-10, float(m.voxel_size.x) * 1e-10)
+            yield frames(m.data)[..., ::-1, :], size if min(size) > 0 else None
+    elif kind == '.emd':
+        yield from from_emd(path)
+    elif kind == '.ser':
+        yield from from_ser(path)
+    else:
+        for data, size in from_hyperspy(path):
+            if data.dtype.kind != 'c':
+                yield frames(data.astype(np.float32) if data.dtype == bool else data), size
+
+
+def compare(head, got, path):
+    wants = list(references(path))
+    name = os.path.basename(path)
+    for want, size in wants:
+        # A series that was stopped: hyperspy adds frames of zeros for those that were never taken.
+        if path.endswith('.ser') and len(want) > len(got) and not want[len(got):].any():
+            want = want[:len(got)]
+        if want.shape != got.shape or not np.array_equal(want, got):
+            continue
+        if size is None:
+            return 'equal', 'size n.a.'
+        if not head['unit']:
+            return 'equal', 'size not told, other reader has %g x %g' % size
+        close = all(abs(a - b) <= 1e-6 * abs(b) for a, b in zip((head['pixel_h'], head['pixel_w']), size))
+        if close:
+            return 'equal', 'size %.6g %s' % (head['pixel_w'], head['unit'])
+        if name in DOUBTED:
+            return 'doubted', DOUBTED[name]
+        return 'SIZE DIFFERS', '%g x %g, other reader has %g x %g' % (head['pixel_h'], head['pixel_w'], *size)
+    if not wants:
+        return 'n.a.', 'the other reader sees no image'
+    return 'PIXELS DIFFER', '%s, other reader has %s' % (got.shape, [w.shape for w, _ in wants])
+
+
+def vendor_files(folder, out):
+    kinds = ('.tif', '.tiff', '.dm3', '.dm4', '.ser', '.emd', '.mrc')
+    for root, _, names in os.walk(folder):
+        for name in sorted(names):
+            path = os.path.join(root, name)
+            if name.lower().endswith(kinds):
+                yield path
+            elif name.endswith('.gz') and name[:-3].lower().endswith(kinds):
+                with gzip.open(path) as f, open(os.path.join(out, name[:-3]), 'wb') as t:
+                    t.write(f.read())
+                yield os.path.join(out, name[:-3])
+            elif name.endswith('.zip'):
+                with zipfile.ZipFile(path) as z:
+                    for member in z.namelist():
+                        if member.lower().endswith(kinds) and not member.startswith('__'):
+                            yield z.extract(member, out)
+
+
+def written_files(out):
+    """Files by the other readers' writers: types, byte orders, layouts."""
+    rng = np.random.default_rng(7)
+    for kind in ('u1', 'u2', 'u4', 'i1', 'i2', 'i4', 'f2', 'f4', 'f8'):
+        a = (rng.standard_normal((37, 45)) * 100).astype('f8')
+        a = np.abs(a).astype(kind) if kind[0] == 'u' else a.astype(kind)
+        for order in '<>':
+            for how in ({}, {'tile': (16, 32)}, {'compression': 'zlib'}, {'compression': 'zlib', 'predictor': kind[0] != 'f'},
+                        {'rowsperstrip': 5}, {'bigtiff': True}):
+                path = os.path.join(out, 'written_%s_%s_%s.tif' % (kind, 'lb'[order == '>'], '_'.join(how) or 'plain'))
+                tifffile.imwrite(path, a, byteorder=order, **how)
+                yield path
+    for planar in ('contig', 'separate'):
+        for samples in (3, 4):
+            a = rng.integers(0, 65535, (samples, 20, 31), 'u2')
+            a = a if planar == 'separate' else np.ascontiguousarray(np.moveaxis(a, 0, -1))
+            path = os.path.join(out, 'written_rgb%d_%s.tif' % (samples, planar))
+            tifffile.imwrite(path, a, photometric='rgb', planarconfig=planar, extrasamples=['unassalpha'] * (samples - 3))
+            yield path
+    for name, how in (('imagej', {'imagej': True}), ('imagej_run', {'imagej': True, 'truncate': True})):
+        path = os.path.join(out, 'written_%s.tif' % name)
+        tifffile.imwrite(path, rng.integers(0, 65535, (5, 22, 33), 'u2'), resolution=(0.5, 0.25), metadata={'unit': 'nm'}, **how)
+        yield path
+    for kind in ('i1', 'i2', 'u2', 'f2', 'f4'):
+        for shape in ((23, 31), (4, 23, 31)):
+            path = os.path.join(out, 'written_%s_%dd.mrc' % (kind, len(shape)))
+            with mrcfile.new(path, overwrite=True) as m:
+                m.set_data((rng.standard_normal(shape) * 40).astype(kind) if kind != 'u2' else rng.integers(0, 65535, shape, kind))
+                if len(shape) == 3:
+                    m.set_image_stack()
+                m.voxel_size = (1.25, 2.5, 1)
+            yield path
+
+
+def main():
+    decoder = Decoder()
+    folder = os.environ.get('CNND_ORACLE_FILES') or os.path.join(os.path.dirname(hyperspy.__file__), 'tests', 'io')
+    counts = {}
+    with tempfile.TemporaryDirectory() as out:
+        paths = list(vendor_files(folder, out)) if os.path.isdir(folder) else []
+        if not paths:
+            print('no files of vendors under %s: CNND_ORACLE_FILES names them' % folder)
+        for path in paths + list(written_files(out)):
+            head, got = decoder.decode(path)
+            if got is None:
+                verdict, detail = 'refused' if re.search(NO_IMAGE, head['why']) else 'REFUSED', head['why']
+            else:
+                try:
+                    verdict, detail = compare(head, got, path)
+                except Exception as why:  # a reader that fails on a file has nothing to say of it
+                    verdict, detail = 'n.a.', 'the other reader: %s' % str(why).split('\n')[0][:80]
+            counts[verdict] = counts.get(verdict, 0) + 1
+            place = os.path.relpath(path, out if path.startswith(out) else folder)
+            print('%-14s %-64s %s' % (verdict, place, detail), flush=True)
+    print(', '.join('%d %s' % (n, v) for v, n in sorted(counts.items())))
+    bad = sum(n for v, n in counts.items() if v.isupper())
+    sys.exit(1 if bad or counts.get('equal', 0) < 100 else 0)
+
+
+main()

@@ -1,0 +1,62 @@
+"""EMD: Velox and NCEM flavours that libhdf5 wrote; nothing leads out of the file."""
+import os
+import subprocess
+import tempfile
+
+import numpy as np
+
+from formats import Case, run, scaled
+
+N, Y, X = np.mgrid[:3, :5, :4]
+STACK = N * 1000 + Y * 10 + X
+
+
+class Emd(Case):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.out = tempfile.TemporaryDirectory()
+        subprocess.run([os.environ['WRITE_HDF'], cls.out.name], check=True)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.out.cleanup()
+        super().tearDownClass()
+
+    def path(self, name):
+        return os.path.join(self.out.name, name)
+
+    def test_velox_types(self):
+        for kind in ('u1', 'u2', 'u2be', 'u4', 'i1', 'i2be', 'i4', 'i8', 'f4', 'f4be', 'f8'):
+            want = scaled(STACK[:1].astype(kind.replace('be', '')))[:, None]
+            head = self.same(self.path('velox_' + kind), want, 'm', (4e-10, 2e-10))
+            self.assertEqual(head['format'], 'EMD')
+
+    def test_velox_stacks_and_filters(self):
+        for filters in range(3):
+            self.same(self.path('velox_stack_%d' % filters), STACK[:, None].astype('f4'), 'm', (4e-10, 2e-10))
+        self.refused(self.path('velox_stack_3'), 'invalid', 'filter 6 is not read')
+
+    def test_ncem(self):
+        self.same(self.path('ncem_image'), STACK[:1, None].astype('f4'), 'm', (3e-9, 5e-9))
+        self.same(self.path('ncem_stack'), STACK[:, None].astype('f4'), 'm', (3e-9, 5e-9))
+        self.same(self.path('ncem_frames_last'), STACK[:, None].astype('f4'), 'm', (3e-9, 5e-9))
+        self.refused(self.path('ncem_volume'), 'invalid', 'volume')
+
+    def test_no_images(self):
+        self.refused(self.path('complex'), 'invalid', 'complex')
+        self.refused(self.path('empty'), 'invalid', 'without an image')
+
+    def test_no_way_out(self):
+        for name in ('external_link', 'external_data', 'soft_link', 'soft_loop'):
+            self.refused(self.path('bomb_' + name), 'invalid', 'without an image')
+        self.refused(self.path('bomb_external_storage'), 'invalid', 'in another file')
+        self.refused(self.path('bomb_virtual'), 'invalid', 'made of others')
+
+    def test_damage(self):
+        with open(self.path('velox_stack_1'), 'rb') as f:
+            data = f.read()
+        self.cuts(data, ('syntax', 'media', 'invalid', 'too_large'))
+
+
+run()
