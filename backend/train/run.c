@@ -6,6 +6,7 @@
 #include "train/checkpoint.h"
 #include "train/estimate.h"
 #include "train/feeder.h"
+#include "train/result.h"
 #include "train/start.h"
 #include "train/transform_trial.h"
 #include "train/train.h"
@@ -472,42 +473,6 @@ static int loop(struct run *r, enum train_end *ret_end, struct err *e)
         return rc;
 }
 
-static char *classes_text(const struct dataset *data)
-{
-        cJSON *list = cJSON_CreateStringArray((const char *const *)data->classes, data->num_classes);
-        char *text = list ? json_text(list) : NULL;
-        cJSON_Delete(list);
-        return text;
-}
-
-static int save_model(struct run *r, struct err *e)
-{
-        char path[4096], input[80],
-                *preprocessing = normalize_preprocessing(&r->request->normalize, r->setup->net->values[0].s);
-        const struct net *net = r->setup->net;
-        struct safetensors_tensor *tensors = malloc((size_t)net->num_params * sizeof *tensors);
-        int64_t *counters = malloc((size_t)net->num_params * sizeof *counters);
-        char *architecture = json_text(r->request->architecture), *classes = classes_text(r->job->data);
-        int rc = fetch_weights(r, e);
-        if (rc == 0 && (!tensors || !counters || !architecture || !classes || !preprocessing))
-                rc = err_set(e, ERR_NO_MEMORY, "no memory to save the model");
-        if (rc == 0) {
-                struct shape in = net->values[0].s;
-                weights_tensors(net, r->block, counters, tensors);
-                snprintf(path, sizeof path, "%s/model.safetensors", r->job->dir);
-                snprintf(input, sizeof input, "[%d,%d,%d]", in.c, in.h, in.w);
-                const char *metadata[] = {"architecture", architecture, "input", input, "classes", classes,
-                        "preprocessing", preprocessing, NULL};
-                rc = safetensors_write(path, tensors, net->num_params, metadata, e);
-        }
-        free(tensors);
-        free(counters);
-        free(architecture);
-        free(classes);
-        free(preprocessing);
-        return rc;
-}
-
 int train_run(struct dev *d, const struct train_job *job, const struct train_hooks *hooks,
         struct train_outcome *ret, struct err *e)
 {
@@ -531,7 +496,9 @@ int train_run(struct dev *d, const struct train_job *job, const struct train_hoo
                 rc = loop(&r, &end, e);
         }
         if (rc == 0 && end == TRAIN_DONE)
-                rc = save_model(&r, e);
+                rc = fetch_weights(&r, e);
+        if (rc == 0 && end == TRAIN_DONE)
+                rc = result_write(job, r.setup->net, r.block, e);
         if (rc == 0)
                 *ret = (struct train_outcome){.end = end,
                         .step = r.progress.step,
