@@ -115,6 +115,40 @@ class Training(unittest.TestCase):
                     for a, b in zip(got, want):
                         self.assertAlmostEqual(a / b, 1, places=5, msg=(asked, size, got, want))
 
+    def test_three_hundred_layers(self):
+        """Nested residuals, dense blocks and branches, written out as a user would."""
+
+        def conv(k):
+            return {"type": "conv2d", "out_channels": k, "kernel_size": 3, "padding": 1}
+
+        def block(i):
+            branches = [[conv(4)], [{"type": "tanh"}, conv(4)]]
+            return {
+                "type": "residual",
+                "layers": [conv(8), {"type": "batch_norm"}, {"type": "relu"}, {"type": "dense", "layers": [conv(2)]},
+                           {"type": "sequential", "layers": [{"type": "concat", "branches": branches}]}],
+            }
+        tower = [conv(8), *map(block, range(75)), {"type": "flatten"}, {"type": "linear", "out_features": 10}]
+        job = {
+            "type": "train", "architecture": {"layers": tower}, "epochs": 3, "batch_size": 32, "seed": 2,
+            "dataset": {"name": "fashion-mnist", "resize": [8, 8], "limit": 256, "val_limit": 64},
+            "optimizer": {"name": "sgd", "lr": 0.01, "gradient_clip": 1}, "report_every": 1,
+        }
+        with harness.Daemon() as daemon:
+            daemon.need_fashion()
+            summary = daemon.request(
+                "POST", "/v1/architectures/summary", {"architecture": {"layers": tower}, "input": [1, 8, 8]})[2]
+            self.assertGreater(summary["totals"]["layers"], 500)
+            done = daemon.wait(daemon.submit(job)["id"], seconds=300)
+            losses = [data["loss"] for _, event, data in daemon.events(done["id"]) if event == "train"]
+            self.assertEqual(len(losses), 24)
+            self.assertLess(sum(losses[-8:]), sum(losses[:8]))
+            # The 40th block's shortcut does not fit: 422, and where.
+            tower[40]["layers"][0] = conv(9)
+            tower[40]["layers"].append(conv(9))
+            status, _, problem = daemon.request("POST", "/v1/jobs", job)
+            self.assertEqual((status, problem["pointer"]), (422, "/architecture/layers/40"), problem)
+
 
 if __name__ == "__main__":
     harness.main()

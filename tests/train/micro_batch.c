@@ -18,6 +18,12 @@
         "{\"type\":\"train\",\"architecture\":" net ",\"dataset\":\"noise\",\"epochs\":2,\"batch_size\":24," \
         "\"optimizer\":{\"name\":\"sgd\",\"lr\":0.05},\"seed\":5,\"report_every\":1" more "}"
 
+/* The whole of it, at the smallest size that it takes. */
+#define ALEXNET(more)                                                                                        \
+        "{\"type\":\"train\",\"architecture\":\"alexnet\",\"dataset\":{\"name\":\"noise\",\"resize\":[65,65]},"      \
+        "\"epochs\":2,\"batch_size\":24,\"optimizer\":{\"name\":\"sgd\",\"lr\":0.005},\"seed\":5,"               \
+        "\"report_every\":1" more "}"
+
 static int set_up(void **state)
 {
         struct trainer *t = trainer_open(0);
@@ -70,6 +76,7 @@ static void gradients_add_up(void **state)
         agree(*state, JOB(NET, ""), JOB(NET, ",\"micro_batch\":10"), "rest");
         agree(*state, JOB(NET, ""), JOB(NET, ",\"micro_batch\":5"), "both-rests");
         agree(*state, JOB(NET, ""), JOB(NET, ",\"micro_batch\":1"), "ones");
+        agree(*state, ALEXNET(""), ALEXNET(",\"micro_batch\":8"), "alexnet");
 }
 
 static void stops_leave_no_trace(void **state)
