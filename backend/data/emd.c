@@ -52,7 +52,8 @@ static int measure(const struct search *s, struct best *b, struct err *e)
                 return rc;
         if (!b->shape.real)
                 return err_set(e, ERR_INVALID,
-                        "records or complex numbers cannot be classified; send their magnitude or real part");
+                        "complex numbers, records and other than plain integers and floats cannot be "
+                        "classified");
         if (b->shape.ndim != 2 && b->shape.ndim != 3)
                 return err_set(e, ERR_INVALID, "%d dimensions are no image", b->shape.ndim);
         return 0;

@@ -148,15 +148,29 @@ static int check_storage(
         return 0;
 }
 
+/* One of the integers and floats that machines have. A damaged type of odd bits would be converted bit by
+   bit, and the library does not hold those bits against the element's size. */
+static bool is_plain(hid_t type)
+{
+        const hid_t plain[] = {H5T_STD_U8LE, H5T_STD_U8BE, H5T_STD_U16LE, H5T_STD_U16BE, H5T_STD_U32LE,
+                H5T_STD_U32BE, H5T_STD_U64LE, H5T_STD_U64BE, H5T_STD_I8LE, H5T_STD_I8BE, H5T_STD_I16LE,
+                H5T_STD_I16BE, H5T_STD_I32LE, H5T_STD_I32BE, H5T_STD_I64LE, H5T_STD_I64BE, H5T_IEEE_F32LE,
+                H5T_IEEE_F32BE, H5T_IEEE_F64LE, H5T_IEEE_F64BE};
+        for (size_t i = 0; i < sizeof plain / sizeof plain[0]; i++)
+                if (H5Tequal(type, plain[i]) > 0)
+                        return true;
+        return false;
+}
+
 static int read_type(hid_t set, struct hdf_shape *s, struct err *e)
 {
         hid_t type = H5Dget_type(set);
         if (type < 0)
                 return hdf_damaged(e);
         H5T_class_t kind = H5Tget_class(type);
+        s->real = is_plain(type);
         s->bytes = H5Tget_size(type);
         s->is_float = kind == H5T_FLOAT;
-        s->real = (kind == H5T_INTEGER || kind == H5T_FLOAT) && s->bytes >= 1 && s->bytes <= 8;
         s->is_signed = kind == H5T_INTEGER && H5Tget_sign(type) == H5T_SGN_2;
         H5Tclose(type);
         return 0;
@@ -261,8 +275,7 @@ bool hdf_attribute_number(hid_t object, const char *name, double *ret)
         hid_t type = H5I_INVALID_HID, at = open_attribute(object, name, &type);
         if (at < 0)
                 return false;
-        H5T_class_t kind = H5Tget_class(type);
-        bool ok = (kind == H5T_INTEGER || kind == H5T_FLOAT) && H5Aread(at, H5T_NATIVE_DOUBLE, ret) >= 0;
+        bool ok = is_plain(type) && H5Aread(at, H5T_NATIVE_DOUBLE, ret) >= 0;
         H5Tclose(type);
         H5Aclose(at);
         return ok;

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_PAGES = 16384 };
+enum { MAX_PAGES = 8192 };
 
 struct pages {
         struct tiffpage *list; /* owned */

@@ -45,8 +45,9 @@ class Decoder:
     def close(self):
         self.child.stdin.close()
         self.child.stdout.close()
-        self.child.wait()
         self.folder.cleanup()
+        if self.child.wait() != 0:  # a sanitizer's last word
+            raise AssertionError('the decoder ended with %d' % self.child.returncode)
 
 
 class Case(unittest.TestCase):

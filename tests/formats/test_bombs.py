@@ -129,7 +129,7 @@ class Bombs(unittest.TestCase):
     def setUpClass(cls):
         cls.out = tempfile.TemporaryDirectory()
         subprocess.run([os.environ['WRITE_HDF'], cls.out.name], check=True)
-        cls.idle = cls.measure(cls, b'')[2]
+        cls.idle = cls('test_all').measure(b'')[2]
 
     @classmethod
     def tearDownClass(cls):
@@ -151,6 +151,7 @@ class Bombs(unittest.TestCase):
             # Of this image of the process alone, unlike what wait4 tells.
             with open('/proc/%d/status' % child.pid) as f:
                 peak = int(re.search(r'VmHWM:\s+(\d+) kB', f.read()).group(1)) if line else 0
+        self.assertEqual(child.returncode, 0)
         return json.loads(line or '{"ended": %d}' % child.returncode), seconds, peak
 
     def test_all(self):
