@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "daemon/identity.h"
 #include "daemon/listen.h"
 
 #include <ctype.h>
@@ -43,7 +44,13 @@ static const struct option options[] = {
                 "~/.local/state/cnnd]"),
         STRING(device, "all", "devices to use: PLATFORM:DEVICE, type:cpu, type:gpu or all"),
         STRING(log_level, "info", "debug, info, warn or error"),
-        BOOL(insecure, "allow an address beyond loopback: anybody who reaches it controls the daemon"),
+        STRING(tls_cert, "", "PEM file with the server's certificate and those it leads to: HTTPS on TCP"),
+        STRING(tls_key, "", "PEM file with its private key"),
+        STRING(operators, "",
+                "users and @groups of this machine to whom everybody's objects are open, as to root; by "
+                "commas"),
+        BOOL(insecure, "allow an address beyond loopback without TLS, and, while nobody has a token, without "
+                       "asking who"),
         NUMBER(watchdog_seconds, CONF_SECONDS, "60", 0.2, 86400,
                 "kill a device's worker that is busy this long without getting on"),
         NUMBER(checkpoint_seconds, CONF_SECONDS, "30", 0.1, 86400, "most time between a job's checkpoints"),
@@ -353,6 +360,10 @@ static int check(const struct conf *c, struct err *e)
         if (log_level_parse(c->log_level) < 0)
                 return err_set(
                         e, ERR_INVALID, "log_level is debug, info, warn or error, not \"%s\"", c->log_level);
+        if (!c->tls_cert[0] != !c->tls_key[0])
+                return err_set(e, ERR_INVALID, "tls_cert and tls_key go together");
+        if (identity_check_operators(c->operators, e))
+                return e->code;
         if (strcmp(c->listen, "none") == 0) {
                 if (!c->socket[0])
                         return err_set(
@@ -360,10 +371,11 @@ static int check(const struct conf *c, struct err *e)
                 return 0;
         }
         int rc = listen_parse(c->listen, &address, e);
-        if (rc == 0 && !address.loopback && !c->insecure)
+        if (rc == 0 && !address.loopback && !c->insecure && !c->tls_cert[0])
                 rc = err_set(e, ERR_INVALID,
-                        "%s is reached from other machines, and cnnd asks nobody who they are: listen on "
-                        "127.0.0.1 and tunnel (ssh -L), or give --insecure",
+                        "%s is reached from other machines: give tls_cert and tls_key, or listen on "
+                        "127.0.0.1 and "
+                        "tunnel (ssh -L), or give --insecure",
                         c->listen);
         return rc;
 }
@@ -410,7 +422,8 @@ char *conf_help(void)
         struct str s = {0};
         str_add(&s, "cnnd " CNND_VERSION
                     ": trains and runs convolutional networks on OpenCL devices, over HTTP\n\n"
-                    "usage: cnnd [--OPTION VALUE]...\n\n"
+                    "usage: cnnd [--OPTION VALUE]...\n"
+                    "       cnnd token add USER [--operator] [--days N] | list | revoke ID\n\n"
                     "Each option is also a key of the config file and a variable CNND_<OPTION>.\n"
                     "Command line before variable before file before [default].\n\n");
         for (int i = 0; i < OPTION_COUNT; i++) {

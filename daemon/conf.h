@@ -20,7 +20,9 @@ struct conf {
         char *state;  /* folder with everything that survives a restart; absolute */
         char *device; /* "0:0", "type:cpu", "all" */
         char *log_level;
-        bool insecure;             /* listen beyond loopback without identity and encryption */
+        char *tls_cert, *tls_key;  /* PEM files, "" for none */
+        char *operators;           /* users and @groups of this machine, see identity.h */
+        bool insecure;             /* listen beyond loopback without TLS, without tokens */
         double watchdog_seconds;   /* a worker is busy without getting on until it is killed */
         double checkpoint_seconds; /* between checkpoints of a running job */
         double heartbeat_seconds;  /* of an idle event stream */

@@ -14,6 +14,8 @@ struct link {
         int64_t since_ms, deadline_ms; /* deadline 0: none */
         bool reading;                  /* a request is on its way in */
         bool local;                    /* a Unix socket */
+        uid_t uid;                     /* of the process at its other end */
+        bool tls;
 };
 
 /* What all exchanges of a server share. */

@@ -227,7 +227,7 @@ int jobrow_each(struct store *s, const struct jobs_filter *f, int (*row)(void *c
         sqlite3_stmt *st;
         int rc = store_prepare(s,
                 "SELECT " COLUMNS " FROM jobs WHERE (?1 IS NULL OR state = ?1) AND (?2 IS NULL OR user = ?2)"
-                " AND (?3 = 0 OR id < ?3) ORDER BY id DESC LIMIT ?4",
+                " AND (?3 = 0 OR id < ?3) AND (?5 IS NULL OR user = ?5) ORDER BY id DESC LIMIT ?4",
                 &st, e);
         if (rc)
                 return rc;
@@ -235,6 +235,7 @@ int jobrow_each(struct store *s, const struct jobs_filter *f, int (*row)(void *c
         store_bind_text(st, 2, f->user);
         store_bind_int(st, 3, f->before);
         store_bind_int(st, 4, f->limit);
+        store_bind_text(st, 5, f->own);
         while ((rc = store_step(s, st, e)) > 0) {
                 struct job_row r;
                 rc = read_row(st, &r, e);

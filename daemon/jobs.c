@@ -130,14 +130,14 @@ static int store_submission(
         return 0;
 }
 
-int jobs_submit(struct jobs *js, const char *user, const char *key, const cJSON *body, int64_t *ret_id,
-        bool *ret_again, struct err *e)
+int jobs_submit(struct jobs *js, const struct identity *who, const char *key, const cJSON *body,
+        int64_t *ret_id, bool *ret_again, struct err *e)
 {
         struct submission s = {0};
         int64_t first = 0;
         if (key && (!key[0] || strlen(key) > JOBS_KEY_MAX))
                 return err_set(e, ERR_INVALID, "an Idempotency-Key has 1 to %d bytes", JOBS_KEY_MAX);
-        int rc = key ? jobrow_by_key(js->home.store, user, key, &first, e) : 0;
+        int rc = key ? jobrow_by_key(js->home.store, who->user, key, &first, e) : 0;
         if (rc)
                 return rc;
         if (first) {
@@ -148,14 +148,14 @@ int jobs_submit(struct jobs *js, const char *user, const char *key, const cJSON 
         if (js->draining)
                 return err_set(
                         e, ERR_UNAVAILABLE, "the daemon is being stopped; submit again after its restart");
-        rc = submit_check(js, body, &s, e);
+        rc = submit_check(js, who, body, &s, e);
         if (rc == 0) {
                 s.row.state = JOB_QUEUED;
                 s.row.created_ms = clock_wall_ms();
                 s.row.train_loss = s.row.train_acc = s.row.val_loss = s.row.val_acc = NAN;
                 s.row.images_per_second = NAN;
                 s.row.request = json_text(body);
-                snprintf(s.row.user, sizeof s.row.user, "%s", user);
+                snprintf(s.row.user, sizeof s.row.user, "%s", who->user);
                 if (!s.row.request || !s.row.name)
                         rc = err_set(e, ERR_NO_MEMORY, "no memory for a job");
         }
@@ -165,6 +165,40 @@ int jobs_submit(struct jobs *js, const char *user, const char *key, const cJSON 
         if (rc == 0)
                 *ret_again = false;
         return rc;
+}
+
+int jobs_see(struct jobs *js, const struct identity *who, int64_t id, struct err *e)
+{
+        sqlite3_stmt *st;
+        int rc = store_prepare(js->home.store, "SELECT user FROM jobs WHERE id = ?", &st, e);
+        if (rc)
+                return rc;
+        store_bind_int(st, 1, id);
+        rc = store_step(js->home.store, st, e);
+        if (rc < 0)
+                return rc;
+        bool own = rc > 0 && identity_owns(who, (const char *)sqlite3_column_text(st, 0));
+        sqlite3_reset(st);
+        return own ? 0 : err_set(e, ERR_NOT_FOUND, "there is no job %lld", (long long)id);
+}
+
+int jobs_may_save(struct jobs *js, const struct identity *who, const char *name, struct err *e)
+{
+        sqlite3_stmt *st;
+        int rc = models_may_save(js->models, who, name, e);
+        if (rc || who->operator)
+                return rc;
+        rc = store_prepare(js->home.store,
+                "SELECT 1 FROM jobs WHERE state IN ('queued', 'running', 'paused') AND save_as = ?1"
+                " AND user <> ?2 LIMIT 1",
+                &st, e);
+        if (rc)
+                return rc;
+        store_bind_text(st, 1, name);
+        store_bind_text(st, 2, who->user);
+        rc = store_step(js->home.store, st, e);
+        sqlite3_reset(st);
+        return rc > 0 ? err_set(e, ERR_EXISTS, "the name '%s' is taken by another user's job", name) : rc;
 }
 
 int jobs_get(struct jobs *js, int64_t id, cJSON **ret, struct err *e)

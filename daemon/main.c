@@ -1,4 +1,5 @@
 #include "base/log.h"
+#include "daemon/admin.h"
 #include "daemon/conf.h"
 #include "daemon/role.h"
 #include "daemon/server.h"
@@ -41,6 +42,8 @@ int main(int argc, char **argv)
         struct err e = {0};
         if (role_requested(argc, argv))
                 return role_main(argc, argv);
+        if (admin_requested(argc, argv))
+                return admin_main(argc, argv);
         if (conf_load(argc, argv, &conf, &action, &e) != 0) {
                 fprintf(stderr, "cnnd: %s\n", e.message);
                 return EXIT_USAGE;

@@ -85,6 +85,8 @@ void reply_problem(struct reply *r, int status, const struct err *e)
         problem_write(&text, status, e);
         if (reply_text(r, status, "application/problem+json", &text, NULL) != 0)
                 reply_empty(r, status);
+        if (status == 401)
+                reply_header(r, "WWW-Authenticate", "Bearer realm=\"cnnd\"");
         if (status == 503 || status == 429)
                 reply_header(r, "Retry-After", "%d", 2);
 }

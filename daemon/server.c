@@ -1,7 +1,9 @@
 #include "daemon/server.h"
 
+#include "base/file.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "daemon/access.h"
 #include "daemon/api.h"
 #include "daemon/clock.h"
 #include "daemon/listen.h"
@@ -24,6 +26,7 @@ struct server {
         struct feed *feed;
         struct curves *curves;
         struct http *http;
+        struct access *access;
         struct api api;
         char *tmp_dir;
         struct str address;
@@ -56,6 +59,22 @@ static int catch_signals(struct server *s, struct err *e)
         return s->signal_fd < 0 ? err_errno(e, errno, "signalfd") : 0;
 }
 
+/* A whole file as text; "" is no path and gives NULL. */
+static int read_text(const char *path, char **ret, struct err *e)
+{
+        void *map;
+        size_t len;
+        *ret = NULL;
+        if (!path[0])
+                return 0;
+        int rc = file_map(path, &map, &len, e);
+        if (rc)
+                return rc;
+        *ret = strndup(map, len);
+        file_unmap(map, len);
+        return *ret ? 0 : err_set(e, ERR_NO_MEMORY, "no memory for %s", path);
+}
+
 static int open_tcp(struct server *s, int *fd, bool *loopback, struct err *e)
 {
         const char *text = s->conf->listen;
@@ -70,7 +89,8 @@ static int open_tcp(struct server *s, int *fd, bool *loopback, struct err *e)
         if (rc)
                 return err_wrap(e, "%s", text);
         *loopback = address.loopback;
-        str_addf(&s->address, "http://%.*s:%d", (int)(strrchr(text, ':') - text), text, listen_port(*fd));
+        str_addf(&s->address, "http%s://%.*s:%d", s->conf->tls_cert[0] ? "s" : "",
+                (int)(strrchr(text, ':') - text), text, listen_port(*fd));
         return 0;
 }
 
@@ -107,10 +127,31 @@ static int open_service(struct server *s, struct err *e)
         return s->tmp_dir && s->feed && s->curves ? 0 : err_set(e, ERR_NO_MEMORY, "no memory for the server");
 }
 
+static int open_access(struct server *s, const struct http_options *h, struct err *e)
+{
+        const struct access_options o = {
+                .store = s->service->store,
+                .operators = s->conf->operators,
+                .loopback = h->tcp_fd < 0 || h->loopback,
+                .tls = s->conf->tls_cert[0],
+                .insecure = s->conf->insecure,
+        };
+        int rc = access_create(&o, &s->access, e);
+        s->api.access = s->access;
+        return rc ? err_wrap(e, "%s", server_address(s)) : 0;
+}
+
 /* Takes the listening sockets of `o`, also on failure. */
 static int open_http(struct server *s, struct http_options *o, struct err *e)
 {
         const struct conf *c = s->conf;
+        char *cert = NULL, *key = NULL;
+        int rc = read_text(c->tls_cert, &cert, e);
+        if (rc == 0)
+                rc = read_text(c->tls_key, &key, e);
+        o->tls_cert = cert;
+        o->tls_key = key;
+        o->admit = api_admit;
         o->routes = api_routes;
         o->ctx = &s->api;
         o->tmp_dir = s->tmp_dir;
@@ -121,8 +162,12 @@ static int open_http(struct server *s, struct http_options *o, struct err *e)
         o->max_weights_bytes = c->max_weights_bytes;
         o->body_memory_bytes = c->body_memory_bytes;
         o->max_connections = c->max_connections;
-        int rc = http_create(o, &s->http, e);
-        o->tcp_fd = o->unix_fd = -1;
+        if (rc == 0) {
+                rc = http_create(o, &s->http, e);
+                o->tcp_fd = o->unix_fd = -1;
+        }
+        free(cert);
+        free(key);
         s->api.http = s->http;
         return rc;
 }
@@ -141,6 +186,8 @@ int server_create(const struct conf *conf, struct server **ret, struct err *e)
                 rc = open_listeners(s, &o, e);
         if (rc == 0)
                 rc = open_service(s, e);
+        if (rc == 0)
+                rc = open_access(s, &o, e);
         if (rc == 0)
                 rc = open_http(s, &o, e);
         if (rc) {
@@ -162,6 +209,7 @@ void server_destroy(struct server *s)
         http_destroy(s->http);
         curves_destroy(s->curves);
         feed_destroy(s->feed);
+        access_destroy(s->access);
         service_destroy(s->service);
         if (s->owns_socket)
                 unlink(s->conf->socket);

@@ -111,7 +111,7 @@ static int start_parts(struct service *s, const struct service_options *o, struc
         if (rc == 0 && !(s->decode = decode_create(s->kids)))
                 rc = err_set(e, ERR_NO_MEMORY, "no memory for the decoder");
         if (rc == 0)
-                rc = datasets_create(s->state_dir, s->kids, &s->datasets, e);
+                rc = datasets_create(s->state_dir, s->kids, s->store, &s->datasets, e);
         if (rc == 0)
                 rc = models_create(s->state_dir, s->store, s->decode, &s->models, e);
         const struct supervisor_options so = {.state_dir = s->state_dir,

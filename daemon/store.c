@@ -42,6 +42,14 @@ static const char *const migrations[STORE_VERSION] = {
         "CREATE TABLE counters(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;"
         "INSERT INTO counters VALUES('model_generation', 0);",
         "ALTER TABLE jobs ADD COLUMN note TEXT;",
+
+        /* A data set without a row came with the machine: everybody reads it. */
+        "CREATE TABLE tokens("
+        " id TEXT PRIMARY KEY, hash BLOB NOT NULL, user TEXT NOT NULL, role TEXT NOT NULL,"
+        " created_at INTEGER NOT NULL, expires_at INTEGER, revoked_at INTEGER) WITHOUT ROWID;"
+        "CREATE TABLE datasets(name TEXT PRIMARY KEY, user TEXT NOT NULL) WITHOUT ROWID;"
+        "CREATE INDEX jobs_user ON jobs(user, id);"
+        "CREATE INDEX models_user ON models(user, name);",
 };
 
 static int fail(struct store *s, int rc, const char *what, struct err *e)

@@ -24,7 +24,8 @@
         X(ERR_CANCELLED, -16, "cancelled")                                                                   \
         X(ERR_CLOSED, -17, "closed")           /* the peer hung up */                                        \
         X(ERR_EXISTS, -18, "exists")                                                                         \
-        X(ERR_DENIED, -19, "denied")
+        X(ERR_DENIED, -19, "denied")                                                                         \
+        X(ERR_LOGIN, -20, "login") /* nobody knows who asks */
 
 enum err_code {
 #define X(code, value, name) code = value,

@@ -21,6 +21,9 @@ enum { FRONT_IMAGES = 40, FRONT_LONG_MS = 20000 };
         "\",\"architecture\":\"lenet\",\"dataset\":\"tiny\",\"batch_size\":2,"                               \
         "\"optimizer\":{\"name\":\"sgd\",\"lr\":0.1},\"seed\":7," more "}"
 
+/* Two users. */
+extern const struct identity front_anna, front_bert;
+
 /* Set-up and tear-down: *state is a state folder with the data set in it. */
 int front_make_state(void **state);
 int front_drop_state(void **state);

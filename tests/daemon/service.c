@@ -47,11 +47,11 @@ static void the_same_key_is_the_same_job(void **state)
         cJSON *body = json_parse(text, sizeof text - 1, &e);
         int64_t first, second, other, count[JOB_STATES];
         bool again;
-        CHECK_OK(jobs_submit(s->jobs, "anna", "k1", body, &first, &again, &e), &e);
+        CHECK_OK(jobs_submit(s->jobs, &front_anna, "k1", body, &first, &again, &e), &e);
         assert_false(again);
-        CHECK_OK(jobs_submit(s->jobs, "anna", "k1", body, &second, &again, &e), &e);
+        CHECK_OK(jobs_submit(s->jobs, &front_anna, "k1", body, &second, &again, &e), &e);
         assert_true(again && first == second);
-        CHECK_OK(jobs_submit(s->jobs, "bert", "k1", body, &other, &again, &e), &e);
+        CHECK_OK(jobs_submit(s->jobs, &front_bert, "k1", body, &other, &again, &e), &e);
         assert_true(!again && other != first);
         cJSON_Delete(body);
         CHECK_OK(jobs_count(s->jobs, count, &e), &e);
@@ -94,7 +94,7 @@ static void wrong_submissions_store_nothing(void **state)
                 bool again;
                 cJSON *body = json_parse(wrong[i].body, strlen(wrong[i].body), &e);
                 assert_non_null(body);
-                int rc = jobs_submit(s->jobs, "anna", NULL, body, &id, &again, &e);
+                int rc = jobs_submit(s->jobs, &front_anna, NULL, body, &id, &again, &e);
                 if (rc != wrong[i].code || strcmp(e.pointer, wrong[i].pointer) != 0)
                         fail_msg("%s: %d %s at %s", wrong[i].body, rc, e.message, e.pointer);
                 cJSON_Delete(body);
