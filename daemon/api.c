@@ -1,6 +1,7 @@
 #include "daemon/api.h"
 
 #include "base/json.h"
+#include "daemon/clock.h"
 
 const struct http_route api_routes[] = {
         {"GET", "/v1/health", HTTP_NO_BODY, api_status_health, true},
@@ -68,9 +69,15 @@ const char *api_name(const struct http_request *rq)
 int api_admit(void *ctx, struct http_request *rq, struct err *e)
 {
         uid_t uid;
+        struct api *api = ctx;
+        struct quota *quota = api->service->quota;
         bool local = http_local(rq, &uid);
-        return access_admit(
-                ((struct api *)ctx)->access, local, uid, http_header(rq, "Authorization"), &rq->who, e);
+        int rc = access_admit(api->access, local, uid, http_header(rq, "Authorization"), &rq->who, e);
+        if (rc == 0)
+                rc = quota_request(quota, &rq->who, clock_now_ms(), &rq->reply.retry_seconds, e);
+        if (rc == 0 && rq->kind == HTTP_FILE)
+                rc = quota_bytes(quota, &rq->who, rq->length > 0 ? rq->length : 0, e);
+        return rc;
 }
 
 int api_job(const struct api *api, const struct http_request *rq, int64_t *ret, struct err *e)

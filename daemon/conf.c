@@ -17,7 +17,7 @@
 
 enum { CONF_FILE_MAX = 1 << 20 };
 
-enum conf_type { CONF_STRING, CONF_SECONDS, CONF_INT, CONF_BYTES, CONF_BOOL };
+enum conf_type { CONF_STRING, CONF_REAL, CONF_INT, CONF_BYTES, CONF_BOOL };
 
 struct option {
         const char *name;
@@ -51,19 +51,23 @@ static const struct option options[] = {
                 "commas"),
         BOOL(insecure, "allow an address beyond loopback without TLS, and, while nobody has a token, without "
                        "asking who"),
-        NUMBER(watchdog_seconds, CONF_SECONDS, "60", 0.2, 86400,
+        NUMBER(watchdog_seconds, CONF_REAL, "60", 0.2, 86400,
                 "kill a device's worker that is busy this long without getting on"),
-        NUMBER(checkpoint_seconds, CONF_SECONDS, "30", 0.1, 86400, "most time between a job's checkpoints"),
-        NUMBER(heartbeat_seconds, CONF_SECONDS, "15", 0.1, 3600,
-                "between heartbeats of an idle event stream"),
-        NUMBER(header_seconds, CONF_SECONDS, "20", 0.1, 3600, "for a request's whole header"),
-        NUMBER(idle_seconds, CONF_SECONDS, "75", 1, 3600, "a connection may rest"),
+        NUMBER(checkpoint_seconds, CONF_REAL, "30", 0.1, 86400, "most time between a job's checkpoints"),
+        NUMBER(heartbeat_seconds, CONF_REAL, "15", 0.1, 3600, "between heartbeats of an idle event stream"),
+        NUMBER(header_seconds, CONF_REAL, "20", 0.1, 3600, "for a request's whole header"),
+        NUMBER(idle_seconds, CONF_REAL, "75", 1, 3600, "a connection may rest"),
         NUMBER(max_json_bytes, CONF_BYTES, "1M", 1024, 64 << 20, "largest JSON body"),
         NUMBER(max_image_bytes, CONF_BYTES, "256M", 1024, 1 << 30, "largest image body"),
         NUMBER(max_weights_bytes, CONF_BYTES, "2G", 1024, 1e15, "largest weights body"),
         NUMBER(body_memory_bytes, CONF_BYTES, "512M", 1 << 20, 1e15,
                 "bodies held in memory, all requests together"),
         NUMBER(max_connections, CONF_INT, "12000", 4, 1e6, "open at once"),
+        NUMBER(requests_per_second, CONF_REAL, "100", 0, 1e6,
+                "of one user, on average; 0 for no limit. Operators have none, here and below"),
+        NUMBER(queued_jobs, CONF_INT, "1000", 0, 1e9, "of one user's, queued or paused; 0 for no limit"),
+        NUMBER(stored_bytes, CONF_BYTES, "50G", 0, 1e18,
+                "of one user's models and data sets; 0 for no limit"),
 };
 enum { OPTION_COUNT = sizeof options / sizeof options[0] };
 
@@ -124,7 +128,7 @@ static int set_number(
         if (!(v >= o->min && v <= o->max))
                 return err_set(e, ERR_INVALID, "%s: %s is %s, allowed is %.10g to %.10g", where, o->name,
                         value, o->min, o->max);
-        if (o->type == CONF_SECONDS)
+        if (o->type == CONF_REAL)
                 *(double *)field(c, o) = v;
         else if (v != floor(v))
                 return err_set(e, ERR_INVALID, "%s: %s is a whole number, not %s", where, o->name, value);
@@ -454,7 +458,7 @@ char *conf_text(const struct conf *c)
                         str_addf(&s, "\"%s\"", *(char *const *)at);
                 else if (options[i].type == CONF_BOOL)
                         str_add(&s, *(const bool *)at ? "true" : "false");
-                else if (options[i].type == CONF_SECONDS)
+                else if (options[i].type == CONF_REAL)
                         str_add_double(&s, *(const double *)at);
                 else
                         str_addf(&s, "%lld", (long long)*(const int64_t *)at);

@@ -31,6 +31,8 @@ struct conf {
         int64_t max_json_bytes, max_image_bytes, max_weights_bytes; /* of one body */
         int64_t body_memory_bytes; /* bodies in memory, all requests together */
         int64_t max_connections;
+        double requests_per_second; /* of one user, as the next two; 0: no limit */
+        int64_t queued_jobs, stored_bytes;
 };
 
 enum conf_action { CONF_RUN, CONF_CHECK, CONF_HELP, CONF_VERSION };

@@ -297,18 +297,19 @@ int datasets_see(struct datasets *ds, const struct identity *who, const char *na
         return rc;
 }
 
-int datasets_set_owner(struct datasets *ds, const char *name, const char *user, struct err *e)
+int datasets_set_owner(struct datasets *ds, const char *name, const char *user, int64_t bytes, struct err *e)
 {
         sqlite3_stmt *st;
         struct entry *en;
         int rc = need(ds, name, &en, e);
         if (rc == 0)
-                rc = store_prepare(
-                        ds->store, "INSERT OR REPLACE INTO datasets(name, user) VALUES(?, ?)", &st, e);
+                rc = store_prepare(ds->store,
+                        "INSERT OR REPLACE INTO datasets(name, user, bytes) VALUES(?, ?, ?)", &st, e);
         if (rc)
                 return rc;
         store_bind_text(st, 1, name);
         store_bind_text(st, 2, user);
+        store_bind_int(st, 3, bytes);
         rc = store_run(ds->store, st, e);
         if (rc == 0)
                 snprintf(en->user, sizeof en->user, "%s", user);

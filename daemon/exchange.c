@@ -203,6 +203,10 @@ static enum MHD_Result begin(struct exchange *x, const char *method, const char 
                 rc = target_parse(x->uri, &x->rq.target, &e);
         if (rc == 0)
                 rc = find_route(x, method, &status, &e);
+        if (rc == 0) {
+                x->rq.kind = x->route->body;
+                x->rq.length = f.length;
+        }
         if (rc == 0 && !x->route->open)
                 rc = x->host->o.admit(x->host->o.ctx, &x->rq, &e);
         if (rc == 0)

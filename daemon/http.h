@@ -47,7 +47,9 @@ struct http_route {
 };
 
 struct http_request {
-        struct identity who;            /* as `admit` found; of an open route nobody */
+        struct identity who; /* as `admit` found; of an open route nobody */
+        enum http_body kind; /* of body, and how long it is said to be: -1 where it is chunked */
+        int64_t length;
         struct target target;           /* target.part: all segments, also those that {} took */
         bool head;                      /* HEAD: the answer's body is not sent */
         struct body body;               /* text or path by the route's kind */

@@ -11,6 +11,7 @@
 struct jobs {
         struct jobtx_home home;
         char *state_dir; /* owned */
+        struct quota *quota;
         struct datasets *datasets;
         struct models *models;
         struct supervisor *supervisor;

@@ -59,6 +59,7 @@ int jobs_create(const struct jobs_options *o, struct jobs **ret, struct err *e)
                 return err_set(e, ERR_NO_MEMORY, "no memory for jobs");
         }
         js->home.store = o->store;
+        js->quota = o->quota;
         js->datasets = o->datasets;
         js->models = o->models;
         js->supervisor = o->supervisor;
@@ -148,7 +149,11 @@ int jobs_submit(struct jobs *js, const struct identity *who, const char *key, co
         if (js->draining)
                 return err_set(
                         e, ERR_UNAVAILABLE, "the daemon is being stopped; submit again after its restart");
-        rc = submit_check(js, who, body, &s, e);
+        rc = quota_job(js->quota, who, e);
+        if (rc == 0)
+                rc = submit_check(js, who, body, &s, e);
+        if (rc == 0 && s.row.save_as[0])
+                rc = quota_bytes(js->quota, who, 0, e);
         if (rc == 0) {
                 s.row.state = JOB_QUEUED;
                 s.row.created_ms = clock_wall_ms();

@@ -10,6 +10,7 @@
 #include "daemon/datasets.h"
 #include "daemon/identity.h"
 #include "daemon/models.h"
+#include "daemon/quota.h"
 #include "daemon/store.h"
 #include "daemon/supervisor.h"
 
@@ -42,8 +43,8 @@ struct jobs;
    second post with a key gets the first job back, and *ret_again is true.
    ERR_INVALID with the field's pointer, ERR_DEVICE_MEMORY with the numbers (507), ERR_UNAVAILABLE while
    draining, before the devices are known, when all are quarantined, or while the data set is being imported
-   (503), ERR_DISK. Data set and models must be open to `who`, and save_as must be a name that he may save
-   under. `body` is borrowed. */
+   (503), ERR_DISK, ERR_QUOTA when too many of his wait. Data set and models must be open to `who`, and
+   save_as must be a name that he may save under. `body` is borrowed. */
 int jobs_submit(struct jobs *js, const struct identity *who, const char *key, const cJSON *body,
         int64_t *ret_id, bool *ret_again, struct err *e);
 
@@ -102,7 +103,8 @@ int jobs_count(struct jobs *js, int64_t counts[JOB_STATES], struct err *e);
 
 struct jobs_options {
         const char *state_dir; /* copied */
-        struct store *store;   /* these four borrowed; they outlive the jobs */
+        struct store *store;   /* these five borrowed; they outlive the jobs */
+        struct quota *quota;
         struct datasets *datasets;
         struct models *models;
         struct supervisor *supervisor;

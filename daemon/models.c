@@ -16,6 +16,7 @@
 struct models {
         struct modelfile_home files;
         struct store *store;   /* borrowed */
+        struct quota *quota;   /* borrowed */
         struct decode *decode; /* borrowed */
         struct put *puts;
 };
@@ -175,13 +176,14 @@ static int drop_orphans(struct models *ms, struct err *e)
         return 0;
 }
 
-int models_create(
-        const char *state_dir, struct store *store, struct decode *decode, struct models **ret, struct err *e)
+int models_create(const char *state_dir, struct store *store, struct quota *quota, struct decode *decode,
+        struct models **ret, struct err *e)
 {
         struct models *ms = calloc(1, sizeof *ms);
         if (!ms)
                 return err_set(e, ERR_NO_MEMORY, "no memory for models");
         ms->store = store;
+        ms->quota = quota;
         ms->decode = decode;
         int rc = modelfile_open(&ms->files, state_dir, e);
         if (rc == 0)
@@ -409,8 +411,12 @@ static void put_free(struct put *p)
 static int put_store(struct put *p, cJSON **ret_model, bool *ret_created, struct err *e)
 {
         struct models *ms = p->models;
+        struct stat st;
         *ret_created = !models_exists(ms, p->name);
-        int rc = modelfile_place(&ms->files, p->name, p->path, e);
+        int rc = stat(p->path, &st) == 0 ? quota_bytes(ms->quota, &p->who, st.st_size, e)
+                                         : err_errno(e, errno, "%s", p->path);
+        if (rc == 0)
+                rc = modelfile_place(&ms->files, p->name, p->path, e);
         if (rc == 0)
                 rc = store_begin(ms->store, e);
         if (rc)

@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "daemon/decode.h"
 #include "daemon/identity.h"
+#include "daemon/quota.h"
 #include "daemon/store.h"
 
 #include <cjson/cJSON.h>
@@ -18,9 +19,9 @@
 
 struct models;
 
-/* Borrows store and decode; copies state_dir. */
-int models_create(const char *state_dir, struct store *store, struct decode *decode, struct models **ret,
-        struct err *e);
+/* Borrows store, quota and decode; copies state_dir. */
+int models_create(const char *state_dir, struct store *store, struct quota *quota, struct decode *decode,
+        struct models **ret, struct err *e);
 void models_destroy(struct models *ms);
 
 /* 0 when there is the model and it is open to `who`; ERR_NOT_FOUND for either, alike. */

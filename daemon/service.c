@@ -106,6 +106,8 @@ static int start_parts(struct service *s, const struct service_options *o, struc
         char path[PATH_MAX];
         snprintf(path, sizeof path, "%s/cnnd.db", s->state_dir);
         int rc = store_open(path, &s->store, e);
+        if (rc == 0 && !(s->quota = quota_create(&o->limits, s->store)))
+                rc = err_set(e, ERR_NO_MEMORY, "no memory for quotas");
         if (rc == 0)
                 rc = children_create(s->lock_fd, &s->kids, e);
         if (rc == 0 && !(s->decode = decode_create(s->kids)))
@@ -113,7 +115,7 @@ static int start_parts(struct service *s, const struct service_options *o, struc
         if (rc == 0)
                 rc = datasets_create(s->state_dir, s->kids, s->store, &s->datasets, e);
         if (rc == 0)
-                rc = models_create(s->state_dir, s->store, s->decode, &s->models, e);
+                rc = models_create(s->state_dir, s->store, s->quota, s->decode, &s->models, e);
         const struct supervisor_options so = {.state_dir = s->state_dir,
                 .device_spec = o->device_spec,
                 .log_level = o->log_level,
@@ -123,6 +125,7 @@ static int start_parts(struct service *s, const struct service_options *o, struc
                 rc = supervisor_create(&so, &s->supervisor, e);
         const struct jobs_options jo = {.state_dir = s->state_dir,
                 .store = s->store,
+                .quota = s->quota,
                 .datasets = s->datasets,
                 .models = s->models,
                 .supervisor = s->supervisor};
@@ -173,6 +176,7 @@ void service_destroy(struct service *s)
         models_destroy(s->models);
         datasets_destroy(s->datasets);
         decode_destroy(s->decode);
+        quota_destroy(s->quota);
         store_close(s->store);
         if (s->lock_fd >= 0)
                 close(s->lock_fd);

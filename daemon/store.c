@@ -47,7 +47,8 @@ static const char *const migrations[STORE_VERSION] = {
         "CREATE TABLE tokens("
         " id TEXT PRIMARY KEY, hash BLOB NOT NULL, user TEXT NOT NULL, role TEXT NOT NULL,"
         " created_at INTEGER NOT NULL, expires_at INTEGER, revoked_at INTEGER) WITHOUT ROWID;"
-        "CREATE TABLE datasets(name TEXT PRIMARY KEY, user TEXT NOT NULL) WITHOUT ROWID;"
+        "CREATE TABLE datasets("
+        " name TEXT PRIMARY KEY, user TEXT NOT NULL, bytes INTEGER NOT NULL) WITHOUT ROWID;"
         "CREATE INDEX jobs_user ON jobs(user, id);"
         "CREATE INDEX models_user ON models(user, name);",
 };

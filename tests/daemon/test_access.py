@@ -187,7 +187,7 @@ class Datasets(unittest.TestCase):
             for name in ("mine", "kept", "shared"):
                 os.link(os.path.join(folder, "fashion-mnist.cnnd"), os.path.join(folder, name + ".cnnd"))
             with sqlite3.connect(os.path.join(d.state, "cnnd.db")) as db:
-                db.execute("INSERT INTO datasets(name, user) VALUES('mine', 'anna'), ('kept', 'anna')")
+                db.execute("INSERT INTO datasets VALUES('mine', 'anna', 1), ('kept', 'anna', 1)")
             db.close()
             d.start()
             d.need_device()
@@ -214,7 +214,7 @@ class Datasets(unittest.TestCase):
             folder = os.path.join(d.state, "datasets")
             os.link(os.path.join(folder, "fashion-mnist.cnnd"), os.path.join(folder, "mine.cnnd"))
             with sqlite3.connect(os.path.join(d.state, "cnnd.db")) as db:
-                db.execute("INSERT INTO datasets(name, user) VALUES('mine', 'anna')")
+                db.execute("INSERT INTO datasets VALUES('mine', 'anna', 1)")
             db.close()
             d.start()
             d.need_device()
