@@ -25,6 +25,8 @@ struct conf {
         bool insecure;             /* listen beyond loopback without TLS, without tokens */
         double watchdog_seconds;   /* a worker is busy without getting on until it is killed */
         double checkpoint_seconds; /* between checkpoints of a running job */
+        double slice_seconds;      /* a job runs at least this long before it yields to another user's */
+        double half_life_seconds;  /* of device seconds in a user's share */
         double heartbeat_seconds;  /* of an idle event stream */
         double header_seconds;     /* for a whole request header */
         double idle_seconds;       /* a connection may rest, and a reader may stand still */

@@ -1,7 +1,8 @@
-/* The inside of `struct jobs`, for jobs.c, submit.c and jobrun.c alone; what is public stands in jobs.h. */
+/* The inside of `struct jobs`, for jobs.c, submit.c, jobline.c and jobrun.c alone; what is public stands in jobs.h. */
 #ifndef CNND_JOBCORE_H
 #define CNND_JOBCORE_H
 
+#include "daemon/jobline.h"
 #include "daemon/jobs.h"
 #include "daemon/jobtx.h"
 
@@ -15,6 +16,9 @@ struct jobs {
         struct datasets *datasets;
         struct models *models;
         struct supervisor *supervisor;
+        struct shares *shares; /* owned */
+        struct jobline_cache line;
+        double slice_seconds;
         bool draining;
         bool changed; /* something the scheduler has not looked at: a queued job, a wish */
 };

@@ -5,6 +5,7 @@
 #include "daemon/clock.h"
 #include "daemon/jobcore.h"
 #include "daemon/jobrun.h"
+#include "daemon/shares.h"
 #include "daemon/submit.h"
 
 #include <errno.h>
@@ -64,7 +65,10 @@ int jobs_create(const struct jobs_options *o, struct jobs **ret, struct err *e)
         js->models = o->models;
         js->supervisor = o->supervisor;
         js->changed = true;
-        int rc = jobrun_recover(js, e);
+        js->slice_seconds = o->slice_seconds;
+        int rc = shares_create(o->store, o->half_life_seconds, &js->shares, e);
+        if (rc == 0)
+                rc = jobrun_recover(js, e);
         if (rc) {
                 jobs_destroy(js);
                 return rc;
@@ -77,6 +81,8 @@ void jobs_destroy(struct jobs *js)
 {
         if (!js)
                 return;
+        shares_destroy(js->shares);
+        jobline_finish(&js->line);
         free(js->state_dir);
         free(js);
 }
@@ -206,23 +212,38 @@ int jobs_may_save(struct jobs *js, const struct identity *who, const char *name,
         return rc > 0 ? err_set(e, ERR_EXISTS, "the name '%s' is taken by another user's job", name) : rc;
 }
 
+/* The job object with its place in the line; NULL when memory is out. */
+static cJSON *job_json(struct jobs *js, const struct job_row *r)
+{
+        cJSON *o = jobrow_json(r), *queue = o ? jobline_json(js, r) : NULL;
+        if (o)
+                cJSON_AddItemToObject(o, "queue", queue ? queue : cJSON_CreateNull());
+        return o;
+}
+
 int jobs_get(struct jobs *js, int64_t id, cJSON **ret, struct err *e)
 {
         struct job_row row;
         int rc = jobrow_read(js->home.store, id, &row, e);
         if (rc)
                 return rc;
-        *ret = jobrow_json(&row);
+        *ret = job_json(js, &row);
         job_row_finish(&row);
         return *ret ? 0 : err_set(e, ERR_NO_MEMORY, "no memory for a job");
 }
 
+struct list {
+        struct jobs *jobs;
+        cJSON *items;
+};
+
 static int add_to_list(void *ctx, struct job_row *r)
 {
-        cJSON *o = jobrow_json(r);
+        const struct list *list = ctx;
+        cJSON *o = job_json(list->jobs, r);
         if (!o)
                 return ERR_NO_MEMORY;
-        cJSON_AddItemToArray(ctx, o);
+        cJSON_AddItemToArray(list->items, o);
         return 0;
 }
 
@@ -231,7 +252,8 @@ int jobs_list(struct jobs *js, const struct jobs_filter *f, cJSON **ret, struct 
         cJSON *list = cJSON_CreateArray();
         if (!list)
                 return err_set(e, ERR_NO_MEMORY, "no memory for the list");
-        int rc = jobrow_each(js->home.store, f, add_to_list, list, e);
+        struct list ctx = {js, list};
+        int rc = jobrow_each(js->home.store, f, add_to_list, &ctx, e);
         if (rc == ERR_NO_MEMORY)
                 err_set(e, rc, "no memory for the list");
         if (rc) {

@@ -18,7 +18,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { JOBS_KEY_MAX = 200, JOBS_USER_MAX = IDENTITY_USER_MAX, JOBS_LIST_MAX = 1000 };
+enum { JOBS_KEY_MAX = 200, JOBS_USER_MAX = IDENTITY_USER_MAX, JOBS_LIST_MAX = 1000, JOBS_PRIORITY_MAX = 100 };
 
 /* State, its name in JSON, and the states it may change to (the table is job_transitions in jobs.c):
 
@@ -108,6 +108,7 @@ struct jobs_options {
         struct datasets *datasets;
         struct models *models;
         struct supervisor *supervisor;
+        double slice_seconds, half_life_seconds; /* see conf.h */
 };
 /* Puts jobs that were running when the last front died back to queued (or to paused or cancelled where that
    had been asked for), committed before it returns. */

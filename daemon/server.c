@@ -113,6 +113,8 @@ static int open_service(struct server *s, struct err *e)
                 .log_level = c->log_level,
                 .watchdog_seconds = c->watchdog_seconds,
                 .checkpoint_seconds = c->checkpoint_seconds,
+                .slice_seconds = c->slice_seconds,
+                .half_life_seconds = c->half_life_seconds,
                 .limits = {c->requests_per_second, c->queued_jobs, c->stored_bytes},
         };
         struct str tmp = {0};

@@ -128,10 +128,13 @@ static int start_parts(struct service *s, const struct service_options *o, struc
                 .quota = s->quota,
                 .datasets = s->datasets,
                 .models = s->models,
-                .supervisor = s->supervisor};
+                .supervisor = s->supervisor,
+                .slice_seconds = o->slice_seconds,
+                .half_life_seconds = o->half_life_seconds};
         if (rc == 0)
                 rc = jobs_create(&jo, &s->jobs, e);
-        if (rc == 0 && !(s->sched = sched_create(s->jobs, s->supervisor, o->checkpoint_seconds)))
+        if (rc == 0 &&
+                !(s->sched = sched_create(s->jobs, s->supervisor, o->checkpoint_seconds, o->slice_seconds)))
                 rc = err_set(e, ERR_NO_MEMORY, "no memory for the scheduler");
         if (rc == 0 && !(s->classify = classify_create(s->models, s->decode, s->supervisor)))
                 rc = err_set(e, ERR_NO_MEMORY, "no memory for classifications");

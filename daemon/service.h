@@ -27,6 +27,8 @@ struct service_options {
         double watchdog_seconds;    /* 60 */
         double checkpoint_seconds;  /* at most this long between two checkpoints of a job; 30 */
         struct quota_limits limits; /* of each user */
+        double slice_seconds;       /* a job runs at least this long before it yields; 60 */
+        double half_life_seconds;   /* of device seconds in a user's share; 86400 */
 };
 
 /* The parts, all owned; the API borrows them. */

@@ -51,6 +51,12 @@ static const char *const migrations[STORE_VERSION] = {
         " name TEXT PRIMARY KEY, user TEXT NOT NULL, bytes INTEGER NOT NULL) WITHOUT ROWID;"
         "CREATE INDEX jobs_user ON jobs(user, id);"
         "CREATE INDEX models_user ON models(user, name);",
+
+        "ALTER TABLE jobs ADD COLUMN priority INTEGER NOT NULL DEFAULT 0;"
+        "ALTER TABLE jobs ADD COLUMN device_seconds REAL NOT NULL DEFAULT 0;"
+        "CREATE INDEX jobs_line ON jobs(state, priority, user, id, device_bytes, largest_buffer);"
+        "CREATE TABLE shares("
+        " user TEXT PRIMARY KEY, seconds REAL NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID;",
 };
 
 static int fail(struct store *s, int rc, const char *what, struct err *e)

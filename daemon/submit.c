@@ -152,13 +152,24 @@ static int check_classify(
         return 0;
 }
 
-int submit_check(
+/* What is for the scheduler; the rest is for the engine. */
+static int take_priority(const struct identity *who, cJSON *body, struct submission *s, struct err *e)
+{
+        int64_t priority = 0;
+        int rc = json_get_int(body, "priority", -JOBS_PRIORITY_MAX, JOBS_PRIORITY_MAX, "", &priority, e);
+        if (rc == 0 && priority > 0 && !who->operator)
+                rc = err_at(
+                        e, ERR_DENIED, "/priority", "an operator may let a job go before others'; at most 0");
+        s->row.priority = (int)priority;
+        cJSON_DeleteItemFromObjectCaseSensitive(body, "priority");
+        return rc;
+}
+
+static int check_type(
         struct jobs *js, const struct identity *who, const cJSON *body, struct submission *s, struct err *e)
 {
         const char *type = NULL;
-        int rc = json_is_object(body, "", e);
-        if (rc == 0)
-                rc = json_need(body, "type", "", e);
+        int rc = json_need(body, "type", "", e);
         if (rc == 0)
                 rc = json_get_string(body, "type", 40, "", &type, e);
         if (rc)
@@ -173,4 +184,20 @@ int submit_check(
         }
         return err_at(
                 e, ERR_INVALID, "/type", "there are \"train\" and \"classify\" jobs, but no \"%s\"", type);
+}
+
+int submit_check(
+        struct jobs *js, const struct identity *who, const cJSON *body, struct submission *s, struct err *e)
+{
+        int rc = json_is_object(body, "", e);
+        if (rc)
+                return rc;
+        cJSON *copy = cJSON_Duplicate(body, true);
+        if (!copy)
+                return err_set(e, ERR_NO_MEMORY, "no memory for a job");
+        rc = take_priority(who, copy, s, e);
+        if (rc == 0)
+                rc = check_type(js, who, copy, s, e);
+        cJSON_Delete(copy);
+        return rc;
 }

@@ -418,6 +418,8 @@ class Migration(unittest.TestCase):
             db = sqlite3.connect(os.path.join(d.state, "cnnd.db"))
             with db:
                 db.executescript("DROP TABLE tokens; DROP TABLE datasets; DROP INDEX jobs_user; DROP INDEX models_user;"
+                                 "DROP TABLE shares; DROP INDEX jobs_line; ALTER TABLE jobs DROP COLUMN priority;"
+                                 "ALTER TABLE jobs DROP COLUMN device_seconds;"
                                  "UPDATE jobs SET user = 'anonymous'; PRAGMA user_version = 2;")
             db.close()
             d.start()
