@@ -25,7 +25,7 @@ struct order {
 
 bool admin_requested(int argc, char **argv)
 {
-        return argc > 1 && strcmp(argv[1], "token") == 0;
+        return argc > 1 && (strcmp(argv[1], "token") == 0 || strcmp(argv[1], "backup") == 0);
 }
 
 /* Takes the command's own words out of argv and leaves the daemon's options, whose number is returned. */
@@ -72,7 +72,11 @@ static int open_store(const struct order *o, struct store **ret, struct err *e)
         char path[PATH_MAX];
         if (snprintf(path, sizeof path, "%s/cnnd.db", o->conf.state) >= (int)sizeof path)
                 return err_set(e, ERR_INVALID, "the state folder's path is too long");
-        int rc = become_owner(o->conf.state, e);
+        int rc;
+        if (strcmp(o->word[0], "backup") == 0) /* the copy is whose it is who asks for it */
+                rc = access(path, R_OK) == 0 ? 0 : err_errno(e, errno, "%s", path);
+        else
+                rc = become_owner(o->conf.state, e);
         return rc ? rc : store_open(path, ret, e);
 }
 
@@ -109,6 +113,8 @@ static void print_row(void *ctx, const struct token_row *r)
 static int run(const struct order *o, struct store *s, struct err *e)
 {
         const char *verb = o->word[1];
+        if (strcmp(o->word[0], "backup") == 0)
+                return store_backup(s, o->word[1], e);
         if (strcmp(verb, "add") == 0)
                 return add(o, s, e);
         if (strcmp(verb, "revoke") == 0)
@@ -122,6 +128,8 @@ static bool understood(const struct order *o)
 {
         const char *verb = o->words > 1 ? o->word[1] : "";
         bool add = strcmp(verb, "add") == 0;
+        if (strcmp(o->word[0], "backup") == 0)
+                return o->words == 2 && !o->operator&& !o->days;
         if ((o->operator|| o->days) && !add)
                 return false;
         return o->words == (strcmp(verb, "list") == 0 ? 2 : add || strcmp(verb, "revoke") == 0 ? 3 : 0);
@@ -136,7 +144,8 @@ int admin_main(int argc, char **argv)
         int left = take_words(&o, argc, argv, &e), status = EXIT_SUCCESS;
         if (left > 0 && !understood(&o))
                 left = err_set(&e, ERR_INVALID,
-                        "usage: cnnd token add USER [--operator] [--days N] | list | revoke ID");
+                        "usage: cnnd token add USER [--operator] [--days N] | list | revoke ID, or cnnd "
+                        "backup FILE");
         if (left < 0 || conf_load(left, argv, &o.conf, &action, &e) != 0) {
                 fprintf(stderr, "cnnd: %s\n", e.message);
                 return EXIT_USAGE;

@@ -3,6 +3,7 @@
      cnnd token add USER [--operator] [--days N]    prints the token, this once
      cnnd token list
      cnnd token revoke ID
+     cnnd backup FILE                               a copy of the database, of one moment
 
    The options of the daemon may follow, to say which state folder. */
 #ifndef CNND_ADMIN_H

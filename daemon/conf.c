@@ -431,7 +431,8 @@ char *conf_help(void)
         str_add(&s, "cnnd " CNND_VERSION
                     ": trains and runs convolutional networks on OpenCL devices, over HTTP\n\n"
                     "usage: cnnd [--OPTION VALUE]...\n"
-                    "       cnnd token add USER [--operator] [--days N] | list | revoke ID\n\n"
+                    "       cnnd token add USER [--operator] [--days N] | list | revoke ID\n"
+                    "       cnnd backup FILE\n\n"
                     "Each option is also a key of the config file and a variable CNND_<OPTION>.\n"
                     "Command line before variable before file before [default].\n\n");
         for (int i = 0; i < OPTION_COUNT; i++) {

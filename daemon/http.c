@@ -162,8 +162,13 @@ int http_create(const struct http_options *o, struct http **ret, struct err *e)
 {
         struct http *h = calloc(1, sizeof *h);
         int rc = h ? 0 : err_set(e, ERR_NO_MEMORY, "no memory for the HTTP server");
-        int fds[HTTP_MAX_FDS] = {o->tcp_fd, o->unix_fd};
+        int fds[HTTP_MAX_FDS] = {o->tcp_fd, o->unix_fd}, routes = 0;
+        while (o->routes[routes].method)
+                routes++;
         if (h) {
+                h->host.timing = calloc((size_t)routes + 1, sizeof *h->host.timing);
+                if (!h->host.timing)
+                        rc = err_set(e, ERR_NO_MEMORY, "no memory for the HTTP server");
                 h->host.o = *o;
                 h->tls = o->tls_cert != NULL;
                 h->host.budget =
@@ -216,6 +221,7 @@ void http_destroy(struct http *h)
         }
         for (int i = 0; i < h->daemon_count; i++)
                 MHD_stop_daemon(h->daemons[i]);
+        free(h->host.timing);
         free(h);
 }
 
@@ -274,6 +280,11 @@ struct http_stats http_stats(const struct http *h)
         struct http_stats stats = h->host.stats;
         stats.body_bytes = h->host.budget.used_bytes;
         return stats;
+}
+
+const struct histogram *http_timing(const struct http *h, int index)
+{
+        return &h->host.timing[index];
 }
 
 /* --- what handlers call --- */

@@ -12,6 +12,7 @@
 
 #include "base/err.h"
 #include "daemon/body.h"
+#include "daemon/histogram.h"
 #include "daemon/identity.h"
 #include "daemon/media.h"
 #include "daemon/reply.h"
@@ -104,5 +105,8 @@ struct http_stats {
         int64_t body_bytes; /* of bodies in memory */
 };
 struct http_stats http_stats(const struct http *h);
+/* Seconds from header to answer of the route at `index` of http_options' table, in histogram_quick; streams
+   to their begin. */
+const struct histogram *http_timing(const struct http *h, int index);
 
 #endif

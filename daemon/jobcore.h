@@ -19,6 +19,7 @@ struct jobs {
         struct shares *shares; /* owned */
         struct jobline_cache line;
         double slice_seconds;
+        struct jobs_stats stats;
         bool draining;
         bool changed; /* something the scheduler has not looked at: a queued job, a wish */
 };

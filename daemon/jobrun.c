@@ -111,6 +111,7 @@ int jobrun_start(struct jobs *js, int64_t id, int device, double checkpoint_seco
                 start.command = command(js, r, checkpoint_seconds);
                 start.type = r->type;
                 start.priority = r->priority;
+                start.wait_seconds = r->started_ms ? -1 : (double)(clock_wall_ms() - r->created_ms) / 1000;
                 memcpy(start.user, r->user, sizeof start.user);
                 rc = start.command ? jobtx_state(&tx, JOB_RUNNING, NULL, e)
                                    : err_set(e, ERR_NO_MEMORY, "no memory for a command");
@@ -121,6 +122,8 @@ int jobrun_start(struct jobs *js, int64_t id, int device, double checkpoint_seco
                 return rc;
         }
         shares_begin(js->shares, device, start.user, clock_now_ms());
+        if (start.wait_seconds >= 0)
+                histogram_add(&js->stats.waits, histogram_slow, start.wait_seconds);
         *ret = start;
         return 0;
 }
@@ -322,6 +325,17 @@ static int place_model(struct jobs *js, int64_t id, struct err *e)
         return rc;
 }
 
+/* Images of a step; 0 for a job that does not train. */
+static int64_t batch_size(const struct job_row *r)
+{
+        int64_t size = REQUEST_BATCH_DEFAULT;
+        cJSON *request =
+                r->type == JOB_TRAIN && r->request ? json_parse(r->request, strlen(r->request), NULL) : NULL;
+        int rc = request ? json_get_int(request, "batch_size", 1, INT32_MAX, "", &size, NULL) : -1;
+        cJSON_Delete(request);
+        return rc ? 0 : size;
+}
+
 /* Seconds that are worth a row: of a run that ends, or when enough have come together. */
 static double seconds_to_store(const struct jobs *js, int device, const struct report *last)
 {
@@ -360,16 +374,21 @@ int jobrun_apply(
         rc = jobtx_begin(&tx, &js->home, id, e);
         if (rc == 0 && seconds > 0)
                 rc = shares_store(js->shares, device, seconds, wall, e);
+        int64_t step = tx.row.step;
         tx.row.device_seconds += seconds;
         for (const struct report *rep = reports; rc == 0 && rep; rep = rep->next)
                 rc = apply_report(js, &tx, rep, &moved, e);
         enum job_state state = tx.row.state;
-        int64_t failures = tx.row.failures;
+        int64_t failures = tx.row.failures, steps = tx.row.step - step, batch = batch_size(&tx.row);
         rc = jobtx_end(&tx, rc, e);
         if (rc)
                 return rc;
         if (seconds > 0)
                 shares_settle(js->shares, device, seconds, wall);
+        if (steps > 0) {
+                js->stats.steps += (uint64_t)steps;
+                js->stats.images += (uint64_t)(steps * batch);
+        }
         settle(js, id, device, state, failures);
         *ret_moved = moved;
         return 0;

@@ -34,6 +34,7 @@ struct jobrun_started {
         cJSON *command; /* what the worker is to be sent; the caller's */
         enum job_type type;
         int priority;
+        double wait_seconds; /* from its submission; -1 for one that ran before */
         char user[JOBS_USER_MAX + 1];
 };
 /* Makes a queued job running on a device and commits it; the device's seconds are its user's from now on. */
@@ -41,8 +42,8 @@ int jobrun_start(struct jobs *js, int64_t id, int device, double checkpoint_seco
         struct jobrun_started *ret, struct err *e);
 /* Applies reports in order, in one transaction, and counts the device's seconds. An event that a resumed run
    repeats is dropped: a train, validation or checkpoint event is stored only if its step lies beyond the last
-   stored one of its kind, a note only if it says something new. *ret_moved becomes true when a step was made that was not known before. On an error
-   nothing has happened and the same reports may be applied again. */
+   stored one of its kind, a note only if it says something new. *ret_moved becomes true when a step was made
+   that was not known before. On an error nothing has happened and the same reports may be applied again. */
 int jobrun_apply(struct jobs *js, int64_t id, int device, const struct report *reports, bool *ret_moved,
         struct err *e);
 /* What its user wants of a running job. */

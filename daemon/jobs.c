@@ -382,3 +382,39 @@ int jobs_count(struct jobs *js, int64_t counts[JOB_STATES], struct err *e)
         }
         return rc;
 }
+
+int jobs_count_users(struct jobs *js, const char *user,
+        void (*row)(void *ctx, const char *user, enum job_state state, int64_t count), void *ctx,
+        struct err *e)
+{
+        sqlite3_stmt *st;
+        int rc = store_prepare(js->home.store,
+                "SELECT user, state, count(*) FROM jobs WHERE state IN ('queued', 'running', 'paused')"
+                " AND (?1 IS NULL OR user = ?1) GROUP BY user, state",
+                &st, e);
+        if (rc == 0)
+                store_bind_text(st, 1, user);
+        while (rc == 0 && (rc = store_step(js->home.store, st, e)) > 0) {
+                int state = job_state_parse((const char *)sqlite3_column_text(st, 1));
+                if (state >= 0)
+                        row(ctx, (const char *)sqlite3_column_text(st, 0), (enum job_state)state,
+                                sqlite3_column_int64(st, 2));
+                rc = 0;
+        }
+        return rc;
+}
+
+int jobs_stats(struct jobs *js, struct jobs_stats *ret, struct err *e)
+{
+        sqlite3_stmt *st;
+        int rc = store_prepare(js->home.store,
+                "SELECT created_at FROM jobs WHERE state = 'queued' ORDER BY id LIMIT 1", &st, e);
+        if (rc == 0)
+                rc = store_step(js->home.store, st, e);
+        if (rc < 0)
+                return rc;
+        *ret = js->stats;
+        ret->oldest_seconds = rc > 0 ? (double)(clock_wall_ms() - sqlite3_column_int64(st, 0)) / 1000 : 0;
+        sqlite3_reset(st);
+        return 0;
+}

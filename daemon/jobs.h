@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "daemon/datasets.h"
+#include "daemon/histogram.h"
 #include "daemon/identity.h"
 #include "daemon/models.h"
 #include "daemon/quota.h"
@@ -98,6 +99,18 @@ void jobs_set_hook(struct jobs *js, jobs_hook hook, void *ctx);
 bool jobs_use_dataset(struct jobs *js, const char *name);
 /* Unfinished jobs by state, for metrics and health: counts[JOB_STATES] overwritten. */
 int jobs_count(struct jobs *js, int64_t counts[JOB_STATES], struct err *e);
+
+/* Calls `row` for each user and state with unfinished jobs; `user`: of one alone, NULL for all. */
+int jobs_count_users(struct jobs *js, const char *user,
+        void (*row)(void *ctx, const char *user, enum job_state state, int64_t count), void *ctx,
+        struct err *e);
+/* Since the start, but for the last one. */
+struct jobs_stats {
+        uint64_t steps, images; /* of training */
+        struct histogram waits; /* seconds between submission and first start, in histogram_slow */
+        double oldest_seconds;  /* since the oldest queued job was submitted, 0 where none is */
+};
+int jobs_stats(struct jobs *js, struct jobs_stats *ret, struct err *e);
 
 /* --- what service.c and sched.c call --- */
 

@@ -4,6 +4,7 @@
 #include "daemon/role.h"
 #include "daemon/server.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -44,8 +45,12 @@ int main(int argc, char **argv)
                 return role_main(argc, argv);
         if (admin_requested(argc, argv))
                 return admin_main(argc, argv);
-        if (conf_load(argc, argv, &conf, &action, &e) != 0) {
+        bool wrong = conf_load(argc, argv, &conf, &action, &e) != 0;
+        if (!wrong && action == CONF_CHECK)
+                wrong = server_check(&conf, &e) != 0;
+        if (wrong) {
                 fprintf(stderr, "cnnd: %s\n", e.message);
+                conf_finish(&conf);
                 return EXIT_USAGE;
         }
         int status = EXIT_SUCCESS;

@@ -7,6 +7,8 @@
 #include "daemon/api.h"
 #include "daemon/clock.h"
 #include "daemon/listen.h"
+#include "daemon/notify.h"
+#include "daemon/tls.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -30,6 +32,7 @@ struct server {
         struct api api;
         char *tmp_dir;
         struct str address;
+        struct notify notify;
         int signal_fd;
         bool owns_socket; /* the socket's file is to be removed */
         bool draining;
@@ -73,6 +76,15 @@ static int read_text(const char *path, char **ret, struct err *e)
         *ret = strndup(map, len);
         file_unmap(map, len);
         return *ret ? 0 : err_set(e, ERR_NO_MEMORY, "no memory for %s", path);
+}
+
+/* The caller frees both, also on failure. */
+static int read_certificate(const struct conf *c, char **cert, char **key, struct err *e)
+{
+        int rc = read_text(c->tls_cert, cert, e);
+        if (rc == 0)
+                rc = read_text(c->tls_key, key, e);
+        return rc == 0 && *cert ? tls_check(*cert, *key, e) : rc;
 }
 
 static int open_tcp(struct server *s, int *fd, bool *loopback, struct err *e)
@@ -149,9 +161,7 @@ static int open_http(struct server *s, struct http_options *o, struct err *e)
 {
         const struct conf *c = s->conf;
         char *cert = NULL, *key = NULL;
-        int rc = read_text(c->tls_cert, &cert, e);
-        if (rc == 0)
-                rc = read_text(c->tls_key, &key, e);
+        int rc = read_certificate(c, &cert, &key, e);
         o->tls_cert = cert;
         o->tls_key = key;
         o->admit = api_admit;
@@ -175,6 +185,15 @@ static int open_http(struct server *s, struct http_options *o, struct err *e)
         return rc;
 }
 
+int server_check(const struct conf *c, struct err *e)
+{
+        char *cert = NULL, *key = NULL;
+        int rc = read_certificate(c, &cert, &key, e);
+        free(cert);
+        free(key);
+        return rc;
+}
+
 int server_create(const struct conf *conf, struct server **ret, struct err *e)
 {
         struct http_options o = {.tcp_fd = -1, .unix_fd = -1};
@@ -183,6 +202,7 @@ int server_create(const struct conf *conf, struct server **ret, struct err *e)
                 return err_set(e, ERR_NO_MEMORY, "no memory for the server");
         s->conf = conf;
         s->signal_fd = -1;
+        notify_init(&s->notify);
         raise_file_limit();
         int rc = catch_signals(s, e);
         if (rc == 0)
@@ -218,6 +238,7 @@ void server_destroy(struct server *s)
                 unlink(s->conf->socket);
         if (s->signal_fd >= 0)
                 close(s->signal_fd);
+        notify_finish(&s->notify);
         str_free(&s->address);
         free(s->tmp_dir);
         free(s);
@@ -239,6 +260,7 @@ static bool take_signals(struct server *s)
                         continue;
                 log_line(LOG_INFO, "signal %u: draining", info.ssi_signo);
                 s->draining = true;
+                notify_tell(&s->notify, "STOPPING=1");
                 s->end_ms = clock_now_ms() + DRAIN_MS;
                 service_drain(s->service);
         }
@@ -260,6 +282,7 @@ static int wait_for_work(struct server *s, struct err *e)
         int timeout = lesser(service_timeout_ms(s->service), http_timeout_ms(s->http));
         timeout = lesser(timeout, feed_timeout_ms(s->feed, clock_now_ms()));
         timeout = lesser(timeout, curves_timeout_ms(s->curves));
+        timeout = lesser(timeout, notify_timeout_ms(&s->notify, clock_now_ms()));
         if (s->draining)
                 timeout = lesser(timeout, 100);
         if (poll(polled, (nfds_t)count + 2, timeout) < 0 && errno != EINTR)
@@ -269,8 +292,10 @@ static int wait_for_work(struct server *s, struct err *e)
 
 int server_run(struct server *s, struct err *e)
 {
+        notify_tell(&s->notify, "READY=1");
         for (;;) {
                 int rc = wait_for_work(s, e);
+                notify_tick(&s->notify, clock_now_ms());
                 if (rc)
                         return rc;
                 if (take_signals(s))

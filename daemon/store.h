@@ -19,6 +19,9 @@ enum { STORE_VERSION = 4 };
 struct store;
 /* Opens or makes `path` and migrates it. ERR_STATE when it is newer than this program. */
 int store_open(const char *path, struct store **ret, struct err *e);
+/* Copies the database into a new file, durably, while others may write to it: the copy is one moment's.
+   ERR_EXISTS when there is such a file. */
+int store_backup(struct store *s, const char *path, struct err *e);
 /* NULL accepted. */
 void store_close(struct store *s);
 

@@ -355,7 +355,7 @@ class Beyond(unittest.TestCase):
         self.assertIn("tls_cert", self.refused(listen="0.0.0.0:0"))
         self.assertIn("cnnd token add", self.refused(listen="0.0.0.0:0", tls_cert=self.cert, tls_key=self.key))
         self.assertIn("together", self.refused(tls_cert=self.cert))
-        self.assertIn("fit together", self.refused(tls_cert=self.cert, tls_key=self.key + "2"))
+        self.assertIn("cannot be used", self.refused(tls_cert=self.cert, tls_key=self.key + "2"))
         self.assertIn("nowhere", self.refused(tls_cert="/nowhere", tls_key=self.key))
 
     def test_insecure_says_so(self):
