@@ -110,7 +110,7 @@ static int start_parts(struct service *s, const struct service_options *o, struc
                 rc = err_set(e, ERR_NO_MEMORY, "no memory for quotas");
         if (rc == 0)
                 rc = children_create(s->lock_fd, &s->kids, e);
-        if (rc == 0 && !(s->decode = decode_create(s->kids)))
+        if (rc == 0 && !(s->decode = decode_create(s->state_dir, s->kids)))
                 rc = err_set(e, ERR_NO_MEMORY, "no memory for the decoder");
         if (rc == 0)
                 rc = datasets_create(s->state_dir, s->kids, s->store, &s->datasets, e);
