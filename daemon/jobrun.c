@@ -264,6 +264,20 @@ static int apply_done(struct jobs *js, struct jobtx *tx, const struct report *re
         return apply_stopped(tx, rep->data, e);
 }
 
+/* The disk was full when it came to a checkpoint: no reason to lose what came before. It tries again, and
+   when that did not help it waits for somebody who makes room. */
+static int apply_full(struct jobtx *tx, const char *text, struct err *e)
+{
+        struct job_row *r = &tx->row;
+        char reason[1200];
+        r->failures++;
+        if (r->failures < JOBRUN_FAILURES || r->want != WANT_NOTHING)
+                return apply_stopped(tx, text, e);
+        r->failures = 0;
+        snprintf(reason, sizeof reason, "%.1000s: make room and resume the job", text);
+        return jobtx_state(tx, JOB_PAUSED, reason, e);
+}
+
 static int apply_failed(struct jobtx *tx, const struct report *rep, struct err *e)
 {
         char text[sizeof rep->error.message + sizeof rep->error.log + 4];
@@ -271,6 +285,8 @@ static int apply_failed(struct jobtx *tx, const struct report *rep, struct err *
                 return jobtx_state(tx, JOB_CANCELLED, NULL, e);
         snprintf(text, sizeof text, "%s%s%s", rep->error.message, rep->error.log[0] ? ": " : "",
                 rep->error.log);
+        if (rep->error.code == ERR_DISK && tx->row.type == JOB_TRAIN)
+                return apply_full(tx, text, e);
         return jobtx_state(tx, JOB_FAILED, text, e);
 }
 

@@ -11,7 +11,7 @@
 #include <string.h>
 
 /* Train points wait this long for others to share their commit; everything else does not wait. */
-enum { BATCH_MS = 20, RETRY_MS = 1000, LOOK_MS = 1000 };
+enum { BATCH_MS = 20, RETRY_MS = 1000, LOOK_MS = 1000, FULL_MS = 5000 };
 
 /* A job on a device. */
 struct run {
@@ -181,7 +181,7 @@ static void replace_by_failure(struct run *r, const struct err *why)
 
 static bool passing(int code)
 {
-        return code == ERR_DISK || code == ERR_IO || code == ERR_NO_MEMORY;
+        return code == ERR_DISK || code == ERR_IO || code == ERR_NO_MEMORY || code == ERR_UNAVAILABLE;
 }
 
 static void commit_reports(struct sched *sc, int device, int64_t now_ms)
@@ -197,6 +197,8 @@ static void commit_reports(struct sched *sc, int device, int64_t now_ms)
                         replace_by_failure(r, &e);
                 return;
         }
+        if (r->last->kind == REPORT_FAILED && r->last->error.code == ERR_DISK)
+                sc->retry_ms = now_ms + FULL_MS;
         drop_reports(r);
         r->due_ms = now_ms + BATCH_MS;
         if (moved || (r->ended && supervisor_job(sc->supervisor, device) == r->job))

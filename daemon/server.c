@@ -20,7 +20,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-enum { DRAIN_MS = 10000 };
+enum { DRAIN_MS = 10000, RESERVED_DESCRIPTORS = 64 };
 
 struct server {
         const struct conf *conf; /* borrowed */
@@ -48,6 +48,21 @@ static void raise_file_limit(void)
         limit.rlim_cur = limit.rlim_max;
         if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
                 log_line(LOG_WARN, "the limit of open files stays: %s", strerror(errno));
+}
+
+/* So many connections a listener that none of them, each with a file in hand, can take the descriptors that
+   the rest of the daemon needs: who comes too many waits in the listener's queue. */
+static int64_t connections_at_most(int64_t wanted, int listeners)
+{
+        struct rlimit limit;
+        if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+                return wanted;
+        int64_t room = ((int64_t)limit.rlim_cur - RESERVED_DESCRIPTORS) / (2 * listeners);
+        if (room >= wanted)
+                return wanted;
+        log_line(LOG_WARN, "%lld connections a listener, not %lld: no more than %lld files may be open",
+                (long long)(room < 1 ? 1 : room), (long long)wanted, (long long)limit.rlim_cur);
+        return room < 1 ? 1 : room;
 }
 
 static int catch_signals(struct server *s, struct err *e)
@@ -174,7 +189,7 @@ static int open_http(struct server *s, struct http_options *o, struct err *e)
         o->max_image_bytes = c->max_image_bytes;
         o->max_weights_bytes = c->max_weights_bytes;
         o->body_memory_bytes = c->body_memory_bytes;
-        o->max_connections = c->max_connections;
+        o->max_connections = connections_at_most(c->max_connections, 1 + (o->tcp_fd >= 0 && o->unix_fd >= 0));
         if (rc == 0) {
                 rc = http_create(o, &s->http, e);
                 o->tcp_fd = o->unix_fd = -1;

@@ -16,6 +16,8 @@
 #include <time.h>
 #include <unistd.h>
 
+/* From now on everybody waits while the database does. */
+enum { PATIENCE_MS = 50 };
 enum { LOCK_WAIT_MS = 5000, LOCK_STEP_MS = 20 };
 
 static int make_dir(const char *path, struct err *e)
@@ -163,6 +165,7 @@ int service_create(const struct service_options *o, struct service **ret, struct
         const struct supervisor_hooks hooks = {
                 .ctx = s, .ready = device_ready, .message = device_message, .lost = device_lost};
         supervisor_set_hooks(s->supervisor, &hooks);
+        store_set_patience(s->store, PATIENCE_MS);
         *ret = s;
         return 0;
 }

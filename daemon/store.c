@@ -67,6 +67,8 @@ static int fail(struct store *s, int rc, const char *what, struct err *e)
         int code = ERR_IO;
         if ((rc & 0xFF) == SQLITE_FULL)
                 code = ERR_DISK;
+        else if ((rc & 0xFF) == SQLITE_BUSY || (rc & 0xFF) == SQLITE_LOCKED)
+                code = ERR_UNAVAILABLE;
         else if ((rc & 0xFF) == SQLITE_NOMEM)
                 code = ERR_NO_MEMORY;
         return err_set(e, code, "database: %s: %s", what, s->db ? sqlite3_errmsg(s->db) : sqlite3_errstr(rc));
@@ -178,6 +180,11 @@ int store_backup(struct store *s, const char *path, struct err *e)
         if (rc)
                 unlink(path);
         return rc;
+}
+
+void store_set_patience(struct store *s, int ms)
+{
+        sqlite3_busy_timeout(s->db, ms);
 }
 
 void store_close(struct store *s)

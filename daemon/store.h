@@ -22,6 +22,9 @@ int store_open(const char *path, struct store **ret, struct err *e);
 /* Copies the database into a new file, durably, while others may write to it: the copy is one moment's.
    ERR_EXISTS when there is such a file. */
 int store_backup(struct store *s, const char *path, struct err *e);
+/* How long a write waits for another process that writes; 5 s after store_open. Then it is ERR_UNAVAILABLE.
+ */
+void store_set_patience(struct store *s, int ms);
 /* NULL accepted. */
 void store_close(struct store *s);
 

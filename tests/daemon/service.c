@@ -256,6 +256,22 @@ static void the_state_table(void **state)
                                 strstr(allowed[from], job_state_name((enum job_state)to)) != NULL);
 }
 
+static void a_full_disk_ends_in_a_pause(void **state)
+{
+        struct service *s = front_start(*state);
+        int64_t id = front_submit(s, FRONT_JOB("full 25", "\"epochs\":5"));
+        front_wait_state(s, id, JOB_PAUSED);
+        cJSON *job = front_job(s, id);
+        assert_true(cJSON_IsNull(json_field(job, "error")));
+        assert_int_equal(json_field(json_field(job, "progress"), "step")->valueint, 24);
+        cJSON_Delete(job);
+        struct err e;
+        CHECK_OK(jobs_resume(s->jobs, id, &e), &e);
+        CHECK_OK(jobs_cancel(s->jobs, id, &e), &e);
+        front_wait_state(s, id, JOB_CANCELLED);
+        service_destroy(s);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, front_make_state, front_drop_state)
 
 int main(int argc, char **argv)
@@ -272,6 +288,7 @@ int main(int argc, char **argv)
                 TEST(a_failed_job_says_why),
                 TEST(a_second_front_is_refused),
                 TEST(a_model_without_its_row_comes_back),
+                TEST(a_full_disk_ends_in_a_pause),
                 cmocka_unit_test(the_state_table),
         };
         if (argc > 1)
