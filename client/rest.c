@@ -15,7 +15,7 @@ static int code_of(int status)
 {
         static const struct {
                 int status, code;
-        } table[] = {{400, ERR_SYNTAX}, {401, ERR_DENIED}, {403, ERR_DENIED}, {404, ERR_NOT_FOUND},
+        } table[] = {{400, ERR_SYNTAX}, {401, ERR_LOGIN}, {403, ERR_DENIED}, {404, ERR_NOT_FOUND},
                 {409, ERR_STATE}, {413, ERR_TOO_LARGE}, {415, ERR_MEDIA}, {422, ERR_INVALID},
                 {429, ERR_QUOTA}, {502, ERR_UNAVAILABLE}, {503, ERR_UNAVAILABLE}, {504, ERR_UNAVAILABLE},
                 {507, ERR_DISK}};

@@ -1,39 +1,40 @@
 #include "daemon/api.h"
 
 #include "base/json.h"
+#include "daemon/clock.h"
 
 const struct http_route api_routes[] = {
-        {"GET", "/v1/health", HTTP_NO_BODY, api_status_health},
-        {"GET", "/v1/version", HTTP_NO_BODY, api_status_version},
-        {"GET", "/v1/devices", HTTP_NO_BODY, api_status_devices},
-        {"GET", "/metrics", HTTP_NO_BODY, api_status_metrics},
+        {"GET", "/v1/health", HTTP_NO_BODY, api_status_health, true},
+        {"GET", "/v1/version", HTTP_NO_BODY, api_status_version, false},
+        {"GET", "/v1/devices", HTTP_NO_BODY, api_status_devices, false},
+        {"GET", "/metrics", HTTP_NO_BODY, api_metrics, false},
 
-        {"GET", "/v1/architectures", HTTP_NO_BODY, api_nets_list},
-        {"POST", "/v1/architectures/summary", HTTP_JSON, api_nets_post_summary},
-        {"GET", "/v1/architectures/{}/summary", HTTP_NO_BODY, api_nets_get_summary},
+        {"GET", "/v1/architectures", HTTP_NO_BODY, api_nets_list, false},
+        {"POST", "/v1/architectures/summary", HTTP_JSON, api_nets_post_summary, false},
+        {"GET", "/v1/architectures/{}/summary", HTTP_NO_BODY, api_nets_get_summary, false},
 
-        {"GET", "/v1/datasets", HTTP_NO_BODY, api_datasets_list},
-        {"GET", "/v1/datasets/{}", HTTP_NO_BODY, api_datasets_get},
-        {"DELETE", "/v1/datasets/{}", HTTP_NO_BODY, api_datasets_delete},
+        {"GET", "/v1/datasets", HTTP_NO_BODY, api_datasets_list, false},
+        {"GET", "/v1/datasets/{}", HTTP_NO_BODY, api_datasets_get, false},
+        {"DELETE", "/v1/datasets/{}", HTTP_NO_BODY, api_datasets_delete, false},
 
-        {"POST", "/v1/jobs", HTTP_JSON, api_jobs_submit},
-        {"GET", "/v1/jobs", HTTP_NO_BODY, api_jobs_list},
-        {"GET", "/v1/jobs/{}", HTTP_NO_BODY, api_jobs_get},
-        {"POST", "/v1/jobs/{}/cancel", HTTP_NO_BODY, api_jobs_cancel},
-        {"POST", "/v1/jobs/{}/pause", HTTP_NO_BODY, api_jobs_pause},
-        {"POST", "/v1/jobs/{}/resume", HTTP_NO_BODY, api_jobs_resume},
-        {"GET", "/v1/jobs/{}/events", HTTP_NO_BODY, api_jobs_events},
-        {"GET", "/v1/jobs/{}/curve", HTTP_NO_BODY, api_jobs_curve},
-        {"GET", "/v1/jobs/{}/result", HTTP_NO_BODY, api_jobs_result},
+        {"POST", "/v1/jobs", HTTP_JSON, api_jobs_submit, false},
+        {"GET", "/v1/jobs", HTTP_NO_BODY, api_jobs_list, false},
+        {"GET", "/v1/jobs/{}", HTTP_NO_BODY, api_jobs_get, false},
+        {"POST", "/v1/jobs/{}/cancel", HTTP_NO_BODY, api_jobs_cancel, false},
+        {"POST", "/v1/jobs/{}/pause", HTTP_NO_BODY, api_jobs_pause, false},
+        {"POST", "/v1/jobs/{}/resume", HTTP_NO_BODY, api_jobs_resume, false},
+        {"GET", "/v1/jobs/{}/events", HTTP_NO_BODY, api_jobs_events, false},
+        {"GET", "/v1/jobs/{}/curve", HTTP_NO_BODY, api_jobs_curve, false},
+        {"GET", "/v1/jobs/{}/result", HTTP_NO_BODY, api_jobs_result, false},
 
-        {"GET", "/v1/models", HTTP_NO_BODY, api_models_list},
-        {"GET", "/v1/models/{}", HTTP_NO_BODY, api_models_get},
-        {"DELETE", "/v1/models/{}", HTTP_NO_BODY, api_models_delete},
-        {"GET", "/v1/models/{}/weights", HTTP_NO_BODY, api_models_weights},
-        {"PUT", "/v1/models/{}/weights", HTTP_FILE, api_models_put},
-        {"POST", "/v1/models/{}/classify", HTTP_IMAGE, api_models_classify},
-        {"GET", "/v1/models/{}/filters", HTTP_NO_BODY, api_models_filters},
-        {"POST", "/v1/models/{}/activations", HTTP_IMAGE, api_models_activations},
+        {"GET", "/v1/models", HTTP_NO_BODY, api_models_list, false},
+        {"GET", "/v1/models/{}", HTTP_NO_BODY, api_models_get, false},
+        {"DELETE", "/v1/models/{}", HTTP_NO_BODY, api_models_delete, false},
+        {"GET", "/v1/models/{}/weights", HTTP_NO_BODY, api_models_weights, false},
+        {"PUT", "/v1/models/{}/weights", HTTP_FILE, api_models_put, false},
+        {"POST", "/v1/models/{}/classify", HTTP_IMAGE, api_models_classify, false},
+        {"GET", "/v1/models/{}/filters", HTTP_NO_BODY, api_models_filters, false},
+        {"POST", "/v1/models/{}/activations", HTTP_IMAGE, api_models_activations, false},
 
         {0},
 };
@@ -65,7 +66,37 @@ const char *api_name(const struct http_request *rq)
         return rq->target.part[2];
 }
 
-int api_job_id(const struct http_request *rq, int64_t *ret, struct err *e)
+int api_admit(void *ctx, struct http_request *rq, struct err *e)
 {
-        return target_id(rq->target.part[2], "job", ret, e);
+        uid_t uid;
+        struct api *api = ctx;
+        struct quota *quota = api->service->quota;
+        bool local = http_local(rq, &uid);
+        int rc = access_admit(api->access, local, uid, http_header(rq, "Authorization"), &rq->who, e);
+        if (rc == 0)
+                rc = quota_request(quota, &rq->who, clock_now_ms(), &rq->reply.retry_seconds, e);
+        if (rc == 0 && rq->kind == HTTP_FILE)
+                rc = quota_bytes(quota, &rq->who, rq->length > 0 ? rq->length : 0, e);
+        return rc;
+}
+
+int api_job(const struct api *api, const struct http_request *rq, int64_t *ret, struct err *e)
+{
+        int64_t id;
+        int rc = target_id(rq->target.part[2], "job", &id, e);
+        if (rc == 0)
+                rc = jobs_see(api->service->jobs, &rq->who, id, e);
+        if (rc == 0)
+                *ret = id;
+        return rc;
+}
+
+int api_model(const struct api *api, const struct http_request *rq, struct err *e)
+{
+        return models_see(api->service->models, &rq->who, api_name(rq), e);
+}
+
+int api_dataset(const struct api *api, const struct http_request *rq, struct err *e)
+{
+        return datasets_see(api->service->datasets, &rq->who, api_name(rq), e);
 }

@@ -3,6 +3,7 @@
 #define CNND_API_H
 
 #include "base/err.h"
+#include "daemon/access.h"
 #include "daemon/curves.h"
 #include "daemon/feed.h"
 #include "daemon/http.h"
@@ -16,12 +17,14 @@ struct api {
         struct service *service;
         struct feed *feed;
         struct curves *curves;
+        struct access *access;
         struct http *http; /* set after http_create, which needs this struct */
         int64_t started_ms;
 };
 
 /* For http_options; handlers take a struct api as their ctx. */
 extern const struct http_route api_routes[];
+int api_admit(void *ctx, struct http_request *rq, struct err *e);
 
 /* --- for the api_*.c files --- */
 
@@ -31,8 +34,12 @@ int api_body(const struct http_request *rq, cJSON **ret, struct err *e);
 int api_reply_list(struct http_request *rq, const char *name, cJSON *items, struct err *e);
 /* NAME of /v1/THING/NAME…; borrowed. */
 const char *api_name(const struct http_request *rq);
-/* Id of /v1/jobs/ID. ERR_NOT_FOUND for what is no number. */
-int api_job_id(const struct http_request *rq, int64_t *ret, struct err *e);
+/* The job, model or data set that the address names, if it is open to who asks: first thing in every handler
+   of one. What is another's answers as if it were not there (404): names and numbers tell nobody what others
+   do. */
+int api_job(const struct api *api, const struct http_request *rq, int64_t *ret, struct err *e);
+int api_model(const struct api *api, const struct http_request *rq, struct err *e);
+int api_dataset(const struct api *api, const struct http_request *rq, struct err *e);
 
 int api_jobs_submit(void *ctx, struct http_request *rq, struct err *e);
 int api_jobs_list(void *ctx, struct http_request *rq, struct err *e);
@@ -64,6 +71,6 @@ int api_nets_post_summary(void *ctx, struct http_request *rq, struct err *e);
 int api_status_health(void *ctx, struct http_request *rq, struct err *e);
 int api_status_version(void *ctx, struct http_request *rq, struct err *e);
 int api_status_devices(void *ctx, struct http_request *rq, struct err *e);
-int api_status_metrics(void *ctx, struct http_request *rq, struct err *e);
+int api_metrics(void *ctx, struct http_request *rq, struct err *e);
 
 #endif

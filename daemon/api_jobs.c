@@ -26,7 +26,6 @@ static int read_key(const struct http_request *rq, const char **ret, struct err 
 int api_jobs_submit(void *ctx, struct http_request *rq, struct err *e)
 {
         struct jobs *js = ((struct api *)ctx)->service->jobs;
-        char user[JOBS_USER_MAX + 1];
         const char *key = NULL;
         cJSON *body = NULL, *job = NULL;
         int64_t id;
@@ -36,10 +35,8 @@ int api_jobs_submit(void *ctx, struct http_request *rq, struct err *e)
                 rc = read_key(rq, &key, e);
         if (rc == 0)
                 rc = api_body(rq, &body, e);
-        if (rc == 0) {
-                http_user(rq, user, sizeof user);
-                rc = jobs_submit(js, user, key, body, &id, &again, e);
-        }
+        if (rc == 0)
+                rc = jobs_submit(js, &rq->who, key, body, &id, &again, e);
         cJSON_Delete(body);
         if (rc == 0)
                 rc = jobs_get(js, id, &job, e);
@@ -64,6 +61,7 @@ int api_jobs_list(void *ctx, struct http_request *rq, struct err *e)
         if (rc == 0 && state && (f.state = job_state_parse(state)) < 0)
                 rc = err_set(e, ERR_INVALID, "query parameter \"state\" is no state of a job: \"%s\"", state);
         f.limit = (int)limit;
+        f.own = rq->who.operator? NULL : rq->who.user;
         if (rc == 0)
                 rc = jobs_list(js, &f, &items, e);
         return rc ? rc : api_reply_list(rq, "jobs", items, e);
@@ -75,20 +73,20 @@ int api_jobs_get(void *ctx, struct http_request *rq, struct err *e)
         int64_t id;
         int rc = target_only(&rq->target, "", e);
         if (rc == 0)
-                rc = api_job_id(rq, &id, e);
+                rc = api_job(ctx, rq, &id, e);
         if (rc == 0)
                 rc = jobs_get(((struct api *)ctx)->service->jobs, id, &job, e);
         return rc ? rc : reply_json(&rq->reply, 200, job, e);
 }
 
-static int wish(struct api *api, struct http_request *rq, int (*verb)(struct jobs *, int64_t, struct err *),
-        struct err *e)
+static int wish(const struct api *api, struct http_request *rq,
+        int (*verb)(struct jobs *, int64_t, struct err *), struct err *e)
 {
         cJSON *job = NULL;
         int64_t id;
         int rc = target_only(&rq->target, "", e);
         if (rc == 0)
-                rc = api_job_id(rq, &id, e);
+                rc = api_job(api, rq, &id, e);
         if (rc == 0)
                 rc = verb(api->service->jobs, id, e);
         if (rc == 0)
@@ -130,7 +128,7 @@ int api_jobs_events(void *ctx, struct http_request *rq, struct err *e)
         int64_t id, after = 0;
         int rc = target_only(&rq->target, "after", e);
         if (rc == 0)
-                rc = api_job_id(rq, &id, e);
+                rc = api_job(ctx, rq, &id, e);
         if (rc == 0)
                 rc = read_after(rq, &after, e);
         if (rc == 0)
@@ -211,7 +209,7 @@ int api_jobs_curve(void *ctx, struct http_request *rq, struct err *e)
         int64_t id;
         int rc = target_only(&rq->target, "", e);
         if (rc == 0)
-                rc = api_job_id(rq, &id, e);
+                rc = api_job(api, rq, &id, e);
         if (rc)
                 return rc;
         if (type == types[1])
@@ -226,7 +224,7 @@ int api_jobs_result(void *ctx, struct http_request *rq, struct err *e)
         int64_t id;
         int rc = target_only(&rq->target, "", e);
         if (rc == 0)
-                rc = api_job_id(rq, &id, e);
+                rc = api_job(ctx, rq, &id, e);
         if (rc == 0)
                 rc = jobs_result(((struct api *)ctx)->service->jobs, id, &result, e);
         if (rc)

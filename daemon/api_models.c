@@ -12,7 +12,7 @@ int api_models_list(void *ctx, struct http_request *rq, struct err *e)
         cJSON *items = NULL;
         int rc = target_only(&rq->target, "", e);
         if (rc == 0)
-                rc = models_list(((struct api *)ctx)->service->models, &items, e);
+                rc = models_list(((struct api *)ctx)->service->models, &rq->who, &items, e);
         return rc ? rc : api_reply_list(rq, "models", items, e);
 }
 
@@ -21,6 +21,8 @@ int api_models_get(void *ctx, struct http_request *rq, struct err *e)
         cJSON *model = NULL;
         int rc = target_only(&rq->target, "", e);
         if (rc == 0)
+                rc = api_model(ctx, rq, e);
+        if (rc == 0)
                 rc = models_get(((struct api *)ctx)->service->models, api_name(rq), &model, e);
         return rc ? rc : reply_json(&rq->reply, 200, model, e);
 }
@@ -28,6 +30,8 @@ int api_models_get(void *ctx, struct http_request *rq, struct err *e)
 int api_models_delete(void *ctx, struct http_request *rq, struct err *e)
 {
         int rc = target_only(&rq->target, "", e);
+        if (rc == 0)
+                rc = api_model(ctx, rq, e);
         if (rc == 0)
                 rc = models_delete(((struct api *)ctx)->service->models, api_name(rq), e);
         if (rc == 0)
@@ -40,6 +44,8 @@ int api_models_weights(void *ctx, struct http_request *rq, struct err *e)
         uint64_t size;
         int fd;
         int rc = target_only(&rq->target, "", e);
+        if (rc == 0)
+                rc = api_model(ctx, rq, e);
         if (rc == 0)
                 rc = models_open(((struct api *)ctx)->service->models, api_name(rq), &fd, &size, e);
         if (rc)
@@ -81,7 +87,7 @@ static void put_done(void *ctx, const cJSON *model, bool created, const struct e
 
 int api_models_put(void *ctx, struct http_request *rq, struct err *e)
 {
-        char user[JOBS_USER_MAX + 1];
+        struct service *service = ((struct api *)ctx)->service;
         cJSON *overrides = cJSON_CreateObject();
         int rc = overrides ? target_only(&rq->target, "architecture input classes preprocessing", e)
                            : err_set(e, ERR_NO_MEMORY, "no memory for a model");
@@ -93,12 +99,12 @@ int api_models_put(void *ctx, struct http_request *rq, struct err *e)
                 rc = add_override(overrides, &rq->target, "classes", e);
         if (rc == 0)
                 rc = add_override(overrides, &rq->target, "preprocessing", e);
+        if (rc == 0)
+                rc = jobs_may_save(service->jobs, &rq->who, api_name(rq), e);
         if (rc == 0) {
                 char *path = rq->body.path;
                 rq->body.path = NULL; /* models_put takes the file */
-                http_user(rq, user, sizeof user);
-                rc = models_put(((struct api *)ctx)->service->models, api_name(rq), user, path, overrides,
-                        put_done, rq, e);
+                rc = models_put(service->models, api_name(rq), &rq->who, path, overrides, put_done, rq, e);
                 free(path);
         }
         cJSON_Delete(overrides);
@@ -141,6 +147,8 @@ int api_models_classify(void *ctx, struct http_request *rq, struct err *e)
         int rc = target_only(&rq->target, "top", e);
         if (rc == 0)
                 rc = target_get_int(&rq->target, "top", 1, TOP_MAX, &top, e);
+        if (rc == 0)
+                rc = api_model(api, rq, e);
         if (rc == 0 && rq->body.text.len == 0)
                 rc = err_set(e, ERR_SYNTAX, "the body is empty: it is to be an image");
         if (rc == 0)
@@ -176,7 +184,9 @@ int api_models_filters(void *ctx, struct http_request *rq, struct err *e)
         struct api *api = ctx;
         const struct classify_caller caller = {.ctx = rq, .drawn = drawn, .gone = client_left};
         const char *layer;
-        int rc = get_layer(&rq->target, &layer, e);
+        int rc = api_model(api, rq, e);
+        if (rc == 0)
+                rc = get_layer(&rq->target, &layer, e);
         if (rc == 0)
                 rc = classify_look(api->service->classify, api_name(rq), layer, NULL, 0, NULL, &caller, e);
         return rc ? rc : HTTP_LATER;
@@ -187,11 +197,13 @@ int api_models_activations(void *ctx, struct http_request *rq, struct err *e)
         struct api *api = ctx;
         const struct classify_caller caller = {.ctx = rq, .drawn = drawn, .gone = client_left};
         const char *layer;
-        int rc = get_layer(&rq->target, &layer, e);
+        int rc = api_model(api, rq, e);
+        if (rc == 0)
+                rc = get_layer(&rq->target, &layer, e);
         if (rc == 0 && rq->body.text.len == 0)
                 rc = err_set(e, ERR_SYNTAX, "the body is empty: it is to be an image");
         if (rc == 0)
-                rc = classify_look(api->service->classify, api_name(rq), layer, rq->body.text.data, rq->body.text.len,
-                        claim(rq->media_type), &caller, e);
+                rc = classify_look(api->service->classify, api_name(rq), layer, rq->body.text.data,
+                        rq->body.text.len, claim(rq->media_type), &caller, e);
         return rc ? rc : HTTP_LATER;
 }

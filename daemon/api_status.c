@@ -2,7 +2,6 @@
 
 #include "base/chan.h"
 #include "base/str.h"
-#include "daemon/clock.h"
 
 #include <microhttpd.h>
 #include <sqlite3.h>
@@ -64,52 +63,4 @@ int api_status_devices(void *ctx, struct http_request *rq, struct err *e)
         }
         cJSON_Delete(tree);
         return rc;
-}
-
-static void metric(struct str *out, const char *name, const char *type, const char *help)
-{
-        str_addf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
-}
-
-static void write_devices(const struct supervisor *sv, struct str *out)
-{
-        static const char *const names[] = {"starting", "ready", "quarantined"};
-        metric(out, "cnnd_device_state", "gauge", "1 for the state a device is in");
-        for (int i = 0; i < supervisor_count(sv); i++)
-                for (int state = DEVICE_STARTING; state <= DEVICE_QUARANTINED; state++)
-                        str_addf(out, "cnnd_device_state{device=\"%s\",state=\"%s\"} %d\n",
-                                supervisor_info(sv, i)->id, names[state],
-                                (int)supervisor_state(sv, i) == state);
-}
-
-int api_status_metrics(void *ctx, struct http_request *rq, struct err *e)
-{
-        struct api *api = ctx;
-        struct str text = {0};
-        struct http_stats stats = http_stats(api->http);
-        int64_t counts[JOB_STATES];
-        int rc = target_only(&rq->target, "", e);
-        if (rc == 0)
-                rc = jobs_count(api->service->jobs, counts, e);
-        if (rc)
-                return rc;
-        metric(&text, "cnnd_uptime_seconds", "gauge", "since the daemon started");
-        str_addf(&text, "cnnd_uptime_seconds %.3f\n", (double)(clock_now_ms() - api->started_ms) / 1000);
-        metric(&text, "cnnd_jobs", "gauge", "jobs by state");
-        for (int i = 0; i < JOB_STATES; i++)
-                str_addf(&text, "cnnd_jobs{state=\"%s\"} %lld\n", job_state_name(i), (long long)counts[i]);
-        write_devices(api->service->supervisor, &text);
-        metric(&text, "cnnd_http_answers_total", "counter", "answers by status class");
-        for (int i = 1; i < 6; i++)
-                str_addf(&text, "cnnd_http_answers_total{class=\"%dxx\"} %llu\n", i,
-                        (unsigned long long)stats.answers[i]);
-        metric(&text, "cnnd_http_connections", "gauge", "open connections");
-        str_addf(&text, "cnnd_http_connections %lld\n", (long long)stats.connections);
-        metric(&text, "cnnd_http_streams", "gauge", "open event streams");
-        str_addf(&text, "cnnd_http_streams %lld\n", (long long)stats.streams);
-        metric(&text, "cnnd_http_waiting", "gauge", "requests that wait for a device or the decoder");
-        str_addf(&text, "cnnd_http_waiting %lld\n", (long long)stats.waiting);
-        metric(&text, "cnnd_http_body_bytes", "gauge", "request bodies in memory");
-        str_addf(&text, "cnnd_http_body_bytes %lld\n", (long long)stats.body_bytes);
-        return reply_text(&rq->reply, 200, "text/plain; version=0.0.4; charset=utf-8", &text, e);
 }

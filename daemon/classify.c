@@ -37,6 +37,7 @@ struct classify {
         struct request *list;
         int count;
         int64_t next_ticket;
+        uint64_t images; /* answered */
         int64_t look_ms; /* when to look next for callers that left */
 };
 
@@ -329,7 +330,14 @@ void classify_answer(struct classify *cl, int device, struct chan_message *m)
                 rc = err_set(&e, ERR_INTERNAL, "the worker's answer cannot be read");
         else
                 rc = build_result(r, m->raw, classes->valueint, &result, &e);
+        if (rc == 0)
+                cl->images += (uint64_t)r->n;
         answer(r, result, rc ? &e : NULL);
+}
+
+uint64_t classify_images(const struct classify *cl)
+{
+        return cl->images;
 }
 
 void classify_lost(struct classify *cl, int device)

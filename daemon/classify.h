@@ -54,6 +54,9 @@ int classify_start(struct classify *cl, const char *model, const void *body, siz
 int classify_look(struct classify *cl, const char *model, const char *layer, const void *body, size_t len,
         const char *media_type, const struct classify_caller *caller, struct err *e);
 
+/* Images answered since the start. */
+uint64_t classify_images(const struct classify *cl);
+
 /* --- what service.c calls --- */
 
 /* A worker's answer or the loss of a worker; see worker.h. */

@@ -7,6 +7,8 @@
 
 /* Milliseconds that never go back; only differences mean something. */
 int64_t clock_now_ms(void);
+/* The same in microseconds. */
+int64_t clock_now_us(void);
 /* Milliseconds since 1970 UTC. */
 int64_t clock_wall_ms(void);
 

@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "daemon/identity.h"
 #include "daemon/listen.h"
 
 #include <ctype.h>
@@ -16,7 +17,7 @@
 
 enum { CONF_FILE_MAX = 1 << 20 };
 
-enum conf_type { CONF_STRING, CONF_SECONDS, CONF_INT, CONF_BYTES, CONF_BOOL };
+enum conf_type { CONF_STRING, CONF_REAL, CONF_INT, CONF_BYTES, CONF_BOOL };
 
 struct option {
         const char *name;
@@ -43,20 +44,34 @@ static const struct option options[] = {
                 "~/.local/state/cnnd]"),
         STRING(device, "all", "devices to use: PLATFORM:DEVICE, type:cpu, type:gpu or all"),
         STRING(log_level, "info", "debug, info, warn or error"),
-        BOOL(insecure, "allow an address beyond loopback: anybody who reaches it controls the daemon"),
-        NUMBER(watchdog_seconds, CONF_SECONDS, "60", 0.2, 86400,
+        STRING(tls_cert, "", "PEM file with the server's certificate and those it leads to: HTTPS on TCP"),
+        STRING(tls_key, "", "PEM file with its private key"),
+        STRING(operators, "",
+                "users and @groups of this machine to whom everybody's objects are open, as to root; by "
+                "commas"),
+        BOOL(insecure, "allow an address beyond loopback without TLS, and, while nobody has a token, without "
+                       "asking who"),
+        NUMBER(watchdog_seconds, CONF_REAL, "60", 0.2, 86400,
                 "kill a device's worker that is busy this long without getting on"),
-        NUMBER(checkpoint_seconds, CONF_SECONDS, "30", 0.1, 86400, "most time between a job's checkpoints"),
-        NUMBER(heartbeat_seconds, CONF_SECONDS, "15", 0.1, 3600,
-                "between heartbeats of an idle event stream"),
-        NUMBER(header_seconds, CONF_SECONDS, "20", 0.1, 3600, "for a request's whole header"),
-        NUMBER(idle_seconds, CONF_SECONDS, "75", 1, 3600, "a connection may rest"),
+        NUMBER(checkpoint_seconds, CONF_REAL, "30", 0.1, 86400, "most time between a job's checkpoints"),
+        NUMBER(slice_seconds, CONF_REAL, "60", 0.1, 86400,
+                "a training job runs at least this long before it yields, at a checkpoint, to another user's"),
+        NUMBER(half_life_seconds, CONF_REAL, "86400", 1, 1e9,
+                "after which a device second counts half in its user's share"),
+        NUMBER(heartbeat_seconds, CONF_REAL, "15", 0.1, 3600, "between heartbeats of an idle event stream"),
+        NUMBER(header_seconds, CONF_REAL, "20", 0.1, 3600, "for a request's whole header"),
+        NUMBER(idle_seconds, CONF_REAL, "75", 1, 3600, "a connection may rest"),
         NUMBER(max_json_bytes, CONF_BYTES, "1M", 1024, 64 << 20, "largest JSON body"),
         NUMBER(max_image_bytes, CONF_BYTES, "256M", 1024, 1 << 30, "largest image body"),
         NUMBER(max_weights_bytes, CONF_BYTES, "2G", 1024, 1e15, "largest weights body"),
         NUMBER(body_memory_bytes, CONF_BYTES, "512M", 1 << 20, 1e15,
                 "bodies held in memory, all requests together"),
         NUMBER(max_connections, CONF_INT, "12000", 4, 1e6, "open at once"),
+        NUMBER(requests_per_second, CONF_REAL, "100", 0, 1e6,
+                "of one user, on average; 0 for no limit. Operators have none, here and below"),
+        NUMBER(queued_jobs, CONF_INT, "1000", 0, 1e9, "of one user's, queued or paused; 0 for no limit"),
+        NUMBER(stored_bytes, CONF_BYTES, "50G", 0, 1e18,
+                "of one user's models and data sets; 0 for no limit"),
 };
 enum { OPTION_COUNT = sizeof options / sizeof options[0] };
 
@@ -117,7 +132,7 @@ static int set_number(
         if (!(v >= o->min && v <= o->max))
                 return err_set(e, ERR_INVALID, "%s: %s is %s, allowed is %.10g to %.10g", where, o->name,
                         value, o->min, o->max);
-        if (o->type == CONF_SECONDS)
+        if (o->type == CONF_REAL)
                 *(double *)field(c, o) = v;
         else if (v != floor(v))
                 return err_set(e, ERR_INVALID, "%s: %s is a whole number, not %s", where, o->name, value);
@@ -353,6 +368,10 @@ static int check(const struct conf *c, struct err *e)
         if (log_level_parse(c->log_level) < 0)
                 return err_set(
                         e, ERR_INVALID, "log_level is debug, info, warn or error, not \"%s\"", c->log_level);
+        if (!c->tls_cert[0] != !c->tls_key[0])
+                return err_set(e, ERR_INVALID, "tls_cert and tls_key go together");
+        if (identity_check_operators(c->operators, e))
+                return e->code;
         if (strcmp(c->listen, "none") == 0) {
                 if (!c->socket[0])
                         return err_set(
@@ -360,10 +379,11 @@ static int check(const struct conf *c, struct err *e)
                 return 0;
         }
         int rc = listen_parse(c->listen, &address, e);
-        if (rc == 0 && !address.loopback && !c->insecure)
+        if (rc == 0 && !address.loopback && !c->insecure && !c->tls_cert[0])
                 rc = err_set(e, ERR_INVALID,
-                        "%s is reached from other machines, and cnnd asks nobody who they are: listen on "
-                        "127.0.0.1 and tunnel (ssh -L), or give --insecure",
+                        "%s is reached from other machines: give tls_cert and tls_key, or listen on "
+                        "127.0.0.1 and "
+                        "tunnel (ssh -L), or give --insecure",
                         c->listen);
         return rc;
 }
@@ -410,7 +430,9 @@ char *conf_help(void)
         struct str s = {0};
         str_add(&s, "cnnd " CNND_VERSION
                     ": trains and runs convolutional networks on OpenCL devices, over HTTP\n\n"
-                    "usage: cnnd [--OPTION VALUE]...\n\n"
+                    "usage: cnnd [--OPTION VALUE]...\n"
+                    "       cnnd token add USER [--operator] [--days N] | list | revoke ID\n"
+                    "       cnnd backup FILE\n\n"
                     "Each option is also a key of the config file and a variable CNND_<OPTION>.\n"
                     "Command line before variable before file before [default].\n\n");
         for (int i = 0; i < OPTION_COUNT; i++) {
@@ -441,7 +463,7 @@ char *conf_text(const struct conf *c)
                         str_addf(&s, "\"%s\"", *(char *const *)at);
                 else if (options[i].type == CONF_BOOL)
                         str_add(&s, *(const bool *)at ? "true" : "false");
-                else if (options[i].type == CONF_SECONDS)
+                else if (options[i].type == CONF_REAL)
                         str_add_double(&s, *(const double *)at);
                 else
                         str_addf(&s, "%lld", (long long)*(const int64_t *)at);

@@ -20,15 +20,21 @@ struct conf {
         char *state;  /* folder with everything that survives a restart; absolute */
         char *device; /* "0:0", "type:cpu", "all" */
         char *log_level;
-        bool insecure;             /* listen beyond loopback without identity and encryption */
+        char *tls_cert, *tls_key;  /* PEM files, "" for none */
+        char *operators;           /* users and @groups of this machine, see identity.h */
+        bool insecure;             /* listen beyond loopback without TLS, without tokens */
         double watchdog_seconds;   /* a worker is busy without getting on until it is killed */
         double checkpoint_seconds; /* between checkpoints of a running job */
+        double slice_seconds;      /* a job runs at least this long before it yields to another user's */
+        double half_life_seconds;  /* of device seconds in a user's share */
         double heartbeat_seconds;  /* of an idle event stream */
         double header_seconds;     /* for a whole request header */
         double idle_seconds;       /* a connection may rest, and a reader may stand still */
         int64_t max_json_bytes, max_image_bytes, max_weights_bytes; /* of one body */
         int64_t body_memory_bytes; /* bodies in memory, all requests together */
         int64_t max_connections;
+        double requests_per_second; /* of one user, as the next two; 0: no limit */
+        int64_t queued_jobs, stored_bytes;
 };
 
 enum conf_action { CONF_RUN, CONF_CHECK, CONF_HELP, CONF_VERSION };

@@ -21,14 +21,16 @@ struct entry {
         struct datasets *home; /* borrowed */
         struct entry *next;    /* by name */
         char name[DATASET_NAME_MAX + 1];
+        char user[IDENTITY_USER_MAX + 1]; /* its owner, "" for none */
         enum entry_state state;
         struct dataset *data; /* owned; of a ready one */
         struct err error;     /* of a failed one */
 };
 
 struct datasets {
-        char *state_dir; /* owned */
-        struct children *kids;
+        char *state_dir;       /* owned */
+        struct children *kids; /* borrowed, as is the store */
+        struct store *store;
         struct entry *list;
 };
 
@@ -144,6 +146,20 @@ static int read_folder(struct datasets *ds, struct err *e)
         return rc;
 }
 
+/* Owners of the data sets that are there; rows of others are left over from a deletion that was cut short. */
+static int read_owners(struct datasets *ds, struct err *e)
+{
+        sqlite3_stmt *st;
+        int rc = store_prepare(ds->store, "SELECT name, user FROM datasets", &st, e);
+        while (rc == 0 && (rc = store_step(ds->store, st, e)) > 0) {
+                struct entry *en = find(ds, (const char *)sqlite3_column_text(st, 0));
+                if (en)
+                        snprintf(en->user, sizeof en->user, "%s", (const char *)sqlite3_column_text(st, 1));
+                rc = 0;
+        }
+        return rc;
+}
+
 static int import_known(struct datasets *ds, struct err *e)
 {
         int rc = 0;
@@ -159,7 +175,8 @@ static int import_known(struct datasets *ds, struct err *e)
         return rc;
 }
 
-int datasets_create(const char *state_dir, struct children *kids, struct datasets **ret, struct err *e)
+int datasets_create(const char *state_dir, struct children *kids, struct store *store, struct datasets **ret,
+        struct err *e)
 {
         struct datasets *ds = calloc(1, sizeof *ds);
         int rc = 0;
@@ -169,8 +186,11 @@ int datasets_create(const char *state_dir, struct children *kids, struct dataset
                 rc = err_set(e, ERR_NO_MEMORY, "no memory for data sets");
         if (rc == 0) {
                 ds->kids = kids;
+                ds->store = store;
                 rc = read_folder(ds, e);
         }
+        if (rc == 0)
+                rc = read_owners(ds, e);
         if (rc == 0)
                 rc = import_known(ds, e);
         if (rc) {
@@ -232,6 +252,7 @@ static cJSON *entry_json(const struct entry *en)
         if (!o)
                 return NULL;
         cJSON_AddStringToObject(o, "name", en->name);
+        cJSON_AddItemToObject(o, "user", en->user[0] ? cJSON_CreateString(en->user) : cJSON_CreateNull());
         cJSON_AddStringToObject(o, "state", states[en->state]);
         if (en->data)
                 add_data(o, en->data);
@@ -242,13 +263,19 @@ static cJSON *entry_json(const struct entry *en)
         return o;
 }
 
-int datasets_list(struct datasets *ds, cJSON **ret, struct err *e)
+static bool readable(const struct entry *en, const struct identity *who)
+{
+        return !en->user[0] || identity_owns(who, en->user);
+}
+
+int datasets_list(struct datasets *ds, const struct identity *who, cJSON **ret, struct err *e)
 {
         cJSON *list = cJSON_CreateArray();
         if (!list)
                 return err_set(e, ERR_NO_MEMORY, "no memory for the list");
         for (const struct entry *en = ds->list; en; en = en->next)
-                cJSON_AddItemToArray(list, entry_json(en));
+                if (readable(en, who))
+                        cJSON_AddItemToArray(list, entry_json(en));
         *ret = list;
         return 0;
 }
@@ -259,6 +286,44 @@ static int need(const struct datasets *ds, const char *name, struct entry **ret,
         if (!*ret)
                 return err_set(e, ERR_NOT_FOUND, "there is no data set '%s'", name);
         return 0;
+}
+
+int datasets_see(struct datasets *ds, const struct identity *who, const char *name, struct err *e)
+{
+        struct entry *en;
+        int rc = need(ds, name, &en, e);
+        if (rc == 0 && !readable(en, who))
+                rc = err_set(e, ERR_NOT_FOUND, "there is no data set '%s'", name);
+        return rc;
+}
+
+int datasets_set_owner(struct datasets *ds, const char *name, const char *user, int64_t bytes, struct err *e)
+{
+        sqlite3_stmt *st;
+        struct entry *en;
+        int rc = need(ds, name, &en, e);
+        if (rc == 0)
+                rc = store_prepare(ds->store,
+                        "INSERT OR REPLACE INTO datasets(name, user, bytes) VALUES(?, ?, ?)", &st, e);
+        if (rc)
+                return rc;
+        store_bind_text(st, 1, name);
+        store_bind_text(st, 2, user);
+        store_bind_int(st, 3, bytes);
+        rc = store_run(ds->store, st, e);
+        if (rc == 0)
+                snprintf(en->user, sizeof en->user, "%s", user);
+        return rc;
+}
+
+static int drop_owner(struct datasets *ds, const char *name, struct err *e)
+{
+        sqlite3_stmt *st;
+        int rc = store_prepare(ds->store, "DELETE FROM datasets WHERE name = ?", &st, e);
+        if (rc)
+                return rc;
+        store_bind_text(st, 1, name);
+        return store_run(ds->store, st, e);
 }
 
 int datasets_get(struct datasets *ds, const char *name, cJSON **ret, struct err *e)
@@ -288,7 +353,7 @@ int datasets_find(struct datasets *ds, const char *name, const struct dataset **
         return 0;
 }
 
-int datasets_delete(struct datasets *ds, const char *name, struct err *e)
+int datasets_delete(struct datasets *ds, const struct identity *who, const char *name, struct err *e)
 {
         struct entry *en;
         int rc = need(ds, name, &en, e);
@@ -296,12 +361,17 @@ int datasets_delete(struct datasets *ds, const char *name, struct err *e)
                 return rc;
         if (en->state == ENTRY_IMPORTING)
                 return err_set(e, ERR_STATE, "the data set '%s' is being imported", name);
+        if (!en->user[0] && !who->operator)
+                return err_set(
+                        e, ERR_DENIED, "the data set '%s' is everybody's: an operator may remove it", name);
         char *path = datasets_path(ds, name);
         if (!path)
                 return err_set(e, ERR_NO_MEMORY, "no memory for a path");
         if (unlink(path) != 0 && errno != ENOENT)
                 rc = err_errno(e, errno, "%s", path);
         free(path);
+        if (rc == 0)
+                rc = drop_owner(ds, name, e);
         if (rc)
                 return rc;
         for (struct entry **place = &ds->list; *place; place = &(*place)->next)

@@ -6,6 +6,8 @@
 
 #include "base/err.h"
 #include "daemon/children.h"
+#include "daemon/identity.h"
+#include "daemon/store.h"
 #include "data/dataset.h"
 
 #include <cjson/cJSON.h>
@@ -13,21 +15,30 @@
 
 struct datasets;
 
-/* Reads the folder and starts the imports that are due. `kids` is borrowed. */
-int datasets_create(const char *state_dir, struct children *kids, struct datasets **ret, struct err *e);
+/* Reads the folder and starts the imports that are due. `kids` and `store` are borrowed. */
+int datasets_create(const char *state_dir, struct children *kids, struct store *store, struct datasets **ret,
+        struct err *e);
 void datasets_destroy(struct datasets *ds);
 
 /* True while an import of datasets_create goes on: the service counts as starting. */
 bool datasets_importing(const struct datasets *ds);
 
-/* An array of data set objects by name: {"name","state":"ready"|"importing"|"failed","shape":[c,h,w],"type",
+/* 0 when there is the data set and it is open to `who`; ERR_NOT_FOUND for either, alike. One without an owner
+   came with the machine: everybody may read it, and operators may remove it. */
+int datasets_see(struct datasets *ds, const struct identity *who, const char *name, struct err *e);
+/* Notes the owner of a data set and how many bytes it takes, within the caller's transaction or alone. */
+int datasets_set_owner(struct datasets *ds, const char *name, const char *user, int64_t bytes, struct err *e);
+
+/* An array of the data set objects that are open to `who`, by name:
+   {"name","user":null|"…","state":"ready"|"importing"|"failed","shape":[c,h,w],"type",
    "classes":[…],"num_classes","train","val","class_counts":{"train":[…],"val":[…]},"source","error"}. */
-int datasets_list(struct datasets *ds, cJSON **ret, struct err *e);
+int datasets_list(struct datasets *ds, const struct identity *who, cJSON **ret, struct err *e);
 /* One of them. ERR_NOT_FOUND. */
 int datasets_get(struct datasets *ds, const char *name, cJSON **ret, struct err *e);
 /* Removes it; jobs that have it mapped in their worker are not disturbed, but the API asks jobs first
-   (jobs_dataset_used). A known one comes back at the next start. ERR_NOT_FOUND; ERR_STATE while importing. */
-int datasets_delete(struct datasets *ds, const char *name, struct err *e);
+   (jobs_dataset_used). A known one comes back at the next start. ERR_NOT_FOUND; ERR_STATE while importing;
+   ERR_DENIED for one without an owner, unless `who` is an operator. */
+int datasets_delete(struct datasets *ds, const struct identity *who, const char *name, struct err *e);
 
 /* The mapped data set, borrowed until datasets_delete. ERR_NOT_FOUND, ERR_UNAVAILABLE while importing (with
    what to do in the message), ERR_SYNTAX for a damaged file. */

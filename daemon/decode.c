@@ -22,6 +22,7 @@ struct request {
 
 /* The decoder works on one request at a time: the first. Its death is then that request's fault. */
 struct decode {
+        const char *state_dir; /* borrowed */
         struct children *kids;
         struct child *child; /* NULL: none, or it is on its way out */
         struct request *first, *last;
@@ -29,11 +30,13 @@ struct decode {
         int64_t next_id, deadline_ms;
 };
 
-struct decode *decode_create(struct children *kids)
+struct decode *decode_create(const char *state_dir, struct children *kids)
 {
         struct decode *dc = calloc(1, sizeof *dc);
-        if (dc)
-                dc->kids = kids;
+        if (!dc)
+                return NULL;
+        dc->state_dir = state_dir;
+        dc->kids = kids;
         return dc;
 }
 
@@ -108,7 +111,7 @@ static void child_gone(void *ctx, struct child *c, int status, const char *why)
 
 static int start(struct decode *dc, struct err *e)
 {
-        static const char *const args[] = {"--role", "decoder", NULL};
+        const char *const args[] = {"--role", "decoder", "--state", dc->state_dir, NULL};
         const struct child_hooks hooks = {.ctx = dc, .message = child_message, .gone = child_gone};
         return child_start(dc->kids, args, &hooks, &dc->child, e);
 }

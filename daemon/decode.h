@@ -18,8 +18,8 @@
 enum { DECODE_TIMEOUT_MS = 60000 };
 
 struct decode;
-/* Borrows `kids`. NULL when memory is out. */
-struct decode *decode_create(struct children *kids);
+/* Borrows `kids` and `state_dir`. NULL when memory is out. */
+struct decode *decode_create(const char *state_dir, struct children *kids);
 void decode_destroy(struct decode *dc);
 
 /* Called once from service_run; `e` is NULL on success. The callee may take m->raw (and zero it). */

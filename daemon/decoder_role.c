@@ -5,43 +5,15 @@
 #include "base/json.h"
 #include "daemon/children.h"
 #include "daemon/modelcheck.h"
+#include "daemon/sandbox.h"
 #include "daemon/wire.h"
 #include "data/image.h"
 
-#include <errno.h>
 #include <string.h>
-#include <sys/resource.h>
 
 enum { CPU_SECONDS = 30 }; /* for one request */
 /* A body, its copy in the channel and the pixels of IMAGE_MAX_BYTES with their fitted copy. */
-#define ADDRESS_SPACE ((rlim_t)6 << 30)
-
-static int limit(int what, rlim_t value, struct err *e)
-{
-        const struct rlimit r = {value, value};
-        return setrlimit(what, &r) == 0 ? 0 : err_errno(e, errno, "setrlimit");
-}
-
-static int limit_all(struct err *e)
-{
-        int rc = limit(RLIMIT_CORE, 0, e);
-#if !defined ASAN_BUILD && !defined __SANITIZE_THREAD__ /* their shadows take terabytes */
-        if (rc == 0)
-                rc = limit(RLIMIT_AS, ADDRESS_SPACE, e);
-#endif
-        return rc;
-}
-
-/* The soft limit counts from the process's start, so it moves on with every request. */
-static int allow_cpu(struct err *e)
-{
-        struct rusage used;
-        struct rlimit r;
-        getrusage(RUSAGE_SELF, &used);
-        getrlimit(RLIMIT_CPU, &r);
-        r.rlim_cur = (rlim_t)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) + CPU_SECONDS;
-        return setrlimit(RLIMIT_CPU, &r) == 0 ? 0 : err_errno(e, errno, "setrlimit");
-}
+#define ADDRESS_SPACE ((uint64_t)6 << 30)
 
 static int send_refusal(const cJSON *request, const struct err *why, struct err *e)
 {
@@ -127,7 +99,7 @@ static int serve(const struct chan_message *m, struct err *e)
         struct image im = {0};
         struct err why = {0};
         const cJSON *op = json_field(m->head, "op"), *request = json_field(m->head, "request");
-        int rc = allow_cpu(e);
+        int rc = sandbox_allow_cpu(CPU_SECONDS, e);
         cJSON *head = cJSON_CreateObject();
         if (rc == 0 && (!head || !cJSON_IsString(op)))
                 rc = err_set(e, ERR_INTERNAL, "a request that cannot be read");
@@ -150,9 +122,10 @@ out:
         return rc;
 }
 
-int decoder_role_run(struct err *e)
+int decoder_role_run(const char *uploads, struct err *e)
 {
-        int rc = limit_all(e);
+        const struct sandbox_options o = {.folder = uploads, .memory_bytes = ADDRESS_SPACE};
+        int rc = sandbox_enter(&o, e);
         while (rc == 0) {
                 struct chan_message m = {0};
                 rc = chan_receive(CHILD_FD, &m, e);

@@ -1,5 +1,5 @@
-/* The decoder role: reads bytes that came from outside, in a process that has nothing to lose. Address space
-   and processor seconds per request are limited.
+/* The decoder role: reads bytes that came from outside, in a process that has nothing to lose: see
+   sandbox.h. The only files it can work on are uploads, in STATE/tmp.
 
    Front to decoder:
      {"op":"image","request":1,"media_type":"image/png"|null,"c":1,"h":28,"w":28}    raw: the body
@@ -14,7 +14,8 @@
 #include "base/err.h"
 
 /* Runs until the front closes the channel, or a file was answered that image_distrusted names: what it may
-   have done to this process ends with it, and the front starts another. */
-int decoder_role_run(struct err *e);
+   have done to this process ends with it, and the front starts another. `uploads` is
+   the folder where they lie. */
+int decoder_role_run(const char *uploads, struct err *e);
 
 #endif

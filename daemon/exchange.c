@@ -155,6 +155,21 @@ static struct MHD_Response *make_response(struct exchange *x)
         return response;
 }
 
+/* Counts the answer, and notes it: what changes something where people look, the rest for those who search.
+ */
+static void record(struct exchange *x)
+{
+        const struct reply *r = &x->rq.reply;
+        bool changes = x->route && strcmp(x->route->method, "GET") != 0;
+        double seconds = (double)(clock_now_us() - x->begun_us) / 1e6;
+        x->host->stats.answers[r->status / 100]++;
+        if (x->route)
+                histogram_add(&x->host->timing[x->route - x->host->o.routes], histogram_quick, seconds);
+        log_line(changes ? LOG_INFO : LOG_DEBUG, "request method=%s path=%s status=%d user=%s seconds=%.6f",
+                x->route ? x->route->method : "-", x->uri, r->status,
+                x->rq.who.user[0] ? x->rq.who.user : "-", seconds);
+}
+
 static enum MHD_Result queue(struct exchange *x, bool close_after)
 {
         struct reply *r = &x->rq.reply;
@@ -176,8 +191,7 @@ static enum MHD_Result queue(struct exchange *x, bool close_after)
         extend(x->link, size);
         if (x->stream)
                 x->link->deadline_ms = 0;
-        x->host->stats.answers[r->status / 100]++;
-        log_line(LOG_DEBUG, "%d %s", r->status, x->uri);
+        record(x);
         enum MHD_Result ok = MHD_queue_response(x->con, (unsigned)r->status, response);
         MHD_destroy_response(response);
         return ok;
@@ -196,6 +210,7 @@ static enum MHD_Result begin(struct exchange *x, const char *method, const char 
         bool broken = rc != 0;
         x->rq.head = strcmp(method, "HEAD") == 0;
         x->phase = EXCHANGE_BODY;
+        x->begun_us = clock_now_us();
         x->link->reading = true;
         x->link->since_ms = clock_now_ms();
         extend(x->link, 0);
@@ -203,6 +218,12 @@ static enum MHD_Result begin(struct exchange *x, const char *method, const char 
                 rc = target_parse(x->uri, &x->rq.target, &e);
         if (rc == 0)
                 rc = find_route(x, method, &status, &e);
+        if (rc == 0) {
+                x->rq.kind = x->route->body;
+                x->rq.length = f.length;
+        }
+        if (rc == 0 && !x->route->open)
+                rc = x->host->o.admit(x->host->o.ctx, &x->rq, &e);
         if (rc == 0)
                 rc = begin_body(x, &f, &e);
         if (rc == 0)

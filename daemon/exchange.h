@@ -14,6 +14,8 @@ struct link {
         int64_t since_ms, deadline_ms; /* deadline 0: none */
         bool reading;                  /* a request is on its way in */
         bool local;                    /* a Unix socket */
+        uid_t uid;                     /* of the process at its other end */
+        bool tls;
 };
 
 /* What all exchanges of a server share. */
@@ -21,6 +23,7 @@ struct exchange_host {
         struct http_options o;
         struct body_budget budget;
         struct http_stats stats;
+        struct histogram *timing; /* owned by http.c; one for each route */
         struct exchange *exchanges;
         bool stopping; /* streams end */
 };
@@ -45,7 +48,7 @@ struct exchange {
         struct exchange_stream *stream; /* owned by its response */
         enum exchange_phase phase;
         bool refused; /* the answer is a problem already; the body is thrown away */
-        int64_t drained;
+        int64_t drained, begun_us;
         bool resting; /* a stream, suspended */
 };
 

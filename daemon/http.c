@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <microhttpd.h>
 #include <poll.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +26,7 @@ struct http {
         int daemon_count;
         struct link *links;
         int64_t tick_ms;
+        bool tls; /* on TCP */
 };
 
 static enum MHD_Result on_request(void *ctx, struct MHD_Connection *con, const char *url, const char *method,
@@ -93,6 +93,14 @@ static void on_connection(
         socklen_t sa_len = sizeof sa;
         l->fd = fd->connect_fd;
         l->local = getsockname(l->fd, (struct sockaddr *)&sa, &sa_len) == 0 && sa.ss_family == AF_UNIX;
+        struct ucred peer = {.uid = (uid_t)-1};
+        socklen_t peer_len = sizeof peer;
+        if (l->local && getsockopt(l->fd, SOL_SOCKET, SO_PEERCRED, &peer, &peer_len) != 0) {
+                free(l);
+                return;
+        }
+        l->uid = peer.uid;
+        l->tls = !l->local && h->tls;
         l->reading = true;
         l->since_ms = clock_now_ms();
         l->deadline_ms = l->since_ms + (int64_t)(h->host.o.header_seconds * 1000);
@@ -116,21 +124,35 @@ static void on_log(void *ctx, const char *fmt, va_list ap)
 
 /* --- the server --- */
 
-static int start_daemon(struct http *h, int fd, struct err *e)
+/* TLS 1.2 and 1.3 with what GnuTLS holds for good. */
+static const char tls_priorities[] = "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2";
+
+/* Takes fd. */
+static int start_daemon(struct http *h, int fd, bool tls, struct err *e)
 {
-        unsigned flags = MHD_USE_EPOLL | MHD_USE_ITC | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
+        struct MHD_OptionItem secret[] = {
+                {MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)(uintptr_t)h->host.o.tls_cert},
+                {MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)(uintptr_t)h->host.o.tls_key},
+                {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)tls_priorities},
+                {MHD_OPTION_END, 0, NULL},
+        };
+        if (!tls)
+                secret[0] = (struct MHD_OptionItem){MHD_OPTION_END, 0, NULL};
+        unsigned flags = MHD_USE_EPOLL | MHD_USE_ITC | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG |
+                         (tls ? MHD_USE_TLS : 0);
         /* Not strict: what strictness checks guard.c checks too, and the library answers a missing Host
          * twice. */
         struct MHD_Daemon *d = MHD_start_daemon(flags, 0, NULL, NULL, on_request, h,
-                MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
-                MHD_OPTION_URI_LOG_CALLBACK, on_uri, h, MHD_OPTION_NOTIFY_COMPLETED, on_completed, h,
+                MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_ARRAY, secret, MHD_OPTION_LISTEN_SOCKET,
+                fd, MHD_OPTION_URI_LOG_CALLBACK, on_uri, h, MHD_OPTION_NOTIFY_COMPLETED, on_completed, h,
                 MHD_OPTION_NOTIFY_CONNECTION, on_connection, h, MHD_OPTION_CONNECTION_LIMIT,
                 (unsigned)h->host.o.max_connections, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)POOL_BYTES,
                 MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)(h->host.o.idle_seconds + 0.999),
                 MHD_OPTION_STRICT_FOR_CLIENT, 0, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
         if (!d) {
                 close(fd);
-                return err_set(e, ERR_IO, "the HTTP server does not start");
+                return err_set(e, ERR_IO, "the HTTP server does not start%s",
+                        tls ? ": do tls_cert and tls_key fit together?" : "");
         }
         h->daemons[h->daemon_count++] = d;
         return 0;
@@ -140,15 +162,21 @@ int http_create(const struct http_options *o, struct http **ret, struct err *e)
 {
         struct http *h = calloc(1, sizeof *h);
         int rc = h ? 0 : err_set(e, ERR_NO_MEMORY, "no memory for the HTTP server");
-        int fds[HTTP_MAX_FDS] = {o->tcp_fd, o->unix_fd};
+        int fds[HTTP_MAX_FDS] = {o->tcp_fd, o->unix_fd}, routes = 0;
+        while (o->routes[routes].method)
+                routes++;
         if (h) {
+                h->host.timing = calloc((size_t)routes + 1, sizeof *h->host.timing);
+                if (!h->host.timing)
+                        rc = err_set(e, ERR_NO_MEMORY, "no memory for the HTTP server");
                 h->host.o = *o;
+                h->tls = o->tls_cert != NULL;
                 h->host.budget =
                         (struct body_budget){.tmp_dir = o->tmp_dir, .limit_bytes = o->body_memory_bytes};
         }
         for (int i = 0; i < HTTP_MAX_FDS; i++) {
                 if (fds[i] >= 0 && rc == 0)
-                        rc = start_daemon(h, fds[i], e);
+                        rc = start_daemon(h, fds[i], i == 0 && o->tls_cert, e);
                 else if (fds[i] >= 0)
                         close(fds[i]);
         }
@@ -156,6 +184,7 @@ int http_create(const struct http_options *o, struct http **ret, struct err *e)
                 http_destroy(h);
                 return rc;
         }
+        h->host.o.tls_cert = h->host.o.tls_key = NULL; /* the library has its own copy */
         *ret = h;
         return 0;
 }
@@ -192,6 +221,7 @@ void http_destroy(struct http *h)
         }
         for (int i = 0; i < h->daemon_count; i++)
                 MHD_stop_daemon(h->daemons[i]);
+        free(h->host.timing);
         free(h);
 }
 
@@ -216,7 +246,7 @@ static void expire(struct link *l)
 {
         struct err e = {0};
         struct str text = {0}, answer = {0};
-        if (l->reading) {
+        if (l->reading && !l->tls) {
                 err_set(&e, ERR_SYNTAX, "the request came in too slowly");
                 problem_write(&text, 408, &e);
                 str_addf(&answer,
@@ -252,6 +282,11 @@ struct http_stats http_stats(const struct http *h)
         return stats;
 }
 
+const struct histogram *http_timing(const struct http *h, int index)
+{
+        return &h->host.timing[index];
+}
+
 /* --- what handlers call --- */
 
 const char *http_header(const struct http_request *rq, const char *name)
@@ -259,20 +294,11 @@ const char *http_header(const struct http_request *rq, const char *name)
         return MHD_lookup_connection_value(exchange_of(rq)->con, MHD_HEADER_KIND, name);
 }
 
-void http_user(const struct http_request *rq, char *user, size_t size)
+bool http_local(const struct http_request *rq, uid_t *ret_uid)
 {
         const struct link *l = exchange_of(rq)->link;
-        struct ucred peer;
-        socklen_t len = sizeof peer;
-        snprintf(user, size, "anonymous");
-        if (!l->local || getsockopt(l->fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0)
-                return;
-        struct passwd entry, *found = NULL;
-        char text[4096];
-        if (getpwuid_r(peer.uid, &entry, text, sizeof text, &found) == 0 && found)
-                snprintf(user, size, "%s", found->pw_name);
-        else
-                snprintf(user, size, "uid-%u", (unsigned)peer.uid);
+        *ret_uid = l->uid;
+        return l->local;
 }
 
 void http_answer(struct http_request *rq, int rc, const struct err *e)

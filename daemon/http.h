@@ -2,15 +2,18 @@
 
    libmicrohttpd runs without a thread of its own: the caller polls http_fds and calls http_run. One thread.
    What is refused before any handler runs: what guard.h and target.h refuse, unknown routes (404), methods
-   (405), media types (415), bodies past their limit (413), senders slower than the deadlines (408). These are
-   problem documents. What libmicrohttpd 0.9.75 cannot parse it answers itself, in HTML, without asking anybody, and
-   closes: a Content-Length that is no number (400, 413), a line without a colon (400), a header or an address past
-   POOL_BYTES (431, 414), another HTTP version (505). */
+   (405), whom `admit` does not let in (401, 429), media types (415), bodies past their limit (413), senders
+   slower than the deadlines (408). These are problem documents. What libmicrohttpd 0.9.75 cannot parse it
+   answers itself, in HTML, without asking anybody, and closes: a Content-Length that is no number (400, 413),
+   a line without a colon (400), a header or an address past POOL_BYTES (431, 414), another HTTP version
+   (505). */
 #ifndef CNND_HTTP_H
 #define CNND_HTTP_H
 
 #include "base/err.h"
 #include "daemon/body.h"
+#include "daemon/histogram.h"
+#include "daemon/identity.h"
 #include "daemon/media.h"
 #include "daemon/reply.h"
 #include "daemon/target.h"
@@ -41,9 +44,13 @@ struct http_route {
         const char *path;   /* "/v1/jobs/{}/events"; each {} takes one segment */
         enum http_body body;
         http_handler handle;
+        bool open; /* to anybody: not even `admit` is asked */
 };
 
 struct http_request {
+        struct identity who; /* as `admit` found; of an open route nobody */
+        enum http_body kind; /* of body, and how long it is said to be: -1 where it is chunked */
+        int64_t length;
         struct target target;           /* target.part: all segments, also those that {} took */
         bool head;                      /* HEAD: the answer's body is not sent */
         struct body body;               /* text or path by the route's kind */
@@ -53,8 +60,8 @@ struct http_request {
 
 /* Value of a request header, NULL where absent. Borrowed for the handler's call. */
 const char *http_header(const struct http_request *rq, const char *name);
-/* Who asks: the login name behind a Unix socket, else "anonymous". At most `size` bytes. */
-void http_user(const struct http_request *rq, char *user, size_t size);
+/* True for a request over the Unix socket, with the user of the process that opened the connection. */
+bool http_local(const struct http_request *rq, uid_t *ret_uid);
 
 /* Ends HTTP_LATER, never from within the handler: rc 0 sends rq->reply, else the problem in *e. `rq` must not
    be used after. */
@@ -68,9 +75,12 @@ bool http_gone(const struct http_request *rq);
 struct http_options {
         const struct http_route *routes; /* ends with a method of NULL; borrowed */
         void *ctx;                       /* for handlers; borrowed */
-        const char *tmp_dir;             /* borrowed */
-        int tcp_fd, unix_fd;             /* listening sockets, -1 for none; taken, also on failure */
-        bool loopback;                   /* tcp_fd: only names of this machine are taken for Host */
+        /* Fills rq->who before any byte of a body is taken, or refuses the request. */
+        int (*admit)(void *ctx, struct http_request *rq, struct err *e);
+        const char *tmp_dir;            /* borrowed */
+        int tcp_fd, unix_fd;            /* listening sockets, -1 for none; taken, also on failure */
+        bool loopback;                  /* tcp_fd: only names of this machine are taken for Host */
+        const char *tls_cert, *tls_key; /* tcp_fd: PEM texts, NULL for none; copied */
         double header_seconds, idle_seconds;
         int64_t max_json_bytes, max_image_bytes, max_weights_bytes, body_memory_bytes;
         int64_t max_connections;
@@ -95,5 +105,8 @@ struct http_stats {
         int64_t body_bytes; /* of bodies in memory */
 };
 struct http_stats http_stats(const struct http *h);
+/* Seconds from header to answer of the route at `index` of http_options' table, in histogram_quick; streams
+   to their begin. */
+const struct histogram *http_timing(const struct http *h, int index);
 
 #endif

@@ -1,7 +1,8 @@
-/* The inside of `struct jobs`, for jobs.c, submit.c and jobrun.c alone; what is public stands in jobs.h. */
+/* The inside of `struct jobs`, for jobs.c, submit.c, jobline.c and jobrun.c alone; what is public stands in jobs.h. */
 #ifndef CNND_JOBCORE_H
 #define CNND_JOBCORE_H
 
+#include "daemon/jobline.h"
 #include "daemon/jobs.h"
 #include "daemon/jobtx.h"
 
@@ -11,9 +12,14 @@
 struct jobs {
         struct jobtx_home home;
         char *state_dir; /* owned */
+        struct quota *quota;
         struct datasets *datasets;
         struct models *models;
         struct supervisor *supervisor;
+        struct shares *shares; /* owned */
+        struct jobline_cache line;
+        double slice_seconds;
+        struct jobs_stats stats;
         bool draining;
         bool changed; /* something the scheduler has not looked at: a queued job, a wish */
 };

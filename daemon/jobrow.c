@@ -15,7 +15,7 @@ static const char *const want_names[] = {"", "pause", "cancel"};
         "id, type, name, user, state, want, device, request, dataset, model, save_as, created_at,"           \
         " started_at, finished_at, epoch, step, steps, train_step, validation_step, checkpoint_step,"        \
         " train_loss, train_acc, val_loss, val_acc, images_per_second, device_bytes, largest_buffer,"        \
-        " micro_batch, failures, events, error, note"
+        " micro_batch, failures, events, error, note, priority, device_seconds"
 
 void job_row_finish(struct job_row *r)
 {
@@ -87,6 +87,8 @@ static int read_row(sqlite3_stmt *st, struct job_row *ret, struct err *e)
         r.micro_batch = sqlite3_column_int(st, 27);
         r.failures = sqlite3_column_int(st, 28);
         r.events = sqlite3_column_int64(st, 29);
+        r.priority = sqlite3_column_int(st, 32);
+        r.device_seconds = sqlite3_column_double(st, 33);
         r.name = store_text(st, 2);
         r.request = store_text(st, 7);
         r.error = store_text(st, 30);
@@ -135,8 +137,8 @@ int jobrow_insert(struct store *s, struct job_row *r, const char *key, struct er
                 "created_at,"
                 " epoch, step, steps, train_step, validation_step, checkpoint_step, device_bytes, "
                 "largest_buffer,"
-                " micro_batch, note, failures, events)"
-                " VALUES(?, ?, ?, ?, ?, '', ?, ?, ?, ?, ?, 0, 0, ?, 0, 0, 0, ?, ?, ?, ?, 0, 0)",
+                " micro_batch, note, priority, failures, events)"
+                " VALUES(?, ?, ?, ?, ?, '', ?, ?, ?, ?, ?, 0, 0, ?, 0, 0, 0, ?, ?, ?, ?, ?, 0, 0)",
                 &st, e);
         if (rc)
                 return rc;
@@ -155,6 +157,7 @@ int jobrow_insert(struct store *s, struct job_row *r, const char *key, struct er
         store_bind_int(st, 13, r->largest_buffer);
         store_bind_int(st, 14, r->micro_batch);
         store_bind_text(st, 15, r->note);
+        store_bind_int(st, 16, r->priority);
         rc = store_run(s, st, e);
         if (rc)
                 return rc;
@@ -177,7 +180,7 @@ int jobrow_update(struct store *s, const struct job_row *r, struct err *e)
                 "step=?,"
                 " steps=?, train_step=?, validation_step=?, checkpoint_step=?, train_loss=?, train_acc=?,"
                 " val_loss=?, val_acc=?, images_per_second=?, device_bytes=?, micro_batch=?, failures=?,"
-                " events=?, error=?, note=? WHERE id=?",
+                " events=?, error=?, note=?, device_seconds=? WHERE id=?",
                 &st, e);
         if (rc)
                 return rc;
@@ -201,7 +204,8 @@ int jobrow_update(struct store *s, const struct job_row *r, struct err *e)
         store_bind_int(st, 21, r->events);
         store_bind_text(st, 22, r->error);
         store_bind_text(st, 23, r->note);
-        store_bind_int(st, 24, r->id);
+        store_bind_double(st, 24, r->device_seconds);
+        store_bind_int(st, 25, r->id);
         return store_run(s, st, e);
 }
 
@@ -227,7 +231,7 @@ int jobrow_each(struct store *s, const struct jobs_filter *f, int (*row)(void *c
         sqlite3_stmt *st;
         int rc = store_prepare(s,
                 "SELECT " COLUMNS " FROM jobs WHERE (?1 IS NULL OR state = ?1) AND (?2 IS NULL OR user = ?2)"
-                " AND (?3 = 0 OR id < ?3) ORDER BY id DESC LIMIT ?4",
+                " AND (?3 = 0 OR id < ?3) AND (?5 IS NULL OR user = ?5) ORDER BY id DESC LIMIT ?4",
                 &st, e);
         if (rc)
                 return rc;
@@ -235,6 +239,7 @@ int jobrow_each(struct store *s, const struct jobs_filter *f, int (*row)(void *c
         store_bind_text(st, 2, f->user);
         store_bind_int(st, 3, f->before);
         store_bind_int(st, 4, f->limit);
+        store_bind_text(st, 5, f->own);
         while ((rc = store_step(s, st, e)) > 0) {
                 struct job_row r;
                 rc = read_row(st, &r, e);
@@ -316,11 +321,13 @@ cJSON *jobrow_json(const struct job_row *r)
         cJSON_AddStringToObject(o, "name", r->name);
         cJSON_AddStringToObject(o, "user", r->user);
         cJSON_AddStringToObject(o, "state", job_state_name(r->state));
+        cJSON_AddNumberToObject(o, "priority", r->priority);
         add_text(o, "device", r->device);
         add_time(o, "created_at", r->created_ms);
         add_time(o, "started_at", r->started_ms);
         add_time(o, "finished_at", r->finished_ms);
         add_numbers(o, r);
+        cJSON_AddNumberToObject(o, "device_seconds", r->device_seconds);
         add_notes(cJSON_AddArrayToObject(o, "notes"), r->note);
         add_text(o, "model", r->model);
         add_text(o, "error", r->error);

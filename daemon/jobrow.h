@@ -39,8 +39,10 @@ struct job_row {
         double train_loss, train_acc, val_loss, val_acc, images_per_second; /* NaN: not known */
         int64_t device_bytes, largest_buffer;
         int micro_batch;
-        int failures;   /* workers lost in a row without a step between */
-        int64_t events; /* id of the last event */
+        int priority;          /* -JOBS_PRIORITY_MAX to JOBS_PRIORITY_MAX; higher goes first */
+        double device_seconds; /* that it has had */
+        int failures;          /* workers lost in a row without a step between */
+        int64_t events;        /* id of the last event */
 };
 /* Frees what it owns and zeroes it. */
 void job_row_finish(struct job_row *r);

@@ -2,14 +2,19 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "daemon/clock.h"
 #include "daemon/jobcore.h"
 #include "daemon/jobtx.h"
+#include "daemon/shares.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+/* A killed front forgets at most so many seconds of a device. */
+#define STORE_SECONDS 5.0
 
 void report_free(struct report *r)
 {
@@ -31,25 +36,6 @@ bool jobrun_changed(struct jobs *js)
         return changed;
 }
 
-int jobrun_next(struct jobs *js, const struct dev_info *info, int64_t *ret, struct err *e)
-{
-        sqlite3_stmt *st;
-        int rc = store_prepare(js->home.store,
-                "SELECT id FROM jobs WHERE state = 'queued' AND device_bytes <= ? AND largest_buffer <= ?"
-                " ORDER BY id LIMIT 1",
-                &st, e);
-        if (rc)
-                return rc;
-        store_bind_int(st, 1, (int64_t)info->global_bytes);
-        store_bind_int(st, 2, (int64_t)info->max_alloc_bytes);
-        rc = store_step(js->home.store, st, e);
-        if (rc < 0)
-                return rc;
-        *ret = rc ? sqlite3_column_int64(st, 0) : 0;
-        sqlite3_reset(st);
-        return 0;
-}
-
 int jobrun_want(struct jobs *js, int64_t id, enum job_want *ret, struct err *e)
 {
         struct job_row row;
@@ -59,6 +45,11 @@ int jobrun_want(struct jobs *js, int64_t id, enum job_want *ret, struct err *e)
         *ret = row.want;
         job_row_finish(&row);
         return 0;
+}
+
+double jobrun_share(const struct jobs *js, const char *user)
+{
+        return shares_of(js->shares, user, clock_now_ms(), clock_wall_ms());
 }
 
 /* Adds a path as a string, null for NULL, and frees it. */
@@ -79,6 +70,7 @@ static void add_train(const struct jobs *js, cJSON *o, const struct job_row *r, 
         cJSON_AddNumberToObject(o, "checkpoint_seconds", checkpoint_seconds);
         /* As planned: a device with another memory must not choose again. */
         cJSON *request = json_parse(r->request, strlen(r->request), NULL);
+        cJSON_DeleteItemFromObjectCaseSensitive(request, "priority"); /* the scheduler's, not the engine's */
         if (!json_field(request, "micro_batch"))
                 cJSON_AddNumberToObject(request, "micro_batch", r->micro_batch);
         cJSON_AddItemToObject(o, "request", request);
@@ -107,24 +99,32 @@ static cJSON *command(const struct jobs *js, const struct job_row *r, double che
         return o;
 }
 
-int jobrun_start(struct jobs *js, int64_t id, const char *device, double checkpoint_seconds,
-        cJSON **ret_command, struct err *e)
+int jobrun_start(struct jobs *js, int64_t id, int device, double checkpoint_seconds,
+        struct jobrun_started *ret, struct err *e)
 {
         struct jobtx tx;
-        cJSON *head = NULL;
+        struct jobrun_started start = {0};
         int rc = jobtx_begin(&tx, &js->home, id, e);
         if (rc == 0) {
-                snprintf(tx.row.device, sizeof tx.row.device, "%s", device);
-                head = command(js, &tx.row, checkpoint_seconds);
-                rc = head ? jobtx_state(&tx, JOB_RUNNING, NULL, e)
-                          : err_set(e, ERR_NO_MEMORY, "no memory for a command");
+                struct job_row *r = &tx.row;
+                snprintf(r->device, sizeof r->device, "%s", supervisor_info(js->supervisor, device)->id);
+                start.command = command(js, r, checkpoint_seconds);
+                start.type = r->type;
+                start.priority = r->priority;
+                start.wait_seconds = r->started_ms ? -1 : (double)(clock_wall_ms() - r->created_ms) / 1000;
+                memcpy(start.user, r->user, sizeof start.user);
+                rc = start.command ? jobtx_state(&tx, JOB_RUNNING, NULL, e)
+                                   : err_set(e, ERR_NO_MEMORY, "no memory for a command");
         }
         rc = jobtx_end(&tx, rc, e);
         if (rc) {
-                cJSON_Delete(head);
+                cJSON_Delete(start.command);
                 return rc;
         }
-        *ret_command = head;
+        shares_begin(js->shares, device, start.user, clock_now_ms());
+        if (start.wait_seconds >= 0)
+                histogram_add(&js->stats.waits, histogram_slow, start.wait_seconds);
+        *ret = start;
         return 0;
 }
 
@@ -261,7 +261,21 @@ static int apply_done(struct jobs *js, struct jobtx *tx, const struct report *re
                 return apply_success(js, tx, rep, e);
         if (rep->step > r->step)
                 r->step = rep->step;
-        return apply_stopped(tx, NULL, e);
+        return apply_stopped(tx, rep->data, e);
+}
+
+/* The disk was full when it came to a checkpoint: no reason to lose what came before. It tries again, and
+   when that did not help it waits for somebody who makes room. */
+static int apply_full(struct jobtx *tx, const char *text, struct err *e)
+{
+        struct job_row *r = &tx->row;
+        char reason[1200];
+        r->failures++;
+        if (r->failures < JOBRUN_FAILURES || r->want != WANT_NOTHING)
+                return apply_stopped(tx, text, e);
+        r->failures = 0;
+        snprintf(reason, sizeof reason, "%.1000s: make room and resume the job", text);
+        return jobtx_state(tx, JOB_PAUSED, reason, e);
 }
 
 static int apply_failed(struct jobtx *tx, const struct report *rep, struct err *e)
@@ -271,6 +285,8 @@ static int apply_failed(struct jobtx *tx, const struct report *rep, struct err *
                 return jobtx_state(tx, JOB_CANCELLED, NULL, e);
         snprintf(text, sizeof text, "%s%s%s", rep->error.message, rep->error.log[0] ? ": " : "",
                 rep->error.log);
+        if (rep->error.code == ERR_DISK && tx->row.type == JOB_TRAIN)
+                return apply_full(tx, text, e);
         return jobtx_state(tx, JOB_FAILED, text, e);
 }
 
@@ -325,30 +341,71 @@ static int place_model(struct jobs *js, int64_t id, struct err *e)
         return rc;
 }
 
-int jobrun_apply(struct jobs *js, int64_t id, const struct report *reports, bool *ret_moved, struct err *e)
+/* Images of a step; 0 for a job that does not train. */
+static int64_t batch_size(const struct job_row *r)
+{
+        int64_t size = REQUEST_BATCH_DEFAULT;
+        cJSON *request =
+                r->type == JOB_TRAIN && r->request ? json_parse(r->request, strlen(r->request), NULL) : NULL;
+        int rc = request ? json_get_int(request, "batch_size", 1, INT32_MAX, "", &size, NULL) : -1;
+        cJSON_Delete(request);
+        return rc ? 0 : size;
+}
+
+/* Seconds that are worth a row: of a run that ends, or when enough have come together. */
+static double seconds_to_store(const struct jobs *js, int device, const struct report *last)
+{
+        double due = shares_due(js->shares, device, clock_now_ms());
+        return last->kind != REPORT_EVENT || due >= STORE_SECONDS ? due : 0;
+}
+
+/* After the commit: what else follows from it. */
+static void settle(struct jobs *js, int64_t id, int device, enum job_state state, int64_t failures)
+{
+        if (state == JOB_RUNNING)
+                return;
+        log_line(state == JOB_FAILED ? LOG_WARN : LOG_INFO, "job %lld %s failures=%lld", (long long)id,
+                job_state_name(state), (long long)failures);
+        shares_end(js->shares, device);
+        jobcore_tidy(js, id, state);
+        js->changed = true;
+}
+
+int jobrun_apply(
+        struct jobs *js, int64_t id, int device, const struct report *reports, bool *ret_moved, struct err *e)
 {
         struct jobtx tx;
+        const struct report *last = reports;
         bool moved = false;
+        int64_t wall = clock_wall_ms();
         int rc = 0;
-        for (const struct report *rep = reports; rc == 0 && rep; rep = rep->next)
+        for (const struct report *rep = reports; rc == 0 && rep; rep = rep->next) {
                 if (rep->kind == REPORT_DONE && rep->end == TRAIN_DONE)
                         rc = place_model(js, id, e);
+                last = rep;
+        }
         if (rc)
                 return rc;
+        double seconds = seconds_to_store(js, device, last);
         rc = jobtx_begin(&tx, &js->home, id, e);
+        if (rc == 0 && seconds > 0)
+                rc = shares_store(js->shares, device, seconds, wall, e);
+        int64_t step = tx.row.step;
+        tx.row.device_seconds += seconds;
         for (const struct report *rep = reports; rc == 0 && rep; rep = rep->next)
                 rc = apply_report(js, &tx, rep, &moved, e);
         enum job_state state = tx.row.state;
-        int64_t failures = tx.row.failures;
+        int64_t failures = tx.row.failures, steps = tx.row.step - step, batch = batch_size(&tx.row);
         rc = jobtx_end(&tx, rc, e);
         if (rc)
                 return rc;
-        if (state != JOB_RUNNING) {
-                log_line(state == JOB_FAILED ? LOG_WARN : LOG_INFO, "job %lld %s failures=%lld",
-                        (long long)id, job_state_name(state), (long long)failures);
-                jobcore_tidy(js, id, state);
-                js->changed = true;
+        if (seconds > 0)
+                shares_settle(js->shares, device, seconds, wall);
+        if (steps > 0) {
+                js->stats.steps += (uint64_t)steps;
+                js->stats.images += (uint64_t)(steps * batch);
         }
+        settle(js, id, device, state, failures);
         *ret_moved = moved;
         return 0;
 }

@@ -21,7 +21,7 @@ struct report {
         struct report *next;
         enum report_kind kind;
         char event[16];
-        char *data;         /* owned: an event's JSON line; why it was lost */
+        char *data;         /* owned: an event's JSON line; why it was lost, or stopped */
         struct err error;   /* of a failure */
         enum train_end end; /* of a done one */
         int64_t step, device_bytes;
@@ -30,19 +30,26 @@ struct report {
 };
 void report_free(struct report *r);
 
-/* The first queued job that fits the device; 0 for none. */
-int jobrun_next(struct jobs *js, const struct dev_info *info, int64_t *ret, struct err *e);
-/* Makes a queued job running and commits it; *ret_command is what its worker is to be sent, the caller's to
- * free. */
-int jobrun_start(struct jobs *js, int64_t id, const char *device, double checkpoint_seconds,
-        cJSON **ret_command, struct err *e);
-/* Applies reports in order, in one transaction. An event that a resumed run repeats is dropped: a train,
-   validation or checkpoint event is stored only if its step lies beyond the last stored one of its kind, a
-   note only if it says something new. *ret_moved becomes true when a step was made that was not known before.
-   On an error nothing has happened and the same reports may be applied again. */
-int jobrun_apply(struct jobs *js, int64_t id, const struct report *reports, bool *ret_moved, struct err *e);
+struct jobrun_started {
+        cJSON *command; /* what the worker is to be sent; the caller's */
+        enum job_type type;
+        int priority;
+        double wait_seconds; /* from its submission; -1 for one that ran before */
+        char user[JOBS_USER_MAX + 1];
+};
+/* Makes a queued job running on a device and commits it; the device's seconds are its user's from now on. */
+int jobrun_start(struct jobs *js, int64_t id, int device, double checkpoint_seconds,
+        struct jobrun_started *ret, struct err *e);
+/* Applies reports in order, in one transaction, and counts the device's seconds. An event that a resumed run
+   repeats is dropped: a train, validation or checkpoint event is stored only if its step lies beyond the last
+   stored one of its kind, a note only if it says something new. *ret_moved becomes true when a step was made
+   that was not known before. On an error nothing has happened and the same reports may be applied again. */
+int jobrun_apply(struct jobs *js, int64_t id, int device, const struct report *reports, bool *ret_moved,
+        struct err *e);
 /* What its user wants of a running job. */
 int jobrun_want(struct jobs *js, int64_t id, enum job_want *ret, struct err *e);
+/* Device seconds that the user has had, faded. */
+double jobrun_share(const struct jobs *js, const char *user);
 /* True once after something changed that the scheduler should look at. */
 bool jobrun_changed(struct jobs *js);
 bool jobrun_waiting(const struct jobs *js);

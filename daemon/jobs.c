@@ -5,6 +5,7 @@
 #include "daemon/clock.h"
 #include "daemon/jobcore.h"
 #include "daemon/jobrun.h"
+#include "daemon/shares.h"
 #include "daemon/submit.h"
 
 #include <errno.h>
@@ -59,11 +60,15 @@ int jobs_create(const struct jobs_options *o, struct jobs **ret, struct err *e)
                 return err_set(e, ERR_NO_MEMORY, "no memory for jobs");
         }
         js->home.store = o->store;
+        js->quota = o->quota;
         js->datasets = o->datasets;
         js->models = o->models;
         js->supervisor = o->supervisor;
         js->changed = true;
-        int rc = jobrun_recover(js, e);
+        js->slice_seconds = o->slice_seconds;
+        int rc = shares_create(o->store, o->half_life_seconds, &js->shares, e);
+        if (rc == 0)
+                rc = jobrun_recover(js, e);
         if (rc) {
                 jobs_destroy(js);
                 return rc;
@@ -76,6 +81,8 @@ void jobs_destroy(struct jobs *js)
 {
         if (!js)
                 return;
+        shares_destroy(js->shares);
+        jobline_finish(&js->line);
         free(js->state_dir);
         free(js);
 }
@@ -130,14 +137,14 @@ static int store_submission(
         return 0;
 }
 
-int jobs_submit(struct jobs *js, const char *user, const char *key, const cJSON *body, int64_t *ret_id,
-        bool *ret_again, struct err *e)
+int jobs_submit(struct jobs *js, const struct identity *who, const char *key, const cJSON *body,
+        int64_t *ret_id, bool *ret_again, struct err *e)
 {
         struct submission s = {0};
         int64_t first = 0;
         if (key && (!key[0] || strlen(key) > JOBS_KEY_MAX))
                 return err_set(e, ERR_INVALID, "an Idempotency-Key has 1 to %d bytes", JOBS_KEY_MAX);
-        int rc = key ? jobrow_by_key(js->home.store, user, key, &first, e) : 0;
+        int rc = key ? jobrow_by_key(js->home.store, who->user, key, &first, e) : 0;
         if (rc)
                 return rc;
         if (first) {
@@ -148,14 +155,18 @@ int jobs_submit(struct jobs *js, const char *user, const char *key, const cJSON 
         if (js->draining)
                 return err_set(
                         e, ERR_UNAVAILABLE, "the daemon is being stopped; submit again after its restart");
-        rc = submit_check(js, body, &s, e);
+        rc = quota_job(js->quota, who, e);
+        if (rc == 0)
+                rc = submit_check(js, who, body, &s, e);
+        if (rc == 0 && s.row.save_as[0])
+                rc = quota_bytes(js->quota, who, 0, e);
         if (rc == 0) {
                 s.row.state = JOB_QUEUED;
                 s.row.created_ms = clock_wall_ms();
                 s.row.train_loss = s.row.train_acc = s.row.val_loss = s.row.val_acc = NAN;
                 s.row.images_per_second = NAN;
                 s.row.request = json_text(body);
-                snprintf(s.row.user, sizeof s.row.user, "%s", user);
+                snprintf(s.row.user, sizeof s.row.user, "%s", who->user);
                 if (!s.row.request || !s.row.name)
                         rc = err_set(e, ERR_NO_MEMORY, "no memory for a job");
         }
@@ -167,23 +178,72 @@ int jobs_submit(struct jobs *js, const char *user, const char *key, const cJSON 
         return rc;
 }
 
+int jobs_see(struct jobs *js, const struct identity *who, int64_t id, struct err *e)
+{
+        sqlite3_stmt *st;
+        int rc = store_prepare(js->home.store, "SELECT user FROM jobs WHERE id = ?", &st, e);
+        if (rc)
+                return rc;
+        store_bind_int(st, 1, id);
+        rc = store_step(js->home.store, st, e);
+        if (rc < 0)
+                return rc;
+        bool own = rc > 0 && identity_owns(who, (const char *)sqlite3_column_text(st, 0));
+        sqlite3_reset(st);
+        return own ? 0 : err_set(e, ERR_NOT_FOUND, "there is no job %lld", (long long)id);
+}
+
+int jobs_may_save(struct jobs *js, const struct identity *who, const char *name, struct err *e)
+{
+        sqlite3_stmt *st;
+        int rc = models_may_save(js->models, who, name, e);
+        if (rc || who->operator)
+                return rc;
+        rc = store_prepare(js->home.store,
+                "SELECT 1 FROM jobs WHERE state IN ('queued', 'running', 'paused') AND save_as = ?1"
+                " AND user <> ?2 LIMIT 1",
+                &st, e);
+        if (rc)
+                return rc;
+        store_bind_text(st, 1, name);
+        store_bind_text(st, 2, who->user);
+        rc = store_step(js->home.store, st, e);
+        sqlite3_reset(st);
+        return rc > 0 ? err_set(e, ERR_EXISTS, "the name '%s' is taken by another user's job", name) : rc;
+}
+
+/* The job object with its place in the line; NULL when memory is out. */
+static cJSON *job_json(struct jobs *js, const struct job_row *r)
+{
+        cJSON *o = jobrow_json(r), *queue = o ? jobline_json(js, r) : NULL;
+        if (o)
+                cJSON_AddItemToObject(o, "queue", queue ? queue : cJSON_CreateNull());
+        return o;
+}
+
 int jobs_get(struct jobs *js, int64_t id, cJSON **ret, struct err *e)
 {
         struct job_row row;
         int rc = jobrow_read(js->home.store, id, &row, e);
         if (rc)
                 return rc;
-        *ret = jobrow_json(&row);
+        *ret = job_json(js, &row);
         job_row_finish(&row);
         return *ret ? 0 : err_set(e, ERR_NO_MEMORY, "no memory for a job");
 }
 
+struct list {
+        struct jobs *jobs;
+        cJSON *items;
+};
+
 static int add_to_list(void *ctx, struct job_row *r)
 {
-        cJSON *o = jobrow_json(r);
+        const struct list *list = ctx;
+        cJSON *o = job_json(list->jobs, r);
         if (!o)
                 return ERR_NO_MEMORY;
-        cJSON_AddItemToArray(ctx, o);
+        cJSON_AddItemToArray(list->items, o);
         return 0;
 }
 
@@ -192,7 +252,8 @@ int jobs_list(struct jobs *js, const struct jobs_filter *f, cJSON **ret, struct 
         cJSON *list = cJSON_CreateArray();
         if (!list)
                 return err_set(e, ERR_NO_MEMORY, "no memory for the list");
-        int rc = jobrow_each(js->home.store, f, add_to_list, list, e);
+        struct list ctx = {js, list};
+        int rc = jobrow_each(js->home.store, f, add_to_list, &ctx, e);
         if (rc == ERR_NO_MEMORY)
                 err_set(e, rc, "no memory for the list");
         if (rc) {
@@ -320,4 +381,40 @@ int jobs_count(struct jobs *js, int64_t counts[JOB_STATES], struct err *e)
                         counts[state] = sqlite3_column_int64(st, 1);
         }
         return rc;
+}
+
+int jobs_count_users(struct jobs *js, const char *user,
+        void (*row)(void *ctx, const char *user, enum job_state state, int64_t count), void *ctx,
+        struct err *e)
+{
+        sqlite3_stmt *st;
+        int rc = store_prepare(js->home.store,
+                "SELECT user, state, count(*) FROM jobs WHERE state IN ('queued', 'running', 'paused')"
+                " AND (?1 IS NULL OR user = ?1) GROUP BY user, state",
+                &st, e);
+        if (rc == 0)
+                store_bind_text(st, 1, user);
+        while (rc == 0 && (rc = store_step(js->home.store, st, e)) > 0) {
+                int state = job_state_parse((const char *)sqlite3_column_text(st, 1));
+                if (state >= 0)
+                        row(ctx, (const char *)sqlite3_column_text(st, 0), (enum job_state)state,
+                                sqlite3_column_int64(st, 2));
+                rc = 0;
+        }
+        return rc;
+}
+
+int jobs_stats(struct jobs *js, struct jobs_stats *ret, struct err *e)
+{
+        sqlite3_stmt *st;
+        int rc = store_prepare(js->home.store,
+                "SELECT created_at FROM jobs WHERE state = 'queued' ORDER BY id LIMIT 1", &st, e);
+        if (rc == 0)
+                rc = store_step(js->home.store, st, e);
+        if (rc < 0)
+                return rc;
+        *ret = js->stats;
+        ret->oldest_seconds = rc > 0 ? (double)(clock_wall_ms() - sqlite3_column_int64(st, 0)) / 1000 : 0;
+        sqlite3_reset(st);
+        return 0;
 }

@@ -8,7 +8,10 @@
 
 #include "base/err.h"
 #include "daemon/datasets.h"
+#include "daemon/histogram.h"
+#include "daemon/identity.h"
 #include "daemon/models.h"
+#include "daemon/quota.h"
 #include "daemon/store.h"
 #include "daemon/supervisor.h"
 
@@ -16,7 +19,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { JOBS_KEY_MAX = 200, JOBS_USER_MAX = 64, JOBS_LIST_MAX = 1000 };
+enum { JOBS_KEY_MAX = 200, JOBS_USER_MAX = IDENTITY_USER_MAX, JOBS_LIST_MAX = 1000, JOBS_PRIORITY_MAX = 100 };
 
 /* State, its name in JSON, and the states it may change to (the table is job_transitions in jobs.c):
 
@@ -41,9 +44,16 @@ struct jobs;
    second post with a key gets the first job back, and *ret_again is true.
    ERR_INVALID with the field's pointer, ERR_DEVICE_MEMORY with the numbers (507), ERR_UNAVAILABLE while
    draining, before the devices are known, when all are quarantined, or while the data set is being imported
-   (503), ERR_DISK. `body` is borrowed. */
-int jobs_submit(struct jobs *js, const char *user, const char *key, const cJSON *body, int64_t *ret_id,
-        bool *ret_again, struct err *e);
+   (503), ERR_DISK, ERR_QUOTA when too many of his wait. Data set and models must be open to `who`, and
+   save_as must be a name that he may save under. `body` is borrowed. */
+int jobs_submit(struct jobs *js, const struct identity *who, const char *key, const cJSON *body,
+        int64_t *ret_id, bool *ret_again, struct err *e);
+
+/* 0 when there is the job and it is open to `who`; ERR_NOT_FOUND for either, alike. */
+int jobs_see(struct jobs *js, const struct identity *who, int64_t id, struct err *e);
+/* ERR_EXISTS when `who` may not save a model under the name: another's model has it, or an unfinished job of
+   another's is to save one under it. */
+int jobs_may_save(struct jobs *js, const struct identity *who, const char *name, struct err *e);
 
 /* The job object of API.md. ERR_NOT_FOUND. The caller frees *ret with cJSON_Delete. */
 int jobs_get(struct jobs *js, int64_t id, cJSON **ret, struct err *e);
@@ -51,6 +61,7 @@ int jobs_get(struct jobs *js, int64_t id, cJSON **ret, struct err *e);
 struct jobs_filter {
         int state;        /* enum job_state, or -1 for any */
         const char *user; /* NULL for any */
+        const char *own;  /* only what is this user's; NULL for everything */
         int64_t before;   /* only ids below this; 0 for no bound */
         int limit;        /* 1 to JOBS_LIST_MAX */
 };
@@ -89,14 +100,28 @@ bool jobs_use_dataset(struct jobs *js, const char *name);
 /* Unfinished jobs by state, for metrics and health: counts[JOB_STATES] overwritten. */
 int jobs_count(struct jobs *js, int64_t counts[JOB_STATES], struct err *e);
 
+/* Calls `row` for each user and state with unfinished jobs; `user`: of one alone, NULL for all. */
+int jobs_count_users(struct jobs *js, const char *user,
+        void (*row)(void *ctx, const char *user, enum job_state state, int64_t count), void *ctx,
+        struct err *e);
+/* Since the start, but for the last one. */
+struct jobs_stats {
+        uint64_t steps, images; /* of training */
+        struct histogram waits; /* seconds between submission and first start, in histogram_slow */
+        double oldest_seconds;  /* since the oldest queued job was submitted, 0 where none is */
+};
+int jobs_stats(struct jobs *js, struct jobs_stats *ret, struct err *e);
+
 /* --- what service.c and sched.c call --- */
 
 struct jobs_options {
         const char *state_dir; /* copied */
-        struct store *store;   /* these four borrowed; they outlive the jobs */
+        struct store *store;   /* these five borrowed; they outlive the jobs */
+        struct quota *quota;
         struct datasets *datasets;
         struct models *models;
         struct supervisor *supervisor;
+        double slice_seconds, half_life_seconds; /* see conf.h */
 };
 /* Puts jobs that were running when the last front died back to queued (or to paused or cancelled where that
    had been asked for), committed before it returns. */

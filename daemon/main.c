@@ -1,8 +1,10 @@
 #include "base/log.h"
+#include "daemon/admin.h"
 #include "daemon/conf.h"
 #include "daemon/role.h"
 #include "daemon/server.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -41,8 +43,14 @@ int main(int argc, char **argv)
         struct err e = {0};
         if (role_requested(argc, argv))
                 return role_main(argc, argv);
-        if (conf_load(argc, argv, &conf, &action, &e) != 0) {
+        if (admin_requested(argc, argv))
+                return admin_main(argc, argv);
+        bool wrong = conf_load(argc, argv, &conf, &action, &e) != 0;
+        if (!wrong && action == CONF_CHECK)
+                wrong = server_check(&conf, &e) != 0;
+        if (wrong) {
                 fprintf(stderr, "cnnd: %s\n", e.message);
+                conf_finish(&conf);
                 return EXIT_USAGE;
         }
         int status = EXIT_SUCCESS;

@@ -16,13 +16,17 @@
 struct models {
         struct modelfile_home files;
         struct store *store;   /* borrowed */
+        struct quota *quota;   /* borrowed */
         struct decode *decode; /* borrowed */
+        struct put *puts;
 };
 
 /* An upload while the decoder checks it. */
 struct put {
         struct models *models;
-        char *name, *user, *path; /* owned; the file too */
+        struct put *next, **prev;
+        struct identity who;
+        char *name, *path; /* owned; the file too */
         models_done done;
         void *ctx;
 };
@@ -55,7 +59,8 @@ static int insert(struct models *ms, const char *name, const char *user, int64_t
                         "INSERT OR REPLACE INTO models(name, generation, user, job, created_at, "
                         "architecture, c, h, w,"
                         " classes, preprocessing, metrics, bytes, inode, mtime_ns)"
-                        " VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                        " VALUES(?1, ?2, coalesce((SELECT nullif(user, '') FROM models WHERE name = ?1), ?3),"
+                        " ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                         &st, e);
         if (rc)
                 return rc;
@@ -171,13 +176,14 @@ static int drop_orphans(struct models *ms, struct err *e)
         return 0;
 }
 
-int models_create(
-        const char *state_dir, struct store *store, struct decode *decode, struct models **ret, struct err *e)
+int models_create(const char *state_dir, struct store *store, struct quota *quota, struct decode *decode,
+        struct models **ret, struct err *e)
 {
         struct models *ms = calloc(1, sizeof *ms);
         if (!ms)
                 return err_set(e, ERR_NO_MEMORY, "no memory for models");
         ms->store = store;
+        ms->quota = quota;
         ms->decode = decode;
         int rc = modelfile_open(&ms->files, state_dir, e);
         if (rc == 0)
@@ -245,7 +251,26 @@ int models_get(struct models *ms, const char *name, cJSON **ret, struct err *e)
         return *ret ? 0 : err_set(e, ERR_NO_MEMORY, "no memory for a model");
 }
 
-int models_list(struct models *ms, cJSON **ret, struct err *e)
+int models_see(struct models *ms, const struct identity *who, const char *name, struct err *e)
+{
+        sqlite3_stmt *st;
+        int rc = select_row(ms, name, &st, e);
+        if (rc < 0)
+                return rc;
+        bool own = identity_owns(who, (const char *)sqlite3_column_text(st, 2));
+        sqlite3_reset(st);
+        return own ? 0 : err_set(e, ERR_NOT_FOUND, "there is no model '%s'", name);
+}
+
+int models_may_save(struct models *ms, const struct identity *who, const char *name, struct err *e)
+{
+        bool taken = models_exists(ms, name) && models_see(ms, who, name, e) != 0;
+        for (const struct put *p = ms->puts; p && !taken; p = p->next)
+                taken = strcmp(p->name, name) == 0 && !identity_owns(who, p->who.user);
+        return taken ? err_set(e, ERR_EXISTS, "the name '%s' is taken by another user's model", name) : 0;
+}
+
+int models_list(struct models *ms, const struct identity *who, cJSON **ret, struct err *e)
 {
         sqlite3_stmt *st;
         cJSON *list = cJSON_CreateArray();
@@ -253,8 +278,11 @@ int models_list(struct models *ms, cJSON **ret, struct err *e)
         if (rc == 0)
                 rc = store_prepare(ms->store,
                         "SELECT name, generation, user, job, created_at, architecture, c, h, w, classes,"
-                        " preprocessing, metrics, bytes FROM models ORDER BY name",
+                        " preprocessing, metrics, bytes FROM models WHERE ?1 IS NULL OR user = ?1 ORDER BY "
+                        "name",
                         &st, e);
+        if (rc == 0)
+                store_bind_text(st, 1, who->operator? NULL : who->user);
         while (rc == 0 && (rc = store_step(ms->store, st, e)) > 0) {
                 cJSON_AddItemToArray(list, row_json(st));
                 rc = 0;
@@ -371,8 +399,11 @@ static void put_free(struct put *p)
 {
         if (p->path)
                 unlink(p->path);
+        if (p->prev)
+                *p->prev = p->next;
+        if (p->next)
+                p->next->prev = p->prev;
         free(p->name);
-        free(p->user);
         free(p->path);
         free(p);
 }
@@ -380,13 +411,17 @@ static void put_free(struct put *p)
 static int put_store(struct put *p, cJSON **ret_model, bool *ret_created, struct err *e)
 {
         struct models *ms = p->models;
+        struct stat st;
         *ret_created = !models_exists(ms, p->name);
-        int rc = modelfile_place(&ms->files, p->name, p->path, e);
+        int rc = stat(p->path, &st) == 0 ? quota_bytes(ms->quota, &p->who, st.st_size, e)
+                                         : err_errno(e, errno, "%s", p->path);
+        if (rc == 0)
+                rc = modelfile_place(&ms->files, p->name, p->path, e);
         if (rc == 0)
                 rc = store_begin(ms->store, e);
         if (rc)
                 return rc;
-        rc = models_record(ms, p->name, p->user, 0, NULL, e);
+        rc = models_record(ms, p->name, p->who.user, 0, NULL, e);
         if (rc == 0)
                 rc = store_commit(ms->store, e);
         if (rc) {
@@ -410,7 +445,16 @@ static void put_checked(void *ctx, struct chan_message *m, const struct err *err
         put_free(p);
 }
 
-int models_put(struct models *ms, const char *name, const char *user, const char *path,
+static void put_link(struct put *p)
+{
+        p->next = p->models->puts;
+        p->prev = &p->models->puts;
+        if (p->next)
+                p->next->prev = &p->next;
+        p->models->puts = p;
+}
+
+int models_put(struct models *ms, const char *name, const struct identity *who, const char *path,
         const cJSON *overrides, models_done done, void *ctx, struct err *e)
 {
         if (!request_name_ok(name)) {
@@ -425,15 +469,18 @@ int models_put(struct models *ms, const char *name, const char *user, const char
                 return err_set(e, ERR_NO_MEMORY, "no memory for an upload");
         }
         *p = (struct put){.models = ms,
+                .who = *who,
                 .name = strdup(name),
-                .user = strdup(user),
                 .path = strdup(path),
                 .done = done,
                 .ctx = ctx};
-        int rc = p->name && p->user && p->path ? 0 : err_set(e, ERR_NO_MEMORY, "no memory for an upload");
+        int rc = p->name && p->path ? models_may_save(ms, who, name, e)
+                                    : err_set(e, ERR_NO_MEMORY, "no memory for an upload");
         if (rc == 0)
                 rc = decode_model(ms->decode, path, overrides, put_checked, p, e);
         if (rc)
                 put_free(p);
+        else
+                put_link(p);
         return rc;
 }

@@ -9,6 +9,8 @@
 
 #include "base/err.h"
 #include "daemon/decode.h"
+#include "daemon/identity.h"
+#include "daemon/quota.h"
 #include "daemon/store.h"
 
 #include <cjson/cJSON.h>
@@ -17,14 +19,20 @@
 
 struct models;
 
-/* Borrows store and decode; copies state_dir. */
-int models_create(const char *state_dir, struct store *store, struct decode *decode, struct models **ret,
-        struct err *e);
+/* Borrows store, quota and decode; copies state_dir. */
+int models_create(const char *state_dir, struct store *store, struct quota *quota, struct decode *decode,
+        struct models **ret, struct err *e);
 void models_destroy(struct models *ms);
 
-/* An array of model objects by name: {"name","architecture","input":[c,h,w],"classes":[…],"preprocessing",
+/* 0 when there is the model and it is open to `who`; ERR_NOT_FOUND for either, alike. */
+int models_see(struct models *ms, const struct identity *who, const char *name, struct err *e);
+/* ERR_EXISTS when the name is another's, or will be by an upload that is being checked. */
+int models_may_save(struct models *ms, const struct identity *who, const char *name, struct err *e);
+
+/* An array of the model objects that are open to `who`, by name:
+   {"name","architecture","input":[c,h,w],"classes":[…],"preprocessing",
    "metrics","job","user","created_at","bytes"}; "job" is null for a model that was uploaded. */
-int models_list(struct models *ms, cJSON **ret, struct err *e);
+int models_list(struct models *ms, const struct identity *who, cJSON **ret, struct err *e);
 /* One of them. ERR_NOT_FOUND. The caller frees *ret. */
 int models_get(struct models *ms, const char *name, cJSON **ret, struct err *e);
 /* Removes row and file. ERR_NOT_FOUND. */
@@ -37,11 +45,12 @@ int models_open(struct models *ms, const char *name, int *ret_fd, uint64_t *ret_
 
 /* Called once, from service_run: `e` is NULL on success. `model` is borrowed for the call. */
 typedef void (*models_done)(void *ctx, const cJSON *model, bool created, const struct err *e);
-/* Makes or replaces a model from a safetensors file. `path` is a file below STATE/tmp that the caller wrote;
-   it is taken (renamed or removed in every case). `overrides` (borrowed, NULL for none) may hold
-   "architecture", "input", "classes" and "preprocessing", which win over the file's metadata. The file is read in the decoder
-   process alone. Returns 0 when `done` will be called, else an error and `done` is not called. */
-int models_put(struct models *ms, const char *name, const char *user, const char *path,
+/* Makes or replaces a model of `who` (a replaced one stays its owner's) from a safetensors file. `path` is a
+   file below STATE/tmp that the caller wrote; it is taken (renamed or removed in every case). `overrides`
+   (borrowed, NULL for none) may hold "architecture", "input", "classes" and "preprocessing", which win over
+   the file's metadata. The file is read in the decoder process alone. Returns 0 when `done` will be called,
+   else an error and `done` is not called. */
+int models_put(struct models *ms, const char *name, const struct identity *who, const char *path,
         const cJSON *overrides, models_done done, void *ctx, struct err *e);
 
 /* --- what classify.c, jobs.c and sched.c call --- */
@@ -60,7 +69,7 @@ char *models_path(const struct models *ms, const char *name);
 /* First half of saving a job's model: puts a hard link to `file` in place, durably. May be repeated. */
 int models_place(struct models *ms, const char *name, const char *file, struct err *e);
 /* Second half, within the caller's transaction: the row, read from the placed file's metadata. `metrics` is
-   borrowed; job 0 for none. May be repeated. */
+   borrowed; job 0 for none. A row that was there keeps its owner. May be repeated. */
 int models_record(struct models *ms, const char *name, const char *user, int64_t job, const cJSON *metrics,
         struct err *e);
 

@@ -4,6 +4,7 @@ static const struct {
         int code, status;
 } statuses[] = {
         {ERR_SYNTAX, 400},
+        {ERR_LOGIN, 401},
         {ERR_DENIED, 403},
         {ERR_NOT_FOUND, 404},
         {ERR_STATE, 409},
@@ -29,6 +30,7 @@ static const struct {
         const char *title;
 } titles[] = {
         {400, "Bad Request"},
+        {401, "Unauthorized"},
         {403, "Forbidden"},
         {404, "Not Found"},
         {405, "Method Not Allowed"},

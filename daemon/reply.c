@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+enum { RETRY_SECONDS = 2 };
+
 static void drop_body(struct reply *r)
 {
         str_free(&r->text);
@@ -85,8 +87,10 @@ void reply_problem(struct reply *r, int status, const struct err *e)
         problem_write(&text, status, e);
         if (reply_text(r, status, "application/problem+json", &text, NULL) != 0)
                 reply_empty(r, status);
+        if (status == 401)
+                reply_header(r, "WWW-Authenticate", "Bearer realm=\"cnnd\"");
         if (status == 503 || status == 429)
-                reply_header(r, "Retry-After", "%d", 2);
+                reply_header(r, "Retry-After", "%d", r->retry_seconds ? r->retry_seconds : RETRY_SECONDS);
 }
 
 void reply_header(struct reply *r, const char *name, const char *fmt, ...)

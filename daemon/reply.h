@@ -23,9 +23,10 @@ struct reply_stream {
 /* All zero is no answer yet. At most one of text, fd and stream is the body. */
 struct reply {
         int status;
-        const char *type; /* media type, a literal; NULL for no body */
-        struct str text;  /* owned */
-        int fd;           /* owned where has_file */
+        int retry_seconds; /* for a problem's Retry-After; 0: the usual */
+        const char *type;  /* media type, a literal; NULL for no body */
+        struct str text;   /* owned */
+        int fd;            /* owned where has_file */
         bool has_file;
         uint64_t file_size;
         struct reply_stream stream; /* owned where `read` is set */

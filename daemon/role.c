@@ -72,6 +72,16 @@ static int probe(const struct role_args *a, struct err *e)
         return answer("devices", "devices", list, e);
 }
 
+static int decode(const struct role_args *a, struct err *e)
+{
+        char *uploads = NULL;
+        if (asprintf(&uploads, "%s/tmp", a->state) < 0)
+                return err_set(e, ERR_NO_MEMORY, "no memory for a path");
+        int rc = decoder_role_run(uploads, e);
+        free(uploads);
+        return rc;
+}
+
 static int import(const struct role_args *a, struct err *e)
 {
         int rc = datasets_import(a->state, a->name, e);
@@ -96,7 +106,7 @@ int role_main(int argc, char **argv)
         else if (strcmp(a.role, "worker") == 0)
                 rc = worker_main(a.device, a.state, &e);
         else if (strcmp(a.role, "decoder") == 0)
-                rc = decoder_role_run(&e);
+                rc = decode(&a, &e);
         else if (strcmp(a.role, "import") == 0)
                 rc = import(&a, &e);
         else

@@ -2,6 +2,7 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "daemon/jobline.h"
 #include "daemon/jobrun.h"
 #include "daemon/wire.h"
 
@@ -10,7 +11,7 @@
 #include <string.h>
 
 /* Train points wait this long for others to share their commit; everything else does not wait. */
-enum { BATCH_MS = 20, RETRY_MS = 1000 };
+enum { BATCH_MS = 20, RETRY_MS = 1000, LOOK_MS = 1000, FULL_MS = 5000 };
 
 /* A job on a device. */
 struct run {
@@ -19,20 +20,27 @@ struct run {
         bool urgent;                 /* some of them tell more than a train point */
         bool ended;                  /* the last of them ends the run */
         enum job_want told;          /* what the worker was told */
-        int64_t sync;                /* a mark that waits for the commit of all before it; 0: none */
-        int64_t due_ms;              /* when they are to be committed */
+        enum job_type type;
+        int priority;
+        char user[JOBS_USER_MAX + 1];
+        int64_t slice_ms; /* it does not yield before */
+        bool yields;      /* it was told to stop for another job */
+        int64_t sync;     /* a mark that waits for the commit of all before it; 0: none */
+        int64_t due_ms;   /* when they are to be committed */
 };
 
 struct sched {
         struct jobs *jobs;
         struct supervisor *supervisor;
-        double checkpoint_seconds;
+        double checkpoint_seconds, slice_seconds;
         bool draining;
-        int64_t retry_ms; /* no job is started before: the database failed */
+        int64_t looked_ms; /* when it was last asked whether a job should yield */
+        int64_t retry_ms;  /* no job is started before: the database failed */
         struct run runs[SUPERVISOR_MAX_DEVICES];
 };
 
-struct sched *sched_create(struct jobs *js, struct supervisor *sv, double checkpoint_seconds)
+struct sched *sched_create(
+        struct jobs *js, struct supervisor *sv, double checkpoint_seconds, double slice_seconds)
 {
         struct sched *sc = calloc(1, sizeof *sc);
         if (!sc)
@@ -40,6 +48,7 @@ struct sched *sched_create(struct jobs *js, struct supervisor *sv, double checkp
         sc->jobs = js;
         sc->supervisor = sv;
         sc->checkpoint_seconds = checkpoint_seconds;
+        sc->slice_seconds = slice_seconds;
         return sc;
 }
 
@@ -125,10 +134,13 @@ void sched_message(struct sched *sc, int device, struct chan_message *m)
                 return;
         }
         struct report *rep = calloc(1, sizeof *rep);
-        if (rep && read_report(m->head, rep))
-                push(r, rep);
-        else
+        if (!rep || !read_report(m->head, rep)) {
                 report_free(rep);
+                return;
+        }
+        if (r->yields && rep->kind == REPORT_DONE)
+                rep->data = strdup("another job's turn");
+        push(r, rep);
 }
 
 void sched_lost(struct sched *sc, int device, const char *why, bool quarantined)
@@ -169,7 +181,7 @@ static void replace_by_failure(struct run *r, const struct err *why)
 
 static bool passing(int code)
 {
-        return code == ERR_DISK || code == ERR_IO || code == ERR_NO_MEMORY;
+        return code == ERR_DISK || code == ERR_IO || code == ERR_NO_MEMORY || code == ERR_UNAVAILABLE;
 }
 
 static void commit_reports(struct sched *sc, int device, int64_t now_ms)
@@ -177,7 +189,7 @@ static void commit_reports(struct sched *sc, int device, int64_t now_ms)
         struct run *r = &sc->runs[device];
         struct err e;
         bool moved = false;
-        int rc = jobrun_apply(sc->jobs, r->job, r->first, &moved, &e);
+        int rc = jobrun_apply(sc->jobs, r->job, device, r->first, &moved, &e);
         if (rc) {
                 log_line(LOG_ERROR, "job %lld: %s", (long long)r->job, e.message);
                 r->due_ms = now_ms + RETRY_MS;
@@ -185,6 +197,8 @@ static void commit_reports(struct sched *sc, int device, int64_t now_ms)
                         replace_by_failure(r, &e);
                 return;
         }
+        if (r->last->kind == REPORT_FAILED && r->last->error.code == ERR_DISK)
+                sc->retry_ms = now_ms + FULL_MS;
         drop_reports(r);
         r->due_ms = now_ms + BATCH_MS;
         if (moved || (r->ended && supervisor_job(sc->supervisor, device) == r->job))
@@ -227,57 +241,130 @@ static void pass_wish(struct sched *sc, int device)
 static void start_job(struct sched *sc, int device, int64_t now_ms)
 {
         const struct dev_info *info = supervisor_info(sc->supervisor, device);
-        cJSON *head = NULL;
+        struct jobline_pick next = {0};
+        struct jobrun_started start = {0};
         struct err e;
-        int64_t job = 0;
-        int rc = jobrun_next(sc->jobs, info, &job, &e);
-        if (rc == 0 && job)
-                rc = jobrun_start(sc->jobs, job, info->id, sc->checkpoint_seconds, &head, &e);
+        int rc = jobline_next(sc->jobs, info, &next, &e);
+        if (rc == 0 && next.id)
+                rc = jobrun_start(sc->jobs, next.id, device, sc->checkpoint_seconds, &start, &e);
         if (rc) {
                 log_line(LOG_ERROR, "starting a job on device %s: %s", info->id, e.message);
                 sc->retry_ms = now_ms + RETRY_MS;
         }
-        if (rc || !job)
+        if (rc || !next.id)
                 return;
-        log_line(LOG_INFO, "job %lld runs on device %s", (long long)job, info->id);
-        sc->runs[device] = (struct run){.job = job};
-        supervisor_set_job(sc->supervisor, device, job);
-        if (supervisor_send(sc->supervisor, device, head, NULL, 0, &e)) {
+        log_line(LOG_INFO, "job %lld of %s runs on device %s", (long long)next.id, start.user, info->id);
+        struct run *r = &sc->runs[device];
+        *r = (struct run){.job = next.id,
+                .type = start.type,
+                .priority = start.priority,
+                .slice_ms = now_ms + (int64_t)(sc->slice_seconds * 1000)};
+        memcpy(r->user, start.user, sizeof r->user);
+        supervisor_set_job(sc->supervisor, device, next.id);
+        if (supervisor_send(sc->supervisor, device, start.command, NULL, 0, &e)) {
                 struct report *rep = calloc(1, sizeof *rep);
                 if (rep) {
                         *rep = (struct report){.kind = REPORT_FAILED, .error = e};
-                        push(&sc->runs[device], rep);
+                        push(r, rep);
                 }
         }
-        cJSON_Delete(head);
+        cJSON_Delete(start.command);
+}
+
+static bool may_yield(const struct run *r)
+{
+        /* An evaluation keeps no checkpoint, so it runs to its end. */
+        return r->job && !r->ended && r->told == WANT_NOTHING && r->type == JOB_TRAIN;
+}
+
+/* Whether what waits goes before what runs; *ret_share is then the share of whose job runs. */
+static bool should_yield(struct sched *sc, int device, int64_t now_ms, double *ret_share)
+{
+        const struct run *r = &sc->runs[device];
+        struct jobline_pick next = {0};
+        struct err e;
+        if (!may_yield(r) || now_ms < r->slice_ms)
+                return false;
+        if (jobline_next(sc->jobs, supervisor_info(sc->supervisor, device), &next, &e) || !next.id)
+                return false;
+        *ret_share = jobrun_share(sc->jobs, r->user);
+        if (next.priority != r->priority)
+                return next.priority > r->priority;
+        return strcmp(next.user, r->user) != 0 && next.seconds < *ret_share;
+}
+
+/* Of the jobs that should yield, the one whose user has had most does. */
+static void yield_one(struct sched *sc, int count, int64_t now_ms)
+{
+        int chosen = -1;
+        double most = 0, share = 0;
+        sc->looked_ms = now_ms;
+        for (int i = 0; i < count; i++)
+                if (sc->runs[i].yields)
+                        return;
+        for (int i = 0; i < count; i++)
+                if (should_yield(sc, i, now_ms, &share) && (chosen < 0 || share > most)) {
+                        chosen = i;
+                        most = share;
+                }
+        if (chosen < 0)
+                return;
+        struct run *r = &sc->runs[chosen];
+        log_line(LOG_INFO, "job %lld yields", (long long)r->job);
+        r->yields = true;
+        r->told = WANT_PAUSE;
+        tell(sc, chosen, "stop", "job", r->job);
+}
+
+static void commit_waiting(struct sched *sc, int device, int64_t now_ms)
+{
+        struct run *r = &sc->runs[device];
+        if (r->first && (now_ms >= r->due_ms || (r->urgent && r->due_ms - now_ms <= BATCH_MS)))
+                commit_reports(sc, device, now_ms);
+        if (r->sync && !r->first) {
+                tell(sc, device, "synced", "mark", r->sync);
+                r->sync = 0;
+                r->urgent = false;
+        }
+}
+
+/* When a job may next have to yield: at the end of its slice, and from then on at intervals, as shares move.
+   INT64_MAX for never. */
+static int64_t yield_due(const struct sched *sc)
+{
+        int64_t due = INT64_MAX;
+        for (int i = 0; i < SUPERVISOR_MAX_DEVICES && !sc->draining; i++) {
+                int64_t slice = sc->runs[i].slice_ms,
+                        at = slice > sc->looked_ms ? slice : sc->looked_ms + LOOK_MS;
+                if (may_yield(&sc->runs[i]) && at < due)
+                        due = at;
+        }
+        return due;
 }
 
 void sched_tick(struct sched *sc, int64_t now_ms)
 {
         int count = supervisor_count(sc->supervisor);
-        for (int i = 0; i < count; i++) {
-                struct run *r = &sc->runs[i];
-                if (r->first && (now_ms >= r->due_ms || (r->urgent && r->due_ms - now_ms <= BATCH_MS)))
-                        commit_reports(sc, i, now_ms);
-                if (r->sync && !r->first) {
-                        tell(sc, i, "synced", "mark", r->sync);
-                        r->sync = 0;
-                        r->urgent = false;
-                }
-        }
-        if (jobrun_changed(sc->jobs) || sc->draining)
+        for (int i = 0; i < count; i++)
+                commit_waiting(sc, i, now_ms);
+        bool changed = jobrun_changed(sc->jobs);
+        if (changed || sc->draining)
                 for (int i = 0; i < count; i++)
                         pass_wish(sc, i);
-        for (int i = 0; i < count && !sc->draining && now_ms >= sc->retry_ms; i++)
+        if (sc->draining || now_ms < sc->retry_ms)
+                return;
+        for (int i = 0; i < count; i++)
                 if (!sc->runs[i].job && supervisor_state(sc->supervisor, i) == DEVICE_READY)
                         start_job(sc, i, now_ms);
+        if (changed || now_ms >= yield_due(sc))
+                yield_one(sc, count, now_ms);
 }
 
 int sched_timeout_ms(const struct sched *sc, int64_t now_ms)
 {
         if (jobrun_waiting(sc->jobs))
                 return 0;
-        int64_t due = sc->retry_ms > now_ms ? sc->retry_ms : INT64_MAX;
+        int64_t due = sc->retry_ms > now_ms ? sc->retry_ms : yield_due(sc);
         for (int i = 0; i < SUPERVISOR_MAX_DEVICES; i++)
                 if (sc->runs[i].first && sc->runs[i].due_ms < due)
                         due = sc->runs[i].due_ms;

@@ -1,6 +1,9 @@
 /* The scheduler: which queued job goes to which ready device, and what its worker says of it. One thread.
 
-   Jobs go in the order of their submission; a job that lost its worker keeps its place. */
+   Of the highest priority, the user with the smallest share of device seconds goes next, with the oldest job
+   that fits (jobline.h); a job that lost its worker keeps its place. A training job that has run for
+   `slice_seconds` stops at a checkpoint, and waits again, while a job waits that goes before it by the same
+   rule; one device yields at a time. */
 #ifndef CNND_SCHED_H
 #define CNND_SCHED_H
 
@@ -14,7 +17,8 @@
 
 struct sched;
 /* All borrowed. NULL when memory is out. */
-struct sched *sched_create(struct jobs *js, struct supervisor *sv, double checkpoint_seconds);
+struct sched *sched_create(
+        struct jobs *js, struct supervisor *sv, double checkpoint_seconds, double slice_seconds);
 void sched_destroy(struct sched *sc);
 
 /* From the supervisor's hooks. A message about a job that the device does not have is dropped. */

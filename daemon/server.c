@@ -1,10 +1,14 @@
 #include "daemon/server.h"
 
+#include "base/file.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "daemon/access.h"
 #include "daemon/api.h"
 #include "daemon/clock.h"
 #include "daemon/listen.h"
+#include "daemon/notify.h"
+#include "daemon/tls.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -16,7 +20,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-enum { DRAIN_MS = 10000 };
+enum { DRAIN_MS = 10000, RESERVED_DESCRIPTORS = 64 };
 
 struct server {
         const struct conf *conf; /* borrowed */
@@ -24,9 +28,11 @@ struct server {
         struct feed *feed;
         struct curves *curves;
         struct http *http;
+        struct access *access;
         struct api api;
         char *tmp_dir;
         struct str address;
+        struct notify notify;
         int signal_fd;
         bool owns_socket; /* the socket's file is to be removed */
         bool draining;
@@ -44,6 +50,21 @@ static void raise_file_limit(void)
                 log_line(LOG_WARN, "the limit of open files stays: %s", strerror(errno));
 }
 
+/* So many connections a listener that none of them, each with a file in hand, can take the descriptors that
+   the rest of the daemon needs: who comes too many waits in the listener's queue. */
+static int64_t connections_at_most(int64_t wanted, int listeners)
+{
+        struct rlimit limit;
+        if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+                return wanted;
+        int64_t room = ((int64_t)limit.rlim_cur - RESERVED_DESCRIPTORS) / (2 * listeners);
+        if (room >= wanted)
+                return wanted;
+        log_line(LOG_WARN, "%lld connections a listener, not %lld: no more than %lld files may be open",
+                (long long)(room < 1 ? 1 : room), (long long)wanted, (long long)limit.rlim_cur);
+        return room < 1 ? 1 : room;
+}
+
 static int catch_signals(struct server *s, struct err *e)
 {
         sigset_t set;
@@ -54,6 +75,31 @@ static int catch_signals(struct server *s, struct err *e)
         sigprocmask(SIG_BLOCK, &set, NULL);
         s->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
         return s->signal_fd < 0 ? err_errno(e, errno, "signalfd") : 0;
+}
+
+/* A whole file as text; "" is no path and gives NULL. */
+static int read_text(const char *path, char **ret, struct err *e)
+{
+        void *map;
+        size_t len;
+        *ret = NULL;
+        if (!path[0])
+                return 0;
+        int rc = file_map(path, &map, &len, e);
+        if (rc)
+                return rc;
+        *ret = strndup(map, len);
+        file_unmap(map, len);
+        return *ret ? 0 : err_set(e, ERR_NO_MEMORY, "no memory for %s", path);
+}
+
+/* The caller frees both, also on failure. */
+static int read_certificate(const struct conf *c, char **cert, char **key, struct err *e)
+{
+        int rc = read_text(c->tls_cert, cert, e);
+        if (rc == 0)
+                rc = read_text(c->tls_key, key, e);
+        return rc == 0 && *cert ? tls_check(*cert, *key, e) : rc;
 }
 
 static int open_tcp(struct server *s, int *fd, bool *loopback, struct err *e)
@@ -70,7 +116,8 @@ static int open_tcp(struct server *s, int *fd, bool *loopback, struct err *e)
         if (rc)
                 return err_wrap(e, "%s", text);
         *loopback = address.loopback;
-        str_addf(&s->address, "http://%.*s:%d", (int)(strrchr(text, ':') - text), text, listen_port(*fd));
+        str_addf(&s->address, "http%s://%.*s:%d", s->conf->tls_cert[0] ? "s" : "",
+                (int)(strrchr(text, ':') - text), text, listen_port(*fd));
         return 0;
 }
 
@@ -93,6 +140,9 @@ static int open_service(struct server *s, struct err *e)
                 .log_level = c->log_level,
                 .watchdog_seconds = c->watchdog_seconds,
                 .checkpoint_seconds = c->checkpoint_seconds,
+                .slice_seconds = c->slice_seconds,
+                .half_life_seconds = c->half_life_seconds,
+                .limits = {c->requests_per_second, c->queued_jobs, c->stored_bytes},
         };
         struct str tmp = {0};
         int rc = service_create(&o, &s->service, e);
@@ -107,10 +157,29 @@ static int open_service(struct server *s, struct err *e)
         return s->tmp_dir && s->feed && s->curves ? 0 : err_set(e, ERR_NO_MEMORY, "no memory for the server");
 }
 
+static int open_access(struct server *s, const struct http_options *h, struct err *e)
+{
+        const struct access_options o = {
+                .store = s->service->store,
+                .operators = s->conf->operators,
+                .loopback = h->tcp_fd < 0 || h->loopback,
+                .tls = s->conf->tls_cert[0],
+                .insecure = s->conf->insecure,
+        };
+        int rc = access_create(&o, &s->access, e);
+        s->api.access = s->access;
+        return rc ? err_wrap(e, "%s", server_address(s)) : 0;
+}
+
 /* Takes the listening sockets of `o`, also on failure. */
 static int open_http(struct server *s, struct http_options *o, struct err *e)
 {
         const struct conf *c = s->conf;
+        char *cert = NULL, *key = NULL;
+        int rc = read_certificate(c, &cert, &key, e);
+        o->tls_cert = cert;
+        o->tls_key = key;
+        o->admit = api_admit;
         o->routes = api_routes;
         o->ctx = &s->api;
         o->tmp_dir = s->tmp_dir;
@@ -120,10 +189,23 @@ static int open_http(struct server *s, struct http_options *o, struct err *e)
         o->max_image_bytes = c->max_image_bytes;
         o->max_weights_bytes = c->max_weights_bytes;
         o->body_memory_bytes = c->body_memory_bytes;
-        o->max_connections = c->max_connections;
-        int rc = http_create(o, &s->http, e);
-        o->tcp_fd = o->unix_fd = -1;
+        o->max_connections = connections_at_most(c->max_connections, 1 + (o->tcp_fd >= 0 && o->unix_fd >= 0));
+        if (rc == 0) {
+                rc = http_create(o, &s->http, e);
+                o->tcp_fd = o->unix_fd = -1;
+        }
+        free(cert);
+        free(key);
         s->api.http = s->http;
+        return rc;
+}
+
+int server_check(const struct conf *c, struct err *e)
+{
+        char *cert = NULL, *key = NULL;
+        int rc = read_certificate(c, &cert, &key, e);
+        free(cert);
+        free(key);
         return rc;
 }
 
@@ -135,12 +217,15 @@ int server_create(const struct conf *conf, struct server **ret, struct err *e)
                 return err_set(e, ERR_NO_MEMORY, "no memory for the server");
         s->conf = conf;
         s->signal_fd = -1;
+        notify_init(&s->notify);
         raise_file_limit();
         int rc = catch_signals(s, e);
         if (rc == 0)
                 rc = open_listeners(s, &o, e);
         if (rc == 0)
                 rc = open_service(s, e);
+        if (rc == 0)
+                rc = open_access(s, &o, e);
         if (rc == 0)
                 rc = open_http(s, &o, e);
         if (rc) {
@@ -162,11 +247,13 @@ void server_destroy(struct server *s)
         http_destroy(s->http);
         curves_destroy(s->curves);
         feed_destroy(s->feed);
+        access_destroy(s->access);
         service_destroy(s->service);
         if (s->owns_socket)
                 unlink(s->conf->socket);
         if (s->signal_fd >= 0)
                 close(s->signal_fd);
+        notify_finish(&s->notify);
         str_free(&s->address);
         free(s->tmp_dir);
         free(s);
@@ -188,6 +275,7 @@ static bool take_signals(struct server *s)
                         continue;
                 log_line(LOG_INFO, "signal %u: draining", info.ssi_signo);
                 s->draining = true;
+                notify_tell(&s->notify, "STOPPING=1");
                 s->end_ms = clock_now_ms() + DRAIN_MS;
                 service_drain(s->service);
         }
@@ -209,6 +297,7 @@ static int wait_for_work(struct server *s, struct err *e)
         int timeout = lesser(service_timeout_ms(s->service), http_timeout_ms(s->http));
         timeout = lesser(timeout, feed_timeout_ms(s->feed, clock_now_ms()));
         timeout = lesser(timeout, curves_timeout_ms(s->curves));
+        timeout = lesser(timeout, notify_timeout_ms(&s->notify, clock_now_ms()));
         if (s->draining)
                 timeout = lesser(timeout, 100);
         if (poll(polled, (nfds_t)count + 2, timeout) < 0 && errno != EINTR)
@@ -218,8 +307,10 @@ static int wait_for_work(struct server *s, struct err *e)
 
 int server_run(struct server *s, struct err *e)
 {
+        notify_tell(&s->notify, "READY=1");
         for (;;) {
                 int rc = wait_for_work(s, e);
+                notify_tick(&s->notify, clock_now_ms());
                 if (rc)
                         return rc;
                 if (take_signals(s))

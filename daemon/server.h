@@ -7,6 +7,10 @@
 
 struct server;
 
+/* What of a configuration can be found out without starting anything: that the certificate and its key are
+ * there and fit.
+ */
+int server_check(const struct conf *conf, struct err *e);
 /* Opens the listeners, the state folder and all behind it. SIGTERM and SIGINT are blocked from here on and
    taken by server_run; SIGPIPE is ignored. `conf` is borrowed. */
 int server_create(const struct conf *conf, struct server **ret, struct err *e);

@@ -16,6 +16,8 @@
 #include <time.h>
 #include <unistd.h>
 
+/* From now on everybody waits while the database does. */
+enum { PATIENCE_MS = 50 };
 enum { LOCK_WAIT_MS = 5000, LOCK_STEP_MS = 20 };
 
 static int make_dir(const char *path, struct err *e)
@@ -106,14 +108,16 @@ static int start_parts(struct service *s, const struct service_options *o, struc
         char path[PATH_MAX];
         snprintf(path, sizeof path, "%s/cnnd.db", s->state_dir);
         int rc = store_open(path, &s->store, e);
+        if (rc == 0 && !(s->quota = quota_create(&o->limits, s->store)))
+                rc = err_set(e, ERR_NO_MEMORY, "no memory for quotas");
         if (rc == 0)
                 rc = children_create(s->lock_fd, &s->kids, e);
-        if (rc == 0 && !(s->decode = decode_create(s->kids)))
+        if (rc == 0 && !(s->decode = decode_create(s->state_dir, s->kids)))
                 rc = err_set(e, ERR_NO_MEMORY, "no memory for the decoder");
         if (rc == 0)
-                rc = datasets_create(s->state_dir, s->kids, &s->datasets, e);
+                rc = datasets_create(s->state_dir, s->kids, s->store, &s->datasets, e);
         if (rc == 0)
-                rc = models_create(s->state_dir, s->store, s->decode, &s->models, e);
+                rc = models_create(s->state_dir, s->store, s->quota, s->decode, &s->models, e);
         const struct supervisor_options so = {.state_dir = s->state_dir,
                 .device_spec = o->device_spec,
                 .log_level = o->log_level,
@@ -123,12 +127,16 @@ static int start_parts(struct service *s, const struct service_options *o, struc
                 rc = supervisor_create(&so, &s->supervisor, e);
         const struct jobs_options jo = {.state_dir = s->state_dir,
                 .store = s->store,
+                .quota = s->quota,
                 .datasets = s->datasets,
                 .models = s->models,
-                .supervisor = s->supervisor};
+                .supervisor = s->supervisor,
+                .slice_seconds = o->slice_seconds,
+                .half_life_seconds = o->half_life_seconds};
         if (rc == 0)
                 rc = jobs_create(&jo, &s->jobs, e);
-        if (rc == 0 && !(s->sched = sched_create(s->jobs, s->supervisor, o->checkpoint_seconds)))
+        if (rc == 0 &&
+                !(s->sched = sched_create(s->jobs, s->supervisor, o->checkpoint_seconds, o->slice_seconds)))
                 rc = err_set(e, ERR_NO_MEMORY, "no memory for the scheduler");
         if (rc == 0 && !(s->classify = classify_create(s->models, s->decode, s->supervisor)))
                 rc = err_set(e, ERR_NO_MEMORY, "no memory for classifications");
@@ -157,6 +165,7 @@ int service_create(const struct service_options *o, struct service **ret, struct
         const struct supervisor_hooks hooks = {
                 .ctx = s, .ready = device_ready, .message = device_message, .lost = device_lost};
         supervisor_set_hooks(s->supervisor, &hooks);
+        store_set_patience(s->store, PATIENCE_MS);
         *ret = s;
         return 0;
 }
@@ -173,6 +182,7 @@ void service_destroy(struct service *s)
         models_destroy(s->models);
         datasets_destroy(s->datasets);
         decode_destroy(s->decode);
+        quota_destroy(s->quota);
         store_close(s->store);
         if (s->lock_fd >= 0)
                 close(s->lock_fd);

@@ -13,6 +13,7 @@
 #include "daemon/decode.h"
 #include "daemon/jobs.h"
 #include "daemon/models.h"
+#include "daemon/quota.h"
 #include "daemon/sched.h"
 #include "daemon/store.h"
 #include "daemon/supervisor.h"
@@ -20,11 +21,14 @@
 #include <stdbool.h>
 
 struct service_options {
-        const char *state_dir;     /* made where missing; absolute */
-        const char *device_spec;   /* "all" */
-        const char *log_level;     /* of the children: "info" */
-        double watchdog_seconds;   /* 60 */
-        double checkpoint_seconds; /* at most this long between two checkpoints of a job; 30 */
+        const char *state_dir;      /* made where missing; absolute */
+        const char *device_spec;    /* "all" */
+        const char *log_level;      /* of the children: "info" */
+        double watchdog_seconds;    /* 60 */
+        double checkpoint_seconds;  /* at most this long between two checkpoints of a job; 30 */
+        struct quota_limits limits; /* of each user */
+        double slice_seconds;       /* a job runs at least this long before it yields; 60 */
+        double half_life_seconds;   /* of device seconds in a user's share; 86400 */
 };
 
 /* The parts, all owned; the API borrows them. */
@@ -32,6 +36,7 @@ struct service {
         char *state_dir;
         int lock_fd;
         struct store *store;
+        struct quota *quota;
         struct children *kids;
         struct decode *decode;
         struct datasets *datasets;

@@ -1,7 +1,10 @@
 #include "daemon/store.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { BUSY_TIMEOUT_MS = 5000 };
 
@@ -42,6 +45,21 @@ static const char *const migrations[STORE_VERSION] = {
         "CREATE TABLE counters(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;"
         "INSERT INTO counters VALUES('model_generation', 0);",
         "ALTER TABLE jobs ADD COLUMN note TEXT;",
+
+        /* A data set without a row came with the machine: everybody reads it. */
+        "CREATE TABLE tokens("
+        " id TEXT PRIMARY KEY, hash BLOB NOT NULL, user TEXT NOT NULL, role TEXT NOT NULL,"
+        " created_at INTEGER NOT NULL, expires_at INTEGER, revoked_at INTEGER) WITHOUT ROWID;"
+        "CREATE TABLE datasets("
+        " name TEXT PRIMARY KEY, user TEXT NOT NULL, bytes INTEGER NOT NULL) WITHOUT ROWID;"
+        "CREATE INDEX jobs_user ON jobs(user, id);"
+        "CREATE INDEX models_user ON models(user, name);",
+
+        "ALTER TABLE jobs ADD COLUMN priority INTEGER NOT NULL DEFAULT 0;"
+        "ALTER TABLE jobs ADD COLUMN device_seconds REAL NOT NULL DEFAULT 0;"
+        "CREATE INDEX jobs_line ON jobs(state, priority, user, id, device_bytes, largest_buffer);"
+        "CREATE TABLE shares("
+        " user TEXT PRIMARY KEY, seconds REAL NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID;",
 };
 
 static int fail(struct store *s, int rc, const char *what, struct err *e)
@@ -49,6 +67,8 @@ static int fail(struct store *s, int rc, const char *what, struct err *e)
         int code = ERR_IO;
         if ((rc & 0xFF) == SQLITE_FULL)
                 code = ERR_DISK;
+        else if ((rc & 0xFF) == SQLITE_BUSY || (rc & 0xFF) == SQLITE_LOCKED)
+                code = ERR_UNAVAILABLE;
         else if ((rc & 0xFF) == SQLITE_NOMEM)
                 code = ERR_NO_MEMORY;
         return err_set(e, code, "database: %s: %s", what, s->db ? sqlite3_errmsg(s->db) : sqlite3_errstr(rc));
@@ -123,6 +143,48 @@ int store_open(const char *path, struct store **ret, struct err *e)
         }
         *ret = s;
         return 0;
+}
+
+static int copy_into(struct store *s, const char *path, struct err *e)
+{
+        sqlite3 *to = NULL;
+        int rc = sqlite3_open_v2(
+                path, &to, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
+        sqlite3_backup *b = rc == SQLITE_OK ? sqlite3_backup_init(to, "main", s->db, "main") : NULL;
+        if (b) {
+                sqlite3_backup_step(b, -1); /* in one step: what is written meanwhile stays out */
+                rc = sqlite3_backup_finish(b);
+        } else if (rc == SQLITE_OK) {
+                rc = sqlite3_errcode(to);
+        }
+        /* A copy that is in one file and synced when it is closed. */
+        if (rc == SQLITE_OK)
+                rc = sqlite3_exec(
+                        to, "PRAGMA journal_mode=DELETE; PRAGMA wal_checkpoint(TRUNCATE)", NULL, NULL, NULL);
+        const char *text = sqlite3_errstr(rc);
+        rc = rc == SQLITE_OK ? 0 : err_set(e, rc == SQLITE_FULL ? ERR_DISK : ERR_IO, "%s: %s", path, text);
+        sqlite3_close(to);
+        return rc;
+}
+
+int store_backup(struct store *s, const char *path, struct err *e)
+{
+        int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+        if (fd < 0)
+                return errno == EEXIST ? err_set(e, ERR_EXISTS, "%s exists", path)
+                                       : err_errno(e, errno, "%s", path);
+        int rc = copy_into(s, path, e);
+        if (rc == 0 && fsync(fd) != 0)
+                rc = err_errno(e, errno, "%s", path);
+        close(fd);
+        if (rc)
+                unlink(path);
+        return rc;
+}
+
+void store_set_patience(struct store *s, int ms)
+{
+        sqlite3_busy_timeout(s->db, ms);
 }
 
 void store_close(struct store *s)

@@ -14,11 +14,17 @@
 /* Stored in user_version. To raise it: add one entry with the statements that lead from the version before to
    `migrations` in store.c and raise this by one; a database is brought up to date when it is opened, and one
    that is newer than the program is refused. */
-enum { STORE_VERSION = 2 };
+enum { STORE_VERSION = 4 };
 
 struct store;
 /* Opens or makes `path` and migrates it. ERR_STATE when it is newer than this program. */
 int store_open(const char *path, struct store **ret, struct err *e);
+/* Copies the database into a new file, durably, while others may write to it: the copy is one moment's.
+   ERR_EXISTS when there is such a file. */
+int store_backup(struct store *s, const char *path, struct err *e);
+/* How long a write waits for another process that writes; 5 s after store_open. Then it is ERR_UNAVAILABLE.
+ */
+void store_set_patience(struct store *s, int ms);
 /* NULL accepted. */
 void store_close(struct store *s);
 

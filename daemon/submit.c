@@ -12,17 +12,39 @@ static const char *dataset_pointer(const cJSON *body)
         return cJSON_IsObject(json_field(body, "dataset")) ? "/dataset/name" : "/dataset";
 }
 
-static int find_dataset(
-        struct jobs *js, const cJSON *body, const char *name, const struct dataset **ret, struct err *e)
+static int find_dataset(struct jobs *js, const struct identity *who, const cJSON *body, const char *name,
+        const struct dataset **ret, struct err *e)
 {
         struct err why;
-        int rc = datasets_find(js->datasets, name, ret, &why);
+        int rc = datasets_see(js->datasets, who, name, &why);
+        if (rc == 0)
+                rc = datasets_find(js->datasets, name, ret, &why);
         if (rc == ERR_UNAVAILABLE || rc == ERR_NO_MEMORY || rc == 0) {
                 if (rc)
                         *e = why;
                 return rc;
         }
         return err_at(e, ERR_INVALID, dataset_pointer(body), "%s", why.message);
+}
+
+static int see_model(
+        struct jobs *js, const struct identity *who, const char *name, const char *pointer, struct err *e)
+{
+        int rc = models_see(js->models, who, name, e);
+        if (rc != ERR_NOT_FOUND)
+                return rc;
+        return err_at(e, ERR_INVALID, pointer, "there is no model '%s'", name);
+}
+
+static int may_save(struct jobs *js, const struct identity *who, const char *name, struct err *e)
+{
+        struct err why;
+        int rc = jobs_may_save(js, who, name, &why);
+        if (rc == ERR_EXISTS)
+                return err_at(e, rc, "/save_as", "%s", why.message);
+        if (rc)
+                *e = why;
+        return rc;
 }
 
 /* Plans on every device in use: the first that takes whole batches, else the one that takes the largest
@@ -56,7 +78,8 @@ static int plan(struct jobs *js, const struct train_request *r, const struct dat
         return found ? 0 : rc;
 }
 
-static int check_train(struct jobs *js, const cJSON *body, struct submission *s, struct err *e)
+static int check_train(
+        struct jobs *js, const struct identity *who, const cJSON *body, struct submission *s, struct err *e)
 {
         struct train_request r;
         struct train_estimate estimate = {0};
@@ -64,9 +87,11 @@ static int check_train(struct jobs *js, const cJSON *body, struct submission *s,
         int rc = train_request_parse(body, &r, e);
         if (rc)
                 return rc;
-        rc = find_dataset(js, body, r.dataset, &data, e);
-        if (rc == 0 && r.init.from[0] && !models_exists(js->models, r.init.from))
-                rc = err_at(e, ERR_INVALID, "/init/from", "there is no model '%s'", r.init.from);
+        rc = find_dataset(js, who, body, r.dataset, &data, e);
+        if (rc == 0 && r.init.from[0])
+                rc = see_model(js, who, r.init.from, "/init/from", e);
+        if (rc == 0 && r.save_as[0])
+                rc = may_save(js, who, r.save_as, e);
         if (rc == 0)
                 rc = plan(js, &r, data, &estimate, e);
         if (rc == 0) {
@@ -84,7 +109,8 @@ static int check_train(struct jobs *js, const cJSON *body, struct submission *s,
         return rc;
 }
 
-static int check_classify(struct jobs *js, const cJSON *body, struct submission *s, struct err *e)
+static int check_classify(
+        struct jobs *js, const struct identity *who, const cJSON *body, struct submission *s, struct err *e)
 {
         const char *title = "", *model = NULL, *dataset = NULL;
         int64_t limit = 0;
@@ -105,7 +131,10 @@ static int check_classify(struct jobs *js, const cJSON *body, struct submission 
         if (rc == 0)
                 rc = json_get_int(body, "limit", 1, INT32_MAX, "", &limit, e);
         if (rc == 0)
-                rc = find_dataset(js, body, dataset, &data, e);
+                rc = find_dataset(js, who, body, dataset, &data, e);
+        if (rc)
+                return rc;
+        rc = see_model(js, who, model, "/model", e);
         if (rc)
                 return rc;
         if (models_shape(js->models, model, &shape, &why))
@@ -123,24 +152,52 @@ static int check_classify(struct jobs *js, const cJSON *body, struct submission 
         return 0;
 }
 
-int submit_check(struct jobs *js, const cJSON *body, struct submission *s, struct err *e)
+/* What is for the scheduler; the rest is for the engine. */
+static int take_priority(const struct identity *who, cJSON *body, struct submission *s, struct err *e)
+{
+        int64_t priority = 0;
+        int rc = json_get_int(body, "priority", -JOBS_PRIORITY_MAX, JOBS_PRIORITY_MAX, "", &priority, e);
+        if (rc == 0 && priority > 0 && !who->operator)
+                rc = err_at(
+                        e, ERR_DENIED, "/priority", "an operator may let a job go before others'; at most 0");
+        s->row.priority = (int)priority;
+        cJSON_DeleteItemFromObjectCaseSensitive(body, "priority");
+        return rc;
+}
+
+static int check_type(
+        struct jobs *js, const struct identity *who, const cJSON *body, struct submission *s, struct err *e)
 {
         const char *type = NULL;
-        int rc = json_is_object(body, "", e);
-        if (rc == 0)
-                rc = json_need(body, "type", "", e);
+        int rc = json_need(body, "type", "", e);
         if (rc == 0)
                 rc = json_get_string(body, "type", 40, "", &type, e);
         if (rc)
                 return rc;
         if (strcmp(type, "train") == 0) {
                 s->row.type = JOB_TRAIN;
-                return check_train(js, body, s, e);
+                return check_train(js, who, body, s, e);
         }
         if (strcmp(type, "classify") == 0) {
                 s->row.type = JOB_CLASSIFY;
-                return check_classify(js, body, s, e);
+                return check_classify(js, who, body, s, e);
         }
         return err_at(
                 e, ERR_INVALID, "/type", "there are \"train\" and \"classify\" jobs, but no \"%s\"", type);
+}
+
+int submit_check(
+        struct jobs *js, const struct identity *who, const cJSON *body, struct submission *s, struct err *e)
+{
+        int rc = json_is_object(body, "", e);
+        if (rc)
+                return rc;
+        cJSON *copy = cJSON_Duplicate(body, true);
+        if (!copy)
+                return err_set(e, ERR_NO_MEMORY, "no memory for a job");
+        rc = take_priority(who, copy, s, e);
+        if (rc == 0)
+                rc = check_type(js, who, copy, s, e);
+        cJSON_Delete(copy);
+        return rc;
 }

@@ -15,6 +15,7 @@ struct submission {
 
 /* Checks a posted job as jobs_submit says. On 0 the caller frees ret->row with job_row_finish; on an error
    too, for what stands in it by then. *ret is zeroed by the caller. */
-int submit_check(struct jobs *js, const cJSON *body, struct submission *ret, struct err *e);
+int submit_check(struct jobs *js, const struct identity *who, const cJSON *body, struct submission *ret,
+        struct err *e);
 
 #endif

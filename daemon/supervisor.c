@@ -25,6 +25,7 @@ struct device {
         int failures;         /* in a row */
         int64_t restart_ms;   /* when the next worker is due, where there is none */
         int64_t job;
+        int64_t busy_since_ms, busy_ms; /* with a job */
         /* Of the worker that runs: */
         int64_t started_ms;
         int64_t heard_ms, moved_ms; /* the last message; the last change of the progress counter */
@@ -85,6 +86,16 @@ static void put_cache_aside(const struct device *d)
                         d->info.id);
 }
 
+/* From here to there its time counts as busy. */
+static void note_job(struct device *d, int64_t job)
+{
+        int64_t now = clock_now_ms();
+        if (d->job)
+                d->busy_ms += now - d->busy_since_ms;
+        d->busy_since_ms = now;
+        d->job = job;
+}
+
 /* The worker is gone: decides about the next one, then tells. */
 static void device_failed(struct device *d, const char *why)
 {
@@ -94,7 +105,7 @@ static void device_failed(struct device *d, const char *why)
         if (clock_now_ms() - d->started_ms >= STABLE_MS)
                 d->failures = 0;
         d->failures++;
-        d->job = 0;
+        note_job(d, 0);
         d->busy = false;
         bool quarantined = d->failures >= SUPERVISOR_FAILURES;
         d->state = quarantined ? DEVICE_QUARANTINED : DEVICE_STARTING;
@@ -385,7 +396,18 @@ int supervisor_send(
 
 void supervisor_set_job(struct supervisor *sv, int device, int64_t job)
 {
-        sv->devices[device]->job = job;
+        note_job(sv->devices[device], job);
+}
+
+double supervisor_busy_seconds(const struct supervisor *sv, int device, int64_t now_ms)
+{
+        const struct device *d = sv->devices[device];
+        return (double)(d->busy_ms + (d->job ? now_ms - d->busy_since_ms : 0)) / 1000;
+}
+
+double supervisor_used_bytes(const struct supervisor *sv, int device)
+{
+        return sv->devices[device]->device_bytes;
 }
 
 int64_t supervisor_job(const struct supervisor *sv, int device)

@@ -4,8 +4,8 @@
    A worker is restarted when it died, with a back-off that doubles from 100 ms; killed when its heartbeat
    stopped for HEARTBEAT_LOST_MS, or when it was busy for `watchdog_seconds` without its engine thread's
    progress counter moving; and after SUPERVISOR_FAILURES of these in a row, without a training step or an
-   answered request between, its device is quarantined until cnnd is restarted. Before the last try the driver's
-   compiled kernels are put aside (drivercache.h). One thread. */
+   answered request between, its device is quarantined until cnnd is restarted. Before the last try the
+   driver's compiled kernels are put aside (drivercache.h). One thread. */
 #ifndef CNND_SUPERVISOR_H
 #define CNND_SUPERVISOR_H
 
@@ -71,6 +71,9 @@ int supervisor_send(
 /* The job a device works on, 0 for none: set by the scheduler, cleared when the worker is lost. */
 void supervisor_set_job(struct supervisor *sv, int device, int64_t job);
 int64_t supervisor_job(const struct supervisor *sv, int device);
+/* For metrics: time with a job, and what the worker says that it has allocated. */
+double supervisor_busy_seconds(const struct supervisor *sv, int device, int64_t now_ms);
+double supervisor_used_bytes(const struct supervisor *sv, int device);
 /* Something came out: the row of failures is broken. */
 void supervisor_progress(struct supervisor *sv, int device);
 

@@ -39,7 +39,11 @@ static int code_of_errno(int errnum)
         switch (errnum) {
         case ENOSPC:
         case EDQUOT:
+        case EFBIG:
                 return ERR_DISK;
+        case EMFILE:
+        case ENFILE:
+                return ERR_UNAVAILABLE;
         case ENOMEM:
                 return ERR_NO_MEMORY;
         case ENOENT:

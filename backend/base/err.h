@@ -24,7 +24,8 @@
         X(ERR_CANCELLED, -16, "cancelled")                                                                   \
         X(ERR_CLOSED, -17, "closed")           /* the peer hung up */                                        \
         X(ERR_EXISTS, -18, "exists")                                                                         \
-        X(ERR_DENIED, -19, "denied")
+        X(ERR_DENIED, -19, "denied")                                                                         \
+        X(ERR_LOGIN, -20, "login") /* nobody knows who asks */
 
 enum err_code {
 #define X(code, value, name) code = value,
@@ -46,7 +47,7 @@ int err_set(struct err *e, int code, const char *fmt, ...) __attribute__((format
 /* The same with the JSON pointer of the field at fault. */
 int err_at(struct err *e, int code, const char *pointer, const char *fmt, ...)
         __attribute__((format(printf, 4, 5)));
-/* ERR_DISK, ERR_NO_MEMORY, ERR_NOT_FOUND, ERR_DENIED or ERR_IO by `errnum`; the message ends in its text. */
+/* ERR_DISK, ERR_UNAVAILABLE (no descriptor left), ERR_NO_MEMORY, ERR_NOT_FOUND, ERR_DENIED or ERR_IO by `errnum`; the message ends in its text. */
 int err_errno(struct err *e, int errnum, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 /* Puts context before the message: "context: message". Returns e->code (ERR_INTERNAL where e is NULL). */
 int err_wrap(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -1,7 +1,9 @@
 #include "base/log.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -11,25 +13,35 @@ static const char *const level_names[] = {"debug", "info", "warn", "error"};
 /* Set once by log_init before any other thread runs, read-only after. */
 static enum log_level least = LOG_INFO;
 static char role_name[32] = "cnnd";
+/* The journal has its own times, and takes levels as syslog's numbers. */
+static bool journal;
+static const char journal_levels[] = "7643";
 
 void log_init(enum log_level level, const char *role)
 {
         least = level;
         snprintf(role_name, sizeof role_name, "%s", role);
+        journal = getenv("JOURNAL_STREAM") != NULL;
+}
+
+static size_t begin(char *line, size_t size, enum log_level level)
+{
+        struct timespec now;
+        struct tm utc;
+        clock_gettime(CLOCK_REALTIME, &now);
+        gmtime_r(&now.tv_sec, &utc);
+        size_t n = strftime(line, size, "%Y-%m-%dT%H:%M:%S", &utc);
+        return n + (size_t)snprintf(line + n, size - n, ".%03ldZ %s %s: ", now.tv_nsec / 1000000,
+                           level_names[level], role_name);
 }
 
 void log_line(enum log_level level, const char *fmt, ...)
 {
         char line[2048];
-        struct timespec now;
-        struct tm utc;
         if (level < least)
                 return;
-        clock_gettime(CLOCK_REALTIME, &now);
-        gmtime_r(&now.tv_sec, &utc);
-        size_t n = strftime(line, sizeof line, "%Y-%m-%dT%H:%M:%S", &utc);
-        n += (size_t)snprintf(line + n, sizeof line - n, ".%03ldZ %s %s: ", now.tv_nsec / 1000000,
-                level_names[level], role_name);
+        size_t n = journal ? (size_t)snprintf(line, sizeof line, "<%c>%s: ", journal_levels[level], role_name)
+                           : begin(line, sizeof line, level);
         size_t from = n;
         va_list ap;
         va_start(ap, fmt);

@@ -1,4 +1,5 @@
 /* Structured lines on standard error: "2026-11-23T08:00:00.123Z info job 7 started device=0:0".
+   Under systemd "<6>front: job 7 started device=0:0", which the journal takes as level and text.
    Only the daemon's processes log; libraries return errors. Never log tokens or bodies. */
 #ifndef CNND_LOG_H
 #define CNND_LOG_H

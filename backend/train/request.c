@@ -172,7 +172,7 @@ static int check_places(const cJSON *json, struct err *e)
 
 int train_request_parse(const cJSON *json, struct train_request *ret, struct err *e)
 {
-        struct train_request r = {.epochs = 10, .batch_size = 128, .shuffle = true};
+        struct train_request r = {.epochs = 10, .batch_size = REQUEST_BATCH_DEFAULT, .shuffle = true};
         int rc = json_is_object(json, "", e);
         if (rc == 0)
                 rc = check_type(json, e);

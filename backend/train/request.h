@@ -17,7 +17,12 @@
 #include <stdint.h>
 
 enum { REQUEST_NAME_MAX = 64, REQUEST_TITLE_MAX = 200 };
-enum { REQUEST_MAX_EPOCHS = 100000, REQUEST_MAX_BATCH = 65536, REQUEST_MAX_COUNT = 1000000000 };
+enum {
+        REQUEST_MAX_EPOCHS = 100000,
+        REQUEST_BATCH_DEFAULT = 128,
+        REQUEST_MAX_BATCH = 65536,
+        REQUEST_MAX_COUNT = 1000000000
+};
 
 struct train_request {
         char title[REQUEST_TITLE_MAX + 1]; /* "name", "" where absent */

@@ -141,7 +141,7 @@ static void draining_keeps_jobs(void **state)
         service_drain(s);
         assert_int_equal(service_health(s, &e), ERR_UNAVAILABLE);
         cJSON *body = cJSON_CreateObject();
-        assert_int_equal(jobs_submit(s->jobs, "anna", NULL, body, &none, &again, &e), ERR_UNAVAILABLE);
+        assert_int_equal(jobs_submit(s->jobs, &front_anna, NULL, body, &none, &again, &e), ERR_UNAVAILABLE);
         cJSON_Delete(body);
         int64_t end = clock_now_ms() + 2000;
         while (!service_drained(s)) {

@@ -2,7 +2,8 @@
    run is a hash that moves once a step, so that two runs are equal exactly when their steps were.
 
    Environment: CNND_FAKE_STEP_MS sleeps in every step; CNND_FAKE_DEVICES is the number of devices (1).
-   A job's name makes it misbehave: "abort N" aborts at step N, every time; "fail N" fails there. */
+   A job's name makes it misbehave: "abort N" aborts at step N, every time; "fail N" fails there, "full N"
+   finds the disk full. */
 #include "base/file.h"
 #include "base/str.h"
 #include "data/dataset.h"
@@ -239,6 +240,8 @@ static int misbehave(const struct train_job *job, const struct state *s, struct 
         if (sscanf(job->request->title, "fail %lld", &at) == 1 && s->step == at)
                 return err_set(
                         e, ERR_INVALID, "the loss is NaN at step %lld: try a smaller learning rate", at);
+        if (sscanf(job->request->title, "full %lld", &at) == 1 && s->step == at)
+                return err_set(e, ERR_DISK, "the checkpoint: No space left on device");
         return 0;
 }
 

@@ -12,6 +12,9 @@
 
 enum { CLASSES = 10 };
 
+const struct identity front_anna = {.user = "anna"}, front_bert = {.user = "bert"};
+double front_slice_seconds = 60;
+
 /* In place of the real one, which would link the whole engine. */
 int modelcheck_file(const char *path, const cJSON *overrides, cJSON **ret, struct err *e)
 {
@@ -80,6 +83,8 @@ struct service *front_open(const char *state, double watchdog)
                 .device_spec = "all",
                 .log_level = getenv("CNND_TEST_LOG") ? "debug" : "error",
                 .watchdog_seconds = watchdog,
+                .slice_seconds = front_slice_seconds,
+                .half_life_seconds = 86400,
                 .checkpoint_seconds = 30};
         struct service *s = NULL;
         struct err e;
@@ -110,12 +115,17 @@ struct service *front_start(const char *state)
 
 int64_t front_submit(struct service *s, const char *text)
 {
+        return front_submit_as(s, &front_anna, text);
+}
+
+int64_t front_submit_as(struct service *s, const struct identity *who, const char *text)
+{
         struct err e = {0};
         int64_t id = 0;
         bool again;
         cJSON *body = json_parse(text, strlen(text), &e);
         CHECK_OK(body ? 0 : e.code, &e);
-        CHECK_OK(jobs_submit(s->jobs, "anna", NULL, body, &id, &again, &e), &e);
+        CHECK_OK(jobs_submit(s->jobs, who, NULL, body, &id, &again, &e), &e);
         cJSON_Delete(body);
         return id;
 }

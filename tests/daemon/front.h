@@ -21,6 +21,11 @@ enum { FRONT_IMAGES = 40, FRONT_LONG_MS = 20000 };
         "\",\"architecture\":\"lenet\",\"dataset\":\"tiny\",\"batch_size\":2,"                               \
         "\"optimizer\":{\"name\":\"sgd\",\"lr\":0.1},\"seed\":7," more "}"
 
+/* Two users. */
+extern const struct identity front_anna, front_bert;
+/* Of the services that are opened from now on; 60. */
+extern double front_slice_seconds;
+
 /* Set-up and tear-down: *state is a state folder with the data set in it. */
 int front_make_state(void **state);
 int front_drop_state(void **state);
@@ -31,8 +36,9 @@ struct service *front_start(const char *state);
 /* Waits for something to do, 50 ms at most, and does it. */
 void front_turn(struct service *s);
 
-/* The job's id. */
+/* The job's id; anna's, or somebody's. */
 int64_t front_submit(struct service *s, const char *text);
+int64_t front_submit_as(struct service *s, const struct identity *who, const char *text);
 /* The job object; the caller's. */
 cJSON *front_job(struct service *s, int64_t id);
 enum job_state front_state(struct service *s, int64_t id);

@@ -47,11 +47,11 @@ static void the_same_key_is_the_same_job(void **state)
         cJSON *body = json_parse(text, sizeof text - 1, &e);
         int64_t first, second, other, count[JOB_STATES];
         bool again;
-        CHECK_OK(jobs_submit(s->jobs, "anna", "k1", body, &first, &again, &e), &e);
+        CHECK_OK(jobs_submit(s->jobs, &front_anna, "k1", body, &first, &again, &e), &e);
         assert_false(again);
-        CHECK_OK(jobs_submit(s->jobs, "anna", "k1", body, &second, &again, &e), &e);
+        CHECK_OK(jobs_submit(s->jobs, &front_anna, "k1", body, &second, &again, &e), &e);
         assert_true(again && first == second);
-        CHECK_OK(jobs_submit(s->jobs, "bert", "k1", body, &other, &again, &e), &e);
+        CHECK_OK(jobs_submit(s->jobs, &front_bert, "k1", body, &other, &again, &e), &e);
         assert_true(!again && other != first);
         cJSON_Delete(body);
         CHECK_OK(jobs_count(s->jobs, count, &e), &e);
@@ -94,7 +94,7 @@ static void wrong_submissions_store_nothing(void **state)
                 bool again;
                 cJSON *body = json_parse(wrong[i].body, strlen(wrong[i].body), &e);
                 assert_non_null(body);
-                int rc = jobs_submit(s->jobs, "anna", NULL, body, &id, &again, &e);
+                int rc = jobs_submit(s->jobs, &front_anna, NULL, body, &id, &again, &e);
                 if (rc != wrong[i].code || strcmp(e.pointer, wrong[i].pointer) != 0)
                         fail_msg("%s: %d %s at %s", wrong[i].body, rc, e.message, e.pointer);
                 cJSON_Delete(body);
@@ -256,6 +256,22 @@ static void the_state_table(void **state)
                                 strstr(allowed[from], job_state_name((enum job_state)to)) != NULL);
 }
 
+static void a_full_disk_ends_in_a_pause(void **state)
+{
+        struct service *s = front_start(*state);
+        int64_t id = front_submit(s, FRONT_JOB("full 25", "\"epochs\":5"));
+        front_wait_state(s, id, JOB_PAUSED);
+        cJSON *job = front_job(s, id);
+        assert_true(cJSON_IsNull(json_field(job, "error")));
+        assert_int_equal(json_field(json_field(job, "progress"), "step")->valueint, 24);
+        cJSON_Delete(job);
+        struct err e;
+        CHECK_OK(jobs_resume(s->jobs, id, &e), &e);
+        CHECK_OK(jobs_cancel(s->jobs, id, &e), &e);
+        front_wait_state(s, id, JOB_CANCELLED);
+        service_destroy(s);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, front_make_state, front_drop_state)
 
 int main(int argc, char **argv)
@@ -272,6 +288,7 @@ int main(int argc, char **argv)
                 TEST(a_failed_job_says_why),
                 TEST(a_second_front_is_refused),
                 TEST(a_model_without_its_row_comes_back),
+                TEST(a_full_disk_ends_in_a_pause),
                 cmocka_unit_test(the_state_table),
         };
         if (argc > 1)

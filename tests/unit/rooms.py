@@ -27,6 +27,8 @@ LIBRARIES = {
     r'clblast': {'backend/device'},
     r'sqlite3\.h': {'daemon'},
     r'microhttpd\.h': {'daemon'},
+    r'gnutls/': {'daemon'},
+    r'seccomp': {'daemon'},
     r'curl/': {'client'},
     r'(tiffio|jpeglib|jerror|png|hdf5|archive|archive_entry)\.h': {'backend/data'},
 }

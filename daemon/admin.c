@@ -1,0 +1,165 @@
+#include "daemon/admin.h"
+
+#include "daemon/clock.h"
+#include "daemon/conf.h"
+#include "daemon/store.h"
+#include "daemon/token.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { EXIT_USAGE = 2, MAX_WORDS = 3, MAX_DAYS = 36500 };
+
+struct order {
+        const char *word[MAX_WORDS]; /* borrowed: "token", "add", "anna" */
+        int words;
+        bool operator;
+        int64_t days;
+        struct conf conf; /* owned */
+};
+
+bool admin_requested(int argc, char **argv)
+{
+        return argc > 1 && (strcmp(argv[1], "token") == 0 || strcmp(argv[1], "backup") == 0);
+}
+
+/* Takes the command's own words out of argv and leaves the daemon's options, whose number is returned. */
+static int take_words(struct order *o, int argc, char **argv, struct err *e)
+{
+        int left = 1, i = 1;
+        for (; i < argc && argv[i][0] != '-'; i++) {
+                if (o->words == MAX_WORDS)
+                        return err_set(e, ERR_INVALID, "\"%s\" is a word too many", argv[i]);
+                o->word[o->words++] = argv[i];
+        }
+        for (; i < argc; i++) {
+                if (strcmp(argv[i], "--operator") == 0) {
+                        o->operator= true;
+                } else if (strcmp(argv[i], "--days") == 0 && i + 1 < argc) {
+                        char *end;
+                        o->days = strtol(argv[++i], &end, 10);
+                        if (*end || o->days < 1 || o->days > MAX_DAYS)
+                                return err_set(
+                                        e, ERR_INVALID, "--days is 1 to %d, not \"%s\"", MAX_DAYS, argv[i]);
+                } else {
+                        argv[left++] = argv[i];
+                }
+        }
+        argv[left] = NULL;
+        return left;
+}
+
+/* Root does as the folder's owner would, so that the daemon can read what is made. */
+static int become_owner(const char *dir, struct err *e)
+{
+        struct stat st;
+        if (stat(dir, &st) != 0)
+                return err_errno(e, errno, "state folder %s", dir);
+        if (geteuid() != 0 || st.st_uid == 0)
+                return 0;
+        if (setegid(st.st_gid) != 0 || seteuid(st.st_uid) != 0)
+                return err_errno(e, errno, "state folder %s", dir);
+        return 0;
+}
+
+static int open_store(const struct order *o, struct store **ret, struct err *e)
+{
+        char path[PATH_MAX];
+        if (snprintf(path, sizeof path, "%s/cnnd.db", o->conf.state) >= (int)sizeof path)
+                return err_set(e, ERR_INVALID, "the state folder's path is too long");
+        int rc;
+        if (strcmp(o->word[0], "backup") == 0) /* the copy is whose it is who asks for it */
+                rc = access(path, R_OK) == 0 ? 0 : err_errno(e, errno, "%s", path);
+        else
+                rc = become_owner(o->conf.state, e);
+        return rc ? rc : store_open(path, ret, e);
+}
+
+static int add(const struct order *o, struct store *s, struct err *e)
+{
+        char token[TOKEN_BYTES];
+        struct identity who = {.operator= o->operator};
+        if (snprintf(who.user, sizeof who.user, "%s", o->word[2]) >= (int)sizeof who.user)
+                return err_set(e, ERR_INVALID, "a user's name has at most %d bytes", IDENTITY_USER_MAX);
+        int rc = token_add(s, &who, o->days, token, e);
+        if (rc)
+                return rc;
+        printf("%s\n", token);
+        fprintf(stderr,
+                "this is shown once; %s sends it as `Authorization: Bearer …`, cnnctl takes it from "
+                "CNND_TOKEN\n",
+                who.user);
+        return 0;
+}
+
+static void print_row(void *ctx, const struct token_row *r)
+{
+        char created[CLOCK_TEXT], expires[CLOCK_TEXT] = "never";
+        const char *state = r->revoked_ms ? "revoked" : "good";
+        (void)ctx;
+        clock_text(r->created_ms, created);
+        if (r->expires_ms)
+                clock_text(r->expires_ms, expires);
+        if (!r->revoked_ms && r->expires_ms && r->expires_ms <= clock_wall_ms())
+                state = "expired";
+        printf("%s  %-20s  %-8s  %s  %-20s  %s\n", r->id, r->user, r->role, created, expires, state);
+}
+
+static int run(const struct order *o, struct store *s, struct err *e)
+{
+        const char *verb = o->word[1];
+        if (strcmp(o->word[0], "backup") == 0)
+                return store_backup(s, o->word[1], e);
+        if (strcmp(verb, "add") == 0)
+                return add(o, s, e);
+        if (strcmp(verb, "revoke") == 0)
+                return token_revoke(s, o->word[2], e);
+        printf("%-8s  %-20s  %-8s  %-20s  %-20s  state\n", "id", "user", "role", "created", "expires");
+        return token_each(s, print_row, NULL, e);
+}
+
+/* The verb and as many words as it takes. */
+static bool understood(const struct order *o)
+{
+        const char *verb = o->words > 1 ? o->word[1] : "";
+        bool add = strcmp(verb, "add") == 0;
+        if (strcmp(o->word[0], "backup") == 0)
+                return o->words == 2 && !o->operator&& !o->days;
+        if ((o->operator|| o->days) && !add)
+                return false;
+        return o->words == (strcmp(verb, "list") == 0 ? 2 : add || strcmp(verb, "revoke") == 0 ? 3 : 0);
+}
+
+int admin_main(int argc, char **argv)
+{
+        struct order o = {0};
+        struct store *store = NULL;
+        struct err e = {0};
+        enum conf_action action;
+        int left = take_words(&o, argc, argv, &e), status = EXIT_SUCCESS;
+        if (left > 0 && !understood(&o))
+                left = err_set(&e, ERR_INVALID,
+                        "usage: cnnd token add USER [--operator] [--days N] | list | revoke ID, or cnnd "
+                        "backup FILE");
+        if (left < 0 || conf_load(left, argv, &o.conf, &action, &e) != 0) {
+                fprintf(stderr, "cnnd: %s\n", e.message);
+                return EXIT_USAGE;
+        }
+        int rc = open_store(&o, &store, &e);
+        if (rc == 0)
+                rc = run(&o, store, &e);
+        if (rc == 0 && fflush(stdout) != 0)
+                rc = err_errno(&e, errno, "standard output");
+        if (rc) {
+                fprintf(stderr, "cnnd: %s\n", e.message);
+                status = EXIT_FAILURE;
+        }
+        store_close(store);
+        conf_finish(&o.conf);
+        return status;
+}

@@ -1,0 +1,139 @@
+#include "daemon/quota.h"
+
+#include "daemon/bucket.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Users that are remembered; full buckets are forgotten first. */
+enum { MAX_SPENDERS = 4096, BURST_SECONDS = 2 };
+
+struct spender {
+        char user[IDENTITY_USER_MAX + 1];
+        struct bucket bucket;
+};
+
+struct quota {
+        struct quota_limits limits;
+        struct store *store;
+        struct spender *spenders; /* owned */
+        int count, room;
+};
+
+struct quota *quota_create(const struct quota_limits *limits, struct store *store)
+{
+        struct quota *q = calloc(1, sizeof *q);
+        if (!q)
+                return NULL;
+        q->limits = *limits;
+        q->store = store;
+        return q;
+}
+
+void quota_destroy(struct quota *q)
+{
+        if (!q)
+                return;
+        free(q->spenders);
+        free(q);
+}
+
+static void forget_full(struct quota *q, int64_t now_ms)
+{
+        int kept = 0;
+        for (int i = 0; i < q->count; i++)
+                if (!bucket_full(&q->spenders[i].bucket, q->limits.requests_per_second, now_ms))
+                        q->spenders[kept++] = q->spenders[i];
+        q->count = kept;
+}
+
+/* The user's place, made where missing; NULL when there is none to be had. */
+static struct spender *find(struct quota *q, const char *user, int64_t now_ms)
+{
+        for (int i = 0; i < q->count; i++)
+                if (strcmp(q->spenders[i].user, user) == 0)
+                        return &q->spenders[i];
+        if (q->count == q->room)
+                forget_full(q, now_ms);
+        if (q->count == q->room && q->room < MAX_SPENDERS) {
+                int room = q->room ? q->room * 2 : 16;
+                struct spender *spenders = realloc(q->spenders, (size_t)room * sizeof *spenders);
+                if (!spenders)
+                        return NULL;
+                q->spenders = spenders;
+                q->room = room;
+        }
+        if (q->count == q->room)
+                return NULL;
+        struct spender *s = &q->spenders[q->count++];
+        *s = (struct spender){0};
+        memcpy(s->user, user, strlen(user) + 1);
+        return s;
+}
+
+int quota_request(
+        struct quota *q, const struct identity *who, int64_t now_ms, int *ret_seconds, struct err *e)
+{
+        double rate = q->limits.requests_per_second, burst = rate * BURST_SECONDS;
+        if (rate <= 0 || who->operator)
+                return 0;
+        struct spender *s = find(q, who->user, now_ms);
+        int64_t wait_ms = s ? bucket_take(&s->bucket, rate, burst < 1 ? 1 : burst, now_ms) : 1000;
+        if (wait_ms == 0)
+                return 0;
+        *ret_seconds = (int)((wait_ms + 999) / 1000);
+        return err_set(e, ERR_QUOTA, "more than %.10g requests a second: wait %d s", rate, *ret_seconds);
+}
+
+/* One number about the user. */
+static int count(struct quota *q, const char *sql, const char *user, int64_t *ret, struct err *e)
+{
+        sqlite3_stmt *st;
+        int rc = store_prepare(q->store, sql, &st, e);
+        if (rc)
+                return rc;
+        store_bind_text(st, 1, user);
+        rc = store_step(q->store, st, e);
+        if (rc < 0)
+                return rc;
+        *ret = sqlite3_column_int64(st, 0);
+        sqlite3_reset(st);
+        return 0;
+}
+
+int quota_job(struct quota *q, const struct identity *who, struct err *e)
+{
+        int64_t waiting = 0;
+        if (!q->limits.queued_jobs || who->operator)
+                return 0;
+        int rc = count(q, "SELECT count(*) FROM jobs WHERE user = ? AND state IN ('queued', 'paused')",
+                who->user, &waiting, e);
+        if (rc)
+                return rc;
+        if (waiting < q->limits.queued_jobs)
+                return 0;
+        return err_set(e, ERR_QUOTA,
+                "%lld of your jobs wait, and %lld may: submit again when some have run, or cancel some",
+                (long long)waiting, (long long)q->limits.queued_jobs);
+}
+
+int quota_bytes(struct quota *q, const struct identity *who, int64_t more, struct err *e)
+{
+        int64_t stored = 0, limit = q->limits.stored_bytes;
+        if (!limit || who->operator)
+                return 0;
+        if (more > limit)
+                return err_set(e, ERR_TOO_LARGE, "%lld bytes are more than the %lld that a user may store",
+                        (long long)more, (long long)limit);
+        int rc = count(q,
+                "SELECT (SELECT coalesce(sum(bytes), 0) FROM models WHERE user = ?1)"
+                " + (SELECT coalesce(sum(bytes), 0) FROM datasets WHERE user = ?1)",
+                who->user, &stored, e);
+        if (rc)
+                return rc;
+        if (stored + more <= limit)
+                return 0;
+        return err_set(e, ERR_DISK,
+                "you store %lld bytes of the %lld you may, and this is %lld more: delete models or data sets",
+                (long long)stored, (long long)limit, (long long)more);
+}

@@ -1,0 +1,34 @@
+/* What one user may take of the server: requests a second, jobs that wait, bytes that stay. Operators may
+   take everything. One thread. */
+#ifndef CNND_QUOTA_H
+#define CNND_QUOTA_H
+
+#include "base/err.h"
+#include "daemon/identity.h"
+#include "daemon/store.h"
+
+#include <stdint.h>
+
+/* 0 is no limit. */
+struct quota_limits {
+        double requests_per_second; /* on average; twice as many at once */
+        int64_t queued_jobs;        /* queued and paused */
+        int64_t stored_bytes;       /* models and data sets */
+};
+
+struct quota;
+/* Copies `limits`, borrows the store. NULL when memory is out. */
+struct quota *quota_create(const struct quota_limits *limits, struct store *store);
+/* NULL accepted. */
+void quota_destroy(struct quota *q);
+
+/* Counts one request. ERR_QUOTA with the seconds after which one is taken again. */
+int quota_request(
+        struct quota *q, const struct identity *who, int64_t now_ms, int *ret_seconds, struct err *e);
+/* ERR_QUOTA when no further job may wait. */
+int quota_job(struct quota *q, const struct identity *who, struct err *e);
+/* Whether `more` bytes may be stored: ERR_TOO_LARGE when they alone are past the limit, ERR_DISK when they
+   are together with what is there. */
+int quota_bytes(struct quota *q, const struct identity *who, int64_t more, struct err *e);
+
+#endif

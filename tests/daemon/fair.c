@@ -1,0 +1,194 @@
+/* Who goes next, on devices that several users want. */
+#include "front.h"
+
+#include "base/json.h"
+#include "daemon/clock.h"
+#include "daemon/role.h"
+
+static const struct identity operator= {.user = "ottilie", .operator= true };
+
+#define SHORT FRONT_JOB("short", "\"epochs\":5")
+#define LONG  FRONT_JOB("long", "\"epochs\":100000")
+
+static int count(struct service *s, enum job_state state, const char *user)
+{
+        struct err e;
+        cJSON *list = NULL;
+        const struct jobs_filter f = {.state = (int)state, .user = user, .limit = JOBS_LIST_MAX};
+        CHECK_OK(jobs_list(s->jobs, &f, &list, &e), &e);
+        int n = cJSON_GetArraySize(list);
+        cJSON_Delete(list);
+        return n;
+}
+
+static int position(struct service *s, int64_t id)
+{
+        cJSON *job = front_job(s, id);
+        const cJSON *at = json_field(json_field(job, "queue"), "position");
+        int n = cJSON_IsNumber(at) ? at->valueint : 0;
+        cJSON_Delete(job);
+        return n;
+}
+
+static void a_flood_delays_nobody(void **state)
+{
+        struct service *s = front_start(*state);
+        int64_t last = 0, bert[3];
+        for (int i = 0; i < 40; i++)
+                last = front_submit(s, SHORT);
+        for (int i = 0; i < 3; i++)
+                bert[i] = front_submit_as(s, &front_bert, SHORT);
+        assert_true(position(s, bert[0]) <= 2);
+        assert_true(position(s, last) >= 40);
+        front_wait_state(s, bert[2], JOB_SUCCEEDED);
+        assert_in_range(count(s, JOB_SUCCEEDED, "anna"), 1, 5);
+        front_wait_state(s, last, JOB_SUCCEEDED);
+        service_destroy(s);
+}
+
+static void a_long_job_yields_after_its_slice(void **state)
+{
+        setenv("CNND_FAKE_STEP_MS", "3", 1);
+        front_slice_seconds = 0.5;
+        struct service *s = front_start(*state);
+        int64_t begun = clock_now_ms(),
+                anna = front_submit(s, FRONT_JOB("it", "\"epochs\":20,\"save_as\":\"it\""));
+        front_wait_state(s, anna, JOB_RUNNING);
+        int64_t bert = front_submit_as(s, &front_bert, LONG);
+        front_wait_state(s, bert, JOB_RUNNING);
+        int64_t waited = clock_now_ms() - begun;
+        assert_in_range(waited, 450, 500 + 400);
+        assert_int_equal(front_state(s, anna), JOB_QUEUED);
+        /* It takes its turn again, once bert has had more; and nothing of it is lost. */
+        front_wait_state(s, anna, JOB_SUCCEEDED);
+        front_check_undisturbed(s, *state, anna, 400);
+        service_destroy(s);
+        front_slice_seconds = 60;
+}
+
+static void nobody_yields_to_himself(void **state)
+{
+        front_slice_seconds = 0.1;
+        struct service *s = front_start(*state);
+        int64_t first = front_submit(s, FRONT_JOB("it", "\"epochs\":20,\"save_as\":\"it\""));
+        int64_t second = front_submit(s, SHORT);
+        front_wait_state(s, first, JOB_SUCCEEDED);
+        cJSON *job = front_job(s, second);
+        assert_true(front_state(s, second) != JOB_SUCCEEDED);
+        cJSON_Delete(job);
+        service_destroy(s);
+        front_slice_seconds = 60;
+}
+
+static void two_devices_go_to_two_users(void **state)
+{
+        setenv("CNND_FAKE_DEVICES", "2", 1);
+        front_slice_seconds = 0.3;
+        struct service *s = front_start(*state);
+        int64_t anna[3], bert[2];
+        for (int i = 0; i < 3; i++)
+                anna[i] = front_submit(s, LONG);
+        front_wait_state(s, anna[0], JOB_RUNNING);
+        front_wait_state(s, anna[1], JOB_RUNNING);
+        for (int i = 0; i < 2; i++)
+                bert[i] = front_submit_as(s, &front_bert, LONG);
+        front_wait_state(s, bert[0], JOB_RUNNING);
+        assert_int_equal(count(s, JOB_RUNNING, "anna"), 1);
+        /* Both have waiting jobs now, and each keeps a device most of the time. */
+        int both = 0, turns = 0;
+        for (int64_t end = clock_now_ms() + 3000; clock_now_ms() < end; turns++) {
+                front_turn(s);
+                both += count(s, JOB_RUNNING, "anna") == 1 && count(s, JOB_RUNNING, "bert") == 1;
+        }
+        assert_true(both > turns / 2);
+        service_destroy(s);
+        front_slice_seconds = 60;
+}
+
+static void priority_goes_first(void **state)
+{
+        front_slice_seconds = 0.3;
+        struct service *s = front_start(*state);
+        int64_t low = front_submit(s, FRONT_JOB("low", "\"epochs\":1,\"priority\":-10"));
+        front_wait_state(s, low, JOB_SUCCEEDED);
+        int64_t running = front_submit(s, LONG);
+        front_wait_state(s, running, JOB_RUNNING);
+        int64_t first = front_submit(s, FRONT_JOB("low", "\"epochs\":1,\"priority\":-10"));
+        int64_t second = front_submit(s, SHORT);
+        assert_int_equal(position(s, second), 1);
+        assert_int_equal(position(s, first), 2);
+        int64_t urgent = front_submit_as(s, &operator, FRONT_JOB("urgent", "\"epochs\":5,\"priority\":7"));
+        assert_int_equal(position(s, urgent), 1);
+        front_wait_state(s, urgent, JOB_SUCCEEDED);
+        assert_true(front_state(s, second) != JOB_SUCCEEDED);
+        struct err e;
+        int64_t id;
+        bool again;
+        cJSON *body = json_parse(FRONT_JOB("mine", "\"epochs\":1,\"priority\":1"),
+                strlen(FRONT_JOB("mine", "\"epochs\":1,\"priority\":1")), &e);
+        assert_int_equal(jobs_submit(s->jobs, &front_bert, NULL, body, &id, &again, &e), ERR_DENIED);
+        assert_string_equal(e.pointer, "/priority");
+        cJSON_Delete(body);
+        service_destroy(s);
+        front_slice_seconds = 60;
+}
+
+static void shares_survive_a_restart(void **state)
+{
+        struct service *s = front_start(*state);
+        int64_t id = front_submit(s, FRONT_JOB("it", "\"epochs\":20"));
+        front_wait_state(s, id, JOB_SUCCEEDED);
+        cJSON *job = front_job(s, id);
+        double seconds = json_field(job, "device_seconds")->valuedouble;
+        cJSON_Delete(job);
+        assert_true(seconds > 0.3 && seconds < 20);
+        service_destroy(s);
+        s = front_start(*state);
+        int64_t block = front_submit_as(s, &operator, LONG);
+        front_wait_state(s, block, JOB_RUNNING);
+        int64_t anna = front_submit(s, SHORT), bert = front_submit_as(s, &front_bert, SHORT);
+        assert_int_equal(position(s, bert), 1);
+        assert_int_equal(position(s, anna), 2);
+        struct err e;
+        CHECK_OK(jobs_cancel(s->jobs, block, &e), &e);
+        front_wait_state(s, bert, JOB_SUCCEEDED);
+        assert_true(front_state(s, anna) != JOB_SUCCEEDED);
+        service_destroy(s);
+}
+
+static void a_paused_job_holds_up_nobody(void **state)
+{
+        struct service *s = front_start(*state);
+        struct err e;
+        int64_t first = front_submit(s, LONG);
+        front_wait_step(s, first, 10);
+        CHECK_OK(jobs_pause(s->jobs, first, &e), &e);
+        front_wait_state(s, first, JOB_PAUSED);
+        cJSON *job = front_job(s, first);
+        assert_true(cJSON_IsNull(json_field(job, "queue")));
+        cJSON_Delete(job);
+        int64_t second = front_submit(s, SHORT);
+        front_wait_state(s, second, JOB_SUCCEEDED);
+        CHECK_OK(jobs_resume(s->jobs, first, &e), &e);
+        front_wait_state(s, first, JOB_RUNNING);
+        CHECK_OK(jobs_cancel(s->jobs, first, &e), &e);
+        front_wait_state(s, first, JOB_CANCELLED);
+        service_destroy(s);
+}
+
+int main(int argc, char **argv)
+{
+        if (role_requested(argc, argv))
+                return role_main(argc, argv);
+#define TEST(name) cmocka_unit_test_setup_teardown(name, front_make_state, front_drop_state)
+        const struct CMUnitTest tests[] = {
+                TEST(a_flood_delays_nobody),
+                TEST(a_long_job_yields_after_its_slice),
+                TEST(nobody_yields_to_himself),
+                TEST(two_devices_go_to_two_users),
+                TEST(priority_goes_first),
+                TEST(shares_survive_a_restart),
+                TEST(a_paused_job_holds_up_nobody),
+        };
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}

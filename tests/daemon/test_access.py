@@ -1,0 +1,432 @@
+#!/usr/bin/env python3
+"""Who may do what: every endpoint, asked by nobody, a user, another user and an operator, for own and others' objects."""
+import os
+import pwd
+import re
+import shutil
+import socket
+import sqlite3
+import ssl
+import subprocess
+import tempfile
+import time
+import unittest
+import warnings
+
+from harness import BINARY, Daemon, long_job, main, npy, small_job, wait_for
+from people import Person, by_socket, revoke, token
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+SUMMARY = {"architecture": "lenet", "input": [1, 28, 28], "batch": 1}
+IMAGE = npy((1, 28, 28), [0.5] * 784)
+
+# (method, path as in the daemon's table): what somebody gets who may. `{}` is a job, model or data set of anna's.
+SHARED = {
+    ("GET", "/v1/health"): 200,
+    ("GET", "/v1/version"): 200,
+    ("GET", "/v1/devices"): 200,
+    ("GET", "/metrics"): 200,
+    ("GET", "/v1/architectures"): 200,
+    ("POST", "/v1/architectures/summary"): 200,
+    ("GET", "/v1/architectures/{}/summary"): 200,
+    ("GET", "/v1/datasets"): 200,
+    ("POST", "/v1/jobs"): 201,
+    ("GET", "/v1/jobs"): 200,
+    ("GET", "/v1/models"): 200,
+}
+OWNED = {
+    ("GET", "/v1/datasets/{}"): 200,
+    ("DELETE", "/v1/datasets/{}"): 204,
+    ("GET", "/v1/jobs/{}"): 200,
+    ("POST", "/v1/jobs/{}/cancel"): 202,
+    ("POST", "/v1/jobs/{}/pause"): 202,
+    ("POST", "/v1/jobs/{}/resume"): 409,  # it is not paused
+    ("GET", "/v1/jobs/{}/events"): 200,
+    ("GET", "/v1/jobs/{}/curve"): 200,
+    ("GET", "/v1/jobs/{}/result"): 409,  # of a train job
+    ("GET", "/v1/models/{}"): 200,
+    ("DELETE", "/v1/models/{}"): 204,
+    ("GET", "/v1/models/{}/weights"): 200,
+    ("PUT", "/v1/models/{}/weights"): 200,
+    ("POST", "/v1/models/{}/classify"): 200,
+    ("GET", "/v1/models/{}/filters"): 422,  # no layer is named
+    ("POST", "/v1/models/{}/activations"): 422,
+}
+# Who writes to a name that is another's is told that it is taken: 404 would be wrong for a PUT.
+OTHERS = {("PUT", "/v1/models/{}/weights"): 409}
+BODIES = {
+    "/v1/architectures/summary": SUMMARY,
+    "/v1/jobs": small_job(epochs=1),
+    "/v1/models/{}/classify": IMAGE,
+}
+
+
+def routes():
+    with open(os.path.join(HERE, "../../daemon/api.c"), encoding="utf-8") as f:
+        return set(re.findall(r'\{"([A-Z]+)", "([^"]+)", HTTP_', f.read()))
+
+
+class Matrix(unittest.TestCase):
+    """One daemon, people with tokens, and objects that are made anew for each cell."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.daemon = cls.enterClassContext(Daemon())
+        d = cls.daemon
+        d.need_fashion()
+        first = d.submit(small_job(epochs=1, save_as="seed"))
+        d.wait(first["id"])
+        cls.weights = d.request("GET", "/v1/models/seed/weights")[2]
+        d.stop()
+        d.start()
+        d.need_device()
+        cls.anna, cls.bert = Person(d, token(d, "anna")), Person(d, token(d, "bert"))
+        cls.root, cls.nobody = Person(d, token(d, "ottilie", "--operator")), Person(d)
+        cls.number = 0
+
+    def make(self, path, owner):
+        """An object of the owner's for this path; its name."""
+        type(self).number += 1
+        name = "x%d" % self.number
+        if path.startswith("/v1/jobs/"):
+            return owner.submit(long_job(name=name))
+        if path.startswith("/v1/models/"):
+            status, _, body = owner.request("PUT", "/v1/models/%s/weights" % name, self.weights)
+            self.assertEqual(status, 201, body)
+        return name
+
+    def body(self, path):
+        return self.weights if path.endswith("/weights") else BODIES.get(path)
+
+    def test_every_route_is_in_the_table(self):
+        self.assertEqual(routes(), set(SHARED) | set(OWNED))
+
+    def test_shared(self):
+        for (method, path), good in SHARED.items():
+            for name, person in (("nobody", self.nobody), ("user", self.anna), ("operator", self.root)):
+                body = self.body(path) if method != "GET" else None
+                want = 401 if name == "nobody" and path != "/v1/health" else good
+                with self.subTest(method=method, path=path, who=name):
+                    self.assertEqual(person.status(method, path.replace("{}", "lenet"), body), want)
+
+    def test_owned(self):
+        for (method, path), good in OWNED.items():
+            if "/datasets/" in path:
+                continue  # below
+            for name, person, want in (
+                ("nobody", self.nobody, 401),
+                ("other", self.bert, OTHERS.get((method, path), 404)),
+                ("owner", self.anna, good),
+                ("operator", self.root, good),
+            ):
+                thing = self.make(path, self.anna)
+                body = self.body(path) if method in ("PUT", "POST") else None
+                with self.subTest(method=method, path=path, who=name):
+                    self.assertEqual(person.status(method, path.replace("{}", str(thing)), body), want)
+                if path.startswith("/v1/jobs/"):
+                    self.root.status("POST", "/v1/jobs/%d/cancel" % thing)
+
+    def test_unknown_and_foreign_answer_alike(self):
+        job, model = self.make("/v1/jobs/", self.anna), self.make("/v1/models/", self.anna)
+        for path, missing in (("/v1/jobs/%d" % job, "/v1/jobs/99999"), ("/v1/models/" + model, "/v1/models/nowhere")):
+            foreign, unknown = self.bert.request("GET", path)[2], self.bert.request("GET", missing)[2]
+            shape = [re.sub(r"\d+|'[^']*'", "X", b["detail"]) for b in (foreign, unknown)]
+            self.assertEqual(shape[0], shape[1])
+        self.root.status("POST", "/v1/jobs/%d/cancel" % job)
+
+    def test_lists_hold_ones_own(self):
+        job, model = self.make("/v1/jobs/", self.anna), self.make("/v1/models/", self.anna)
+        for person, sees in ((self.anna, True), (self.bert, False), (self.root, True)):
+            jobs = person.get("/v1/jobs?limit=1000")["jobs"]
+            models = person.get("/v1/models")["models"]
+            self.assertEqual(job in [j["id"] for j in jobs], sees)
+            self.assertEqual(model in [m["name"] for m in models], sees)
+        self.assertEqual({j["user"] for j in self.anna.get("/v1/jobs")["jobs"]}, {"anna"})
+        self.assertEqual(self.bert.get("/v1/jobs?user=anna")["jobs"], [])
+        self.assertNotEqual(self.root.get("/v1/jobs?user=anna")["jobs"], [])
+        self.root.status("POST", "/v1/jobs/%d/cancel" % job)
+
+    def test_others_models_serve_no_job(self):
+        model = self.make("/v1/models/", self.anna)
+        job = {"type": "classify", "model": model, "dataset": "fashion-mnist", "limit": 10}
+        tuned = small_job(epochs=1, init={"from": model})
+        self.assertEqual(self.bert.request("POST", "/v1/jobs", job)[2]["pointer"], "/model")
+        self.assertEqual(self.bert.request("POST", "/v1/jobs", tuned)[2]["pointer"], "/init/from")
+        self.assertEqual(self.anna.request("POST", "/v1/jobs", job)[0], 201)
+        self.assertEqual(self.anna.request("POST", "/v1/jobs", tuned)[0], 201)
+
+    def test_names_stay_whose_they_are(self):
+        model = self.make("/v1/models/", self.anna)
+        status, _, body = self.bert.request("POST", "/v1/jobs", small_job(save_as=model))
+        self.assertEqual((status, body["pointer"]), (409, "/save_as"))
+        waiting = self.anna.submit(long_job(save_as="to-come"))
+        self.assertEqual(self.bert.request("POST", "/v1/jobs", small_job(save_as="to-come"))[0], 409)
+        self.assertEqual(self.bert.status("PUT", "/v1/models/to-come/weights", self.weights), 409)
+        self.anna.status("POST", "/v1/jobs/%d/cancel" % waiting)
+        wait_for(lambda: self.anna.get("/v1/jobs/%d" % waiting)["state"] == "cancelled")
+        self.assertEqual(self.bert.status("PUT", "/v1/models/to-come/weights", self.weights), 201)
+        # What an operator replaces stays its owner's.
+        self.assertEqual(self.root.status("PUT", "/v1/models/to-come/weights", self.weights), 200)
+        self.assertEqual(self.bert.get("/v1/models/to-come")["user"], "bert")
+
+    def test_keys_are_of_one_user(self):
+        job, key = small_job(epochs=1), {"Idempotency-Key": "same"}
+        first = self.anna.submit(job, key)
+        self.assertEqual(self.anna.submit(job, key), first)
+        self.assertNotEqual(self.bert.submit(job, key), first)
+
+
+class Datasets(unittest.TestCase):
+    """Data sets of users, beside one that came with the machine."""
+
+    def test_cells(self):
+        with Daemon() as d:
+            d.need_fashion()
+            d.stop()
+            folder = os.path.join(d.state, "datasets")
+            for name in ("mine", "kept", "shared"):
+                os.link(os.path.join(folder, "fashion-mnist.cnnd"), os.path.join(folder, name + ".cnnd"))
+            with sqlite3.connect(os.path.join(d.state, "cnnd.db")) as db:
+                db.execute("INSERT INTO datasets VALUES('mine', 'anna', 1), ('kept', 'anna', 1)")
+            db.close()
+            d.start()
+            d.need_device()
+            anna, bert = Person(d, token(d, "anna")), Person(d, token(d, "bert"))
+            root, nobody = Person(d, token(d, "ottilie", "--operator")), Person(d)
+            for method, name, cells in (
+                ("GET", "mine", ((nobody, 401), (bert, 404), (anna, 200), (root, 200))),
+                ("GET", "shared", ((nobody, 401), (bert, 200), (anna, 200), (root, 200))),
+                ("DELETE", "mine", ((nobody, 401), (bert, 404), (anna, 204))),
+                ("DELETE", "kept", ((root, 204),)),
+                ("DELETE", "shared", ((nobody, 401), (bert, 403), (anna, 403), (root, 204))),
+            ):
+                for person, want in cells:
+                    with self.subTest(method=method, name=name, want=want):
+                        self.assertEqual(person.status(method, "/v1/datasets/" + name), want)
+            job = small_job(epochs=1)
+            self.assertEqual(bert.status("POST", "/v1/jobs", job), 201)
+            self.assertEqual([s["name"] for s in bert.get("/v1/datasets")["datasets"]], ["fashion-mnist"])
+
+    def test_a_job_cannot_name_anothers(self):
+        with Daemon() as d:
+            d.need_fashion()
+            d.stop()
+            folder = os.path.join(d.state, "datasets")
+            os.link(os.path.join(folder, "fashion-mnist.cnnd"), os.path.join(folder, "mine.cnnd"))
+            with sqlite3.connect(os.path.join(d.state, "cnnd.db")) as db:
+                db.execute("INSERT INTO datasets VALUES('mine', 'anna', 1)")
+            db.close()
+            d.start()
+            d.need_device()
+            anna, bert = Person(d, token(d, "anna")), Person(d, token(d, "bert"))
+            job = small_job(epochs=1, dataset={"name": "mine", "limit": 128, "val_limit": 10})
+            status, _, body = bert.request("POST", "/v1/jobs", job)
+            self.assertEqual((status, body["pointer"]), (422, "/dataset/name"))
+            self.assertEqual(anna.status("POST", "/v1/jobs", job), 201)
+
+
+class Tokens(unittest.TestCase):
+    def test_open_until_the_first_token(self):
+        with Daemon(device=False) as d:
+            free = Person(d)
+            self.assertEqual(free.status("GET", "/v1/jobs"), 200)
+            first = token(d, "anna")
+            self.assertEqual(free.status("GET", "/v1/jobs"), 401)
+            self.assertEqual(free.status("GET", "/v1/health"), d.request("GET", "/v1/health")[0])
+            self.assertEqual(Person(d, first).status("GET", "/v1/jobs"), 200)
+            revoke(d, first)
+            self.assertEqual(Person(d, first).status("GET", "/v1/jobs"), 401)
+            self.assertEqual(free.status("GET", "/v1/jobs"), 401, "a revoked token must not open the server")
+
+    def test_wrong_ones(self):
+        with Daemon(device=False) as d:
+            good = token(d, "anna")
+            other = token(d, "bert")
+            flipped = good[:-1] + ("0" if good[-1] != "0" else "1")
+            crossed = good[:14] + other[14:]
+            wrong = ["", "x", good[:-1], good + "0", flipped, crossed, good.upper(), good.replace("_", "-")]
+            for bad in ["Bearer " + w for w in wrong] + ["Basic YTpi", "Bearer", good, "Bearer\t" + good]:
+                status, headers, body = d.request("GET", "/v1/jobs", headers={"Authorization": bad})
+                with self.subTest(header=bad):
+                    self.assertEqual(status, 401)
+                    self.assertEqual(headers["WWW-Authenticate"], 'Bearer realm="cnnd"')
+                    self.assertNotIn(good, str(body))
+            self.assertEqual(Person(d, good).status("GET", "/v1/jobs"), 200)
+
+    def test_no_body_is_taken_from_strangers(self):
+        with Daemon(device=False) as d:
+            token(d, "anna")
+            head = "PUT /v1/models/m/weights HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000000\r\n\r\n"
+            self.assertTrue(d.raw(head.encode()).startswith(b"HTTP/1.1 401 "))
+            self.assertEqual(os.listdir(os.path.join(d.state, "tmp")), [])
+
+    def test_stored_as_hashes_and_never_logged(self):
+        with Daemon({"log_level": "debug"}, device=False) as d:
+            secret = token(d, "anna")
+            Person(d, secret).status("GET", "/v1/jobs")
+            Person(d, secret[:-1] + "x").status("GET", "/v1/jobs")
+            part = secret.split("_")[2]
+            for name in os.listdir(d.state):
+                path = os.path.join(d.state, name)
+                if os.path.isfile(path):
+                    with open(path, "rb") as f:
+                        self.assertNotIn(part.encode(), f.read(), name)
+            self.assertNotIn(part[:-1], "".join(d.log_lines))
+
+    def test_list_and_expiry(self):
+        with Daemon(device=False) as d:
+            short = token(d, "anna", "--days", "1")
+            person = Person(d, short)
+            self.assertEqual(person.status("GET", "/v1/jobs"), 200)
+            db = sqlite3.connect(os.path.join(d.state, "cnnd.db"))
+            with db:
+                db.execute("UPDATE tokens SET expires_at = ?", (int(time.time() * 1000) - 1,))
+            db.close()
+            self.assertEqual(person.status("GET", "/v1/jobs"), 401)
+            words = [BINARY, "token", "list", "--state", d.state]
+            text = subprocess.run(words, check=True, capture_output=True, text=True).stdout
+            self.assertIn("anna", text)
+            self.assertIn("expired", text)
+            self.assertNotIn(short.split("_")[2], text)
+
+    def test_command_line(self):
+        with tempfile.TemporaryDirectory() as state:
+            for words in (["add"], ["add", "a", "b"], ["list", "x"], ["revoke"], ["drop", "a"], ["add", "a", "--days", "x"],
+                          ["list", "--operator"]):
+                done = subprocess.run([BINARY, "token", *words, "--state", state], capture_output=True, text=True)
+                self.assertEqual(done.returncode, 2, words)
+            for words in (["add", "-x"], ["add", "a b"], ["add", "a" * 65], ["revoke", "00000000"]):
+                done = subprocess.run([BINARY, "token", *words, "--state", state], capture_output=True, text=True)
+                self.assertNotEqual(done.returncode, 0, words)
+                self.assertTrue(done.stderr.startswith("cnnd: "), done.stderr)
+
+
+class Socket(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.mkdtemp(prefix="cnnd-sock-")
+        self.addCleanup(shutil.rmtree, self.folder)
+        os.chmod(self.folder, 0o755)
+        self.path = os.path.join(self.folder, "s")
+
+    def test_own_user_operates(self):
+        with Daemon({"socket": self.path}) as d:
+            d.need_fashion()
+            token(d, "anna")
+            status, job = by_socket(self.path, os.geteuid(), "POST", "/v1/jobs", small_job(epochs=1))
+            self.assertEqual(status, 201)
+            self.assertEqual(job["user"], pwd.getpwuid(os.geteuid()).pw_name)
+
+    @unittest.skipIf(os.geteuid() != 0, "other users can be played by root alone")
+    def test_peer_credentials(self):
+        with Daemon({"socket": self.path, "operators": "sys, @nosuchgroup"}) as d:
+            d.need_fashion()
+            for uid, name in ((1, "daemon"), (65534, "nobody"), (54321, "uid-54321")):
+                status, job = by_socket(self.path, uid, "POST", "/v1/jobs", small_job(epochs=1))
+                self.assertEqual((status, job["user"]), (201, name))
+                path = "/v1/jobs/%d" % job["id"]
+                self.assertEqual(by_socket(self.path, uid, "GET", path)[0], 200)
+                self.assertEqual(by_socket(self.path, 2, "GET", path)[0], 404)  # bin
+                self.assertEqual(by_socket(self.path, 3, "GET", path)[0], 200)  # sys is an operator
+                self.assertEqual(by_socket(self.path, 0, "GET", path)[0], 200)
+
+
+class Beyond(unittest.TestCase):
+    """Addresses that other machines reach."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.mkdtemp(prefix="cnnd-tls-")
+        cls.addClassCleanup(shutil.rmtree, cls.folder)
+        if not shutil.which("openssl"):
+            raise unittest.SkipTest("openssl, which makes the certificate, is not installed")
+        cls.cert, cls.key = os.path.join(cls.folder, "cert.pem"), os.path.join(cls.folder, "key.pem")
+        for cert, key in ((cls.cert, cls.key), (cls.cert + "2", cls.key + "2")):
+            subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                            "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1",
+                            "-keyout", key, "-out", cert], check=True, capture_output=True)
+
+    def refused(self, **options):
+        with self.assertRaises(RuntimeError) as caught:
+            with Daemon(options, device=False):
+                pass
+        return str(caught.exception)
+
+    def test_refused_at_start(self):
+        self.assertIn("tls_cert", self.refused(listen="0.0.0.0:0"))
+        self.assertIn("cnnd token add", self.refused(listen="0.0.0.0:0", tls_cert=self.cert, tls_key=self.key))
+        self.assertIn("together", self.refused(tls_cert=self.cert))
+        self.assertIn("cannot be used", self.refused(tls_cert=self.cert, tls_key=self.key + "2"))
+        self.assertIn("nowhere", self.refused(tls_cert="/nowhere", tls_key=self.key))
+
+    def test_insecure_says_so(self):
+        with Daemon({"listen": "0.0.0.0:0"}, env={"CNND_INSECURE": "true"}, device=False) as d:
+            d.host = "127.0.0.1"
+            self.assertEqual(Person(d).status("GET", "/v1/jobs"), 200)
+
+    def test_tls(self):
+        with tempfile.TemporaryDirectory() as state:
+            subprocess.run([BINARY, "token", "add", "anna", "--state", state], check=True, capture_output=True)
+            options = {"listen": "0.0.0.0:0", "tls_cert": self.cert, "tls_key": self.key, "heartbeat_seconds": 0.2}
+            with Daemon(options, state=state, device=False) as d:
+                self.assertTrue(d.url.startswith("https://0.0.0.0:"))
+                port = int(d.url.rsplit(":", 1)[1])
+                secret = token(d, "bert")
+                context = ssl.create_default_context(cafile=self.cert)
+
+                def ask(path, header="", method="GET", body=b""):
+                    with socket.create_connection(("127.0.0.1", port), 10) as raw:
+                        with context.wrap_socket(raw, server_hostname="127.0.0.1") as s:
+                            s.sendall(b"%s %s HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n%sContent-Length: %d\r\n\r\n"
+                                      % (method.encode(), path.encode(), header.encode(), len(body)) + body)
+                            got = b""
+                            while True:
+                                part = s.recv(65536)
+                                if not part:
+                                    return got
+                                got += part
+
+                login = "Authorization: Bearer %s\r\n" % secret
+                self.assertIn(b" 401 ", ask("/v1/jobs")[:20])
+                self.assertIn(b" 200 ", ask("/v1/jobs", login)[:20])
+                big = b"x" * (1 << 20)
+                self.assertIn(b" 400 ", ask("/v1/jobs", login, "POST", big)[:20])
+                self.assertGreater(len(ask("/v1/architectures", login)), 2000)
+                old = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+                old.check_hostname, old.verify_mode = False, ssl.CERT_NONE
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    old.maximum_version = ssl.TLSVersion.TLSv1_1
+                with socket.create_connection(("127.0.0.1", port), 10) as raw:
+                    with self.assertRaises(OSError):
+                        old.wrap_socket(raw)
+                # Plain HTTP gets nothing.
+                with socket.create_connection(("127.0.0.1", port), 10) as raw:
+                    raw.sendall(b"GET /v1/health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+                    try:
+                        self.assertNotIn(b"200 OK", raw.recv(1000))
+                    except ConnectionResetError:
+                        pass
+
+
+class Migration(unittest.TestCase):
+    def test_version_2_is_brought_up(self):
+        with Daemon() as d:
+            d.need_fashion()
+            job = d.submit(small_job(epochs=1, save_as="old"))["id"]
+            d.wait(job)
+            d.stop()
+            db = sqlite3.connect(os.path.join(d.state, "cnnd.db"))
+            with db:
+                db.executescript("DROP TABLE tokens; DROP TABLE datasets; DROP INDEX jobs_user; DROP INDEX models_user;"
+                                 "DROP TABLE shares; DROP INDEX jobs_line; ALTER TABLE jobs DROP COLUMN priority;"
+                                 "ALTER TABLE jobs DROP COLUMN device_seconds;"
+                                 "UPDATE jobs SET user = 'anonymous'; PRAGMA user_version = 2;")
+            db.close()
+            d.start()
+            self.assertEqual(d.get("/v1/jobs/%d" % job)["user"], "anonymous")
+            self.assertEqual(d.get("/v1/models/old")["job"], job)
+            self.assertEqual(Person(d, token(d, "anna")).status("GET", "/v1/jobs/%d" % job), 404)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,142 @@
+#!/usr/bin/env python3
+"""The disk is full, descriptors are used up, somebody holds the database: new work is refused with a reason, reads and
+streams go on, and all is well again when the cause is gone."""
+import contextlib
+import os
+import resource
+import shutil
+import socket
+import sqlite3
+import subprocess
+import tempfile
+import time
+import unittest
+
+from harness import Daemon, long_job, main, small_job, wait_for
+
+
+@contextlib.contextmanager
+def small_disk(megabytes):
+    folder = tempfile.mkdtemp(prefix="cnnd-disk-")
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=%dm" % megabytes, "tmpfs", folder], capture_output=True)
+    if mounted.returncode:
+        os.rmdir(folder)
+        raise unittest.SkipTest("a small disk cannot be mounted: " + mounted.stderr.decode().strip())
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", folder], check=True)
+        os.rmdir(folder)
+
+
+def fill(path):
+    """Takes all that is left."""
+    with open(path, "wb", buffering=0) as f:
+        with contextlib.suppress(OSError):
+            while True:
+                f.write(bytes(1 << 20))
+        with contextlib.suppress(OSError):
+            while True:
+                f.write(bytes(256))
+
+
+class Disk(unittest.TestCase):
+    def test_full(self):
+        with small_disk(96) as disk, Daemon(state=os.path.join(disk, "state")) as d:
+            d.need_fashion()
+            d.wait(d.submit(small_job(epochs=1, save_as="m"))["id"])
+            weights = d.request("GET", "/v1/models/m/weights")[2]
+            job = d.submit(long_job(report_every=1))["id"]
+            wait_for(lambda: d.get("/v1/jobs/%d" % job)["progress"]["step"] > 10)
+            ballast = os.path.join(disk, "ballast")
+            fill(ballast)
+            # The write-ahead log may have room left over; then all new work is refused.
+            wait_for(lambda: d.request("POST", "/v1/jobs", small_job())[0] == 507, what="507")
+            status, _, body = d.request("POST", "/v1/jobs", small_job())
+            self.assertEqual(status, 507)
+            self.assertIn("full", body["detail"])
+            self.assertEqual(d.request("PUT", "/v1/models/n/weights", weights * 100)[0], 507)
+            self.assertEqual(d.request("POST", "/v1/jobs/%d/pause" % job)[0], 507)
+            before = len(d.get("/v1/jobs")["jobs"])
+            for path in ("/v1/jobs/%d" % job, "/v1/models/m", "/v1/datasets", "/metrics", "/v1/jobs/%d/curve" % job):
+                self.assertEqual(d.request("GET", path)[0], 200, path)
+            self.assertEqual(d.request("GET", "/v1/models/m/weights")[2], weights)
+            with d.stream(job) as s:
+                events = iter(s)
+                self.assertEqual([next(events)[0] for _ in range(10)], list(range(1, 11)))
+            os.unlink(ballast)
+            wait_for(lambda: d.request("POST", "/v1/jobs", small_job(epochs=1))[0] == 201, what="201 again")
+            self.assertEqual(len(d.get("/v1/jobs")["jobs"]), before + 1, "what was refused left nothing")
+            self.assertEqual(d.request("PUT", "/v1/models/n/weights", weights)[0], 201)
+            # The job that ran goes on, also if a checkpoint of its met the full disk.
+            step = d.get("/v1/jobs/%d" % job)["progress"]["step"]
+            wait_for(lambda: d.get("/v1/jobs/%d" % job)["progress"]["step"] > step, 60)
+            d.request("POST", "/v1/jobs/%d/cancel" % job)
+            d.wait(job, ("cancelled",))
+            events = d.events(job)
+            self.assertEqual([e[0] for e in events], list(range(1, len(events) + 1)), "no event is missing")
+            steps = [e[2]["step"] for e in events if e[1] == "train"]
+            self.assertEqual(steps, list(range(1, len(steps) + 1)), "no point of the curve is missing")
+
+
+class Descriptors(unittest.TestCase):
+    def test_more_clients_than_descriptors(self):
+        # In this process alone: its own limit is what its daemon gets.
+        resource.setrlimit(resource.RLIMIT_NOFILE, (200, 200))
+        folder = tempfile.mkdtemp(prefix="cnnd-fd-")
+        self.addCleanup(shutil.rmtree, folder)
+        path = os.path.join(folder, "s")
+        with Daemon({"socket": path}) as d:
+            d.need_fashion()
+            d.wait(d.submit(small_job(epochs=1, save_as="m"))["id"])
+            self.assertTrue(any("connections a listener" in line for line in d.log_lines))
+            idle = [socket.create_connection((d.host, d.port)) for _ in range(120)]
+            time.sleep(0.3)
+            self.assertLess(len(os.listdir("/proc/%d/fd" % d.process.pid)), 190)
+            # The operators' door is its own.
+            begun = time.monotonic()
+            words = ["curl", "-s", "-m", "10", "--unix-socket", path, "http://localhost/v1/models/m/weights", "-o", "/dev/null"]
+            self.assertEqual(subprocess.run(words).returncode, 0)
+            self.assertLess(time.monotonic() - begun, 5)
+            for s in idle:
+                s.close()
+            self.assertEqual(d.submit(small_job(epochs=1))["state"], "queued")
+
+
+class Locked(unittest.TestCase):
+    def test_somebody_holds_the_database(self):
+        with Daemon() as d:
+            d.need_fashion()
+            job = d.submit(long_job(report_every=1))["id"]
+            wait_for(lambda: d.get("/v1/jobs/%d" % job)["progress"]["step"] > 5)
+            db = sqlite3.connect(os.path.join(d.state, "cnnd.db"), isolation_level=None)
+            db.execute("BEGIN IMMEDIATE")
+            begun = time.monotonic()
+            status, headers, body = d.request("POST", "/v1/jobs", small_job())
+            self.assertEqual(status, 503)
+            self.assertLess(time.monotonic() - begun, 3)
+            self.assertIn("locked", body["detail"])
+            self.assertGreater(int(headers["Retry-After"]), 0)
+            slowest = 0
+            for _ in range(20):
+                begun = time.monotonic()
+                self.assertEqual(d.request("GET", "/v1/health")[0], 200)
+                self.assertEqual(d.request("GET", "/v1/jobs/%d" % job)[0], 200)
+                slowest = max(slowest, time.monotonic() - begun)
+            self.assertLess(slowest, 2)
+            stood = d.get("/v1/jobs/%d" % job)
+            self.assertEqual(stood["state"], "running")
+            db.execute("ROLLBACK")
+            db.close()
+            wait_for(lambda: d.get("/v1/jobs/%d" % job)["progress"]["step"] > stood["progress"]["step"])
+            self.assertEqual(d.request("POST", "/v1/jobs", small_job())[0], 201)
+            d.request("POST", "/v1/jobs/%d/cancel" % job)
+            d.wait(job, ("cancelled",))
+            events = d.events(job)
+            self.assertEqual([e[0] for e in events], list(range(1, len(events) + 1)))
+            steps = [e[2]["step"] for e in events if e[1] == "train"]
+            self.assertEqual(steps, list(range(1, len(steps) + 1)), "no point of the curve is missing")
+
+
+if __name__ == "__main__":
+    main()

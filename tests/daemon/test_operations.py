@@ -1,0 +1,231 @@
+#!/usr/bin/env python3
+"""What who runs the daemon relies on: metrics, the log, --check, the service manager, backup, a start with many jobs."""
+import contextlib
+import os
+import re
+import shutil
+import socket
+import sqlite3
+import subprocess
+import tempfile
+import time
+import unittest
+
+from harness import BINARY, Daemon, long_job, main, npy, small_job, wait_for
+from people import Person, token
+
+ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
+MANY = 100000
+
+
+def parse(text):
+    """Prometheus' text form, strictly: {(name, labels): value}, with each name's type."""
+    values, types = {}, {}
+    for line in text.decode().splitlines():
+        if line.startswith("# TYPE "):
+            _, _, name, kind = line.split(" ")
+            assert name not in types, "%s has two types" % name
+            types[name] = kind
+        elif not line.startswith("# HELP "):
+            m = re.fullmatch(r'([a-z_]+)(?:\{((?:[a-z_]+="[^"\\]*",?)+)\})? (\S+)', line)
+            assert m, "not a sample: " + line
+            family = re.sub(r"_(bucket|sum|count)$", "", m[1])
+            assert m[1] in types or types.get(family) == "histogram", "no type for " + line
+            key = (m[1], m[2] or "")
+            assert key not in values, "twice: " + line
+            values[key] = float(m[3])
+    return values, types
+
+
+class Metrics(unittest.TestCase):
+    def test_of_work(self):
+        with Daemon() as d:
+            d.need_fashion()
+            anna, bert = Person(d, token(d, "anna")), Person(d, token(d, "bert"))
+            root = Person(d, token(d, "ottilie", "--operator"))
+            job = anna.submit(small_job(epochs=2, save_as="m"))
+            wait_for(lambda: anna.get("/v1/jobs/%d" % job)["state"] == "succeeded")
+            self.assertEqual(anna.status("POST", "/v1/models/m/classify", npy((3, 1, 28, 28), [0.5] * 3 * 784)), 200)
+            anna.submit(long_job())
+            waiting = anna.submit(long_job())
+            bert.submit(long_job())
+            time.sleep(0.2)
+            stream = d.stream(waiting, headers=root.headers)
+            values, types = parse(root.get("/metrics"))
+            stream.close()
+            self.assertEqual(values["cnnd_jobs", 'state="succeeded"'], 1)
+            self.assertEqual(values["cnnd_user_jobs", 'user="anna",state="queued"'], 1)
+            self.assertEqual(values["cnnd_user_jobs", 'user="anna",state="running"'], 1)
+            self.assertEqual(values["cnnd_user_jobs", 'user="bert",state="queued"'], 1)
+            self.assertGreaterEqual(values["cnnd_steps_total", ""], 32)
+            self.assertEqual(values["cnnd_images_total", 'for="training"'], values["cnnd_steps_total", ""] * 64)
+            self.assertEqual(values["cnnd_images_total", 'for="classification"'], 3)
+            self.assertEqual(values["cnnd_queue_seconds_count", ""], 2)
+            self.assertGreater(values["cnnd_queue_oldest_seconds", ""], 0.1)
+            busy = [v for (name, _), v in values.items() if name == "cnnd_device_busy_seconds_total"]
+            self.assertGreater(sum(busy), 0.1)
+            self.assertGreater(values["cnnd_device_memory_bytes", 'device="0:0"'], 1 << 20)
+            self.assertEqual(values["cnnd_http_streams", ""], 1)
+            route = 'method="POST",path="/v1/jobs"'
+            self.assertEqual(values["cnnd_http_request_seconds_count", route], 4)
+            buckets = [v for (n, l), v in values.items() if n == "cnnd_http_request_seconds_bucket" and route in l]
+            self.assertEqual(buckets, sorted(buckets))
+            self.assertEqual(buckets[-1], 4)
+            self.assertGreater(values["cnnd_http_request_seconds_sum", route], 0)
+            self.assertEqual(types["cnnd_http_request_seconds"], "histogram")
+            # A plain user's scraper does not learn who else is there.
+            text = bert.get("/metrics")
+            self.assertIn(b'user="bert"', text)
+            self.assertNotIn(b"anna", text)
+
+    def test_used_memory_of_a_device(self):
+        with Daemon() as d:
+            d.need_fashion()
+            d.submit(long_job())
+            wait_for(lambda: parse(d.get("/metrics"))[0]["cnnd_device_used_bytes", 'device="0:0"'] > 1000)
+
+
+class Log(unittest.TestCase):
+    def test_requests_that_change(self):
+        with Daemon(device=False) as d:
+            secret = token(d, "anna")
+            anna = Person(d, secret)
+            anna.status("GET", "/v1/jobs")
+            anna.status("POST", "/v1/jobs/7/cancel")
+            d.stop()
+            text = "".join(d.log_lines)
+            self.assertRegex(text, r"info front: request method=POST path=/v1/jobs/7/cancel status=404 user=anna seconds=0\.\d+")
+            self.assertNotIn("method=GET", text)
+            self.assertNotIn(secret[14:], text)
+
+    def test_journal(self):
+        with Daemon(device=False, env={"JOURNAL_STREAM": "1:2"}) as d:
+            d.stop()
+            self.assertRegex("".join(d.log_lines), r"(?m)^<6>front: cnnd \S+ listening on http://")
+
+
+class Check(unittest.TestCase):
+    def test_certificates(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "pem")
+            with open(path, "w", encoding="utf-8") as f:
+                f.write("-----BEGIN CERTIFICATE-----\nnonsense\n")
+            words = [BINARY, "--check", "--state", folder, "--tls-cert", path, "--tls-key", path]
+            done = subprocess.run(words, capture_output=True, text=True)
+            self.assertEqual(done.returncode, 2)
+            self.assertIn("tls_cert and tls_key cannot be used: ", done.stderr)
+            done = subprocess.run([BINARY, "--check", "--state", folder], capture_output=True, text=True)
+            self.assertEqual(done.returncode, 0)
+            self.assertIn("slice_seconds = 60", done.stdout)
+
+
+class ServiceManager(unittest.TestCase):
+    def test_notify(self):
+        folder = tempfile.mkdtemp(prefix="cnnd-notify-")
+        self.addCleanup(shutil.rmtree, folder)
+        path = os.path.join(folder, "notify")
+        for name, address in ((path, path), ("@cnnd-%d" % os.getpid(), "\0cnnd-%d" % os.getpid())):
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+                s.bind(address)
+                s.settimeout(20)
+                with Daemon(device=False, env={"NOTIFY_SOCKET": name, "WATCHDOG_USEC": "400000"}) as d:
+                    self.assertEqual(s.recv(100), b"READY=1")
+                    times = []
+                    for _ in range(5):
+                        self.assertEqual(s.recv(100), b"WATCHDOG=1")
+                        times.append(time.monotonic())
+                    self.assertGreater(times[-1] - times[0], 0.6)
+                    self.assertLess(times[-1] - times[0], 4)
+                    d.stop()
+                    rest = []
+                    s.setblocking(False)
+                    with contextlib.suppress(BlockingIOError):
+                        while True:
+                            rest.append(s.recv(100))
+                    self.assertIn(b"STOPPING=1", rest)
+
+    def test_unit_is_tight(self):
+        unit = os.path.join(ROOT, "packaging", "cnnd.service")
+        if not shutil.which("systemd-analyze"):
+            self.skipTest("systemd-analyze is not installed")
+        done = subprocess.run(["systemd-analyze", "security", "--offline=true", "--no-pager", "--threshold=15", unit],
+                              capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stdout[-200:] + done.stderr)
+
+
+class Backup(unittest.TestCase):
+    def test_while_it_works(self):
+        folder = tempfile.mkdtemp(prefix="cnnd-backup-")
+        self.addCleanup(shutil.rmtree, folder)
+        copy = os.path.join(folder, "copy.db")
+        with Daemon() as d:
+            d.need_fashion()
+            job = d.submit(long_job(report_every=1))["id"]
+            wait_for(lambda: d.get("/v1/jobs/%d" % job)["progress"]["step"] > 20)
+            words = [BINARY, "backup", copy, "--state", d.state]
+            subprocess.run(words, check=True)
+            step = d.get("/v1/jobs/%d" % job)["progress"]["step"]
+            wait_for(lambda: d.get("/v1/jobs/%d" % job)["progress"]["step"] > step)
+            again = subprocess.run(words, capture_output=True, text=True)
+            self.assertEqual(again.returncode, 1)
+            self.assertIn("exists", again.stderr)
+        self.assertEqual(os.listdir(folder), ["copy.db"])
+        self.assertEqual(os.stat(copy).st_mode & 0o777, 0o600)
+        with contextlib.closing(sqlite3.connect(copy)) as db:
+            self.assertEqual(db.execute("PRAGMA integrity_check").fetchone(), ("ok",))
+            rows = db.execute("SELECT events, (SELECT max(id) FROM events WHERE job = jobs.id) FROM jobs").fetchall()
+            self.assertEqual(len(rows), 1)
+            self.assertEqual(rows[0][0], rows[0][1], "row and events are of one moment")
+        # A daemon goes on from it.
+        state = os.path.join(folder, "state")
+        os.makedirs(state)
+        shutil.copy(copy, os.path.join(state, "cnnd.db"))
+        with Daemon(state=state) as d:
+            d.need_fashion()
+            d.wait(job, ("running",))
+
+    def test_of_nothing(self):
+        with tempfile.TemporaryDirectory() as state:
+            words = [BINARY, "backup", os.path.join(state, "copy"), "--state", state]
+            self.assertEqual(subprocess.run(words, capture_output=True).returncode, 1)
+            self.assertEqual(os.listdir(state), [])
+
+
+class ManyJobs(unittest.TestCase):
+    def test_start(self):
+        with Daemon() as d:
+            d.need_fashion()
+            d.wait(d.submit(small_job(epochs=1))["id"])
+            d.stop()
+            with contextlib.closing(sqlite3.connect(os.path.join(d.state, "cnnd.db"))) as db, db:
+                columns = [r[1] for r in db.execute("PRAGMA table_info(jobs)") if r[1] not in ("id", "user", "state")]
+                names = ", ".join(columns)
+                db.execute(
+                    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d)"
+                    " INSERT INTO jobs(user, state, %s) SELECT 'user' || (i %% 20),"
+                    " CASE WHEN i %% 10 = 0 THEN 'paused' WHEN i %% 10 = 1 THEN 'queued' ELSE 'succeeded' END, %s"
+                    " FROM n, jobs WHERE id = 1" % (MANY, names, names))
+                db.execute("INSERT INTO events SELECT id, 1, 'state', '{\"state\":\"queued\"}' FROM jobs WHERE id > 1")
+                db.execute("UPDATE jobs SET events = 1 WHERE id > 1")
+            begun = time.monotonic()
+            d.start()
+            listening = time.monotonic() - begun
+            jobs = d.get("/v1/jobs?limit=100")["jobs"]
+            answered = time.monotonic() - begun
+            self.assertEqual(len(jobs), 100)
+            self.assertGreater(jobs[0]["id"], MANY)
+            d.need_device()
+            ready = time.monotonic() - begun
+            times = []
+            for path in ("/metrics", "/v1/jobs?user=user7", "/v1/jobs?state=paused", "/v1/jobs/%d" % MANY):
+                begun = time.monotonic()
+                d.get(path)
+                times.append((path, time.monotonic() - begun))
+            print("%d jobs: listening after %.2f s, first list after %.2f s, devices after %.2f s; %s" % (
+                MANY, listening, answered, ready, ", ".join("%s %.0f ms" % (p, t * 1000) for p, t in times)))
+            self.assertLess(answered, 2)
+            self.assertLess(max(t for _, t in times), 1)
+
+
+if __name__ == "__main__":
+    main()

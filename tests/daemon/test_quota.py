@@ -1,0 +1,93 @@
+#!/usr/bin/env python3
+"""What one user may take: requests a second, waiting jobs, stored bytes; and that it stops nobody else."""
+import os
+import time
+import unittest
+
+from harness import Daemon, long_job, main, small_job, wait_for
+from people import Person, token
+
+
+class Requests(unittest.TestCase):
+    def test_rate(self):
+        with Daemon({"requests_per_second": 5}, device=False) as d:
+            anna, bert = Person(d, token(d, "anna")), Person(d, token(d, "bert"))
+            root = Person(d, token(d, "ottilie", "--operator"))
+            answers = [anna.request("GET", "/v1/jobs") for _ in range(30)]
+            refused = [a for a in answers if a[0] == 429]
+            self.assertGreaterEqual(sum(a[0] == 200 for a in answers), 10)
+            self.assertGreaterEqual(len(refused), 10)
+            self.assertEqual({a[0] for a in answers}, {200, 429})
+            self.assertEqual(refused[0][1].get_all("Retry-After"), ["1"])
+            self.assertIn("5 requests a second", refused[0][2]["detail"])
+            self.assertEqual(bert.status("GET", "/v1/jobs"), 200)
+            self.assertEqual({root.status("GET", "/v1/jobs") for _ in range(30)}, {200})
+            self.assertIn(anna.status("GET", "/v1/health"), (200, 503))
+            time.sleep(1)
+            self.assertEqual(anna.status("GET", "/v1/jobs"), 200)
+
+
+class Queue(unittest.TestCase):
+    def test_waiting_jobs(self):
+        with Daemon({"queued_jobs": 3}) as d:
+            d.need_fashion()
+            anna, bert = Person(d, token(d, "anna")), Person(d, token(d, "bert"))
+            root = Person(d, token(d, "ottilie", "--operator"))
+            first = anna.submit(long_job())
+            wait_for(lambda: anna.get("/v1/jobs/%d" % first)["state"] == "running")
+            jobs = [anna.submit(long_job()) for _ in range(3)]
+            status, headers, body = anna.request("POST", "/v1/jobs", long_job())
+            self.assertEqual(status, 429)
+            self.assertGreater(int(headers["Retry-After"]), 0)
+            self.assertIn("3 of your jobs wait", body["detail"])
+            anna.request("POST", "/v1/jobs/%d/pause" % jobs[0])
+            self.assertEqual(anna.status("POST", "/v1/jobs", long_job()), 429, "a paused job waits too")
+            self.assertEqual(bert.status("POST", "/v1/jobs", small_job()), 201)
+            for _ in range(5):
+                root.submit(small_job())
+            anna.request("POST", "/v1/jobs/%d/cancel" % jobs[1])
+            self.assertEqual(anna.status("POST", "/v1/jobs", long_job()), 201)
+            d.stop()
+
+
+class Bytes(unittest.TestCase):
+    def test_stored(self):
+        with Daemon() as d:
+            d.need_fashion()
+            d.wait(d.submit(small_job(epochs=1, save_as="seed"))["id"])
+            weights = d.request("GET", "/v1/models/seed/weights")[2]
+            d.stop()
+            d.options["stored_bytes"] = int(len(weights) * 2.5)
+            d.start()
+            d.need_device()
+            anna, bert = Person(d, token(d, "anna")), Person(d, token(d, "bert"))
+            root = Person(d, token(d, "ottilie", "--operator"))
+
+            def put(person, name, body=weights):
+                return person.request("PUT", "/v1/models/%s/weights" % name, body)
+
+            self.assertEqual(put(anna, "a1")[0], 201)
+            self.assertEqual(put(anna, "a2")[0], 201)
+            status, _, body = put(anna, "a3")
+            self.assertEqual(status, 507)
+            self.assertIn("delete models", body["detail"])
+            # Without a length it is found out when it has come.
+            pieces = (weights[i : i + 4096] for i in range(0, len(weights), 4096))
+            self.assertEqual(put(anna, "a3", pieces)[0], 507)
+            self.assertEqual(put(anna, "a3", b"x" * (len(weights) * 3))[0], 413)
+            self.assertEqual(os.listdir(os.path.join(d.state, "tmp")), [])
+            self.assertEqual(anna.status("GET", "/v1/models/a3"), 404)
+            self.assertEqual(put(bert, "b1")[0], 201)
+            for i in range(4):
+                self.assertEqual(put(root, "r%d" % i)[0], 201)
+            self.assertEqual(anna.status("DELETE", "/v1/models/a1"), 204)
+            self.assertEqual(put(anna, "a3")[0], 201)
+            # A job that would store more than there is room for is refused before it runs, one that runs is kept.
+            self.assertEqual(anna.status("POST", "/v1/jobs", small_job(epochs=1, save_as="a4")), 201)
+            wait_for(lambda: anna.get("/v1/jobs?limit=1")["jobs"][0]["state"] == "succeeded")
+            self.assertEqual(anna.status("GET", "/v1/models/a4"), 200)
+            self.assertEqual(anna.status("POST", "/v1/jobs", small_job(epochs=1, save_as="a5")), 507)
+
+
+if __name__ == "__main__":
+    main()
