@@ -5,6 +5,9 @@ import unittest
 
 from harness import Daemon, main, npy, png, small_job
 
+CORPUS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "fuzz", "corpus")
+FORMATS = ("dm", "emd", "jpeg", "mrc", "npy", "npz", "png", "pnm", "ser", "tiff")
+
 
 def decoders(daemon):
     found = []
@@ -37,6 +40,26 @@ class Sandbox(unittest.TestCase):
             self.assertEqual(status["NoNewPrivs"], "1")
             if "asan" not in os.environ.get("CNND_SANITIZE", ""):
                 self.assertEqual(status["Seccomp"], "2")
+
+    def test_every_format_needs_no_other_call(self):
+        """The corpora of the decoders' fuzzers, whole files and broken ones: none takes a call that is not allowed."""
+        with Daemon() as d:
+            d.need_fashion()
+            d.wait(d.submit(small_job(epochs=1, save_as="m"))["id"])
+            good, sent = set(), 0
+            for kind in FORMATS:
+                folder = os.path.join(CORPUS, kind)
+                for name in sorted(os.listdir(folder)):
+                    with open(os.path.join(folder, name), "rb") as f:
+                        body = f.read()
+                    status = d.request("POST", "/v1/models/m/classify", body)[0]
+                    sent += 1
+                    if status == 200:
+                        good.add(kind)
+                    killed = [line for line in d.log_lines if "killed by signal 31" in line]
+                    self.assertEqual(killed, [], kind + "/" + name)
+            self.assertEqual(good, set(FORMATS), "each format is there at least once, whole")
+            print("%d files" % sent)
 
 
 if __name__ == "__main__":
