@@ -30,6 +30,7 @@ struct reader {
         struct batch *batch; /* being sent, NULL at rest */
         size_t sent;         /* of it */
         int64_t due_ms;      /* the next heartbeat */
+        int64_t trust_ms;    /* when to ask again whether it may listen; as often */
         bool beat;           /* one is to be sent */
         bool news;           /* events came since it was woken */
         bool ended;
@@ -235,6 +236,7 @@ int feed_open(struct feed *f, struct http_request *rq, int64_t job, int64_t afte
                 .last = after,
                 .format = format,
                 .due_ms = clock_now_ms() + f->heartbeat_ms};
+        r->trust_ms = r->due_ms;
         r->prev = bucket(f, job);
         r->next = *r->prev;
         if (r->next)
@@ -259,11 +261,26 @@ static void wake_for_news(struct feed *f, int64_t now_ms)
                         }
 }
 
+/* A token may have been revoked since the stream was opened. */
+static void check_trust(struct reader *r, int64_t now_ms)
+{
+        struct err e = {0};
+        if (now_ms < r->trust_ms)
+                return;
+        r->trust_ms = now_ms + r->feed->heartbeat_ms;
+        if (http_admit_again(r->rq, &e) != ERR_LOGIN)
+                return;
+        log_line(LOG_INFO, "a stream of job %lld ends: %s", (long long)r->job, e.message);
+        r->ended = true;
+        http_wake(r->rq);
+}
+
 static void look_after(struct feed *f, int64_t now_ms)
 {
         f->look_ms = now_ms + (f->heartbeat_ms < LOOK_MS ? f->heartbeat_ms : LOOK_MS);
         for (int i = 0; i < BUCKETS; i++)
                 for (struct reader *r = f->readers[i]; r; r = r->next) {
+                        check_trust(r, now_ms);
                         /* One that closed its side may read on: only what is sent to it tells. */
                         if (r->due_ms <= now_ms || http_gone(r->rq)) {
                                 r->beat = true;

@@ -320,6 +320,12 @@ void http_wake(struct http_request *rq)
         MHD_resume_connection(x->con);
 }
 
+int http_admit_again(struct http_request *rq, struct err *e)
+{
+        const struct exchange *x = exchange_of(rq);
+        return x->route->open ? 0 : x->host->o.admit(x->host->o.ctx, rq, e);
+}
+
 bool http_gone(const struct http_request *rq)
 {
         char byte;

@@ -68,6 +68,8 @@ bool http_local(const struct http_request *rq, uid_t *ret_uid);
 void http_answer(struct http_request *rq, int rc, const struct err *e);
 /* Lets a stream that had nothing be read again. Allowed until the stream's `close`. */
 void http_wake(struct http_request *rq);
+/* Asks `admit` again, for an answer that takes long: ERR_LOGIN when a token was revoked meanwhile. */
+int http_admit_again(struct http_request *rq, struct err *e);
 /* True when the client of a stream or of an HTTP_LATER has closed its side, or all of it: what is sent next
    finds out. */
 bool http_gone(const struct http_request *rq);

@@ -238,6 +238,21 @@ class Tokens(unittest.TestCase):
             self.assertEqual(Person(d, first).status("GET", "/v1/jobs"), 401)
             self.assertEqual(free.status("GET", "/v1/jobs"), 401, "a revoked token must not open the server")
 
+    def test_a_revoked_token_ends_its_streams(self):
+        with Daemon({"heartbeat_seconds": 0.3}) as d:
+            d.need_fashion()
+            first, second = token(d, "anna"), token(d, "anna")
+            job = Person(d, first).submit(long_job())
+            with d.stream(job, headers=Person(d, first).headers) as s, d.stream(job, headers=Person(d, second).headers) as t:
+                self.assertEqual(next(iter(s))[0], 1)
+                revoke(d, first)
+                begun = time.monotonic()
+                for _ in s:  # ends, though the job goes on
+                    self.assertLess(time.monotonic() - begun, 10)
+                self.assertLess(time.monotonic() - begun, 10)
+                self.assertEqual(Person(d, second).get("/v1/jobs/%d" % job)["state"], "running")
+                self.assertEqual(next(iter(t))[0], 1)
+
     def test_wrong_ones(self):
         with Daemon(device=False) as d:
             good = token(d, "anna")
