@@ -76,13 +76,12 @@ __attribute__((format(printf, 4, 0))) static int on_error(
         return 1;
 }
 
-static int on_warning(TIFF *tif, void *ctx, const char *module, const char *fmt, va_list args)
+/* libjpeg paints over damage and only warns of it. */
+__attribute__((format(printf, 4, 0))) static int on_warning(
+        TIFF *tif, void *ctx, const char *module, const char *fmt, va_list args)
 {
-        (void)tif;
-        (void)ctx;
-        (void)module;
-        (void)fmt;
-        (void)args;
+        if (module && strcmp(module, "JPEGLib") == 0)
+                on_error(tif, ctx, module, fmt, args);
         return 1;
 }
 
@@ -365,6 +364,8 @@ int tiffpage_read(struct tiffpage_file *f, const struct tiffpage *p, float *pixe
                 rc = err_set(e, ERR_NO_MEMORY, "no memory for a row");
         if (rc == 0)
                 rc = TIFFIsTiled(f->tif) ? read_tiles(f, &s, buffer, e) : read_rows(f, &s, buffer, e);
+        if (rc == 0 && p->compression == COMPRESSION_JPEG && f->message[0])
+                rc = tiffpage_damaged(f, e);
         free(buffer);
         return rc;
 }

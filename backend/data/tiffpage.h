@@ -10,7 +10,7 @@
 #include <tiffio.h>
 
 /* A file open in memory. libtiff's errors go to `message` (the first one since it was cleared), its warnings
-   nowhere. */
+   nowhere but for libjpeg's. */
 struct tiffpage_file {
         const unsigned char *bytes; /* borrowed */
         size_t len, at;

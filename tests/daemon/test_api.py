@@ -339,6 +339,22 @@ class Api(unittest.TestCase):
             self.assertEqual(self.daemon.request("POST", path, link)[0], 422)
             self.assertEqual(self.daemon.request("POST", path, stack[: len(stack) // 2])[0], 400)
 
+    def test_every_decoder_works_in_the_sandbox(self):
+        """Whole and broken files of every format: an answer each, and no decoder that the sandbox had to kill."""
+        corpus = os.path.join(os.path.dirname(__file__), "..", "fuzz", "corpus")
+        seen = {}
+        for kind in ("dm", "emd", "jpeg", "mrc", "npy", "npz", "png", "pnm", "ser", "tiff"):
+            for name in sorted(os.listdir(os.path.join(corpus, kind))):
+                with open(os.path.join(corpus, kind, name), "rb") as f:
+                    data = f.read()
+                for body in (data, data[: len(data) * 2 // 3]):
+                    status, _, answer = self.daemon.request("POST", "/v1/models/net/classify", body)
+                    self.assertIn(status, (200, 400, 413, 415, 422), (kind, name, answer))
+                    self.assertNotEqual(answer.get("detail"), "the decoder could not read it", (kind, name))
+                    if status == 200:
+                        seen[kind] = seen.get(kind, 0) + 1
+        self.assertEqual(len(seen), 10, seen)
+
     def test_classify_a_batch(self):
         floats = [v / 255 for i in range(20) for v in test_image(i)]
         status, _, answer = self.daemon.request(

@@ -1,5 +1,7 @@
 """TIFF: every type, order and layout, and what the makers of microscopes write into it."""
+import os
 import struct
+import subprocess
 import zlib
 
 import numpy as np
@@ -134,6 +136,27 @@ class Tiff(Case):
         self.same(tiff([complex_page, page(a)]), scaled(a)[None, None])
         self.refused(tiff([complex_page]), 'invalid', 'complex')
         self.same(tiff([page(a)], loop=True), scaled(a)[None, None])
+
+    def test_jpeg_pages(self):
+        def jpeg(kind, h, w):
+            return subprocess.run([os.environ['WRITE_JPEG'], kind, str(h), str(w), '90'], check=True, stdout=subprocess.PIPE).stdout
+
+        grey = jpeg('grey', 24, 17)
+        want = self.decoder.decode(grey)[1]
+        blank = np.zeros((24, 17), 'u1')
+        good = tiff([page(blank, compression=7, data=[grey])])
+        self.same(good, want)
+        top, bottom = jpeg('grey', 16, 17), jpeg('grey', 8, 17)
+        strips = np.concatenate([self.decoder.decode(f)[1] for f in (top, bottom)], 2)
+        self.same(tiff([page(blank, compression=7, strip_rows=16, data=[top, bottom])]), strips)
+        colour = jpeg('rgb', 32, 48)
+        head, got = self.decoder.decode(tiff([page(np.zeros((32, 48, 3), 'u1'), compression=7, photometric=6, data=[colour])]))
+        self.assertIsNotNone(got, head)
+        # Two ways to enlarge the halved chroma.
+        self.assertLess(np.median(np.abs(got - self.decoder.decode(colour)[1])), 0.05)
+        for n in (40, len(grey) // 2, len(grey) - 30):
+            self.refused(tiff([page(blank, compression=7, data=[grey[:n]])]), 'syntax')
+        self.refused(tiff([page(blank, compression=6, data=[grey])]), 'invalid', 'compression is not read')
 
     def test_imagej(self):
         a = values('u2', (3, 6, 7))
