@@ -183,7 +183,7 @@ int sandbox_enter(const struct sandbox_options *o, struct err *e)
 {
         if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
                 return err_errno(e, errno, "no new privileges");
-        int rc = confine_files(o->folder, e);
+        int rc = SANITIZED ? 0 : confine_files(o->folder, e);
         if (rc == 0)
                 rc = limit_all(o, e);
         if (rc == 0 && !SANITIZED)

@@ -17,7 +17,8 @@ struct sandbox_options {
 };
 
 /* Cannot be undone. A kernel without Landlock (before 5.13, or with it switched off) guards files by their
-   permissions alone, which is logged. Under sanitizers, which need more calls, only the other limits are set.
+   permissions alone, which is logged. Under sanitizers, which need more calls and files, only the other
+   limits are set.
  */
 int sandbox_enter(const struct sandbox_options *o, struct err *e);
 /* Processor seconds that the process may take from now on. */
