@@ -1,9 +1,8 @@
 #include "data/grid.h"
 
+#include "data/pngwrite.h"
+
 #include <math.h>
-#include <png.h>
-#include <setjmp.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { GAP_GREY = 128 };
@@ -55,8 +54,9 @@ static int picture_height(const struct grid *g)
 }
 
 /* One row of pixels of the picture. */
-static void draw_row(const struct grid *g, int y, unsigned char *row)
+static void draw_row(const void *ctx, int y, unsigned char *row)
 {
+        const struct grid *g = ctx;
         const int cell_h = g->h * g->scale + 1, cell_w = g->w * g->scale + 1;
         const int cell = (y - 1) / cell_h, line = (y - 1) % cell_h / g->scale;
         memset(row, GAP_GREY, (size_t)picture_width(g) * (size_t)g->channels);
@@ -71,45 +71,6 @@ static void draw_row(const struct grid *g, int y, unsigned char *row)
         }
 }
 
-static void on_write(png_structp png, png_bytep bytes, size_t len)
-{
-        str_add_bytes(png_get_io_ptr(png), bytes, len);
-}
-
-static void on_flush(png_structp png)
-{
-        (void)png;
-}
-
-static void on_error(png_structp png, png_const_charp text)
-{
-        (void)text;
-        longjmp(*(jmp_buf *)png_get_error_ptr(png), 1);
-}
-
-static int write_png(const struct grid *g, unsigned char *row, struct str *out, struct err *e)
-{
-        jmp_buf jump;
-        png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, &jump, on_error, NULL);
-        png_infop info = png ? png_create_info_struct(png) : NULL;
-        if (!info || setjmp(jump)) {
-                png_destroy_write_struct(&png, &info);
-                return err_set(e, ERR_NO_MEMORY, "no memory for a picture");
-        }
-        png_set_write_fn(png, out, on_write, on_flush);
-        png_set_IHDR(png, info, (png_uint_32)picture_width(g), (png_uint_32)picture_height(g), 8,
-                g->channels == 3 ? PNG_COLOR_TYPE_RGB : PNG_COLOR_TYPE_GRAY, PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT,
-                PNG_FILTER_TYPE_DEFAULT);
-        png_write_info(png, info);
-        for (int y = 0; y < picture_height(g); y++) {
-                draw_row(g, y, row);
-                png_write_row(png, row);
-        }
-        png_write_end(png, info);
-        png_destroy_write_struct(&png, &info);
-        return out->failed ? err_set(e, ERR_NO_MEMORY, "no memory for a picture") : 0;
-}
-
 int grid_png(const float *maps, int count, int channels, int h, int w, struct str *out, struct err *e)
 {
         struct grid g = {.maps = maps, .count = count, .channels = channels, .h = h, .w = w};
@@ -117,10 +78,5 @@ int grid_png(const float *maps, int count, int channels, int h, int w, struct st
                 return err_set(e, ERR_TOO_LARGE, "%d maps are more than a picture shows, %d", count, GRID_MAX);
         layout(&g);
         find_range(&g);
-        unsigned char *row = malloc((size_t)picture_width(&g) * (size_t)channels);
-        if (!row)
-                return err_set(e, ERR_NO_MEMORY, "no memory for a picture");
-        int rc = write_png(&g, row, out, e);
-        free(row);
-        return rc;
+        return pngwrite(picture_width(&g), picture_height(&g), channels, draw_row, &g, out, e);
 }
