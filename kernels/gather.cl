@@ -5,6 +5,8 @@
    IMAGE_T uchar (scaled by 1/255) or float. Padding lanes get zeros. Bilinear with half-pixel centres, as PyTorch's
    interpolate(align_corners=False).
 
+   step, plane, pitch   elements from one of order's numbers to the next, from channel to channel, from row to row: those of
+                        whole images, or of windows cut from one large image, where order holds the places of their corners
    STEPS   the geometric steps, comma-separated, COUNT of them; the augmentation's step FIRST is the first one
    draws   what augment_draw drew: DRAW floats for each step, each for `room` samples side by side, see augment.cl */
 #ifndef IMAGE_T
@@ -95,7 +97,7 @@ static void compose(struct map *m, global const float *draws, const int room, co
 
 /* One row of one image, `stride` floats apart in `out`; `image` is a plane whose pixels are `apart` elements apart. */
 static void fill_row(const struct map *m, global const IMAGE_T *image, const int apart, global float *out, const int row,
-        const int h, const int w, const int source_h, const int source_w)
+        const int h, const int w, const int source_h, const int source_w, const int pitch)
 {
         /* Along the row one place in the source moves, the other is fixed. */
         const int fixed_size = m->turned ? source_w : source_h, moving_size = m->turned ? source_h : source_w;
@@ -107,7 +109,7 @@ static void fill_row(const struct map *m, global const IMAGE_T *image, const int
         const float f = fmax(at, 0.0f);
         const int f0 = min((int)f, fixed_size - 1), f1 = min(f0 + 1, fixed_size - 1);
         const float tf = f - (float)f0;
-        const int fixed_stride = apart * (m->turned ? 1 : source_w), stride = apart * (m->turned ? source_w : 1);
+        const int fixed_stride = apart * (m->turned ? 1 : pitch), stride = apart * (m->turned ? pitch : 1);
         global const IMAGE_T *near = image + (ulong)f0 * fixed_stride, *far = image + (ulong)f1 * fixed_stride;
         const int inside = (float)row > m->low[0] && (float)row < m->high[0];
         const int whole = tf == 0.0f && step == 1.0f && fabs(scale) == 1.0f && offset == floor(offset) && !m->shifted;
@@ -142,7 +144,7 @@ inline struct map identity(void)
 
 kernel void gather_images(global const IMAGE_T *images, global const int *order, const int first,
         TENSOR(x), const int n, const int channels, const int h, const int w,
-        const int source_h, const int source_w, DRAW_ARGUMENTS)
+        const int source_h, const int source_w, const ulong step, const ulong plane, const int pitch, DRAW_ARGUMENTS)
 {
         const int lane = get_global_id(0) % LANES, line = get_global_id(0) / LANES, c = line / h, row = line % h;
         const int sample = get_global_id(1) * LANES + lane;
@@ -159,8 +161,8 @@ kernel void gather_images(global const IMAGE_T *images, global const int *order,
         compose(&m, FROM(draws), room, sample, row, (uint2)(seed_low, seed_high), epoch, (uint)(position + sample), (float)h,
                 (float)w);
 #endif
-        global const IMAGE_T *image = images + ((ulong)order[first + sample] * channels + c) * ((ulong)source_h * source_w);
-        fill_row(&m, image, 1, out, row, h, w, source_h, source_w);
+        global const IMAGE_T *image = images + (ulong)order[first + sample] * step + (ulong)c * plane;
+        fill_row(&m, image, 1, out, row, h, w, source_h, source_w, pitch);
 }
 
 #if COUNT && RESAMPLE
@@ -180,7 +182,7 @@ kernel void gather_tensor(TENSOR(x), TENSOR(y), const int n, const int channels,
         struct map m = identity();
         compose(&m, FROM(draws), room, sample, row, (uint2)(seed_low, seed_high), epoch, (uint)(position + sample), (float)h,
                 (float)w);
-        fill_row(&m, AT(x, get_global_id(1)) + (ulong)c * h * w * LANES + lane, LANES, out, row, h, w, h, w);
+        fill_row(&m, AT(x, get_global_id(1)) + (ulong)c * h * w * LANES + lane, LANES, out, row, h, w, h, w, w);
 }
 #endif
 

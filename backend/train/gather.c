@@ -32,6 +32,15 @@ static void bind_moves(struct launch *l, const struct gather_moves *m, const str
         launch_int(l, m ? m->draw.position : 0);
 }
 
+static void bind_steps(struct launch *l, const struct gather *g)
+{
+        const bool field = g->field_w != 0;
+        const uint64_t plane = field ? (uint64_t)g->field_h * (uint64_t)g->field_w : (uint64_t)g->h * (uint64_t)g->w;
+        launch_ulong(l, field ? 1 : plane * (uint64_t)g->channels);
+        launch_ulong(l, plane);
+        launch_int(l, field ? g->field_w : g->w);
+}
+
 /* A work-item a row. */
 static int over_rows(struct launch *l, const struct tensor *x, struct err *e)
 {
@@ -53,6 +62,7 @@ static int run_images(
         launch_int(&l, x->s.w);
         launch_int(&l, g->h);
         launch_int(&l, g->w);
+        bind_steps(&l, g);
         bind_moves(&l, g->moves, g->images);
         return over_rows(&l, x, e);
 }

@@ -19,7 +19,7 @@ enum { SIZES = sizeof sizes / sizeof sizes[0] };
 struct lane {
         struct plan *plan;
         struct exec *exec;
-        struct buf *chunks[PLAN_MAX_CHUNKS], *images, *order;
+        struct buf *chunks[PLAN_MAX_CHUNKS], *images, *order, *places;
         struct transform *transform;
         float *logits; /* host, as they lie on the device */
 };
@@ -40,6 +40,7 @@ static void lane_finish(struct lane *l)
                 buf_destroy(l->chunks[i]);
         buf_destroy(l->images);
         buf_destroy(l->order);
+        buf_destroy(l->places);
         transform_destroy(l->transform);
         plan_destroy(l->plan);
         free(l->logits);
@@ -184,6 +185,8 @@ static int lane_create(struct infer *m, struct lane *l, int n, struct err *e)
         if (rc == 0)
                 rc = buf_write(l->order, 0, order, (size_t)n * sizeof order[0], e);
         if (rc == 0)
+                rc = buf_create(m->dev, (size_t)n * sizeof order[0], "places of windows", &l->places, e);
+        if (rc == 0)
                 rc = exec_create(m->dev, m->net, l->plan, &memory, 1.0f, &l->exec, e);
         const struct transform_spec spec = {.normalize = &m->normalize,
                 .s = m->net->values[0].s,
@@ -201,27 +204,43 @@ static int lane_create(struct infer *m, struct lane *l, int n, struct err *e)
         return rc;
 }
 
-/* Brings n images, at most the lane's size, to where the network takes them. */
+/* Brings n samples, at most the lane's size, to where the network takes them. */
+static int put_samples(struct infer *m, struct lane *l, const struct gather *g, int n, struct err *e)
+{
+        struct tensor some = exec_input(l->exec);
+        /* Blocks beyond the images keep what they had: nobody reads their logits, and no op mixes samples
+         * here. */
+        some.n = n;
+        return transform_run(l->transform, g, &(struct gather_draw){0}, &some, NULL, m->dev, e);
+}
+
 static int put_images(struct infer *m, struct lane *l, const float *images, int n, struct err *e)
 {
         struct shape in = m->net->values[0].s;
         struct gather g = {.images = l->images, .order = l->order, .channels = in.c, .h = in.h, .w = in.w};
-        struct tensor some = exec_input(l->exec);
         int rc = buf_write(l->images, 0, images, (size_t)n * (size_t)shape_count(in) * sizeof(float), e);
-        /* Blocks beyond the images keep what they had: nobody reads their logits, and no op mixes samples
-         * here. */
-        some.n = n;
-        if (rc == 0)
-                rc = transform_run(l->transform, &g, &(struct gather_draw){0}, &some, NULL, m->dev, e);
-        return rc;
+        return rc ? rc : put_samples(m, l, &g, n, e);
 }
 
-static int run_lane(struct infer *m, struct lane *l, const float *images, int n, float *logits, struct err *e)
+static int put_windows(
+        struct infer *m, struct lane *l, const struct infer_field *from, const int32_t *places, int n, struct err *e)
+{
+        struct gather g = {.images = from->field,
+                .order = l->places,
+                .channels = m->net->values[0].s.c,
+                .h = from->window,
+                .w = from->window,
+                .field_h = from->h,
+                .field_w = from->w};
+        int rc = buf_write(l->places, 0, places, (size_t)n * sizeof places[0], e);
+        return rc ? rc : put_samples(m, l, &g, n, e);
+}
+
+/* What the network makes of the n samples that were put. */
+static int run_lane(struct infer *m, struct lane *l, int n, float *logits, struct err *e)
 {
         struct tensor y = exec_logits(l->exec);
-        int rc = put_images(m, l, images, n, e);
-        if (rc == 0)
-                rc = exec_run(l->exec, e);
+        int rc = exec_run(l->exec, e);
         size_t floats = tensor_floats(y.n, y.s, y.lanes);
         if (rc == 0)
                 rc = buf_read(y.at.buf, y.at.offset * sizeof(float), l->logits, floats * sizeof(float), e);
@@ -234,19 +253,29 @@ static int run_lane(struct infer *m, struct lane *l, const float *images, int n,
         return 0;
 }
 
+/* The smallest lane for n samples. A fresh one is saved after its first run. */
+static int lane_for(struct infer *m, int n, struct lane **ret, bool *ret_fresh, struct err *e)
+{
+        int size = 0;
+        while (sizes[size] < n)
+                size++;
+        *ret = &m->lanes[size];
+        *ret_fresh = !(*ret)->exec;
+        return *ret_fresh ? lane_create(m, *ret, sizes[size], e) : 0;
+}
+
 int infer_run(struct infer *m, const float *images, int n, float *logits, struct err *e)
 {
         size_t image = (size_t)shape_count(m->net->values[0].s);
         for (int done = 0; done < n;) {
-                int part = n - done < INFER_MAX_BATCH ? n - done : INFER_MAX_BATCH, size = 0;
-                while (sizes[size] < part)
-                        size++;
-                struct lane *l = &m->lanes[size];
-                bool fresh = !l->exec;
-                int rc = fresh ? lane_create(m, l, sizes[size], e) : 0;
+                int part = n - done < INFER_MAX_BATCH ? n - done : INFER_MAX_BATCH;
+                struct lane *l;
+                bool fresh;
+                int rc = lane_for(m, part, &l, &fresh, e);
                 if (rc == 0)
-                        rc = run_lane(
-                                m, l, images + (size_t)done * image, part, logits + done * m->num_classes, e);
+                        rc = put_images(m, l, images + (size_t)done * image, part, e);
+                if (rc == 0)
+                        rc = run_lane(m, l, part, logits + done * m->num_classes, e);
                 if (rc)
                         return rc;
                 if (fresh)
@@ -254,6 +283,21 @@ int infer_run(struct infer *m, const float *images, int n, float *logits, struct
                 done += part;
         }
         return 0;
+}
+
+int infer_windows(
+        struct infer *m, const struct infer_field *from, const int32_t *places, int n, float *logits, struct err *e)
+{
+        struct lane *l;
+        bool fresh;
+        int rc = lane_for(m, n, &l, &fresh, e);
+        if (rc == 0)
+                rc = put_windows(m, l, from, places, n, e);
+        if (rc == 0)
+                rc = run_lane(m, l, n, logits, e);
+        if (rc == 0 && fresh)
+                prog_save(m->dev, NULL); /* as above */
+        return rc;
 }
 
 static int no_layer(const struct infer *m, const char *layer, const struct op_kind *kind, struct err *e)

@@ -3,6 +3,7 @@
 #define CNND_INFER_H
 
 #include "base/err.h"
+#include "device/buf.h"
 #include "device/dev.h"
 
 #include <stdint.h>
@@ -17,6 +18,15 @@ void infer_shape(const struct infer *m, int *c, int *h, int *w, int *num_classes
    in batches of at most `INFER_MAX_BATCH`. */
 enum { INFER_MAX_BATCH = 256 };
 int infer_run(struct infer *m, const float *images, int n, float *logits, struct err *e);
+
+/* The same for n <= INFER_MAX_BATCH square windows of one image `field` (c,h,w) on the device: each is resized to the model's
+   size as image_fit does. `places` (n): y * w + x of their corners, borrowed; all of a window lies within the field. */
+struct infer_field {
+        const struct buf *field;
+        int h, w, window;
+};
+int infer_windows(
+        struct infer *m, const struct infer_field *from, const int32_t *places, int n, float *logits, struct err *e);
 
 /* Pictures of a layer's inside: (count,channels,h,w) floats, owned by whoever asked. */
 struct infer_maps {
