@@ -109,8 +109,8 @@ int cmd_classify(struct ctl *c, const struct args *a, struct err *e)
 
 int cmd_map(struct ctl *c, const struct args *a, struct err *e)
 {
-        const char *output = args_get(a, "output"), *stride = args_get(a, "stride"),
-                   *window = args_get(a, "window");
+        static const char *const names[] = {"window", "stride", "threshold"};
+        const char *output = args_get(a, "output");
         size_t len = output ? strlen(output) : 0;
         bool picture = len > 4 && strcmp(output + len - 4, ".png") == 0;
         struct transfer_file body;
@@ -120,10 +120,11 @@ int cmd_map(struct ctl *c, const struct args *a, struct err *e)
         str_add(&path, "/v1/models/");
         fetch_escape(&path, a->words[0]);
         str_add(&path, "/map");
-        if (window)
-                str_addf(&path, "?window=%s", window);
-        if (stride)
-                str_addf(&path, "%sstride=%s", window ? "&" : "?", stride);
+        for (size_t i = 0, given = 0; i < sizeof names / sizeof names[0]; i++) {
+                const char *value = args_get(a, names[i]);
+                if (value)
+                        str_addf(&path, "%s%s=%s", given++ ? "&" : "?", names[i], value);
+        }
         int sig = 0, rc = path.failed ? err_set(e, ERR_NO_MEMORY, "no memory for a request") : 0;
         if (rc == 0)
                 rc = transfer_open(&body, a->words[1], &q, e);

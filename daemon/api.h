@@ -32,6 +32,8 @@ int api_admit(void *ctx, struct http_request *rq, struct err *e);
 int api_body(const struct http_request *rq, cJSON **ret, struct err *e);
 /* Takes `items` and answers {name: items}. */
 int api_reply_list(struct http_request *rq, const char *name, cJSON *items, struct err *e);
+/* A media type that claims something about an image, NULL for what curl sends by itself. Borrowed. */
+const char *api_claim(const char *type);
 /* NAME of /v1/THING/NAME…; borrowed. */
 const char *api_name(const struct http_request *rq);
 /* The job, model or data set that the address names, if it is open to who asks: first thing in every handler
@@ -57,6 +59,7 @@ int api_models_delete(void *ctx, struct http_request *rq, struct err *e);
 int api_models_weights(void *ctx, struct http_request *rq, struct err *e);
 int api_models_put(void *ctx, struct http_request *rq, struct err *e);
 int api_models_classify(void *ctx, struct http_request *rq, struct err *e);
+int api_models_map(void *ctx, struct http_request *rq, struct err *e);
 int api_models_filters(void *ctx, struct http_request *rq, struct err *e);
 int api_models_activations(void *ctx, struct http_request *rq, struct err *e);
 

@@ -128,8 +128,7 @@ static bool client_left(void *ctx)
         return http_gone(ctx);
 }
 
-/* What curl sends by itself claims nothing about an image. */
-static const char *claim(const char *type)
+const char *api_claim(const char *type)
 {
         static const char *const none[] = {
                 "", "application/octet-stream", "application/x-www-form-urlencoded"};
@@ -153,7 +152,7 @@ int api_models_classify(void *ctx, struct http_request *rq, struct err *e)
                 rc = err_set(e, ERR_SYNTAX, "the body is empty: it is to be an image");
         if (rc == 0)
                 rc = classify_start(api->service->classify, api_name(rq), rq->body.text.data,
-                        rq->body.text.len, claim(rq->media_type), (int)top, &caller, e);
+                        rq->body.text.len, api_claim(rq->media_type), (int)top, &caller, e);
         return rc ? rc : HTTP_LATER;
 }
 
@@ -204,6 +203,6 @@ int api_models_activations(void *ctx, struct http_request *rq, struct err *e)
                 rc = err_set(e, ERR_SYNTAX, "the body is empty: it is to be an image");
         if (rc == 0)
                 rc = classify_look(api->service->classify, api_name(rq), layer, rq->body.text.data,
-                        rq->body.text.len, claim(rq->media_type), &caller, e);
+                        rq->body.text.len, api_claim(rq->media_type), &caller, e);
         return rc ? rc : HTTP_LATER;
 }

@@ -1,7 +1,9 @@
 #include "daemon/classify.h"
 
 #include "base/json.h"
+#include "base/log.h"
 #include "daemon/clock.h"
+#include "daemon/maporder.h"
 #include "daemon/wire.h"
 #include "data/grid.h"
 
@@ -17,11 +19,12 @@ struct request {
         struct classify *home;
         int64_t ticket, deadline_ms;
         enum phase phase;
-        bool tried;  /* a worker was lost with it in hand */
-        bool gone;   /* its caller is; only the decoder still knows it */
-        int device;  /* while ON_DEVICE */
-        char *model; /* owned */
-        char *layer; /* owned; of classify_look, else NULL */
+        bool tried;              /* a worker was lost with it in hand */
+        bool gone;               /* its caller is; only the decoder still knows it */
+        int device;              /* while ON_DEVICE */
+        char *model;             /* owned */
+        char *layer;             /* owned; of classify_look, else NULL */
+        struct classify_map map; /* of classify_map, else with a window of 0 */
         struct model_shape shape;
         int top, n;
         float *pixels; /* owned; kept until the answer, for a second try */
@@ -90,7 +93,7 @@ static void answer(struct request *r, cJSON *result, const struct err *e)
 {
         if (r->gone)
                 cJSON_Delete(result);
-        else if (r->layer)
+        else if (r->caller.drawn)
                 r->caller.drawn(r->caller.ctx, NULL, e);
         else
                 r->caller.done(r->caller.ctx, result, e);
@@ -175,7 +178,10 @@ static void decoded(void *ctx, struct chan_message *m, const struct err *error)
                 forget(r);
                 return;
         }
-        if (!error && (!cJSON_IsNumber(n) || n->valueint < 1 || m->raw_len != (size_t)n->valueint * image)) {
+        if (!error && r->map.window && maporder_check(&r->map, r->shape.c, m, &e))
+                error = &e;
+        if (!error && !r->map.window &&
+                (!cJSON_IsNumber(n) || n->valueint < 1 || m->raw_len != (size_t)n->valueint * image)) {
                 err_set(&e, ERR_INTERNAL, "the decoder's answer cannot be read");
                 error = &e;
         }
@@ -187,7 +193,7 @@ static void decoded(void *ctx, struct chan_message *m, const struct err *error)
                 answer(r, NULL, error);
                 return;
         }
-        r->n = n->valueint;
+        r->n = r->map.window ? 1 : n->valueint;
         r->image = cJSON_DetachItemFromObjectCaseSensitive(m->head, "image");
         r->pixels = m->raw;
         r->bytes = m->raw_len;
@@ -205,8 +211,23 @@ static void append(struct classify *cl, struct request *r)
         cl->count++;
 }
 
-static int start(struct classify *cl, const char *model, const char *layer, const void *body, size_t len,
-        const char *media_type, int top, const struct classify_caller *caller, struct err *e)
+static int maps(const struct classify *cl)
+{
+        int count = 0;
+        for (const struct request *r = cl->list; r; r = r->next)
+                count += r->map.window != 0;
+        return count;
+}
+
+/* What is asked for beyond an image's classes: a layer or a map, or neither. */
+struct wish {
+        const char *layer;
+        const struct classify_map *map;
+        int top;
+};
+
+static int start(struct classify *cl, const char *model, const struct wish *wish, const void *body,
+        size_t len, const char *media_type, const struct classify_caller *caller, struct err *e)
 {
         struct model_shape shape;
         int rc = models_shape(cl->models, model, &shape, e);
@@ -214,21 +235,26 @@ static int start(struct classify *cl, const char *model, const char *layer, cons
                 return rc;
         if (cl->count >= CLASSIFY_MAX_PENDING)
                 return err_set(e, ERR_QUOTA, "%d classifications wait already; try again", cl->count);
+        if (wish->map && maps(cl) >= CLASSIFY_MAX_MAPS)
+                return err_set(e, ERR_QUOTA, "%d maps are being made already; try again", CLASSIFY_MAX_MAPS);
         struct request *r = calloc(1, sizeof *r);
         if (!r)
                 return err_set(e, ERR_NO_MEMORY, "no memory for a request");
         *r = (struct request){.home = cl,
                 .ticket = ++cl->next_ticket,
-                .deadline_ms = clock_now_ms() + CLASSIFY_TIMEOUT_MS,
+                .deadline_ms = clock_now_ms() + (wish->map ? CLASSIFY_MAP_TIMEOUT_MS : CLASSIFY_TIMEOUT_MS),
                 .phase = body ? DECODING : WAITING,
                 .model = strdup(model),
-                .layer = layer ? strdup(layer) : NULL,
+                .layer = wish->layer ? strdup(wish->layer) : NULL,
+                .map = wish->map ? *wish->map : (struct classify_map){0},
                 .shape = shape,
-                .top = top,
+                .top = wish->top,
                 .caller = *caller};
-        if (!r->model || (layer && !r->layer))
+        if (!r->model || (wish->layer && !r->layer))
                 rc = err_set(e, ERR_NO_MEMORY, "no memory for a request");
-        if (rc == 0 && body)
+        if (rc == 0 && wish->map)
+                rc = decode_field(cl->decode, body, len, media_type, shape.c, decoded, r, e);
+        else if (rc == 0 && body)
                 rc = decode_image(
                         cl->decode, body, len, media_type, shape.c, shape.h, shape.w, decoded, r, e);
         if (rc)
@@ -241,13 +267,19 @@ static int start(struct classify *cl, const char *model, const char *layer, cons
 int classify_start(struct classify *cl, const char *model, const void *body, size_t len,
         const char *media_type, int top, const struct classify_caller *caller, struct err *e)
 {
-        return start(cl, model, NULL, body, len, media_type, top, caller, e);
+        return start(cl, model, &(struct wish){.top = top}, body, len, media_type, caller, e);
 }
 
 int classify_look(struct classify *cl, const char *model, const char *layer, const void *body, size_t len,
         const char *media_type, const struct classify_caller *caller, struct err *e)
 {
-        return start(cl, model, layer, body, len, media_type, 0, caller, e);
+        return start(cl, model, &(struct wish){.layer = layer}, body, len, media_type, caller, e);
+}
+
+int classify_map(struct classify *cl, const char *model, const struct classify_map *how, const void *body,
+        size_t len, const char *media_type, const struct classify_caller *caller, struct err *e)
+{
+        return start(cl, model, &(struct wish){.map = how}, body, len, media_type, caller, e);
 }
 
 static struct request *find(struct classify *cl, int64_t ticket)
@@ -262,7 +294,7 @@ static struct request *find(struct classify *cl, int64_t ticket)
    decoder's callback points to it. */
 static void abandon(struct request *r, const struct err *e)
 {
-        if (r->layer)
+        if (r->caller.drawn)
                 r->caller.drawn(r->caller.ctx, NULL, e);
         else
                 r->caller.done(r->caller.ctx, NULL, e);
@@ -276,9 +308,23 @@ static bool caller_left(const struct request *r)
         return r->caller.gone && r->caller.gone(r->caller.ctx);
 }
 
+/* Tells the worker that it need not go on with a map. */
+static void drop_map(struct request *r)
+{
+        struct err e;
+        cJSON *head = cJSON_CreateObject();
+        cJSON_AddStringToObject(head, "op", "drop");
+        cJSON_AddNumberToObject(head, "request", (double)r->ticket);
+        if (supervisor_send(r->home->supervisor, r->device, head, NULL, 0, &e))
+                log_line(LOG_WARN, "a map that nobody waits for goes on: %s", e.message);
+        cJSON_Delete(head);
+}
+
 static void cancel(struct request *r)
 {
         struct err e;
+        if (r->phase == ON_DEVICE)
+                drop_map(r);
         err_set(&e, ERR_CANCELLED, "nobody waits for this classification any more");
         abandon(r, &e);
 }
@@ -309,6 +355,23 @@ static void draw(struct request *r, const struct chan_message *m)
         forget(r);
 }
 
+/* The worker's map, which is the body as it is. */
+static void hand_on(struct request *r, const struct chan_message *m)
+{
+        struct err e;
+        struct str body = {0};
+        int rc = 0;
+        if (json_field(m->head, "error"))
+                rc = wire_error_read(json_field(m->head, "error"), &e);
+        else if (m->raw_len == 0)
+                rc = err_set(&e, ERR_INTERNAL, "the worker's answer cannot be read");
+        else
+                str_add_bytes(&body, m->raw, m->raw_len);
+        r->caller.drawn(r->caller.ctx, &body, rc ? &e : NULL);
+        str_free(&body);
+        forget(r);
+}
+
 void classify_answer(struct classify *cl, int device, struct chan_message *m)
 {
         const cJSON *ticket = json_field(m->head, "request"), *classes = json_field(m->head, "classes");
@@ -318,8 +381,8 @@ void classify_answer(struct classify *cl, int device, struct chan_message *m)
         supervisor_progress(cl->supervisor, device);
         if (!r || r->phase != ON_DEVICE || r->device != device)
                 return;
-        if (r->layer) {
-                draw(r, m);
+        if (r->layer || r->map.window) {
+                (r->layer ? draw : hand_on)(r, m);
                 return;
         }
         int rc;
@@ -390,14 +453,17 @@ static int send_request(struct request *r, int device, struct err *e)
         if (!head || !path) {
                 rc = err_set(e, ERR_NO_MEMORY, "no memory for a request");
         } else {
-                cJSON_AddStringToObject(head, "op", r->layer ? "look" : "classify");
+                cJSON_AddStringToObject(head, "op", r->layer ? "look" : r->map.window ? "map" : "classify");
                 if (r->layer)
                         cJSON_AddStringToObject(head, "layer", r->layer);
                 cJSON_AddNumberToObject(head, "request", (double)r->ticket);
                 cJSON_AddStringToObject(head, "model", path);
                 cJSON_AddNumberToObject(head, "generation", (double)shape.generation);
                 cJSON_AddNumberToObject(head, "n", r->n);
-                rc = supervisor_send(r->home->supervisor, device, head, r->pixels, r->bytes, e);
+                if (r->map.window)
+                        rc = maporder_fill(&r->map, r->home->models, r->model, r->image, shape.c, head, e);
+                if (rc == 0)
+                        rc = supervisor_send(r->home->supervisor, device, head, r->pixels, r->bytes, e);
         }
         free(path);
         cJSON_Delete(head);
@@ -411,11 +477,20 @@ static int send_request(struct request *r, int device, struct err *e)
 static void expire(struct request *r)
 {
         struct err e;
-        err_set(&e, ERR_UNAVAILABLE, "no device could take it within %d s", CLASSIFY_TIMEOUT_MS / 1000);
+        err_set(&e, ERR_UNAVAILABLE, "no device could take it within %d s",
+                (r->map.window ? CLASSIFY_MAP_TIMEOUT_MS : CLASSIFY_TIMEOUT_MS) / 1000);
+        if (r->map.window && r->phase == ON_DEVICE)
+                drop_map(r);
         if (r->phase == ON_DEVICE)
                 answer(r, NULL, &e);
         else
                 abandon(r, &e);
+}
+
+/* What a device has begun is soon done, but for a map. */
+static bool may_leave(const struct request *r)
+{
+        return r->phase != ON_DEVICE || r->map.window;
 }
 
 void classify_tick(struct classify *cl, int64_t now_ms)
@@ -431,7 +506,7 @@ void classify_tick(struct classify *cl, int64_t now_ms)
                         continue;
                 if (now_ms >= r->deadline_ms)
                         expire(r);
-                else if ((device >= 0 || (look && r->phase != ON_DEVICE)) && caller_left(r))
+                else if ((device >= 0 || (look && may_leave(r))) && caller_left(r))
                         cancel(r);
                 else if (device >= 0 && send_request(r, device, &e))
                         answer(r, NULL, &e);
@@ -443,7 +518,7 @@ int classify_timeout_ms(const struct classify *cl, int64_t now_ms)
         int64_t due = INT64_MAX;
         for (const struct request *r = cl->list; r; r = r->next)
                 if (!r->gone) {
-                        int64_t next = r->phase == ON_DEVICE ? r->deadline_ms : cl->look_ms;
+                        int64_t next = may_leave(r) ? cl->look_ms : r->deadline_ms;
                         due = next < due ? next : due;
                 }
         if (due == INT64_MAX)

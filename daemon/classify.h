@@ -29,13 +29,13 @@ void classify_destroy(struct classify *cl);
    the callee; NULL on error. `e` is NULL on success. */
 typedef void (*classify_done)(void *ctx, cJSON *result, const struct err *e);
 
-/* Of classify_look: `png` is taken by the callee. */
-typedef void (*classify_drawn)(void *ctx, struct str *png, const struct err *e);
+/* Of classify_look and classify_map: the body is taken by the callee. */
+typedef void (*classify_drawn)(void *ctx, struct str *body, const struct err *e);
 
 struct classify_caller {
         void *ctx;
         classify_done done;
-        classify_drawn drawn; /* in place of `done`, for classify_look */
+        classify_drawn drawn; /* in place of `done`, for classify_look and classify_map */
         /* True when nobody waits for the answer any more: asked until the device has begun, some times a
            second and before each stage. What is true then ends with ERR_CANCELLED. NULL: the caller stays. */
         bool (*gone)(void *ctx);
@@ -53,6 +53,22 @@ int classify_start(struct classify *cl, const char *model, const void *body, siz
    filters of the conv2d `layer`; see infer.h and grid.h. Otherwise as classify_start. */
 int classify_look(struct classify *cl, const char *model, const char *layer, const void *body, size_t len,
         const char *media_type, const struct classify_caller *caller, struct err *e);
+
+/* A class map of one large image, see train/windows.h: JSON
+   {"model","image":{…},"width","height","window","stride",
+   "threshold","classes":[…],"grid":{"rows","columns"},"windows":{"rows","columns"},"counts":[cells of each
+   class], "uncertain":cells below the threshold,"labels":[[index of the best class, …]],"probabilities":[[of
+   that class, …]]}, or the picture of overlay.h. An image is held in full from its decoding on, so that at
+   most CLASSIFY_MAX_MAPS wait (ERR_QUOTA). Otherwise as classify_start; once on the device it ends with
+   ERR_CANCELLED all the same when its caller leaves. */
+struct classify_map {
+        int window, stride; /* pixels */
+        double threshold;
+        bool picture;
+};
+enum { CLASSIFY_MAX_MAPS = 2, CLASSIFY_MAP_TIMEOUT_MS = 1800000 };
+int classify_map(struct classify *cl, const char *model, const struct classify_map *how, const void *body,
+        size_t len, const char *media_type, const struct classify_caller *caller, struct err *e);
 
 /* Images answered since the start. */
 uint64_t classify_images(const struct classify *cl);

@@ -179,6 +179,21 @@ int decode_image(struct decode *dc, const void *body, size_t len, const char *me
         return push(dc, head, body, len, done, ctx, e);
 }
 
+int decode_field(struct decode *dc, const void *body, size_t len, const char *media_type, int c,
+        decode_done done, void *ctx, struct err *e)
+{
+        cJSON *head = cJSON_CreateObject();
+        if (head) {
+                cJSON_AddStringToObject(head, "op", "field");
+                if (media_type)
+                        cJSON_AddStringToObject(head, "media_type", media_type);
+                else
+                        cJSON_AddNullToObject(head, "media_type");
+                cJSON_AddNumberToObject(head, "c", c);
+        }
+        return push(dc, head, body, len, done, ctx, e);
+}
+
 int decode_model(struct decode *dc, const char *path, const cJSON *overrides, decode_done done, void *ctx,
         struct err *e)
 {

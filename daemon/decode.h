@@ -29,6 +29,12 @@ typedef void (*decode_done)(void *ctx, struct chan_message *m, const struct err 
    raw bytes are n*c*h*w floats. `body` is copied. */
 int decode_image(struct decode *dc, const void *body, size_t len, const char *media_type, int c, int h, int w,
         decode_done done, void *ctx, struct err *e);
+/* The same for one image in full, fitted to c channels alone: the head's "image" tells height and width.
+   ERR_INVALID for a stack, ERR_TOO_LARGE above DECODE_FIELD_BYTES of floats or DECODE_FIELD_SIDE pixels a
+   side. */
+enum { DECODE_FIELD_SIDE = 32768, DECODE_FIELD_BYTES = 256 << 20 };
+int decode_field(struct decode *dc, const void *body, size_t len, const char *media_type, int c,
+        decode_done done, void *ctx, struct err *e);
 /* Checks a safetensors file against what it claims to be: the answer's head has "model": {"architecture",
    "input","classes","preprocessing"}. `overrides` as in models_put. */
 int decode_model(struct decode *dc, const char *path, const cJSON *overrides, decode_done done, void *ctx,

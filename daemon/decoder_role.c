@@ -4,6 +4,7 @@
 #include "base/chan.h"
 #include "base/json.h"
 #include "daemon/children.h"
+#include "daemon/decode.h"
 #include "daemon/modelcheck.h"
 #include "daemon/sandbox.h"
 #include "daemon/wire.h"
@@ -50,15 +51,29 @@ static cJSON *describe(const struct image *im)
         return o;
 }
 
-static int decode_body(const struct chan_message *m, cJSON *head, struct image *ret, struct err *e)
+/* Whether one image can go on in full with c channels. */
+static int check_field(const struct image *im, int64_t c, struct err *e)
+{
+        if (im->n != 1)
+                return err_set(e, ERR_INVALID, "a map is made of one image; this holds %d", im->n);
+        if (im->h > DECODE_FIELD_SIDE || im->w > DECODE_FIELD_SIDE ||
+                (uint64_t)c * (uint64_t)im->h * (uint64_t)im->w > DECODE_FIELD_BYTES / sizeof(float))
+                return err_set(e, ERR_TOO_LARGE,
+                        "an image of %lldx%dx%d is more than a map takes: %d pixels a side, %d MiB of floats",
+                        (long long)c, im->h, im->w, DECODE_FIELD_SIDE, DECODE_FIELD_BYTES >> 20);
+        return 0;
+}
+
+static int decode_body(
+        const struct chan_message *m, bool field, cJSON *head, struct image *ret, struct err *e)
 {
         struct image im = {0};
         int64_t c = 0, h = 0, w = 0;
         const cJSON *media = json_field(m->head, "media_type");
         int rc = json_get_int(m->head, "c", 1, IMAGE_MAX_CHANNELS, "", &c, e);
-        if (rc == 0)
+        if (rc == 0 && !field)
                 rc = json_get_int(m->head, "h", 1, IMAGE_MAX_SIDE, "", &h, e);
-        if (rc == 0)
+        if (rc == 0 && !field)
                 rc = json_get_int(m->head, "w", 1, IMAGE_MAX_SIDE, "", &w, e);
         if (rc == 0)
                 rc = image_decode(
@@ -66,7 +81,9 @@ static int decode_body(const struct chan_message *m, cJSON *head, struct image *
         if (rc)
                 return rc;
         cJSON *picture = describe(&im);
-        rc = image_fit(&im, (int)c, (int)h, (int)w, e);
+        rc = field ? check_field(&im, c, e) : 0;
+        if (rc == 0)
+                rc = image_fit(&im, (int)c, field ? im.h : (int)h, field ? im.w : (int)w, e);
         if (rc) {
                 cJSON_Delete(picture);
                 image_finish(&im);
@@ -105,8 +122,8 @@ static int serve(const struct chan_message *m, struct err *e)
                 rc = err_set(e, ERR_INTERNAL, "a request that cannot be read");
         if (rc)
                 goto out;
-        if (strcmp(op->valuestring, "image") == 0)
-                rc = decode_body(m, head, &im, &why);
+        if (strcmp(op->valuestring, "image") == 0 || strcmp(op->valuestring, "field") == 0)
+                rc = decode_body(m, op->valuestring[0] == 'f', head, &im, &why);
         else
                 rc = check_model(m, head, &why);
         if (rc) {

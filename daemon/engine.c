@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "daemon/evaluate.h"
 #include "daemon/loaded.h"
+#include "daemon/mapper.h"
 #include "daemon/wire.h"
 #include "data/dataset.h"
 #include "device/dev.h"
@@ -37,16 +38,20 @@ struct engine {
         /* Under `lock`: */
         pthread_mutex_t lock;
         pthread_cond_t wake;
-        struct queue jobs, requests;
+        struct queue jobs, requests, maps;
+        bool unwanted; /* nobody waits for `mapping` any more */
         int64_t job; /* the job last handed over, 0 before the first */
         enum train_want want;
         int64_t synced; /* the last mark that the front has answered */
         /* Any thread: */
         atomic_ullong progress, device_bytes;
+        atomic_int map_done, map_windows;
         atomic_bool busy, failed;
         /* The engine thread's own: */
         struct dev *dev;
         struct loaded *loaded;
+        struct mapper *map;       /* the class map in hand, NULL for none */
+        atomic_llong mapping;     /* its request */
         int64_t running;          /* the job in hand */
         int64_t marks;            /* sent so far */
         int64_t hang_step, looks; /* test hook: see worker.h */
@@ -86,6 +91,8 @@ void engine_pulse(struct engine *en, struct engine_pulse *ret)
 {
         *ret = (struct engine_pulse){.progress = atomic_load(&en->progress),
                 .device_bytes = atomic_load(&en->device_bytes),
+                .map_done = atomic_load(&en->map_done),
+                .map_windows = atomic_load(&en->map_windows),
                 .busy = atomic_load(&en->busy),
                 .failed = atomic_load(&en->failed)};
 }
@@ -109,6 +116,23 @@ static int64_t int_of(const cJSON *head, const char *key)
         return cJSON_IsNumber(v) ? (int64_t)v->valuedouble : 0;
 }
 
+/* Drops a class map that waits, or marks the one in hand. */
+static void drop_map(struct engine *en, int64_t request)
+{
+        struct queue kept = {0};
+        pthread_mutex_lock(&en->lock);
+        for (struct command *c = pop(&en->maps); c; c = pop(&en->maps)) {
+                if (int_of(c->m.head, "request") == request)
+                        command_free(c);
+                else
+                        push(&kept, c);
+        }
+        en->maps = kept;
+        if (atomic_load(&en->mapping) == request)
+                en->unwanted = true;
+        pthread_mutex_unlock(&en->lock);
+}
+
 int engine_post(struct engine *en, struct chan_message *m, struct err *e)
 {
         const char *op = text_of(m->head, "op");
@@ -120,6 +144,10 @@ int engine_post(struct engine *en, struct chan_message *m, struct err *e)
                 pthread_mutex_unlock(&en->lock);
                 return 0;
         }
+        if (strcmp(op, "drop") == 0) {
+                drop_map(en, int_of(m->head, "request"));
+                return 0;
+        }
         if (strcmp(op, "synced") == 0) {
                 pthread_mutex_lock(&en->lock);
                 en->synced = int_of(m->head, "mark");
@@ -127,8 +155,8 @@ int engine_post(struct engine *en, struct chan_message *m, struct err *e)
                 pthread_mutex_unlock(&en->lock);
                 return 0;
         }
-        bool request = strcmp(op, "classify") == 0 || strcmp(op, "look") == 0;
-        if (!request && strcmp(op, "train") != 0 && strcmp(op, "evaluate") != 0)
+        bool request = strcmp(op, "classify") == 0 || strcmp(op, "look") == 0, map = strcmp(op, "map") == 0;
+        if (!request && !map && strcmp(op, "train") != 0 && strcmp(op, "evaluate") != 0)
                 return err_set(e, ERR_INTERNAL, "unknown command '%s'", op);
         struct command *c = calloc(1, sizeof *c);
         if (!c)
@@ -136,11 +164,11 @@ int engine_post(struct engine *en, struct chan_message *m, struct err *e)
         c->m = *m;
         *m = (struct chan_message){0};
         pthread_mutex_lock(&en->lock);
-        if (!request) {
+        if (!request && !map) {
                 en->job = job;
                 en->want = TRAIN_GO;
         }
-        push(request ? &en->requests : &en->jobs, c);
+        push(request ? &en->requests : map ? &en->maps : &en->jobs, c);
         pthread_cond_signal(&en->wake);
         pthread_mutex_unlock(&en->lock);
         return 0;
@@ -259,6 +287,76 @@ static void answer_requests(struct engine *en)
         }
 }
 
+static void end_map(struct engine *en)
+{
+        mapper_destroy(en->map);
+        en->map = NULL;
+        pthread_mutex_lock(&en->lock);
+        atomic_store(&en->mapping, 0);
+        en->unwanted = false;
+        pthread_mutex_unlock(&en->lock);
+        atomic_store(&en->map_windows, 0);
+        note_progress(en);
+}
+
+/* Begins the next class map that waits; an order that fails at once is answered. */
+static void begin_map(struct engine *en)
+{
+        struct err e = {0};
+        pthread_mutex_lock(&en->lock);
+        struct command *c = pop(&en->maps);
+        const int64_t request = c ? int_of(c->m.head, "request") : 0;
+        atomic_store(&en->mapping, request);
+        pthread_mutex_unlock(&en->lock);
+        if (!c)
+                return;
+        if (mapper_create(en->dev, en->loaded, &c->m, &en->map, &e)) {
+                send_error(en, "classify_failed", "request", request, &e);
+                end_map(en);
+        }
+        command_free(c);
+}
+
+static int finish_map(struct engine *en, struct err *e)
+{
+        struct str body = {0};
+        int rc = mapper_body(en->map, &body, e);
+        if (rc == 0)
+                rc = send_answer(en, answer("mapped", "request", atomic_load(&en->mapping)), body.data, body.len, e);
+        str_free(&body);
+        return rc;
+}
+
+/* One batch of the class map in hand. */
+static void work_on_map(struct engine *en)
+{
+        struct err e = {0};
+        int done, windows;
+        if (!en->map)
+                begin_map(en);
+        if (!en->map)
+                return;
+        pthread_mutex_lock(&en->lock);
+        const bool unwanted = en->unwanted;
+        pthread_mutex_unlock(&en->lock);
+        if (unwanted) {
+                end_map(en);
+                return;
+        }
+        int rc = mapper_step(en->map, &e);
+        mapper_progress(en->map, &done, &windows);
+        atomic_store(&en->map_done, done);
+        atomic_store(&en->map_windows, windows);
+        note_progress(en);
+        if (rc == 0 && done < windows)
+                return;
+        if (rc == 0)
+                rc = finish_map(en, &e);
+        if (rc)
+                send_error(en, "classify_failed", "request", atomic_load(&en->mapping), &e);
+        end_map(en);
+}
+
 static void hang_if_told(struct engine *en)
 {
         if (!en->hang_file || ++en->looks < en->hang_step || unlink(en->hang_file) != 0)
@@ -274,6 +372,7 @@ static enum train_want between_steps(void *ctx)
         note_progress(en);
         hang_if_told(en);
         answer_requests(en);
+        work_on_map(en);
         pthread_mutex_lock(&en->lock);
         enum train_want want = en->job == en->running ? en->want : TRAIN_GO;
         pthread_mutex_unlock(&en->lock);
@@ -306,13 +405,15 @@ static int sync_events(void *ctx, struct err *e)
                 clock_gettime(CLOCK_REALTIME, &until);
                 until.tv_sec++;
                 pthread_mutex_lock(&en->lock);
-                while (en->synced < mark && !en->requests.first)
+                while (en->synced < mark && !en->requests.first && !en->maps.first && !en->map)
                         if (pthread_cond_timedwait(&en->wake, &en->lock, &until))
                                 break;
                 done = en->synced >= mark;
                 pthread_mutex_unlock(&en->lock);
                 note_progress(en);
                 answer_requests(en);
+                if (!done)
+                        work_on_map(en);
         }
         return rc;
 }
@@ -435,17 +536,20 @@ static void *engine_thread(void *ctx)
         }
         for (;;) {
                 pthread_mutex_lock(&en->lock);
-                while (!en->jobs.first && !en->requests.first) {
+                while (!en->jobs.first && !en->requests.first && !en->maps.first && !en->map) {
                         atomic_store(&en->busy, false);
                         pthread_cond_wait(&en->wake, &en->lock);
                 }
                 atomic_store(&en->busy, true);
-                struct command *c = en->requests.first ? NULL : pop(&en->jobs);
+                /* A job's memory was planned for a device without a map's image. */
+                struct command *c = en->requests.first || en->map ? NULL : pop(&en->jobs);
                 pthread_mutex_unlock(&en->lock);
                 note_progress(en);
                 answer_requests(en);
                 if (c)
                         run_job(en, c);
+                else
+                        work_on_map(en);
                 command_free(c);
                 asan_check_leaks();
         }

@@ -26,6 +26,7 @@ int engine_post(struct engine *en, struct chan_message *m, struct err *e);
 struct engine_pulse {
         uint64_t progress; /* moves whenever the engine thread gets somewhere */
         uint64_t device_bytes;
+        int map_done, map_windows; /* of the class map in hand; 0 windows for none */
         bool busy;
         bool failed; /* the device cannot be used; the reason was sent */
 };

@@ -33,6 +33,7 @@ struct device {
         bool busy;
         char reason[700]; /* why it was killed or what it said before it died; "" where unknown */
         cJSON *selftest;  /* owned; of the last hello */
+        cJSON *map;       /* owned; of the last heartbeat, NULL for none */
 };
 
 struct supervisor {
@@ -61,6 +62,8 @@ static int start_worker(struct device *d, struct err *e)
         d->state = DEVICE_STARTING;
         d->busy = true;
         d->progress = d->device_bytes = 0;
+        cJSON_Delete(d->map);
+        d->map = NULL;
         d->reason[0] = '\0';
         d->started_ms = d->heard_ms = d->moved_ms = clock_now_ms();
         return child_start(sv->kids, args, &hooks, &d->worker, e);
@@ -139,7 +142,7 @@ static void kill_worker(struct device *d, const char *why)
         child_kill(d->worker);
 }
 
-static void heartbeat(struct device *d, const cJSON *head)
+static void heartbeat(struct device *d, cJSON *head)
 {
         const cJSON *progress = json_field(head, "progress"), *bytes = json_field(head, "device_bytes");
         bool busy = cJSON_IsTrue(json_field(head, "busy"));
@@ -149,6 +152,8 @@ static void heartbeat(struct device *d, const cJSON *head)
         d->progress = now;
         d->busy = busy;
         d->device_bytes = cJSON_IsNumber(bytes) ? bytes->valuedouble : 0;
+        cJSON_Delete(d->map);
+        d->map = cJSON_DetachItemFromObjectCaseSensitive(head, "map");
 }
 
 static void hello(struct device *d, cJSON *head)
@@ -296,6 +301,7 @@ void supervisor_destroy(struct supervisor *sv)
                 return;
         for (int i = 0; i < sv->count; i++) {
                 cJSON_Delete(sv->devices[i]->selftest);
+                cJSON_Delete(sv->devices[i]->map);
                 free(sv->devices[i]);
         }
         free(sv->state_dir);
@@ -360,6 +366,7 @@ static cJSON *device_json(const struct device *d)
         cJSON_AddNumberToObject(o, "compute_units", d->info.compute_units);
         cJSON_AddStringToObject(o, "state", state_text(d));
         cJSON_AddItemToObject(o, "job", d->job ? cJSON_CreateNumber((double)d->job) : cJSON_CreateNull());
+        cJSON_AddItemToObject(o, "map", d->map ? cJSON_Duplicate(d->map, true) : cJSON_CreateNull());
         cJSON_AddNumberToObject(o, "device_bytes", d->device_bytes);
         cJSON_AddItemToObject(
                 o, "worker_pid", d->worker ? cJSON_CreateNumber(child_pid(d->worker)) : cJSON_CreateNull());

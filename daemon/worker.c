@@ -38,6 +38,11 @@ static int heartbeat(struct worker *w, const struct engine_pulse *p, struct err 
         cJSON_AddNumberToObject(head, "progress", (double)p->progress);
         cJSON_AddBoolToObject(head, "busy", p->busy);
         cJSON_AddNumberToObject(head, "device_bytes", (double)p->device_bytes);
+        cJSON *map = p->map_windows ? cJSON_AddObjectToObject(head, "map") : NULL;
+        if (map) {
+                cJSON_AddNumberToObject(map, "done", p->map_done);
+                cJSON_AddNumberToObject(map, "windows", p->map_windows);
+        }
         int rc = send_message(w, head, NULL, 0, e);
         cJSON_Delete(head);
         return rc;

@@ -8,18 +8,24 @@
      {"op":"synced","mark":5}                             all events before that sync are committed
      {"op":"classify","request":3,"model":PATH,"generation":5,"n":2}     raw: n*c*h*w floats
      {"op":"look","request":4,"model":PATH,"generation":5,"layer":"net.0","n":0|1}   raw: the image, or none for filters
+     {"op":"map","request":5,"model":PATH,"generation":5,"name":"m","classes":[…],"c":1,"h":4096,"w":4096,"window":128,
+      "stride":64,"threshold":0.5,"picture":true,"image":{…}}         raw: c*h*w floats
+     {"op":"drop","request":5}                            nobody waits for this map any more
    Worker to front:
      {"op":"hello","selftest":{…}}                        the device is open and its kernels are right
      {"op":"failed","error":{…}}                          it cannot be used; the process ends
-     {"op":"heartbeat","progress":99,"busy":true,"device_bytes":…}   progress moves whenever the engine does
+     {"op":"heartbeat","progress":99,"busy":true,"device_bytes":…}   progress moves whenever the engine does; while it makes a
+                                                          map, with "map":{"done":512,"windows":3969}
      {"op":"event","job":7,"event":"train","data":"{…}"}
      {"op":"sync","job":7,"mark":5}                       a checkpoint waits for the events before it
      {"op":"done","job":7,"end":"done"|"stopped"|"cancelled","step":12,"device_bytes":…}
      {"op":"job_failed","job":7,"error":{…}}
      {"op":"classified","request":3,"n":2,"classes":10}   raw: n*classes floats
-     {"op":"classify_failed","request":3,"error":{…}}     of either
+     {"op":"classify_failed","request":3,"error":{…}}     of any of these
      {"op":"looked","request":4,"count":6,"channels":1,"h":5,"w":5}      raw: that many floats
-   One job at a time; classifications are answered between two of its steps. At the end of the channel the
+     {"op":"mapped","request":5}                          raw: the body for the client, JSON or PNG
+   One job at a time; classifications are answered between two of its steps, and a batch of the first map that
+   waits goes there too; without a job, maps are made one by one. At the end of the channel the
    process ends at once: what is not in a checkpoint is computed again. */
 #ifndef CNND_WORKER_H
 #define CNND_WORKER_H

@@ -397,10 +397,10 @@ class Files(Case):
         self.assertEqual(self.server.requests[-1].headers["Accept"], "text/csv")
 
     def test_map(self):
-        self.server.on("POST", "/v1/models/m/map?window=128&stride=64", Answer(body=b"\x89PNG", kind="image/png"))
+        self.server.on("POST", "/v1/models/m/map?window=128&stride=64&threshold=0.7", Answer(body=b"\x89PNG", kind="image/png"))
         self.server.on("POST", "/v1/models/m/map", Answer(body='{"map":[]}'))
         micrograph = self.write("x.mrc", b"micrograph")
-        self.cnnctl("map", "m", micrograph, "-o", "map.png", "--window", 128, "--stride", 64)
+        self.cnnctl("map", "m", micrograph, "-o", "map.png", "--window", 128, "--stride", 64, "--threshold", 0.7)
         request = self.server.requests[0]
         self.assertEqual((request.headers["Accept"], request.headers["Content-Type"], request.body),
                          ("image/png", "application/x-mrc", b"micrograph"))

@@ -348,6 +348,55 @@ int infer_run(struct infer *m, const float *images, int n, float *logits, struct
         return 0;
 }
 
+/* Device memory is the host's. */
+struct buf {
+        unsigned char *bytes;
+};
+
+int buf_create(struct dev *d, size_t bytes, const char *what, struct buf **ret, struct err *e)
+{
+        struct buf *b = calloc(1, sizeof *b);
+        (void)d;
+        if (b)
+                b->bytes = malloc(bytes);
+        if (!b || !b->bytes) {
+                free(b);
+                return err_set(e, ERR_DEVICE_MEMORY, "no memory for %s", what);
+        }
+        *ret = b;
+        return 0;
+}
+
+void buf_destroy(struct buf *b)
+{
+        if (b)
+                free(b->bytes);
+        free(b);
+}
+
+int buf_write(struct buf *b, size_t offset, const void *from, size_t len, struct err *e)
+{
+        (void)e;
+        memcpy(b->bytes + offset, from, len);
+        return 0;
+}
+
+/* By the pixel in the window's corner. */
+int infer_windows(struct infer *m, const struct infer_field *from, const int32_t *places, int n,
+        float *logits, struct err *e)
+{
+        const size_t values = (size_t)m->input[0] * (size_t)m->input[1] * (size_t)m->input[2];
+        float *images = calloc((size_t)n * values, sizeof *images);
+        if (!images)
+                return err_set(e, ERR_NO_MEMORY, "no memory for windows");
+        for (int i = 0; i < n; i++)
+                memcpy(&images[(size_t)i * values], from->field->bytes + (size_t)places[i] * sizeof *images,
+                        sizeof *images);
+        int rc = infer_run(m, images, n, logits, e);
+        free(images);
+        return rc;
+}
+
 int infer_filters(struct infer *m, const char *layer, struct infer_maps *ret, struct err *e)
 {
         (void)m;

@@ -1,0 +1,42 @@
+#include "daemon/maporder.h"
+
+#include "base/json.h"
+#include "train/windows.h"
+
+static int side(const cJSON *image, const char *key)
+{
+        const cJSON *v = json_field(image, key);
+        return cJSON_IsNumber(v) && v->valueint > 0 ? v->valueint : 0;
+}
+
+int maporder_check(const struct classify_map *map, int c, const struct chan_message *m, struct err *e)
+{
+        struct windows layout;
+        const cJSON *image = json_field(m->head, "image");
+        const int h = side(image, "height"), w = side(image, "width");
+        if (h == 0 || w == 0 || m->raw_len != (size_t)c * (size_t)h * (size_t)w * sizeof(float))
+                return err_set(e, ERR_INTERNAL, "the decoder's answer cannot be read");
+        return windows_layout(h, w, map->window, map->stride, &layout, e);
+}
+
+int maporder_fill(const struct classify_map *map, struct models *ms, const char *model, const cJSON *image, int c,
+        cJSON *head, struct err *e)
+{
+        char **names;
+        int count;
+        int rc = models_classes(ms, model, &names, &count, e);
+        if (rc)
+                return rc;
+        cJSON_AddStringToObject(head, "name", model);
+        cJSON_AddItemToObject(head, "classes", cJSON_CreateStringArray((const char *const *)names, count));
+        cJSON_AddNumberToObject(head, "c", c);
+        cJSON_AddNumberToObject(head, "h", side(image, "height"));
+        cJSON_AddNumberToObject(head, "w", side(image, "width"));
+        cJSON_AddNumberToObject(head, "window", map->window);
+        cJSON_AddNumberToObject(head, "stride", map->stride);
+        cJSON_AddNumberToObject(head, "threshold", map->threshold);
+        cJSON_AddBoolToObject(head, "picture", map->picture);
+        cJSON_AddItemToObject(head, "image", cJSON_Duplicate(image, true));
+        models_free_classes(names, count);
+        return 0;
+}
