@@ -39,6 +39,9 @@ static int write_rows(const struct picture *p, unsigned char *row, struct str *o
         png_set_IHDR(png, info, (png_uint_32)p->width, (png_uint_32)p->height, 8,
                 p->channels == 3 ? PNG_COLOR_TYPE_RGB : PNG_COLOR_TYPE_GRAY, PNG_INTERLACE_NONE,
                 PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
+        /* Micrographs are noise: more effort takes seconds and saves little. */
+        png_set_compression_level(png, 2);
+        png_set_filter(png, PNG_FILTER_TYPE_BASE, PNG_FILTER_SUB);
         png_write_info(png, info);
         for (int y = 0; y < p->height; y++) {
                 p->draw(p->ctx, y, row);
