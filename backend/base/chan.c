@@ -153,6 +153,9 @@ out:
         return rc;
 }
 
+/* Most bytes in one call of chan_flush or chan_next, and memory that a buffer keeps while it is empty. */
+enum { TURN = 2 << 20, KEEP = 1 << 20 };
+
 struct chan {
         int fd;         /* owned */
         struct str in;  /* bytes read, messages cut from `in_pos` on */
@@ -220,10 +223,21 @@ int chan_post(struct chan *c, const cJSON *head, const void *raw, size_t raw_len
         return rc;
 }
 
+/* Large messages are rare: their memory goes back. */
+static void empty(struct str *s)
+{
+        if (s->cap > KEEP)
+                str_free(s);
+        str_clear(s);
+}
+
 int chan_flush(struct chan *c, struct err *e)
 {
-        while (c->out_pos < c->out.len) {
-                ssize_t n = send(c->fd, c->out.data + c->out_pos, c->out.len - c->out_pos, MSG_NOSIGNAL);
+        for (size_t sent = 0; c->out_pos < c->out.len;) {
+                size_t left = c->out.len - c->out_pos;
+                if (sent >= TURN)
+                        return 0;
+                ssize_t n = send(c->fd, c->out.data + c->out_pos, left < TURN ? left : TURN, MSG_NOSIGNAL);
                 if (n < 0 && errno == EINTR)
                         continue;
                 if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
@@ -231,8 +245,9 @@ int chan_flush(struct chan *c, struct err *e)
                 if (n < 0)
                         return err_errno(e, errno, "channel write");
                 c->out_pos += (size_t)n;
+                sent += (size_t)n;
         }
-        str_clear(&c->out);
+        empty(&c->out);
         c->out_pos = 0;
         return 0;
 }
@@ -241,7 +256,7 @@ int chan_flush(struct chan *c, struct err *e)
 static void compact(struct chan *c)
 {
         if (c->in_pos == c->in.len) {
-                str_clear(&c->in);
+                empty(&c->in);
                 c->in_pos = 0;
         } else if (c->in_pos > READ_STEP) {
                 memmove(c->in.data, c->in.data + c->in_pos, c->in.len - c->in_pos);
@@ -282,9 +297,9 @@ static int cut_message(struct chan *c, struct chan_message *ret, struct err *e)
 
 int chan_next(struct chan *c, struct chan_message *ret, struct err *e)
 {
-        for (;;) {
+        for (size_t got = 0;;) {
                 int rc = cut_message(c, ret, e);
-                if (rc)
+                if (rc || got >= TURN)
                         return rc;
                 if (c->ended)
                         return err_set(e, ERR_CLOSED, "the peer closed the channel");
@@ -302,5 +317,6 @@ int chan_next(struct chan *c, struct chan_message *ret, struct err *e)
                 if (n == 0)
                         c->ended = true;
                 c->in.len += (size_t)n;
+                got += (size_t)n;
         }
 }
