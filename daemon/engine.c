@@ -5,7 +5,7 @@
 #include "base/log.h"
 #include "daemon/evaluate.h"
 #include "daemon/loaded.h"
-#include "daemon/mapper.h"
+#include "daemon/mapqueue.h"
 #include "daemon/wire.h"
 #include "data/dataset.h"
 #include "device/dev.h"
@@ -35,23 +35,20 @@ struct engine {
         int (*send)(void *ctx, const cJSON *head, const void *raw, size_t raw_len, struct err *e);
         void *send_ctx;
         char *device, *state_dir; /* owned */
+        struct mapqueue *maps;    /* owned; any thread */
         /* Under `lock`: */
         pthread_mutex_t lock;
         pthread_cond_t wake;
-        struct queue jobs, requests, maps;
-        bool unwanted; /* nobody waits for `mapping` any more */
+        struct queue jobs, requests;
         int64_t job; /* the job last handed over, 0 before the first */
         enum train_want want;
         int64_t synced; /* the last mark that the front has answered */
         /* Any thread: */
         atomic_ullong progress, device_bytes;
-        atomic_int map_done, map_windows;
         atomic_bool busy, failed;
         /* The engine thread's own: */
         struct dev *dev;
         struct loaded *loaded;
-        struct mapper *map;       /* the class map in hand, NULL for none */
-        atomic_llong mapping;     /* its request */
         int64_t running;          /* the job in hand */
         int64_t marks;            /* sent so far */
         int64_t hang_step, looks; /* test hook: see worker.h */
@@ -91,10 +88,9 @@ void engine_pulse(struct engine *en, struct engine_pulse *ret)
 {
         *ret = (struct engine_pulse){.progress = atomic_load(&en->progress),
                 .device_bytes = atomic_load(&en->device_bytes),
-                .map_done = atomic_load(&en->map_done),
-                .map_windows = atomic_load(&en->map_windows),
                 .busy = atomic_load(&en->busy),
                 .failed = atomic_load(&en->failed)};
+        mapqueue_progress(en->maps, &ret->map_done, &ret->map_windows);
 }
 
 static void note_progress(struct engine *en)
@@ -116,21 +112,13 @@ static int64_t int_of(const cJSON *head, const char *key)
         return cJSON_IsNumber(v) ? (int64_t)v->valuedouble : 0;
 }
 
-/* Drops a class map that waits, or marks the one in hand. */
-static void drop_map(struct engine *en, int64_t request)
+static int post_map(struct engine *en, struct chan_message *m, struct err *e)
 {
-        struct queue kept = {0};
+        int rc = mapqueue_post(en->maps, m, e);
         pthread_mutex_lock(&en->lock);
-        for (struct command *c = pop(&en->maps); c; c = pop(&en->maps)) {
-                if (int_of(c->m.head, "request") == request)
-                        command_free(c);
-                else
-                        push(&kept, c);
-        }
-        en->maps = kept;
-        if (atomic_load(&en->mapping) == request)
-                en->unwanted = true;
+        pthread_cond_signal(&en->wake);
         pthread_mutex_unlock(&en->lock);
+        return rc;
 }
 
 int engine_post(struct engine *en, struct chan_message *m, struct err *e)
@@ -145,7 +133,7 @@ int engine_post(struct engine *en, struct chan_message *m, struct err *e)
                 return 0;
         }
         if (strcmp(op, "drop") == 0) {
-                drop_map(en, int_of(m->head, "request"));
+                mapqueue_drop(en->maps, int_of(m->head, "request"));
                 return 0;
         }
         if (strcmp(op, "synced") == 0) {
@@ -155,8 +143,10 @@ int engine_post(struct engine *en, struct chan_message *m, struct err *e)
                 pthread_mutex_unlock(&en->lock);
                 return 0;
         }
-        bool request = strcmp(op, "classify") == 0 || strcmp(op, "look") == 0, map = strcmp(op, "map") == 0;
-        if (!request && !map && strcmp(op, "train") != 0 && strcmp(op, "evaluate") != 0)
+        if (strcmp(op, "map") == 0)
+                return post_map(en, m, e);
+        bool request = strcmp(op, "classify") == 0 || strcmp(op, "look") == 0;
+        if (!request && strcmp(op, "train") != 0 && strcmp(op, "evaluate") != 0)
                 return err_set(e, ERR_INTERNAL, "unknown command '%s'", op);
         struct command *c = calloc(1, sizeof *c);
         if (!c)
@@ -164,11 +154,11 @@ int engine_post(struct engine *en, struct chan_message *m, struct err *e)
         c->m = *m;
         *m = (struct chan_message){0};
         pthread_mutex_lock(&en->lock);
-        if (!request && !map) {
+        if (!request) {
                 en->job = job;
                 en->want = TRAIN_GO;
         }
-        push(request ? &en->requests : map ? &en->maps : &en->jobs, c);
+        push(request ? &en->requests : &en->jobs, c);
         pthread_cond_signal(&en->wake);
         pthread_mutex_unlock(&en->lock);
         return 0;
@@ -287,74 +277,13 @@ static void answer_requests(struct engine *en)
         }
 }
 
-static void end_map(struct engine *en)
-{
-        mapper_destroy(en->map);
-        en->map = NULL;
-        pthread_mutex_lock(&en->lock);
-        atomic_store(&en->mapping, 0);
-        en->unwanted = false;
-        pthread_mutex_unlock(&en->lock);
-        atomic_store(&en->map_windows, 0);
-        note_progress(en);
-}
-
-/* Begins the next class map that waits; an order that fails at once is answered. */
-static void begin_map(struct engine *en)
-{
-        struct err e = {0};
-        pthread_mutex_lock(&en->lock);
-        struct command *c = pop(&en->maps);
-        const int64_t request = c ? int_of(c->m.head, "request") : 0;
-        atomic_store(&en->mapping, request);
-        pthread_mutex_unlock(&en->lock);
-        if (!c)
-                return;
-        if (mapper_create(en->dev, en->loaded, &c->m, &en->map, &e)) {
-                send_error(en, "classify_failed", "request", request, &e);
-                end_map(en);
-        }
-        command_free(c);
-}
-
-static int finish_map(struct engine *en, struct err *e)
-{
-        struct str body = {0};
-        int rc = mapper_body(en->map, &body, e);
-        if (rc == 0)
-                rc = send_answer(en, answer("mapped", "request", atomic_load(&en->mapping)), body.data, body.len, e);
-        str_free(&body);
-        return rc;
-}
-
 /* One batch of the class map in hand. */
 static void work_on_map(struct engine *en)
 {
-        struct err e = {0};
-        int done, windows;
-        if (!en->map)
-                begin_map(en);
-        if (!en->map)
+        if (!mapqueue_waits(en->maps))
                 return;
-        pthread_mutex_lock(&en->lock);
-        const bool unwanted = en->unwanted;
-        pthread_mutex_unlock(&en->lock);
-        if (unwanted) {
-                end_map(en);
-                return;
-        }
-        int rc = mapper_step(en->map, &e);
-        mapper_progress(en->map, &done, &windows);
-        atomic_store(&en->map_done, done);
-        atomic_store(&en->map_windows, windows);
+        mapqueue_work(en->maps, en->dev, en->loaded);
         note_progress(en);
-        if (rc == 0 && done < windows)
-                return;
-        if (rc == 0)
-                rc = finish_map(en, &e);
-        if (rc)
-                send_error(en, "classify_failed", "request", atomic_load(&en->mapping), &e);
-        end_map(en);
 }
 
 static void hang_if_told(struct engine *en)
@@ -405,7 +334,7 @@ static int sync_events(void *ctx, struct err *e)
                 clock_gettime(CLOCK_REALTIME, &until);
                 until.tv_sec++;
                 pthread_mutex_lock(&en->lock);
-                while (en->synced < mark && !en->requests.first && !en->maps.first && !en->map)
+                while (en->synced < mark && !en->requests.first && !mapqueue_waits(en->maps))
                         if (pthread_cond_timedwait(&en->wake, &en->lock, &until))
                                 break;
                 done = en->synced >= mark;
@@ -536,13 +465,13 @@ static void *engine_thread(void *ctx)
         }
         for (;;) {
                 pthread_mutex_lock(&en->lock);
-                while (!en->jobs.first && !en->requests.first && !en->maps.first && !en->map) {
+                while (!en->jobs.first && !en->requests.first && !mapqueue_waits(en->maps)) {
                         atomic_store(&en->busy, false);
                         pthread_cond_wait(&en->wake, &en->lock);
                 }
                 atomic_store(&en->busy, true);
                 /* A job's memory was planned for a device without a map's image. */
-                struct command *c = en->requests.first || en->map ? NULL : pop(&en->jobs);
+                struct command *c = en->requests.first || mapqueue_busy(en->maps) ? NULL : pop(&en->jobs);
                 pthread_mutex_unlock(&en->lock);
                 note_progress(en);
                 answer_requests(en);
@@ -571,14 +500,16 @@ int engine_start(const struct engine_options *o, struct engine **ret, struct err
         en->hang_step = hang_step ? strtoll(hang_step, NULL, 10) : 1;
         en->device = strdup(o->device);
         en->state_dir = strdup(o->state_dir);
+        en->maps = mapqueue_create(o->send, o->ctx);
         atomic_store(&en->busy, true);
-        int rc = en->device && en->state_dir ? 0 : err_set(e, ERR_NO_MEMORY, "no memory for the engine");
+        int rc = en->device && en->state_dir && en->maps ? 0 : err_set(e, ERR_NO_MEMORY, "no memory for the engine");
         int errnum = rc ? 0 : pthread_create(&thread, NULL, engine_thread, en);
         if (errnum)
                 rc = err_errno(e, errnum, "engine thread");
         if (rc) {
                 free(en->device);
                 free(en->state_dir);
+                mapqueue_destroy(en->maps);
                 free(en);
                 return rc;
         }
