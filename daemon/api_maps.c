@@ -71,7 +71,9 @@ int api_models_map(void *ctx, struct http_request *rq, struct err *e)
         struct api *api = ctx;
         struct classify_map how = {.picture = media_choose(http_header(rq, "Accept"), types) == types[1]};
         const struct classify_caller caller = {.ctx = rq, .drawn = how.picture ? painted : listed, .gone = client_left};
-        int rc = read_query(&rq->target, &how, e);
+        int rc = api_model(api, rq, e);
+        if (rc == 0)
+                rc = read_query(&rq->target, &how, e);
         if (rc == 0 && rq->body.text.len == 0)
                 rc = err_set(e, ERR_SYNTAX, "the body is empty: it is to be an image");
         if (rc == 0)

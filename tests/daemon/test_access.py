@@ -51,6 +51,7 @@ OWNED = {
     ("POST", "/v1/models/{}/classify"): 200,
     ("GET", "/v1/models/{}/filters"): 422,  # no layer is named
     ("POST", "/v1/models/{}/activations"): 422,
+    ("POST", "/v1/models/{}/map"): 200,
 }
 # Who writes to a name that is another's is told that it is taken: 404 would be wrong for a PUT.
 OTHERS = {("PUT", "/v1/models/{}/weights"): 409}
@@ -58,6 +59,7 @@ BODIES = {
     "/v1/architectures/summary": SUMMARY,
     "/v1/jobs": small_job(epochs=1),
     "/v1/models/{}/classify": IMAGE,
+    "/v1/models/{}/map": npy((1, 128, 128), [0.5] * 16384),
 }
 
 
