@@ -53,8 +53,8 @@ static void check_cell(const struct windows *l, const struct windows_mean *m, in
 
 static void cells_are_means_of_their_windows(void **state)
 {
-        static const int shapes[][4] = {{40, 64, 16, 8}, {41, 67, 16, 5}, {30, 30, 30, 1}, {23, 90, 7, 7}, {50, 9, 9, 4},
-                {33, 35, 32, 3}, {5, 5, 1, 1}, {64, 64, 48, 48}};
+        static const int shapes[][4] = {{40, 64, 16, 8}, {41, 67, 16, 5}, {30, 30, 30, 1}, {23, 90, 7, 7},
+                {50, 9, 9, 4}, {33, 35, 32, 3}, {5, 5, 1, 1}, {64, 64, 48, 48}};
         (void)state;
         for (size_t s = 0; s < sizeof shapes / sizeof shapes[0]; s++) {
                 struct err e = {0};
