@@ -68,7 +68,9 @@ static const struct command_option map_options[] = {
         {"output", OPTION_TEXT, "FILE", "write an overlay (.png) or the numbers (.json)", NULL, 'o'},
         {"window", OPTION_INT, "PIXELS", "side of the window that is classified (128)", NULL, 0},
         {"stride", OPTION_INT, "PIXELS", "from one window to the next (half a window)", NULL, 0},
-        {"threshold", OPTION_NUMBER, "X", "cells whose best class is less probable are uncertain (0.5)", NULL, 0}, END};
+        {"threshold", OPTION_NUMBER, "X", "cells whose best class is less probable are uncertain (0.5)", NULL,
+                0},
+        END};
 static const struct command_option summary_options[] = {
         {"input", OPTION_SHAPE, "1x224x224", "channels, height and width of an image", NULL, 0},
         {"batch", OPTION_INT, "N", "images at a time (1)", NULL, 0},

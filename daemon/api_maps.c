@@ -18,7 +18,8 @@ static int get_threshold(const struct target *t, double *ret, struct err *e)
                 return 0;
         const double v = strtod(text, &end);
         if (*text < '0' || *text > '9' || *end || !(v >= 0 && v <= 1))
-                return err_set(e, ERR_INVALID, "query parameter \"threshold\" is a number from 0 to 1, not \"%s\"", text);
+                return err_set(e, ERR_INVALID,
+                        "query parameter \"threshold\" is a number from 0 to 1, not \"%s\"", text);
         *ret = v;
         return 0;
 }
@@ -70,14 +71,15 @@ int api_models_map(void *ctx, struct http_request *rq, struct err *e)
         static const char *const types[] = {"application/json", "image/png", NULL};
         struct api *api = ctx;
         struct classify_map how = {.picture = media_choose(http_header(rq, "Accept"), types) == types[1]};
-        const struct classify_caller caller = {.ctx = rq, .drawn = how.picture ? painted : listed, .gone = client_left};
+        const struct classify_caller caller = {
+                .ctx = rq, .drawn = how.picture ? painted : listed, .gone = client_left};
         int rc = api_model(api, rq, e);
         if (rc == 0)
                 rc = read_query(&rq->target, &how, e);
         if (rc == 0 && rq->body.text.len == 0)
                 rc = err_set(e, ERR_SYNTAX, "the body is empty: it is to be an image");
         if (rc == 0)
-                rc = classify_map(api->service->classify, api_name(rq), &how, rq->body.text.data, rq->body.text.len,
-                        api_claim(rq->media_type), &caller, e);
+                rc = classify_map(api->service->classify, api_name(rq), &how, rq->body.text.data,
+                        rq->body.text.len, api_claim(rq->media_type), &caller, e);
         return rc ? rc : HTTP_LATER;
 }

@@ -55,7 +55,8 @@ static const struct option options[] = {
                 "kill a device's worker that is busy this long without getting on"),
         NUMBER(checkpoint_seconds, CONF_REAL, "30", 0.1, 86400, "most time between a job's checkpoints"),
         NUMBER(slice_seconds, CONF_REAL, "60", 0.1, 86400,
-                "a training job runs at least this long before it yields, at a checkpoint, to another user's"),
+                "a training job runs at least this long before it yields, at a checkpoint, to another "
+                "user's"),
         NUMBER(half_life_seconds, CONF_REAL, "86400", 1, 1e9,
                 "after which a device second counts half in its user's share"),
         NUMBER(heartbeat_seconds, CONF_REAL, "15", 0.1, 3600, "between heartbeats of an idle event stream"),

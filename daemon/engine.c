@@ -502,7 +502,9 @@ int engine_start(const struct engine_options *o, struct engine **ret, struct err
         en->state_dir = strdup(o->state_dir);
         en->maps = mapqueue_create(o->send, o->ctx);
         atomic_store(&en->busy, true);
-        int rc = en->device && en->state_dir && en->maps ? 0 : err_set(e, ERR_NO_MEMORY, "no memory for the engine");
+        int rc = en->device && en->state_dir && en->maps
+                         ? 0
+                         : err_set(e, ERR_NO_MEMORY, "no memory for the engine");
         int errnum = rc ? 0 : pthread_create(&thread, NULL, engine_thread, en);
         if (errnum)
                 rc = err_errno(e, errnum, "engine thread");

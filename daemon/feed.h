@@ -30,8 +30,8 @@ enum feed_format {
 int feed_open(struct feed *f, struct http_request *rq, int64_t job, int64_t after, enum feed_format format,
         struct err *e);
 
-/* Wakes streams that have news, ends those whose token is no longer good, sends heartbeats that are due, finds clients that have gone. After
- * service_run. */
+/* Wakes streams that have news, ends those whose token is no longer good, sends heartbeats that are due,
+ * finds clients that have gone. After service_run. */
 void feed_tick(struct feed *f, int64_t now_ms);
 /* Milliseconds until feed_tick should be called. */
 int feed_timeout_ms(const struct feed *f, int64_t now_ms);

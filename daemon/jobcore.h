@@ -1,4 +1,5 @@
-/* The inside of `struct jobs`, for jobs.c, submit.c, jobline.c and jobrun.c alone; what is public stands in jobs.h. */
+/* The inside of `struct jobs`, for jobs.c, submit.c, jobline.c and jobrun.c alone; what is public stands in
+ * jobs.h. */
 #ifndef CNND_JOBCORE_H
 #define CNND_JOBCORE_H
 

@@ -19,8 +19,8 @@ int maporder_check(const struct classify_map *map, int c, const struct chan_mess
         return windows_layout(h, w, map->window, map->stride, &layout, e);
 }
 
-int maporder_fill(const struct classify_map *map, struct models *ms, const char *model, const cJSON *image, int c,
-        cJSON *head, struct err *e)
+int maporder_fill(const struct classify_map *map, struct models *ms, const char *model, const cJSON *image,
+        int c, cJSON *head, struct err *e)
 {
         char **names;
         int count;

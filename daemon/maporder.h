@@ -11,7 +11,7 @@
    windows_layout, ERR_INTERNAL for an answer that cannot be read. */
 int maporder_check(const struct classify_map *map, int c, const struct chan_message *m, struct err *e);
 /* Adds to `head` what worker.h says of a map. `image` is the decoder's description. */
-int maporder_fill(const struct classify_map *map, struct models *ms, const char *model, const cJSON *image, int c,
-        cJSON *head, struct err *e);
+int maporder_fill(const struct classify_map *map, struct models *ms, const char *model, const cJSON *image,
+        int c, cJSON *head, struct err *e);
 
 #endif

@@ -12,8 +12,8 @@
 enum { BATCH_FIRST = 16, BATCH_GROWTH = 4, BATCH_QUICK_MS = 100, BATCH_SLOW_MS = 1000 };
 
 struct mapper {
-        struct loaded *loaded; /* borrowed */
-        struct chan_message m; /* owned; its raw bytes are the image */
+        struct loaded *loaded;   /* borrowed */
+        struct chan_message m;   /* owned; its raw bytes are the image */
         struct mapping *mapping; /* owned */
         struct windows at;
         const char **classes; /* owned; names within m.head */
@@ -54,8 +54,10 @@ static int read_order(struct mapper *mp, struct err *e)
         const int h = number_of(head, "h"), w = number_of(head, "w");
         mp->c = number_of(head, "c");
         mp->batch = BATCH_FIRST;
-        if (mp->c < 1 || h < 1 || w < 1 || mp->m.raw_len != (size_t)mp->c * (size_t)h * (size_t)w * sizeof(float))
-                return err_set(e, ERR_INTERNAL, "an image of %dx%dx%d in %zu bytes", mp->c, h, w, mp->m.raw_len);
+        if (mp->c < 1 || h < 1 || w < 1 ||
+                mp->m.raw_len != (size_t)mp->c * (size_t)h * (size_t)w * sizeof(float))
+                return err_set(
+                        e, ERR_INTERNAL, "an image of %dx%dx%d in %zu bytes", mp->c, h, w, mp->m.raw_len);
         int rc = windows_layout(h, w, number_of(head, "window"), number_of(head, "stride"), &mp->at, e);
         return rc ? rc : read_classes(mp, e);
 }
@@ -113,7 +115,8 @@ void mapper_progress(const struct mapper *mp, int *ret_done, int *ret_windows)
 }
 
 /* `format` of cell i, row by row. */
-static void add_cells(const struct mapper *mp, const char *key, const int *whole, const float *parts, struct str *out)
+static void add_cells(
+        const struct mapper *mp, const char *key, const int *whole, const float *parts, struct str *out)
 {
         str_addf(out, ",\"%s\":[", key);
         for (int r = 0; r < mp->at.rows; r++) {
@@ -161,8 +164,9 @@ static int add_json(const struct mapper *mp, float threshold, struct str *out, s
                 return err_set(e, ERR_NO_MEMORY, "no memory for a map");
         str_add(out, "{\"model\":");
         str_add_json(out, text_of(mp->m.head, "name"));
-        str_addf(out, ",\"image\":%s,\"width\":%d,\"height\":%d,\"window\":%d,\"stride\":%d,\"threshold\":", image, mp->at.w,
-                mp->at.h, mp->at.window, mp->at.stride);
+        str_addf(out,
+                ",\"image\":%s,\"width\":%d,\"height\":%d,\"window\":%d,\"stride\":%d,\"threshold\":", image,
+                mp->at.w, mp->at.h, mp->at.window, mp->at.stride);
         free(image);
         str_add_float(out, threshold);
         str_add(out, ",\"classes\":[");
@@ -171,8 +175,8 @@ static int add_json(const struct mapper *mp, float threshold, struct str *out, s
                         str_add(out, ",");
                 str_add_json(out, mp->classes[k]);
         }
-        str_addf(out, "],\"grid\":{\"rows\":%d,\"columns\":%d},\"windows\":{\"rows\":%d,\"columns\":%d}", mp->at.rows,
-                mp->at.columns, mp->at.down, mp->at.across);
+        str_addf(out, "],\"grid\":{\"rows\":%d,\"columns\":%d},\"windows\":{\"rows\":%d,\"columns\":%d}",
+                mp->at.rows, mp->at.columns, mp->at.down, mp->at.across);
         int rc = add_counts(mp, threshold, out, e);
         add_cells(mp, "labels", windows_mean_labels(mean), NULL, out);
         add_cells(mp, "probabilities", NULL, windows_mean_probabilities(mean), out);
@@ -184,7 +188,8 @@ static int add_json(const struct mapper *mp, float threshold, struct str *out, s
 static double pixel_of(const cJSON *image)
 {
         const cJSON *width = cJSON_GetArrayItem(json_field(image, "pixel_size"), 1);
-        return strcmp(text_of(image, "pixel_unit"), "m") == 0 && cJSON_IsNumber(width) ? width->valuedouble : 0;
+        return strcmp(text_of(image, "pixel_unit"), "m") == 0 && cJSON_IsNumber(width) ? width->valuedouble
+                                                                                       : 0;
 }
 
 int mapper_body(const struct mapper *mp, struct str *out, struct err *e)

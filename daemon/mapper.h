@@ -1,5 +1,5 @@
-/* A class map in a worker: from the front's order to the body that its client gets. The engine thread alone; the wire is in
-   worker.h. */
+/* A class map in a worker: from the front's order to the body that its client gets. The engine thread alone;
+   the wire is in worker.h. */
 #ifndef CNND_MAPPER_H
 #define CNND_MAPPER_H
 
@@ -14,7 +14,8 @@
 struct mapper;
 
 /* Takes the message and places its image on the device. `d` and `l` are borrowed and must outlive it. */
-int mapper_create(struct dev *d, struct loaded *l, struct chan_message *m, struct mapper **ret, struct err *e);
+int mapper_create(
+        struct dev *d, struct loaded *l, struct chan_message *m, struct mapper **ret, struct err *e);
 void mapper_destroy(struct mapper *mp);
 
 /* One batch, its size by how long the last one took. */

@@ -1,5 +1,5 @@
-/* The class maps of a worker: orders that wait, and the one in hand. Orders come from the channel's thread, the work is
-   the engine thread's. */
+/* The class maps of a worker: orders that wait, and the one in hand. Orders come from the channel's thread,
+   the work is the engine thread's. */
 #ifndef CNND_MAPQUEUE_H
 #define CNND_MAPQUEUE_H
 
@@ -28,7 +28,8 @@ bool mapqueue_waits(struct mapqueue *q);
 
 /* Engine thread: whether a map is in hand, with its image on the device. */
 bool mapqueue_busy(const struct mapqueue *q);
-/* Engine thread: one batch, beginning the next map where none is in hand; sends what is finished or has failed. */
+/* Engine thread: one batch, beginning the next map where none is in hand; sends what is finished or has
+ * failed. */
 void mapqueue_work(struct mapqueue *q, struct dev *d, struct loaded *l);
 
 #endif

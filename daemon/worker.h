@@ -7,15 +7,16 @@
      {"op":"stop"|"cancel","job":7}                       at the next step, with or without a checkpoint
      {"op":"synced","mark":5}                             all events before that sync are committed
      {"op":"classify","request":3,"model":PATH,"generation":5,"n":2}     raw: n*c*h*w floats
-     {"op":"look","request":4,"model":PATH,"generation":5,"layer":"net.0","n":0|1}   raw: the image, or none for filters
+     {"op":"look","request":4,"model":PATH,"generation":5,"layer":"net.0","n":0|1}   raw: the image, or none
+   for filters
      {"op":"map","request":5,"model":PATH,"generation":5,"name":"m","classes":[…],"c":1,"h":4096,"w":4096,"window":128,
       "stride":64,"threshold":0.5,"picture":true,"image":{…}}         raw: c*h*w floats
      {"op":"drop","request":5}                            nobody waits for this map any more
    Worker to front:
      {"op":"hello","selftest":{…}}                        the device is open and its kernels are right
      {"op":"failed","error":{…}}                          it cannot be used; the process ends
-     {"op":"heartbeat","progress":99,"busy":true,"device_bytes":…}   progress moves whenever the engine does; while it makes a
-                                                          map, with "map":{"done":512,"windows":3969}
+     {"op":"heartbeat","progress":99,"busy":true,"device_bytes":…}   progress moves whenever the engine does;
+   while it makes a map, with "map":{"done":512,"windows":3969}
      {"op":"event","job":7,"event":"train","data":"{…}"}
      {"op":"sync","job":7,"mark":5}                       a checkpoint waits for the events before it
      {"op":"done","job":7,"end":"done"|"stopped"|"cancelled","step":12,"device_bytes":…}

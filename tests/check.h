@@ -17,7 +17,8 @@
         do {                                                                                                 \
                 int check_rc = (call);                                                                       \
                 if (check_rc != 0)                                                                           \
-                        fail_msg("%s: %d %s (%s) %s", #call, check_rc, (e)->message, (e)->pointer, (e)->log); \
+                        fail_msg(                                                                            \
+                                "%s: %d %s (%s) %s", #call, check_rc, (e)->message, (e)->pointer, (e)->log); \
         } while (0)
 
 /* |got - want| <= abs + rel |want| for each of n; prints the first index that is not. */

@@ -41,7 +41,8 @@ static int get_prefix(const unsigned char *p, size_t *head_len, size_t *raw_len,
         for (int i = 0; i < 8; i++)
                 raw |= (uint64_t)p[8 + i] << (8 * i);
         if (head > CHAN_MAX_HEAD || raw > CHAN_MAX_RAW)
-                return err_set(e, ERR_TOO_LARGE, "a message of %u + %llu bytes", head, (unsigned long long)raw);
+                return err_set(
+                        e, ERR_TOO_LARGE, "a message of %u + %llu bytes", head, (unsigned long long)raw);
         *head_len = head;
         *raw_len = (size_t)raw;
         return 0;
@@ -157,8 +158,8 @@ out:
 enum { TURN = 2 << 20, KEEP = 1 << 20 };
 
 struct chan {
-        int fd;         /* owned */
-        struct str in;  /* bytes read, messages cut from `in_pos` on */
+        int fd;        /* owned */
+        struct str in; /* bytes read, messages cut from `in_pos` on */
         size_t in_pos;
         struct str out; /* bytes to write, from `out_pos` on */
         size_t out_pos;

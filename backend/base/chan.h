@@ -45,12 +45,12 @@ bool chan_wants_write(const struct chan *c);
 size_t chan_backlog(const struct chan *c);
 /* Queues one message (copied) and tries to write. */
 int chan_post(struct chan *c, const cJSON *head, const void *raw, size_t raw_len, struct err *e);
-/* Writes what it can without blocking, of a large message a part, so that others have their turn. ERR_CLOSED when the peer is
-   gone. */
+/* Writes what it can without blocking, of a large message a part, so that others have their turn. ERR_CLOSED
+   when the peer is gone. */
 int chan_flush(struct chan *c, struct err *e);
 /* Reads what is there. 1 with *ret filled, 0 when no whole message is there yet, negative on error
-   (ERR_CLOSED at the end of the stream). Call until it returns 0, and again while the descriptor is readable: a large
-   message is read in parts. */
+   (ERR_CLOSED at the end of the stream). Call until it returns 0, and again while the descriptor is readable:
+   a large message is read in parts. */
 int chan_next(struct chan *c, struct chan_message *ret, struct err *e);
 
 #endif

@@ -6,23 +6,23 @@
 
 /* One table: code, value, name used in logs. Values are negative and part of the worker protocol: append. */
 #define ERR_LIST(X)                                                                                          \
-        X(ERR_INTERNAL, -1, "internal")        /* a defect of cnnd's own */                                  \
-        X(ERR_NO_MEMORY, -2, "no_memory")      /* host memory */                                             \
-        X(ERR_SYNTAX, -3, "syntax")            /* not JSON, not the format it claims to be */                \
-        X(ERR_INVALID, -4, "invalid")          /* well-formed but wrong; `pointer` may name the field */     \
+        X(ERR_INTERNAL, -1, "internal")   /* a defect of cnnd's own */                                       \
+        X(ERR_NO_MEMORY, -2, "no_memory") /* host memory */                                                  \
+        X(ERR_SYNTAX, -3, "syntax")       /* not JSON, not the format it claims to be */                     \
+        X(ERR_INVALID, -4, "invalid")     /* well-formed but wrong; `pointer` may name the field */          \
         X(ERR_NOT_FOUND, -5, "not_found")                                                                    \
-        X(ERR_STATE, -6, "state")              /* the object's state does not allow it */                    \
+        X(ERR_STATE, -6, "state") /* the object's state does not allow it */                                 \
         X(ERR_TOO_LARGE, -7, "too_large")                                                                    \
-        X(ERR_MEDIA, -8, "media")              /* a media type nobody here reads */                          \
+        X(ERR_MEDIA, -8, "media") /* a media type nobody here reads */                                       \
         X(ERR_QUOTA, -9, "quota")                                                                            \
         X(ERR_UNAVAILABLE, -10, "unavailable") /* draining, or no device ready */                            \
         X(ERR_DISK, -11, "disk")               /* disk full */                                               \
         X(ERR_IO, -12, "io")                                                                                 \
-        X(ERR_DEVICE, -13, "device")           /* an OpenCL call failed */                                   \
+        X(ERR_DEVICE, -13, "device") /* an OpenCL call failed */                                             \
         X(ERR_DEVICE_MEMORY, -14, "device_memory")                                                           \
-        X(ERR_BUILD, -15, "build")             /* kernels do not compile; `log` has the compiler's tail */   \
+        X(ERR_BUILD, -15, "build") /* kernels do not compile; `log` has the compiler's tail */               \
         X(ERR_CANCELLED, -16, "cancelled")                                                                   \
-        X(ERR_CLOSED, -17, "closed")           /* the peer hung up */                                        \
+        X(ERR_CLOSED, -17, "closed") /* the peer hung up */                                                  \
         X(ERR_EXISTS, -18, "exists")                                                                         \
         X(ERR_DENIED, -19, "denied")                                                                         \
         X(ERR_LOGIN, -20, "login") /* nobody knows who asks */
@@ -47,7 +47,8 @@ int err_set(struct err *e, int code, const char *fmt, ...) __attribute__((format
 /* The same with the JSON pointer of the field at fault. */
 int err_at(struct err *e, int code, const char *pointer, const char *fmt, ...)
         __attribute__((format(printf, 4, 5)));
-/* ERR_DISK, ERR_UNAVAILABLE (no descriptor left), ERR_NO_MEMORY, ERR_NOT_FOUND, ERR_DENIED or ERR_IO by `errnum`; the message ends in its text. */
+/* ERR_DISK, ERR_UNAVAILABLE (no descriptor left), ERR_NO_MEMORY, ERR_NOT_FOUND, ERR_DENIED or ERR_IO by
+ * `errnum`; the message ends in its text. */
 int err_errno(struct err *e, int errnum, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 /* Puts context before the message: "context: message". Returns e->code (ERR_INTERNAL where e is NULL). */
 int err_wrap(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -128,9 +128,14 @@ static bool scan_utf8(struct scan *s)
                 unsigned char lead_low, lead_high, second_low, second_high;
                 int len;
         } forms[] = {
-                {0xC2, 0xDF, 0x80, 0xBF, 2}, {0xE0, 0xE0, 0xA0, 0xBF, 3}, {0xE1, 0xEC, 0x80, 0xBF, 3},
-                {0xED, 0xED, 0x80, 0x9F, 3}, {0xEE, 0xEF, 0x80, 0xBF, 3}, {0xF0, 0xF0, 0x90, 0xBF, 4},
-                {0xF1, 0xF3, 0x80, 0xBF, 4}, {0xF4, 0xF4, 0x80, 0x8F, 4},
+                {0xC2, 0xDF, 0x80, 0xBF, 2},
+                {0xE0, 0xE0, 0xA0, 0xBF, 3},
+                {0xE1, 0xEC, 0x80, 0xBF, 3},
+                {0xED, 0xED, 0x80, 0x9F, 3},
+                {0xEE, 0xEF, 0x80, 0xBF, 3},
+                {0xF0, 0xF0, 0x90, 0xBF, 4},
+                {0xF1, 0xF3, 0x80, 0xBF, 4},
+                {0xF4, 0xF4, 0x80, 0x8F, 4},
         };
         for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
                 if (*s->p < forms[i].lead_low || *s->p > forms[i].lead_high)
@@ -346,8 +351,8 @@ int json_only(const cJSON *obj, const char *keys, const char *at, struct err *e)
         return 0;
 }
 
-int json_get_number(const cJSON *obj, const char *key, double min, double max, const char *at, double *ret,
-        struct err *e)
+int json_get_number(
+        const cJSON *obj, const char *key, double min, double max, const char *at, double *ret, struct err *e)
 {
         char pointer[POINTER_MAX];
         const cJSON *v = json_field(obj, key);
@@ -393,8 +398,8 @@ int json_get_bool(const cJSON *obj, const char *key, const char *at, bool *ret, 
         return 0;
 }
 
-int json_get_string(const cJSON *obj, const char *key, size_t max_len, const char *at, const char **ret,
-        struct err *e)
+int json_get_string(
+        const cJSON *obj, const char *key, size_t max_len, const char *at, const char **ret, struct err *e)
 {
         char pointer[POINTER_MAX];
         const cJSON *v = json_field(obj, key);

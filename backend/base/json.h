@@ -35,8 +35,8 @@ int json_get_int(const cJSON *obj, const char *key, int64_t min, int64_t max, co
         struct err *e);
 int json_get_bool(const cJSON *obj, const char *key, const char *at, bool *ret, struct err *e);
 /* 1 to max_len bytes; *ret is borrowed from the tree. */
-int json_get_string(const cJSON *obj, const char *key, size_t max_len, const char *at, const char **ret,
-        struct err *e);
+int json_get_string(
+        const cJSON *obj, const char *key, size_t max_len, const char *at, const char **ret, struct err *e);
 
 /* Tree access that never ignores case. NULL where absent. */
 const cJSON *json_field(const cJSON *obj, const char *key);

@@ -1,6 +1,6 @@
-/* Counter-based random numbers: Philox4x32-10 (Salmon, Moraes, Dror, Shaw: Parallel random numbers: as easy as
-   1, 2, 3, SC 2011). A number depends on its key and counter alone, so a resumed job draws what it would have
-   drawn. */
+/* Counter-based random numbers: Philox4x32-10 (Salmon, Moraes, Dror, Shaw: Parallel random numbers: as easy
+   as 1, 2, 3, SC 2011). A number depends on its key and counter alone, so a resumed job draws what it would
+   have drawn. */
 #ifndef CNND_PHILOX_H
 #define CNND_PHILOX_H
 

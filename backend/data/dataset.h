@@ -1,9 +1,9 @@
 /* A data set as the engine reads it: one mapped file with images, labels and class names, two splits.
 
-   File (little-endian): 64-byte header, JSON description, then at 4096-byte boundaries the train images, train
-   labels, val images, val labels. DATASET_VERSION is in the header; raise it when the layout changes and let
-   dataset_open refuse the older one with the words "import it again". Written to a temporary name, fsynced,
-   renamed: a file that exists is whole.
+   File (little-endian): 64-byte header, JSON description, then at 4096-byte boundaries the train images,
+   train labels, val images, val labels. DATASET_VERSION is in the header; raise it when the layout changes
+   and let dataset_open refuse the older one with the words "import it again". Written to a temporary name,
+   fsynced, renamed: a file that exists is whole.
 
    Header: bytes 0-7 "cnndset\0", 8 u32 version, 12 u32 length of the description, 16 u64 length of the file,
    24 u32 CRC-32 of the description, 28 u32 CRC-32 of bytes 0-27, then zeros. The sections' places follow from
@@ -17,7 +17,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { DATASET_VERSION = 1, DATASET_MAX_CLASSES = 65536, DATASET_NAME_MAX = 64, DATASET_CLASS_NAME_MAX = 200 };
+enum {
+        DATASET_VERSION = 1,
+        DATASET_MAX_CLASSES = 65536,
+        DATASET_NAME_MAX = 64,
+        DATASET_CLASS_NAME_MAX = 200
+};
 enum { DATASET_MAX_SIDE = 65536, DATASET_MAX_CHANNELS = 4096 };
 
 enum dataset_split { DATASET_TRAIN, DATASET_VAL, DATASET_SPLITS };

@@ -36,8 +36,8 @@ bool mrc_is(const unsigned char *bytes, size_t len);
 int png_decode(const unsigned char *bytes, size_t len, struct image *ret, struct err *e);
 int pnm_decode(const unsigned char *bytes, size_t len, struct image *ret, struct err *e);
 int npy_decode(const unsigned char *bytes, size_t len, struct image *ret, struct err *e);
-/* What npy_decode would say of an array of `len` bytes before it reads pixels; the first `have` are at hand, at most
-   NPY_HEAD_BYTES are needed. */
+/* What npy_decode would say of an array of `len` bytes before it reads pixels; the first `have` are at hand,
+   at most NPY_HEAD_BYTES are needed. */
 enum { NPY_HEAD_BYTES = 65546 };
 int npy_check(const unsigned char *bytes, size_t have, uint64_t len, struct err *e);
 /* The one array of a zip that can be an image; ERR_INVALID names them when there are several. */

@@ -63,7 +63,8 @@ static void draw_row(const void *ctx, int y, unsigned char *row)
         if (y == 0 || (y - 1) % cell_h == cell_h - 1)
                 return;
         for (int column = 0; column < g->columns && cell * g->columns + column < g->count; column++) {
-                const float *map = g->maps + (size_t)(cell * g->columns + column) * (size_t)(g->channels * g->h * g->w);
+                const float *map =
+                        g->maps + (size_t)(cell * g->columns + column) * (size_t)(g->channels * g->h * g->w);
                 for (int x = 0; x < g->w * g->scale; x++)
                         for (int c = 0; c < g->channels; c++)
                                 row[(1 + column * cell_w + x) * g->channels + c] =
@@ -75,7 +76,8 @@ int grid_png(const float *maps, int count, int channels, int h, int w, struct st
 {
         struct grid g = {.maps = maps, .count = count, .channels = channels, .h = h, .w = w};
         if (count > GRID_MAX)
-                return err_set(e, ERR_TOO_LARGE, "%d maps are more than a picture shows, %d", count, GRID_MAX);
+                return err_set(
+                        e, ERR_TOO_LARGE, "%d maps are more than a picture shows, %d", count, GRID_MAX);
         layout(&g);
         find_range(&g);
         return pngwrite(picture_width(&g), picture_height(&g), channels, draw_row, &g, out, e);

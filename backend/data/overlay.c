@@ -35,8 +35,8 @@ void overlay_size(const struct overlay *o, int *ret_w, int *ret_h)
 
 void overlay_colour(int class, unsigned char rgb[3])
 {
-        static const unsigned char first[8][3] = {{0, 114, 178}, {230, 159, 0}, {0, 158, 115}, {204, 60, 60}, {150, 90, 200},
-                {240, 228, 66}, {86, 180, 233}, {204, 121, 167}};
+        static const unsigned char first[8][3] = {{0, 114, 178}, {230, 159, 0}, {0, 158, 115}, {204, 60, 60},
+                {150, 90, 200}, {240, 228, 66}, {86, 180, 233}, {204, 121, 167}};
         if (class < 8) {
                 memcpy(rgb, first[class], 3);
                 return;
@@ -54,14 +54,17 @@ static float mean_under(const struct page *p, int y, int x)
 {
         const struct overlay *o = p->of;
         const int top = (int)((int64_t)y * o->h / p->image_h), left = (int)((int64_t)x * o->w / p->image_w);
-        int bottom = (int)((int64_t)(y + 1) * o->h / p->image_h), right = (int)((int64_t)(x + 1) * o->w / p->image_w);
+        int bottom = (int)((int64_t)(y + 1) * o->h / p->image_h),
+            right = (int)((int64_t)(x + 1) * o->w / p->image_w);
         double sum = 0;
         bottom = bottom > top ? bottom : top + 1;
         right = right > left ? right : left + 1;
         for (int c = 0; c < o->c; c++)
                 for (int i = top; i < bottom; i++)
                         for (int k = left; k < right; k++)
-                                sum += (double)o->pixels[((size_t)c * (size_t)o->h + (size_t)i) * (size_t)o->w + (size_t)k];
+                                sum += (double)o->pixels[((size_t)c * (size_t)o->h + (size_t)i) *
+                                                                 (size_t)o->w +
+                                                         (size_t)k];
         return (float)(sum / ((double)o->c * (bottom - top) * (right - left)));
 }
 
@@ -143,14 +146,16 @@ static void draw_image(struct page *p)
         for (int y = 0; y < p->image_h; y++) {
                 const int row = (int)((int64_t)y * o->h / p->image_h) / o->stride;
                 for (int x = 0; x < p->image_w; x++) {
-                        const int column = (int)((int64_t)x * o->w / p->image_w) / o->stride, cell = row * o->columns + column;
+                        const int column = (int)((int64_t)x * o->w / p->image_w) / o->stride,
+                                  cell = row * o->columns + column;
                         const long grey = lrintf(p->grey[(size_t)y * (size_t)p->image_w + (size_t)x] * 255);
                         unsigned char rgb[3] = {255, 255, 255};
                         const bool certain = o->probabilities[cell] >= o->threshold;
                         if (certain)
                                 overlay_colour(o->labels[cell], rgb);
                         for (int i = 0; i < 3; i++)
-                                rgb[i] = (unsigned char)(certain || hatched(y, x) ? (grey + rgb[i]) / 2 : grey);
+                                rgb[i] = (unsigned char)(certain || hatched(y, x) ? (grey + rgb[i]) / 2
+                                                                                  : grey);
                         put(p, y, x, rgb);
                 }
         }
@@ -194,7 +199,8 @@ static int per_line(const struct page *p)
 static void draw_entry(struct page *p, int place, const unsigned char *rgb, const char *name, int cells)
 {
         char text[64];
-        const int y = p->image_h + MARGIN + place / per_line(p) * LINE, x = MARGIN + place % per_line(p) * ENTRY;
+        const int y = p->image_h + MARGIN + place / per_line(p) * LINE,
+                  x = MARGIN + place % per_line(p) * ENTRY;
         const int all = p->of->rows * p->of->columns;
         for (int i = 0; i < SWATCH; i++)
                 for (int k = 0; k < SWATCH; k++) {

@@ -1,4 +1,5 @@
-/* A class map as a picture: the image in grey under the colours of its classes, with a legend and a scale bar. */
+/* A class map as a picture: the image in grey under the colours of its classes, with a legend and a scale
+ * bar. */
 #ifndef CNND_OVERLAY_H
 #define CNND_OVERLAY_H
 
@@ -11,7 +12,8 @@ enum { OVERLAY_SIDE = 1600, OVERLAY_SMALL = 640, OVERLAY_NARROW = 360 };
 
 /* All borrowed. */
 struct overlay {
-        const float *pixels; /* (c,h,w); channels are averaged, values stretched between their percentiles 0.5 and 99.5 */
+        const float *pixels; /* (c,h,w); channels are averaged, values stretched between their percentiles 0.5
+                                and 99.5 */
         int c, h, w;
         int rows, columns, stride; /* cells, see train/windows.h */
         const int *labels;         /* (rows,columns), below num_classes */

@@ -52,7 +52,8 @@ static int write_rows(const struct picture *p, unsigned char *row, struct str *o
         return out->failed ? err_set(e, ERR_NO_MEMORY, "no memory for a picture") : 0;
 }
 
-int pngwrite(int width, int height, int channels, pngwrite_row draw, const void *ctx, struct str *out, struct err *e)
+int pngwrite(int width, int height, int channels, pngwrite_row draw, const void *ctx, struct str *out,
+        struct err *e)
 {
         const struct picture p = {width, height, channels, draw, ctx};
         unsigned char *row = malloc((size_t)width * (size_t)channels);

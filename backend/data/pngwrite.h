@@ -9,6 +9,7 @@
 typedef void (*pngwrite_row)(const void *ctx, int y, unsigned char *row);
 
 /* Appends the picture to `out`; channels 1 (grey) or 3 (RGB). ERR_NO_MEMORY. */
-int pngwrite(int width, int height, int channels, pngwrite_row draw, const void *ctx, struct str *out, struct err *e);
+int pngwrite(int width, int height, int channels, pngwrite_row draw, const void *ctx, struct str *out,
+        struct err *e);
 
 #endif

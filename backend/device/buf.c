@@ -3,7 +3,8 @@
 
 #include <stdlib.h>
 
-/* PoCL and others align what they hand out to at most this; rounding keeps vector loads at a buffer's end inside. */
+/* PoCL and others align what they hand out to at most this; rounding keeps vector loads at a buffer's end
+ * inside. */
 enum { BUF_ROUND = 128 };
 
 uint64_t buf_rounded(uint64_t bytes)
@@ -16,11 +17,12 @@ int buf_create(struct dev *d, size_t bytes, const char *what, struct buf **ret, 
         cl_int status;
         size_t size = (size_t)buf_rounded(bytes);
         if (size > d->info.max_alloc_bytes)
-                return err_set(e, ERR_DEVICE_MEMORY, "%s takes %zu bytes in one piece; %s allows %llu", what, size,
-                        d->info.name, (unsigned long long)d->info.max_alloc_bytes);
+                return err_set(e, ERR_DEVICE_MEMORY, "%s takes %zu bytes in one piece; %s allows %llu", what,
+                        size, d->info.name, (unsigned long long)d->info.max_alloc_bytes);
         if (size > d->limit - d->bytes)
-                return err_set(e, ERR_DEVICE_MEMORY, "%s takes %zu bytes; %llu of %llu are left on %s", what, size,
-                        (unsigned long long)(d->limit - d->bytes), (unsigned long long)d->limit, d->info.name);
+                return err_set(e, ERR_DEVICE_MEMORY, "%s takes %zu bytes; %llu of %llu are left on %s", what,
+                        size, (unsigned long long)(d->limit - d->bytes), (unsigned long long)d->limit,
+                        d->info.name);
         struct buf *b = malloc(sizeof *b);
         if (!b)
                 return err_set(e, ERR_NO_MEMORY, "no memory for a buffer's record");
@@ -56,11 +58,11 @@ static int check_range(const struct buf *b, size_t offset, size_t len, struct er
 {
         if (offset <= b->bytes && len <= b->bytes - offset)
                 return 0;
-        return err_set(e, ERR_INTERNAL, "bytes %zu to %zu of a buffer of %zu", offset, offset + len, b->bytes);
+        return err_set(
+                e, ERR_INTERNAL, "bytes %zu to %zu of a buffer of %zu", offset, offset + len, b->bytes);
 }
 
-static int write_to(
-        struct buf *b, cl_bool block, size_t offset, const void *from, size_t len, struct err *e)
+static int write_to(struct buf *b, cl_bool block, size_t offset, const void *from, size_t len, struct err *e)
 {
         int rc = check_range(b, offset, len, e);
         if (rc || len == 0)

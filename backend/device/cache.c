@@ -49,7 +49,8 @@ static struct cache_key sum_of(const void *binary, size_t len)
 
 static void path_of(char *out, const char *dir, const struct cache_key *key, const char *suffix)
 {
-        snprintf(out, PATH_LEN, "%s/%016" PRIx64 "%016" PRIx64 ".bin%s", dir, key->hash[0], key->hash[1], suffix);
+        snprintf(out, PATH_LEN, "%s/%016" PRIx64 "%016" PRIx64 ".bin%s", dir, key->hash[0], key->hash[1],
+                suffix);
 }
 
 void *cache_load(const char *dir, const struct cache_key *key, size_t *ret_len)

@@ -1,9 +1,9 @@
 /* Compiled programs on disk.
 
-   A file is named after its key (source, options, device, driver, platform version) and holds: 8 bytes magic with
-   CACHE_VERSION, the key, the length and a checksum of the binary, the binary. It is written to a temporary name
-   and renamed; anything that does not fit is treated as absent, so a truncated, empty or foreign file costs a
-   rebuild and nothing else. Raise CACHE_VERSION when this layout changes. */
+   A file is named after its key (source, options, device, driver, platform version) and holds: 8 bytes magic
+   with CACHE_VERSION, the key, the length and a checksum of the binary, the binary. It is written to a
+   temporary name and renamed; anything that does not fit is treated as absent, so a truncated, empty or
+   foreign file costs a rebuild and nothing else. Raise CACHE_VERSION when this layout changes. */
 #ifndef CNND_CACHE_H
 #define CNND_CACHE_H
 

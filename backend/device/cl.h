@@ -15,8 +15,8 @@ struct dev {
         cl_context ctx;
         cl_command_queue queue; /* in order */
         uint64_t limit, bytes, peak;
-        char *cache_dir;      /* owned; NULL for no disk cache */
-        struct prog *programs; /* owned list; every program built so far */
+        char *cache_dir;               /* owned; NULL for no disk cache */
+        struct prog *programs;         /* owned list; every program built so far */
         struct launch_list *recording; /* borrowed; launches go there instead of the queue while not NULL */
         bool marks[DEV_MARKS];
 };
@@ -32,8 +32,8 @@ int err_cl(struct err *e, cl_int status, const char *fmt, ...) __attribute__((fo
 /* "CL_INVALID_VALUE" for -30. */
 const char *cl_status_name(cl_int status);
 
-/* The kernel `name` of the program made of kernels/FILE.cl with `options`, built or taken from the cache. A new
-   kernel object each time: the caller releases it. */
+/* The kernel `name` of the program made of kernels/FILE.cl with `options`, built or taken from the cache. A
+   new kernel object each time: the caller releases it. */
 int prog_kernel(struct dev *d, const char *file, const char *options, const char *name, cl_kernel *ret,
         struct err *e);
 void prog_release_all(struct dev *d);

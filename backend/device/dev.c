@@ -11,7 +11,9 @@ enum { MAX_PLATFORMS = 16, MAX_DEVICES = 64 };
 
 int dev_driver_cache(const char *dir, struct err *e)
 {
-        return setenv("POCL_CACHE_DIR", dir, 0) == 0 ? 0 : err_errno(e, errno, "setting the driver's cache folder");
+        return setenv("POCL_CACHE_DIR", dir, 0) == 0
+                       ? 0
+                       : err_errno(e, errno, "setting the driver's cache folder");
 }
 
 const char *dev_type_name(enum dev_type t)
@@ -75,8 +77,8 @@ static void read_info(cl_platform_id platform, int p, int n, cl_device_id id, st
         info->native_width = (int)get_uint(id, CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT);
         info->compute_units = (int)get_uint(id, CL_DEVICE_MAX_COMPUTE_UNITS);
         info->base_align_bytes = get_uint(id, CL_DEVICE_MEM_BASE_ADDR_ALIGN) / 8;
-        if (clGetDeviceInfo(id, CL_DEVICE_MAX_WORK_GROUP_SIZE, sizeof info->max_work_group, &info->max_work_group,
-                    NULL) != CL_SUCCESS)
+        if (clGetDeviceInfo(id, CL_DEVICE_MAX_WORK_GROUP_SIZE, sizeof info->max_work_group,
+                    &info->max_work_group, NULL) != CL_SUCCESS)
                 info->max_work_group = 1;
         apply_quirks(info);
 }
@@ -161,7 +163,8 @@ int dev_check_spec(const char *spec, struct err *e)
                 spec[used] == '\0')
                 return 0;
         return err_set(e, ERR_INVALID,
-                "device \"%.60s\": expected platform:device such as 0:0, or type:cpu, type:gpu, type:accelerator, all",
+                "device \"%.60s\": expected platform:device such as 0:0, or type:cpu, type:gpu, "
+                "type:accelerator, all",
                 spec);
 }
 
@@ -195,8 +198,7 @@ static bool take_first(void *ctx, cl_platform_id platform, cl_device_id id, cons
 static int open_queue(struct dev *d, cl_platform_id platform, struct err *e)
 {
         cl_int status;
-        const cl_context_properties properties[] = {
-                CL_CONTEXT_PLATFORM, (cl_context_properties)platform, 0};
+        const cl_context_properties properties[] = {CL_CONTEXT_PLATFORM, (cl_context_properties)platform, 0};
         d->ctx = clCreateContext(properties, 1, &d->id, NULL, NULL, &status);
         if (status != CL_SUCCESS)
                 return err_cl(e, status, "opening %s", d->info.name);

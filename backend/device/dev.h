@@ -1,5 +1,5 @@
-/* OpenCL devices: finding, opening, capabilities. This folder alone includes <CL/cl.h>; the rest of the engine
-   sees the opaque structs below. One thread owns a device and everything made on it. */
+/* OpenCL devices: finding, opening, capabilities. This folder alone includes <CL/cl.h>; the rest of the
+   engine sees the opaque structs below. One thread owns a device and everything made on it. */
 #ifndef CNND_DEV_H
 #define CNND_DEV_H
 
@@ -20,12 +20,13 @@ struct dev_info {
         int compute_units;
         size_t max_work_group;
         size_t base_align_bytes; /* of a sub-buffer */
-        int native_width; /* floats in a vector register, as the driver says; 1 on most GPUs */
-        int lanes; /* samples that stand side by side in a blocked tensor on this device (tensor.h): 16 on CPUs */
+        int native_width;        /* floats in a vector register, as the driver says; 1 on most GPUs */
+        int lanes; /* samples that stand side by side in a blocked tensor on this device (tensor.h): 16 on
+                      CPUs */
 };
 
-/* Where drivers that keep what they compile (PoCL) shall do so, unless the environment says already. Before any other
-   call here, with one thread. */
+/* Where drivers that keep what they compile (PoCL) shall do so, unless the environment says already. Before
+   any other call here, with one thread. */
 int dev_driver_cache(const char *dir, struct err *e);
 
 /* Every device of every platform. *ret is malloc'ed, the caller frees it; 0 devices is no error. */
@@ -52,8 +53,8 @@ uint64_t dev_free_bytes(const struct dev *d);
 /* Waits until everything enqueued is done; late errors of the driver come out here. */
 int dev_finish(struct dev *d, struct err *e);
 
-/* Numbered marks that stay with an open device, for whoever needs to remember something about it: ops/selftest.h
-   numbers what it found wrong. 0 <= mark < DEV_MARKS. */
+/* Numbered marks that stay with an open device, for whoever needs to remember something about it:
+   ops/selftest.h numbers what it found wrong. 0 <= mark < DEV_MARKS. */
 enum { DEV_MARKS = 128 };
 void dev_mark(struct dev *d, int mark);
 bool dev_marked(const struct dev *d, int mark);

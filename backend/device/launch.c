@@ -72,7 +72,8 @@ void launch_float(struct launch *l, float v)
 void launch_buf(struct launch *l, const struct buf *b)
 {
         if (!b && !l->failure.code)
-                err_set(&l->failure, ERR_INTERNAL, "argument %u of kernel %s has no buffer", l->next, l->name);
+                err_set(&l->failure, ERR_INTERNAL, "argument %u of kernel %s has no buffer", l->next,
+                        l->name);
         if (b)
                 bind(l, sizeof b->mem, &b->mem);
 }
@@ -133,8 +134,8 @@ static int check(const struct launch *l, const struct recorded *r, struct err *e
         return 0;
 }
 
-/* PoCL compiles a kernel anew for every local size, and left alone chooses one for every global size: a tenth of a
-   second for each new shape. Powers of two are few. */
+/* PoCL compiles a kernel anew for every local size, and left alone chooses one for every global size: a tenth
+   of a second for each new shape. Powers of two are few. */
 static void choose_local(const struct dev *d, struct recorded *r)
 {
         if (d->info.type != DEV_CPU)

@@ -1,5 +1,5 @@
-/* Starting kernels: arguments bound in order and counted, launches run at once or recorded into a list that is
-   replayed every step without binding anything again.
+/* Starting kernels: arguments bound in order and counted, launches run at once or recorded into a list that
+   is replayed every step without binding anything again.
 
        struct launch l = launch_begin(d, "activation", "-DLANES=16", "relu_forward");
        launch_tensor(&l, &x);
@@ -24,8 +24,8 @@ struct launch {
         struct err failure;
 };
 
-/* The kernel `name` of kernels/FILE.cl compiled with `options` (NULL for none). `name` must outlive the launch
-   list it is recorded into: string literals do. */
+/* The kernel `name` of kernels/FILE.cl compiled with `options` (NULL for none). `name` must outlive the
+   launch list it is recorded into: string literals do. */
 struct launch launch_begin(struct dev *d, const char *file, const char *options, const char *name);
 void launch_int(struct launch *l, int v);
 void launch_ulong(struct launch *l, uint64_t v);
@@ -34,11 +34,13 @@ void launch_buf(struct launch *l, const struct buf *b);
 void launch_view(struct launch *l, const struct view *v);     /* buffer, ulong offset in floats */
 void launch_tensor(struct launch *l, const struct tensor *t); /* buffer, ulong offset, ulong stride */
 void launch_local(struct launch *l, size_t bytes);            /* local memory */
-/* Ends the launch: enqueues it or records it. `local` NULL chooses one; each global size must then be right by
-   itself, else a multiple of the local one. A global size of 0 is ERR_INTERNAL, as is a wrong number of arguments. */
+/* Ends the launch: enqueues it or records it. `local` NULL chooses one; each global size must then be right
+   by itself, else a multiple of the local one. A global size of 0 is ERR_INTERNAL, as is a wrong number of
+   arguments. */
 int launch_grid(struct launch *l, int dims, const size_t *global, const size_t *local, struct err *e);
-/* The same for at least `counts` work-items: the first dimension is rounded up to whole work-groups of LAUNCH_GROUP,
-   so that the kernel must return where its id lies beyond, and one compiled kernel serves all sizes. */
+/* The same for at least `counts` work-items: the first dimension is rounded up to whole work-groups of
+   LAUNCH_GROUP, so that the kernel must return where its id lies beyond, and one compiled kernel serves all
+   sizes. */
 enum { LAUNCH_GROUP = 64 };
 int launch_over(struct launch *l, int dims, const size_t *counts, struct err *e);
 
@@ -49,7 +51,8 @@ void launch_list_destroy(struct launch_list *list);
 /* From here to launch_record_end launches of `d` go into `list`. Not nested. */
 void launch_record(struct dev *d, struct launch_list *list);
 void launch_record_end(struct dev *d);
-/* Marks what the launches recorded from now on belong to, for profiles; `owner` is an index of the caller's. */
+/* Marks what the launches recorded from now on belong to, for profiles; `owner` is an index of the caller's.
+ */
 void launch_list_owner(struct launch_list *list, int owner);
 /* Enqueues all launches in order. */
 int launch_list_run(struct dev *d, struct launch_list *list, struct err *e);
@@ -60,9 +63,9 @@ int launch_list_count(const struct launch_list *list);
 int launch_list_profile(struct dev *d, struct launch_list *list, double *seconds, const char **names,
         int *owners, struct err *e);
 
-/* Keeps what was compiled since the last call in the cache folder: call after the first real launches, because
-   some drivers finish compiling only then. A cache that cannot be written is reported once, never fatal:
-   returns 0 or the error, the caller logs it. */
+/* Keeps what was compiled since the last call in the cache folder: call after the first real launches,
+   because some drivers finish compiling only then. A cache that cannot be written is reported once, never
+   fatal: returns 0 or the error, the caller logs it. */
 int prog_save(struct dev *d, struct err *e);
 
 #endif

@@ -69,9 +69,11 @@ static int build_failed(struct dev *d, cl_program program, cl_int status, const 
         e->code = ERR_BUILD;
         clGetProgramBuildInfo(program, d->id, CL_PROGRAM_BUILD_LOG, 0, NULL, &len);
         char *log = len ? calloc(1, len + 1) : NULL;
-        if (log && clGetProgramBuildInfo(program, d->id, CL_PROGRAM_BUILD_LOG, len, log, NULL) == CL_SUCCESS) {
+        if (log &&
+                clGetProgramBuildInfo(program, d->id, CL_PROGRAM_BUILD_LOG, len, log, NULL) == CL_SUCCESS) {
                 size_t text = strlen(log);
-                snprintf(e->log, sizeof e->log, "%s", text < sizeof e->log ? log : log + text - sizeof e->log + 1);
+                snprintf(e->log, sizeof e->log, "%s",
+                        text < sizeof e->log ? log : log + text - sizeof e->log + 1);
         }
         free(log);
         return e->code;
@@ -99,8 +101,8 @@ static cl_program from_cache(struct dev *d, const struct cache_key *key, const c
         return NULL;
 }
 
-static int from_source(struct dev *d, const char *source, const char *options, const char *file, cl_program *ret,
-        struct err *e)
+static int from_source(struct dev *d, const char *source, const char *options, const char *file,
+        cl_program *ret, struct err *e)
 {
         cl_int status;
         cl_program program = clCreateProgramWithSource(d->ctx, 1, &source, NULL, &status);
@@ -150,8 +152,8 @@ out:
         return rc;
 }
 
-int prog_kernel(struct dev *d, const char *file, const char *options, const char *name, cl_kernel *ret,
-        struct err *e)
+int prog_kernel(
+        struct dev *d, const char *file, const char *options, const char *name, cl_kernel *ret, struct err *e)
 {
         struct prog *p;
         cl_int status;

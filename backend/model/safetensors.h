@@ -12,8 +12,16 @@ enum { SAFETENSORS_MAX_HEAD = 100 << 20, SAFETENSORS_MAX_DIMS = 8, SAFETENSORS_N
 /* Commas in the head, which bound the tree that it makes in memory: some 100,000 tensors. */
 enum { SAFETENSORS_MAX_COMMAS = 1 << 20 };
 
-enum safetensors_type { SAFETENSORS_F32, SAFETENSORS_F16, SAFETENSORS_BF16, SAFETENSORS_F64, SAFETENSORS_I64,
-        SAFETENSORS_I32, SAFETENSORS_U8, SAFETENSORS_OTHER };
+enum safetensors_type {
+        SAFETENSORS_F32,
+        SAFETENSORS_F16,
+        SAFETENSORS_BF16,
+        SAFETENSORS_F64,
+        SAFETENSORS_I64,
+        SAFETENSORS_I32,
+        SAFETENSORS_U8,
+        SAFETENSORS_OTHER
+};
 
 struct safetensors_tensor {
         char name[SAFETENSORS_NAME_MAX + 1];
@@ -27,14 +35,14 @@ struct safetensors_tensor {
 /* Read: the whole file is mapped and checked (lengths, overlaps, holes, dims times type size, JSON) before
    anything is returned; damage is ERR_SYNTAX. What is whole but beyond this reader (a type that it does not
    know, a name or shape longer than the bounds above) is ERR_INVALID. Data may lie unaligned, so take it with
-   memcpy or safetensors_read_f32. SAFETENSORS_OTHER are the format's further types (BOOL, I8, I16, U16, U32, U64,
-   C64, 8-bit floats): listed and checked like the others, but nothing here reads their values. */
+   memcpy or safetensors_read_f32. SAFETENSORS_OTHER are the format's further types (BOOL, I8, I16, U16, U32,
+   U64, C64, 8-bit floats): listed and checked like the others, but nothing here reads their values. */
 struct safetensors {
         struct safetensors_tensor *tensors; /* owned; sorted by name */
         int count;
         struct {
                 char *key, *value; /* owned */
-        } *metadata; /* owned */
+        } * metadata;              /* owned */
         int metadata_count;
         void *map; /* owned */
         size_t map_len;

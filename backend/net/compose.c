@@ -8,7 +8,8 @@
 
 enum { MAX_BRANCHES = 64 };
 
-static int build_sequential(struct builder *b, const cJSON *layer, const struct place *at, int input, int *ret)
+static int build_sequential(
+        struct builder *b, const cJSON *layer, const struct place *at, int input, int *ret)
 {
         int rc = json_only(layer, "type name layers", at->pointer, b->e);
         if (rc == 0)
@@ -23,8 +24,9 @@ static int same_shape(const struct builder *b, int value, int other, const struc
         const struct shape s = b->net->values[value].s, t = b->net->values[other].s;
         if (s.c == t.c && s.h == t.h && s.w == t.w)
                 return 0;
-        return err_at(b->e, ERR_INVALID, at->pointer, "the layers give %dx%dx%d, the shortcut %dx%dx%d: they cannot be added",
-                s.c, s.h, s.w, t.c, t.h, t.w);
+        return err_at(b->e, ERR_INVALID, at->pointer,
+                "the layers give %dx%dx%d, the shortcut %dx%dx%d: they cannot be added", s.c, s.h, s.w, t.c,
+                t.h, t.w);
 }
 
 /* y = layers(x) + shortcut(x), the shortcut being x itself where it is left out. */
@@ -39,7 +41,8 @@ static int build_residual(struct builder *b, const cJSON *layer, const struct pl
         b->shared[input] = true;
         rc = build_list(b, json_field(layer, "layers"), "layers", "", at, input, &sides[0]);
         if (rc == 0 && json_field(layer, "shortcut"))
-                rc = build_list(b, json_field(layer, "shortcut"), "shortcut", "shortcut.", at, input, &sides[1]);
+                rc = build_list(
+                        b, json_field(layer, "shortcut"), "shortcut", "shortcut.", at, input, &sides[1]);
         if (rc == 0)
                 rc = same_shape(b, sides[0], sides[1], at);
         if (rc == 0)
@@ -47,7 +50,8 @@ static int build_residual(struct builder *b, const cJSON *layer, const struct pl
         return rc;
 }
 
-/* A value that may become a slice of a join: `value` itself if nobody else has a claim on its memory, else a copy. */
+/* A value that may become a slice of a join: `value` itself if nobody else has a claim on its memory, else a
+ * copy. */
 static int claim(struct builder *b, const struct place *at, int value, int part, int *ret)
 {
         char name[24];
@@ -67,10 +71,11 @@ static int join(struct builder *b, const struct place *at, int *values, int coun
                 const struct shape s = b->net->values[values[i]].s;
                 if (s.h != whole.h || s.w != whole.w)
                         return err_at(b->e, ERR_INVALID, at->pointer,
-                                "%dx%dx%d cannot be joined with %dx%dx%d: heights and widths differ", s.c, s.h, s.w,
-                                whole.c, whole.h, whole.w);
+                                "%dx%dx%d cannot be joined with %dx%dx%d: heights and widths differ", s.c,
+                                s.h, s.w, whole.c, whole.h, whole.w);
                 if (s.c > (1 << 30) - whole.c)
-                        return err_at(b->e, ERR_TOO_LARGE, at->pointer, "the joined tensor has too many channels");
+                        return err_at(
+                                b->e, ERR_TOO_LARGE, at->pointer, "the joined tensor has too many channels");
                 whole.c += s.c;
         }
         for (int i = 0; i < count && rc == 0; i++)
@@ -113,8 +118,8 @@ static int build_dense(struct builder *b, const cJSON *layer, const struct place
         return 0;
 }
 
-static int build_branches(
-        struct builder *b, const cJSON *branches, const struct place *at, int input, int *ends, int *ret_count)
+static int build_branches(struct builder *b, const cJSON *branches, const struct place *at, int input,
+        int *ends, int *ret_count)
 {
         char list[32], prefix[16];
         const cJSON *branch;

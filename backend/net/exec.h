@@ -6,7 +6,8 @@
 #include "net/net.h"
 #include "net/plan.h"
 
-/* Memory that executions of one network share; all borrowed. Views may have no buffer where the mode needs none. */
+/* Memory that executions of one network share; all borrowed. Views may have no buffer where the mode needs
+ * none. */
 struct exec_memory {
         struct buf *chunks[PLAN_MAX_CHUNKS]; /* at least as large as the plan's */
         struct view params, grads;           /* flat blocks, net->param_floats and net->trainable_floats */
@@ -19,21 +20,21 @@ struct exec_memory {
 };
 
 struct exec;
-/* `scale` is what the loss's gradient is multiplied with: 1 / batch size. Plan and network are borrowed and must
-   outlive it. Compiles the kernels that are not there yet. */
-int exec_create(struct dev *d, const struct net *net, const struct plan *plan, const struct exec_memory *memory,
-        float scale, struct exec **ret, struct err *e);
+/* `scale` is what the loss's gradient is multiplied with: 1 / batch size. Plan and network are borrowed and
+   must outlive it. Compiles the kernels that are not there yet. */
+int exec_create(struct dev *d, const struct net *net, const struct plan *plan,
+        const struct exec_memory *memory, float scale, struct exec **ret, struct err *e);
 void exec_destroy(struct exec *x);
 /* Enqueues the whole: forward, and by the plan's mode loss and backward. */
 int exec_run(struct exec *x, struct err *e);
-/* Enqueues the forward pass of a PLAN_INFER up to and including `node`, and tells where its result then lies: later nodes
-   would have used the memory again. */
+/* Enqueues the forward pass of a PLAN_INFER up to and including `node`, and tells where its result then lies:
+   later nodes would have used the memory again. */
 int exec_run_to(struct exec *x, int node, struct tensor *ret, struct err *e);
 /* Where the batch goes in and the logits come out. */
 struct tensor exec_input(const struct exec *x);
 struct tensor exec_logits(const struct exec *x);
-/* The recorded launches, for profiles; the owner of a launch is 2*node for forward, 2*node+1 for backward, and
-   2*num_nodes for the loss. */
+/* The recorded launches, for profiles; the owner of a launch is 2*node for forward, 2*node+1 for backward,
+   and 2*num_nodes for the loss. */
 struct launch_list *exec_launches(struct exec *x);
 
 #endif

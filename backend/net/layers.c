@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const type_names[] = {"integer", "integer or [height, width]", "boolean", "number", "string",
-        "integer or list of integers"};
+static const char *const type_names[] = {"integer", "integer or [height, width]", "boolean", "number",
+        "string", "integer or list of integers"};
 
 static int known_only(const struct op_kind *kind, const cJSON *layer, const char *at, struct err *e)
 {
@@ -23,7 +23,8 @@ static int known_only(const struct op_kind *kind, const cJSON *layer, const char
 }
 
 /* n or [h, w]. */
-static int parse_pair(const struct op_field *f, const cJSON *layer, const char *at, int pair[2], struct err *e)
+static int parse_pair(
+        const struct op_field *f, const cJSON *layer, const char *at, int pair[2], struct err *e)
 {
         const cJSON *v = json_field(layer, f->name);
         int64_t side[2];
@@ -53,7 +54,8 @@ static int parse_pair(const struct op_field *f, const cJSON *layer, const char *
 }
 
 /* n or a list. */
-static int parse_dims(const struct op_field *f, const cJSON *layer, const char *at, struct op_dims *ret, struct err *e)
+static int parse_dims(
+        const struct op_field *f, const cJSON *layer, const char *at, struct op_dims *ret, struct err *e)
 {
         const cJSON *v = json_field(layer, f->name), *item;
         const int room = (int)(sizeof ret->sizes / sizeof ret->sizes[0]);
@@ -78,8 +80,9 @@ static int parse_dims(const struct op_field *f, const cJSON *layer, const char *
         if (count > 0 && count == cJSON_GetArraySize(v))
                 return 0;
         snprintf(pointer, sizeof pointer, "%s/%s", at, f->name);
-        return err_at(e, ERR_INVALID, pointer, "\"%s\" must be a whole number or a list of one to %d of them, from %.0f to %.0f",
-                f->name, room, f->min, f->max);
+        return err_at(e, ERR_INVALID, pointer,
+                "\"%s\" must be a whole number or a list of one to %d of them, from %.0f to %.0f", f->name,
+                room, f->min, f->max);
 }
 
 static int parse_choice(const struct op_field *f, const cJSON *layer, const char *at, int *ret, struct err *e)
@@ -118,7 +121,8 @@ static void add_choices(cJSON *item, const struct op_field *f)
         }
 }
 
-static int parse_field(const struct op_field *f, const cJSON *layer, const char *at, char *field, struct err *e)
+static int parse_field(
+        const struct op_field *f, const cJSON *layer, const char *at, char *field, struct err *e)
 {
         int64_t number = 0;
         int rc;
@@ -141,7 +145,8 @@ static int parse_field(const struct op_field *f, const cJSON *layer, const char 
         }
 }
 
-int layers_parse_args(const struct op_kind *kind, const cJSON *layer, const char *at, void *args, struct err *e)
+int layers_parse_args(
+        const struct op_kind *kind, const cJSON *layer, const char *at, void *args, struct err *e)
 {
         int rc = known_only(kind, layer, at, e);
         for (const struct op_field *f = kind->fields; f->name && rc == 0; f++) {

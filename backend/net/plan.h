@@ -1,9 +1,10 @@
-/* Where everything of a network lies in device memory, decided once per batch size and mode, without a device.
+/* Where everything of a network lies in device memory, decided once per batch size and mode, without a
+   device.
 
    Time runs 0: the batch is gathered; 1+i: forward of node i; 1+F: the loss; 2+F+(F-1-i): backward of node i.
-   Every tensor has a first and a last moment; tensors whose times do not meet share memory. The memory is one or
-   few chunks, each below the device's largest allocation. The bytes are exact: what exec allocates is what the
-   plan says. */
+   Every tensor has a first and a last moment; tensors whose times do not meet share memory. The memory is one
+   or few chunks, each below the device's largest allocation. The bytes are exact: what exec allocates is what
+   the plan says. */
 #ifndef CNND_PLAN_H
 #define CNND_PLAN_H
 
@@ -36,20 +37,20 @@ struct plan {
         int n, lanes;
         struct plan_slot *slots; /* owned */
         int num_slots;
-        int *data, *grad; /* owned; slot of each value's root, -1 where there is none */
-        bool *wants_grad; /* owned; of each value: something before it is trained */
+        int *data, *grad;        /* owned; slot of each value's root, -1 where there is none */
+        bool *wants_grad;        /* owned; of each value: something before it is trained */
         struct plan_node *nodes; /* owned */
         uint64_t chunk_floats[PLAN_MAX_CHUNKS];
         int num_chunks;
 };
 
-/* Samples side by side in a block for batches of n on this device: the device's lanes, or 1 where most of them
-   would stay empty. */
+/* Samples side by side in a block for batches of n on this device: the device's lanes, or 1 where most of
+   them would stay empty. */
 int plan_lanes(const struct dev_info *info, int n);
 
 /* ERR_DEVICE_MEMORY when one tensor alone is larger than the device's largest allocation. */
-int plan_create(const struct net *net, const struct dev_info *info, enum plan_mode mode, int n, struct plan **ret,
-        struct err *e);
+int plan_create(const struct net *net, const struct dev_info *info, enum plan_mode mode, int n,
+        struct plan **ret, struct err *e);
 void plan_destroy(struct plan *p);
 /* Of all chunks together. */
 uint64_t plan_bytes(const struct plan *p);

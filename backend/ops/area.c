@@ -96,8 +96,8 @@ int area_download(struct area *a, struct err *e)
         for (size_t i = 0; i < a->floats && rc == 0; i++)
                 if ((a->owner[i] == AREA_CANARY || a->watched) &&
                         memcmp(&a->host[i], &a->before[i], sizeof a->host[i]) != 0)
-                        rc = err_set(e, ERR_DEVICE, "wrote %.9g %s %s, at float %lld of %llu", (double)a->host[i],
-                                a->owner[i] == AREA_CANARY ? "outside" : "over", a->name,
+                        rc = err_set(e, ERR_DEVICE, "wrote %.9g %s %s, at float %lld of %llu",
+                                (double)a->host[i], a->owner[i] == AREA_CANARY ? "outside" : "over", a->name,
                                 (long long)i - (long long)a->tensor.at.offset,
                                 (unsigned long long)a->tensor.stride * (unsigned)tensor_blocks(&a->tensor));
         return rc;
@@ -112,8 +112,9 @@ int area_take(const struct area *a, float *to, enum area_padding padding, struct
                         if (n < a->tensor.n)
                                 to[n * count + k] = v;
                         else if (padding == AREA_PADDING_ZERO ? v != 0 : !isfinite(v))
-                                return err_set(e, ERR_DEVICE, "left %.9g in padding sample %d of %s, element %lld",
-                                        (double)v, n, a->name, (long long)k);
+                                return err_set(e, ERR_DEVICE,
+                                        "left %.9g in padding sample %d of %s, element %lld", (double)v, n,
+                                        a->name, (long long)k);
                 }
         return 0;
 }

@@ -21,14 +21,15 @@ struct area {
 };
 enum { AREA_CANARY, AREA_CONTENT, AREA_PADDING };
 
-/* Lays out host memory full of canaries (NaNs of one bit pattern), contents included. `area` zeroed by the caller,
-   who calls area_finish in any case. `slice`: a few channels of a larger tensor. */
-int area_tensor(struct area *a, const char *name, int n, struct shape s, int lanes, bool slice, struct err *e);
+/* Lays out host memory full of canaries (NaNs of one bit pattern), contents included. `area` zeroed by the
+   caller, who calls area_finish in any case. `slice`: a few channels of a larger tensor. */
+int area_tensor(
+        struct area *a, const char *name, int n, struct shape s, int lanes, bool slice, struct err *e);
 int area_floats(struct area *a, const char *name, uint64_t floats, struct err *e);
 void area_finish(struct area *a);
 
-/* Fills contents from an NCHW array. Padding lanes become zero, or finite garbage where `garbage`, a generator's
-   state, is given. */
+/* Fills contents from an NCHW array. Padding lanes become zero, or finite garbage where `garbage`, a
+   generator's state, is given. */
 void area_put(struct area *a, const float *from, uint64_t *garbage);
 /* From here on a changed content is as wrong as a changed canary. Contents not put before become zeros. */
 void area_watch(struct area *a);

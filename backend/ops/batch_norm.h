@@ -13,11 +13,18 @@ enum batch_norm_mode {
 
 struct batch_norm_args {
         double eps, momentum;
-        bool affine; /* false: neither weight nor bias */
+        bool affine;   /* false: neither weight nor bias */
         int normalize; /* enum batch_norm_mode */
 };
 
 /* Indices of op->params where `affine`; else the first two are missing. */
-enum { BATCH_NORM_WEIGHT, BATCH_NORM_BIAS, BATCH_NORM_MEAN, BATCH_NORM_VAR, BATCH_NORM_BATCHES, BATCH_NORM_PARAMS };
+enum {
+        BATCH_NORM_WEIGHT,
+        BATCH_NORM_BIAS,
+        BATCH_NORM_MEAN,
+        BATCH_NORM_VAR,
+        BATCH_NORM_BATCHES,
+        BATCH_NORM_PARAMS
+};
 
 #endif

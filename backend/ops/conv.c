@@ -14,16 +14,19 @@ static int check(const struct op *op, const struct conv_args *a, struct err *e)
         const struct shape in = op->in[0];
         const int h = in.h + 2 * a->padding[0], w = in.w + 2 * a->padding[1];
         if (in.c % a->groups)
-                return err_at(e, ERR_INVALID, "/groups", "%d input channels do not divide into %d groups", in.c, a->groups);
+                return err_at(e, ERR_INVALID, "/groups", "%d input channels do not divide into %d groups",
+                        in.c, a->groups);
         if (a->out_channels % a->groups)
-                return err_at(
-                        e, ERR_INVALID, "/groups", "%d out_channels do not divide into %d groups", a->out_channels, a->groups);
+                return err_at(e, ERR_INVALID, "/groups", "%d out_channels do not divide into %d groups",
+                        a->out_channels, a->groups);
         if (a->kernel_size[0] > h || a->kernel_size[1] > w) {
                 if (a->kernel_size[0] == a->kernel_size[1])
-                        return err_at(e, ERR_INVALID, "/kernel_size", "kernel_size %d is larger than the padded input %dx%d",
-                                a->kernel_size[0], h, w);
-                return err_at(e, ERR_INVALID, "/kernel_size", "kernel_size %dx%d is larger than the padded input %dx%d",
-                        a->kernel_size[0], a->kernel_size[1], h, w);
+                        return err_at(e, ERR_INVALID, "/kernel_size",
+                                "kernel_size %d is larger than the padded input %dx%d", a->kernel_size[0], h,
+                                w);
+                return err_at(e, ERR_INVALID, "/kernel_size",
+                        "kernel_size %dx%d is larger than the padded input %dx%d", a->kernel_size[0],
+                        a->kernel_size[1], h, w);
         }
         return 0;
 }
@@ -33,11 +36,12 @@ static int check_size(const struct op *op, int64_t weights, struct err *e)
 {
         const int64_t most = INT_MAX / TENSOR_MAX_LANES;
         if (weights > INT_MAX)
-                return err_at(e, ERR_TOO_LARGE, "/out_channels", "%lld weights are more than a layer may have, %d",
-                        (long long)weights, INT_MAX);
+                return err_at(e, ERR_TOO_LARGE, "/out_channels",
+                        "%lld weights are more than a layer may have, %d", (long long)weights, INT_MAX);
         if (shape_count(op->out) > most || shape_count(op->in[0]) > most)
-                return err_at(e, ERR_TOO_LARGE, "/out_channels", "an output of %dx%dx%d is more than a layer may have",
-                        op->out.c, op->out.h, op->out.w);
+                return err_at(e, ERR_TOO_LARGE, "/out_channels",
+                        "an output of %dx%dx%d is more than a layer may have", op->out.c, op->out.h,
+                        op->out.w);
         return 0;
 }
 
@@ -81,8 +85,9 @@ static int64_t conv_flops(const struct op *op)
 void conv_geometry(struct launch *l, const struct op *op)
 {
         const struct conv_args *a = op->args;
-        const int values[] = {op->in[0].c, op->in[0].h, op->in[0].w, op->out.c, op->out.h, op->out.w, a->kernel_size[0],
-                a->kernel_size[1], a->stride[0], a->stride[1], a->padding[0], a->padding[1], a->groups};
+        const int values[] = {op->in[0].c, op->in[0].h, op->in[0].w, op->out.c, op->out.h, op->out.w,
+                a->kernel_size[0], a->kernel_size[1], a->stride[0], a->stride[1], a->padding[0],
+                a->padding[1], a->groups};
         for (size_t i = 0; i < sizeof values / sizeof values[0]; i++)
                 launch_int(l, values[i]);
 }
@@ -92,7 +97,8 @@ static int forward_naive(const struct op *op, const struct op_call *c, struct er
         const struct conv_args *a = op->args;
         char options[OP_OPTIONS];
         const int count = (int)shape_count(op->out) * c->y.lanes;
-        struct launch l = launch_begin(c->dev, "conv", op_options(options, c->y.lanes, NULL), "conv_forward_naive");
+        struct launch l =
+                launch_begin(c->dev, "conv", op_options(options, c->y.lanes, NULL), "conv_forward_naive");
         launch_tensor(&l, &c->x[0]);
         launch_view(&l, &c->params[0]);
         launch_view(&l, &c->params[a->bias ? 1 : 0]);
@@ -107,7 +113,8 @@ static int data_naive(const struct op *op, const struct op_call *c, struct err *
 {
         char options[OP_OPTIONS];
         const int count = (int)shape_count(op->in[0]) * c->dy.lanes;
-        struct launch l = launch_begin(c->dev, "conv", op_options(options, c->dy.lanes, NULL), "conv_data_naive");
+        struct launch l =
+                launch_begin(c->dev, "conv", op_options(options, c->dy.lanes, NULL), "conv_data_naive");
         launch_view(&l, &c->params[0]);
         launch_tensor(&l, &c->dy);
         launch_tensor(&l, &c->dx[0]);
@@ -120,7 +127,8 @@ static int data_naive(const struct op *op, const struct op_call *c, struct err *
 static int weights_naive(const struct op *op, const struct op_call *c, struct err *e)
 {
         char options[OP_OPTIONS];
-        struct launch l = launch_begin(c->dev, "conv", op_options(options, c->dy.lanes, NULL), "conv_weights_naive");
+        struct launch l =
+                launch_begin(c->dev, "conv", op_options(options, c->dy.lanes, NULL), "conv_weights_naive");
         launch_tensor(&l, &c->x[0]);
         launch_tensor(&l, &c->dy);
         launch_view(&l, &c->dparams[0]);
@@ -133,7 +141,8 @@ static int weights_naive(const struct op *op, const struct op_call *c, struct er
 static int bias_naive(const struct op *op, const struct op_call *c, struct err *e)
 {
         char options[OP_OPTIONS];
-        struct launch l = launch_begin(c->dev, "conv", op_options(options, c->dy.lanes, NULL), "conv_bias_naive");
+        struct launch l =
+                launch_begin(c->dev, "conv", op_options(options, c->dy.lanes, NULL), "conv_bias_naive");
         launch_tensor(&l, &c->dy);
         launch_view(&l, &c->dparams[1]);
         conv_geometry(&l, op);
@@ -149,7 +158,8 @@ static bool tiled(const struct op *op, const struct op_call *c)
 
 static bool weights_tiled(const struct op *op, const struct op_call *c)
 {
-        return c->variant == OP_TILED && c->x[0].lanes == CONV_LANES && conv_weights_fits(op, dev_info(c->dev));
+        return c->variant == OP_TILED && c->x[0].lanes == CONV_LANES &&
+               conv_weights_fits(op, dev_info(c->dev));
 }
 
 static int conv_forward(const struct op *op, const struct op_call *c, struct err *e)
@@ -172,7 +182,8 @@ static int conv_backward(const struct op *op, const struct op_call *c, struct er
         return rc;
 }
 
-static void conv_needs(const struct op *op, int n, int lanes, const struct dev_info *info, struct op_needs *ret)
+static void conv_needs(
+        const struct op *op, int n, int lanes, const struct dev_info *info, struct op_needs *ret)
 {
         if (lanes != CONV_LANES)
                 return;

@@ -1,4 +1,5 @@
-/* conv2d: hyperparameters, and the strategies for CPU devices. x (N,C,H,W), y (N,K,OH,OW), w (K,C/groups,R,S). */
+/* conv2d: hyperparameters, and the strategies for CPU devices. x (N,C,H,W), y (N,K,OH,OW), w
+ * (K,C/groups,R,S). */
 #ifndef CNND_CONV_H
 #define CNND_CONV_H
 

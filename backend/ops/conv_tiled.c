@@ -2,8 +2,8 @@
 
 /* Kernels and their arguments are described in kernels/conv_tiled.cl. [0] is height, [1] is width. */
 
-/* A window that stays in the second cache beside the weights; pixels of a row that share one; work-groups that keep
-   all cores busy to the end; strides whose phases are still worth a launch each. */
+/* A window that stays in the second cache beside the weights; pixels of a row that share one; work-groups
+   that keep all cores busy to the end; strides whose phases are still worth a launch each. */
 enum { WINDOW_BYTES = 64 * 1024, SEGMENT = 32, GROUPS_PER_UNIT = 8, MOST_PHASES = 16 };
 
 struct correlation {
@@ -45,8 +45,8 @@ static struct correlation forward_of(const struct op *op)
         return c;
 }
 
-/* The gradient of the input pixels whose (row + padding) % stride is phase[0], likewise columns: the taps phase,
-   phase + stride, … meet them, the last one first. */
+/* The gradient of the input pixels whose (row + padding) % stride is phase[0], likewise columns: the taps
+   phase, phase + stride, … meet them, the last one first. */
 static struct correlation data_of(const struct op *op, const int phase[2])
 {
         const struct conv_args *a = op->args;
@@ -59,7 +59,8 @@ static struct correlation data_of(const struct op *op, const int phase[2])
                 const int stride = a->stride[i], shift = a->padding[i] - phase[i];
                 const int first = shift > 0 ? op_ceil_div(shift, stride) : 0;
                 const int last = side[i] - 1 + shift;
-                c.taps[i] = phase[i] < a->kernel_size[i] ? op_ceil_div(a->kernel_size[i] - phase[i], stride) : 0;
+                c.taps[i] =
+                        phase[i] < a->kernel_size[i] ? op_ceil_div(a->kernel_size[i] - phase[i], stride) : 0;
                 c.size[i] = last < 0 ? 0 : last / stride + 1 - first;
                 c.in_step[i] = 1;
                 c.in_first[i] = first - (c.taps[i] - 1);
@@ -74,9 +75,9 @@ static struct correlation data_of(const struct op *op, const int phase[2])
         return c;
 }
 
-/* The tile that costs least over all outputs. A step of it takes a multiply-add per register of sums, at least the
-   8 that the multipliers need to have in flight, and about 4/3 for the rest. Two thirds of 16 registers hold sums
-   where a vector is 4 or 8 wide, 14 of 32 where it is 16. */
+/* The tile that costs least over all outputs. A step of it takes a multiply-add per register of sums, at
+   least the 8 that the multipliers need to have in flight, and about 4/3 for the rest. Two thirds of 16
+   registers hold sums where a vector is 4 or 8 wide, 14 of 32 where it is 16. */
 static int tile_of(int outs, const struct dev_info *info)
 {
         const int registers = info->native_width >= 16 ? 1 : info->native_width == 8 ? 2 : 4;
@@ -111,7 +112,8 @@ static struct cut cut_of(const struct correlation *c, int blocks, const struct d
                 k.segment = (k.segment + 1) / 2;
         k.segments = op_ceil_div(c->size[1], k.segment);
         const uint64_t window = window_of(c, k.segment);
-        const uint64_t most = window == 0 || room / window > (uint64_t)c->ins ? (uint64_t)c->ins : room / window;
+        const uint64_t most =
+                window == 0 || room / window > (uint64_t)c->ins ? (uint64_t)c->ins : room / window;
         k.chunks = op_ceil_div(c->ins, most ? (int)most : 1);
         k.chunk = op_ceil_div(c->ins, k.chunks);
         k.chunks = op_ceil_div(c->ins, k.chunk);
@@ -130,17 +132,19 @@ static uint64_t packed_floats(const struct correlation *c, const struct dev_info
                (uint64_t)(c->taps[0] * c->taps[1]);
 }
 
-static int pack(const struct op_call *call, const struct correlation *c, const struct cut *k, const char *options,
-        struct err *e)
+static int pack(const struct op_call *call, const struct correlation *c, const struct cut *k,
+        const char *options, struct err *e)
 {
         const int values[] = {c->outs, c->ins, c->taps[0], c->taps[1], k->chunk, k->tiles, c->weights_group,
-                c->weights_out, c->weights_in, c->tap_first[0], c->tap_step[0], c->tap_first[1], c->tap_step[1]};
+                c->weights_out, c->weights_in, c->tap_first[0], c->tap_step[0], c->tap_first[1],
+                c->tap_step[1]};
         struct launch l = launch_begin(call->dev, "conv_tiled", options, "conv_pack");
         launch_view(&l, &call->params[0]);
         launch_view(&l, &call->workspace);
         for (size_t i = 0; i < sizeof values / sizeof values[0]; i++)
                 launch_int(&l, values[i]);
-        return launch_grid(&l, 2, (size_t[]){(size_t)(k->tiles * k->chunks), (size_t)c->groups}, (size_t[]){1, 1}, e);
+        return launch_grid(
+                &l, 2, (size_t[]){(size_t)(k->tiles * k->chunks), (size_t)c->groups}, (size_t[]){1, 1}, e);
 }
 
 static int correlate(const struct op_call *call, const struct correlation *c, const struct tensor *in,
@@ -153,10 +157,10 @@ static int correlate(const struct op_call *call, const struct correlation *c, co
         const int rc = pack(call, c, &k, options, e);
         if (rc)
                 return rc;
-        const int values[] = {c->ins, in->s.h, in->s.w, c->outs, out->s.h, out->s.w, c->taps[0], c->taps[1], c->size[1],
-                c->in_step[0], c->in_step[1], c->in_first[0], c->in_first[1], c->out_step[0], c->out_step[1],
-                c->out_first[0], c->out_first[1], bias != NULL, accumulate, k.chunk, k.segment, k.segments, k.tiles,
-                k.range, k.ranges};
+        const int values[] = {c->ins, in->s.h, in->s.w, c->outs, out->s.h, out->s.w, c->taps[0], c->taps[1],
+                c->size[1], c->in_step[0], c->in_step[1], c->in_first[0], c->in_first[1], c->out_step[0],
+                c->out_step[1], c->out_first[0], c->out_first[1], bias != NULL, accumulate, k.chunk,
+                k.segment, k.segments, k.tiles, k.range, k.ranges};
         struct launch l = launch_begin(call->dev, "conv_tiled", options, "conv_tiled");
         launch_tensor(&l, in);
         launch_view(&l, &call->workspace);

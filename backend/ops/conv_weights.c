@@ -2,9 +2,10 @@
 
 /* Kernels and their arguments are described in kernels/conv_weights.cl. [0] is height, [1] is width. */
 
-/* A window that stays in the second cache: the larger, the fewer passes over dy. Pixels whose gradients stay in the
-   first cache, and how many in a row. Work-groups that keep all cores busy to the end. Tiles of output channels below
-   which copying the window again would show. Tiles that share the taps of the window in the first cache. */
+/* A window that stays in the second cache: the larger, the fewer passes over dy. Pixels whose gradients stay
+   in the first cache, and how many in a row. Work-groups that keep all cores busy to the end. Tiles of output
+   channels below which copying the window again would show. Tiles that share the taps of the window in the
+   first cache. */
 enum {
         WINDOW_BYTES = 128 * 1024,
         PATCH_PIXELS = 64,
@@ -16,11 +17,11 @@ enum {
 
 /* How the sums are cut into work-groups. */
 struct cut {
-        int tile_k, tile_q;   /* sums in registers: output channels times taps */
+        int tile_k, tile_q; /* sums in registers: output channels times taps */
         int tiles_k, tiles_q;
-        int range, ranges;    /* of tiles of output channels */
-        int side;             /* channels that stand side by side in a window */
-        int chunk, chunks;    /* of input channels */
+        int range, ranges; /* of tiles of output channels */
+        int side;          /* channels that stand side by side in a window */
+        int chunk, chunks; /* of input channels */
         int patch[2], splits;
         uint64_t window_bytes;
         uint64_t partial, partial_bias; /* floats */
@@ -46,8 +47,9 @@ static void cut_patch(const struct op *op, uint64_t room, struct cut *c)
                 c->patch[1] = (c->patch[1] + 1) / 2;
 }
 
-/* The tile that costs least over all taps and output channels: a multiply-add per sum, about half of one per vector
-   that is loaded, and a little for the loop. 12 sums fill 16 registers beside what is loaded, 24 fill 32. */
+/* The tile that costs least over all taps and output channels: a multiply-add per sum, about half of one per
+   vector that is loaded, and a little for the loop. 12 sums fill 16 registers beside what is loaded, 24
+   fill 32. */
 static void cut_tiles(const struct op *op, const struct dev_info *info, struct cut *c)
 {
         const struct conv_args *a = op->args;
@@ -138,8 +140,8 @@ int conv_weights_run(const struct op *op, const struct op_call *call, struct err
         launch_view(&l, &partial_bias);
         conv_geometry(&l, op);
         bind(&l,
-                (int[]){blocks, c.chunk, c.chunks, c.patch[0], c.patch[1], c.splits, c.tiles_k, c.tiles_q, c.range, c.side,
-                        BLOCK, bias},
+                (int[]){blocks, c.chunk, c.chunks, c.patch[0], c.patch[1], c.splits, c.tiles_k, c.tiles_q,
+                        c.range, c.side, BLOCK, bias},
                 12);
         launch_local(&l, (size_t)c.window_bytes);
         int rc = launch_grid(
@@ -153,6 +155,8 @@ int conv_weights_run(const struct op *op, const struct op_call *call, struct err
         launch_view(&l, &call->dparams[bias ? 1 : 0]);
         conv_geometry(&l, op);
         bind(&l,
-                (int[]){c.chunk, c.chunks, c.splits, c.tiles_k, c.tiles_q, c.side, bias, call->accumulate_dparams}, 8);
+                (int[]){c.chunk, c.chunks, c.splits, c.tiles_k, c.tiles_q, c.side, bias,
+                        call->accumulate_dparams},
+                8);
         return launch_grid(&l, 2, (size_t[]){(size_t)c.tiles_k, columns}, (size_t[]){1, 1}, e);
 }

@@ -7,7 +7,8 @@ static int flatten_shape(struct op *op, struct err *e)
 {
         const int64_t count = shape_count(op->in[0]);
         if (count > INT_MAX / TENSOR_MAX_LANES)
-                return err_set(e, ERR_TOO_LARGE, "%lld features are more than a layer may have", (long long)count);
+                return err_set(
+                        e, ERR_TOO_LARGE, "%lld features are more than a layer may have", (long long)count);
         op->out = (struct shape){(int)count, 1, 1};
         return 0;
 }

@@ -1,4 +1,5 @@
-/* The one list of ops. Adding one: ops/NAME.c, ref/NAME.c, kernels/NAME.cl, tests/ops/NAME.c and a line here. */
+/* The one list of ops. Adding one: ops/NAME.c, ref/NAME.c, kernels/NAME.cl, tests/ops/NAME.c and a line here.
+ */
 #include "ops/kinds.h"
 
 const struct op_kind *const op_kinds[] = {

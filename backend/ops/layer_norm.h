@@ -10,7 +10,8 @@ struct layer_norm_args {
         bool elementwise_affine, bias; /* without the first there is neither weight nor bias */
 };
 
-/* Values that are normalised together; a sample has shape_count / this of such groups, one behind the other. */
+/* Values that are normalised together; a sample has shape_count / this of such groups, one behind the other.
+ */
 int layer_norm_size(const struct layer_norm_args *a);
 
 #endif

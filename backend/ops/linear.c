@@ -10,10 +10,12 @@ static int linear_shape(struct op *op, struct err *e)
         const struct shape in = op->in[0];
         if (in.h != 1 || in.w != 1)
                 return err_at(e, ERR_INVALID, "/type",
-                        "linear takes features, but its input is %dx%dx%d: put a flatten layer before it", in.c, in.h, in.w);
+                        "linear takes features, but its input is %dx%dx%d: put a flatten layer before it",
+                        in.c, in.h, in.w);
         if ((int64_t)in.c * a->out_features > INT_MAX)
-                return err_at(e, ERR_TOO_LARGE, "/out_features", "%lld weights are more than a layer may have, %d",
-                        (long long)in.c * a->out_features, INT_MAX);
+                return err_at(e, ERR_TOO_LARGE, "/out_features",
+                        "%lld weights are more than a layer may have, %d", (long long)in.c * a->out_features,
+                        INT_MAX);
         op->out = (struct shape){a->out_features, 1, 1};
         op->num_params = a->bias ? 2 : 1;
         op->params[0] = (struct op_param){.name = "weight",
@@ -42,7 +44,8 @@ static int forward_naive(const struct op *op, const struct op_call *c, struct er
 {
         const struct linear_args *a = op->args;
         char options[OP_OPTIONS];
-        struct launch l = launch_begin(c->dev, "linear", op_options(options, c->y.lanes, NULL), "linear_forward_naive");
+        struct launch l =
+                launch_begin(c->dev, "linear", op_options(options, c->y.lanes, NULL), "linear_forward_naive");
         launch_tensor(&l, &c->x[0]);
         launch_view(&l, &c->params[0]);
         launch_view(&l, &c->params[a->bias ? 1 : 0]);
@@ -57,7 +60,8 @@ static int forward_naive(const struct op *op, const struct op_call *c, struct er
 static int data_naive(const struct op *op, const struct op_call *c, struct err *e)
 {
         char options[OP_OPTIONS];
-        struct launch l = launch_begin(c->dev, "linear", op_options(options, c->dy.lanes, NULL), "linear_data_naive");
+        struct launch l =
+                launch_begin(c->dev, "linear", op_options(options, c->dy.lanes, NULL), "linear_data_naive");
         launch_view(&l, &c->params[0]);
         launch_tensor(&l, &c->dy);
         launch_tensor(&l, &c->dx[0]);
@@ -71,8 +75,8 @@ static int data_naive(const struct op *op, const struct op_call *c, struct err *
 static int weights_naive(const struct op *op, const struct op_call *c, struct err *e)
 {
         char options[OP_OPTIONS];
-        struct launch l =
-                launch_begin(c->dev, "linear", op_options(options, c->dy.lanes, NULL), "linear_weights_naive");
+        struct launch l = launch_begin(
+                c->dev, "linear", op_options(options, c->dy.lanes, NULL), "linear_weights_naive");
         launch_tensor(&l, &c->x[0]);
         launch_tensor(&l, &c->dy);
         launch_view(&l, &c->dparams[0]);
@@ -85,7 +89,8 @@ static int weights_naive(const struct op *op, const struct op_call *c, struct er
 static int bias_naive(const struct op *op, const struct op_call *c, struct err *e)
 {
         char options[OP_OPTIONS];
-        struct launch l = launch_begin(c->dev, "linear", op_options(options, c->dy.lanes, NULL), "linear_bias_naive");
+        struct launch l =
+                launch_begin(c->dev, "linear", op_options(options, c->dy.lanes, NULL), "linear_bias_naive");
         launch_tensor(&l, &c->dy);
         launch_view(&l, &c->dparams[1]);
         launch_int(&l, c->dy.n);
@@ -93,8 +98,8 @@ static int bias_naive(const struct op *op, const struct op_call *c, struct err *
         return launch_grid(&l, 1, (size_t[]){(size_t)op->out.c}, NULL, e);
 }
 
-/* Of kernels/linear_tiled.cl. Weights of a work-group that stay in the second cache; inputs or outputs of a pass whose
-   samples stay in the first; work-groups that keep all cores busy to the end. */
+/* Of kernels/linear_tiled.cl. Weights of a work-group that stay in the second cache; inputs or outputs of a
+   pass whose samples stay in the first; work-groups that keep all cores busy to the end. */
 enum { STRIP = 64, WEIGHTS_FLOATS = 32 * 1024, CHUNK = 256, GROUPS_PER_UNIT = 4 };
 
 /* Blocks whose inputs linear_weights_tiled turns in local memory at once. */
@@ -118,8 +123,8 @@ static int tile_of(const struct dev_info *info)
 static struct launch begin_tiled(const struct op_call *c, const char *kernel)
 {
         char options[OP_OPTIONS];
-        return launch_begin(
-                c->dev, "linear_tiled", op_options(options, 16, "-DTILE=%d", tile_of(dev_info(c->dev))), kernel);
+        return launch_begin(c->dev, "linear_tiled",
+                op_options(options, 16, "-DTILE=%d", tile_of(dev_info(c->dev))), kernel);
 }
 
 /* Cuts `blocks` into as many shares as keep the device busy beside `columns` other work-groups. */
@@ -138,7 +143,8 @@ static int forward_tiled(const struct op *op, const struct op_call *c, struct er
 {
         const struct linear_args *a = op->args;
         const int outs = op->out.c, blocks = tensor_blocks(&c->y), tile = tile_of(dev_info(c->dev));
-        const int chunk = least(op->in[0].c, CHUNK), range = least(outs, WEIGHTS_FLOATS / chunk / tile * tile);
+        const int chunk = least(op->in[0].c, CHUNK),
+                  range = least(outs, WEIGHTS_FLOATS / chunk / tile * tile);
         const int ranges = op_ceil_div(outs, range), share = share_of(c, blocks, ranges);
         struct launch l = begin_tiled(c, "linear_forward_tiled");
         launch_tensor(&l, &c->x[0]);
@@ -152,7 +158,8 @@ static int forward_tiled(const struct op *op, const struct op_call *c, struct er
         launch_int(&l, range);
         launch_int(&l, share);
         launch_int(&l, chunk);
-        return launch_grid(&l, 2, (size_t[]){(size_t)ranges, (size_t)op_ceil_div(blocks, share)}, (size_t[]){1, 1}, e);
+        return launch_grid(
+                &l, 2, (size_t[]){(size_t)ranges, (size_t)op_ceil_div(blocks, share)}, (size_t[]){1, 1}, e);
 }
 
 static int data_tiled(const struct op *op, const struct op_call *c, struct err *e)
@@ -172,7 +179,8 @@ static int data_tiled(const struct op *op, const struct op_call *c, struct err *
         launch_int(&l, share);
         launch_int(&l, chunk);
         launch_local(&l, (size_t)(chunk * wide) * sizeof(float));
-        return launch_grid(&l, 2, (size_t[]){(size_t)strips, (size_t)op_ceil_div(blocks, share)}, (size_t[]){1, 1}, e);
+        return launch_grid(
+                &l, 2, (size_t[]){(size_t)strips, (size_t)op_ceil_div(blocks, share)}, (size_t[]){1, 1}, e);
 }
 
 static struct tensor from_block(const struct tensor *t, int block)
@@ -207,8 +215,8 @@ static int weights_tiled(const struct op *op, const struct op_call *c, struct er
                 launch_int(&l, bias);
                 launch_int(&l, c->accumulate_dparams || b > 0);
                 launch_local(&l, (size_t)count * 16 * STRIP * sizeof(float));
-                rc = launch_grid(
-                        &l, 2, (size_t[]){(size_t)strips, (size_t)op_ceil_div(outs, range)}, (size_t[]){1, 1}, e);
+                rc = launch_grid(&l, 2, (size_t[]){(size_t)strips, (size_t)op_ceil_div(outs, range)},
+                        (size_t[]){1, 1}, e);
         }
         return rc;
 }

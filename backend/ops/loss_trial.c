@@ -13,14 +13,15 @@ static const float scale = 0.25f, before[2 * SLOTS] = {3, 5, 7, 11, 13, 17};
 
 struct bench {
         struct area logits, dlogits, labels, weights, results, vars;
-        float *x, *dx; /* owned */
-        int *label;    /* owned */
+        float *x, *dx;  /* owned */
+        int *label;     /* owned */
         double *weight; /* owned; of the classes */
 };
 
 static void list_areas(struct bench *b, struct area *list[AREAS])
 {
-        struct area *const all[AREAS] = {&b->logits, &b->labels, &b->weights, &b->results, &b->vars, &b->dlogits};
+        struct area *const all[AREAS] = {
+                &b->logits, &b->labels, &b->weights, &b->results, &b->vars, &b->dlogits};
         memcpy(list, all, sizeof all);
 }
 
@@ -110,8 +111,8 @@ static int judge(const struct loss_trial *t, struct bench *b, struct trial_resul
                 return err_set(e, ERR_NO_MEMORY, "no memory for a trial");
         for (size_t i = 0; i < count; i++)
                 x[i] = (double)b->x[i];
-        ref_loss(t->n, t->classes, x, b->label, t->weighted ? b->weight : NULL, (double)scale, want, &want_loss,
-                &want_correct);
+        ref_loss(t->n, t->classes, x, b->label, t->weighted ? b->weight : NULL, (double)scale, want,
+                &want_loss, &want_correct);
         int rc = t->training ? area_take(&b->dlogits, b->dx, AREA_PADDING_ZERO, e) : 0;
         if (rc == 0)
                 rc = area_take(&b->results, results, AREA_PADDING_FINITE, e);

@@ -11,11 +11,11 @@ struct loss_trial {
         bool training; /* with gradient */
         bool slices, accumulate;
         bool weighted; /* with class weights, and the scale taken from vars */
-        bool lie; /* as in struct trial */
+        bool lie;      /* as in struct trial */
 };
 
-/* Random logits and labels from `seed`. 0 however far device and reference are apart; ret->what is "loss", "correct"
-   or "dlogits". */
+/* Random logits and labels from `seed`. 0 however far device and reference are apart; ret->what is "loss",
+   "correct" or "dlogits". */
 int loss_trial_run(const struct loss_trial *t, uint64_t seed, struct trial_result *ret, struct err *e);
 
 #endif

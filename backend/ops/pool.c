@@ -30,11 +30,13 @@ static int check(const struct pool_args *a, struct shape in, struct err *e)
         const int sides[2] = {in.h, in.w};
         for (int i = 0; i < 2; i++) {
                 if (2 * a->padding[i] > a->kernel_size[i])
-                        return err_at(e, ERR_INVALID, "/padding", "padding %d is more than half of kernel_size %d",
-                                a->padding[i], a->kernel_size[i]);
+                        return err_at(e, ERR_INVALID, "/padding",
+                                "padding %d is more than half of kernel_size %d", a->padding[i],
+                                a->kernel_size[i]);
                 if (windows(a, sides[i], i) < 1)
-                        return err_at(e, ERR_INVALID, "/kernel_size", "kernel_size %d is larger than the padded input %dx%d",
-                                a->kernel_size[i], in.h + 2 * a->padding[0], in.w + 2 * a->padding[1]);
+                        return err_at(e, ERR_INVALID, "/kernel_size",
+                                "kernel_size %d is larger than the padded input %dx%d", a->kernel_size[i],
+                                in.h + 2 * a->padding[0], in.w + 2 * a->padding[1]);
         }
         return check_size(in, e);
 }
@@ -53,7 +55,8 @@ static int pool_shape(struct op *op, struct err *e)
         return check_size(op->out, e);
 }
 
-static void max_needs(const struct op *op, int n, int lanes, const struct dev_info *info, struct op_needs *ret)
+static void max_needs(
+        const struct op *op, int n, int lanes, const struct dev_info *info, struct op_needs *ret)
 {
         (void)info;
         ret->num_saved = 1;
@@ -71,7 +74,8 @@ static int adaptive_shape(struct op *op, struct err *e)
 /* Every value of a window is added once. */
 static int64_t adaptive_flops(const struct op *op)
 {
-        const int64_t rows = op_ceil_div(op->in[0].h, op->out.h), columns = op_ceil_div(op->in[0].w, op->out.w);
+        const int64_t rows = op_ceil_div(op->in[0].h, op->out.h),
+                      columns = op_ceil_div(op->in[0].w, op->out.w);
         return shape_count(op->out) * rows * columns;
 }
 
@@ -113,23 +117,25 @@ static struct launch begin(const struct op *op, const struct op_call *c, const c
 }
 
 /* Binds what ends every kernel's arguments, and runs over the floats of `out`. */
-static int run(struct launch *l, const struct op *op, const struct op_call *c, struct shape out, struct err *e)
+static int run(
+        struct launch *l, const struct op *op, const struct op_call *c, struct shape out, struct err *e)
 {
         const struct pool_args a = windows_of(op);
         const struct shape x = op->in[0], y = op->out;
         const size_t blocks = (size_t)tensor_blocks(&c->y);
         const int rows = (LEAST_WORK + out.w - 1) / out.w;
-        const int geometry[] = {x.h, x.w, y.h, y.w, a.kernel_size[0], a.kernel_size[1], a.stride[0], a.stride[1],
-                a.padding[0], a.padding[1]};
+        const int geometry[] = {x.h, x.w, y.h, y.w, a.kernel_size[0], a.kernel_size[1], a.stride[0],
+                a.stride[1], a.padding[0], a.padding[1]};
         if (is_tiled(c))
                 launch_int(l, rows);
         for (size_t i = 0; i < sizeof geometry / sizeof geometry[0]; i++)
                 launch_int(l, geometry[i]);
         if (is_tiled(c))
-                return launch_grid(l, 3, (size_t[]){(size_t)((out.h + rows - 1) / rows), (size_t)out.c, blocks},
+                return launch_grid(l, 3,
+                        (size_t[]){(size_t)((out.h + rows - 1) / rows), (size_t)out.c, blocks},
                         (size_t[]){1, 1, 1}, e);
-        return launch_over(l, 3,
-                (size_t[]){(size_t)(out.h * out.w) * (size_t)c->y.lanes, (size_t)out.c, blocks}, e);
+        return launch_over(
+                l, 3, (size_t[]){(size_t)(out.h * out.w) * (size_t)c->y.lanes, (size_t)out.c, blocks}, e);
 }
 
 static int max_forward(const struct op *op, const struct op_call *c, struct err *e)
@@ -177,17 +183,19 @@ static int avg_backward(const struct op *op, const struct op_call *c, struct err
 }
 
 #define COMMON_FIELDS                                                                                        \
-        {"kernel_size", OP_PAIR, offsetof(struct pool_args, kernel_size), true, 0, 1, 1024, NULL},                 \
-                {"stride", OP_PAIR, offsetof(struct pool_args, stride), false, NAN, 1, 1024, NULL}, /* as kernel_size */ \
+        {"kernel_size", OP_PAIR, offsetof(struct pool_args, kernel_size), true, 0, 1, 1024, NULL},           \
+                {"stride", OP_PAIR, offsetof(struct pool_args, stride), false, NAN, 1, 1024,                 \
+                        NULL}, /* as kernel_size */                                                          \
         {                                                                                                    \
-                "padding", OP_PAIR, offsetof(struct pool_args, padding), false, 0, 0, 512, NULL                 \
+                "padding", OP_PAIR, offsetof(struct pool_args, padding), false, 0, 0, 512, NULL              \
         }
 
-static const struct op_field max_fields[] = {
-        COMMON_FIELDS, {"ceil_mode", OP_BOOL, offsetof(struct pool_args, ceil_mode), false, 0, 0, 1, NULL}, {0}};
+static const struct op_field max_fields[] = {COMMON_FIELDS,
+        {"ceil_mode", OP_BOOL, offsetof(struct pool_args, ceil_mode), false, 0, 0, 1, NULL}, {0}};
 static const struct op_field avg_fields[] = {COMMON_FIELDS,
         {"ceil_mode", OP_BOOL, offsetof(struct pool_args, ceil_mode), false, 0, 0, 1, NULL},
-        {"count_include_pad", OP_BOOL, offsetof(struct pool_args, count_include_pad), false, 1, 0, 1, NULL}, {0}};
+        {"count_include_pad", OP_BOOL, offsetof(struct pool_args, count_include_pad), false, 1, 0, 1, NULL},
+        {0}};
 
 static const struct op_example examples[] = {
         {&(const struct pool_args){{2, 2}, {0, 0}, {0, 0}, true, true}, {3, 5, 6}, 19},

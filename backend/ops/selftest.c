@@ -8,7 +8,8 @@
 #include <string.h>
 #include <time.h>
 
-/* Of the largest wanted value of an array: float sums of these sizes err by 1e-6, wrong kernels by 1e-2 and more. */
+/* Of the largest wanted value of an array: float sums of these sizes err by 1e-6, wrong kernels by 1e-2 and
+ * more. */
 static const double tolerance = 1e-4;
 static const uint64_t seed = 20240607;
 

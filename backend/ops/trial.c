@@ -65,7 +65,8 @@ int trial_data_create(const struct op *op, int n, uint64_t seed, struct trial_da
         }
         for (int i = 0; i < op->num_params; i++) {
                 ok = ok && (d->params[i] = random_param(&op->params[i], &seed)) != NULL;
-                ok = ok && (d->dparams[i] = random_array((size_t)op_param_count(&op->params[i]), -1, 1, &seed)) != NULL;
+                ok = ok && (d->dparams[i] = random_array(
+                                    (size_t)op_param_count(&op->params[i]), -1, 1, &seed)) != NULL;
         }
         if (!ok) {
                 trial_data_destroy(d);
@@ -92,8 +93,8 @@ void trial_data_destroy(struct trial_data *d)
         free(d);
 }
 
-static int add_tensor(const struct trial *t, struct bench *b, const char *name, struct shape s, int *ret,
-        struct err *e)
+static int add_tensor(
+        const struct trial *t, struct bench *b, const char *name, struct shape s, int *ret, struct err *e)
 {
         *ret = b->count++;
         return area_tensor(&b->areas[*ret], name, t->n, s, t->lanes, t->slices, e);
@@ -122,7 +123,8 @@ static int lay_out(const struct trial *t, struct bench *b, struct err *e)
         else if (rc == 0)
                 rc = add_tensor(t, b, "y", op->out, &b->y, e);
         for (int i = 0; i < op->num_params && rc == 0; i++)
-                rc = add_floats(b, op->params[i].name, (uint64_t)op_param_count(&op->params[i]), &b->params[i], e);
+                rc = add_floats(
+                        b, op->params[i].name, (uint64_t)op_param_count(&op->params[i]), &b->params[i], e);
         for (int i = 0; i < needs.num_saved && t->training && rc == 0; i++)
                 rc = add_floats(b, "saved", needs.saved[i], &b->saved[i], e);
         uint64_t workspace = needs.workspace_forward;
@@ -153,7 +155,8 @@ static void fill(const struct trial *t, struct bench *b, const struct trial_data
 {
         uint64_t garbage = 7;
         struct area *vars = &b->areas[b->vars];
-        memcpy(vars->host + vars->tensor.at.offset, t->vars ? t->vars : trial_vars, OP_VARS * sizeof(int32_t));
+        memcpy(vars->host + vars->tensor.at.offset, t->vars ? t->vars : trial_vars,
+                OP_VARS * sizeof(int32_t));
         area_watch(vars);
         for (int i = 0; i < t->op->num_inputs; i++) {
                 area_put(&b->areas[b->x[i]], d->x[i], &garbage);
@@ -189,8 +192,10 @@ static struct view view_of(const struct bench *b, int area)
 
 static struct op_call call_of(const struct trial *t, const struct bench *b)
 {
-        struct op_call c = {
-                .dev = t->dev, .variant = t->variant, .training = t->training, .accumulate_dparams = t->accumulate_dparams,
+        struct op_call c = {.dev = t->dev,
+                .variant = t->variant,
+                .training = t->training,
+                .accumulate_dparams = t->accumulate_dparams,
                 .layer = t->layer};
         for (int i = 0; i < t->op->num_inputs; i++) {
                 c.x[i] = tensor_of(b, b->x[i]);

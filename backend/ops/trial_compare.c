@@ -35,8 +35,10 @@ static struct ref_call ref_of(const struct trial *t, const struct trial_data *d,
 {
         const struct op *op = t->op;
         const size_t out = (size_t)t->n * (size_t)shape_count(op->out);
-        struct ref_call r = {
-                .n = t->n, .training = t->training, .vars = t->vars ? t->vars : trial_vars, .layer = t->layer};
+        struct ref_call r = {.n = t->n,
+                .training = t->training,
+                .vars = t->vars ? t->vars : trial_vars,
+                .layer = t->layer};
         r.y = cut(m, NULL, out);
         r.dy = cut(m, d->dy, out);
         for (int i = 0; i < op->num_inputs; i++) {
@@ -101,7 +103,8 @@ static void judge_all(const struct trial *t, const struct trial_data *d, const s
 {
         const struct op *op = t->op;
         const double floor = 1e-3; /* where it is added to numbers up to 1, their rounding counts: */
-        const double dx_floor = t->accumulate_dx ? 1 : floor, dparams_floor = t->accumulate_dparams ? 1 : floor;
+        const double dx_floor = t->accumulate_dx ? 1 : floor,
+                     dparams_floor = t->accumulate_dparams ? 1 : floor;
         trial_judge(worst, "y", "", d->y, r->y, (size_t)t->n * (size_t)shape_count(op->out), floor);
         for (int i = 0; i < op->num_params; i++)
                 if (!op->params[i].trainable)

@@ -17,8 +17,10 @@ static void each_product(const struct op *op, const struct ref_call *c, visit *v
                 for (int k = 0; k < out.c; k++)
                         for (int64_t pixel = 0; pixel < (int64_t)out.h * out.w; pixel++)
                                 for (int64_t tap = 0; tap < (int64_t)channels * rows * columns; tap++) {
-                                        int h = (int)(pixel / out.w) * a->stride[0] - a->padding[0] + (int)(tap / columns % rows);
-                                        int w = (int)(pixel % out.w) * a->stride[1] - a->padding[1] + (int)(tap % columns);
+                                        int h = (int)(pixel / out.w) * a->stride[0] - a->padding[0] +
+                                                (int)(tap / columns % rows);
+                                        int w = (int)(pixel % out.w) * a->stride[1] - a->padding[1] +
+                                                (int)(tap % columns);
                                         int64_t channel = k / per_group * channels + tap / columns / rows;
                                         if (h < 0 || h >= in.h || w < 0 || w >= in.w)
                                                 continue;

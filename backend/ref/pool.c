@@ -65,8 +65,8 @@ static int largest(const double *x, int width, const struct window *v)
 }
 
 /* Calls `visit` for every window of every plane; o is the index into y, x and dx start at the plane. */
-typedef void visit(const struct op *op, const struct ref_call *c, const struct window *v, const double *x, double *dx,
-        int64_t o);
+typedef void visit(const struct op *op, const struct ref_call *c, const struct window *v, const double *x,
+        double *dx, int64_t o);
 
 static void each_window(const struct op *op, const struct ref_call *c, visit *f)
 {
@@ -75,36 +75,36 @@ static void each_window(const struct op *op, const struct ref_call *c, visit *f)
                 for (int i = 0; i < out.h; i++)
                         for (int j = 0; j < out.w; j++) {
                                 const struct window v = op->kind == &op_adaptive_avg_pool2d
-                                                                        ? adaptive_window_at(op, i, j)
-                                                                        : window_at(op, i, j);
+                                                                ? adaptive_window_at(op, i, j)
+                                                                : window_at(op, i, j);
                                 const int64_t start = plane * in.h * in.w;
                                 f(op, c, &v, c->x[0] + start, c->dx[0] ? c->dx[0] + start : NULL,
                                         (plane * out.h + i) * out.w + j);
                         }
 }
 
-static void put_max(const struct op *op, const struct ref_call *c, const struct window *v, const double *x, double *dx,
-        int64_t o)
+static void put_max(const struct op *op, const struct ref_call *c, const struct window *v, const double *x,
+        double *dx, int64_t o)
 {
         (void)dx;
         c->y[o] = x[largest(x, op->in[0].w, v)];
 }
 
-static void put_mean(const struct op *op, const struct ref_call *c, const struct window *v, const double *x, double *dx,
-        int64_t o)
+static void put_mean(const struct op *op, const struct ref_call *c, const struct window *v, const double *x,
+        double *dx, int64_t o)
 {
         (void)dx;
         c->y[o] = mean_of(x, op->in[0].w, v);
 }
 
-static void add_max(const struct op *op, const struct ref_call *c, const struct window *v, const double *x, double *dx,
-        int64_t o)
+static void add_max(const struct op *op, const struct ref_call *c, const struct window *v, const double *x,
+        double *dx, int64_t o)
 {
         dx[largest(x, op->in[0].w, v)] += c->dy[o];
 }
 
-static void add_mean(const struct op *op, const struct ref_call *c, const struct window *v, const double *x, double *dx,
-        int64_t o)
+static void add_mean(const struct op *op, const struct ref_call *c, const struct window *v, const double *x,
+        double *dx, int64_t o)
 {
         (void)x;
         for (int r = v->from[0]; r < v->to[0]; r++)

@@ -21,8 +21,9 @@ int feeder_order(struct feeder *f, bool shuffle, uint64_t seed, uint32_t epoch, 
 /* The weights of the labels of `n` images from position `first`, summed; `class_weights` NULL: n. */
 double feeder_weight(const struct feeder *f, int first, int n, const float *class_weights);
 
-/* Enqueues the gathering of `x->n` images from position `first` of the order into x and `labels`, with their augmentation and
-   normalisation (setup->transform). */
-int feeder_next(struct feeder *f, int first, const struct tensor *x, const struct view *labels, struct err *e);
+/* Enqueues the gathering of `x->n` images from position `first` of the order into x and `labels`, with their
+   augmentation and normalisation (setup->transform). */
+int feeder_next(
+        struct feeder *f, int first, const struct tensor *x, const struct view *labels, struct err *e);
 
 #endif

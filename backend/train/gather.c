@@ -35,7 +35,8 @@ static void bind_moves(struct launch *l, const struct gather_moves *m, const str
 static void bind_steps(struct launch *l, const struct gather *g)
 {
         const bool field = g->field_w != 0;
-        const uint64_t plane = field ? (uint64_t)g->field_h * (uint64_t)g->field_w : (uint64_t)g->h * (uint64_t)g->w;
+        const uint64_t plane =
+                field ? (uint64_t)g->field_h * (uint64_t)g->field_w : (uint64_t)g->h * (uint64_t)g->w;
         launch_ulong(l, field ? 1 : plane * (uint64_t)g->channels);
         launch_ulong(l, plane);
         launch_int(l, field ? g->field_w : g->w);

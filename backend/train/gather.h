@@ -31,8 +31,8 @@ struct gather {
         int first;                /* position of the batch's first image */
         bool bytes;
         int channels, h, w;
-        /* Not 0: `images` is one image (channels, field_h, field_w), and `order` holds the places y * field_w + x of
-           the corners of windows (h, w) in it. */
+        /* Not 0: `images` is one image (channels, field_h, field_w), and `order` holds the places y * field_w
+           + x of the corners of windows (h, w) in it. */
         int field_h, field_w;
         const struct gather_moves *moves; /* NULL: none */
 };

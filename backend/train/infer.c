@@ -222,8 +222,8 @@ static int put_images(struct infer *m, struct lane *l, const float *images, int 
         return rc ? rc : put_samples(m, l, &g, n, e);
 }
 
-static int put_windows(
-        struct infer *m, struct lane *l, const struct infer_field *from, const int32_t *places, int n, struct err *e)
+static int put_windows(struct infer *m, struct lane *l, const struct infer_field *from, const int32_t *places,
+        int n, struct err *e)
 {
         struct gather g = {.images = from->field,
                 .order = l->places,
@@ -285,8 +285,8 @@ int infer_run(struct infer *m, const float *images, int n, float *logits, struct
         return 0;
 }
 
-int infer_windows(
-        struct infer *m, const struct infer_field *from, const int32_t *places, int n, float *logits, struct err *e)
+int infer_windows(struct infer *m, const struct infer_field *from, const int32_t *places, int n,
+        float *logits, struct err *e)
 {
         struct lane *l;
         bool fresh;

@@ -9,35 +9,38 @@
 #include <stdint.h>
 
 struct infer;
-/* Reads a model's safetensors file, preprocessing included, and places its weights on the device. `dev` is borrowed and must outlive it. */
+/* Reads a model's safetensors file, preprocessing included, and places its weights on the device. `dev` is
+ * borrowed and must outlive it. */
 int infer_create(struct dev *d, const char *path, struct infer **ret, struct err *e);
 void infer_destroy(struct infer *m);
 /* What it takes and gives. */
 void infer_shape(const struct infer *m, int *c, int *h, int *w, int *num_classes);
-/* `images` (n,c,h,w) floats, 8-bit ones scaled to 0..1, of the model's size but before its normalisation; `logits` (n,num_classes) overwritten. Any n >= 1: runs
-   in batches of at most `INFER_MAX_BATCH`. */
+/* `images` (n,c,h,w) floats, 8-bit ones scaled to 0..1, of the model's size but before its normalisation;
+   `logits` (n,num_classes) overwritten. Any n >= 1: runs in batches of at most `INFER_MAX_BATCH`. */
 enum { INFER_MAX_BATCH = 256 };
 int infer_run(struct infer *m, const float *images, int n, float *logits, struct err *e);
 
-/* The same for n <= INFER_MAX_BATCH square windows of one image `field` (c,h,w) on the device: each is resized to the model's
-   size as image_fit does. `places` (n): y * w + x of their corners, borrowed; all of a window lies within the field. */
+/* The same for n <= INFER_MAX_BATCH square windows of one image `field` (c,h,w) on the device: each is
+   resized to the model's size as image_fit does. `places` (n): y * w + x of their corners, borrowed; all of a
+   window lies within the field. */
 struct infer_field {
         const struct buf *field;
         int h, w, window;
 };
-int infer_windows(
-        struct infer *m, const struct infer_field *from, const int32_t *places, int n, float *logits, struct err *e);
+int infer_windows(struct infer *m, const struct infer_field *from, const int32_t *places, int n,
+        float *logits, struct err *e);
 
 /* Pictures of a layer's inside: (count,channels,h,w) floats, owned by whoever asked. */
 struct infer_maps {
         float *data;
         int count, channels, h, w;
 };
-/* The filters of a conv2d (out_channels,in_channels/groups,kh,kw), by its name ("net.0"): a map a filter where it reads three
-   channels, else one a filter and channel. ERR_INVALID, naming the layers there are, for any other name. */
+/* The filters of a conv2d (out_channels,in_channels/groups,kh,kw), by its name ("net.0"): a map a filter
+   where it reads three channels, else one a filter and channel. ERR_INVALID, naming the layers there are, for
+   any other name. */
 int infer_filters(struct infer *m, const char *layer, struct infer_maps *ret, struct err *e);
-/* What `layer` gives for one image (c,h,w): a map a channel; features are maps of one pixel. A block's name ("net.3") stands
-   for its last layer. ERR_INVALID as above. */
+/* What `layer` gives for one image (c,h,w): a map a channel; features are maps of one pixel. A block's name
+   ("net.3") stands for its last layer. ERR_INVALID as above. */
 int infer_activations(
         struct infer *m, const float *image, const char *layer, struct infer_maps *ret, struct err *e);
 

@@ -1,4 +1,5 @@
-/* A class map in the making: one image on the device, its windows classified batch by batch. The engine thread alone. */
+/* A class map in the making: one image on the device, its windows classified batch by batch. The engine
+ * thread alone. */
 #ifndef CNND_MAPPING_H
 #define CNND_MAPPING_H
 
@@ -13,8 +14,8 @@ int mapping_create(struct dev *d, const struct windows *layout, const float *ima
         struct mapping **ret, struct err *e);
 void mapping_destroy(struct mapping *mp);
 
-/* Classifies the next windows, at most `most` <= INFER_MAX_BATCH. The model may be another object each time, of the same
-   sizes. */
+/* Classifies the next windows, at most `most` <= INFER_MAX_BATCH. The model may be another object each time,
+   of the same sizes. */
 int mapping_step(struct mapping *mp, struct infer *model, int most, struct err *e);
 /* Windows done so far, of down*across. */
 int mapping_done(const struct mapping *mp);

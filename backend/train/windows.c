@@ -10,15 +10,15 @@ struct span {
         int first, last;
 };
 
-/* Sums run along a row of windows, then down the rows: the windows of a cell are a rectangle, so that its sum is
-   a difference of four. Of the sums down only so many rows are kept as a cell reaches over. */
+/* Sums run along a row of windows, then down the rows: the windows of a cell are a rectangle, so that its sum
+   is a difference of four. Of the sums down only so many rows are kept as a cell reaches over. */
 struct windows_mean {
         struct windows at;
-        int classes, done;            /* windows added */
-        struct span *rows, *columns;  /* owned, as all below */
-        double *line;                 /* (across + 1, classes): sums along the row in hand */
-        double *ring;                 /* (room, columns, classes): sums over all rows of windows above one */
-        int room, ready;              /* rows of ring; rows of cells that are finished */
+        int classes, done;           /* windows added */
+        struct span *rows, *columns; /* owned, as all below */
+        double *line;                /* (across + 1, classes): sums along the row in hand */
+        double *ring;                /* (room, columns, classes): sums over all rows of windows above one */
+        int room, ready;             /* rows of ring; rows of cells that are finished */
         int *labels;
         float *probabilities;
 };
@@ -31,11 +31,14 @@ static int count_along(int size, int window, int stride)
 int windows_layout(int h, int w, int window, int stride, struct windows *ret, struct err *e)
 {
         if (window < 1 || stride < 1)
-                return err_set(e, ERR_INVALID, "a window of %d and a stride of %d: both are to be 1 or more", window, stride);
+                return err_set(e, ERR_INVALID, "a window of %d and a stride of %d: both are to be 1 or more",
+                        window, stride);
         if (window > h || window > w)
-                return err_set(e, ERR_INVALID, "the window of %d pixels is larger than the image of %dx%d", window, h, w);
+                return err_set(e, ERR_INVALID, "the window of %d pixels is larger than the image of %dx%d",
+                        window, h, w);
         if (stride > window)
-                return err_set(e, ERR_INVALID, "a stride of %d leaves gaps between windows of %d pixels", stride, window);
+                return err_set(e, ERR_INVALID, "a stride of %d leaves gaps between windows of %d pixels",
+                        stride, window);
         struct windows l = {.h = h, .w = w, .window = window, .stride = stride};
         l.down = count_along(h, window, stride);
         l.across = count_along(w, window, stride);
@@ -43,8 +46,9 @@ int windows_layout(int h, int w, int window, int stride, struct windows *ret, st
         l.columns = (w + stride - 1) / stride;
         if ((int64_t)l.down * l.across > WINDOWS_MAX || (int64_t)l.rows * l.columns > WINDOWS_MAX_CELLS)
                 return err_set(e, ERR_INVALID,
-                        "%dx%d windows and %dx%d cells are more than a map has, %d and %d: take a larger stride", l.down,
-                        l.across, l.rows, l.columns, WINDOWS_MAX, WINDOWS_MAX_CELLS);
+                        "%dx%d windows and %dx%d cells are more than a map has, %d and %d: take a larger "
+                        "stride",
+                        l.down, l.across, l.rows, l.columns, WINDOWS_MAX, WINDOWS_MAX_CELLS);
         *ret = l;
         return 0;
 }
@@ -89,7 +93,8 @@ static int allocate(struct windows_mean *m, struct err *e)
                         m->room = m->rows[i].last - m->rows[i].first + 2;
         const size_t sums = (size_t)m->room * (size_t)m->at.columns + (size_t)m->at.across + 1;
         if (sums > WINDOWS_MAX_BYTES / sizeof(double) / classes)
-                return err_set(e, ERR_INVALID, "a map of %dx%d cells and %d classes takes more than %zu MiB: take a larger stride",
+                return err_set(e, ERR_INVALID,
+                        "a map of %dx%d cells and %d classes takes more than %zu MiB: take a larger stride",
                         m->at.rows, m->at.columns, m->classes, WINDOWS_MAX_BYTES >> 20);
         m->line = calloc(((size_t)m->at.across + 1) * classes, sizeof *m->line);
         m->ring = calloc((size_t)m->room * (size_t)m->at.columns * classes, sizeof *m->ring);
@@ -100,7 +105,8 @@ static int allocate(struct windows_mean *m, struct err *e)
         return 0;
 }
 
-int windows_mean_create(const struct windows *layout, int num_classes, struct windows_mean **ret, struct err *e)
+int windows_mean_create(
+        const struct windows *layout, int num_classes, struct windows_mean **ret, struct err *e)
 {
         struct windows_mean *m = calloc(1, sizeof *m);
         if (!m)
@@ -153,7 +159,8 @@ static void finish_cells(struct windows_mean *m, int row)
         const double *end = above(m, down.last + 1), *begin = above(m, down.first);
         for (int i = 0; i < m->at.columns; i++) {
                 const size_t cell = (size_t)row * (size_t)m->at.columns + (size_t)i;
-                const double windows = (double)(down.last - down.first + 1) * (m->columns[i].last - m->columns[i].first + 1);
+                const double windows =
+                        (double)(down.last - down.first + 1) * (m->columns[i].last - m->columns[i].first + 1);
                 double best = -1;
                 for (int k = 0; k < m->classes; k++) {
                         const double p = (*end++ - *begin++) / windows;

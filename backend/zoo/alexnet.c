@@ -1,5 +1,5 @@
-/* Krizhevsky, Sutskever, Hinton: ImageNet classification with deep convolutional neural networks, 2012; as the course
-   draws it, in one column and with a first padding of 1. */
+/* Krizhevsky, Sutskever, Hinton: ImageNet classification with deep convolutional neural networks, 2012; as
+   the course draws it, in one column and with a first padding of 1. */
 #include "zoo/presets.h"
 #include "zoo/write.h"
 
@@ -19,4 +19,5 @@ static int alexnet(const cJSON *params, int variant, int num_classes, cJSON **re
         return zoo_done(layers, ret, e);
 }
 
-const struct zoo_preset zoo_alexnet = {"alexnet", "AlexNet: five convolutions, three fully connected layers", NULL, alexnet, 0};
+const struct zoo_preset zoo_alexnet = {
+        "alexnet", "AlexNet: five convolutions, three fully connected layers", NULL, alexnet, 0};

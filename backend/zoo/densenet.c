@@ -1,5 +1,6 @@
-/* Huang, Liu, van der Maaten, Weinberger: Densely connected convolutional networks, 2017. `densenet` is the course's: one
-   3x3 convolution a layer; 121 to 201 are table 1's, with bottlenecks of 4 k channels and no biases in convolutions. */
+/* Huang, Liu, van der Maaten, Weinberger: Densely connected convolutional networks, 2017. `densenet` is the
+   course's: one 3x3 convolution a layer; 121 to 201 are table 1's, with bottlenecks of 4 k channels and no
+   biases in convolutions. */
 #include "base/json.h"
 #include "zoo/presets.h"
 #include "zoo/write.h"
@@ -68,14 +69,18 @@ static int densenet(const cJSON *params, int variant, int num_classes, cJSON **r
         return zoo_done(layers, ret, e);
 }
 
-#define DENSE(growth, arch) \
-        (const struct zoo_param[]) \
-        { \
-                {"growth_rate", "integer", growth}, {"arch", "list of layers, one number a block", arch}, { 0 } \
+#define DENSE(growth, arch)                                                                                  \
+        (const struct zoo_param[])                                                                           \
+        {                                                                                                    \
+                {"growth_rate", "integer", growth}, {"arch", "list of layers, one number a block", arch},    \
+                {                                                                                            \
+                        0                                                                                    \
+                }                                                                                            \
         }
 
-const struct zoo_preset zoo_densenet = {
-        "densenet", "DenseNet of the course: 3x3 convolutions, transitions that halve", DENSE("32", "[4,4,4,4]"), densenet, COURSE};
+const struct zoo_preset zoo_densenet = {"densenet",
+        "DenseNet of the course: 3x3 convolutions, transitions that halve", DENSE("32", "[4,4,4,4]"),
+        densenet, COURSE};
 const struct zoo_preset zoo_densenet121 = {
         "densenet121", "DenseNet-121", DENSE("32", "[6,12,24,16]"), densenet, PAPER};
 const struct zoo_preset zoo_densenet169 = {

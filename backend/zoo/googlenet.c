@@ -1,8 +1,10 @@
-/* Szegedy et al.: Going deeper with convolutions, 2015: table 1, without the auxiliary classifiers, as the course draws it. */
+/* Szegedy et al.: Going deeper with convolutions, 2015: table 1, without the auxiliary classifiers, as the
+ * course draws it. */
 #include "zoo/presets.h"
 #include "zoo/write.h"
 
-/* Channels of the 1x1 path, the 3x3 path and its reduction, the 5x5 path and its reduction, the pooling path. */
+/* Channels of the 1x1 path, the 3x3 path and its reduction, the 5x5 path and its reduction, the pooling path.
+ */
 struct inception {
         int c1, c2[2], c3[2], c4;
 };
@@ -33,9 +35,11 @@ static int googlenet(const cJSON *params, int variant, int num_classes, cJSON **
 {
         static const struct inception b3[] = {{64, {96, 128}, {16, 32}, 32}, {128, {128, 192}, {32, 96}, 64}},
                                       b4[] = {{192, {96, 208}, {16, 48}, 64}, {160, {112, 224}, {24, 64}, 64},
-                                              {128, {128, 256}, {24, 64}, 64}, {112, {144, 288}, {32, 64}, 64},
+                                              {128, {128, 256}, {24, 64}, 64},
+                                              {112, {144, 288}, {32, 64}, 64},
                                               {256, {160, 320}, {32, 128}, 128}},
-                                      b5[] = {{256, {160, 320}, {32, 128}, 128}, {384, {192, 384}, {48, 128}, 128}};
+                                      b5[] = {{256, {160, 320}, {32, 128}, 128},
+                                              {384, {192, 384}, {48, 128}, 128}};
         (void)params, (void)variant;
         cJSON *layers = cJSON_CreateArray(), *block = zoo_block(layers, "sequential", NULL);
         zoo_conv_relu(block, 64, 7, 2, 3);

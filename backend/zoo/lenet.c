@@ -1,5 +1,5 @@
-/* LeCun, Bottou, Bengio, Haffner: Gradient-based learning applied to document recognition, 1998; as the course
-   draws it, sigmoid after every hidden layer, and a second one with batch norm before each sigmoid. */
+/* LeCun, Bottou, Bengio, Haffner: Gradient-based learning applied to document recognition, 1998; as the
+   course draws it, sigmoid after every hidden layer, and a second one with batch norm before each sigmoid. */
 #include "base/json.h"
 #include "zoo/presets.h"
 #include "zoo/write.h"
@@ -21,7 +21,8 @@ static int lenet(const cJSON *params, int variant, int num_classes, cJSON **ret,
         const char *activation = "sigmoid";
         double dropout = 0;
         int rc = json_get_string(params, "activation", 16, "", &activation, e);
-        if (rc == 0 && strcmp(activation, "sigmoid") != 0 && strcmp(activation, "relu") != 0 && strcmp(activation, "tanh") != 0)
+        if (rc == 0 && strcmp(activation, "sigmoid") != 0 && strcmp(activation, "relu") != 0 &&
+                strcmp(activation, "tanh") != 0)
                 rc = err_at(e, ERR_INVALID, "/activation", "\"activation\" is sigmoid, relu or tanh");
         if (rc == 0)
                 rc = json_get_number(params, "dropout", 0, 0.99, "", &dropout, e);

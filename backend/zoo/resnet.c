@@ -1,6 +1,7 @@
-/* He, Zhang, Ren, Sun: Deep residual learning for image recognition, 2016: table 1. 18 and 34 are the course's: two 3x3
-   convolutions a block, a 1x1 convolution where the size changes. 50 has the paper's bottlenecks, and ResNeXt-50 (Xie et
-   al.: Aggregated residual transformations for deep neural networks, 2017) groups their 3x3 convolutions, 32 of width 4. */
+/* He, Zhang, Ren, Sun: Deep residual learning for image recognition, 2016: table 1. 18 and 34 are the
+   course's: two 3x3 convolutions a block, a 1x1 convolution where the size changes. 50 has the paper's
+   bottlenecks, and ResNeXt-50 (Xie et al.: Aggregated residual transformations for deep neural networks,
+   2017) groups their 3x3 convolutions, 32 of width 4. */
 #include "zoo/presets.h"
 #include "zoo/write.h"
 
@@ -16,7 +17,8 @@ static void conv_bn(cJSON *layers, int index, int out_channels, int kernel_size,
 
 static void basic_block(cJSON *layers, int index, int channels, int stride, int changes)
 {
-        cJSON *residual = zoo_named(zoo_layer(layers, "residual"), "%d", index), *body = zoo_list(residual, "layers");
+        cJSON *residual = zoo_named(zoo_layer(layers, "residual"), "%d", index),
+              *body = zoo_list(residual, "layers");
         zoo_named(zoo_conv(body, channels, 3, stride, 1), "conv1");
         zoo_named(zoo_layer(body, "batch_norm"), "bn1");
         zoo_layer(body, "relu");
@@ -29,7 +31,8 @@ static void basic_block(cJSON *layers, int index, int channels, int stride, int 
 /* `width` channels inside, 4 * channels outside. */
 static void bottleneck(cJSON *layers, int index, int channels, int width, int groups, int stride, int changes)
 {
-        cJSON *residual = zoo_named(zoo_layer(layers, "residual"), "%d", index), *body = zoo_list(residual, "layers");
+        cJSON *residual = zoo_named(zoo_layer(layers, "residual"), "%d", index),
+              *body = zoo_list(residual, "layers");
         conv_bn(body, 1, width, 1, 1, 1);
         zoo_layer(body, "relu");
         conv_bn(body, 2, width, 3, stride, groups);
@@ -78,4 +81,5 @@ static int resnet(const cJSON *params, int variant, int num_classes, cJSON **ret
 const struct zoo_preset zoo_resnet18 = {"resnet18", "ResNet-18", NULL, resnet, R18};
 const struct zoo_preset zoo_resnet34 = {"resnet34", "ResNet-34", NULL, resnet, R34};
 const struct zoo_preset zoo_resnet50 = {"resnet50", "ResNet-50, with bottlenecks", NULL, resnet, R50};
-const struct zoo_preset zoo_resnext50 = {"resnext50", "ResNeXt-50 32x4d: 32 groups of width 4", NULL, resnet, X50};
+const struct zoo_preset zoo_resnext50 = {
+        "resnext50", "ResNeXt-50 32x4d: 32 groups of width 4", NULL, resnet, X50};

@@ -1,5 +1,5 @@
-/* Simonyan, Zisserman: Very deep convolutional networks for large-scale image recognition, 2014: table 1. Blocks of
-   3x3 convolutions, each block ended by pooling that halves. */
+/* Simonyan, Zisserman: Very deep convolutional networks for large-scale image recognition, 2014: table 1.
+   Blocks of 3x3 convolutions, each block ended by pooling that halves. */
 #include "zoo/presets.h"
 #include "zoo/write.h"
 
@@ -23,10 +23,13 @@ static int vgg(const cJSON *params, int variant, int num_classes, cJSON **ret, s
         return zoo_done(layers, ret, e);
 }
 
-#define ARCH(text) \
-        (const struct zoo_param[]) \
-        { \
-                {"arch", "list of [convolutions, channels], one a block", text}, { 0 } \
+#define ARCH(text)                                                                                           \
+        (const struct zoo_param[])                                                                           \
+        {                                                                                                    \
+                {"arch", "list of [convolutions, channels], one a block", text},                             \
+                {                                                                                            \
+                        0                                                                                    \
+                }                                                                                            \
         }
 #define VGG11 "[[1,64],[1,128],[2,256],[2,512],[2,512]]"
 

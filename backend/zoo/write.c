@@ -121,21 +121,23 @@ static int whole(const cJSON *item, int max, const char *pointer, int *ret, stru
         return 0;
 }
 
-int zoo_table(const cJSON *params, const char *key, int columns, int max_rows, int max, int *ret, int *ret_rows,
-        struct err *e)
+int zoo_table(const cJSON *params, const char *key, int columns, int max_rows, int max, int *ret,
+        int *ret_rows, struct err *e)
 {
         char pointer[80];
         const cJSON *row, *table = cJSON_GetObjectItemCaseSensitive(params, key);
         int rows = 0;
         snprintf(pointer, sizeof pointer, "/%s", key);
         if (!cJSON_IsArray(table) || !table->child || cJSON_GetArraySize(table) > max_rows)
-                return err_at(e, ERR_INVALID, pointer, "a list of 1 to %d entries is expected here", max_rows);
+                return err_at(
+                        e, ERR_INVALID, pointer, "a list of 1 to %d entries is expected here", max_rows);
         cJSON_ArrayForEach(row, table)
         {
                 const cJSON *cell = columns == 1 ? row : cJSON_IsArray(row) ? row->child : NULL;
                 snprintf(pointer, sizeof pointer, "/%s/%d", key, rows);
                 if (columns > 1 && cJSON_GetArraySize(row) != columns)
-                        return err_at(e, ERR_INVALID, pointer, "a list of %d whole numbers is expected here", columns);
+                        return err_at(e, ERR_INVALID, pointer, "a list of %d whole numbers is expected here",
+                                columns);
                 for (int i = 0; i < columns; i++, cell = columns == 1 ? cell : cell->next) {
                         const int rc = whole(cell, max, pointer, &ret[rows * columns + i], e);
                         if (rc)

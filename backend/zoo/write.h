@@ -1,5 +1,6 @@
-/* Writing layers as JSON. Each call appends to the array `layers` and returns the new layer, to which fields may be added;
-   cJSON's own NULL-tolerance carries an allocation failure to the end, where zoo_done reports it. */
+/* Writing layers as JSON. Each call appends to the array `layers` and returns the new layer, to which fields
+   may be added; cJSON's own NULL-tolerance carries an allocation failure to the end, where zoo_done reports
+   it. */
 #ifndef CNND_WRITE_H
 #define CNND_WRITE_H
 
@@ -30,9 +31,9 @@ cJSON *zoo_list(cJSON *layer, const char *key);
 /* {"layers": layers}; `layers` is taken. */
 int zoo_done(cJSON *layers, cJSON **ret, struct err *e);
 
-/* params/key, a list of `columns` whole numbers each, into ret[rows][columns]. ERR_INVALID with the pointer where it is
-   anything else, has more than `max_rows` rows or a number outside 1 to `max`. */
-int zoo_table(const cJSON *params, const char *key, int columns, int max_rows, int max, int *ret, int *ret_rows,
-        struct err *e);
+/* params/key, a list of `columns` whole numbers each, into ret[rows][columns]. ERR_INVALID with the pointer
+   where it is anything else, has more than `max_rows` rows or a number outside 1 to `max`. */
+int zoo_table(const cJSON *params, const char *key, int columns, int max_rows, int max, int *ret,
+        int *ret_rows, struct err *e);
 
 #endif

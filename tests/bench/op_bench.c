@@ -1,10 +1,12 @@
-/* Times conv2d and linear by direction: GFLOP/s of forward, gradient of the input, gradient of the parameters.
+/* Times conv2d and linear by direction: GFLOP/s of forward, gradient of the input, gradient of the
+   parameters.
 
-       op_bench [--device 0:0] [--batch 128] [--lanes 16] [--naive] [--seconds 0.3] [--kernels] [--cpu-time] [LAYER…]
+       op_bench [--device 0:0] [--batch 128] [--lanes 16] [--naive] [--seconds 0.3] [--kernels] [--cpu-time]
+   [LAYER…]
 
-   LAYER is conv:C,H,W,K,kernel,stride,padding[,groups] or linear:IN,OUT; without any, a list of layers of known
-   networks. --kernels prints what each launch takes. --cpu-time counts the
-   seconds of all cores of a CPU device instead of the wall's: GFLOP/s per core, also on a busy machine. */
+   LAYER is conv:C,H,W,K,kernel,stride,padding[,groups] or linear:IN,OUT; without any, a list of layers of
+   known networks. --kernels prints what each launch takes. --cpu-time counts the seconds of all cores of a
+   CPU device instead of the wall's: GFLOP/s per core, also on a busy machine. */
 #include "base/err.h"
 #include "device/launch.h"
 #include "ops/conv.h"
@@ -58,8 +60,8 @@ static int add(struct tensors *t, struct dev *d, uint64_t floats, struct view *r
         return rc;
 }
 
-static int add_tensor(struct tensors *t, struct dev *d, int n, struct shape s, int lanes, struct tensor *ret,
-        struct err *e)
+static int add_tensor(
+        struct tensors *t, struct dev *d, int n, struct shape s, int lanes, struct tensor *ret, struct err *e)
 {
         struct view at = {0};
         int rc = add(t, d, tensor_floats(n, s, lanes), &at, e);
@@ -94,8 +96,8 @@ static int make_call(struct tensors *t, struct dev *d, const struct op *op, int 
         return rc;
 }
 
-static int record(const struct op *op, const struct op_call *all, enum direction direction, struct launch_list *list,
-        struct err *e)
+static int record(const struct op *op, const struct op_call *all, enum direction direction,
+        struct launch_list *list, struct err *e)
 {
         struct op_call c = *all;
         if (direction == DATA)
@@ -122,7 +124,8 @@ static int print_kernels(struct dev *d, struct launch_list *list, struct err *e)
 }
 
 /* Best time of one run, in seconds: what disturbs a run only ever makes it longer. */
-static int measure(const struct settings *s, struct dev *d, struct launch_list *list, double *ret, struct err *e)
+static int measure(
+        const struct settings *s, struct dev *d, struct launch_list *list, double *ret, struct err *e)
 {
         double best = 1e9, start = 0;
         int rc = launch_list_run(d, list, e); /* compiles */
@@ -142,14 +145,15 @@ static int measure(const struct settings *s, struct dev *d, struct launch_list *
         return rc;
 }
 
-static int bench_layer(const struct settings *s, struct dev *d, const struct op *op, const char *name, int n,
-        struct err *e)
+static int bench_layer(
+        const struct settings *s, struct dev *d, const struct op *op, const char *name, int n, struct err *e)
 {
         struct tensors t = {0};
         int rc = make_call(&t, d, op, n, s->lanes ? s->lanes : dev_info(d)->lanes, e);
         t.call.variant = s->variant;
         printf("%-34s %4d", name, n);
-        for (int i = getenv("D0")?atoi(getenv("D0")):0; i < (getenv("D1")?atoi(getenv("D1")):DIRECTIONS) && rc == 0; i++) {
+        for (int i = getenv("D0") ? atoi(getenv("D0")) : 0;
+                i < (getenv("D1") ? atoi(getenv("D1")) : DIRECTIONS) && rc == 0; i++) {
                 struct launch_list *list = NULL;
                 double seconds = 0;
                 rc = launch_list_create(&list, e);
@@ -158,7 +162,8 @@ static int bench_layer(const struct settings *s, struct dev *d, const struct op 
                 if (rc == 0)
                         rc = measure(s, d, list, &seconds, e);
                 if (rc == 0)
-                        printf(" %10.3f ms %6.1f", seconds * 1e3, (double)(op->kind->flops(op) * n) / seconds * 1e-9);
+                        printf(" %10.3f ms %6.1f", seconds * 1e3,
+                                (double)(op->kind->flops(op) * n) / seconds * 1e-9);
                 if (rc == 0 && s->kernels)
                         rc = print_kernels(d, list, e);
                 fflush(stdout);
@@ -264,12 +269,16 @@ static int parse(int argc, char **argv, struct settings *s)
 
 int main(int argc, char **argv)
 {
-        struct settings s = {.device = getenv("CNND_DEVICE"), .variant = OP_TILED, .seconds = 0.3, .clock = CLOCK_MONOTONIC};
+        struct settings s = {.device = getenv("CNND_DEVICE"),
+                .variant = OP_TILED,
+                .seconds = 0.3,
+                .clock = CLOCK_MONOTONIC};
         struct err e = {0};
         struct dev *d = NULL;
         const int first = parse(argc, argv, &s);
         if (first == 0) {
-                fprintf(stderr, "op_bench [--device D] [--batch N] [--lanes L] [--naive] [--seconds S] [--kernels] [--cpu-time] [LAYER...]\n");
+                fprintf(stderr, "op_bench [--device D] [--batch N] [--lanes L] [--naive] [--seconds S] "
+                                "[--kernels] [--cpu-time] [LAYER...]\n");
                 return 2;
         }
         int rc = dev_open(s.device ? s.device : "all", NULL, &d, &e);

@@ -27,11 +27,13 @@ static void reference_has_right_gradients(void **state)
         }
 }
 
-/* Large values, infinities and NaN, and the relative error of small results, which a random batch does not see. */
+/* Large values, infinities and NaN, and the relative error of small results, which a random batch does not
+ * see. */
 static void extremes(void **state)
 {
-        static const float inputs[] = {0, -0.0f, 1e-30f, -1e-30f, 1e-8f, 1e-4f, -1e-3f, 0.02f, 0.5f, 0.599f, 0.601f, 5, -5, 17,
-                -17, 80, -80, 87.4f, -87.4f, 88.7f, -88.7f, 88.8f, -88.8f, 1e4f, -1e4f, 3e38f, -3e38f, INFINITY, -INFINITY, NAN};
+        static const float inputs[] = {0, -0.0f, 1e-30f, -1e-30f, 1e-8f, 1e-4f, -1e-3f, 0.02f, 0.5f, 0.599f,
+                0.601f, 5, -5, 17, -17, 80, -80, 87.4f, -87.4f, 88.7f, -88.7f, 88.8f, -88.8f, 1e4f, -1e4f,
+                3e38f, -3e38f, INFINITY, -INFINITY, NAN};
         enum { COUNT = sizeof inputs / sizeof inputs[0] };
         struct ops_fixture *f = *state;
         struct trial t = {.dev = f->dev, .n = 1};
@@ -50,7 +52,8 @@ static void extremes(void **state)
                                                              : k / 2 == 1 ? 1 / (1 + exp(-x))
                                                                           : tanh(x);
                         double got = (double)data->y[i];
-                        if (isnan(want) ? !isnan(got) : got != want && fabs(got - want) > 3e-7 * fabs(want) + 2e-38)
+                        if (isnan(want) ? !isnan(got)
+                                        : got != want && fabs(got - want) > 3e-7 * fabs(want) + 2e-38)
                                 fail_msg("%s(%g) is %.9g, wanted %.9g", kinds[k / 2]->type, x, got, want);
                 }
                 trial_data_destroy(data);

@@ -64,10 +64,10 @@ static void refused(struct shape in, struct conv_args args, const char *pointer,
 static void wrong_arguments(void **state)
 {
         (void)state;
-        refused((struct shape){1, 5, 5}, (struct conv_args){2, {11, 11}, {1, 1}, {0, 0}, 1, true}, "/kernel_size",
-                "kernel_size 11 is larger than the padded input 5x5");
-        refused((struct shape){1, 9, 5}, (struct conv_args){2, {3, 8}, {1, 1}, {0, 1}, 1, true}, "/kernel_size",
-                "kernel_size 3x8 is larger than the padded input 9x7");
+        refused((struct shape){1, 5, 5}, (struct conv_args){2, {11, 11}, {1, 1}, {0, 0}, 1, true},
+                "/kernel_size", "kernel_size 11 is larger than the padded input 5x5");
+        refused((struct shape){1, 9, 5}, (struct conv_args){2, {3, 8}, {1, 1}, {0, 1}, 1, true},
+                "/kernel_size", "kernel_size 3x8 is larger than the padded input 9x7");
         refused((struct shape){3, 5, 5}, (struct conv_args){4, {1, 1}, {1, 1}, {0, 0}, 2, true}, "/groups",
                 "3 input channels do not divide into 2 groups");
         refused((struct shape){4, 5, 5}, (struct conv_args){3, {1, 1}, {1, 1}, {0, 0}, 2, true}, "/groups",

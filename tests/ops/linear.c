@@ -7,8 +7,9 @@ static void agrees_with_reference(void **state)
         static const struct {
                 int in, out, n;
                 bool bias;
-        } cases[] = {{1, 1, 1, true}, {400, 120, 16, true}, {84, 10, 17, true}, {7, 3, 3, false}, {130, 61, 33, true},
-                {1030, 5, 16, true}, {3, 270, 40, false}, {129, 65, 1, true}, {512, 64, 150, true}};
+        } cases[] = {{1, 1, 1, true}, {400, 120, 16, true}, {84, 10, 17, true}, {7, 3, 3, false},
+                {130, 61, 33, true}, {1030, 5, 16, true}, {3, 270, 40, false}, {129, 65, 1, true},
+                {512, 64, 150, true}};
         for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
                 const struct linear_args args = {cases[i].out, cases[i].bias};
                 struct op *op = ops_layer(&op_linear, &args, (struct shape){cases[i].in, 1, 1});

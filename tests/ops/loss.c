@@ -9,20 +9,25 @@ static void check(const struct loss_trial *t, uint64_t seed)
         struct trial_result r;
         struct err e = {0};
         if (loss_trial_run(t, seed, &r, &e) != 0)
-                fail_msg("n=%d classes=%d lanes=%d variant=%d weighted=%d seed=%llu: %s %s", t->n, t->classes, t->lanes,
-                        (int)t->variant, t->weighted, (unsigned long long)seed, e.message, e.log);
+                fail_msg("n=%d classes=%d lanes=%d variant=%d weighted=%d seed=%llu: %s %s", t->n, t->classes,
+                        t->lanes, (int)t->variant, t->weighted, (unsigned long long)seed, e.message, e.log);
         if (!(r.error <= 1e-6))
-                fail_msg("n=%d classes=%d lanes=%d variant=%d seed=%llu: %s[%lld] is %.9g, wanted %.9g", t->n, t->classes,
-                        t->lanes, (int)t->variant, (unsigned long long)seed, r.what, (long long)r.index, r.got, r.want);
+                fail_msg("n=%d classes=%d lanes=%d variant=%d seed=%llu: %s[%lld] is %.9g, wanted %.9g", t->n,
+                        t->classes, t->lanes, (int)t->variant, (unsigned long long)seed, r.what,
+                        (long long)r.index, r.got, r.want);
 }
 
 static void agrees_with_reference(void **state)
 {
-        static const int lanes[] = {1, 16, 32}, batches[] = {1, 2, 15, 16, 17, 33, 150}, classes[] = {1, 2, 10, 37};
+        static const int lanes[] = {1, 16, 32}, batches[] = {1, 2, 15, 16, 17, 33, 150},
+                         classes[] = {1, 2, 10, 37};
         struct ops_fixture *f = *state;
         for (int i = 0; i < 3 * 7 * 4 * OP_VARIANTS; i++) {
-                struct loss_trial t = {.dev = f->dev, .lanes = lanes[i % 3], .n = batches[i / 3 % 7],
-                        .classes = classes[i / 21 % 4], .variant = (enum op_variant)(i / 84)};
+                struct loss_trial t = {.dev = f->dev,
+                        .lanes = lanes[i % 3],
+                        .n = batches[i / 3 % 7],
+                        .classes = classes[i / 21 % 4],
+                        .variant = (enum op_variant)(i / 84)};
                 check(&t, f->seed);
                 t.training = true;
                 check(&t, f->seed + 1);

@@ -65,11 +65,11 @@ static const char *describe(const struct trial *t)
 {
         static char text[256];
         const struct shape s = t->op->in[0];
-        snprintf(text, sizeof text, "%s n=%d %dx%dx%d lanes=%d variant=%d%s%s%s%s%s%s%s%s", t->op->kind->type, t->n, s.c,
-                s.h, s.w, t->lanes, (int)t->variant, t->training ? " training" : "", t->backward ? " backward" : "",
-                t->slices ? " slices" : "", t->in_place ? " in-place" : "", t->accumulate_dx ? " accumulate-dx" : "",
-                t->accumulate_dparams ? " accumulate-dparams" : "", t->no_dx ? " no-dx" : "",
-                t->frozen ? " frozen" : "");
+        snprintf(text, sizeof text, "%s n=%d %dx%dx%d lanes=%d variant=%d%s%s%s%s%s%s%s%s", t->op->kind->type,
+                t->n, s.c, s.h, s.w, t->lanes, (int)t->variant, t->training ? " training" : "",
+                t->backward ? " backward" : "", t->slices ? " slices" : "", t->in_place ? " in-place" : "",
+                t->accumulate_dx ? " accumulate-dx" : "", t->accumulate_dparams ? " accumulate-dparams" : "",
+                t->no_dx ? " no-dx" : "", t->frozen ? " frozen" : "");
         return text;
 }
 
@@ -80,8 +80,9 @@ void ops_check(const struct trial *t, uint64_t seed, double tolerance)
         if (trial_seeded(t, seed, &r, &e) != 0)
                 fail_msg("%s seed=%llu: %s %s", describe(t), (unsigned long long)seed, e.message, e.log);
         if (!(r.error <= tolerance))
-                fail_msg("%s seed=%llu: %s[%lld] is %.9g, wanted %.9g (error %.3g, allowed %.3g)", describe(t),
-                        (unsigned long long)seed, r.what, (long long)r.index, r.got, r.want, r.error, tolerance);
+                fail_msg("%s seed=%llu: %s[%lld] is %.9g, wanted %.9g (error %.3g, allowed %.3g)",
+                        describe(t), (unsigned long long)seed, r.what, (long long)r.index, r.got, r.want,
+                        r.error, tolerance);
 }
 
 static void check_ways(struct ops_fixture *f, const struct trial *base, double tolerance)
@@ -126,13 +127,16 @@ void ops_check_all(struct ops_fixture *f, const struct op *op, int n, double tol
                 }
 }
 
-/* A scalar of the outputs whose gradient by y is dy, so that backward must give its gradient by everything else. */
+/* A scalar of the outputs whose gradient by y is dy, so that backward must give its gradient by everything
+ * else. */
 static double objective(const struct op *op, struct ref_call *r, const double *dy, const double *buffers[])
 {
         double sum = 0;
-        for (int i = 0; i < op->num_params; i++) /* a training forward moves running statistics: put them back */
+        for (int i = 0; i < op->num_params;
+                i++) /* a training forward moves running statistics: put them back */
                 if (!op->params[i].trainable)
-                        memcpy(r->params[i], buffers[i], (size_t)op_param_count(&op->params[i]) * sizeof(double));
+                        memcpy(r->params[i], buffers[i],
+                                (size_t)op_param_count(&op->params[i]) * sizeof(double));
         op->kind->ref->forward(op, r);
         for (int64_t i = 0; i < r->n * shape_count(op->out); i++)
                 sum += r->y[i] * dy[i];
@@ -154,7 +158,8 @@ struct difference {
         uint64_t seed;
 };
 
-static void check_gradient(const struct difference *d, const char *what, double *at, const double *gradient, size_t count)
+static void check_gradient(
+        const struct difference *d, const char *what, double *at, const double *gradient, size_t count)
 {
         const double step = 1e-5;
         for (size_t i = 0; i < count; i++) {
@@ -166,7 +171,8 @@ static void check_gradient(const struct difference *d, const char *what, double 
                 at[i] = middle;
                 const double want = (above - below) / (2 * step);
                 if (!(fabs(gradient[i] - want) <= 1e-6 + 1e-6 * fabs(want)))
-                        fail_msg("reference of %s seed=%llu: gradient of %s[%zu] is %.12g, differences say %.12g",
+                        fail_msg("reference of %s seed=%llu: gradient of %s[%zu] is %.12g, differences say "
+                                 "%.12g",
                                 d->op->kind->type, (unsigned long long)d->seed, what, i, gradient[i], want);
         }
 }

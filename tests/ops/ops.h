@@ -11,8 +11,8 @@ struct ops_fixture {
         uint64_t seed; /* CNND_TEST_SEED, else of the clock; printed */
 };
 
-/* Runs the tests with a struct ops_fixture in *state. Returns main's status: 77 (skipped) when no device is there,
-   unless CNND_REQUIRE_DEVICE=1. */
+/* Runs the tests with a struct ops_fixture in *state. Returns main's status: 77 (skipped) when no device is
+   there, unless CNND_REQUIRE_DEVICE=1. */
 int ops_run(const struct CMUnitTest *tests, size_t count);
 #define OPS_RUN(tests) ops_run(tests, sizeof(tests) / sizeof((tests)[0]))
 
@@ -21,8 +21,8 @@ struct op *ops_layer(const struct op_kind *kind, const void *args, struct shape 
 
 /* One trial must come out within `tolerance` (trial_result.error). Its seed is in the message. */
 void ops_check(const struct trial *t, uint64_t seed, double tolerance);
-/* Every variant, with lanes 1, 16 and 32: training with backward, evaluation, slices, accumulation, in place where the
-   kind can, no gradients wanted. Destroys nothing. */
+/* Every variant, with lanes 1, 16 and 32: training with backward, evaluation, slices, accumulation, in place
+   where the kind can, no gradients wanted. Destroys nothing. */
 void ops_check_all(struct ops_fixture *f, const struct op *op, int n, double tolerance);
 /* The reference's gradients against central differences of its forward pass, in double. */
 void ops_check_reference(struct ops_fixture *f, const struct op *op, int n);

@@ -58,15 +58,21 @@ static void adaptive(void **state)
         }
 }
 
-/* Whole numbers from a few: most windows have equals, and the gradient must go to the first. NaN is the largest. */
+/* Whole numbers from a few: most windows have equals, and the gradient must go to the first. NaN is the
+ * largest. */
 static void equals_and_nan(void **state)
 {
         struct ops_fixture *f = *state;
         const struct pool_args args = {{3, 3}, {2, 2}, {1, 1}, false, true};
         struct op *op = ops_layer(&op_max_pool2d, &args, (struct shape){2, 9, 10});
         for (int i = 0; i < 12; i++) {
-                struct trial t = {.dev = f->dev, .op = op, .n = 18, .variant = (enum op_variant)(i % 2),
-                        .lanes = (int[]){1, 16, 32}[i / 2 % 3], .training = true, .backward = true};
+                struct trial t = {.dev = f->dev,
+                        .op = op,
+                        .n = 18,
+                        .variant = (enum op_variant)(i % 2),
+                        .lanes = (int[]){1, 16, 32}[i / 2 % 3],
+                        .training = true,
+                        .backward = true};
                 struct trial_data *data;
                 struct trial_result r;
                 struct err e = {0};
@@ -75,8 +81,8 @@ static void equals_and_nan(void **state)
                         data->x[0][k] = i >= 6 && k % 23 == 0 ? NAN : roundf(data->x[0][k]);
                 CHECK_OK(trial_compare(&t, data, &r, &e), &e);
                 if (r.error > 1e-6)
-                        fail_msg("lanes %d variant %d: %s[%lld] is %.9g, wanted %.9g", t.lanes, (int)t.variant, r.what,
-                                (long long)r.index, r.got, r.want);
+                        fail_msg("lanes %d variant %d: %s[%lld] is %.9g, wanted %.9g", t.lanes,
+                                (int)t.variant, r.what, (long long)r.index, r.got, r.want);
                 trial_data_destroy(data);
         }
         op_destroy(op);
@@ -101,13 +107,15 @@ static void sizes(void **state)
 {
         static const struct {
                 int side, kernel_size, stride, padding, floor, ceil;
-        } cases[] = {{5, 2, 2, 0, 2, 3}, {6, 3, 2, 0, 2, 3}, {7, 3, 2, 0, 3, 3}, {7, 3, 2, 1, 4, 4}, {8, 3, 2, 1, 4, 5},
-                {4, 1, 3, 0, 2, 2}, {3, 2, 3, 1, 2, 2}, {5, 2, 4, 1, 2, 2}, {112, 3, 2, 0, 55, 56}};
+        } cases[] = {{5, 2, 2, 0, 2, 3}, {6, 3, 2, 0, 2, 3}, {7, 3, 2, 0, 3, 3}, {7, 3, 2, 1, 4, 4},
+                {8, 3, 2, 1, 4, 5}, {4, 1, 3, 0, 2, 2}, {3, 2, 3, 1, 2, 2}, {5, 2, 4, 1, 2, 2},
+                {112, 3, 2, 0, 55, 56}};
         (void)state;
         for (size_t i = 0; i < 2 * sizeof cases / sizeof cases[0]; i++) {
                 const int k = cases[i / 2].kernel_size, s = cases[i / 2].stride, p = cases[i / 2].padding;
                 const struct pool_args args = {{k, k}, {s, s}, {p, p}, i % 2, true};
-                struct op *op = ops_layer(&op_max_pool2d, &args, (struct shape){1, cases[i / 2].side, cases[i / 2].side});
+                struct op *op = ops_layer(
+                        &op_max_pool2d, &args, (struct shape){1, cases[i / 2].side, cases[i / 2].side});
                 assert_int_equal(op->out.w, i % 2 ? cases[i / 2].ceil : cases[i / 2].floor);
                 op_destroy(op);
         }

@@ -20,8 +20,9 @@
 
 /* The whole of it, at the smallest size that it takes. */
 #define ALEXNET(more)                                                                                        \
-        "{\"type\":\"train\",\"architecture\":\"alexnet\",\"dataset\":{\"name\":\"noise\",\"resize\":[65,65]},"      \
-        "\"epochs\":2,\"batch_size\":24,\"optimizer\":{\"name\":\"sgd\",\"lr\":0.005},\"seed\":5,"               \
+        "{\"type\":\"train\",\"architecture\":\"alexnet\",\"dataset\":{\"name\":\"noise\",\"resize\":[65,"   \
+        "65]},"                                                                                              \
+        "\"epochs\":2,\"batch_size\":24,\"optimizer\":{\"name\":\"sgd\",\"lr\":0.005},\"seed\":5,"           \
         "\"report_every\":1" more "}"
 
 static int set_up(void **state)

@@ -1,5 +1,6 @@
-/* Every architecture against PyTorch: loss and gradients of one training step, logits of an evaluation after it
-   (tests/golden/make_nets.py); and that what the plan says is what lies on the device. nets.c NETS_JSON [NAME…] */
+/* Every architecture against PyTorch: loss and gradients of one training step, logits of an evaluation after
+   it (tests/golden/make_nets.py); and that what the plan says is what lies on the device. nets.c NETS_JSON
+   [NAME…] */
 #include "check.h"
 
 #include "base/file.h"
@@ -118,11 +119,13 @@ static void fill_params(struct trial_net *t)
                 const struct net_param *p = &t->net->params[i];
                 const uint64_t stream = stream_of(p->name);
                 const bool is_weight = p->spec->ndim > 1;
-                const float bound = is_weight ? (float)sqrt(6.0 / (double)(p->count / (uint64_t)p->spec->dims[0])) : 0.1f;
+                const float bound =
+                        is_weight ? (float)sqrt(6.0 / (double)(p->count / (uint64_t)p->spec->dims[0])) : 0.1f;
                 const bool is_shift = p->spec->init == OP_INIT_ZERO && p->spec->trainable;
                 const float middle = p->spec->init == OP_INIT_ONE ? 1.0f : is_shift ? 3.0f : 0.0f;
                 for (uint64_t k = 0; k < p->count; k++)
-                        block[p->offset + k] = p->spec->trainable ? noise(stream, k) * bound + middle : middle;
+                        block[p->offset + k] =
+                                p->spec->trainable ? noise(stream, k) * bound + middle : middle;
         }
         CHECK_OK(buf_write(t->memory.params.buf, 0, block, t->net->param_floats * sizeof *block, &e), &e);
         free(block);
@@ -139,8 +142,8 @@ static void fill_batch(struct trial_net *t)
         for (int n = 0; n < x.n; n++) {
                 labels[n] = n;
                 for (size_t i = 0; i < image; i++)
-                        values[(size_t)(n / x.lanes) * x.stride + i * (size_t)x.lanes + (size_t)(n % x.lanes)] =
-                                noise(stream_of("images"), (uint64_t)n * image + i);
+                        values[(size_t)(n / x.lanes) * x.stride + i * (size_t)x.lanes +
+                                (size_t)(n % x.lanes)] = noise(stream_of("images"), (uint64_t)n * image + i);
         }
         CHECK_OK(buf_write(x.at.buf, x.at.offset * sizeof(float), values, floats * sizeof *values, &e), &e);
         CHECK_OK(buf_write(t->memory.labels.buf, 0, labels, (size_t)x.n * sizeof *labels, &e), &e);
@@ -207,7 +210,8 @@ static void check_gradients(struct trial_net *t, const char *name, const cJSON *
                         const double g = (double)grads[p->offset + k];
                         got[0] += g * g;
                         for (int s = 0; s < PRODUCTS; s++)
-                                got[1 + s] += noise(stream_of(p->name) + ((uint64_t)(s + 1) << 20), k) < 0 ? -g : g;
+                                got[1 + s] +=
+                                        noise(stream_of(p->name) + ((uint64_t)(s + 1) << 20), k) < 0 ? -g : g;
                 }
                 got[0] = sqrt(got[0]);
                 /* A bias before batch norm has a gradient of rounding errors alone. */
@@ -216,8 +220,9 @@ static void check_gradients(struct trial_net *t, const char *name, const cJSON *
                         const double off = fabs(got[s] - number_at(item, s));
                         worst = fmax(worst, off / (allowed * 1e3));
                         if (!(off <= (s ? 3 : 1) * allowed))
-                                fail_msg("%s: gradient of %s is %g, PyTorch's %g (%s; norm %g)", name, p->name, got[s],
-                                        number_at(item, s), s ? "product with signs" : "norm", number_at(item, 0));
+                                fail_msg("%s: gradient of %s is %g, PyTorch's %g (%s; norm %g)", name,
+                                        p->name, got[s], number_at(item, s),
+                                        s ? "product with signs" : "norm", number_at(item, 0));
                 }
                 checked++;
         }

@@ -3,10 +3,40 @@
 #include "base/json.h"
 
 static const char *const refused[] = {
-        "", " ", "{", "[1,]", "{\"a\":1,}", "{a:1}", "{\"a\" 1}", "01", "1.", ".5", "+1", "1e", "1e999", "-1e999",
-        "NaN", "nul", "\"\x01\"", "\"\\u0000\"", "\"\\ud800\"", "\"\\udc00x\"", "\"\\x\"", "\"\xff\"",
-        "\"\xc0\xaf\"", "\"\xed\xa0\x80\"", "\"\xf5\x80\x80\x80\"", "\"abc", "1 2", "{\"a\":1,\"a\":2}",
-        "{\"a\":1,\"\\u0061\":2}", "9007199254740994", "[1] x", "'a'", "[1 2]", "--1",
+        "",
+        " ",
+        "{",
+        "[1,]",
+        "{\"a\":1,}",
+        "{a:1}",
+        "{\"a\" 1}",
+        "01",
+        "1.",
+        ".5",
+        "+1",
+        "1e",
+        "1e999",
+        "-1e999",
+        "NaN",
+        "nul",
+        "\"\x01\"",
+        "\"\\u0000\"",
+        "\"\\ud800\"",
+        "\"\\udc00x\"",
+        "\"\\x\"",
+        "\"\xff\"",
+        "\"\xc0\xaf\"",
+        "\"\xed\xa0\x80\"",
+        "\"\xf5\x80\x80\x80\"",
+        "\"abc",
+        "1 2",
+        "{\"a\":1,\"a\":2}",
+        "{\"a\":1,\"\\u0061\":2}",
+        "9007199254740994",
+        "[1] x",
+        "'a'",
+        "[1 2]",
+        "--1",
 };
 
 static void refuses_what_is_not_strict(void **state)
@@ -27,8 +57,8 @@ static void refuses_what_is_not_strict(void **state)
 
 static void accepts_what_is(void **state)
 {
-        static const char *const texts[] = {"{}", "[]", "0", "-0.5e-3", "\"\\ud83d\\ude00 \xc3\xa9\"", " [1, 2] ",
-                "{\"a\":{\"b\":[null,true,false]},\"A\":1}", "9007199254740992", "1e308"};
+        static const char *const texts[] = {"{}", "[]", "0", "-0.5e-3", "\"\\ud83d\\ude00 \xc3\xa9\"",
+                " [1, 2] ", "{\"a\":{\"b\":[null,true,false]},\"A\":1}", "9007199254740992", "1e308"};
         (void)state;
         for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
                 struct err e = {0};

@@ -24,7 +24,8 @@ static void choices(void **state)
         char text[80];
         (void)state;
         for (int i = 0; i < 3; i++) {
-                snprintf(text, sizeof text, "{\"type\":\"batch_norm\",\"affine\":false,\"normalize\":\"%s\"}", words[i]);
+                snprintf(text, sizeof text, "{\"type\":\"batch_norm\",\"affine\":false,\"normalize\":\"%s\"}",
+                        words[i]);
                 CHECK_OK(parse(&op_batch_norm, text, &args, &e), &e);
                 assert_int_equal(args.normalize, i);
                 assert_false(args.affine);

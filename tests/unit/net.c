@@ -9,14 +9,18 @@
 
 #include <math.h>
 
-static const struct dev_info cpu = {
-        .type = DEV_CPU, .max_alloc_bytes = (uint64_t)1 << 40, .local_bytes = 1 << 18, .compute_units = 2,
-        .native_width = 8, .lanes = 16};
+static const struct dev_info cpu = {.type = DEV_CPU,
+        .max_alloc_bytes = (uint64_t)1 << 40,
+        .local_bytes = 1 << 18,
+        .compute_units = 2,
+        .native_width = 8,
+        .lanes = 16};
 
 static int build(const char *layers, struct net **ret, struct err *e)
 {
         struct str text = {0};
-        str_addf(&text, "{\"layers\":[%s,{\"type\":\"flatten\"},{\"type\":\"linear\",\"out_features\":10}]}", layers);
+        str_addf(&text, "{\"layers\":[%s,{\"type\":\"flatten\"},{\"type\":\"linear\",\"out_features\":10}]}",
+                layers);
         cJSON *json = json_parse(text.data, text.len, e);
         str_free(&text);
         assert_non_null(json);
@@ -48,8 +52,9 @@ static void joins_are_slices(void **state)
         (void)state;
         struct err e = {0};
         struct net *net;
-        CHECK_OK(build(CONV(4) ",{\"type\":\"dense\",\"name\":\"dense_blk1\",\"layers\":[" CONV(5) ",{\"type\":\"sequential\","
-                       "\"layers\":[{\"type\":\"relu\"}," CONV(6) "]}]}",
+        CHECK_OK(build(CONV(4) ",{\"type\":\"dense\",\"name\":\"dense_blk1\",\"layers\":[" CONV(
+                               5) ",{\"type\":\"sequential\","
+                                  "\"layers\":[{\"type\":\"relu\"}," CONV(6) "]}]}",
                          &net, &e),
                 &e);
         assert_int_equal(count_kind(net, "copy"), 0);
@@ -77,8 +82,10 @@ static void shared_values_are_copied(void **state)
         struct err e = {0};
         struct net *net;
         /* Both branches read the input, and one passes it on: the join may not take its memory. */
-        CHECK_OK(build(CONV(4) ",{\"type\":\"concat\",\"branches\":[[],[" CONV(5) "],[{\"type\":\"max_pool2d\",\"kernel_size\":3,"
-                               "\"stride\":1,\"padding\":1},{\"type\":\"dense\",\"layers\":[" CONV(2) "]}]]}",
+        CHECK_OK(build(CONV(4) ",{\"type\":\"concat\",\"branches\":[[],[" CONV(
+                               5) "],[{\"type\":\"max_pool2d\",\"kernel_size\":3,"
+                                  "\"stride\":1,\"padding\":1},{\"type\":\"dense\",\"layers\":[" CONV(
+                                          2) "]}]]}",
                          &net, &e),
                 &e);
         assert_int_equal(count_kind(net, "copy"), 1);
@@ -86,9 +93,11 @@ static void shared_values_are_copied(void **state)
         assert_non_null(find_param(net, "net.1.1.0.weight"));
         assert_non_null(find_param(net, "net.1.2.1.net.0.weight"));
         net_destroy(net);
-        CHECK_OK(build("{\"type\":\"residual\",\"layers\":[{\"type\":\"dense\",\"layers\":[" CONV(4) "]},{\"type\":\"conv2d\","
-                       "\"name\":\"conv2\",\"out_channels\":7,\"kernel_size\":1}],\"shortcut\":[{\"type\":\"conv2d\","
-                       "\"out_channels\":7,\"kernel_size\":1}]}",
+        CHECK_OK(build("{\"type\":\"residual\",\"layers\":[{\"type\":\"dense\",\"layers\":[" CONV(
+                               4) "]},{\"type\":\"conv2d\","
+                                  "\"name\":\"conv2\",\"out_channels\":7,\"kernel_size\":1}],\"shortcut\":[{"
+                                  "\"type\":\"conv2d\","
+                                  "\"out_channels\":7,\"kernel_size\":1}]}",
                          &net, &e),
                 &e);
         assert_int_equal(count_kind(net, "copy"), 1);
@@ -111,21 +120,24 @@ static void check_refused(const char *layers, const char *pointer, const char *w
 static void faults_are_pointed_at(void **state)
 {
         (void)state;
-        check_refused("{\"type\":\"residual\",\"layers\":[" CONV(4) "]}", "/layers/0", "4x8x8, the shortcut 3x8x8");
+        check_refused(
+                "{\"type\":\"residual\",\"layers\":[" CONV(4) "]}", "/layers/0", "4x8x8, the shortcut 3x8x8");
         check_refused("{\"type\":\"residual\",\"layers\":[]}", "/layers/0/layers", "at least one");
         check_refused("{\"type\":\"residual\"}", "/layers/0/layers", "layers");
         check_refused("{\"type\":\"residual\",\"layers\":[" CONV(3) "],\"shortcut\":[{\"type\":\"x\"}]}",
                 "/layers/0/shortcut/0/type", "no layer type");
         check_refused("{\"type\":\"add\"}", "/layers/0/type", "no layer type");
         check_refused("{\"type\":\"copy\"}", "/layers/0/type", "no layer type");
-        check_refused("{\"type\":\"dense\",\"layers\":[{\"type\":\"max_pool2d\",\"kernel_size\":2}]}", "/layers/0/layers/0",
-                "heights and widths differ");
-        check_refused("{\"type\":\"concat\",\"branches\":[[" CONV(4) "],[{\"type\":\"conv2d\",\"out_channels\":4,"
-                      "\"kernel_size\":9}]]}",
+        check_refused("{\"type\":\"dense\",\"layers\":[{\"type\":\"max_pool2d\",\"kernel_size\":2}]}",
+                "/layers/0/layers/0", "heights and widths differ");
+        check_refused(
+                "{\"type\":\"concat\",\"branches\":[[" CONV(4) "],[{\"type\":\"conv2d\",\"out_channels\":4,"
+                                                               "\"kernel_size\":9}]]}",
                 "/layers/0/branches/1/0/kernel_size", "kernel_size 9 is larger");
         check_refused("{\"type\":\"concat\",\"branches\":[[" CONV(4) "],3]}", "/layers/0/branches/1", "list");
         check_refused("{\"type\":\"concat\",\"branches\":[],\"x\":1}", "/layers/0/x", "x");
-        check_refused("{\"type\":\"sequential\",\"name\":\"a.b\",\"layers\":[" CONV(4) "]}", "/layers/0", "letters");
+        check_refused("{\"type\":\"sequential\",\"name\":\"a.b\",\"layers\":[" CONV(4) "]}", "/layers/0",
+                "letters");
         check_refused(CONV(4) ",{\"type\":\"relu\",\"name\":\"0\"}", "/layers/1", "two layers");
 }
 
@@ -135,9 +147,12 @@ static char *tower(int count)
         struct str s = {0};
         str_add(&s, "{\"layers\":[{\"type\":\"conv2d\",\"out_channels\":8,\"kernel_size\":3,\"padding\":1}");
         for (int i = 1; i + 4 < count; i += 4)
-                str_add(&s, ",{\"type\":\"residual\",\"layers\":[" CONV(8) ",{\"type\":\"batch_norm\"},{\"type\":\"relu\"},"
-                            "{\"type\":\"dense\",\"layers\":[" CONV(2) "]},{\"type\":\"sequential\",\"layers\":["
-                            "{\"type\":\"concat\",\"branches\":[[" CONV(4) "],[{\"type\":\"tanh\"}," CONV(4) "]]}]}]}");
+                str_add(&s, ",{\"type\":\"residual\",\"layers\":[" CONV(
+                                    8) ",{\"type\":\"batch_norm\"},{\"type\":\"relu\"},"
+                                       "{\"type\":\"dense\",\"layers\":[" CONV(
+                                               2) "]},{\"type\":\"sequential\",\"layers\":["
+                                                  "{\"type\":\"concat\",\"branches\":[[" CONV(
+                                                          4) "],[{\"type\":\"tanh\"}," CONV(4) "]]}]}]}");
         str_add(&s, ",{\"type\":\"flatten\"},{\"type\":\"linear\",\"out_features\":10}]}");
         return s.data;
 }
@@ -158,7 +173,8 @@ static void check_plan(const struct net *net, enum plan_mode mode)
                 for (int k = 0; k < i; k++) {
                         const struct plan_slot *b = &p->slots[k];
                         const bool meet = a->chunk == b->chunk && a->first <= b->last && b->first <= a->last;
-                        assert_false(meet && a->offset < b->offset + b->floats && b->offset < a->offset + a->floats);
+                        assert_false(meet && a->offset < b->offset + b->floats &&
+                                     b->offset < a->offset + a->floats);
                 }
         }
         assert_true(plan_bytes(p) < sum * sizeof(float));
@@ -185,7 +201,8 @@ static void three_hundred_layers(void **state)
 static void plans_of_presets(void **state)
 {
         (void)state;
-        static const char *const names[] = {"bn-lenet", "alexnet", "nin", "googlenet", "resnet18", "densenet", "resnext50"};
+        static const char *const names[] = {
+                "bn-lenet", "alexnet", "nin", "googlenet", "resnet18", "densenet", "resnext50"};
         for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
                 struct err e = {0};
                 struct net *net;

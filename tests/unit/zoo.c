@@ -1,4 +1,5 @@
-/* The architectures: shapes as the course prints them, parameters as PyTorch counts them (tests/golden/course.py). */
+/* The architectures: shapes as the course prints them, parameters as PyTorch counts them
+ * (tests/golden/course.py). */
 #include "check.h"
 
 #include "base/json.h"
@@ -22,11 +23,13 @@ static void parameters_are_pytorchs(void **state)
                 const char *name;
                 int64_t grey10, colour1000; /* of a grey image and 10 classes; of a colour image and 1000 */
         } nets[] = {{"lenet", 61706, 145856}, {"bn-lenet", 62158, 146308}, {"alexnet", 46764746, 50844008},
-                {"vgg", 128806154, 132863336}, {"vgg11", 128806154, 132863336}, {"vgg13", 128990666, 133047848},
-                {"vgg16", 134300362, 138357544}, {"vgg19", 139610058, 143667240}, {"nin", 1992166, 7439608},
-                {"googlenet", 5977530, 6998552}, {"resnet18", 11178378, 11692520}, {"resnet34", 21290250, 21804392},
-                {"resnet50", 23522250, 25557032}, {"resnext50", 22994122, 25028904}, {"densenet", 758226, 1011008},
-                {"densenet121", 6957834, 7978856}, {"densenet169", 12494858, 14149480}, {"densenet201", 18105866, 20013928},
+                {"vgg", 128806154, 132863336}, {"vgg11", 128806154, 132863336},
+                {"vgg13", 128990666, 133047848}, {"vgg16", 134300362, 138357544},
+                {"vgg19", 139610058, 143667240}, {"nin", 1992166, 7439608}, {"googlenet", 5977530, 6998552},
+                {"resnet18", 11178378, 11692520}, {"resnet34", 21290250, 21804392},
+                {"resnet50", 23522250, 25557032}, {"resnext50", 22994122, 25028904},
+                {"densenet", 758226, 1011008}, {"densenet121", 6957834, 7978856},
+                {"densenet169", 12494858, 14149480}, {"densenet201", 18105866, 20013928},
                 {"densenet161", 26484682, 28681000}};
         const int count = sizeof nets / sizeof nets[0];
         assert_int_equal(count, zoo_presets_count);
@@ -40,7 +43,8 @@ static void parameters_are_pytorchs(void **state)
                         const double got = json_field(json_field(s, "totals"), "parameters")->valuedouble;
                         const int64_t want = colour ? nets[i].colour1000 : nets[i].grey10;
                         if ((int64_t)got != want)
-                                fail_msg("%s: %.0f parameters, PyTorch has %lld", nets[i].name, got, (long long)want);
+                                fail_msg("%s: %.0f parameters, PyTorch has %lld", nets[i].name, got,
+                                        (long long)want);
                         cJSON_Delete(s);
                 }
 }
@@ -69,11 +73,13 @@ static void shapes_are_the_courses(void **state)
 {
         (void)state;
         check_shapes("\"alexnet\"", 1, 224, "conv2d max_pool2d flatten linear",
-                "96x54x54 96x26x26 256x26x26 256x12x12 384x12x12 384x12x12 256x12x12 256x5x5 6400 4096 4096 10");
+                "96x54x54 96x26x26 256x26x26 256x12x12 384x12x12 384x12x12 256x12x12 256x5x5 6400 4096 4096 "
+                "10");
         check_shapes("\"vgg11\"", 1, 224, "max_pool2d flatten linear",
                 "64x112x112 128x56x56 256x28x28 512x14x14 512x7x7 25088 4096 4096 10");
         check_shapes("\"nin\"", 1, 224, "conv2d max_pool2d adaptive_avg_pool2d flatten",
-                "96x54x54 96x54x54 96x54x54 96x26x26 256x26x26 256x26x26 256x26x26 256x12x12 384x12x12 384x12x12 "
+                "96x54x54 96x54x54 96x54x54 96x26x26 256x26x26 256x26x26 256x26x26 256x12x12 384x12x12 "
+                "384x12x12 "
                 "384x12x12 384x5x5 10x5x5 10x5x5 10x5x5 10x1x1 10");
         check_shapes("{\"layers\":[{\"type\":\"dense\",\"layers\":["
                      "{\"type\":\"conv2d\",\"out_channels\":10,\"kernel_size\":3,\"padding\":1},"
