@@ -27,7 +27,8 @@ void image_merge_grey(struct image *im);
 /* Turns the rows of every plane upside down, in place. */
 void image_flip(struct image *im);
 
-/* Formats without a magic at the start. `mrc_is` believes a header that makes sense with the file's length.
+/* Formats without a magic at the start. Both look at the first IMAGE_HEAD_BYTES alone; `mrc_is` believes a
+ * header that makes sense with the file's length.
  */
 bool dm_is(const unsigned char *bytes, size_t len);
 bool mrc_is(const unsigned char *bytes, size_t len);

@@ -70,6 +70,12 @@ static int check_claim(const char *claim, const struct format *found, struct err
                 e, ERR_MEDIA, "the content is %s, not %.80s", found ? found->name : "something else", claim);
 }
 
+const char *image_format(const void *head, size_t len)
+{
+        const struct format *f = format_of(head, len);
+        return f ? f->name : NULL;
+}
+
 bool image_distrusted(const void *bytes, size_t len)
 {
         const struct format *f = format_of(bytes, len);

@@ -16,7 +16,6 @@ struct grid {
 
 static void layout(struct grid *g)
 {
-        g->columns = (int)ceil(sqrt((double)g->count));
         g->rows = (g->count + g->columns - 1) / g->columns;
         const int side = g->h > g->w ? g->h : g->w, room = GRID_WIDTH / (g->columns * side);
         g->scale = GRID_CELL / side < room ? GRID_CELL / side : room;
@@ -74,7 +73,14 @@ static void draw_row(const void *ctx, int y, unsigned char *row)
 
 int grid_png(const float *maps, int count, int channels, int h, int w, struct str *out, struct err *e)
 {
-        struct grid g = {.maps = maps, .count = count, .channels = channels, .h = h, .w = w};
+        return grid_rows_png(maps, count, (int)ceil(sqrt((double)count)), channels, h, w, out, e);
+}
+
+int grid_rows_png(
+        const float *maps, int count, int columns, int channels, int h, int w, struct str *out, struct err *e)
+{
+        struct grid g = {
+                .maps = maps, .count = count, .columns = columns, .channels = channels, .h = h, .w = w};
         if (count > GRID_MAX)
                 return err_set(
                         e, ERR_TOO_LARGE, "%d maps are more than a picture shows, %d", count, GRID_MAX);

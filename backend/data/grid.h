@@ -16,5 +16,8 @@ enum {
    stays below GRID_WIDTH. The smallest number of all is black and the largest white; what is not finite is
    drawn black. ERR_TOO_LARGE above GRID_MAX cells. */
 int grid_png(const float *maps, int count, int channels, int h, int w, struct str *out, struct err *e);
+/* The same with `columns` maps a row. */
+int grid_rows_png(const float *maps, int count, int columns, int channels, int h, int w, struct str *out,
+        struct err *e);
 
 #endif

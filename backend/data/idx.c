@@ -97,11 +97,16 @@ static int read_data(gzFile file, const char *path, uint64_t file_len, struct id
 
 int idx_read(const char *path, int ndim, struct idx *ret, struct err *e)
 {
-        struct stat st;
-        struct idx x = {0};
         int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
         if (fd < 0)
                 return err_errno(e, errno, "cannot open %s", path);
+        return idx_read_fd(fd, path, ndim, ret, e);
+}
+
+int idx_read_fd(int fd, const char *path, int ndim, struct idx *ret, struct err *e)
+{
+        struct stat st;
+        struct idx x = {0};
         if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
                 close(fd);
                 return err_set(e, ERR_INVALID, "%s is no regular file", path);

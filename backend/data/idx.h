@@ -21,6 +21,8 @@ struct idx {
    file's own length can bear it (deflate packs 1032 to 1 at best); surplus data is refused, so that a gzip
    bomb costs no more than the header told. */
 int idx_read(const char *path, int ndim, struct idx *ret, struct err *e);
+/* The same from a descriptor, which is taken also on failure; `path` is for messages. */
+int idx_read_fd(int fd, const char *path, int ndim, struct idx *ret, struct err *e);
 void idx_finish(struct idx *x);
 
 #endif

@@ -37,6 +37,11 @@ void image_finish(struct image *im);
    bytes: never call it in the front process. */
 int image_decode(const void *bytes, size_t len, const char *media_type, struct image *ret, struct err *e);
 
+/* The name of the format that image_decode would take a content of `len` bytes for, NULL for none. Only the
+   first IMAGE_HEAD_BYTES of them are looked at. */
+enum { IMAGE_HEAD_BYTES = 4096 };
+const char *image_format(const void *head, size_t len);
+
 /* Whether content like this is read by a library that damaged files are known to break (libhdf5): a process
    that has decoded it should serve nobody else. */
 bool image_distrusted(const void *bytes, size_t len);

@@ -1,4 +1,5 @@
 #include "base/half.h"
+#include "data/arrays.h"
 #include "data/decoder.h"
 
 #include <math.h>
@@ -322,4 +323,33 @@ int npy_decode(const unsigned char *bytes, size_t len, struct image *ret, struct
         else
                 image_finish(&im);
         return rc;
+}
+
+int npy_array(const unsigned char *bytes, size_t len, struct import_array *ret, struct err *e)
+{
+        struct array a = {0};
+        size_t at = 0;
+        uint64_t need = 1;
+        if (len < 10 || memcmp(bytes, "\x93NUMPY", 6) != 0)
+                return err_set(e, ERR_SYNTAX, "no array");
+        int rc = read_head(bytes, len, &a, &at, e);
+        if (rc != 0)
+                return rc;
+        if (a.fortran && a.ndim > 1)
+                return err_set(
+                        e, ERR_INVALID, "the array is in Fortran order: save numpy.ascontiguousarray of it");
+        need *= (uint64_t)a.size;
+        for (int i = 0; i < a.ndim; i++)
+                if (__builtin_mul_overflow(need, a.dims[i], &need))
+                        return err_set(e, ERR_SYNTAX, "a shape beyond all bounds");
+        if (need != len - at)
+                return err_set(e, ERR_SYNTAX, "%zu bytes of data where its shape needs %llu", len - at,
+                        (unsigned long long)need);
+        *ret = (struct import_array){.kind = a.kind,
+                .size = a.size,
+                .big_endian = a.big_endian,
+                .ndim = a.ndim,
+                .data = bytes + at};
+        memcpy(ret->dims, a.dims, sizeof ret->dims);
+        return 0;
 }

@@ -1,0 +1,14 @@
+/* Which class and which split the sources of an import belong to. */
+#ifndef CNND_DIVIDE_H
+#define CNND_DIVIDE_H
+
+#include "data/intake.h"
+
+/* Once every source that is not left out has a class_name: makes the list of classes, by name, and the
+ * labels. */
+int divide_classes(struct intake *in, struct err *e);
+/* Sources whose split is open go to train or val by options.val, class by class, in the order of a hash of
+   their names. ERR_INVALID where `val` is given and none is open. */
+int divide_splits(struct intake *in, struct err *e);
+
+#endif

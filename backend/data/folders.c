@@ -1,0 +1,291 @@
+#include "data/folders.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+enum { SHOWN = 200 };
+
+static const struct {
+        const char *name;
+        enum intake_split split;
+        bool test;
+} split_names[] = {
+        {"train", INTAKE_TRAIN, false},
+        {"training", INTAKE_TRAIN, false},
+        {"val", INTAKE_VAL, false},
+        {"valid", INTAKE_VAL, false},
+        {"validation", INTAKE_VAL, false},
+        {"test", INTAKE_VAL, true},
+        {"testing", INTAKE_VAL, true},
+};
+
+/* Index in split_names of the first `len` bytes, -1 for none. */
+static int split_of(const char *text, size_t len)
+{
+        for (size_t i = 0; i < sizeof split_names / sizeof split_names[0]; i++)
+                if (strlen(split_names[i].name) == len && strncasecmp(split_names[i].name, text, len) == 0)
+                        return (int)i;
+        return -1;
+}
+
+static size_t first_part(const char *name)
+{
+        const char *slash = strchr(name, '/');
+        return slash ? (size_t)(slash - name) : 0;
+}
+
+/* Bytes of the folders that all images' names begin with, which are neither split nor the only folder there
+ * is. */
+static size_t common_prefix(const struct intake *in)
+{
+        size_t at = 0;
+        for (;;) {
+                const char *first = NULL;
+                size_t len = 0;
+                for (size_t i = 0; i < in->count; i++) {
+                        const struct intake_source *s = &in->sources[i];
+                        if (s->problem)
+                                continue;
+                        const char *name = s->name + at;
+                        size_t part = first_part(name);
+                        if (part == 0 || !strchr(name + part + 1, '/'))
+                                return at;
+                        if (!first) {
+                                first = name;
+                                len = part;
+                        }
+                        if (part != len || memcmp(first, name, len) != 0)
+                                return at;
+                }
+                if (!first || split_of(first, len) >= 0)
+                        return at;
+                at += len + 1;
+        }
+}
+
+/* Whether all images lie in split folders: a class may be called "test", too. */
+static bool has_splits(const struct intake *in, size_t at, bool *ret_both)
+{
+        bool any = false, val = false, test = false;
+        for (size_t i = 0; i < in->count; i++) {
+                const struct intake_source *s = &in->sources[i];
+                if (s->problem)
+                        continue;
+                size_t part = first_part(s->name + at);
+                int split = split_of(s->name + at, part);
+                if (split < 0 || !strchr(s->name + at + part + 1, '/'))
+                        return false;
+                any = true;
+                test |= split_names[split].test;
+                val |= split_names[split].split == INTAKE_VAL && !split_names[split].test;
+        }
+        *ret_both = val && test;
+        return any;
+}
+
+/* The class's folder begins at `name`; its name goes to *text. */
+static int take_class(struct intake_source *s, const char *name, char **text, struct err *e)
+{
+        size_t len = first_part(name);
+        if (len == 0 && s->problem) {
+                s->split = INTAKE_OUT;
+                return 0;
+        }
+        if (len == 0)
+                return err_set(e, ERR_INVALID, "%.*s lies in no class folder, and there is no labels.csv",
+                        SHOWN, s->name);
+        if (s->problem)
+                return err_set(e, ERR_INVALID, "%.*s: %s", SHOWN, s->name, s->problem);
+        s->class_name = *text;
+        memcpy(*text, name, len);
+        (*text)[len] = '\0';
+        *text += len + 1;
+        return 0;
+}
+
+static int take_source(struct intake_source *s, size_t prefix, const char *root, bool splits, bool both,
+        char **text, struct err *e)
+{
+        /* What lies beside the images' common folders belongs to no class. */
+        if (s->problem && strncmp(s->name, root, prefix) != 0) {
+                s->split = INTAKE_OUT;
+                return 0;
+        }
+        const char *name = s->name + prefix;
+        if (splits) {
+                size_t part = first_part(name);
+                int split = split_of(name, part);
+                if (split < 0) {
+                        s->split = INTAKE_OUT; /* only what is no image can be here */
+                        return 0;
+                }
+                s->split = both && split_names[split].test ? INTAKE_OUT : split_names[split].split;
+                if (s->split == INTAKE_OUT)
+                        return 0;
+                name += part + 1;
+        }
+        return take_class(s, name, text, e);
+}
+
+int folders_read(struct intake *in, char **ret_text, struct err *e)
+{
+        size_t prefix = common_prefix(in), room = 1;
+        const char *root = NULL, *problem = NULL, *at = NULL;
+        bool both = false;
+        for (size_t i = 0; i < in->count; i++) {
+                room += strlen(in->sources[i].name) + 1;
+                if (!in->sources[i].problem)
+                        root = in->sources[i].name;
+                else if (!problem) {
+                        problem = in->sources[i].problem;
+                        at = in->sources[i].name;
+                }
+        }
+        if (!root && problem)
+                return err_set(e, ERR_INVALID, "%.*s: %s", SHOWN, at, problem);
+        if (!root)
+                return err_set(e, ERR_INVALID, "there are no files in the archive");
+        bool splits = has_splits(in, prefix, &both);
+        char *text = malloc(room), *end = text;
+        if (!text)
+                return err_set(e, ERR_NO_MEMORY, "no memory for class names");
+        int rc = 0;
+        for (size_t i = 0; rc == 0 && i < in->count; i++)
+                rc = take_source(&in->sources[i], prefix, root, splits, both, &end, e);
+        if (rc != 0)
+                free(text);
+        else
+                *ret_text = text;
+        return rc;
+}
+
+/* --- labels.csv --- */
+
+enum { FIELDS = 3 };
+
+/* Takes one line apart in place; the number of fields, -1 for a quote without its end, FIELDS + 1 for more.
+ */
+static int split_line(char **at, char *fields[FIELDS])
+{
+        char *p = *at, *to;
+        int n = 0;
+        for (;;) {
+                bool quoted = *p == '"';
+                char *field = to = p += quoted;
+                while (*p && (quoted || (*p != ',' && *p != '\n' && *p != '\r'))) {
+                        if (quoted && *p == '"' && *++p != '"')
+                                break;
+                        *to++ = *p++;
+                }
+                if (quoted && (*p ? !strchr(",\r\n", *p) : p[-1] != '"'))
+                        return -1;
+                char after = *p;
+                if (n < FIELDS)
+                        fields[n] = field;
+                n++;
+                p += after != '\0';
+                *to = '\0';
+                if (after == '\r' && *p == '\n')
+                        p++;
+                if (after != ',')
+                        break;
+        }
+        *at = p;
+        return n <= FIELDS ? n : FIELDS + 1;
+}
+
+static int by_name(const void *a, const void *b)
+{
+        return strcmp((*(struct intake_source *const *)a)->name, (*(struct intake_source *const *)b)->name);
+}
+
+struct csv {
+        struct intake *in;
+        struct intake_source **sorted;
+        const char *name; /* of the file */
+        size_t folder;    /* bytes of its folder, with the slash */
+        int line;
+        bool val; /* a line says so */
+        struct err *e;
+};
+
+static int take_line(struct csv *c, char *fields[FIELDS], int n)
+{
+        struct intake_source key, *want = &key, **found;
+        char path[2048];
+        int split = -1;
+        while (strncmp(fields[0], "./", 2) == 0)
+                fields[0] += 2;
+        int len = snprintf(path, sizeof path, "%.*s%s", (int)c->folder, c->name, fields[0]);
+        if (len < 0 || len >= (int)sizeof path)
+                return err_set(c->e, ERR_INVALID, "%s, line %d: a name that is too long", c->name, c->line);
+        if (!fields[1][0])
+                return err_set(c->e, ERR_INVALID, "%s, line %d: no label", c->name, c->line);
+        if (n > 2 && (split = split_of(fields[2], strlen(fields[2]))) < 0)
+                return err_set(c->e, ERR_INVALID,
+                        "%s, line %d: \"%.40s\" is no split; train, val and test are", c->name, c->line,
+                        fields[2]);
+        key.name = path;
+        found = bsearch(&want, c->sorted, c->in->count, sizeof *c->sorted, by_name);
+        if (!found)
+                return err_set(c->e, ERR_INVALID, "%s, line %d: %.200s is not in the archive", c->name,
+                        c->line, path);
+        struct intake_source *s = *found;
+        if (s->problem)
+                return err_set(c->e, ERR_INVALID, "%.*s: %s", SHOWN, s->name, s->problem);
+        if (s->class_name)
+                return err_set(
+                        c->e, ERR_INVALID, "%s, line %d: %.200s stands here twice", c->name, c->line, path);
+        s->class_name = fields[1];
+        s->split = split < 0 ? INTAKE_OPEN : split_names[split].split;
+        c->val |= s->split == INTAKE_VAL && !split_names[split].test;
+        s->test = split >= 0 && split_names[split].test;
+        return 0;
+}
+
+static int read_lines(struct csv *c, char *text)
+{
+        char *fields[FIELDS] = {0};
+        int rc = 0, first = 0;
+        for (char *at = text; rc == 0 && *at;) {
+                c->line++;
+                int n = split_line(&at, fields);
+                if (n == 1 && !fields[0][0])
+                        continue;
+                if (n < 2 || n > FIELDS)
+                        return err_set(c->e, ERR_INVALID, "%s, line %d is not \"file,label[,split]\"",
+                                c->name, c->line);
+                if (c->line == 1 &&
+                        (strcasecmp(fields[0], "file") == 0 || strcasecmp(fields[0], "filename") == 0))
+                        continue;
+                if (first && first != n)
+                        return err_set(c->e, ERR_INVALID, "%s, line %d has %d columns, the first one %d",
+                                c->name, c->line, n, first);
+                first = n;
+                rc = take_line(c, fields, n);
+        }
+        return rc;
+}
+
+int folders_read_csv(struct intake *in, const char *csv_name, char *text, struct err *e)
+{
+        const char *slash = strrchr(csv_name, '/');
+        struct csv c = {
+                .in = in, .name = csv_name, .folder = slash ? (size_t)(slash - csv_name) + 1 : 0, .e = e};
+        c.sorted = malloc((in->count + 1) * sizeof *c.sorted);
+        if (!c.sorted)
+                return err_set(e, ERR_NO_MEMORY, "no memory for class names");
+        for (size_t i = 0; i < in->count; i++)
+                c.sorted[i] = &in->sources[i];
+        qsort(c.sorted, in->count, sizeof *c.sorted, by_name);
+        if (strncmp(text, "\xef\xbb\xbf", 3) == 0)
+                text += 3;
+        int rc = read_lines(&c, text);
+        for (size_t i = 0; rc == 0 && i < in->count; i++)
+                if (!in->sources[i].class_name || (in->sources[i].test && c.val))
+                        in->sources[i].split = INTAKE_OUT;
+        free(c.sorted);
+        return rc;
+}

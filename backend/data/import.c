@@ -1,0 +1,255 @@
+#include "data/import.h"
+
+#include "data/arrays.h"
+#include "data/divide.h"
+#include "data/folders.h"
+#include "data/idxpair.h"
+#include "data/walk.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { DEFLATE_RATIO = 1032, MAX_ARRAYS = 16, CSV_MAX_BYTES = 256 << 20 };
+
+/* What one archive holds, until it is known what it is. */
+struct haul {
+        struct intake in;
+        const struct import_hooks *hooks; /* borrowed */
+        struct import_array arrays[MAX_ARRAYS];
+        struct {
+                char name[32];
+                void *bytes; /* owned */
+        } npy[MAX_ARRAYS];
+        int array_count;
+        struct idxpair idx;
+        char csv_name[WALK_NAME_MAX + 1];
+        char *csv;  /* owned; the labels.csv nearest to the top */
+        char *text; /* owned; class names */
+        const char *kind;
+        int files;
+};
+
+static void haul_finish(struct haul *h)
+{
+        for (int i = 0; i < h->array_count; i++)
+                free(h->npy[i].bytes);
+        idxpair_finish(&h->idx);
+        free(h->csv);
+        free(h->text);
+        intake_finish(&h->in);
+}
+
+static const char *base_of(const char *name)
+{
+        const char *slash = strrchr(name, '/');
+        return slash ? slash + 1 : name;
+}
+
+static int depth_of(const char *name)
+{
+        int n = 0;
+        for (; *name; name++)
+                n += *name == '/';
+        return n;
+}
+
+/* An array at the top of a zip by its name. */
+static bool is_array(const char *name, char stem[32])
+{
+        size_t len = strlen(name);
+        if (len < 5 || len - 4 >= 32 || strcmp(name + len - 4, ".npy") != 0 || strchr(name, '/'))
+                return false;
+        memcpy(stem, name, len - 4);
+        stem[len - 4] = '\0';
+        return arrays_is_name(stem);
+}
+
+static bool is_fault_of_the_file(int code)
+{
+        return code == ERR_SYNTAX || code == ERR_INVALID || code == ERR_MEDIA || code == ERR_TOO_LARGE;
+}
+
+/* The archive is sound where a file in it is not. */
+static int blame_file(struct err *e)
+{
+        if (is_fault_of_the_file(e->code))
+                e->code = ERR_INVALID;
+        return e->code;
+}
+
+/* Takes the bytes. */
+static int take_array(struct haul *h, const char *stem, void *bytes, size_t len, struct err *e)
+{
+        struct import_array a = {0};
+        int rc = h->array_count == MAX_ARRAYS ? err_set(e, ERR_TOO_LARGE, "more than %d arrays", MAX_ARRAYS)
+                                              : npy_array(bytes, len, &a, e);
+        if (rc != 0) {
+                free(bytes);
+                err_wrap(e, "%s.npy", stem);
+                return blame_file(e);
+        }
+        int i = h->array_count++;
+        snprintf(h->npy[i].name, sizeof h->npy[i].name, "%s", stem);
+        h->npy[i].bytes = bytes;
+        a.name = h->npy[i].name;
+        h->arrays[i] = a;
+        return 0;
+}
+
+/* Takes the bytes. */
+static int take_csv(struct haul *h, const char *name, char *bytes, size_t len, struct err *e)
+{
+        if (len > CSV_MAX_BYTES || memchr(bytes, 0, len)) {
+                free(bytes);
+                return err_set(e, ERR_INVALID, "%.200s is no list of labels", name);
+        }
+        if (h->csv && depth_of(h->csv_name) <= depth_of(name)) {
+                free(bytes);
+                return 0;
+        }
+        char *text = realloc(bytes, len + 1);
+        if (!text) {
+                free(bytes);
+                return err_set(e, ERR_NO_MEMORY, "no memory for %s", name);
+        }
+        text[len] = '\0';
+        free(h->csv);
+        h->csv = text;
+        snprintf(h->csv_name, sizeof h->csv_name, "%s", name);
+        return 0;
+}
+
+static int take_image(struct haul *h, const char *name, const void *bytes, size_t len, struct err *e)
+{
+        struct image im = {0};
+        struct err why = {0};
+        int rc = h->hooks->file ? h->hooks->file(h->hooks->ctx, e) : 0;
+        if (rc != 0)
+                return rc;
+        rc = image_decode(bytes, len, NULL, &im, &why);
+        if (rc != 0 && is_fault_of_the_file(rc))
+                return intake_failed(&h->in, name, why.message, e);
+        if (rc == 0)
+                rc = intake_image(&h->in, name, &im, NULL, &why);
+        image_finish(&im);
+        return rc != 0 ? err_set(e, rc, "%.200s: %s", name, why.message) : 0;
+}
+
+static int take_file(struct haul *h, struct walk *w, const struct walk_file *f, struct err *e)
+{
+        char stem[32];
+        const void *head = NULL;
+        void *bytes = NULL;
+        size_t len = 0;
+        h->kind = walk_kind(w);
+        h->files++;
+        bool array = h->kind[0] == 'z' && is_array(f->name, stem);
+        bool csv = strcmp(base_of(f->name), "labels.csv") == 0, idx = idxpair_is_name(base_of(f->name));
+        int rc = walk_peek(w, &head, &len, e);
+        if (rc != 0)
+                return rc;
+        /* What nobody reads is not even unpacked. */
+        if (!array && !csv && !idx && !image_format(head, (size_t)f->size))
+                return intake_failed(&h->in, f->name, "no image of a format that is read here", e);
+        rc = walk_read(w, &bytes, &len, e);
+        if (rc != 0)
+                return rc;
+        if (array)
+                return take_array(h, stem, bytes, len, e);
+        if (csv)
+                return take_csv(h, f->name, bytes, len, e);
+        if (idx)
+                rc = idxpair_take(&h->idx, h->in.place->tmp_dir, base_of(f->name), bytes, len, e)
+                             ? blame_file(e)
+                             : 0;
+        else
+                rc = take_image(h, f->name, bytes, len, e);
+        free(bytes);
+        return rc;
+}
+
+static int walk_all(struct haul *h, const char *path, struct err *e)
+{
+        struct walk *w = NULL;
+        int rc = walk_open(path, DEFLATE_RATIO, &w, e);
+        while (rc == 0) {
+                struct walk_file f;
+                rc = walk_next(w, &f, e);
+                if (rc <= 0)
+                        break;
+                rc = take_file(h, w, &f, e);
+        }
+        walk_close(w);
+        return rc;
+}
+
+/* Classes and splits of whatever was found. */
+static int interpret(struct haul *h, struct err *e)
+{
+        int rc;
+        if (h->array_count) {
+                if (h->in.count)
+                        return err_set(e, ERR_INVALID, "%.200s lies beside arrays", h->in.sources[0].name);
+                h->kind = "NPZ";
+                return arrays_read(&h->in, h->arrays, h->array_count, e);
+        }
+        if (idxpair_any(&h->idx)) {
+                struct import_array arrays[IDXPAIR_ARRAYS];
+                int n = 0;
+                h->kind = "IDX";
+                rc = idxpair_arrays(&h->idx, arrays, &n, e);
+                return rc != 0 ? rc : arrays_read(&h->in, arrays, n, e);
+        }
+        rc = h->csv ? folders_read_csv(&h->in, h->csv_name, h->csv, e) : folders_read(&h->in, &h->text, e);
+        return rc != 0 ? rc : divide_classes(&h->in, e);
+}
+
+static int finish(struct intake *in, const char *kind, int files, struct err *e)
+{
+        static const char *const fits[] = {
+                [IMPORT_RESIZE] = "resize", [IMPORT_CROP] = "crop", [IMPORT_TILE] = "tile"};
+        char source[256], fit[64] = "";
+        int rc = divide_splits(in, e);
+        if (in->o.h)
+                snprintf(fit, sizeof fit, ", fit %s", fits[in->o.fit]);
+        if (in->o.stride)
+                snprintf(fit + strlen(fit), sizeof fit - strlen(fit), " with stride %d", in->o.stride);
+        snprintf(source, sizeof source, "imported %s of %d files%s%s", kind, files, fit,
+                in->o.keep_values ? ", values kept" : "");
+        return rc != 0 ? rc : intake_write(in, source, e);
+}
+
+int import_archive(const char *path, const struct import_options *o, const struct import_place *place,
+        const struct import_hooks *hooks, struct err *e)
+{
+        struct haul *h = calloc(1, sizeof *h);
+        if (!h)
+                return err_set(e, ERR_NO_MEMORY, "no memory to import");
+        h->hooks = hooks;
+        int rc = intake_begin(&h->in, o, place, e);
+        if (rc == 0)
+                rc = walk_all(h, path, e);
+        if (rc == 0 && h->files == 0)
+                rc = err_set(e, ERR_INVALID, "there are no files in the archive");
+        if (rc == 0)
+                rc = interpret(h, e);
+        if (rc == 0)
+                rc = finish(&h->in, h->kind, h->files, e);
+        haul_finish(h);
+        free(h);
+        return rc;
+}
+
+int import_arrays(const struct import_array *arrays, int count, const char *from,
+        const struct import_options *o, const struct import_place *place, struct err *e)
+{
+        struct intake in;
+        int rc = intake_begin(&in, o, place, e);
+        if (rc == 0)
+                rc = arrays_read(&in, arrays, count, e);
+        if (rc == 0)
+                rc = finish(&in, from, 1, e);
+        intake_finish(&in);
+        return rc;
+}

@@ -1,0 +1,104 @@
+#include "data/dataset.h"
+#include "data/import.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+void import_defaults(struct import_options *o)
+{
+        *o = (struct import_options){.val = -1};
+}
+
+/* Digits only, up to `end`. */
+static bool read_side(const char *text, int max, const char **end, int *ret)
+{
+        int v = 0;
+        const char *p = text;
+        for (; *p >= '0' && *p <= '9' && v <= max; p++)
+                v = v * 10 + (*p - '0');
+        if (p == text || v < 1 || v > max)
+                return false;
+        *end = p;
+        *ret = v;
+        return true;
+}
+
+static int set_size(struct import_options *o, const char *value, struct err *e)
+{
+        int h = 0, w = 0;
+        const char *end = value;
+        bool ok = read_side(value, DATASET_MAX_SIDE, &end, &h);
+        if (ok && *end == 'x')
+                ok = read_side(end + 1, DATASET_MAX_SIDE, &end, &w);
+        else
+                w = h;
+        if (!ok || *end)
+                return err_set(e, ERR_INVALID, "\"size\" must be N or HEIGHTxWIDTH with sides of 1 to %d",
+                        DATASET_MAX_SIDE);
+        o->h = h;
+        o->w = w;
+        return 0;
+}
+
+static int set_fit(struct import_options *o, const char *value, struct err *e)
+{
+        static const char *const names[] = {
+                [IMPORT_RESIZE] = "resize", [IMPORT_CROP] = "crop", [IMPORT_TILE] = "tile"};
+        for (int i = 0; i < 3; i++)
+                if (strcmp(names[i], value) == 0) {
+                        o->fit = (enum import_fit)i;
+                        return 0;
+                }
+        return err_set(e, ERR_INVALID, "\"fit\" must be resize, crop or tile");
+}
+
+static int set_val(struct import_options *o, const char *value, struct err *e)
+{
+        char *end = NULL;
+        bool plain = strspn(value, "0123456789.") == strlen(value) && value[0];
+        double v = plain ? strtod(value, &end) : -1;
+        if (!plain || *end || !(v >= 0 && v < 1))
+                return err_set(e, ERR_INVALID, "\"val\" must be a share from 0 to below 1");
+        o->val = v;
+        return 0;
+}
+
+int import_option(struct import_options *o, const char *key, const char *value, struct err *e)
+{
+        const char *end = NULL;
+        if (strcmp(key, "size") == 0)
+                return set_size(o, value, e);
+        if (strcmp(key, "fit") == 0)
+                return set_fit(o, value, e);
+        if (strcmp(key, "val") == 0)
+                return set_val(o, value, e);
+        if (strcmp(key, "stride") == 0) {
+                if (read_side(value, DATASET_MAX_SIDE, &end, &o->stride) && !*end)
+                        return 0;
+                return err_set(e, ERR_INVALID, "\"stride\" must be 1 to %d pixels", DATASET_MAX_SIDE);
+        }
+        if (strcmp(key, "channels") == 0) {
+                if (strcmp(value, "1") != 0 && strcmp(value, "3") != 0)
+                        return err_set(e, ERR_INVALID, "\"channels\" must be 1 or 3");
+                o->channels = value[0] - '0';
+                return 0;
+        }
+        if (strcmp(key, "normalize") == 0) {
+                o->keep_values = strcmp(value, "none") == 0;
+                if (o->keep_values || strcmp(value, "percentiles") == 0)
+                        return 0;
+                return err_set(e, ERR_INVALID, "\"normalize\" must be percentiles or none");
+        }
+        return err_set(e, ERR_INVALID, "unknown option \"%.60s\"", key);
+}
+
+int import_options_check(const struct import_options *o, struct err *e)
+{
+        if (o->fit != IMPORT_RESIZE && o->h == 0)
+                return err_set(e, ERR_INVALID, "\"fit\" needs a \"size\"");
+        if (o->stride && o->fit != IMPORT_TILE)
+                return err_set(e, ERR_INVALID, "\"stride\" is for fit=tile");
+        return 0;
+}

@@ -1,0 +1,287 @@
+#include "data/intake.h"
+
+#include "data/decoder.h"
+#include "data/prepare.h"
+
+#include <limits.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+int intake_begin(
+        struct intake *in, const struct import_options *o, const struct import_place *place, struct err *e)
+{
+        *in = (struct intake){
+                .o = *o, .place = place, .spool.fd = -1, .c = o->channels, .h = o->h, .w = o->w};
+        return spool_open(&in->spool, place->tmp_dir, IMPORT_MAX_BYTES, e);
+}
+
+void intake_finish(struct intake *in)
+{
+        for (size_t i = 0; i < in->count; i++) {
+                free(in->sources[i].name);
+                free(in->sources[i].problem);
+        }
+        free(in->sources);
+        for (int i = 0; in->classes && i < in->num_classes; i++)
+                free(in->classes[i]);
+        free(in->classes);
+        spool_close(&in->spool);
+}
+
+static int add_source(struct intake *in, const char *name, struct intake_source **ret, struct err *e)
+{
+        if (in->count == in->cap) {
+                size_t cap = in->cap ? in->cap * 2 : 1024;
+                struct intake_source *more = realloc(in->sources, cap * sizeof *more);
+                if (!more)
+                        return err_set(e, ERR_NO_MEMORY, "no memory for %zu files", cap);
+                in->sources = more;
+                in->cap = cap;
+        }
+        struct intake_source *s = &in->sources[in->count];
+        *s = (struct intake_source){.name = strdup(name),
+                .label = -1,
+                .split = INTAKE_OPEN,
+                .offset = in->spool.len,
+                .bytes = true};
+        if (!s->name)
+                return err_set(e, ERR_NO_MEMORY, "no memory for a file's name");
+        in->count++;
+        *ret = s;
+        return 0;
+}
+
+int intake_failed(struct intake *in, const char *name, const char *problem, struct err *e)
+{
+        struct intake_source *s = NULL;
+        int rc = add_source(in, name, &s, e);
+        if (rc == 0 && !(s->problem = strdup(problem)))
+                rc = err_set(e, ERR_NO_MEMORY, "no memory for a file's name");
+        return rc;
+}
+
+/* The first image without a size or channels in the options sets them. */
+static int check_shape(struct intake *in, const struct image *im, struct err *e)
+{
+        bool convertible = (im->c == 1 || im->c == 3) && (in->c == 1 || in->c == 3);
+        if (in->c == 0)
+                in->c = im->c;
+        if (im->c != in->c && !in->o.channels)
+                return err_set(e, ERR_INVALID,
+                        "%d channels where the images before have %d: say channels=1 or channels=3", im->c,
+                        in->c);
+        if (im->c != in->c && !convertible)
+                return err_set(e, ERR_INVALID, "%d channels cannot become %d", im->c, in->c);
+        if (in->h == 0) {
+                in->h = im->h;
+                in->w = im->w;
+        }
+        if (!in->o.h && (im->h != in->h || im->w != in->w))
+                return err_set(e, ERR_INVALID,
+                        "%dx%d pixels where the images before have %dx%d: say size=", im->h, im->w, in->h,
+                        in->w);
+        if (in->o.fit == IMPORT_TILE && (im->h < in->h || im->w < in->w))
+                return err_set(e, ERR_INVALID, "%dx%d pixels are smaller than a tile of %dx%d", im->h, im->w,
+                        in->h, in->w);
+        return 0;
+}
+
+/* Appends one fitted sample, as bytes where the source is of bytes. */
+static int store(struct intake *in, struct intake_source *s, const struct image *im, struct err *e)
+{
+        size_t n = (size_t)in->c * (size_t)in->h * (size_t)in->w;
+        if (++in->samples > INT_MAX / 2)
+                return err_set(e, ERR_TOO_LARGE, "more than %d images", INT_MAX / 2);
+        s->samples++;
+        if (!s->bytes)
+                return spool_add(&in->spool, im->pixels, n * sizeof *im->pixels, e);
+        unsigned char *bytes = malloc(n);
+        if (!bytes)
+                return err_set(e, ERR_NO_MEMORY, "no memory for an image");
+        for (size_t i = 0; i < n; i++)
+                bytes[i] = (unsigned char)lrintf(fminf(fmaxf(im->pixels[i], 0), 1) * 255.0f);
+        int rc = spool_add(&in->spool, bytes, n, e);
+        free(bytes);
+        return rc;
+}
+
+static int cut_and_store(struct intake *in, struct intake_source *s, const struct image *im, int frame, int y,
+        int x, int h, int w, struct err *e)
+{
+        struct image part;
+        int rc = prepare_cut(im, frame, y, x, h, w, &part, e);
+        if (rc != 0)
+                return rc;
+        rc = image_fit(&part, in->c, in->h, in->w, e);
+        if (rc == 0)
+                rc = store(in, s, &part, e);
+        image_finish(&part);
+        return rc;
+}
+
+static int store_tiles(
+        struct intake *in, struct intake_source *s, const struct image *im, int frame, struct err *e)
+{
+        int step_y = in->o.stride ? in->o.stride : in->h, step_x = in->o.stride ? in->o.stride : in->w,
+            rc = 0;
+        for (int y = 0; rc == 0 && y + in->h <= im->h; y += step_y)
+                for (int x = 0; rc == 0 && x + in->w <= im->w; x += step_x)
+                        rc = cut_and_store(in, s, im, frame, y, x, in->h, in->w, e);
+        return rc;
+}
+
+static int store_frame(
+        struct intake *in, struct intake_source *s, const struct image *im, int frame, struct err *e)
+{
+        int h = im->h, w = im->w;
+        if (in->o.fit == IMPORT_TILE)
+                return store_tiles(in, s, im, frame, e);
+        if (in->o.fit == IMPORT_CROP) {
+                /* The longer side by the target's proportions, rounded; never 0. */
+                int64_t wide = ((int64_t)h * in->w * 2 + in->h) / (2 * (int64_t)in->h);
+                int64_t high = ((int64_t)w * in->h * 2 + in->w) / (2 * (int64_t)in->w);
+                if (wide <= w)
+                        w = wide > 0 ? (int)wide : 1;
+                else if (high <= h)
+                        h = high > 0 ? (int)high : 1;
+        }
+        return cut_and_store(in, s, im, frame, (im->h - h) / 2, (im->w - w) / 2, h, w, e);
+}
+
+int intake_image(
+        struct intake *in, const char *name, struct image *im, struct intake_source **ret, struct err *e)
+{
+        struct intake_source *s = NULL;
+        size_t frame = (size_t)im->c * (size_t)im->h * (size_t)im->w;
+        int rc = check_shape(in, im, e);
+        if (rc == 0)
+                rc = add_source(in, name, &s, e);
+        if (rc != 0)
+                return rc;
+        s->bytes = prepare_is_bytes(im->pixels, (size_t)im->n * frame);
+        for (int i = 0; rc == 0 && i < im->n; i++) {
+                if (!s->bytes && !in->o.keep_values)
+                        rc = prepare_stretch(im->pixels + (size_t)i * frame, frame, e);
+                if (rc == 0)
+                        rc = store_frame(in, s, im, i, e);
+        }
+        if (rc == 0 && ret)
+                *ret = s;
+        return rc;
+}
+
+/* --- writing --- */
+
+struct section {
+        struct spool spool;
+        const unsigned char *images;
+        int32_t *labels; /* owned */
+        int count;
+};
+
+static int by_name(const void *a, const void *b)
+{
+        return strcmp((*(struct intake_source *const *)a)->name, (*(struct intake_source *const *)b)->name);
+}
+
+/* The sources that are used, in the order they are written in; the caller frees *ret. */
+static int list_sources(const struct intake *in, struct intake_source ***ret, size_t *ret_n, struct err *e)
+{
+        size_t n = 0;
+        struct intake_source **list = malloc((in->count + 1) * sizeof *list);
+        if (!list)
+                return err_set(e, ERR_NO_MEMORY, "no memory to order %zu files", in->count);
+        for (size_t i = 0; i < in->count; i++)
+                if (in->sources[i].split != INTAKE_OUT)
+                        list[n++] = &in->sources[i];
+        if (!in->in_order)
+                qsort(list, n, sizeof *list, by_name);
+        for (size_t i = 1; !in->in_order && i < n; i++)
+                if (strcmp(list[i]->name, list[i - 1]->name) == 0) {
+                        int rc = err_set(e, ERR_INVALID, "%.200s is in the archive twice", list[i]->name);
+                        free(list);
+                        return rc;
+                }
+        *ret = list;
+        *ret_n = n;
+        return 0;
+}
+
+static int copy_samples(struct section *to, const struct intake_source *s, const unsigned char *from,
+        size_t values, bool widen, struct err *e)
+{
+        size_t n = values * s->samples, size = s->bytes ? 1 : sizeof(float);
+        if (!widen || !s->bytes)
+                return spool_add(&to->spool, from + s->offset, n * size, e);
+        float *wide = malloc(values * sizeof *wide);
+        if (!wide)
+                return err_set(e, ERR_NO_MEMORY, "no memory for an image");
+        int rc = 0;
+        for (size_t k = 0; rc == 0 && k < s->samples; k++) {
+                for (size_t i = 0; i < values; i++)
+                        wide[i] = (float)from[s->offset + k * values + i] / 255.0f;
+                rc = spool_add(&to->spool, wide, values * sizeof *wide, e);
+        }
+        free(wide);
+        return rc;
+}
+
+static int fill_section(struct intake *in, struct section *to, int split, struct intake_source **list,
+        size_t n, const unsigned char *from, bool widen, struct err *e)
+{
+        size_t values = (size_t)in->c * (size_t)in->h * (size_t)in->w, count = 0;
+        int rc = spool_open(&to->spool, in->place->tmp_dir, IMPORT_MAX_BYTES, e);
+        for (size_t i = 0; i < n; i++)
+                count += list[i]->split == (enum intake_split)split ? list[i]->samples : 0;
+        if (rc == 0 && !(to->labels = malloc((count + 1) * sizeof *to->labels)))
+                rc = err_set(e, ERR_NO_MEMORY, "no memory for %zu labels", count);
+        for (size_t i = 0; rc == 0 && i < n; i++) {
+                if (list[i]->split != (enum intake_split)split)
+                        continue;
+                for (size_t k = 0; k < list[i]->samples; k++)
+                        to->labels[to->count++] = list[i]->label;
+                rc = copy_samples(to, list[i], from, values, widen, e);
+        }
+        return rc != 0 ? rc : spool_map(&to->spool, &to->images, e);
+}
+
+int intake_write(struct intake *in, const char *source, struct err *e)
+{
+        struct dataset d = {.c = in->c,
+                .h = in->h,
+                .w = in->w,
+                .type = DATASET_U8,
+                .num_classes = in->num_classes,
+                .classes = in->classes};
+        struct section sections[DATASET_SPLITS] = {{.spool.fd = -1}, {.spool.fd = -1}};
+        struct intake_source **list = NULL;
+        const unsigned char *from = NULL;
+        size_t n = 0;
+        int rc = list_sources(in, &list, &n, e);
+        for (size_t i = 0; rc == 0 && i < n; i++)
+                if (!list[i]->bytes)
+                        d.type = DATASET_F32;
+        if (rc == 0)
+                rc = spool_map(&in->spool, &from, e);
+        for (int s = 0; rc == 0 && s < DATASET_SPLITS; s++) {
+                int split = s == DATASET_TRAIN ? INTAKE_TRAIN : INTAKE_VAL;
+                rc = fill_section(in, &sections[s], split, list, n, from, d.type == DATASET_F32, e);
+                d.split[s].count = sections[s].count;
+                d.split[s].images = sections[s].images;
+                d.split[s].labels = sections[s].labels;
+        }
+        snprintf(d.name, sizeof d.name, "%s", in->place->name);
+        snprintf(d.source, sizeof d.source, "%s", source);
+        if (rc == 0 && d.split[DATASET_TRAIN].count == 0)
+                rc = err_set(e, ERR_INVALID, "no images to train with");
+        if (rc == 0)
+                rc = dataset_write(&d, in->place->out_path, e);
+        for (int s = 0; s < DATASET_SPLITS; s++) {
+                spool_close(&sections[s].spool);
+                free(sections[s].labels);
+        }
+        free(list);
+        return rc;
+}

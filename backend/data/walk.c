@@ -1,0 +1,211 @@
+#include "data/walk.h"
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum { BLOCK_BYTES = 1 << 16, SHOWN = 120 };
+
+struct walk {
+        struct archive *archive;
+        uint64_t budget; /* bytes that may still be unpacked */
+        uint64_t size;   /* of the file at hand */
+        int files;
+        char name[SHOWN];
+        unsigned char head[WALK_PEEK];
+        size_t have; /* bytes in it */
+};
+
+static int damaged(struct walk *w, struct err *e)
+{
+        const char *why = archive_error_string(w->archive);
+        if (w->files == 0 && why && strstr(why, "Unrecognized"))
+                return err_set(e, ERR_MEDIA, "the content is neither a zip nor a tar");
+        return err_set(e, ERR_SYNTAX, "the archive: %s", why ? why : "damaged");
+}
+
+int walk_open(const char *path, uint64_t ratio, struct walk **ret, struct err *e)
+{
+        struct stat st;
+        struct walk *w = calloc(1, sizeof *w);
+        if (!w || !(w->archive = archive_read_new())) {
+                free(w);
+                return err_set(e, ERR_NO_MEMORY, "no memory to unpack");
+        }
+        if (stat(path, &st) != 0 || st.st_size == 0) {
+                walk_close(w);
+                return err_set(e, ERR_SYNTAX, "the archive is empty");
+        }
+        if (__builtin_mul_overflow((uint64_t)st.st_size, ratio, &w->budget))
+                w->budget = UINT64_MAX;
+        archive_read_support_filter_gzip(w->archive);
+        archive_read_support_format_tar(w->archive);
+        archive_read_support_format_zip_seekable(w->archive);
+        if (archive_read_open_filename(w->archive, path, BLOCK_BYTES) != ARCHIVE_OK) {
+                int rc = damaged(w, e);
+                walk_close(w);
+                return rc;
+        }
+        *ret = w;
+        return 0;
+}
+
+void walk_close(struct walk *w)
+{
+        if (!w)
+                return;
+        archive_read_free(w->archive);
+        free(w);
+}
+
+const char *walk_kind(const struct walk *w)
+{
+        return (archive_format(w->archive) & ARCHIVE_FORMAT_BASE_MASK) == ARCHIVE_FORMAT_ZIP ? "zip" : "tar";
+}
+
+static bool is_litter(const char *part, size_t len)
+{
+        static const char *const known[] = {"__MACOSX", "Thumbs.db", "desktop.ini"};
+        if (part[0] == '.')
+                return true;
+        for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+                if (strlen(known[i]) == len && memcmp(part, known[i], len) == 0)
+                        return true;
+        return false;
+}
+
+/* 1 with the cleaned name, 0 for one to pass over. */
+static int clean_name(const char *raw, char out[WALK_NAME_MAX + 1], struct err *e)
+{
+        size_t n = 0;
+        while (*raw) {
+                size_t len = strcspn(raw, "/");
+                bool nothing = len == 0 || (len == 1 && raw[0] == '.');
+                if (!nothing && is_litter(raw, len))
+                        return 0;
+                if (!nothing && n + (n > 0) + len > WALK_NAME_MAX)
+                        return err_set(
+                                e, ERR_TOO_LARGE, "a name of more than %d bytes: %.60s…", WALK_NAME_MAX, raw);
+                if (!nothing && n > 0)
+                        out[n++] = '/';
+                for (size_t i = 0; !nothing && i < len; i++)
+                        out[n++] = (unsigned char)raw[i] < ' ' || raw[i] == 127 ? '?' : raw[i];
+                raw += len;
+                raw += *raw == '/';
+        }
+        out[n] = '\0';
+        return n > 0;
+}
+
+/* What may not be unpacked at all. */
+static int check_entry(struct walk *w, struct archive_entry *entry, struct err *e)
+{
+        const char *how = archive_format_name(w->archive);
+        bool zip = walk_kind(w)[0] == 'z';
+        if (archive_filter_count(w->archive) > 2)
+                return err_set(e, ERR_INVALID, "an archive that is packed more than once");
+        if (archive_entry_is_encrypted(entry))
+                return err_set(e, ERR_INVALID, "%s is encrypted", w->name);
+        if (zip && how && !strstr(how, "deflation") && !strstr(how, "uncompressed"))
+                return err_set(e, ERR_INVALID, "%s: %.80s: files are read stored or deflated", w->name, how);
+        if (!archive_entry_size_is_set(entry) || archive_entry_size(entry) < 0)
+                return err_set(e, ERR_SYNTAX, "%s has no size", w->name);
+        uint64_t size = (uint64_t)archive_entry_size(entry);
+        if (size > WALK_MAX_BYTES)
+                return err_set(e, ERR_TOO_LARGE, "%s has %llu bytes, at most %llu are read", w->name,
+                        (unsigned long long)size, (unsigned long long)WALK_MAX_BYTES);
+        if (size > w->budget)
+                return err_set(e, ERR_SYNTAX, "%s: the archive is too short for %llu bytes more", w->name,
+                        (unsigned long long)size);
+        w->budget -= size;
+        w->size = size;
+        return 0;
+}
+
+int walk_next(struct walk *w, struct walk_file *ret, struct err *e)
+{
+        for (;;) {
+                struct archive_entry *entry = NULL;
+                w->have = 0;
+                int rc = archive_read_next_header(w->archive, &entry);
+                if (rc == ARCHIVE_EOF)
+                        return 0;
+                if (rc != ARCHIVE_OK && rc != ARCHIVE_WARN)
+                        return damaged(w, e);
+                if (++w->files > WALK_MAX_FILES)
+                        return err_set(e, ERR_TOO_LARGE, "more than %d files", WALK_MAX_FILES);
+                const char *raw = archive_entry_pathname_utf8(entry);
+                raw = raw ? raw : archive_entry_pathname(entry);
+                if (!raw)
+                        return err_set(e, ERR_SYNTAX, "file %d has a name that cannot be read", w->files);
+                snprintf(w->name, sizeof w->name, "%.100s", raw);
+                bool plain = archive_entry_filetype(entry) == AE_IFREG && !archive_entry_hardlink(entry);
+                rc = plain ? clean_name(raw, ret->name, e) : 0;
+                if (rc < 0)
+                        return rc;
+                if (plain && rc == 0)
+                        snprintf(w->name, sizeof w->name, "a file that is passed over");
+                else if (plain)
+                        snprintf(w->name, sizeof w->name, "%.100s", ret->name);
+                int wrong = plain ? check_entry(w, entry, e) : 0;
+                if (wrong)
+                        return wrong;
+                if (rc > 0) {
+                        ret->size = w->size;
+                        return 1;
+                }
+        }
+}
+
+/* Reads until `len` bytes are there or the file ends; -1 for damage. */
+static ssize_t read_up_to(struct archive *a, unsigned char *to, size_t len)
+{
+        size_t have = 0;
+        while (have < len) {
+                ssize_t n = archive_read_data(a, to + have, len - have);
+                if (n < 0)
+                        return -1;
+                if (n == 0)
+                        break;
+                have += (size_t)n;
+        }
+        return (ssize_t)have;
+}
+
+int walk_peek(struct walk *w, const void **ret, size_t *ret_len, struct err *e)
+{
+        size_t want = w->size < sizeof w->head ? (size_t)w->size : sizeof w->head;
+        if (w->have < want) {
+                ssize_t n = read_up_to(w->archive, w->head + w->have, want - w->have);
+                if (n < 0)
+                        return damaged(w, e);
+                w->have += (size_t)n;
+        }
+        if (w->have < want)
+                return err_set(e, ERR_SYNTAX, "%s is not as long as the archive tells", w->name);
+        *ret = w->head;
+        *ret_len = w->have;
+        return 0;
+}
+
+int walk_read(struct walk *w, void **ret, size_t *ret_len, struct err *e)
+{
+        size_t size = (size_t)w->size, have = w->have;
+        unsigned char *bytes = malloc(size + 1); /* one byte more would be too much */
+        if (!bytes)
+                return err_set(e, ERR_NO_MEMORY, "no memory for the %zu bytes of %s", size, w->name);
+        memcpy(bytes, w->head, have);
+        ssize_t n = read_up_to(w->archive, bytes + have, size + 1 - have);
+        if (n != (ssize_t)(size - have)) {
+                free(bytes);
+                if (n < 0)
+                        return damaged(w, e);
+                return err_set(e, ERR_SYNTAX, "%s is not as long as the archive tells", w->name);
+        }
+        *ret = bytes;
+        *ret_len = size;
+        return 0;
+}

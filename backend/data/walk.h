@@ -1,0 +1,43 @@
+/* The regular files of a zip or of a tar (plain or gzipped), one after the other. Nothing is written and no
+   name is ever opened: names are texts that tell which class a file belongs to.
+
+   Passed over: folders, links, devices, names with a ".." in them, and what file managers leave behind (names
+   that begin with a dot, __MACOSX, Thumbs.db, desktop.ini). Leading slashes, "." and doubled slashes are
+   dropped, control characters become '?'. */
+#ifndef CNND_WALK_H
+#define CNND_WALK_H
+
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { WALK_NAME_MAX = 1024, WALK_MAX_FILES = 1 << 20 };
+#define WALK_MAX_BYTES ((uint64_t)4 << 30) /* of one file */
+
+struct walk;
+
+struct walk_file {
+        char name[WALK_NAME_MAX + 1]; /* "train/particle/a.png" */
+        uint64_t size;
+};
+
+/* ERR_MEDIA where the content is neither zip nor tar. `ratio` is how many bytes one byte of the archive may
+   unpack to at most, all files together: 1032 is deflate's best. */
+int walk_open(const char *path, uint64_t ratio, struct walk **ret, struct err *e);
+/* NULL accepted. */
+void walk_close(struct walk *w);
+/* 1 and the next file, 0 at the end. ERR_SYNTAX for damage, ERR_INVALID for what is encrypted or packed
+   otherwise than deflated, ERR_TOO_LARGE past the bounds. */
+int walk_next(struct walk *w, struct walk_file *ret, struct err *e);
+/* The first bytes of that file, WALK_PEEK or all of a shorter one, before walk_read; borrowed until the next
+ * file. */
+enum { WALK_PEEK = 1 << 12 };
+int walk_peek(struct walk *w, const void **ret, size_t *ret_len, struct err *e);
+/* The bytes of the file that walk_next found; the caller frees *ret. Once a file. */
+int walk_read(struct walk *w, void **ret, size_t *ret_len, struct err *e);
+/* "zip" or "tar", once a file was found. */
+const char *walk_kind(const struct walk *w);
+
+#endif

@@ -1,0 +1,189 @@
+#include "check.h"
+
+#include "data/walk.h"
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static char path[] = "/tmp/cnnd-walk-XXXXXX";
+
+struct put {
+        const char *name, *content; /* no content: a folder */
+        const char *link, *hardlink;
+};
+
+static void write_archive(int format, int filter, const struct put *puts)
+{
+        struct archive *a = archive_write_new();
+        assert_int_equal(archive_write_set_format(a, format), ARCHIVE_OK);
+        if (filter)
+                assert_int_equal(archive_write_add_filter(a, filter), ARCHIVE_OK);
+        assert_int_equal(archive_write_set_bytes_in_last_block(a, 1), ARCHIVE_OK);
+        assert_int_equal(archive_write_open_filename(a, path), ARCHIVE_OK);
+        for (; puts->name; puts++) {
+                struct archive_entry *en = archive_entry_new();
+                size_t len = puts->content ? strlen(puts->content) : 0;
+                archive_entry_set_pathname(en, puts->name);
+                archive_entry_set_perm(en, 0644);
+                archive_entry_set_filetype(en, puts->link                        ? AE_IFLNK
+                                               : puts->content || puts->hardlink ? AE_IFREG
+                                                                                 : AE_IFDIR);
+                archive_entry_set_size(en, (la_int64_t)len);
+                if (puts->link)
+                        archive_entry_set_symlink(en, puts->link);
+                if (puts->hardlink)
+                        archive_entry_set_hardlink(en, puts->hardlink);
+                assert_int_equal(archive_write_header(a, en), ARCHIVE_OK);
+                if (len)
+                        assert_int_equal(archive_write_data(a, puts->content, len), len);
+                archive_entry_free(en);
+        }
+        assert_int_equal(archive_write_free(a), ARCHIVE_OK);
+}
+
+/* The names and contents that a walk finds: "name=content;…". */
+static int walk_text(uint64_t ratio, char *out, size_t size, struct err *e)
+{
+        struct walk *w = NULL;
+        struct walk_file f;
+        size_t n = 0;
+        int rc = walk_open(path, ratio, &w, e);
+        out[0] = '\0';
+        while (rc == 0 && (rc = walk_next(w, &f, e)) > 0) {
+                void *bytes = NULL;
+                size_t len = 0;
+                const void *head = NULL;
+                rc = walk_peek(w, &head, &len, e);
+                if (rc == 0)
+                        rc = walk_read(w, &bytes, &len, e);
+                if (rc == 0 && len)
+                        assert_memory_equal(head, bytes, len < WALK_PEEK ? len : WALK_PEEK);
+                if (rc == 0) {
+                        assert_int_equal(len, f.size);
+                        n += (size_t)snprintf(
+                                out + n, size - n, "%s=%.*s;", f.name, (int)len, (const char *)bytes);
+                }
+                free(bytes);
+        }
+        walk_close(w);
+        return rc;
+}
+
+static const struct put mixed[] = {
+        {.name = "./a//b/1.png", .content = "one"},
+        {.name = "a/b/2.png", .content = "two"},
+        {.name = "/abs/3.png", .content = ""},
+        {.name = "a/../../up.png", .content = "never"},
+        {.name = "..", .content = "never"},
+        {.name = "a/.hidden", .content = "never"},
+        {.name = "__MACOSX/a/1.png", .content = "never"},
+        {.name = "a/Thumbs.db", .content = "never"},
+        {.name = "a/folder/"},
+        {.name = "new\nline\x7f/4.png", .content = "four"},
+        {0},
+};
+
+static void test_names_and_contents(void **state)
+{
+        static const int formats[][2] = {{ARCHIVE_FORMAT_TAR_USTAR, 0},
+                {ARCHIVE_FORMAT_TAR_PAX_RESTRICTED, ARCHIVE_FILTER_GZIP}, {ARCHIVE_FORMAT_TAR_GNUTAR, 0},
+                {ARCHIVE_FORMAT_ZIP, 0}};
+        char got[512];
+        struct err e = {0};
+        (void)state;
+        for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++) {
+                write_archive(formats[i][0], formats[i][1], mixed);
+                assert_int_equal(walk_text(1032, got, sizeof got, &e), 0);
+                assert_string_equal(got, "a/b/1.png=one;a/b/2.png=two;abs/3.png=;new?line?/4.png=four;");
+        }
+}
+
+static void test_links_are_passed_over(void **state)
+{
+        static const struct put links[] = {{.name = "a/x", .content = "x"},
+                {.name = "a/soft", .link = "/etc/passwd"}, {.name = "a/hard", .hardlink = "/etc/passwd"},
+                {.name = "a/y", .content = "y"}, {0}};
+        char got[512];
+        struct err e = {0};
+        (void)state;
+        write_archive(ARCHIVE_FORMAT_TAR_USTAR, 0, links);
+        assert_int_equal(walk_text(1032, got, sizeof got, &e), 0);
+        assert_string_equal(got, "a/x=x;a/y=y;");
+}
+
+static void test_what_is_refused(void **state)
+{
+        static const struct put one[] = {{.name = "a/x", .content = "content that is stored"}, {0}};
+        char got[512], *zeros = calloc(1, 4000001);
+        struct err e = {0};
+        struct stat st;
+        (void)state;
+        /* Past the ratio. */
+        assert_non_null(zeros);
+        memset(zeros, ' ', 4000000);
+        const struct put big[] = {{.name = "a/x", .content = zeros}, {0}};
+        write_archive(ARCHIVE_FORMAT_TAR_USTAR, ARCHIVE_FILTER_GZIP, big);
+        assert_int_equal(walk_text(10, got, sizeof got, &e), ERR_SYNTAX);
+        assert_non_null(strstr(e.message, "too short"));
+        free(zeros);
+        /* Cut at every length: an error or fewer files, never more than was there. */
+        write_archive(ARCHIVE_FORMAT_TAR_USTAR, 0, one);
+        assert_int_equal(stat(path, &st), 0);
+        for (off_t len = 600; len >= 0; len -= 50) {
+                assert_int_equal(truncate(path, len), 0);
+                int rc = walk_text(1032, got, sizeof got, &e);
+                assert_true(rc == ERR_SYNTAX || rc == ERR_MEDIA || (rc == 0 && strlen(got) <= 30));
+                assert_true(len > 522 || rc != 0);
+        }
+        /* Nothing of the kind. */
+        FILE *f = fopen(path, "w");
+        assert_non_null(f);
+        fputs("neither a zip nor a tar", f);
+        fclose(f);
+        assert_int_equal(walk_text(1032, got, sizeof got, &e), ERR_MEDIA);
+        assert_int_equal(truncate(path, 0), 0);
+        assert_int_equal(walk_text(1032, got, sizeof got, &e), ERR_SYNTAX);
+}
+
+static void test_packings_that_are_not_read(void **state)
+{
+        char got[512];
+        struct err e = {0};
+        (void)state;
+        write_archive(ARCHIVE_FORMAT_TAR_USTAR, ARCHIVE_FILTER_XZ, mixed);
+        assert_int_equal(walk_text(1032, got, sizeof got, &e), ERR_MEDIA);
+        /* Gzip around gzip. */
+        struct archive *a = archive_write_new();
+        struct archive_entry *en = archive_entry_new();
+        archive_write_set_format_ustar(a);
+        archive_write_add_filter_gzip(a);
+        archive_write_add_filter_gzip(a);
+        assert_int_equal(archive_write_open_filename(a, path), ARCHIVE_OK);
+        archive_entry_set_pathname(en, "a/x");
+        archive_entry_set_filetype(en, AE_IFREG);
+        archive_entry_set_size(en, 0);
+        assert_int_equal(archive_write_header(a, en), ARCHIVE_OK);
+        archive_entry_free(en);
+        assert_int_equal(archive_write_free(a), ARCHIVE_OK);
+        assert_int_equal(walk_text(1032, got, sizeof got, &e), ERR_INVALID);
+        assert_non_null(strstr(e.message, "more than once"));
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_names_and_contents),
+                cmocka_unit_test(test_links_are_passed_over),
+                cmocka_unit_test(test_what_is_refused),
+                cmocka_unit_test(test_packings_that_are_not_read),
+        };
+        int fd = mkstemp(path);
+        if (fd < 0)
+                return 1;
+        close(fd);
+        int failed = cmocka_run_group_tests(tests, NULL, NULL);
+        unlink(path);
+        return failed;
+}
