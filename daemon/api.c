@@ -15,6 +15,8 @@ const struct http_route api_routes[] = {
 
         {"GET", "/v1/datasets", HTTP_NO_BODY, api_datasets_list, false},
         {"GET", "/v1/datasets/{}", HTTP_NO_BODY, api_datasets_get, false},
+        {"PUT", "/v1/datasets/{}", HTTP_ARCHIVE, api_datasets_put, false},
+        {"GET", "/v1/datasets/{}/sheet", HTTP_NO_BODY, api_datasets_sheet, false},
         {"DELETE", "/v1/datasets/{}", HTTP_NO_BODY, api_datasets_delete, false},
 
         {"POST", "/v1/jobs", HTTP_JSON, api_jobs_submit, false},

@@ -65,6 +65,8 @@ int api_models_activations(void *ctx, struct http_request *rq, struct err *e);
 
 int api_datasets_list(void *ctx, struct http_request *rq, struct err *e);
 int api_datasets_get(void *ctx, struct http_request *rq, struct err *e);
+int api_datasets_put(void *ctx, struct http_request *rq, struct err *e);
+int api_datasets_sheet(void *ctx, struct http_request *rq, struct err *e);
 int api_datasets_delete(void *ctx, struct http_request *rq, struct err *e);
 
 int api_nets_list(void *ctx, struct http_request *rq, struct err *e);

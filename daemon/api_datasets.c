@@ -1,5 +1,11 @@
 #include "daemon/api.h"
 
+#include "data/import.h"
+#include "data/sheet.h"
+
+#include <stdlib.h>
+#include <string.h>
+
 int api_datasets_list(void *ctx, struct http_request *rq, struct err *e)
 {
         cJSON *items = NULL;
@@ -18,6 +24,109 @@ int api_datasets_get(void *ctx, struct http_request *rq, struct err *e)
         if (rc == 0)
                 rc = datasets_get(((struct api *)ctx)->service->datasets, api_name(rq), &set, e);
         return rc ? rc : reply_json(&rq->reply, 200, set, e);
+}
+
+static void imported(void *ctx, const cJSON *set, bool created, const struct err *failed)
+{
+        struct http_request *rq = ctx;
+        struct err e = {0};
+        int rc = failed ? failed->code : 0;
+        if (failed)
+                e = *failed;
+        else
+                rc = reply_json(&rq->reply, created ? 201 : 200, cJSON_Duplicate(set, true), &e);
+        if (rc == 0 && created)
+                reply_header(&rq->reply, "Location", "/v1/datasets/%s", api_name(rq));
+        http_answer(rq, rc, &e);
+}
+
+static bool client_left(void *ctx)
+{
+        return http_gone(ctx);
+}
+
+static int may_replace(void *ctx, const char *name, struct err *e)
+{
+        if (jobs_use_dataset(((struct service *)ctx)->jobs, name))
+                return err_set(e, ERR_STATE, "a job that is not finished uses data set \"%s\"", name);
+        return 0;
+}
+
+/* The query's options as the import takes them, each looked at. */
+static int read_options(const struct target *t, cJSON *ret, struct err *e)
+{
+        struct import_options o;
+        import_defaults(&o);
+        int rc = target_only(t, IMPORT_OPTIONS, e);
+        for (int i = 0; rc == 0 && i < t->query_count; i++) {
+                rc = import_option(&o, t->query[i].name, t->query[i].value, e);
+                if (rc == 0)
+                        cJSON_AddStringToObject(ret, t->query[i].name, t->query[i].value);
+        }
+        return rc ? rc : import_options_check(&o, e);
+}
+
+int api_datasets_put(void *ctx, struct http_request *rq, struct err *e)
+{
+        struct api *api = ctx;
+        const struct imports_caller caller = {.who = rq->who,
+                .ctx = rq,
+                .done = imported,
+                .gone = client_left,
+                .free_ctx = api->service,
+                .free = may_replace};
+        cJSON *options = cJSON_CreateObject();
+        int rc = options ? read_options(&rq->target, options, e)
+                         : err_set(e, ERR_NO_MEMORY, "no memory for an import");
+        if (rc == 0) {
+                char *path = rq->body.path;
+                rq->body.path = NULL; /* imports_start takes the file */
+                rc = imports_start(api->service->imports, api_name(rq), path, options, &caller, e);
+                free(path);
+        }
+        cJSON_Delete(options);
+        return rc ? rc : HTTP_LATER;
+}
+
+static void drawn(void *ctx, struct chan_message *m, const struct err *failed)
+{
+        struct http_request *rq = ctx;
+        struct str png = {0};
+        struct err e = {0};
+        int rc = failed ? failed->code : 0;
+        if (failed)
+                e = *failed;
+        else {
+                str_add_bytes(&png, m->raw, m->raw_len);
+                rc = reply_text(&rq->reply, 200, "image/png", &png, &e);
+        }
+        str_free(&png);
+        http_answer(rq, rc, &e);
+}
+
+int api_datasets_sheet(void *ctx, struct http_request *rq, struct err *e)
+{
+        struct service *s = ((struct api *)ctx)->service;
+        const struct dataset *d = NULL;
+        struct sheet sheet = {0};
+        const char *split = target_get(&rq->target, "split");
+        int64_t images = SHEET_IMAGES;
+        int rc = target_only(&rq->target, "split images", e);
+        if (rc == 0 && split && strcmp(split, "train") != 0 && strcmp(split, "val") != 0)
+                rc = err_set(e, ERR_INVALID, "\"split\" must be train or val");
+        if (rc == 0)
+                rc = target_get_int(&rq->target, "images", 1, SHEET_MAX_IMAGES, &images, e);
+        if (rc == 0)
+                rc = api_dataset(ctx, rq, e);
+        if (rc == 0)
+                rc = datasets_find(s->datasets, api_name(rq), &d, e);
+        if (rc == 0)
+                rc = sheet_gather(
+                        d, split && split[0] == 'v' ? DATASET_VAL : DATASET_TRAIN, (int)images, &sheet, e);
+        if (rc == 0)
+                rc = decode_sheet(s->decode, &sheet, drawn, rq, e);
+        free(sheet.maps);
+        return rc ? rc : HTTP_LATER;
 }
 
 int api_datasets_delete(void *ctx, struct http_request *rq, struct err *e)

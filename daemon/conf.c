@@ -65,6 +65,7 @@ static const struct option options[] = {
         NUMBER(max_json_bytes, CONF_BYTES, "1M", 1024, 64 << 20, "largest JSON body"),
         NUMBER(max_image_bytes, CONF_BYTES, "256M", 1024, 1 << 30, "largest image body"),
         NUMBER(max_weights_bytes, CONF_BYTES, "2G", 1024, 1e15, "largest weights body"),
+        NUMBER(max_dataset_bytes, CONF_BYTES, "16G", 1024, 1e15, "largest body of a data set"),
         NUMBER(body_memory_bytes, CONF_BYTES, "512M", 1 << 20, 1e15,
                 "bodies held in memory, all requests together"),
         NUMBER(max_connections, CONF_INT, "12000", 4, 1e6, "open at once"),

@@ -30,7 +30,7 @@ struct conf {
         double heartbeat_seconds;  /* of an idle event stream */
         double header_seconds;     /* for a whole request header */
         double idle_seconds;       /* a connection may rest, and a reader may stand still */
-        int64_t max_json_bytes, max_image_bytes, max_weights_bytes; /* of one body */
+        int64_t max_json_bytes, max_image_bytes, max_weights_bytes, max_dataset_bytes; /* of one body */
         int64_t body_memory_bytes; /* bodies in memory, all requests together */
         int64_t max_connections;
         double requests_per_second; /* of one user, as the next two; 0: no limit */

@@ -7,6 +7,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -69,6 +70,16 @@ static void entry_free(struct entry *en)
 {
         dataset_close(en->data);
         free(en);
+}
+
+static void drop(struct datasets *ds, struct entry *en)
+{
+        for (struct entry **place = &ds->list; *place; place = &(*place)->next)
+                if (*place == en) {
+                        *place = en->next;
+                        break;
+                }
+        entry_free(en);
 }
 
 /* Maps the entry's file; what is wrong with it stays in the entry. */
@@ -374,12 +385,75 @@ int datasets_delete(struct datasets *ds, const struct identity *who, const char 
                 rc = drop_owner(ds, name, e);
         if (rc)
                 return rc;
-        for (struct entry **place = &ds->list; *place; place = &(*place)->next)
-                if (*place == en) {
-                        *place = en->next;
-                        break;
+        drop(ds, en);
+        return 0;
+}
+
+/* The rename is to survive power loss, too. */
+static int rename_durably(const struct datasets *ds, const char *from, const char *to, struct err *e)
+{
+        char folder[PATH_MAX];
+        if (rename(from, to) != 0)
+                return err_errno(e, errno, "%s", to);
+        snprintf(folder, sizeof folder, "%s/datasets", ds->state_dir);
+        int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        int rc = fd < 0 || fsync(fd) != 0 ? err_errno(e, errno, "%s", folder) : 0;
+        if (fd >= 0)
+                close(fd);
+        return rc;
+}
+
+int datasets_may_replace(struct datasets *ds, const struct identity *who, const char *name, struct err *e)
+{
+        const struct entry *en = find(ds, name);
+        if (!en || who->operator|| identity_owns(who, en->user))
+                return 0;
+        return err_set(e, ERR_EXISTS, "the name '%s' is taken by another user's data set", name);
+}
+
+/* The owner's row comes first: a file without one would be open to everybody. */
+static int place(struct datasets *ds, struct entry *en, const char *path, const char *user, int64_t bytes,
+        struct err *e)
+{
+        char owner[IDENTITY_USER_MAX + 1];
+        char *to = datasets_path(ds, en->name);
+        int rc = to ? 0 : err_set(e, ERR_NO_MEMORY, "no memory for a path");
+        snprintf(owner, sizeof owner, "%s", user);
+        if (rc == 0 && owner[0])
+                rc = datasets_set_owner(ds, en->name, owner, bytes, e);
+        if (rc == 0)
+                rc = rename_durably(ds, path, to, e);
+        free(to);
+        return rc;
+}
+
+int datasets_adopt(struct datasets *ds, const char *name, const char *path, const struct identity *who,
+        int64_t bytes, bool *ret_created, struct err *e)
+{
+        struct dataset *data = NULL;
+        struct entry *en = find(ds, name);
+        struct err why;
+        bool created = !en;
+        if (en && en->state == ENTRY_IMPORTING)
+                return err_set(e, ERR_STATE, "the data set '%s' is being imported", name);
+        if (dataset_open(path, &data, &why))
+                return err_set(e, ERR_INTERNAL, "the import made a damaged file: %s", why.message);
+        int rc = en || (en = add(ds, name, e)) ? 0 : ERR_NO_MEMORY;
+        if (rc == 0)
+                rc = place(ds, en, path, created ? who->user : en->user, bytes, e);
+        if (rc) {
+                dataset_close(data);
+                if (created && en) {
+                        (void)drop_owner(ds, name, &why);
+                        drop(ds, en);
                 }
-        entry_free(en);
+                return rc;
+        }
+        dataset_close(en->data);
+        en->data = data;
+        en->state = ENTRY_READY;
+        en->error = (struct err){0};
+        *ret_created = created;
         return 0;
 }
 

@@ -35,6 +35,13 @@ int datasets_set_owner(struct datasets *ds, const char *name, const char *user, 
 int datasets_list(struct datasets *ds, const struct identity *who, cJSON **ret, struct err *e);
 /* One of them. ERR_NOT_FOUND. */
 int datasets_get(struct datasets *ds, const char *name, cJSON **ret, struct err *e);
+/* Takes the data set file `path` of `bytes`, in the same file system, as `name`, for good: renamed over the
+   one that may stand there, which keeps its owner; a new one is owned by `who`. What is wrong with the file
+   is ERR_INTERNAL: an import made it. ERR_STATE while a known one is imported. */
+int datasets_adopt(struct datasets *ds, const char *name, const char *path, const struct identity *who,
+        int64_t bytes, bool *ret_created, struct err *e);
+/* 0 where `who` may put a data set of that name: there is none, or it is theirs. ERR_EXISTS. */
+int datasets_may_replace(struct datasets *ds, const struct identity *who, const char *name, struct err *e);
 /* Removes it; jobs that have it mapped in their worker are not disturbed, but the API asks jobs first
    (jobs_dataset_used). A known one comes back at the next start. ERR_NOT_FOUND; ERR_STATE while importing;
    ERR_DENIED for one without an owner, unless `who` is an operator. */

@@ -207,6 +207,21 @@ int decode_model(struct decode *dc, const char *path, const cJSON *overrides, de
         return push(dc, head, NULL, 0, done, ctx, e);
 }
 
+int decode_sheet(struct decode *dc, const struct sheet *sheet, decode_done done, void *ctx, struct err *e)
+{
+        size_t image = (size_t)sheet->c * (size_t)sheet->h * (size_t)sheet->w;
+        cJSON *head = cJSON_CreateObject();
+        if (head) {
+                cJSON_AddStringToObject(head, "op", "grid");
+                cJSON_AddNumberToObject(head, "count", sheet->count);
+                cJSON_AddNumberToObject(head, "columns", sheet->columns);
+                cJSON_AddNumberToObject(head, "c", sheet->c);
+                cJSON_AddNumberToObject(head, "h", sheet->h);
+                cJSON_AddNumberToObject(head, "w", sheet->w);
+        }
+        return push(dc, head, sheet->maps, (size_t)sheet->count * image * sizeof *sheet->maps, done, ctx, e);
+}
+
 bool decode_drop(struct decode *dc, const void *ctx)
 {
         struct request *before = NULL;

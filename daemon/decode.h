@@ -9,6 +9,7 @@
 #include "base/chan.h"
 #include "base/err.h"
 #include "daemon/children.h"
+#include "data/sheet.h"
 
 #include <cjson/cJSON.h>
 #include <stdbool.h>
@@ -39,6 +40,9 @@ int decode_field(struct decode *dc, const void *body, size_t len, const char *me
    "input","classes","preprocessing"}. `overrides` as in models_put. */
 int decode_model(struct decode *dc, const char *path, const cJSON *overrides, decode_done done, void *ctx,
         struct err *e);
+
+/* Draws a contact sheet: the answer's raw bytes are a PNG. The maps are copied. */
+int decode_sheet(struct decode *dc, const struct sheet *sheet, decode_done done, void *ctx, struct err *e);
 
 /* Takes back a request that the decoder has not begun: true, and its `done` is not called. `ctx` as it was
    given to decode_image or decode_model, of this one request alone. */

@@ -8,6 +8,7 @@
 #include "daemon/modelcheck.h"
 #include "daemon/sandbox.h"
 #include "daemon/wire.h"
+#include "data/grid.h"
 #include "data/image.h"
 
 #include <string.h>
@@ -110,10 +111,28 @@ static int check_model(const struct chan_message *m, cJSON *head, struct err *e)
         return 0;
 }
 
+static int draw_grid(const struct chan_message *m, cJSON *head, struct str *png, struct err *e)
+{
+        int64_t v[5] = {0};
+        static const char *const keys[] = {"count", "columns", "c", "h", "w"};
+        int rc = 0;
+        for (int i = 0; rc == 0 && i < 5; i++)
+                rc = json_get_int(m->head, keys[i], 1, IMAGE_MAX_SIDE, "", &v[i], e);
+        if (rc == 0 && (double)m->raw_len !=
+                               (double)v[0] * (double)v[2] * (double)v[3] * (double)v[4] * sizeof(float))
+                rc = err_set(e, ERR_INTERNAL, "a picture that cannot be read");
+        if (rc == 0)
+                rc = grid_rows_png(m->raw, (int)v[0], (int)v[1], (int)v[2], (int)v[3], (int)v[4], png, e);
+        if (rc == 0)
+                cJSON_AddStringToObject(head, "op", "drawn");
+        return rc;
+}
+
 /* Answers one request; an error is the channel's. */
 static int serve(const struct chan_message *m, struct err *e)
 {
         struct image im = {0};
+        struct str png = {0};
         struct err why = {0};
         const cJSON *op = json_field(m->head, "op"), *request = json_field(m->head, "request");
         int rc = sandbox_allow_cpu(CPU_SECONDS, e);
@@ -124,6 +143,8 @@ static int serve(const struct chan_message *m, struct err *e)
                 goto out;
         if (strcmp(op->valuestring, "image") == 0 || strcmp(op->valuestring, "field") == 0)
                 rc = decode_body(m, op->valuestring[0] == 'f', head, &im, &why);
+        else if (strcmp(op->valuestring, "grid") == 0)
+                rc = draw_grid(m, head, &png, &why);
         else
                 rc = check_model(m, head, &why);
         if (rc) {
@@ -131,10 +152,12 @@ static int serve(const struct chan_message *m, struct err *e)
         } else {
                 size_t values = (size_t)im.n * (size_t)im.c * (size_t)im.h * (size_t)im.w;
                 cJSON_AddItemToObject(head, "request", cJSON_Duplicate(request, true));
-                rc = chan_send(CHILD_FD, head, im.pixels, values * sizeof *im.pixels, e);
+                rc = png.len ? chan_send(CHILD_FD, head, png.data, png.len, e)
+                             : chan_send(CHILD_FD, head, im.pixels, values * sizeof *im.pixels, e);
         }
 out:
         image_finish(&im);
+        str_free(&png);
         cJSON_Delete(head);
         return rc;
 }

@@ -34,9 +34,10 @@ typedef int (*http_handler)(void *ctx, struct http_request *rq, struct err *e);
 
 enum http_body {
         HTTP_NO_BODY,
-        HTTP_JSON,  /* in memory, at most max_json_bytes, media_is_json */
-        HTTP_IMAGE, /* in memory, at most max_image_bytes, any media type */
-        HTTP_FILE,  /* to a file below tmp_dir, at most max_weights_bytes, any media type */
+        HTTP_JSON,    /* in memory, at most max_json_bytes, media_is_json */
+        HTTP_IMAGE,   /* in memory, at most max_image_bytes, any media type */
+        HTTP_FILE,    /* to a file below tmp_dir, at most max_weights_bytes, any media type */
+        HTTP_ARCHIVE, /* the same, at most max_dataset_bytes */
 };
 
 struct http_route {
@@ -84,7 +85,7 @@ struct http_options {
         bool loopback;                  /* tcp_fd: only names of this machine are taken for Host */
         const char *tls_cert, *tls_key; /* tcp_fd: PEM texts, NULL for none; copied */
         double header_seconds, idle_seconds;
-        int64_t max_json_bytes, max_image_bytes, max_weights_bytes, body_memory_bytes;
+        int64_t max_json_bytes, max_image_bytes, max_weights_bytes, max_dataset_bytes, body_memory_bytes;
         int64_t max_connections;
 };
 

@@ -6,6 +6,7 @@
 #include "daemon/datasets.h"
 #include "daemon/decoder_role.h"
 #include "daemon/drivercache.h"
+#include "daemon/import_role.h"
 #include "daemon/wire.h"
 #include "daemon/worker.h"
 
@@ -82,8 +83,17 @@ static int decode(const struct role_args *a, struct err *e)
         return rc;
 }
 
+/* A known data set where it is named, else what somebody sent. */
 static int import(const struct role_args *a, struct err *e)
 {
+        if (!a->name[0]) {
+                char *uploads = NULL;
+                if (asprintf(&uploads, "%s/tmp", a->state) < 0)
+                        return err_set(e, ERR_NO_MEMORY, "no memory for a path");
+                int done = import_role_run(uploads, e);
+                free(uploads);
+                return done;
+        }
         int rc = datasets_import(a->state, a->name, e);
         return rc ? rc : answer("imported", "name", cJSON_CreateString(a->name), e);
 }

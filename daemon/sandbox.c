@@ -149,12 +149,15 @@ static int allow_with_conditions(scmp_filter_ctx f)
 {
         const struct scmp_arg_cmp no_code[] = {SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0)};
         const struct scmp_arg_cmp myself[] = {SCMP_A0(SCMP_CMP_EQ, 0)};
+        const struct scmp_arg_cmp flags[] = {SCMP_A1(SCMP_CMP_LE, F_GETFL)};
         const struct scmp_arg_cmp own_group[] = {SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid())};
         int rc = seccomp_rule_add_array(f, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1, no_code);
         if (rc == 0)
                 rc = seccomp_rule_add_array(f, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1, no_code);
         if (rc == 0)
                 rc = seccomp_rule_add_array(f, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 1, myself);
+        if (rc == 0) /* libarchive makes sure that its file is closed on exec */
+                rc = seccomp_rule_add_array(f, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1, flags);
         if (rc == 0) /* abort() */
                 rc = seccomp_rule_add_array(f, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1, own_group);
         return rc;

@@ -188,6 +188,7 @@ static int open_http(struct server *s, struct http_options *o, struct err *e)
         o->max_json_bytes = c->max_json_bytes;
         o->max_image_bytes = c->max_image_bytes;
         o->max_weights_bytes = c->max_weights_bytes;
+        o->max_dataset_bytes = c->max_dataset_bytes;
         o->body_memory_bytes = c->body_memory_bytes;
         o->max_connections = connections_at_most(c->max_connections, 1 + (o->tcp_fd >= 0 && o->unix_fd >= 0));
         if (rc == 0) {

@@ -116,6 +116,8 @@ static int start_parts(struct service *s, const struct service_options *o, struc
                 rc = err_set(e, ERR_NO_MEMORY, "no memory for the decoder");
         if (rc == 0)
                 rc = datasets_create(s->state_dir, s->kids, s->store, &s->datasets, e);
+        if (rc == 0 && !(s->imports = imports_create(s->state_dir, s->kids, s->datasets, s->quota)))
+                rc = err_set(e, ERR_NO_MEMORY, "no memory for imports");
         if (rc == 0)
                 rc = models_create(s->state_dir, s->store, s->quota, s->decode, &s->models, e);
         const struct supervisor_options so = {.state_dir = s->state_dir,
@@ -180,6 +182,7 @@ void service_destroy(struct service *s)
         jobs_destroy(s->jobs);
         supervisor_destroy(s->supervisor);
         models_destroy(s->models);
+        imports_destroy(s->imports);
         datasets_destroy(s->datasets);
         decode_destroy(s->decode);
         quota_destroy(s->quota);
@@ -200,7 +203,7 @@ int service_timeout_ms(const struct service *s)
         int64_t now = clock_now_ms();
         const int due[] = {children_timeout_ms(s->kids), decode_timeout_ms(s->decode, now),
                 supervisor_timeout_ms(s->supervisor, now), sched_timeout_ms(s->sched, now),
-                classify_timeout_ms(s->classify, now)};
+                classify_timeout_ms(s->classify, now), imports_timeout_ms(s->imports)};
         int least = -1;
         for (size_t i = 0; i < sizeof due / sizeof due[0]; i++)
                 if (due[i] >= 0 && (least < 0 || due[i] < least))
@@ -213,6 +216,7 @@ void service_run(struct service *s)
         children_run(s->kids);
         int64_t now = clock_now_ms();
         decode_tick(s->decode, now);
+        imports_tick(s->imports);
         supervisor_tick(s->supervisor, now);
         classify_tick(s->classify, now);
         sched_tick(s->sched, now);

@@ -11,6 +11,7 @@
 #include "daemon/classify.h"
 #include "daemon/datasets.h"
 #include "daemon/decode.h"
+#include "daemon/imports.h"
 #include "daemon/jobs.h"
 #include "daemon/models.h"
 #include "daemon/quota.h"
@@ -40,6 +41,7 @@ struct service {
         struct children *kids;
         struct decode *decode;
         struct datasets *datasets;
+        struct imports *imports;
         struct models *models;
         struct supervisor *supervisor;
         struct jobs *jobs;

@@ -265,24 +265,6 @@ class Map(unittest.TestCase):
         wait_for(lambda: not self.progress(), 30, "the map's end")
         self.assertEqual(self.map("soft", pgm(64, 64, bytes(4096)), window=64)["counts"], [4, 0, 0])
 
-    def test_worker_dies(self):
-        """The map begins again on the next worker."""
-        connection = self.long_map("lenet")
-        wait_for(self.progress, 60, "a map")
-        harness.send_signal(self.daemon.worker())
-        answer = connection.getresponse()
-        body = json.loads(answer.read())
-        self.assertEqual((answer.status, body.get("grid")), (200, {"rows": 400, "columns": 400}), body)
-        wait_for(lambda: not self.progress(), 10, "the end of the map in the list of devices")
-
-    def test_long_maps_outlast_idle_connections(self):
-        with harness.Daemon(options={"idle-seconds": 1}) as daemon:
-            daemon.request("PUT", "/v1/models/lenet/weights", weights.safetensors("bn-lenet", NAMES + ["x"] * 7))
-            began = time.monotonic()
-            status, _, body = daemon.request("POST", "/v1/models/lenet/map?window=32&stride=2", pgm(900, 900, bytes(810000)))
-            self.assertEqual(status, 200, body)
-            self.assertGreater(time.monotonic() - began, 1)
-
     def test_no_more_than_two(self):
         connections = [self.long_map("lenet") for _ in range(2)]
         wait_for(self.progress, 60, "a map")

@@ -1,0 +1,217 @@
+#include "daemon/imports.h"
+
+#include "base/json.h"
+#include "base/log.h"
+#include "daemon/wire.h"
+#include "train/request.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { LOOK_MS = 500 /* whether the client is still there */ };
+
+struct import {
+        struct imports *home; /* borrowed */
+        struct import *next;
+        char name[DATASET_NAME_MAX + 1];
+        char *upload, *output; /* owned; files in STATE/tmp, removed with it */
+        struct child *child;   /* NULL once it is killed or gone */
+        struct imports_caller caller;
+        bool answered;    /* the child has said that the output is whole */
+        struct err error; /* what it said instead */
+};
+
+struct imports {
+        const char *state_dir;
+        struct children *kids;
+        struct datasets *datasets;
+        struct quota *quota;
+        struct import *list;
+        int count, next_id;
+};
+
+struct imports *imports_create(
+        const char *state_dir, struct children *kids, struct datasets *datasets, struct quota *quota)
+{
+        struct imports *is = calloc(1, sizeof *is);
+        if (is)
+                *is = (struct imports){
+                        .state_dir = state_dir, .kids = kids, .datasets = datasets, .quota = quota};
+        return is;
+}
+
+static void import_free(struct import *im)
+{
+        if (im->upload)
+                unlink(im->upload);
+        if (im->output)
+                unlink(im->output);
+        free(im->upload);
+        free(im->output);
+        free(im);
+}
+
+void imports_destroy(struct imports *is)
+{
+        if (!is)
+                return;
+        while (is->list) {
+                struct import *im = is->list;
+                is->list = im->next;
+                import_free(im);
+        }
+        free(is);
+}
+
+static void child_message(void *ctx, struct child *c, struct chan_message *m)
+{
+        struct import *im = ctx;
+        const cJSON *error = json_field(m->head, "error"), *op = json_field(m->head, "op");
+        (void)c;
+        if (error)
+                (void)wire_error_read(error, &im->error);
+        else if (cJSON_IsString(op) && strcmp(op->valuestring, "imported") == 0)
+                im->answered = true;
+}
+
+/* What has to hold before an import and after it. */
+static int may_replace(
+        struct imports *is, const struct imports_caller *caller, const char *name, struct err *e)
+{
+        int rc = datasets_may_replace(is->datasets, &caller->who, name, e);
+        return rc ? rc : caller->free(caller->free_ctx, name, e);
+}
+
+/* Puts the result in its place. */
+static int adopt(struct import *im, cJSON **ret, bool *ret_created, struct err *e)
+{
+        struct imports *is = im->home;
+        struct stat st;
+        int rc = may_replace(is, &im->caller, im->name, e);
+        if (rc == 0 && stat(im->output, &st) != 0)
+                rc = err_errno(e, errno, "%s", im->output);
+        if (rc == 0)
+                rc = quota_bytes(is->quota, &im->caller.who, st.st_size, e);
+        if (rc == 0)
+                rc = datasets_adopt(
+                        is->datasets, im->name, im->output, &im->caller.who, st.st_size, ret_created, e);
+        return rc ? rc : datasets_get(is->datasets, im->name, ret, e);
+}
+
+static void child_gone(void *ctx, struct child *c, int status, const char *why)
+{
+        struct import *im = ctx;
+        struct err e = im->error;
+        cJSON *set = NULL;
+        bool created = false;
+        int rc = e.code;
+        (void)c;
+        if (rc == 0 && (status != 0 || !im->answered)) {
+                log_line(LOG_WARN, "the import of data set %s was %s", im->name, why);
+                rc = err_set(&e, ERR_INVALID, "the import was %s: the data could not be read", why);
+        }
+        if (rc == 0)
+                rc = adopt(im, &set, &created, &e);
+        if (rc == 0)
+                log_line(LOG_INFO, "data set %s imported", im->name);
+        for (struct import **place = &im->home->list; *place; place = &(*place)->next)
+                if (*place == im) {
+                        *place = im->next;
+                        break;
+                }
+        im->home->count--;
+        im->caller.done(im->caller.ctx, set, created, rc ? &e : NULL);
+        cJSON_Delete(set);
+        import_free(im);
+}
+
+static int send_request(struct import *im, const cJSON *options, struct err *e)
+{
+        cJSON *head = cJSON_CreateObject();
+        if (!head)
+                return err_set(e, ERR_NO_MEMORY, "no memory for an import");
+        cJSON_AddStringToObject(head, "op", "import");
+        cJSON_AddStringToObject(head, "upload", im->upload);
+        cJSON_AddStringToObject(head, "output", im->output);
+        cJSON_AddStringToObject(head, "name", im->name);
+        cJSON_AddItemToObject(head, "options", cJSON_Duplicate(options, true));
+        int rc = child_send(im->child, head, NULL, 0, e);
+        cJSON_Delete(head);
+        return rc;
+}
+
+static int check(struct imports *is, const char *name, const struct imports_caller *caller, struct err *e)
+{
+        if (!request_name_ok(name))
+                return err_at(e, ERR_INVALID, "/name",
+                        "a data set's name is 1 to %d letters, digits, '.', '_' and '-', not first '.' or "
+                        "'-'",
+                        REQUEST_NAME_MAX);
+        for (const struct import *im = is->list; im; im = im->next)
+                if (strcmp(im->name, name) == 0)
+                        return err_set(e, ERR_STATE, "the data set '%s' is being imported", name);
+        if (is->count >= IMPORTS_MAX)
+                return err_set(
+                        e, ERR_UNAVAILABLE, "%d imports go on; try again when one has ended", is->count);
+        return may_replace(is, caller, name, e);
+}
+
+int imports_start(struct imports *is, const char *name, const char *path, const cJSON *options,
+        const struct imports_caller *caller, struct err *e)
+{
+        const char *const args[] = {"--role", "import", "--state", is->state_dir, NULL};
+        int rc = check(is, name, caller, e);
+        struct import *im = rc ? NULL : calloc(1, sizeof *im);
+        if (!im) {
+                unlink(path);
+                return rc ? rc : err_set(e, ERR_NO_MEMORY, "no memory for an import");
+        }
+        im->home = is;
+        im->caller = *caller;
+        snprintf(im->name, sizeof im->name, "%s", name);
+        im->upload = strdup(path);
+        if (asprintf(&im->output, "%s/tmp/import-%d", is->state_dir, ++is->next_id) < 0)
+                im->output = NULL;
+        if (!im->upload || !im->output) {
+                unlink(path);
+                rc = err_set(e, ERR_NO_MEMORY, "no memory for an import");
+        }
+        const struct child_hooks hooks = {.ctx = im, .message = child_message, .gone = child_gone};
+        if (rc == 0)
+                rc = child_start(is->kids, args, &hooks, &im->child, e);
+        if (rc) {
+                import_free(im);
+                return rc;
+        }
+        im->next = is->list;
+        is->list = im;
+        is->count++;
+        struct err why;
+        if (send_request(im, options, &why)) {
+                im->error = why;
+                child_kill(im->child); /* child_gone answers */
+                im->child = NULL;
+        }
+        return 0;
+}
+
+void imports_tick(struct imports *is)
+{
+        for (struct import *im = is->list; im; im = im->next) {
+                if (!im->child || im->answered || im->error.code || !im->caller.gone(im->caller.ctx))
+                        continue;
+                log_line(LOG_INFO, "the import of data set %s is stopped: its client left", im->name);
+                err_set(&im->error, ERR_CANCELLED, "the client left");
+                child_kill(im->child);
+                im->child = NULL;
+        }
+}
+
+int imports_timeout_ms(const struct imports *is)
+{
+        return is->list ? LOOK_MS : -1;
+}

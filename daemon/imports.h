@@ -1,0 +1,47 @@
+/* Imports of data sets that people send: each in a child process, and a data set only once it is whole. Until
+   then GET knows nothing of a new one, and one that is replaced stays as it was. A front or child that is
+   killed leaves nothing: all is in STATE/tmp. One thread. */
+#ifndef CNND_IMPORTS_H
+#define CNND_IMPORTS_H
+
+#include "base/err.h"
+#include "daemon/children.h"
+#include "daemon/datasets.h"
+#include "daemon/identity.h"
+#include "daemon/quota.h"
+
+#include <cjson/cJSON.h>
+#include <stdbool.h>
+
+enum { IMPORTS_MAX = 2 }; /* at once */
+
+struct imports;
+
+/* All borrowed. NULL when memory is out. */
+struct imports *imports_create(
+        const char *state_dir, struct children *kids, struct datasets *datasets, struct quota *quota);
+void imports_destroy(struct imports *is);
+
+/* All called from service_run. */
+struct imports_caller {
+        struct identity who; /* the owner of what is new */
+        void *ctx;
+        /* Once; `set` (borrowed) is the data set's object, NULL where `failed` tells why. */
+        void (*done)(void *ctx, const cJSON *set, bool created, const struct err *failed);
+        /* True when nobody waits any more: the import is stopped. */
+        bool (*gone)(void *ctx);
+        /* Whether `name` may be replaced now: ERR_STATE while a job uses it. */
+        void *free_ctx;
+        int (*free)(void *free_ctx, const char *name, struct err *e);
+};
+/* Starts one. `path` is the uploaded file, removed at the end, also on failure; `options` as in
+   import_role.h, copied. ERR_INVALID for the name, ERR_EXISTS where it is another
+   user's, ERR_STATE while it is being imported or used, ERR_UNAVAILABLE when IMPORTS_MAX go on. `done` may
+   bring the quota's ERR_DISK or ERR_TOO_LARGE. */
+int imports_start(struct imports *is, const char *name, const char *path, const cJSON *options,
+        const struct imports_caller *caller, struct err *e);
+
+void imports_tick(struct imports *is);
+int imports_timeout_ms(const struct imports *is);
+
+#endif
