@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Who may do what: every endpoint, asked by nobody, a user, another user and an operator, for own and others' objects."""
+import io
 import os
 import pwd
 import re
@@ -12,12 +13,25 @@ import tempfile
 import time
 import unittest
 import warnings
+import zipfile
 
-from harness import BINARY, Daemon, long_job, main, npy, small_job, wait_for
+from harness import BINARY, Daemon, long_job, main, npy, png, small_job, wait_for
 from people import Person, by_socket, revoke, token
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SUMMARY = {"architecture": "lenet", "input": [1, 28, 28], "batch": 1}
+
+
+def archive():
+    """A zip of two classes with two images each."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as z:
+        for i in range(4):
+            z.writestr("%s/%d.png" % ("ab"[i % 2], i), png(8, 8, bytes(range(i, 64 + i))))
+    return out.getvalue()
+
+
+ARCHIVE = archive()
 IMAGE = npy((1, 28, 28), [0.5] * 784)
 
 # (method, path as in the daemon's table): what somebody gets who may. `{}` is a job, model or data set of anna's.
@@ -37,6 +51,8 @@ SHARED = {
 OWNED = {
     ("GET", "/v1/datasets/{}"): 200,
     ("DELETE", "/v1/datasets/{}"): 204,
+    ("PUT", "/v1/datasets/{}"): 200,
+    ("GET", "/v1/datasets/{}/sheet"): 200,
     ("GET", "/v1/jobs/{}"): 200,
     ("POST", "/v1/jobs/{}/cancel"): 202,
     ("POST", "/v1/jobs/{}/pause"): 202,
@@ -54,8 +70,9 @@ OWNED = {
     ("POST", "/v1/models/{}/map"): 200,
 }
 # Who writes to a name that is another's is told that it is taken: 404 would be wrong for a PUT.
-OTHERS = {("PUT", "/v1/models/{}/weights"): 409}
+OTHERS = {("PUT", "/v1/models/{}/weights"): 409, ("PUT", "/v1/datasets/{}"): 409}
 BODIES = {
+    "/v1/datasets/{}": ARCHIVE,
     "/v1/architectures/summary": SUMMARY,
     "/v1/jobs": small_job(epochs=1),
     "/v1/models/{}/classify": IMAGE,
@@ -95,6 +112,9 @@ class Matrix(unittest.TestCase):
         if path.startswith("/v1/models/"):
             status, _, body = owner.request("PUT", "/v1/models/%s/weights" % name, self.weights)
             self.assertEqual(status, 201, body)
+        if path.startswith("/v1/datasets/"):
+            status, _, body = owner.request("PUT", "/v1/datasets/" + name, ARCHIVE)
+            self.assertEqual(status, 201, body)
         return name
 
     def body(self, path):
@@ -113,8 +133,6 @@ class Matrix(unittest.TestCase):
 
     def test_owned(self):
         for (method, path), good in OWNED.items():
-            if "/datasets/" in path:
-                continue  # below
             for name, person, want in (
                 ("nobody", self.nobody, 401),
                 ("other", self.bert, OTHERS.get((method, path), 404)),
