@@ -9,7 +9,7 @@ SMALL_VGG = {"name": "vgg", "arch": [[1, 16], [1, 32], [2, 64], [2, 128], [2, 12
 COURSES = {
     "alexnet": ("alexnet", 224, {"name": "adam", "lr": 3e-4}, 126, 1.6),
     "vgg": (SMALL_VGG, 224, {"name": "adam", "lr": 3e-4}, 126, 1.6),
-    "nin": ("nin", 224, {"name": "adam", "lr": 3e-4}, 252, 1.9),
+    "nin": ("nin", 224, {"name": "adam", "lr": 1e-3}, 126, 2.2),
     "densenet": ("densenet", 96, {"name": "sgd", "lr": 0.1}, 126, 1.2),
     "resnet18": ("resnet18", 96, {"name": "sgd", "lr": 0.05}, 126, 1.2),
 }

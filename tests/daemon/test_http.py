@@ -37,7 +37,7 @@ class Door(unittest.TestCase):
             ("DELETE", "/v1/health", "GET, HEAD"),
             ("PUT", "/v1/jobs", "POST, GET, HEAD"),
             ("GET", "/v1/jobs/1/cancel", "POST"),
-            ("PUT", "/v1/datasets/x", "GET, HEAD, DELETE"),
+            ("POST", "/v1/datasets/x", "GET, HEAD, PUT, DELETE"),
             ("PATCH", "/v1/models/x", "GET, HEAD, DELETE"),
             ("OPTIONS", "/v1/models/x/weights", "GET, HEAD, PUT"),
         ):
