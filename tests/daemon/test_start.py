@@ -11,7 +11,7 @@ COLD_SECONDS, WARM_SECONDS = 10, 3
 
 def busy():
     """How many times as long things take because other work wants the cores too or sanitizers watch; else 1."""
-    return max(1.0, os.getloadavg()[0] / os.cpu_count()) * (4 if harness.SANITIZED else 1)
+    return max(1.5, os.getloadavg()[0] / os.cpu_count()) * (4 if harness.SANITIZED else 1)
 
 
 def job():
