@@ -1,12 +1,14 @@
 #include "daemon/store.h"
 
+#include "base/log.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { BUSY_TIMEOUT_MS = 5000 };
+enum { BUSY_TIMEOUT_MS = 5000, CHECKPOINT_FRAMES = 1000 };
 
 struct cached {
         const char *sql; /* borrowed literal */
@@ -62,9 +64,33 @@ static const char *const migrations[STORE_VERSION] = {
         " user TEXT PRIMARY KEY, seconds REAL NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID;",
 };
 
+/* After a sync that failed the kernel may have dropped the pages and call the next sync a success, so nothing
+   that this process believes about the file can be trusted: only a start, which reads what is there, can. */
+static void stop_if_unsynced(struct store *s, int rc)
+{
+        if (rc != SQLITE_IOERR_FSYNC && rc != SQLITE_IOERR_DIR_FSYNC)
+                return;
+        log_line(LOG_ERROR,
+                "database: %s: the disk did not take what was written; cnnd stops here and recovers when it "
+                "starts",
+                sqlite3_errmsg(s->db));
+        _exit(EXIT_FAILURE);
+}
+
+/* SQLite's own hook for this ignores what the checkpoint returns. Of other failures nothing is lost: the rows
+   stand in the log, and the next commit tries again. */
+static int checkpoint(void *ctx, sqlite3 *db, const char *name, int frames)
+{
+        if (frames >= CHECKPOINT_FRAMES)
+                stop_if_unsynced(
+                        ctx, sqlite3_wal_checkpoint_v2(db, name, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL));
+        return SQLITE_OK;
+}
+
 static int fail(struct store *s, int rc, const char *what, struct err *e)
 {
         int code = ERR_IO;
+        stop_if_unsynced(s, rc);
         if ((rc & 0xFF) == SQLITE_FULL)
                 code = ERR_DISK;
         else if ((rc & 0xFF) == SQLITE_BUSY || (rc & 0xFF) == SQLITE_LOCKED)
@@ -134,6 +160,7 @@ int store_open(const char *path, struct store **ret, struct err *e)
                 return rc;
         }
         sqlite3_busy_timeout(s->db, BUSY_TIMEOUT_MS);
+        sqlite3_wal_hook(s->db, checkpoint, s);
         rc = execute(s, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON", e);
         if (rc == 0)
                 rc = migrate(s, e);

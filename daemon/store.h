@@ -1,7 +1,8 @@
 /* The SQLite database of a state folder: connection, schema, transactions, statements. The rows themselves
    belong to the modules that know them (jobrow, events, models).
 
-   WAL with synchronous=FULL: after store_commit returned 0 the rows survive power loss. One thread. */
+   WAL with synchronous=FULL: after store_commit returned 0 the rows survive power loss. A sync that fails
+   ends the process (exit status 1, a line in the log). One thread. */
 #ifndef CNND_STORE_H
 #define CNND_STORE_H
 
