@@ -206,17 +206,21 @@ static enum MHD_Result begin(struct exchange *x, const char *method, const char 
         struct err e = {0};
         int status = 0;
         bool known = strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
-        int rc =
-                guard_check(x->con, version, x->host->o.loopback && !x->link->local, !known, &f, &status, &e);
-        bool broken = rc != 0;
+        int rc = guard_check(
+                x->con, method, version, x->host->o.loopback && !x->link->local, !known, &f, &status, &e);
+        if (rc == 0 && version != x->uri_end + 1) { /* a zero ended the string before its line did */
+                status = 400;
+                rc = err_set(&e, ERR_SYNTAX, "the address holds a zero byte");
+        }
+        if (rc == 0)
+                rc = target_parse(x->uri, &x->rq.target, &e);
+        const bool broken = rc != 0;
         x->rq.head = strcmp(method, "HEAD") == 0;
         x->phase = EXCHANGE_BODY;
         x->begun_us = clock_now_us();
         x->link->reading = true;
         x->link->since_ms = clock_now_ms();
         extend(x->link, 0);
-        if (rc == 0)
-                rc = target_parse(x->uri, &x->rq.target, &e);
         if (rc == 0)
                 rc = find_route(x, method, &status, &e);
         if (rc == 0) {
@@ -307,6 +311,7 @@ struct exchange *exchange_create(
                 free(x);
                 return NULL;
         }
+        x->uri_end = uri + strlen(uri);
         x->host = host;
         x->con = con;
         x->link = l;

@@ -43,7 +43,8 @@ struct exchange {
         struct MHD_Connection *con;
         struct link *link;
         struct exchange *next, **prev;
-        char *uri; /* owned; raw */
+        char *uri;           /* owned; raw */
+        const char *uri_end; /* in the library's buffer, where the version follows; not to be read */
         const struct http_route *route;
         struct exchange_stream *stream; /* owned by its response */
         enum exchange_phase phase;

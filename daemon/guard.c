@@ -10,7 +10,7 @@
 struct seen {
         int hosts, lengths, encodings;
         const char *host, *length, *encoding, *origin, *type, *content_encoding, *expect;
-        bool bad_name;
+        bool bad_name, bad_value;
 };
 
 static enum MHD_Result look(void *ctx, enum MHD_ValueKind kind, const char *name, size_t name_len,
@@ -18,7 +18,10 @@ static enum MHD_Result look(void *ctx, enum MHD_ValueKind kind, const char *name
 {
         struct seen *s = ctx;
         (void)kind;
-        (void)value_len;
+        s->bad_name = s->bad_name || name_len == 0;
+        for (size_t i = 0; value && i < value_len; i++)
+                if (((unsigned char)value[i] < ' ' && value[i] != '\t') || value[i] == 0x7F)
+                        s->bad_value = true;
         for (size_t i = 0; i < name_len; i++)
                 if (name[i] <= ' ' || name[i] == 0x7F || name[i] == ':')
                         s->bad_name = true;
@@ -53,13 +56,16 @@ static int refuse(int *ret_status, int status, struct err *e, const char *text)
 static int check_framing(const struct seen *s, struct guard_facts *f, int *status, struct err *e)
 {
         if (s->bad_name)
-                return refuse(status, 400, e, "a header's name holds a blank or a control character");
+                return refuse(
+                        status, 400, e, "a header's name is empty or holds a blank or a control character");
+        if (s->bad_value)
+                return refuse(status, 400, e, "a header's value holds a control character");
         if (s->lengths > 1)
                 return refuse(status, 400, e, "Content-Length is given twice");
         if (s->encodings && s->lengths)
                 return refuse(status, 400, e, "Content-Length and Transfer-Encoding are both given");
         if (s->encodings > 1 || (s->encoding && strcasecmp(s->encoding, "chunked") != 0))
-                return refuse(status, 501, e, "the only Transfer-Encoding known is chunked");
+                return refuse(status, 400, e, "the only Transfer-Encoding known is chunked");
         if (s->expect && strcasecmp(s->expect, "100-continue") != 0)
                 return refuse(status, 400, e, "the only Expect known is 100-continue");
         if (s->length) {
@@ -111,12 +117,23 @@ static int check_origin(const struct seen *s, bool local, bool unsafe, int *stat
         return 0;
 }
 
-int guard_check(struct MHD_Connection *con, const char *version, bool local, bool unsafe,
+static bool is_token(const char *text)
+{
+        static const char marks[] = "!#$%&'*+-.^_`|~";
+        for (const char *c = text; *c; c++)
+                if (!isalnum((unsigned char)*c) && !strchr(marks, *c))
+                        return false;
+        return *text != 0;
+}
+
+int guard_check(struct MHD_Connection *con, const char *method, const char *version, bool local, bool unsafe,
         struct guard_facts *ret, int *ret_status, struct err *e)
 {
         struct seen s = {0};
         struct guard_facts f = {0};
         MHD_get_connection_values_n(con, MHD_HEADER_KIND, look, &s);
+        if (!is_token(method))
+                return refuse(ret_status, 400, e, "the method is no word");
         if (strcmp(version, "HTTP/1.1") != 0 && strcmp(version, "HTTP/1.0") != 0)
                 return refuse(ret_status, 400, e, "this is HTTP/1.1");
         if (s.hosts > 1 || (s.hosts == 0 && strcmp(version, "HTTP/1.1") == 0))

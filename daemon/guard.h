@@ -20,7 +20,7 @@ struct guard_facts {
    another site that made its name point here has the other name). `unsafe`: the method changes something, so
    a request that a page of another origin sent is refused. On failure *ret_status is the status to answer,
    and the connection must be closed after the answer: where the next request begins is not known. */
-int guard_check(struct MHD_Connection *con, const char *version, bool local, bool unsafe,
+int guard_check(struct MHD_Connection *con, const char *method, const char *version, bool local, bool unsafe,
         struct guard_facts *ret, int *ret_status, struct err *e);
 
 #endif

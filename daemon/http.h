@@ -4,7 +4,8 @@
    What is refused before any handler runs: what guard.h and target.h refuse, unknown routes (404), methods
    (405), whom `admit` does not let in (401, 429), media types (415), bodies past their limit (413), senders
    slower than the deadlines (408). These are problem documents. What libmicrohttpd 0.9.75 cannot parse it
-   answers itself, in HTML, without asking anybody, and closes: a Content-Length that is no number (400, 413),
+   answers itself, in HTML, without asking anybody, and closes: a Content-Length that is no number (400, 413;
+   its header is then written twice),
    a line without a colon (400), a header or an address past POOL_BYTES (431, 414), another HTTP version
    (505). */
 #ifndef CNND_HTTP_H
