@@ -38,6 +38,11 @@ def die_with_parent():
     LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+def busy():
+    """How many times as long things take because other work wants the cores too or sanitizers watch; else 1."""
+    return max(1.5, os.getloadavg()[0] / os.cpu_count()) * (4 if SANITIZED else 1)
+
+
 class Daemon:
     """One running cnnd. `options` become --name value; a state folder that is given is not removed. What the driver
     has compiled is shared with other tests, unless private_cache leaves it to cnnd to choose a folder."""

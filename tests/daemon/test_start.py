@@ -1,17 +1,11 @@
 """How long it takes from nothing to a curve: with every cache empty, and with warm ones. Prints the figures."""
 
-import os
 import time
 import unittest
 
 import harness
 
 COLD_SECONDS, WARM_SECONDS = 10, 3
-
-
-def busy():
-    """How many times as long things take because other work wants the cores too or sanitizers watch; else 1."""
-    return max(1.5, os.getloadavg()[0] / os.cpu_count()) * (4 if harness.SANITIZED else 1)
 
 
 def job():
@@ -32,8 +26,8 @@ def first_point(daemon):
 
 class Start(unittest.TestCase):
     def check(self, what, seconds, limit):
-        print("%s: %.2f s (limit %d s, load %.1f)" % (what, seconds, limit, busy()))
-        self.assertLess(seconds, limit * busy())
+        print("%s: %.2f s (limit %d s, load %.1f)" % (what, seconds, limit, harness.busy()))
+        self.assertLess(seconds, limit * harness.busy())
 
     def test_cold_then_warm(self):
         begun = time.monotonic()
