@@ -254,6 +254,7 @@ static void add_data(cJSON *o, const struct dataset *d)
         add_counts(counts, "train", d, DATASET_TRAIN);
         add_counts(counts, "val", d, DATASET_VAL);
         cJSON_AddStringToObject(o, "source", d->source);
+        cJSON_AddItemToObject(o, "import", recipe_json(&d->recipe));
 }
 
 static cJSON *entry_json(const struct entry *en)

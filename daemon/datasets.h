@@ -31,7 +31,8 @@ int datasets_set_owner(struct datasets *ds, const char *name, const char *user, 
 
 /* An array of the data set objects that are open to `who`, by name:
    {"name","user":null|"…","state":"ready"|"importing"|"failed","shape":[c,h,w],"type",
-   "classes":[…],"num_classes","train","val","class_counts":{"train":[…],"val":[…]},"source","error"}. */
+   "classes":[…],"num_classes","train","val","class_counts":{"train":[…],"val":[…]},"source","import"
+   (recipe.h, null for one that came with the machine),"error"}. */
 int datasets_list(struct datasets *ds, const struct identity *who, cJSON **ret, struct err *e);
 /* One of them. ERR_NOT_FOUND. */
 int datasets_get(struct datasets *ds, const char *name, cJSON **ret, struct err *e);

@@ -121,6 +121,18 @@ static int check_names(const struct dataset *d, struct err *e)
         return 0;
 }
 
+static void add_recipe(struct str *s, const struct recipe *r)
+{
+        if (r->h == 0)
+                return;
+        cJSON *tree = recipe_json(r);
+        char *text = json_text(tree);
+        cJSON_Delete(tree);
+        str_addf(s, ",\"import\":%s", text ? text : "");
+        s->failed |= !text;
+        free(text);
+}
+
 static char *describe(const struct dataset *d)
 {
         struct str s = {0};
@@ -138,7 +150,9 @@ static char *describe(const struct dataset *d)
                         str_add(&s, ",");
                 str_add_json(&s, d->classes[i]);
         }
-        str_add(&s, "]}");
+        str_add(&s, "]");
+        add_recipe(&s, &d->recipe);
+        str_add(&s, "}");
         return str_take(&s);
 }
 
@@ -224,7 +238,8 @@ static int read_description(struct dataset *d, const cJSON *json, struct err *e)
 {
         int rc = json_is_object(json, "", e);
         if (rc == 0)
-                rc = json_only(json, "name source channels height width type train val classes", "", e);
+                rc = json_only(
+                        json, "name source channels height width type train val classes import", "", e);
         if (rc == 0)
                 rc = read_text(json, "name", d->name, sizeof d->name, e);
         if (rc == 0)
@@ -241,6 +256,8 @@ static int read_description(struct dataset *d, const cJSON *json, struct err *e)
                 rc = read_int(json, split_names[s], INT_MAX, &d->split[s].count, e);
         if (rc == 0)
                 rc = read_classes(d, json, e);
+        if (rc == 0)
+                rc = recipe_parse(json_field(json, "import"), "/import", &d->recipe, e);
         if (rc == 0)
                 rc = check_shape(d, e);
         return rc != 0 ? rc : check_names(d, e);

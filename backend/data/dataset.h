@@ -8,11 +8,13 @@
    Header: bytes 0-7 "cnndset\0", 8 u32 version, 12 u32 length of the description, 16 u64 length of the file,
    24 u32 CRC-32 of the description, 28 u32 CRC-32 of bytes 0-27, then zeros. The sections' places follow from
    the description alone: {"name","source","channels","height","width","type":"u8"|"f32","train","val",
-   "classes":[…]}. Images carry no checksum: reading 45 MB for one would cost more than all the rest. */
+   "classes":[…],"import":{…}|absent (recipe.h)}. Images carry no checksum: reading 45 MB for one would cost
+   more than all the rest. */
 #ifndef CNND_DATASET_H
 #define CNND_DATASET_H
 
 #include "base/err.h"
+#include "data/recipe.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -33,6 +35,7 @@ struct dataset {
         char source[256]; /* where it came from, for people */
         int c, h, w;
         enum dataset_type type;
+        struct recipe recipe; /* how its pictures were made; none where nobody told */
         int num_classes;
         char **classes; /* owned; num_classes names */
         struct {

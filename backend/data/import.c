@@ -207,16 +207,19 @@ static int interpret(struct haul *h, struct err *e)
 
 static int finish(struct intake *in, const char *kind, int files, struct err *e)
 {
-        static const char *const fits[] = {
-                [IMPORT_RESIZE] = "resize", [IMPORT_CROP] = "crop", [IMPORT_TILE] = "tile"};
-        char source[256], fit[64] = "";
+        char source[256], fit[64] = "", pixel[40] = "";
+        const struct recipe *r = &in->o.recipe;
         int rc = divide_splits(in, e);
-        if (in->o.h)
-                snprintf(fit, sizeof fit, ", fit %s", fits[in->o.fit]);
+        if (r->h)
+                snprintf(fit, sizeof fit, ", fit %s", recipe_fit_name(r->fit));
         if (in->o.stride)
                 snprintf(fit + strlen(fit), sizeof fit - strlen(fit), " with stride %d", in->o.stride);
-        snprintf(source, sizeof source, "imported %s of %d files%s%s", kind, files, fit,
-                in->o.keep_values ? ", values kept" : "");
+        if (r->pixel_nm > 0)
+                snprintf(pixel, sizeof pixel, ", pixels of %g nm", r->pixel_nm);
+        snprintf(source, sizeof source, "imported %s of %d files%s%s%s", kind, files, pixel, fit,
+                r->values == RECIPE_KEEP        ? ", values kept"
+                : r->values == RECIPE_PER_IMAGE ? ", each by its own mean and deviation"
+                                                : "");
         return rc != 0 ? rc : intake_write(in, source, e);
 }
 

@@ -10,41 +10,33 @@
    Without split folders a share `val` of each class's source files goes to the validation, by a hash of their
    names: the same files whatever the archive's order; all frames and tiles of a file go together.
 
-   Pixels. Images of values k/255 (8-bit sources) stay 8 bits. All others are stored as float: each frame
-   clipped to its percentiles 0.5 and 99.5 (nearest rank, all channels together, before `fit`) and stretched
-   to 0..1, unless normalize=none. A set of both is stored as float. */
+   Pixels go the way of recipe.h. Images of values k/255 (8-bit sources) stay 8 bits unless
+   normalize=per_image; all others are stored as float. A set of both is stored as float. */
 #ifndef CNND_IMPORT_H
 #define CNND_IMPORT_H
 
 #include "base/err.h"
+#include "data/recipe.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-enum import_fit {
-        IMPORT_RESIZE, /* image_fit: what classifying does, too */
-        IMPORT_CROP,   /* the largest part of the target's proportions, from the middle, then resized */
-        IMPORT_TILE, /* windows of the size at multiples of the stride, as many as fit; nothing is resized */
-};
-
 /* All zero but `val` is what holds without options: import_defaults. */
 struct import_options {
-        int h, w; /* 0: all images must have one size */
-        enum import_fit fit;
-        int stride;       /* of tiles; 0: the window's own sides */
-        int channels;     /* 1 or 3; 0: all images must agree */
-        double val;       /* share; below 0: not given, IMPORT_VAL_DEFAULT without split folders */
-        bool keep_values; /* normalize=none */
+        struct recipe recipe; /* a size of 0: all images must have one */
+        int stride;           /* of tiles; 0: the window's own sides */
+        int channels;         /* 1 or 3; 0: all images must agree */
+        double val;           /* share; below 0: not given, IMPORT_VAL_DEFAULT without split folders */
 };
 #define IMPORT_VAL_DEFAULT 0.2
-#define IMPORT_OPTIONS     "size fit stride channels val normalize"
+#define IMPORT_OPTIONS     "size fit stride channels val normalize pixel_size"
 /* What all images of a set may fill on the disk. */
 #define IMPORT_MAX_BYTES ((uint64_t)64 << 30)
 
 void import_defaults(struct import_options *o);
 /* One option of IMPORT_OPTIONS by its text: size "64" or "48x64" (HxW), fit, stride, channels, val "0.2",
-   normalize "percentiles" or "none". ERR_INVALID names it. */
+   normalize "percentiles", "per_image" or "none", pixel_size "0.5" (nm). ERR_INVALID names it. */
 int import_option(struct import_options *o, const char *key, const char *value, struct err *e);
 /* What holds between options. */
 int import_options_check(const struct import_options *o, struct err *e);

@@ -37,21 +37,21 @@ static int set_size(struct import_options *o, const char *value, struct err *e)
         if (!ok || *end)
                 return err_set(e, ERR_INVALID, "\"size\" must be N or HEIGHTxWIDTH with sides of 1 to %d",
                         DATASET_MAX_SIDE);
-        o->h = h;
-        o->w = w;
+        o->recipe.h = h;
+        o->recipe.w = w;
         return 0;
 }
 
-static int set_fit(struct import_options *o, const char *value, struct err *e)
+static int set_pixel(struct import_options *o, const char *value, struct err *e)
 {
-        static const char *const names[] = {
-                [IMPORT_RESIZE] = "resize", [IMPORT_CROP] = "crop", [IMPORT_TILE] = "tile"};
-        for (int i = 0; i < 3; i++)
-                if (strcmp(names[i], value) == 0) {
-                        o->fit = (enum import_fit)i;
-                        return 0;
-                }
-        return err_set(e, ERR_INVALID, "\"fit\" must be resize, crop or tile");
+        char *end = NULL;
+        bool plain = strspn(value, "0123456789.e-+") == strlen(value) && value[0];
+        double v = plain ? strtod(value, &end) : -1;
+        if (!plain || *end || !(v >= RECIPE_PIXEL_MIN && v <= RECIPE_PIXEL_MAX))
+                return err_set(e, ERR_INVALID, "\"pixel_size\" must be nanometres from %g to %g",
+                        RECIPE_PIXEL_MIN, RECIPE_PIXEL_MAX);
+        o->recipe.pixel_nm = v;
+        return 0;
 }
 
 static int set_val(struct import_options *o, const char *value, struct err *e)
@@ -70,8 +70,12 @@ int import_option(struct import_options *o, const char *key, const char *value, 
         const char *end = NULL;
         if (strcmp(key, "size") == 0)
                 return set_size(o, value, e);
+        if (strcmp(key, "pixel_size") == 0)
+                return set_pixel(o, value, e);
         if (strcmp(key, "fit") == 0)
-                return set_fit(o, value, e);
+                return recipe_fit_parse(value, &o->recipe.fit)
+                               ? 0
+                               : err_set(e, ERR_INVALID, "\"fit\" must be resize, crop or tile");
         if (strcmp(key, "val") == 0)
                 return set_val(o, value, e);
         if (strcmp(key, "stride") == 0) {
@@ -85,20 +89,19 @@ int import_option(struct import_options *o, const char *key, const char *value, 
                 o->channels = value[0] - '0';
                 return 0;
         }
-        if (strcmp(key, "normalize") == 0) {
-                o->keep_values = strcmp(value, "none") == 0;
-                if (o->keep_values || strcmp(value, "percentiles") == 0)
-                        return 0;
-                return err_set(e, ERR_INVALID, "\"normalize\" must be percentiles or none");
-        }
+        if (strcmp(key, "normalize") == 0)
+                return recipe_values_parse(value, &o->recipe.values)
+                               ? 0
+                               : err_set(e, ERR_INVALID,
+                                         "\"normalize\" must be percentiles, per_image or none");
         return err_set(e, ERR_INVALID, "unknown option \"%.60s\"", key);
 }
 
 int import_options_check(const struct import_options *o, struct err *e)
 {
-        if (o->fit != IMPORT_RESIZE && o->h == 0)
+        if (o->recipe.fit != RECIPE_RESIZE && o->recipe.h == 0)
                 return err_set(e, ERR_INVALID, "\"fit\" needs a \"size\"");
-        if (o->stride && o->fit != IMPORT_TILE)
+        if (o->stride && o->recipe.fit != RECIPE_TILE)
                 return err_set(e, ERR_INVALID, "\"stride\" is for fit=tile");
         return 0;
 }

@@ -1,6 +1,5 @@
 #include "data/intake.h"
 
-#include "data/decoder.h"
 #include "data/prepare.h"
 
 #include <limits.h>
@@ -12,8 +11,7 @@
 int intake_begin(
         struct intake *in, const struct import_options *o, const struct import_place *place, struct err *e)
 {
-        *in = (struct intake){
-                .o = *o, .place = place, .spool.fd = -1, .c = o->channels, .h = o->h, .w = o->w};
+        *in = (struct intake){.o = *o, .place = place, .spool.fd = -1, .c = o->channels, .recipe = o->recipe};
         return spool_open(&in->spool, place->tmp_dir, IMPORT_MAX_BYTES, e);
 }
 
@@ -65,6 +63,7 @@ int intake_failed(struct intake *in, const char *name, const char *problem, stru
 /* The first image without a size or channels in the options sets them. */
 static int check_shape(struct intake *in, const struct image *im, struct err *e)
 {
+        struct recipe *r = &in->recipe;
         bool convertible = (im->c == 1 || im->c == 3) && (in->c == 1 || in->c == 3);
         if (in->c == 0)
                 in->c = im->c;
@@ -74,99 +73,86 @@ static int check_shape(struct intake *in, const struct image *im, struct err *e)
                         in->c);
         if (im->c != in->c && !convertible)
                 return err_set(e, ERR_INVALID, "%d channels cannot become %d", im->c, in->c);
-        if (in->h == 0) {
-                in->h = im->h;
-                in->w = im->w;
+        if (r->h == 0) {
+                r->h = im->h;
+                r->w = im->w;
         }
-        if (!in->o.h && (im->h != in->h || im->w != in->w))
+        if (!in->o.recipe.h && (im->h != r->h || im->w != r->w))
                 return err_set(e, ERR_INVALID,
-                        "%dx%d pixels where the images before have %dx%d: say size=", im->h, im->w, in->h,
-                        in->w);
-        if (in->o.fit == IMPORT_TILE && (im->h < in->h || im->w < in->w))
+                        "%dx%d pixels where the images before have %dx%d: say size=", im->h, im->w, r->h,
+                        r->w);
+        if (r->fit == RECIPE_TILE && (im->h < r->h || im->w < r->w))
                 return err_set(e, ERR_INVALID, "%dx%d pixels are smaller than a tile of %dx%d", im->h, im->w,
-                        in->h, in->w);
+                        r->h, r->w);
         return 0;
 }
 
-/* Appends one fitted sample, as bytes where the source is of bytes. */
-static int store(struct intake *in, struct intake_source *s, const struct image *im, struct err *e)
+static size_t sample_values(const struct intake *in)
 {
-        size_t n = (size_t)in->c * (size_t)in->h * (size_t)in->w;
-        if (++in->samples > INT_MAX / 2)
-                return err_set(e, ERR_TOO_LARGE, "more than %d images", INT_MAX / 2);
-        s->samples++;
-        if (!s->bytes)
-                return spool_add(&in->spool, im->pixels, n * sizeof *im->pixels, e);
-        unsigned char *bytes = malloc(n);
-        if (!bytes)
-                return err_set(e, ERR_NO_MEMORY, "no memory for an image");
-        for (size_t i = 0; i < n; i++)
-                bytes[i] = (unsigned char)lrintf(fminf(fmaxf(im->pixels[i], 0), 1) * 255.0f);
-        int rc = spool_add(&in->spool, bytes, n, e);
-        free(bytes);
-        return rc;
+        return (size_t)in->c * (size_t)in->recipe.h * (size_t)in->recipe.w;
 }
 
-static int cut_and_store(struct intake *in, struct intake_source *s, const struct image *im, int frame, int y,
-        int x, int h, int w, struct err *e)
+/* Appends one sample, as bytes where the source is of bytes. Takes it. */
+static int store(struct intake *in, struct intake_source *s, struct image *im, struct err *e)
 {
-        struct image part;
-        int rc = prepare_cut(im, frame, y, x, h, w, &part, e);
-        if (rc != 0)
-                return rc;
-        rc = image_fit(&part, in->c, in->h, in->w, e);
+        const size_t n = sample_values(in);
+        unsigned char *bytes = s->bytes ? malloc(n) : NULL;
+        int rc = 0;
+        if (++in->samples > INT_MAX / 2)
+                rc = err_set(e, ERR_TOO_LARGE, "more than %d images", INT_MAX / 2);
+        else if (s->bytes && !bytes)
+                rc = err_set(e, ERR_NO_MEMORY, "no memory for an image");
+        s->samples++;
+        for (size_t i = 0; rc == 0 && s->bytes && i < n; i++)
+                bytes[i] = (unsigned char)lrintf(im->pixels[i] * 255.0f);
         if (rc == 0)
-                rc = store(in, s, &part, e);
-        image_finish(&part);
+                rc = s->bytes ? spool_add(&in->spool, bytes, n, e)
+                              : spool_add(&in->spool, im->pixels, n * sizeof *im->pixels, e);
+        free(bytes);
+        image_finish(im);
         return rc;
 }
 
 static int store_tiles(
         struct intake *in, struct intake_source *s, const struct image *im, int frame, struct err *e)
 {
-        int step_y = in->o.stride ? in->o.stride : in->h, step_x = in->o.stride ? in->o.stride : in->w,
-            rc = 0;
-        for (int y = 0; rc == 0 && y + in->h <= im->h; y += step_y)
-                for (int x = 0; rc == 0 && x + in->w <= im->w; x += step_x)
-                        rc = cut_and_store(in, s, im, frame, y, x, in->h, in->w, e);
+        const struct recipe *r = &in->recipe;
+        int step_y = in->o.stride ? in->o.stride : r->h, step_x = in->o.stride ? in->o.stride : r->w, rc = 0;
+        for (int y = 0; rc == 0 && y + r->h <= im->h; y += step_y)
+                for (int x = 0; rc == 0 && x + r->w <= im->w; x += step_x) {
+                        struct image tile;
+                        rc = prepare_part(im, frame, y, x, r->h, r->w, r, in->c, s->bytes, &tile, e);
+                        if (rc == 0)
+                                rc = store(in, s, &tile, e);
+                }
         return rc;
 }
 
 static int store_frame(
         struct intake *in, struct intake_source *s, const struct image *im, int frame, struct err *e)
 {
-        int h = im->h, w = im->w;
-        if (in->o.fit == IMPORT_TILE)
+        struct image whole;
+        if (in->recipe.fit == RECIPE_TILE)
                 return store_tiles(in, s, im, frame, e);
-        if (in->o.fit == IMPORT_CROP) {
-                /* The longer side by the target's proportions, rounded; never 0. */
-                int64_t wide = ((int64_t)h * in->w * 2 + in->h) / (2 * (int64_t)in->h);
-                int64_t high = ((int64_t)w * in->h * 2 + in->w) / (2 * (int64_t)in->w);
-                if (wide <= w)
-                        w = wide > 0 ? (int)wide : 1;
-                else if (high <= h)
-                        h = high > 0 ? (int)high : 1;
-        }
-        return cut_and_store(in, s, im, frame, (im->h - h) / 2, (im->w - w) / 2, h, w, e);
+        int rc = prepare_frame(im, frame, &in->recipe, in->c, s->bytes, &whole, e);
+        return rc != 0 ? rc : store(in, s, &whole, e);
 }
 
 int intake_image(
         struct intake *in, const char *name, struct image *im, struct intake_source **ret, struct err *e)
 {
         struct intake_source *s = NULL;
-        size_t frame = (size_t)im->c * (size_t)im->h * (size_t)im->w;
-        int rc = check_shape(in, im, e);
+        bool bytes = false;
+        int rc = prepare_image(im, &in->recipe, true, &bytes, e);
+        if (rc == 0)
+                rc = check_shape(in, im, e);
         if (rc == 0)
                 rc = add_source(in, name, &s, e);
         if (rc != 0)
                 return rc;
-        s->bytes = prepare_is_bytes(im->pixels, (size_t)im->n * frame);
-        for (int i = 0; rc == 0 && i < im->n; i++) {
-                if (!s->bytes && !in->o.keep_values)
-                        rc = prepare_stretch(im->pixels + (size_t)i * frame, frame, e);
-                if (rc == 0)
-                        rc = store_frame(in, s, im, i, e);
-        }
+        s->bytes = bytes;
+        for (int i = 0; rc == 0 && i < im->n; i++)
+                rc = store_frame(in, s, im, i, e);
         if (rc == 0 && ret)
                 *ret = s;
         return rc;
@@ -231,7 +217,7 @@ static int copy_samples(struct section *to, const struct intake_source *s, const
 static int fill_section(struct intake *in, struct section *to, int split, struct intake_source **list,
         size_t n, const unsigned char *from, bool widen, struct err *e)
 {
-        size_t values = (size_t)in->c * (size_t)in->h * (size_t)in->w, count = 0;
+        size_t values = sample_values(in), count = 0;
         int rc = spool_open(&to->spool, in->place->tmp_dir, IMPORT_MAX_BYTES, e);
         for (size_t i = 0; i < n; i++)
                 count += list[i]->split == (enum intake_split)split ? list[i]->samples : 0;
@@ -250,8 +236,9 @@ static int fill_section(struct intake *in, struct section *to, int split, struct
 int intake_write(struct intake *in, const char *source, struct err *e)
 {
         struct dataset d = {.c = in->c,
-                .h = in->h,
-                .w = in->w,
+                .h = in->recipe.h,
+                .w = in->recipe.w,
+                .recipe = in->recipe,
                 .type = DATASET_U8,
                 .num_classes = in->num_classes,
                 .classes = in->classes};

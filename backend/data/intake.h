@@ -26,7 +26,8 @@ struct intake {
         struct import_options o;
         const struct import_place *place; /* borrowed */
         struct spool spool;
-        int c, h, w;                   /* of each sample; 0 until the first */
+        int c;                         /* of each sample; 0 until the first */
+        struct recipe recipe;          /* with the samples' size from the first on */
         struct intake_source *sources; /* owned */
         size_t count, cap;
         uint64_t samples;

@@ -64,7 +64,8 @@ static void test_cut(void **state)
         (void)state;
         for (size_t i = 0; i < sizeof pixels / sizeof *pixels; i++)
                 pixels[i] = (float)i;
-        assert_int_equal(prepare_cut(&from, 1, 1, 2, 3, 2, &part, &e), 0);
+        const struct recipe r = {.h = 3, .w = 2};
+        assert_int_equal(prepare_part(&from, 1, 1, 2, 3, 2, &r, 3, false, &part, &e), 0);
         assert_true(part.n == 1 && part.c == 3 && part.h == 3 && part.w == 2);
         for (int c = 0; c < 3; c++)
                 for (int y = 0; y < 3; y++)
