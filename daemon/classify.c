@@ -252,11 +252,10 @@ static int start(struct classify *cl, const char *model, const struct wish *wish
                 .caller = *caller};
         if (!r->model || (wish->layer && !r->layer))
                 rc = err_set(e, ERR_NO_MEMORY, "no memory for a request");
-        if (rc == 0 && wish->map)
-                rc = decode_field(cl->decode, body, len, media_type, shape.c, decoded, r, e);
-        else if (rc == 0 && body)
-                rc = decode_image(
-                        cl->decode, body, len, media_type, shape.c, shape.h, shape.w, decoded, r, e);
+        const struct decode_target target = {shape.c, shape.h, shape.w, &shape.recipe};
+        if (rc == 0 && body)
+                rc = (wish->map ? decode_field : decode_image)(
+                        cl->decode, body, len, media_type, &target, decoded, r, e);
         if (rc)
                 request_free(r);
         else
@@ -446,7 +445,8 @@ static int send_request(struct request *r, int device, struct err *e)
         int rc = models_shape(r->home->models, r->model, &shape, e);
         if (rc)
                 return rc;
-        if (shape.c != r->shape.c || shape.h != r->shape.h || shape.w != r->shape.w)
+        if (shape.c != r->shape.c || shape.h != r->shape.h || shape.w != r->shape.w ||
+                !recipe_same(&shape.recipe, &r->shape.recipe))
                 return err_set(e, ERR_UNAVAILABLE, "the model '%s' was just replaced; try again", r->model);
         cJSON *head = cJSON_CreateObject();
         char *path = models_path(r->home->models, r->model);

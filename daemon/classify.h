@@ -25,8 +25,10 @@ void classify_destroy(struct classify *cl);
 
 /* `result` is {"model":…,"results":[{"predictions":[{"label","index","probability","logit"}, …best first]}]},
    one result an image, with "image":{"format","frames","channels","height","width","databar_height" (rows
-   cropped), "pixel_size":[height,width]|null,"pixel_unit":"m"|"1/m"|null} of the body as it came; taken by
-   the callee; NULL on error. `e` is NULL on success. */
+   cropped), "pixel_size":[height,width]|null,"pixel_unit":"m"|"1/m"|null} of the body as it came, and in it
+   "prepared": what the model's recipe made of that before it was cut or fitted, {"rescaled":true,"height",
+   "width","pixel_size","pixel_unit","normalize":"percentiles"|"per_image"|"none"}, null for a model without;
+   taken by the callee; NULL on error. `e` is NULL on success. */
 typedef void (*classify_done)(void *ctx, cJSON *result, const struct err *e);
 
 /* Of classify_look and classify_map: the body is taken by the callee. */

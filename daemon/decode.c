@@ -162,36 +162,34 @@ static int push(struct decode *dc, cJSON *head, const void *raw, size_t raw_len,
         return 0;
 }
 
-int decode_image(struct decode *dc, const void *body, size_t len, const char *media_type, int c, int h, int w,
-        decode_done done, void *ctx, struct err *e)
+static int push_body(struct decode *dc, const char *op, const void *body, size_t len, const char *media_type,
+        const struct decode_target *target, decode_done done, void *ctx, struct err *e)
 {
         cJSON *head = cJSON_CreateObject();
         if (head) {
-                cJSON_AddStringToObject(head, "op", "image");
+                cJSON_AddStringToObject(head, "op", op);
                 if (media_type)
                         cJSON_AddStringToObject(head, "media_type", media_type);
                 else
                         cJSON_AddNullToObject(head, "media_type");
-                cJSON_AddNumberToObject(head, "c", c);
-                cJSON_AddNumberToObject(head, "h", h);
-                cJSON_AddNumberToObject(head, "w", w);
+                cJSON_AddNumberToObject(head, "c", target->c);
+                cJSON_AddNumberToObject(head, "h", target->h);
+                cJSON_AddNumberToObject(head, "w", target->w);
+                cJSON_AddItemToObject(head, "import", recipe_json(target->recipe));
         }
         return push(dc, head, body, len, done, ctx, e);
 }
 
-int decode_field(struct decode *dc, const void *body, size_t len, const char *media_type, int c,
-        decode_done done, void *ctx, struct err *e)
+int decode_image(struct decode *dc, const void *body, size_t len, const char *media_type,
+        const struct decode_target *target, decode_done done, void *ctx, struct err *e)
 {
-        cJSON *head = cJSON_CreateObject();
-        if (head) {
-                cJSON_AddStringToObject(head, "op", "field");
-                if (media_type)
-                        cJSON_AddStringToObject(head, "media_type", media_type);
-                else
-                        cJSON_AddNullToObject(head, "media_type");
-                cJSON_AddNumberToObject(head, "c", c);
-        }
-        return push(dc, head, body, len, done, ctx, e);
+        return push_body(dc, "image", body, len, media_type, target, done, ctx, e);
+}
+
+int decode_field(struct decode *dc, const void *body, size_t len, const char *media_type,
+        const struct decode_target *target, decode_done done, void *ctx, struct err *e)
+{
+        return push_body(dc, "field", body, len, media_type, target, done, ctx, e);
 }
 
 int decode_model(struct decode *dc, const char *path, const cJSON *overrides, decode_done done, void *ctx,

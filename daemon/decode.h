@@ -9,6 +9,7 @@
 #include "base/chan.h"
 #include "base/err.h"
 #include "daemon/children.h"
+#include "data/recipe.h"
 #include "data/sheet.h"
 
 #include <cjson/cJSON.h>
@@ -26,16 +27,21 @@ void decode_destroy(struct decode *dc);
 /* Called once from service_run; `e` is NULL on success. The callee may take m->raw (and zero it). */
 typedef void (*decode_done)(void *ctx, struct chan_message *m, const struct err *e);
 
-/* Decodes an image body and fits it to (c,h,w): the answer's head has "n" and "image" (classify.h), its
-   raw bytes are n*c*h*w floats. `body` is copied. */
-int decode_image(struct decode *dc, const void *body, size_t len, const char *media_type, int c, int h, int w,
-        decode_done done, void *ctx, struct err *e);
-/* The same for one image in full, fitted to c channels alone: the head's "image" tells height and width.
+/* What a body is to become; borrowed for the call. */
+struct decode_target {
+        int c, h, w; /* of the model's input */
+        const struct recipe *recipe;
+};
+/* Decodes an image body, prepares it by the recipe and fits it to (c,h,w): the answer's head has "n" and
+   "image" (classify.h), its raw bytes are n*c*h*w floats. `body` is copied. */
+int decode_image(struct decode *dc, const void *body, size_t len, const char *media_type,
+        const struct decode_target *target, decode_done done, void *ctx, struct err *e);
+/* The same for one image in full, fitted to c channels alone: the head's "h" and "w" tell its sides.
    ERR_INVALID for a stack, ERR_TOO_LARGE above DECODE_FIELD_BYTES of floats or DECODE_FIELD_SIDE pixels a
    side. */
 enum { DECODE_FIELD_SIDE = 32768, DECODE_FIELD_BYTES = 256 << 20 };
-int decode_field(struct decode *dc, const void *body, size_t len, const char *media_type, int c,
-        decode_done done, void *ctx, struct err *e);
+int decode_field(struct decode *dc, const void *body, size_t len, const char *media_type,
+        const struct decode_target *target, decode_done done, void *ctx, struct err *e);
 /* Checks a safetensors file against what it claims to be: the answer's head has "model": {"architecture",
    "input","classes","preprocessing"}. `overrides` as in models_put. */
 int decode_model(struct decode *dc, const char *path, const cJSON *overrides, decode_done done, void *ctx,

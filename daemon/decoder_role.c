@@ -10,6 +10,7 @@
 #include "daemon/wire.h"
 #include "data/grid.h"
 #include "data/image.h"
+#include "data/prepare.h"
 
 #include <string.h>
 
@@ -30,18 +31,10 @@ static int send_refusal(const cJSON *request, const struct err *why, struct err 
         return rc;
 }
 
-/* The picture as it came, before it was fitted. */
-static cJSON *describe(const struct image *im)
+static void add_pixel(cJSON *o, const struct image *im)
 {
         static const char *const units[] = {[IMAGE_METRES] = "m", [IMAGE_PER_METRE] = "1/m"};
         const double size[2] = {im->pixel_h, im->pixel_w};
-        cJSON *o = cJSON_CreateObject();
-        cJSON_AddStringToObject(o, "format", im->format);
-        cJSON_AddNumberToObject(o, "frames", im->n);
-        cJSON_AddNumberToObject(o, "channels", im->c);
-        cJSON_AddNumberToObject(o, "height", im->h);
-        cJSON_AddNumberToObject(o, "width", im->w);
-        cJSON_AddNumberToObject(o, "databar_height", im->databar_h);
         if (im->unit == IMAGE_UNKNOWN) {
                 cJSON_AddNullToObject(o, "pixel_size");
                 cJSON_AddNullToObject(o, "pixel_unit");
@@ -49,42 +42,101 @@ static cJSON *describe(const struct image *im)
                 cJSON_AddItemToObject(o, "pixel_size", cJSON_CreateDoubleArray(size, 2));
                 cJSON_AddStringToObject(o, "pixel_unit", units[im->unit]);
         }
+}
+
+/* The picture as it came, before it was prepared. */
+static cJSON *describe(const struct image *im)
+{
+        cJSON *o = cJSON_CreateObject();
+        cJSON_AddStringToObject(o, "format", im->format);
+        cJSON_AddNumberToObject(o, "frames", im->n);
+        cJSON_AddNumberToObject(o, "channels", im->c);
+        cJSON_AddNumberToObject(o, "height", im->h);
+        cJSON_AddNumberToObject(o, "width", im->w);
+        cJSON_AddNumberToObject(o, "databar_height", im->databar_h);
+        add_pixel(o, im);
         return o;
 }
 
+/* What the recipe did to it, before it was cut or fitted. `h` and `w` are the sides that it came with. */
+static void describe_preparation(
+        cJSON *picture, const struct image *im, int h, int w, const struct recipe *r, bool bytes)
+{
+        cJSON *o = r->h ? cJSON_AddObjectToObject(picture, "prepared")
+                        : cJSON_AddNullToObject(picture, "prepared");
+        if (!o || r->h == 0)
+                return;
+        cJSON_AddBoolToObject(o, "rescaled", im->h != h || im->w != w);
+        cJSON_AddNumberToObject(o, "height", im->h);
+        cJSON_AddNumberToObject(o, "width", im->w);
+        add_pixel(o, im);
+        cJSON_AddStringToObject(o, "normalize", recipe_values_name(bytes ? RECIPE_KEEP : r->values));
+}
+
 /* Whether one image can go on in full with c channels. */
-static int check_field(const struct image *im, int64_t c, struct err *e)
+static int check_field(const struct image *im, int c, struct err *e)
 {
         if (im->n != 1)
                 return err_set(e, ERR_INVALID, "a map is made of one image; this holds %d", im->n);
         if (im->h > DECODE_FIELD_SIDE || im->w > DECODE_FIELD_SIDE ||
                 (uint64_t)c * (uint64_t)im->h * (uint64_t)im->w > DECODE_FIELD_BYTES / sizeof(float))
                 return err_set(e, ERR_TOO_LARGE,
-                        "an image of %lldx%dx%d is more than a map takes: %d pixels a side, %d MiB of floats",
-                        (long long)c, im->h, im->w, DECODE_FIELD_SIDE, DECODE_FIELD_BYTES >> 20);
+                        "an image of %dx%dx%d is more than a map takes: %d pixels a side, %d MiB of floats",
+                        c, im->h, im->w, DECODE_FIELD_SIDE, DECODE_FIELD_BYTES >> 20);
         return 0;
+}
+
+/* A target that came in a request's head. */
+static int read_target(const cJSON *head, struct decode_target *ret, struct recipe *ret_recipe, struct err *e)
+{
+        int64_t c = 0, h = 0, w = 0;
+        int rc = json_get_int(head, "c", 1, IMAGE_MAX_CHANNELS, "", &c, e);
+        if (rc == 0)
+                rc = json_get_int(head, "h", 1, IMAGE_MAX_SIDE, "", &h, e);
+        if (rc == 0)
+                rc = json_get_int(head, "w", 1, IMAGE_MAX_SIDE, "", &w, e);
+        if (rc == 0)
+                rc = recipe_parse(json_field(head, "import"), "/import", ret_recipe, e);
+        *ret = (struct decode_target){(int)c, (int)h, (int)w, ret_recipe};
+        return rc;
+}
+
+/* As an import would (prepare.h), then to what the model takes; of a field only the channels. */
+static int prepare(
+        struct image *im, const struct decode_target *to, bool field, cJSON *picture, struct err *e)
+{
+        const struct recipe *r = to->recipe;
+        const int h = im->h, w = im->w;
+        bool bytes = false;
+        int rc = r->h ? prepare_image(im, r, false, &bytes, e) : 0;
+        if (rc == 0)
+                describe_preparation(picture, im, h, w, r, bytes);
+        if (rc == 0 && field)
+                rc = check_field(im, to->c, e);
+        if (rc == 0 && !field && r->h)
+                rc = prepare_frames(im, r, to->c, bytes, e);
+        if (rc == 0)
+                rc = image_fit(im, to->c, field ? im->h : to->h, field ? im->w : to->w, e);
+        if (rc == 0 && field && bytes)
+                prepare_round(im->pixels, (size_t)im->c * (size_t)im->h * (size_t)im->w);
+        return rc;
 }
 
 static int decode_body(
         const struct chan_message *m, bool field, cJSON *head, struct image *ret, struct err *e)
 {
         struct image im = {0};
-        int64_t c = 0, h = 0, w = 0;
+        struct recipe recipe = {0};
+        struct decode_target to;
         const cJSON *media = json_field(m->head, "media_type");
-        int rc = json_get_int(m->head, "c", 1, IMAGE_MAX_CHANNELS, "", &c, e);
-        if (rc == 0 && !field)
-                rc = json_get_int(m->head, "h", 1, IMAGE_MAX_SIDE, "", &h, e);
-        if (rc == 0 && !field)
-                rc = json_get_int(m->head, "w", 1, IMAGE_MAX_SIDE, "", &w, e);
+        int rc = read_target(m->head, &to, &recipe, e);
         if (rc == 0)
                 rc = image_decode(
                         m->raw, m->raw_len, cJSON_IsString(media) ? media->valuestring : NULL, &im, e);
         if (rc)
                 return rc;
         cJSON *picture = describe(&im);
-        rc = field ? check_field(&im, c, e) : 0;
-        if (rc == 0)
-                rc = image_fit(&im, (int)c, field ? im.h : (int)h, field ? im.w : (int)w, e);
+        rc = prepare(&im, &to, field, picture, e);
         if (rc) {
                 cJSON_Delete(picture);
                 image_finish(&im);
@@ -93,6 +145,8 @@ static int decode_body(
         cJSON_AddItemToObject(head, "image", picture);
         cJSON_AddStringToObject(head, "op", "decoded");
         cJSON_AddNumberToObject(head, "n", im.n);
+        cJSON_AddNumberToObject(head, "h", im.h);
+        cJSON_AddNumberToObject(head, "w", im.w);
         *ret = im;
         return 0;
 }

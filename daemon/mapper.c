@@ -184,11 +184,13 @@ static int add_json(const struct mapper *mp, float threshold, struct str *out, s
         return rc == 0 && out->failed ? err_set(e, ERR_NO_MEMORY, "no memory for a map") : rc;
 }
 
-/* Metres a pixel is wide, 0 for unknown. */
+/* Metres a pixel of the field is wide, 0 for unknown. */
 static double pixel_of(const cJSON *image)
 {
-        const cJSON *width = cJSON_GetArrayItem(json_field(image, "pixel_size"), 1);
-        return strcmp(text_of(image, "pixel_unit"), "m") == 0 && cJSON_IsNumber(width) ? width->valuedouble
+        const cJSON *prepared = json_field(image, "prepared");
+        const cJSON *field = cJSON_IsObject(prepared) ? prepared : image;
+        const cJSON *width = cJSON_GetArrayItem(json_field(field, "pixel_size"), 1);
+        return strcmp(text_of(field, "pixel_unit"), "m") == 0 && cJSON_IsNumber(width) ? width->valuedouble
                                                                                        : 0;
 }
 

@@ -3,7 +3,7 @@
 #include "base/json.h"
 #include "model/safetensors.h"
 #include "net/net.h"
-#include "train/normalize.h"
+#include "train/preprocessing.h"
 #include "train/weights.h"
 #include "zoo/zoo.h"
 
@@ -84,7 +84,7 @@ static int check_tensors(const struct safetensors *st, const struct net *net, st
 static int check_preprocessing(const cJSON *json, struct shape input, struct err *e)
 {
         struct normalize normalize = {0};
-        int rc = normalize_from_preprocessing(json, input, &normalize, e);
+        int rc = preprocessing_parse(json, input, &normalize, e);
         normalize_finish(&normalize);
         return rc;
 }

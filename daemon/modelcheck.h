@@ -6,8 +6,8 @@
 
 #include <cjson/cJSON.h>
 
-/* Takes architecture, input (c,h,w), classes and preprocessing (train/normalize.h) from `overrides` (NULL for
-   none) or else from the file's metadata, and checks that the architecture stands on that input with that
+/* Takes architecture, input (c,h,w), classes and preprocessing (train/preprocessing.h) from `overrides` (NULL
+   for none) or else from the file's metadata, and checks that the architecture stands on that input with that
    many classes and that every parameter of it is in the file, in its shape, and nothing else is. On success
    the file is written again in place, whole, with all of this in its metadata and half types widened, so that
    it explains itself from then on. *ret is {"architecture","input","classes","preprocessing"}, preprocessing

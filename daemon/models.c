@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "daemon/clock.h"
 #include "daemon/modelfile.h"
+#include "train/preprocessing.h"
 #include "train/request.h"
 
 #include <errno.h>
@@ -315,8 +316,9 @@ int models_shape(struct models *ms, const char *name, struct model_shape *ret, s
                 .w = sqlite3_column_int(st, 8),
                 .num_classes = cJSON_GetArraySize(classes),
                 .generation = sqlite3_column_int64(st, 1)};
+        rc = classes ? preprocessing_recipe((const char *)sqlite3_column_text(st, 10), &ret->recipe, e)
+                     : e->code;
         sqlite3_reset(st);
-        rc = classes ? 0 : e->code;
         cJSON_Delete(classes);
         return rc;
 }

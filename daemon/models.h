@@ -12,6 +12,7 @@
 #include "daemon/identity.h"
 #include "daemon/quota.h"
 #include "daemon/store.h"
+#include "data/recipe.h"
 
 #include <cjson/cJSON.h>
 #include <stdbool.h>
@@ -57,7 +58,8 @@ int models_put(struct models *ms, const char *name, const struct identity *who, 
 
 struct model_shape {
         int c, h, w, num_classes;
-        int64_t generation; /* another number whenever the weights are replaced */
+        struct recipe recipe; /* of what it was trained on */
+        int64_t generation;   /* another number whenever the weights are replaced */
 };
 /* What it takes and gives. ERR_NOT_FOUND. */
 int models_shape(struct models *ms, const char *name, struct model_shape *ret, struct err *e);

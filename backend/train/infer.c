@@ -4,6 +4,7 @@
 #include "model/safetensors.h"
 #include "net/exec.h"
 #include "ops/kinds.h"
+#include "train/preprocessing.h"
 #include "train/transform_trial.h"
 #include "train/weights.h"
 #include "zoo/zoo.h"
@@ -93,7 +94,7 @@ static int read_preprocessing(struct infer *m, const struct safetensors *file, s
         if (!safetensors_metadata(file, "preprocessing"))
                 return 0;
         cJSON *json = metadata_json(file, "preprocessing", e);
-        int rc = json ? normalize_from_preprocessing(json, m->net->values[0].s, &m->normalize, e)
+        int rc = json ? preprocessing_parse(json, m->net->values[0].s, &m->normalize, e)
                  : e  ? e->code
                       : ERR_INVALID;
         cJSON_Delete(json);

@@ -1,7 +1,7 @@
 /* The last step before a network: (x - mean) / deviation, the same in training, validation and serving. It
-   stands in the data set's reference of a job and in the "preprocessing" of a saved model:
+   stands in the data set's reference of a job and in the preprocessing of a saved model:
 
-       {"resize":[28,28], "normalize":{"mean":[0.2860],"std":[0.3530]}}      "normalize": "per_image"      {}
+       "normalize": {"mean":[0.2860],"std":[0.3530]}      "normalize": "per_image"
 
    mean and std hold one number, or one for each channel, in units of the scaled pixels (8-bit data is 0..1).
    "per_image" takes the mean and the population deviation of each image over all its pixels and channels, the
@@ -30,12 +30,5 @@ int normalize_parse(const cJSON *json, const char *at, struct normalize *ret, st
 void normalize_finish(struct normalize *z);
 /* Lists of another length than the images have channels: ERR_INVALID. */
 int normalize_check(const struct normalize *z, int channels, const char *at, struct err *e);
-
-/* A model's "preprocessing" as JSON text, the caller frees it. NULL when memory is out. */
-char *normalize_preprocessing(const struct normalize *z, struct shape input);
-/* And back: `json` NULL or {} is none; another "resize" than the model's input is an error. Pointers start
-   with
-   "/preprocessing". */
-int normalize_from_preprocessing(const cJSON *json, struct shape input, struct normalize *ret, struct err *e);
 
 #endif

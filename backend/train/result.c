@@ -1,6 +1,7 @@
 #include "train/result.h"
 #include "base/json.h"
 #include "model/safetensors.h"
+#include "train/preprocessing.h"
 #include "train/weights.h"
 
 #include <stdio.h>
@@ -17,7 +18,8 @@ static char *classes_text(const struct dataset *data)
 int result_write(const struct train_job *job, const struct net *net, const float *block, struct err *e)
 {
         char path[4096], input[80];
-        char *preprocessing = normalize_preprocessing(&job->request->normalize, net->values[0].s);
+        char *preprocessing =
+                preprocessing_text(&job->data->recipe, &job->request->normalize, net->values[0].s);
         struct safetensors_tensor *tensors = malloc((size_t)net->num_params * sizeof *tensors);
         int64_t *counters = malloc((size_t)net->num_params * sizeof *counters);
         char *architecture = json_text(job->request->architecture), *classes = classes_text(job->data);
