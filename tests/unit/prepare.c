@@ -75,12 +75,86 @@ static void test_cut(void **state)
         image_finish(&part);
 }
 
+static void test_per_image_values(void **state)
+{
+        float values[1000];
+        double sum = 0, squares = 0;
+        (void)state;
+        for (int i = 0; i < 1000; i++)
+                values[i] = 3e4f + (float)(i * i % 97);
+        prepare_standardize(values, 1000);
+        for (int i = 0; i < 1000; i++) {
+                sum += (double)values[i];
+                squares += (double)values[i] * (double)values[i];
+        }
+        assert_true(fabs(sum / 1000) < 1e-6 && fabs(squares / 1000 - 1) < 1e-6);
+        for (int i = 0; i < 1000; i++)
+                values[i] = 7;
+        prepare_standardize(values, 1000);
+        for (int i = 0; i < 1000; i++)
+                assert_true(values[i] == 0);
+}
+
+/* What a picture of bytes and one of floats become by each recipe. */
+static void test_recipes(void **state)
+{
+        struct err e = {0};
+        (void)state;
+        for (int how = RECIPE_PERCENTILES; how <= RECIPE_KEEP; how++)
+                for (int eight = 0; eight < 2; eight++) {
+                        const struct recipe r = {
+                                .h = 4, .w = 4, .fit = RECIPE_CROP, .values = (enum recipe_values)how};
+                        struct image im = {
+                                .n = 2, .c = 1, .h = 4, .w = 6, .pixels = calloc(48, sizeof(float))};
+                        bool bytes = false;
+                        for (int i = 0; i < 48; i++)
+                                im.pixels[i] = eight ? (float)(i + 3) / 255.0f : (float)i * 10;
+                        CHECK_OK(prepare_image(&im, &r, true, &bytes, &e), &e);
+                        assert_int_equal(bytes, eight && how != RECIPE_PER_IMAGE);
+                        float first = im.pixels[1];
+                        CHECK_OK(prepare_frames(&im, &r, 1, bytes, &e), &e);
+                        assert_true(im.n == 2 && im.h == 4 && im.w == 4 && im.pixels[0] == first);
+                        if (how == RECIPE_KEEP)
+                                assert_true(first == (eight ? 4.0f / 255.0f : 10));
+                        else if (how == RECIPE_PERCENTILES)
+                                assert_true(first == (eight ? 4.0f / 255.0f : (float)(1.0 / 23)));
+                        else
+                                assert_true(first < -1 && first > -2);
+                        image_finish(&im);
+                }
+}
+
+static void test_crops(void **state)
+{
+        struct err e = {0};
+        float pixels[6 * 9];
+        struct image im = {.n = 1, .c = 1, .h = 6, .w = 9, .pixels = pixels}, out = {0};
+        struct recipe r = {.h = 2, .w = 2, .fit = RECIPE_CROP};
+        (void)state;
+        for (int i = 0; i < 54; i++)
+                pixels[i] = (float)i;
+        /* The middle 6x6, resized: the centre of its pixels lies at 1 and 4 of it. */
+        CHECK_OK(prepare_frame(&im, 0, &r, 1, false, &out, &e), &e);
+        assert_true(out.pixels[0] == pixels[9 + 2] && out.pixels[3] == pixels[4 * 9 + 5]);
+        image_finish(&out);
+        /* At a common size of a pixel, the middle 2x2. */
+        r.pixel_nm = 1;
+        CHECK_OK(prepare_frame(&im, 0, &r, 1, false, &out, &e), &e);
+        assert_true(out.pixels[0] == pixels[2 * 9 + 3] && out.pixels[3] == pixels[3 * 9 + 4]);
+        image_finish(&out);
+        r.h = 7;
+        assert_int_equal(prepare_frame(&im, 0, &r, 1, false, &out, &e), ERR_INVALID);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_stretch_against_sorting),
                 cmocka_unit_test(test_what_is_of_bytes),
                 cmocka_unit_test(test_cut),
+                cmocka_unit_test(test_per_image_values),
+                cmocka_unit_test(test_recipes),
+                cmocka_unit_test(test_crops),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
