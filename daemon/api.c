@@ -16,6 +16,7 @@ const struct http_route api_routes[] = {
         {"GET", "/v1/datasets", HTTP_NO_BODY, api_datasets_list, false},
         {"GET", "/v1/datasets/{}", HTTP_NO_BODY, api_datasets_get, false},
         {"PUT", "/v1/datasets/{}", HTTP_ARCHIVE, api_datasets_put, false},
+        {"GET", "/v1/datasets/{}/events", HTTP_NO_BODY, api_datasets_events, false},
         {"GET", "/v1/datasets/{}/sheet", HTTP_NO_BODY, api_datasets_sheet, false},
         {"DELETE", "/v1/datasets/{}", HTTP_NO_BODY, api_datasets_delete, false},
 

@@ -7,6 +7,7 @@
 #include "daemon/curves.h"
 #include "daemon/feed.h"
 #include "daemon/http.h"
+#include "daemon/importfeed.h"
 #include "daemon/service.h"
 
 #include <cjson/cJSON.h>
@@ -16,6 +17,7 @@
 struct api {
         struct service *service;
         struct feed *feed;
+        struct importfeed *importfeed;
         struct curves *curves;
         struct access *access;
         struct http *http; /* set after http_create, which needs this struct */
@@ -66,6 +68,7 @@ int api_models_activations(void *ctx, struct http_request *rq, struct err *e);
 int api_datasets_list(void *ctx, struct http_request *rq, struct err *e);
 int api_datasets_get(void *ctx, struct http_request *rq, struct err *e);
 int api_datasets_put(void *ctx, struct http_request *rq, struct err *e);
+int api_datasets_events(void *ctx, struct http_request *rq, struct err *e);
 int api_datasets_sheet(void *ctx, struct http_request *rq, struct err *e);
 int api_datasets_delete(void *ctx, struct http_request *rq, struct err *e);
 

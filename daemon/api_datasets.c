@@ -66,26 +66,70 @@ static int read_options(const struct target *t, cJSON *ret, struct err *e)
         return rc ? rc : import_options_check(&o, e);
 }
 
+/* The stream that a request likes better than JSON; false for none. */
+static bool wants_events(const struct http_request *rq, enum feed_format *ret)
+{
+        static const char *const types[] = {
+                "application/json", "text/event-stream", "application/x-ndjson", NULL};
+        const char *type = media_choose(http_header(rq, "Accept"), types);
+        *ret = type == types[1] ? FEED_SSE : FEED_NDJSON;
+        return type != types[0];
+}
+
+static int start_import(const struct api *api, struct http_request *rq, const cJSON *options, bool stream,
+        int *ret_id, struct err *e)
+{
+        const struct imports_caller caller = {.who = rq->who,
+                .ctx = rq,
+                .done = stream ? NULL : imported,
+                .gone = stream ? NULL : client_left,
+                .free_ctx = api->service,
+                .free = may_replace};
+        char *path = rq->body.path;
+        rq->body.path = NULL; /* imports_start takes the file */
+        int rc = imports_start(api->service->imports, api_name(rq), path, options, &caller, ret_id, e);
+        free(path);
+        return rc;
+}
+
+/* Answers when the import has ended; to who wants events at once, with them. */
 int api_datasets_put(void *ctx, struct http_request *rq, struct err *e)
 {
         struct api *api = ctx;
-        const struct imports_caller caller = {.who = rq->who,
-                .ctx = rq,
-                .done = imported,
-                .gone = client_left,
-                .free_ctx = api->service,
-                .free = may_replace};
+        enum feed_format format;
+        bool stream = wants_events(rq, &format);
+        int id = 0;
         cJSON *options = cJSON_CreateObject();
         int rc = options ? read_options(&rq->target, options, e)
                          : err_set(e, ERR_NO_MEMORY, "no memory for an import");
-        if (rc == 0) {
-                char *path = rq->body.path;
-                rq->body.path = NULL; /* imports_start takes the file */
-                rc = imports_start(api->service->imports, api_name(rq), path, options, &caller, e);
-                free(path);
-        }
+        if (rc == 0)
+                rc = start_import(api, rq, options, stream, &id, e);
         cJSON_Delete(options);
-        return rc ? rc : HTTP_LATER;
+        if (rc == 0 && !stream)
+                return HTTP_LATER;
+        if (rc == 0 && importfeed_open(api->importfeed, rq, id, format, true, e)) {
+                imports_stop(api->service->imports, id, "there is no memory to tell of it");
+                rc = e->code;
+        }
+        return rc;
+}
+
+int api_datasets_events(void *ctx, struct http_request *rq, struct err *e)
+{
+        static const char *const types[] = {"text/event-stream", "application/x-ndjson", NULL};
+        struct api *api = ctx;
+        const char *type = media_choose(http_header(rq, "Accept"), types);
+        int rc = target_only(&rq->target, "", e);
+        if (rc)
+                return rc;
+        int id = imports_find(api->service->imports, &rq->who, api_name(rq));
+        if (id)
+                return importfeed_open(
+                        api->importfeed, rq, id, type == types[0] ? FEED_SSE : FEED_NDJSON, false, e);
+        rc = api_dataset(api, rq, e);
+        if (rc == 0) /* nothing is being imported */
+                reply_empty(&rq->reply, 204);
+        return rc;
 }
 
 static void drawn(void *ctx, struct chan_message *m, const struct err *failed)
@@ -129,10 +173,18 @@ int api_datasets_sheet(void *ctx, struct http_request *rq, struct err *e)
         return rc ? rc : HTTP_LATER;
 }
 
+/* While one is being imported this stops it, and leaves what stands under that name. */
 int api_datasets_delete(void *ctx, struct http_request *rq, struct err *e)
 {
         struct api *api = ctx;
+        struct imports *imports = api->service->imports;
         int rc = target_only(&rq->target, "", e);
+        int id = rc ? 0 : imports_find(imports, &rq->who, api_name(rq));
+        if (id) {
+                imports_stop(imports, id, "the import was cancelled");
+                reply_empty(&rq->reply, 204);
+                return 0;
+        }
         if (rc == 0)
                 rc = api_dataset(api, rq, e);
         if (rc == 0 && jobs_use_dataset(api->service->jobs, api_name(rq)))

@@ -4,6 +4,7 @@
 #include "base/chan.h"
 #include "base/json.h"
 #include "daemon/children.h"
+#include "daemon/clock.h"
 #include "daemon/sandbox.h"
 #include "daemon/wire.h"
 #include "data/import.h"
@@ -18,7 +19,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-enum { CPU_SECONDS = 60 /* for one file */, NICENESS = 10, MAX_TENSORS = 16 };
+enum { CPU_SECONDS = 60 /* for one file */, NICENESS = 10, MAX_TENSORS = 16, PROGRESS_MS = 100 };
 /* Of anonymous memory: an archive's largest file with its decoded pixels. Temporary files are mapped beside
  * it. */
 #define HEAP_BYTES ((rlim_t)8 << 30)
@@ -44,6 +45,27 @@ static int allow_cpu(void *ctx, struct err *e)
 {
         (void)ctx;
         return sandbox_allow_cpu(CPU_SECONDS, e);
+}
+
+/* `ctx` is when to tell next. */
+static int tell(void *ctx, const struct import_progress *p, struct err *e)
+{
+        int64_t now = clock_now_ms(), *next = ctx;
+        if (now < *next)
+                return 0;
+        *next = now + PROGRESS_MS;
+        cJSON *head = cJSON_CreateObject();
+        cJSON_AddStringToObject(head, "op", "progress");
+        cJSON *o = cJSON_AddObjectToObject(head, "progress");
+        cJSON_AddStringToObject(o, "phase", p->split ? "writing" : "reading");
+        cJSON_AddItemToObject(o, "split", p->split ? cJSON_CreateString(p->split) : cJSON_CreateNull());
+        cJSON_AddNumberToObject(o, "files", (double)p->files);
+        cJSON_AddNumberToObject(o, "images", (double)p->images);
+        cJSON_AddNumberToObject(o, "written", (double)p->written);
+        cJSON_AddNumberToObject(o, "bytes", (double)p->bytes);
+        int rc = chan_send(CHILD_FD, head, NULL, 0, e);
+        cJSON_Delete(head);
+        return rc;
 }
 
 /* A head of JSON behind eight bytes of its length. */
@@ -82,8 +104,8 @@ static int view_tensor(const struct safetensors_tensor *t, struct import_array *
         return 0;
 }
 
-static int import_safetensors(
-        const char *path, const struct import_options *o, const struct import_place *place, struct err *e)
+static int import_safetensors(const char *path, const struct import_options *o,
+        const struct import_place *place, const struct import_hooks *hooks, struct err *e)
 {
         struct safetensors *st = NULL;
         struct import_array arrays[MAX_TENSORS];
@@ -95,7 +117,7 @@ static int import_safetensors(
         for (int i = 0; rc == 0 && i < st->count; i++)
                 rc = view_tensor(&st->tensors[i], &arrays[i], e);
         if (rc == 0)
-                rc = import_arrays(arrays, st->count, "safetensors", o, place, e);
+                rc = import_arrays(arrays, st->count, "safetensors", o, place, hooks, e);
         safetensors_close(st);
         return rc;
 }
@@ -117,7 +139,8 @@ static int serve(const cJSON *request, const char *uploads, struct err *e)
 {
         const cJSON *upload = json_field(request, "upload"), *output = json_field(request, "output"),
                     *name = json_field(request, "name");
-        const struct import_hooks hooks = {.file = allow_cpu};
+        int64_t next_ms = 0;
+        const struct import_hooks hooks = {.ctx = &next_ms, .file = allow_cpu, .progress = tell};
         struct import_options o;
         if (!cJSON_IsString(upload) || !cJSON_IsString(output) || !cJSON_IsString(name))
                 return err_set(e, ERR_INTERNAL, "a request that cannot be read");
@@ -128,7 +151,7 @@ static int serve(const cJSON *request, const char *uploads, struct err *e)
         if (rc != 0)
                 return rc;
         if (is_safetensors(upload->valuestring))
-                return import_safetensors(upload->valuestring, &o, &place, e);
+                return import_safetensors(upload->valuestring, &o, &place, &hooks, e);
         return import_archive(upload->valuestring, &o, &place, &hooks, e);
 }
 

@@ -5,6 +5,8 @@
    Front to child, once:
      {"op":"import","upload":PATH,"output":PATH,"name":NAME,"options":{"size":"64", …}}
    Child to front:
+     {"op":"progress","progress":{"phase":"reading"|"writing","split":null|"train"|"val","files","images","written",
+      "bytes"}}                                            as import.h counts; at most every PROGRESS_MS
      {"op":"imported"} or {"op":"refused","error":{…}} */
 #ifndef CNND_IMPORT_ROLE_H
 #define CNND_IMPORT_ROLE_H

@@ -2,6 +2,7 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "daemon/problem.h"
 #include "daemon/wire.h"
 #include "train/request.h"
 
@@ -17,10 +18,13 @@ enum { LOOK_MS = 500 /* whether the client is still there */ };
 struct import {
         struct imports *home; /* borrowed */
         struct import *next;
+        int id;
         char name[DATASET_NAME_MAX + 1];
         char *upload, *output; /* owned; files in STATE/tmp, removed with it */
         struct child *child;   /* NULL once it is killed or gone */
         struct imports_caller caller;
+        cJSON *progress;  /* owned */
+        off_t bytes;      /* of the upload */
         bool answered;    /* the child has said that the output is whole */
         struct err error; /* what it said instead */
 };
@@ -31,6 +35,8 @@ struct imports {
         struct datasets *datasets;
         struct quota *quota;
         struct import *list;
+        imports_hook hook; /* may be NULL */
+        void *hook_ctx;
         int count, next_id;
 };
 
@@ -50,6 +56,7 @@ static void import_free(struct import *im)
                 unlink(im->upload);
         if (im->output)
                 unlink(im->output);
+        cJSON_Delete(im->progress);
         free(im->upload);
         free(im->output);
         free(im);
@@ -67,15 +74,63 @@ void imports_destroy(struct imports *is)
         free(is);
 }
 
+void imports_set_hook(struct imports *is, imports_hook hook, void *ctx)
+{
+        is->hook = hook;
+        is->hook_ctx = ctx;
+}
+
+static void tell(const struct import *im, const char *event, const cJSON *data)
+{
+        if (im->home->hook && data)
+                im->home->hook(im->home->hook_ctx, im->id, event, data);
+}
+
+/* Takes what the child told out of its message. */
+static void keep_progress(struct import *im, cJSON *head)
+{
+        cJSON *progress = cJSON_DetachItemFromObjectCaseSensitive(head, "progress");
+        if (!cJSON_IsObject(progress)) {
+                cJSON_Delete(progress);
+                return;
+        }
+        cJSON_AddNumberToObject(progress, "total_bytes", (double)im->bytes);
+        cJSON_Delete(im->progress);
+        im->progress = progress;
+        tell(im, "progress", progress);
+}
+
+static void tell_end(const struct import *im, const cJSON *set, bool created, const struct err *e)
+{
+        cJSON *data = cJSON_CreateObject();
+        cJSON_AddStringToObject(data, "state",
+                !e                         ? "succeeded"
+                : e->code == ERR_CANCELLED ? "cancelled"
+                                           : "failed");
+        if (e) {
+                cJSON_AddNumberToObject(data, "status", problem_status(e->code));
+                cJSON_AddStringToObject(data, "error", e->message);
+        } else {
+                cJSON_AddBoolToObject(data, "created", created);
+                cJSON_AddItemReferenceToObject(data, "dataset", (cJSON *)(uintptr_t)set);
+        }
+        tell(im, "end", data);
+        cJSON_Delete(data);
+}
+
 static void child_message(void *ctx, struct child *c, struct chan_message *m)
 {
         struct import *im = ctx;
         const cJSON *error = json_field(m->head, "error"), *op = json_field(m->head, "op");
         (void)c;
+        if (im->error.code) /* stopped */
+                return;
         if (error)
                 (void)wire_error_read(error, &im->error);
         else if (cJSON_IsString(op) && strcmp(op->valuestring, "imported") == 0)
                 im->answered = true;
+        else
+                keep_progress(im, m->head);
 }
 
 /* What has to hold before an import and after it. */
@@ -124,7 +179,9 @@ static void child_gone(void *ctx, struct child *c, int status, const char *why)
                         break;
                 }
         im->home->count--;
-        im->caller.done(im->caller.ctx, set, created, rc ? &e : NULL);
+        tell_end(im, set, created, rc ? &e : NULL);
+        if (im->caller.done)
+                im->caller.done(im->caller.ctx, set, created, rc ? &e : NULL);
         cJSON_Delete(set);
         import_free(im);
 }
@@ -152,7 +209,7 @@ static int check(struct imports *is, const char *name, const struct imports_call
                         "'-'",
                         REQUEST_NAME_MAX);
         for (const struct import *im = is->list; im; im = im->next)
-                if (strcmp(im->name, name) == 0)
+                if (strcmp(im->name, name) == 0 && !im->error.code)
                         return err_set(e, ERR_STATE, "the data set '%s' is being imported", name);
         if (is->count >= IMPORTS_MAX)
                 return err_set(
@@ -160,9 +217,19 @@ static int check(struct imports *is, const char *name, const struct imports_call
         return may_replace(is, caller, name, e);
 }
 
-int imports_start(struct imports *is, const char *name, const char *path, const cJSON *options,
-        const struct imports_caller *caller, struct err *e)
+/* Whatever the child says from now on, it ends with `why`. */
+static void stop(struct import *im, const struct err *why)
 {
+        im->error = *why;
+        if (im->child)
+                child_kill(im->child);
+        im->child = NULL;
+}
+
+int imports_start(struct imports *is, const char *name, const char *path, const cJSON *options,
+        const struct imports_caller *caller, int *ret_id, struct err *e)
+{
+        struct stat st;
         const char *const args[] = {"--role", "import", "--state", is->state_dir, NULL};
         int rc = check(is, name, caller, e);
         struct import *im = rc ? NULL : calloc(1, sizeof *im);
@@ -172,9 +239,11 @@ int imports_start(struct imports *is, const char *name, const char *path, const 
         }
         im->home = is;
         im->caller = *caller;
+        im->id = ++is->next_id;
+        im->bytes = stat(path, &st) == 0 ? st.st_size : 0;
         snprintf(im->name, sizeof im->name, "%s", name);
         im->upload = strdup(path);
-        if (asprintf(&im->output, "%s/tmp/import-%d", is->state_dir, ++is->next_id) < 0)
+        if (asprintf(&im->output, "%s/tmp/import-%d", is->state_dir, im->id) < 0)
                 im->output = NULL;
         if (!im->upload || !im->output) {
                 unlink(path);
@@ -191,24 +260,50 @@ int imports_start(struct imports *is, const char *name, const char *path, const 
         is->list = im;
         is->count++;
         struct err why;
-        if (send_request(im, options, &why)) {
-                im->error = why;
-                child_kill(im->child); /* child_gone answers */
-                im->child = NULL;
-        }
+        if (send_request(im, options, &why))
+                stop(im, &why); /* child_gone answers */
+        *ret_id = im->id;
         return 0;
+}
+
+int imports_find(const struct imports *is, const struct identity *who, const char *name)
+{
+        for (const struct import *im = is->list; im; im = im->next)
+                if (strcmp(im->name, name) == 0 && !im->error.code && identity_owns(who, im->caller.who.user))
+                        return im->id;
+        return 0;
+}
+
+static struct import *find(const struct imports *is, int id)
+{
+        for (struct import *im = is->list; im; im = im->next)
+                if (im->id == id)
+                        return im;
+        return NULL;
+}
+
+const cJSON *imports_progress(const struct imports *is, int id)
+{
+        const struct import *im = find(is, id);
+        return im ? im->progress : NULL;
+}
+
+void imports_stop(struct imports *is, int id, const char *why)
+{
+        struct import *im = find(is, id);
+        struct err e;
+        if (!im || im->error.code)
+                return;
+        log_line(LOG_INFO, "the import of data set %s is stopped: %s", im->name, why);
+        err_set(&e, ERR_CANCELLED, "%s", why);
+        stop(im, &e);
 }
 
 void imports_tick(struct imports *is)
 {
-        for (struct import *im = is->list; im; im = im->next) {
-                if (!im->child || im->answered || im->error.code || !im->caller.gone(im->caller.ctx))
-                        continue;
-                log_line(LOG_INFO, "the import of data set %s is stopped: its client left", im->name);
-                err_set(&im->error, ERR_CANCELLED, "the client left");
-                child_kill(im->child);
-                im->child = NULL;
-        }
+        for (struct import *im = is->list; im; im = im->next)
+                if (!im->error.code && !im->answered && im->caller.gone && im->caller.gone(im->caller.ctx))
+                        imports_stop(is, im->id, "the client left");
 }
 
 int imports_timeout_ms(const struct imports *is)

@@ -26,6 +26,7 @@ struct server {
         const struct conf *conf; /* borrowed */
         struct service *service;
         struct feed *feed;
+        struct importfeed *importfeed;
         struct curves *curves;
         struct http *http;
         struct access *access;
@@ -151,10 +152,16 @@ static int open_service(struct server *s, struct err *e)
         str_addf(&tmp, "%s/tmp", c->state);
         s->tmp_dir = str_take(&tmp);
         s->feed = feed_create(s->service->jobs, c->heartbeat_seconds);
+        s->importfeed = importfeed_create(s->service->imports, c->heartbeat_seconds);
         s->curves = curves_create(s->service->jobs);
-        s->api = (struct api){
-                .service = s->service, .feed = s->feed, .curves = s->curves, .started_ms = clock_now_ms()};
-        return s->tmp_dir && s->feed && s->curves ? 0 : err_set(e, ERR_NO_MEMORY, "no memory for the server");
+        s->api = (struct api){.service = s->service,
+                .feed = s->feed,
+                .importfeed = s->importfeed,
+                .curves = s->curves,
+                .started_ms = clock_now_ms()};
+        return s->tmp_dir && s->feed && s->importfeed && s->curves
+                       ? 0
+                       : err_set(e, ERR_NO_MEMORY, "no memory for the server");
 }
 
 static int open_access(struct server *s, const struct http_options *h, struct err *e)
@@ -248,6 +255,7 @@ void server_destroy(struct server *s)
         http_destroy(s->http);
         curves_destroy(s->curves);
         feed_destroy(s->feed);
+        importfeed_destroy(s->importfeed);
         access_destroy(s->access);
         service_destroy(s->service);
         if (s->owns_socket)
@@ -318,6 +326,7 @@ int server_run(struct server *s, struct err *e)
                         return 0;
                 service_run(s->service);
                 feed_tick(s->feed, clock_now_ms());
+                importfeed_tick(s->importfeed, clock_now_ms());
                 curves_tick(s->curves);
                 http_run(s->http);
                 if (s->draining && (service_drained(s->service) || clock_now_ms() >= s->end_ms))

@@ -15,7 +15,6 @@ enum { DEFLATE_RATIO = 1032, MAX_ARRAYS = 16, CSV_MAX_BYTES = 256 << 20 };
 /* What one archive holds, until it is known what it is. */
 struct haul {
         struct intake in;
-        const struct import_hooks *hooks; /* borrowed */
         struct import_array arrays[MAX_ARRAYS];
         struct {
                 char name[32];
@@ -124,7 +123,7 @@ static int take_image(struct haul *h, const char *name, const void *bytes, size_
 {
         struct image im = {0};
         struct err why = {0};
-        int rc = h->hooks->file ? h->hooks->file(h->hooks->ctx, e) : 0;
+        int rc = h->in.hooks->file(h->in.hooks->ctx, e);
         if (rc != 0)
                 return rc;
         rc = image_decode(bytes, len, NULL, &im, &why);
@@ -144,6 +143,8 @@ static int take_file(struct haul *h, struct walk *w, const struct walk_file *f, 
         size_t len = 0;
         h->kind = walk_kind(w);
         h->files++;
+        h->in.progress.files++;
+        h->in.progress.bytes = walk_bytes(w);
         bool array = h->kind[0] == 'z' && is_array(f->name, stem);
         bool csv = strcmp(base_of(f->name), "labels.csv") == 0, idx = idxpair_is_name(base_of(f->name));
         int rc = walk_peek(w, &head, &len, e);
@@ -229,8 +230,7 @@ int import_archive(const char *path, const struct import_options *o, const struc
         struct haul *h = calloc(1, sizeof *h);
         if (!h)
                 return err_set(e, ERR_NO_MEMORY, "no memory to import");
-        h->hooks = hooks;
-        int rc = intake_begin(&h->in, o, place, e);
+        int rc = intake_begin(&h->in, o, place, hooks, e);
         if (rc == 0)
                 rc = walk_all(h, path, e);
         if (rc == 0 && h->files == 0)
@@ -245,10 +245,11 @@ int import_archive(const char *path, const struct import_options *o, const struc
 }
 
 int import_arrays(const struct import_array *arrays, int count, const char *from,
-        const struct import_options *o, const struct import_place *place, struct err *e)
+        const struct import_options *o, const struct import_place *place, const struct import_hooks *hooks,
+        struct err *e)
 {
         struct intake in;
-        int rc = intake_begin(&in, o, place, e);
+        int rc = intake_begin(&in, o, place, hooks, e);
         if (rc == 0)
                 rc = arrays_read(&in, arrays, count, e);
         if (rc == 0)

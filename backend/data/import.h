@@ -52,10 +52,19 @@ struct import_array {
         const unsigned char *data;
 };
 
-/* Called before each file that is decoded, so that the process can watch its limits. */
+/* How far an import is. */
+struct import_progress {
+        uint64_t files, bytes; /* of the archive, read so far */
+        uint64_t images;       /* prepared */
+        const char *split;     /* "train" or "val" while that is being written, NULL before */
+        uint64_t written;      /* of the images */
+};
 struct import_hooks {
         void *ctx;
+        /* Before each file that is decoded, so that the process can watch its limits. */
         int (*file)(void *ctx, struct err *e);
+        /* After each image; an error ends the import. */
+        int (*progress)(void *ctx, const struct import_progress *p, struct err *e);
 };
 
 /* Makes `out_path` from the archive `path`, atomically. Temporary files have no names and lie in `tmp_dir`.
@@ -69,6 +78,7 @@ int import_archive(const char *path, const struct import_options *o, const struc
 /* The same from arrays: images (N,H,W), (N,C,H,W) or (N,H,W,C) with C 1 or 3, labels (N) or (N,1) of whole
    numbers, in the pairs named above. `from` is for people: "safetensors". */
 int import_arrays(const struct import_array *arrays, int count, const char *from,
-        const struct import_options *o, const struct import_place *place, struct err *e);
+        const struct import_options *o, const struct import_place *place, const struct import_hooks *hooks,
+        struct err *e);
 
 #endif

@@ -8,10 +8,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-int intake_begin(
-        struct intake *in, const struct import_options *o, const struct import_place *place, struct err *e)
+int intake_begin(struct intake *in, const struct import_options *o, const struct import_place *place,
+        const struct import_hooks *hooks, struct err *e)
 {
-        *in = (struct intake){.o = *o, .place = place, .spool.fd = -1, .c = o->channels, .recipe = o->recipe};
+        *in = (struct intake){.o = *o,
+                .place = place,
+                .hooks = hooks,
+                .spool.fd = -1,
+                .c = o->channels,
+                .recipe = o->recipe};
         return spool_open(&in->spool, place->tmp_dir, IMPORT_MAX_BYTES, e);
 }
 
@@ -151,8 +156,12 @@ int intake_image(
         if (rc != 0)
                 return rc;
         s->bytes = bytes;
-        for (int i = 0; rc == 0 && i < im->n; i++)
+        for (int i = 0; rc == 0 && i < im->n; i++) {
                 rc = store_frame(in, s, im, i, e);
+                in->progress.images = in->samples;
+                if (rc == 0)
+                        rc = in->hooks->progress(in->hooks->ctx, &in->progress, e);
+        }
         if (rc == 0 && ret)
                 *ret = s;
         return rc;
@@ -229,6 +238,10 @@ static int fill_section(struct intake *in, struct section *to, int split, struct
                 for (size_t k = 0; k < list[i]->samples; k++)
                         to->labels[to->count++] = list[i]->label;
                 rc = copy_samples(to, list[i], from, values, widen, e);
+                in->progress.split = split == INTAKE_TRAIN ? "train" : "val";
+                in->progress.written += list[i]->samples;
+                if (rc == 0)
+                        rc = in->hooks->progress(in->hooks->ctx, &in->progress, e);
         }
         return rc != 0 ? rc : spool_map(&to->spool, &to->images, e);
 }

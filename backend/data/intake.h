@@ -25,6 +25,8 @@ struct intake_source {
 struct intake {
         struct import_options o;
         const struct import_place *place; /* borrowed */
+        const struct import_hooks *hooks; /* borrowed */
+        struct import_progress progress;
         struct spool spool;
         int c;                         /* of each sample; 0 until the first */
         struct recipe recipe;          /* with the samples' size from the first on */
@@ -36,8 +38,8 @@ struct intake {
         bool in_order; /* sources keep their order; else they are sorted by name */
 };
 
-int intake_begin(
-        struct intake *in, const struct import_options *o, const struct import_place *place, struct err *e);
+int intake_begin(struct intake *in, const struct import_options *o, const struct import_place *place,
+        const struct import_hooks *hooks, struct err *e);
 void intake_finish(struct intake *in);
 
 /* Prepares and stores all frames of `im` as one source. ERR_INVALID where it does not fit the options or the

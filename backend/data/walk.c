@@ -61,6 +61,12 @@ void walk_close(struct walk *w)
         free(w);
 }
 
+uint64_t walk_bytes(const struct walk *w)
+{
+        int64_t n = archive_filter_bytes(w->archive, -1);
+        return n > 0 ? (uint64_t)n : 0;
+}
+
 const char *walk_kind(const struct walk *w)
 {
         return (archive_format(w->archive) & ARCHIVE_FORMAT_BASE_MASK) == ARCHIVE_FORMAT_ZIP ? "zip" : "tar";

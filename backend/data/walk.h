@@ -37,6 +37,8 @@ enum { WALK_PEEK = 1 << 12 };
 int walk_peek(struct walk *w, const void **ret, size_t *ret_len, struct err *e);
 /* The bytes of the file that walk_next found; the caller frees *ret. Once a file. */
 int walk_read(struct walk *w, void **ret, size_t *ret_len, struct err *e);
+/* Of the archive, read so far. */
+uint64_t walk_bytes(const struct walk *w);
 /* "zip" or "tar", once a file was found. */
 const char *walk_kind(const struct walk *w);
 

@@ -52,6 +52,7 @@ OWNED = {
     ("GET", "/v1/datasets/{}"): 200,
     ("DELETE", "/v1/datasets/{}"): 204,
     ("PUT", "/v1/datasets/{}"): 200,
+    ("GET", "/v1/datasets/{}/events"): 204,
     ("GET", "/v1/datasets/{}/sheet"): 200,
     ("GET", "/v1/jobs/{}"): 200,
     ("POST", "/v1/jobs/{}/cancel"): 202,
