@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "base/str.h"
+#include "daemon/scores.h"
 #include "data/image.h"
 
 #include <stdlib.h>
@@ -65,18 +66,6 @@ static void add_ints(struct str *s, const char *key, const int32_t *v, int count
         str_add(s, "]");
 }
 
-static void add_confusion(struct str *s, const int64_t *counts, int classes)
-{
-        str_add(s, ",\"confusion\":[");
-        for (int row = 0; row < classes; row++) {
-                str_add(s, row ? ",[" : "[");
-                for (int k = 0; k < classes; k++)
-                        str_addf(s, k ? ",%lld" : "%lld", (long long)counts[row * classes + k]);
-                str_add(s, "]");
-        }
-        str_add(s, "]");
-}
-
 /* `counts` (classes,classes): row is the label, column the prediction. */
 static int write_result(
         const struct evaluation *ev, const struct evaluate_job *job, const int64_t *counts, struct err *e)
@@ -84,16 +73,11 @@ static int write_result(
         const struct dataset *d = ev->data;
         struct str s = {0};
         struct file_new *f = NULL;
-        int64_t right = 0;
-        for (int k = 0; k < ev->classes; k++)
-                right += counts[k * ev->classes + k];
         str_add(&s, "{\"model\":");
         str_add_json(&s, job->model_name);
         str_add(&s, ",\"dataset\":");
         str_add_json(&s, d->name);
-        str_addf(&s, ",\"count\":%d,\"accuracy\":", ev->count);
-        str_add_double(&s, ev->count ? (double)right / ev->count : 0.0);
-        str_add(&s, ",\"classes\":[");
+        str_addf(&s, ",\"count\":%d,\"classes\":[", ev->count);
         for (int k = 0; k < ev->classes; k++) {
                 str_add(&s, k ? "," : "");
                 str_add_json(&s, d->classes[k]);
@@ -101,7 +85,8 @@ static int write_result(
         str_add(&s, "]");
         add_ints(&s, "labels", d->split[DATASET_VAL].labels, ev->count);
         add_ints(&s, "predictions", ev->predictions, ev->count);
-        add_confusion(&s, counts, ev->classes);
+        str_add(&s, ",");
+        scores_write(&s, counts, ev->classes, d->classes);
         str_add(&s, "}");
         int rc = s.failed ? err_set(e, ERR_NO_MEMORY, "no memory for the result")
                           : file_create(job->result_path, &f, e);
