@@ -77,7 +77,11 @@ static const struct command_option summary_options[] = {
         {"num-classes", OPTION_INT, "N", "outputs of the last layer (10)", NULL, 0}, END};
 static const struct command_option import_options[] = {
         {"size", OPTION_TEXT, "SIZE", "scale images to this side", NULL, 0},
-        {"fit", OPTION_TEXT, "HOW", "how images of another shape are made to fit", NULL, 0},
+        {"fit", OPTION_TEXT, "HOW", "how images of another shape are made to fit: resize, crop or tile", NULL,
+                0},
+        {"stride", OPTION_INT, "PIXELS", "from one tile to the next", NULL, 0},
+        {"pixel-size", OPTION_NUMBER, "NM", "rescale every image to pixels of this side first", NULL, 0},
+        {"normalize", OPTION_TEXT, "HOW", "values: percentiles, per_image or none", NULL, 0},
         {"channels", OPTION_INT, "N", "1 for grey, 3 for colour", NULL, 0},
         {"val", OPTION_TEXT, "PART", "part of the images to keep for validation", NULL, 0}, END};
 
@@ -100,6 +104,8 @@ const struct command command_table[] = {
         {"curve", "ID", 1, 1, true, "draw a job's curve, or write it to a file",
                 "Without an option the curve is drawn on a terminal, and printed as CSV into a pipe.",
                 curve_options, cmd_curve},
+        {"result", "ID", 1, 1, true, "how good a classify job found a model: scores of each class", NULL,
+                NULL, cmd_result},
         {"classify", "MODEL FILE...", 2, INT_MAX, false,
                 "classify images: PNG, JPEG, TIFF, MRC, DM, EMD, SER, NPY, PGM", NULL, classify_options,
                 cmd_classify},

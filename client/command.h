@@ -59,6 +59,7 @@ int cmd_show(struct ctl *c, const struct args *a, struct err *e);
 int cmd_follow(struct ctl *c, const struct args *a, struct err *e);
 int cmd_control(struct ctl *c, const struct args *a, struct err *e); /* cancel, pause, resume */
 int cmd_curve(struct ctl *c, const struct args *a, struct err *e);
+int cmd_result(struct ctl *c, const struct args *a, struct err *e);
 int cmd_classify(struct ctl *c, const struct args *a, struct err *e);
 int cmd_map(struct ctl *c, const struct args *a, struct err *e);
 int cmd_summary(struct ctl *c, const struct args *a, struct err *e);

@@ -1,4 +1,5 @@
 #include "client/picture.h"
+#include "client/bar.h"
 #include "client/text.h"
 
 #include <inttypes.h>
@@ -113,19 +114,11 @@ static void draw_progress(const struct chart *c, const struct term *t, double no
         struct str facts = {0};
         add_facts(c, t, now, &facts);
         int room = t->columns - 1 - text_width(facts.data ? facts.data : "");
-        int width = room < 48 ? room : 48, halves = (int)(chart_done(c) * 2 * width + 1e-9);
         enum style style = strcmp(c->state, "failed") == 0 ? STYLE_BAD
                            : chart_over(c)                 ? STYLE_GOOD
                                                            : STYLE_TRAIN;
-        str_add(line, term_style(t, style));
-        for (int i = 0; i < halves / 2; i++)
-                str_add(line, t->utf8 ? "━" : "#");
-        if (halves % 2 && t->utf8)
-                str_add(line, "╸");
-        str_addf(line, "%s%s", term_style(t, STYLE_PLAIN), term_style(t, STYLE_DIM));
-        for (int i = (halves + t->utf8) / 2; i < width; i++)
-                str_add(line, t->utf8 ? "─" : ".");
-        str_addf(line, "%s%s", term_style(t, STYLE_PLAIN), facts.data ? facts.data : "");
+        bar_add(line, t, chart_done(c), room < 48 ? room : 48, style);
+        str_add(line, facts.data ? facts.data : "");
         line->failed |= facts.failed;
         str_free(&facts);
 }

@@ -96,7 +96,7 @@ static const char *media_header(const char *path)
         return "Content-Type: application/octet-stream";
 }
 
-static int64_t on_source(void *data, void *bytes, size_t len)
+int64_t transfer_source(void *data, void *bytes, size_t len)
 {
         struct transfer_file *f = data;
         ssize_t n;
@@ -120,7 +120,7 @@ int transfer_open(struct transfer_file *f, const char *path, struct fetch_reques
                 return rc;
         }
         q->headers[0] = media_header(path);
-        q->source = on_source;
+        q->source = transfer_source;
         q->source_data = f;
         q->source_len = (uint64_t)st.st_size;
         return 0;

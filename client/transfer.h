@@ -20,6 +20,8 @@ struct transfer_file {
 /* Opens a regular file and puts it into `q`, with the media type of its name as headers[0]. `f` and `e` must
    outlive the exchange. ERR_NOT_FOUND, ERR_DENIED, ERR_INVALID for what is no regular file. */
 int transfer_open(struct transfer_file *f, const char *path, struct fetch_request *q, struct err *e);
+/* The next bytes of it, as a fetch_source; `data` is a struct transfer_file. */
+int64_t transfer_source(void *data, void *bytes, size_t len);
 void transfer_close(struct transfer_file *f);
 
 /* A whole file, or standard input for "-", of at most `most` bytes. */

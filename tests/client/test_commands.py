@@ -57,7 +57,7 @@ class Usage(Case):
         commands = [line.split()[0] for line in out.split("Commands\n")[1].split("\n\n")[0].splitlines()]
         self.assertEqual(err, "")
         self.assertEqual(commands, (
-            "train submit jobs show follow cancel pause resume curve classify map summary datasets import models export "
+            "train submit jobs show follow cancel pause resume curve result classify map summary datasets import models export "
             "devices help").split())
         for command in commands:
             text, _ = self.cnnctl("help", command)
@@ -457,6 +457,26 @@ class Classify(Case):
         self.assertEqual(self.server.requests[0].headers["Content-Type"], "application/x-dm")
 
 
+class Result(Case):
+    def test_scores(self):
+        self.server.on("GET", "/v1/jobs/8/result", {
+            "model": "m", "dataset": "grid", "count": 1000, "accuracy": 0.6, "classes": ["ice", "carbon"],
+            "per_class": [{"class": "ice", "precision": 0.5714, "recall": 0.8, "f1": 0.6667, "support": 500},
+                          {"class": "carbon", "precision": 0, "recall": 1, "f1": 0.25, "support": 500}],
+            "macro": {"precision": 0.285, "recall": 0.9, "f1": 0.458}, "weighted": {"precision": 0.3, "recall": 0.6, "f1": 0.4},
+            "confusion": [[400, 100], [0, 500]], "labels": [], "predictions": []})
+        head, scores, confusion = self.cnnctl("result", 8)[0].split("\n\n")
+        self.assertEqual(head, "m on grid: 60.0 % of 1,000 images right")
+        lines = [line for line in scores.split("\n") if not set(line) <= set("─- ")]
+        self.assertColumns("\n".join(lines), [
+            ["CLASS", "PRECISION", "RECALL", "F1", "IMAGES"], ["ice", "57.1 %", "80.0 %", "66.7 %", "500"],
+            ["carbon", "0.0 %", "100.0 %", "25.0 %", "500"], ["mean of the classes", "28.5 %", "90.0 %", "45.8 %", "1,000"],
+            ["mean by images", "30.0 %", "60.0 %", "40.0 %", "1,000"]])
+        self.assertColumns(confusion, [["IS / TAKEN FOR", "1", "2"], ["1 ice", "400", "100"], ["2 carbon", "0", "500"]])
+        self.server.on("GET", "/v1/jobs/9/result", problem(409, "job 9 is no classify job"))
+        self.assertIn("no classify job", self.cnnctl("result", 9, status=1)[1])
+
+
 class Import(Case):
     def test_a_file(self):
         path = "/v1/datasets/grid?size=64&fit=crop&channels=1&val=0.2"
@@ -484,6 +504,29 @@ class Import(Case):
         self.assertEqual(got, files)
         self.cnnctl("import", "grid", "data")
         self.assertEqual(self.server.requests[1].body, request.body)
+
+    def test_every_option(self):
+        path = "/v1/datasets/grid?size=64x32&fit=tile&stride=16&channels=3&val=0.1&normalize=per_image&pixel_size=0.5"
+        end = {"state": "succeeded", "created": True, "dataset": {"train": 12345, "val": 67}}
+        self.server.on("PUT", path, stream(event(1, "progress", {"phase": "reading"}), event(2, "end", end)))
+        self.write("x.zip", "zip")
+        out, _ = self.cnnctl("import", "grid", "x.zip", "--size", "64x32", "--fit", "tile", "--stride", 16, "--channels", 3,
+                             "--val", 0.1, "--normalize", "per_image", "--pixel-size", 0.5)
+        self.assertEqual(out, "data set grid: imported, 12,345 images to train and 67 to validate\n")
+        self.assertEqual(self.server.requests[0].headers["Accept"], "text/event-stream")
+
+    def test_how_an_import_ends(self):
+        self.write("x.zip", "zip")
+        for end, complaint in [({"state": "failed", "status": 422, "error": "a/b.dm4: DM: complex data"}, "a/b.dm4: DM: complex data"),
+                               ({"state": "cancelled", "status": 409, "error": "the import was cancelled"}, "was cancelled"),
+                               (None, "without a word")]:
+            self.server.on("PUT", "/v1/datasets/grid", stream(event(1, "progress", {}), *([event(2, "end", end)] if end else [])))
+            out, err = self.cnnctl("import", "grid", "x.zip", status=1 if end else 3)
+            self.assertEqual(out, "")
+            self.assertIn(complaint, err)
+        self.server.on("PUT", "/v1/datasets/grid", Answer(201, {"name": "grid"}))
+        self.assertEqual(json.loads(self.cnnctl("import", "grid", "x.zip", "--json")[0]), {"name": "grid"})
+        self.assertEqual(self.server.requests[-1].headers["Accept"], "application/json")
 
     def test_what_is_no_folder_of_images(self):
         os.mkdir(os.path.join(self.dir, "empty"))

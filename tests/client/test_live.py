@@ -58,6 +58,26 @@ class Live(Case):
         self.assertEqual(self.screen.column, 0)
         return self.screen.picture()
 
+    def test_an_import(self):
+        told = {"files": 1200, "images": 2400, "written": 0, "bytes": 500, "total_bytes": 1000, "split": None, "phase": "reading"}
+        seen, go = threading.Event(), threading.Event()
+
+        def wait(event):
+            return lambda: event.wait(PATIENCE)
+
+        end = {"state": "succeeded", "created": True, "dataset": {"train": 1920, "val": 480}}
+        written = {**told, "phase": "writing", "split": "val", "written": 2200}
+        self.server.on("PUT", "/v1/datasets/grid", stream(event(1, "progress", told), wait(seen), event(2, "progress", written), wait(go),
+                                                          event(3, "end", end)))
+        self.write("x.zip", "zip")
+        self.open("import", "grid", "x.zip", columns=90)
+        self.until("reading, 1,200 files, 2,400 images")
+        self.assertIn("━" * 16 + "─" * 16 + "   50 %", self.screen.picture())
+        seen.set()
+        self.until("writing the val split, 2,200 of 2,400 images")
+        go.set()
+        self.assertEqual(self.finish().strip(), "data set grid: imported, 1,920 images to train and 480 to validate")
+
     def test_a_whole_job(self):
         self.server.on("GET", "/v1/jobs/7", job(), job(state="succeeded", finished_at="2026-11-23T08:02:46Z"))
         self.server.on("GET", EVENTS, stream(*run_of()))

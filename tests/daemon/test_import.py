@@ -382,7 +382,7 @@ class ImportTest(unittest.TestCase):
                         f.write(png(SIDE, SIDE, picture(200 * k + i)))
             done = subprocess.run([CNNCTL, "import", "folder", folder, "--val", "0.25", "--size", "8"], capture_output=True, text=True,
                                   env=dict(os.environ, CNND_URL=self.daemon.url))
-        self.assertEqual((done.returncode, done.stdout), (0, "data set folder: imported\n"), done.stderr)
+        self.assertEqual((done.returncode, done.stdout), (0, "data set folder: imported, 180 images to train and 60 to validate\n"), done.stderr)
         about = self.daemon.get("/v1/datasets/folder")
         self.assertEqual(about["class_counts"], {"train": [90, 90], "val": [30, 30]})
 
