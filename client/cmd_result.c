@@ -74,6 +74,18 @@ static int print_confusion(struct ctl *c, const cJSON *result, struct err *e)
         return rc;
 }
 
+/* Scores of pictures that a model was not made for mean little. */
+static void warn(const cJSON *result)
+{
+        static const char *const keys[] = {"normalize", "pixel_size", "fit"};
+        const cJSON *model = json_field(result, "model_import"), *data = json_field(result, "dataset_import");
+        for (size_t i = 0; i < sizeof keys / sizeof keys[0] && cJSON_IsObject(model); i++)
+                if (!cJSON_Compare(json_field(model, keys[i]), json_field(data, keys[i]), true) &&
+                        (json_field(model, keys[i]) || json_field(data, keys[i])))
+                        command_say("the data set was imported with another \"%s\" than the model's was",
+                                keys[i]);
+}
+
 int cmd_result(struct ctl *c, const struct args *a, struct err *e)
 {
         char path[64];
@@ -82,6 +94,7 @@ int cmd_result(struct ctl *c, const struct args *a, struct err *e)
         int rc = command_get(c, path, &tree, e);
         if (rc != 0 || !tree)
                 return rc;
+        warn(tree);
         struct str head = {0};
         text_add_clean(&head, rest_text(tree, "model", "?"), c->term.utf8);
         str_add(&head, " on ");

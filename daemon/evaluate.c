@@ -77,6 +77,10 @@ static int write_result(
         str_add_json(&s, job->model_name);
         str_add(&s, ",\"dataset\":");
         str_add_json(&s, d->name);
+        str_add(&s, ",\"model_import\":");
+        recipe_write(&s, infer_recipe(ev->model));
+        str_add(&s, ",\"dataset_import\":");
+        recipe_write(&s, &d->recipe);
         str_addf(&s, ",\"count\":%d,\"classes\":[", ev->count);
         for (int k = 0; k < ev->classes; k++) {
                 str_add(&s, k ? "," : "");

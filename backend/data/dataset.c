@@ -121,18 +121,6 @@ static int check_names(const struct dataset *d, struct err *e)
         return 0;
 }
 
-static void add_recipe(struct str *s, const struct recipe *r)
-{
-        if (r->h == 0)
-                return;
-        cJSON *tree = recipe_json(r);
-        char *text = json_text(tree);
-        cJSON_Delete(tree);
-        str_addf(s, ",\"import\":%s", text ? text : "");
-        s->failed |= !text;
-        free(text);
-}
-
 static char *describe(const struct dataset *d)
 {
         struct str s = {0};
@@ -151,7 +139,10 @@ static char *describe(const struct dataset *d)
                 str_add_json(&s, d->classes[i]);
         }
         str_add(&s, "]");
-        add_recipe(&s, &d->recipe);
+        if (d->recipe.h) {
+                str_add(&s, ",\"import\":");
+                recipe_write(&s, &d->recipe);
+        }
         str_add(&s, "}");
         return str_take(&s);
 }

@@ -5,6 +5,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char *const fits[] = {
@@ -64,6 +65,16 @@ cJSON *recipe_json(const struct recipe *r)
         if (r->pixel_nm > 0)
                 cJSON_AddNumberToObject(o, "pixel_size", r->pixel_nm);
         return o;
+}
+
+void recipe_write(struct str *out, const struct recipe *r)
+{
+        cJSON *tree = recipe_json(r);
+        char *text = tree ? json_text(tree) : NULL;
+        cJSON_Delete(tree);
+        str_add(out, text ? text : "");
+        out->failed |= !text;
+        free(text);
 }
 
 static int read_size(const cJSON *json, const char *at, struct recipe *r, struct err *e)

@@ -9,6 +9,7 @@
 #define CNND_RECIPE_H
 
 #include "base/err.h"
+#include "base/str.h"
 
 #include <cjson/cJSON.h>
 #include <stdbool.h>
@@ -44,6 +45,8 @@ const char *recipe_values_name(enum recipe_values values);
 
 /* null for no recipe. NULL when memory is out. */
 cJSON *recipe_json(const struct recipe *r);
+/* Appends that as text. */
+void recipe_write(struct str *out, const struct recipe *r);
 /* `json` NULL or null is no recipe; `at` is its own pointer. ERR_INVALID; *ret is untouched then. */
 int recipe_parse(const cJSON *json, const char *at, struct recipe *ret, struct err *e);
 

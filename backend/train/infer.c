@@ -29,6 +29,7 @@ struct infer {
         struct dev *dev; /* borrowed */
         struct net *net; /* owned, as all below */
         struct normalize normalize;
+        struct recipe recipe;
         struct buf *params;
         struct lane lanes[SIZES];
         int num_classes;
@@ -98,7 +99,7 @@ static int read_preprocessing(struct infer *m, const struct safetensors *file, s
                  : e  ? e->code
                       : ERR_INVALID;
         cJSON_Delete(json);
-        return rc;
+        return rc ? rc : preprocessing_recipe(safetensors_metadata(file, "preprocessing"), &m->recipe, e);
 }
 
 static int build(struct infer *m, const struct safetensors *file, struct err *e)
@@ -164,6 +165,11 @@ void infer_shape(const struct infer *m, int *c, int *h, int *w, int *num_classes
         *h = in.h;
         *w = in.w;
         *num_classes = m->num_classes;
+}
+
+const struct recipe *infer_recipe(const struct infer *m)
+{
+        return &m->recipe;
 }
 
 static int lane_create(struct infer *m, struct lane *l, int n, struct err *e)

@@ -3,6 +3,7 @@
 #define CNND_INFER_H
 
 #include "base/err.h"
+#include "data/recipe.h"
 #include "device/buf.h"
 #include "device/dev.h"
 
@@ -13,6 +14,8 @@ struct infer;
  * borrowed and must outlive it. */
 int infer_create(struct dev *d, const char *path, struct infer **ret, struct err *e);
 void infer_destroy(struct infer *m);
+/* How the pictures of its training data were made; borrowed. */
+const struct recipe *infer_recipe(const struct infer *m);
 /* What it takes and gives. */
 void infer_shape(const struct infer *m, int *c, int *h, int *w, int *num_classes);
 /* `images` (n,c,h,w) floats, 8-bit ones scaled to 0..1, of the model's size but before its normalisation;

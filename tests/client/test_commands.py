@@ -464,8 +464,12 @@ class Result(Case):
             "per_class": [{"class": "ice", "precision": 0.5714, "recall": 0.8, "f1": 0.6667, "support": 500},
                           {"class": "carbon", "precision": 0, "recall": 1, "f1": 0.25, "support": 500}],
             "macro": {"precision": 0.285, "recall": 0.9, "f1": 0.458}, "weighted": {"precision": 0.3, "recall": 0.6, "f1": 0.4},
+            "model_import": {"size": [8, 8], "fit": "crop", "normalize": "percentiles", "pixel_size": 2},
+            "dataset_import": {"size": [9, 9], "fit": "crop", "normalize": "none"},
             "confusion": [[400, 100], [0, 500]], "labels": [], "predictions": []})
-        head, scores, confusion = self.cnnctl("result", 8)[0].split("\n\n")
+        out, err = self.cnnctl("result", 8)
+        self.assertEqual([line.split('"')[1] for line in err.splitlines()], ["normalize", "pixel_size"])
+        head, scores, confusion = out.split("\n\n")
         self.assertEqual(head, "m on grid: 60.0 % of 1,000 images right")
         lines = [line for line in scores.split("\n") if not set(line) <= set("─- ")]
         self.assertColumns("\n".join(lines), [

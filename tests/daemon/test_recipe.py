@@ -88,7 +88,9 @@ class Recipe(unittest.TestCase):
         one = (1, stored.about["height"], stored.about["width"])
         job = self.daemon.submit({"type": "classify", "model": "way", "dataset": "way"})["id"]
         self.daemon.wait(job)
-        predictions = self.daemon.get("/v1/jobs/%d/result" % job)["predictions"]
+        result = self.daemon.get("/v1/jobs/%d/result" % job)
+        self.assertEqual((result["model_import"], result["dataset_import"]), (want, want))
+        predictions = result["predictions"]
         # Samples stand in the order of the names.
         for at, (name, body) in enumerate(sorted(some.items())):
             pixels = stored.images["val"][at]
