@@ -148,19 +148,22 @@ class Recipe(unittest.TestCase):
         some = {"a/one.mrc": mrc16(48, 48, picture(7, 2304, 60000), 5), "b/two.mrc": mrc16(24, 24, picture(8, 576, 60000), 10)}
         for name, image in self.check("size=12&fit=tile&pixel_size=2", some, want):
             self.assertEqual((image["prepared"]["height"], image["prepared"]["width"]), (12, 12), name)
-        # A field of four such tiles, at another scale: each window is what the import's tile was.
-        values = picture(9, 96 * 96, 60000)
-        field = mrc16(96, 96, values, 5)
-        self.put({"a/field.mrc": field}, "size=12&fit=tile&pixel_size=2", "field")
+        # Fields of four such tiles, at other scales: each window is what the import's tile was.
+        self.check_map("a/field.mrc", mrc16(96, 96, picture(9, 96 * 96, 60000), 5), 96, lambda tile: npy((1, 12, 12), tile))
+        self.check_map("a/field.ser", ser(12, 12, bytes(picture(10, 144, 256))), 12, lambda tile: png(12, 12, tile))
+
+    def check_map(self, name, field, side, packed):
+        self.put({name: field}, "size=12&fit=tile&pixel_size=2", "field")
         tiles = Stored(self.daemon.state + "/datasets/field.cnnd").images["val"]
         status, _, answer = self.daemon.request("POST", "/v1/models/way/map?window=12&stride=12&threshold=0", field)
         self.assertEqual(status, 200, answer)
-        self.assertEqual((answer["height"], answer["width"], answer["image"]["height"]), (24, 24, 96))
+        self.assertEqual((answer["height"], answer["width"], answer["image"]["height"]), (24, 24, side))
+        self.assertEqual(len(tiles), 4)
         for at, tile in enumerate(tiles):
-            logits = self.classify("bare", npy((1, 12, 12), tile))[0][0]
+            logits = self.classify("bare", packed(tile))[0][0]
             self.assertEqual(answer["labels"][at // 2][at % 2], logits.index(max(logits)))
             share = 1 / (1 + 2.718281828459045 ** (min(logits) - max(logits)))
-            self.assertAlmostEqual(answer["probabilities"][at // 2][at % 2], share, places=5)
+            self.assertAlmostEqual(answer["probabilities"][at // 2][at % 2], share, delta=2e-6)
 
     def test_refusals(self):
         for query, some, words in (
