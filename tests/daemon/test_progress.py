@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """An import tells how far it is, to who sends it and to who watches, and is stopped from either side without a trace."""
 
+import contextlib
 import http.client
 import json
 import os
@@ -10,6 +11,7 @@ import unittest
 
 import harness
 from harness import Daemon, png, wait_for
+from people import token
 from test_import import tarred, zipped
 
 NDJSON = {"Accept": "application/x-ndjson"}
@@ -132,6 +134,27 @@ class ImportEvents(unittest.TestCase):
         self.leaves_nothing()
         self.assertEqual(self.daemon.request("DELETE", "/v1/datasets/again")[0], 204)
         self.assertEqual(self.daemon.request("DELETE", "/v1/datasets/again")[0], 404)
+
+    def test_whose_it_is(self):
+        with Daemon(device=False) as d:
+            keep, self.daemon = self.daemon, d
+            secrets = {who: {"Authorization": "Bearer " + token(d, who, *more)} for who, more in (("anna", ()), ("bert", ()), ("otto", ("--operator",)))}
+            c = self.begin("mine", headers={**NDJSON, **secrets["anna"]})
+
+            def ask(method, who, path="/v1/datasets/mine"):
+                with contextlib.closing(d.connection()) as other:
+                    other.request(method, path, headers=secrets.get(who, {}))
+                    return other.getresponse().status
+
+            wait_for(lambda: ask("GET", "anna", "/v1/datasets/mine/events") == 200, 30, "an import")
+            self.assertEqual(ask("GET", "otto", "/v1/datasets/mine/events"), 200)
+            for who, status in (("bert", 404), ("nobody", 401)):
+                self.assertEqual(ask("GET", who, "/v1/datasets/mine/events"), status)
+                self.assertEqual(ask("DELETE", who), status)
+            self.assertEqual(ask("DELETE", "anna"), 204)
+            self.assertEqual(json.loads(list(c.getresponse())[-1])["data"]["state"], "cancelled")
+            c.close()
+            self.daemon = keep
 
     def test_who_sends_it_leaves(self):
         c = self.begin("left")
