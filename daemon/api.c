@@ -7,6 +7,7 @@ const struct http_route api_routes[] = {
         {"GET", "/v1/health", HTTP_NO_BODY, api_status_health, true},
         {"GET", "/v1/version", HTTP_NO_BODY, api_status_version, false},
         {"GET", "/v1/devices", HTTP_NO_BODY, api_status_devices, false},
+        {"GET", "/v1/devices/{}", HTTP_NO_BODY, api_status_device, false},
         {"GET", "/metrics", HTTP_NO_BODY, api_metrics, false},
 
         {"GET", "/v1/architectures", HTTP_NO_BODY, api_nets_list, false},

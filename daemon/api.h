@@ -79,6 +79,7 @@ int api_nets_post_summary(void *ctx, struct http_request *rq, struct err *e);
 int api_status_health(void *ctx, struct http_request *rq, struct err *e);
 int api_status_version(void *ctx, struct http_request *rq, struct err *e);
 int api_status_devices(void *ctx, struct http_request *rq, struct err *e);
+int api_status_device(void *ctx, struct http_request *rq, struct err *e);
 int api_metrics(void *ctx, struct http_request *rq, struct err *e);
 
 #endif

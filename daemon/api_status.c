@@ -2,9 +2,11 @@
 
 #include "base/chan.h"
 #include "base/str.h"
+#include "daemon/tuned.h"
 
 #include <microhttpd.h>
 #include <sqlite3.h>
+#include <string.h>
 
 int api_status_health(void *ctx, struct http_request *rq, struct err *e)
 {
@@ -63,4 +65,32 @@ int api_status_devices(void *ctx, struct http_request *rq, struct err *e)
         }
         cJSON_Delete(tree);
         return rc;
+}
+
+int api_status_device(void *ctx, struct http_request *rq, struct err *e)
+{
+        const struct service *service = ((struct api *)ctx)->service;
+        const char *id = rq->target.part[2];
+        int device = 0;
+        int rc = target_only(&rq->target, "", e);
+        if (rc)
+                return rc;
+        while (device < supervisor_count(service->supervisor) &&
+                strcmp(supervisor_info(service->supervisor, device)->id, id) != 0)
+                device++;
+        if (device == supervisor_count(service->supervisor))
+                return err_set(e, ERR_NOT_FOUND, "there is no device %.40s", id);
+        struct strategies *known = NULL;
+        rc = tuned_load(service->state_dir, supervisor_info(service->supervisor, device), &known, e);
+        if (rc)
+                return rc;
+        cJSON *o = supervisor_device_json(service->supervisor, device), *list = strategies_json(known);
+        strategies_destroy(known);
+        if (!o || !list) {
+                cJSON_Delete(o);
+                cJSON_Delete(list);
+                return err_set(e, ERR_NO_MEMORY, "no memory for the answer");
+        }
+        cJSON_AddItemToObject(o, "strategies", list);
+        return reply_json(&rq->reply, 200, o, e);
 }

@@ -313,6 +313,8 @@ static int take_word(struct conf *c, int argc, char **argv, int *at, const char 
                 *action = CONF_VERSION;
         else if (strcmp(word, "--check") == 0)
                 *action = CONF_CHECK;
+        else if (strcmp(word, "--tune") == 0)
+                *action = CONF_TUNE;
         else {
                 size_t len = strcspn(word, "=");
                 const struct option *o = strncmp(word, "--", 2) == 0 ? find_option(word + 2, len - 2) : NULL;
@@ -449,6 +451,8 @@ char *conf_help(void)
                 str_add(&s, "\n");
         }
         str_add(&s, "  --check                validate, print the values in force, and end\n"
+                    "  --tune                 measure how the layers of known networks run fastest, keep it, "
+                    "and end\n"
                     "  --help, --version\n");
         return str_take(&s);
 }

@@ -37,7 +37,7 @@ struct conf {
         int64_t queued_jobs, stored_bytes;
 };
 
-enum conf_action { CONF_RUN, CONF_CHECK, CONF_HELP, CONF_VERSION };
+enum conf_action { CONF_RUN, CONF_CHECK, CONF_TUNE, CONF_HELP, CONF_VERSION };
 
 /* Fills *ret_conf from all sources and *ret_action by what the command line asks for. ERR_INVALID with a
    message that names option and source. On 0 the caller frees with conf_finish; untouched on failure. */

@@ -6,6 +6,7 @@
 #include "daemon/evaluate.h"
 #include "daemon/loaded.h"
 #include "daemon/mapqueue.h"
+#include "daemon/tuned.h"
 #include "daemon/wire.h"
 #include "data/dataset.h"
 #include "device/dev.h"
@@ -48,6 +49,7 @@ struct engine {
         atomic_bool busy, failed;
         /* The engine thread's own: */
         struct dev *dev;
+        struct strategies *known; /* of the device */
         struct loaded *loaded;
         int64_t running;          /* the job in hand */
         int64_t marks;            /* sent so far */
@@ -361,14 +363,15 @@ static int train(struct engine *en, const cJSON *head, struct train_outcome *out
                 return rc;
         rc = dataset_open(text_of(head, "dataset"), &data, e);
         if (rc == 0) {
-                const struct train_job job = {.request = &request,
+                struct train_job job = {.request = &request,
                         .data = data,
                         .dir = text_of(head, "dir"),
                         .init_weights = cJSON_IsString(init) ? init->valuestring : NULL,
                         .checkpoint_seconds = json_field(head, "checkpoint_seconds")->valuedouble};
                 /* The plan was made for an empty device; models come back when they are asked for. */
                 loaded_drop(en->loaded);
-                rc = train_run(en->dev, &job, &hooks, out, e);
+                rc = tuned_train(en->state_dir, en->dev, en->known, &job, json_field(head, "strategies"),
+                        &hooks, out, e);
         }
         dataset_close(data);
         train_request_finish(&request);
@@ -383,7 +386,7 @@ static int evaluate(struct engine *en, const cJSON *head, struct train_outcome *
         snprintf(path, sizeof path, "%s/result.json", text_of(head, "dir"));
         int rc = dataset_open(text_of(head, "dataset"), &data, e);
         if (rc == 0)
-                rc = infer_create(en->dev, text_of(head, "model"), &model, e);
+                rc = infer_create(en->dev, en->known, text_of(head, "model"), &model, e);
         if (rc == 0) {
                 const struct evaluate_job job = {.model_name = text_of(head, "name"),
                         .data = data,
@@ -450,7 +453,10 @@ static int open_device(struct engine *en, struct err *e)
         if (rc)
                 return err_wrap(e, "device %s", en->device);
         note_progress(en);
-        en->loaded = loaded_create(en->dev);
+        rc = tuned_load(en->state_dir, dev_info(en->dev), &en->known, e);
+        if (rc)
+                return rc;
+        en->loaded = loaded_create(en->dev, en->known);
         return en->loaded ? test_device(en, e) : err_set(e, ERR_NO_MEMORY, "no memory for models");
 }
 

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "daemon/clock.h"
 #include "daemon/jobcore.h"
+#include "daemon/jobstrategies.h"
 #include "daemon/jobtx.h"
 #include "daemon/shares.h"
 
@@ -109,12 +110,17 @@ int jobrun_start(struct jobs *js, int64_t id, int device, double checkpoint_seco
                 struct job_row *r = &tx.row;
                 snprintf(r->device, sizeof r->device, "%s", supervisor_info(js->supervisor, device)->id);
                 start.command = command(js, r, checkpoint_seconds);
+                cJSON *bound = NULL;
                 start.type = r->type;
                 start.priority = r->priority;
                 start.wait_seconds = r->started_ms ? -1 : (double)(clock_wall_ms() - r->created_ms) / 1000;
                 memcpy(start.user, r->user, sizeof start.user);
-                rc = start.command ? jobtx_state(&tx, JOB_RUNNING, NULL, e)
+                rc = start.command ? jobstrategies_read(js->home.store, id, &bound, e)
                                    : err_set(e, ERR_NO_MEMORY, "no memory for a command");
+                if (rc == 0 && bound)
+                        cJSON_AddItemToObject(start.command, "strategies", bound);
+                if (rc == 0)
+                        rc = jobtx_state(&tx, JOB_RUNNING, NULL, e);
         }
         rc = jobtx_end(&tx, rc, e);
         if (rc) {
@@ -204,8 +210,13 @@ static int apply_event(struct jobtx *tx, const struct report *rep, bool *moved, 
         }
         if (isfinite(epoch))
                 r->epoch = epoch;
-        int rc = strcmp(rep->event, "note") == 0 ? apply_note(tx, rep, data, e)
-                                                 : jobtx_event(tx, rep->event, rep->data, e);
+        int rc = 0;
+        if (strcmp(rep->event, "strategies") == 0)
+                rc = jobstrategies_write(tx->home->store, r->id, data, e);
+        else if (strcmp(rep->event, "note") == 0)
+                rc = apply_note(tx, rep, data, e);
+        else
+                rc = jobtx_event(tx, rep->event, rep->data, e);
         cJSON_Delete(data);
         return rc;
 }

@@ -5,6 +5,7 @@
 #include "daemon/clock.h"
 #include "daemon/jobcore.h"
 #include "daemon/jobrun.h"
+#include "daemon/jobstrategies.h"
 #include "daemon/shares.h"
 #include "daemon/submit.h"
 
@@ -227,9 +228,21 @@ int jobs_get(struct jobs *js, int64_t id, cJSON **ret, struct err *e)
         int rc = jobrow_read(js->home.store, id, &row, e);
         if (rc)
                 return rc;
-        *ret = job_json(js, &row);
+        cJSON *strategies = NULL, *job = NULL;
+        if (row.type == JOB_TRAIN)
+                rc = jobstrategies_read(js->home.store, id, &strategies, e);
+        if (rc == 0)
+                job = job_json(js, &row);
         job_row_finish(&row);
-        return *ret ? 0 : err_set(e, ERR_NO_MEMORY, "no memory for a job");
+        if (rc == 0 && !job)
+                rc = err_set(e, ERR_NO_MEMORY, "no memory for a job");
+        if (rc) {
+                cJSON_Delete(strategies);
+                return rc;
+        }
+        cJSON_AddItemToObject(job, "strategies", strategies ? strategies : cJSON_CreateObject());
+        *ret = job;
+        return 0;
 }
 
 struct list {

@@ -12,15 +12,16 @@ struct slot {
 
 struct loaded {
         struct dev *dev;
+        const struct strategies *known;
         struct slot slots[LOADED_MAX];
         uint64_t clock;
 };
 
-struct loaded *loaded_create(struct dev *d)
+struct loaded *loaded_create(struct dev *d, const struct strategies *known)
 {
         struct loaded *l = calloc(1, sizeof *l);
         if (l)
-                l->dev = d;
+                *l = (struct loaded){.dev = d, .known = known};
         return l;
 }
 
@@ -70,10 +71,10 @@ int loaded_get(struct loaded *l, const char *path, int64_t generation, struct in
                 char *copy = strdup(path);
                 if (!copy)
                         return err_set(e, ERR_NO_MEMORY, "no memory for a model");
-                int rc = infer_create(l->dev, path, &model, e);
+                int rc = infer_create(l->dev, l->known, path, &model, e);
                 if (rc == ERR_DEVICE_MEMORY) {
                         loaded_drop(l);
-                        rc = infer_create(l->dev, path, &model, e);
+                        rc = infer_create(l->dev, l->known, path, &model, e);
                 }
                 if (rc) {
                         free(copy);

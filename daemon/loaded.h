@@ -11,8 +11,8 @@
 enum { LOADED_MAX = 4 };
 
 struct loaded;
-/* Borrows `d`. NULL when memory is out. */
-struct loaded *loaded_create(struct dev *d);
+/* Borrows `d` and its `known` strategies. NULL when memory is out. */
+struct loaded *loaded_create(struct dev *d, const struct strategies *known);
 void loaded_destroy(struct loaded *l);
 /* The model of `path` in its generation, read if it is not there yet in place of the one unused for longest.
    When the device's memory is out, the others go first. Borrowed until the next call. */

@@ -3,6 +3,7 @@
 #include "daemon/conf.h"
 #include "daemon/role.h"
 #include "daemon/server.h"
+#include "daemon/tune.h"
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -36,6 +37,15 @@ static int serve(const struct conf *conf)
         return rc ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
+static int tune(const struct conf *conf)
+{
+        struct err e = {0};
+        if (tune_main(conf, &e) == 0)
+                return EXIT_SUCCESS;
+        fprintf(stderr, "cnnd: %s\n", e.message);
+        return EXIT_FAILURE;
+}
+
 int main(int argc, char **argv)
 {
         struct conf conf = {0};
@@ -60,6 +70,8 @@ int main(int argc, char **argv)
                 status = puts("cnnd " CNND_VERSION) < 0;
         else if (action == CONF_CHECK)
                 status = print(conf_text(&conf));
+        else if (action == CONF_TUNE)
+                status = tune(&conf);
         else
                 status = serve(&conf);
         conf_finish(&conf);

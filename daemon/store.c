@@ -62,6 +62,8 @@ static const char *const migrations[STORE_VERSION] = {
         "CREATE INDEX jobs_line ON jobs(state, priority, user, id, device_bytes, largest_buffer);"
         "CREATE TABLE shares("
         " user TEXT PRIMARY KEY, seconds REAL NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID;",
+
+        "CREATE TABLE strategies(job INTEGER PRIMARY KEY, variants TEXT NOT NULL);",
 };
 
 /* After a sync that failed the kernel may have dropped the pages and call the next sync a success, so nothing

@@ -378,6 +378,11 @@ static cJSON *device_json(const struct device *d)
         return o;
 }
 
+cJSON *supervisor_device_json(const struct supervisor *sv, int device)
+{
+        return device_json(sv->devices[device]);
+}
+
 int supervisor_json(const struct supervisor *sv, cJSON **ret, struct err *e)
 {
         cJSON *list = cJSON_CreateArray();

@@ -61,6 +61,8 @@ enum device_state supervisor_state(const struct supervisor *sv, int device);
 /* An array of device objects for GET /v1/devices: {"id","name","vendor","driver","version","platform","type",
    "memory","max_buffer","compute_units","state":"starting"|"ready"|"busy"|"quarantined","job":7|null,"map":{"done","windows"}|null,
    "device_bytes","worker_pid","failures","reason":null|"why it is quarantined","selftest":{…}|null}. */
+/* Of one device. NULL when memory is out. */
+cJSON *supervisor_device_json(const struct supervisor *sv, int device);
 int supervisor_json(const struct supervisor *sv, cJSON **ret, struct err *e);
 
 /* --- what sched.c and classify.c call --- */

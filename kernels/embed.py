@@ -1,21 +1,31 @@
 #!/usr/bin/env python3
-"""Writes a C file that holds the kernel sources given, by file name without its suffix."""
+"""Writes a C file that holds the kernel sources (.cl) and tunings (.tune) given, by file name without its suffix."""
 import os
 import sys
 
-out, sources = sys.argv[1], sorted(sys.argv[2:])
+out, paths = sys.argv[1], sorted(sys.argv[2:])
+
+
+def name_of(path):
+    return os.path.splitext(os.path.basename(path))[0]
+
+
+def write_texts(f, table, suffix):
+    chosen = [path for path in paths if path.endswith(suffix)]
+    for path in chosen:
+        f.write('static const char %s_%s[] =\n' % (table, name_of(path)))
+        with open(path, encoding='ascii') as text:
+            for line in text:
+                f.write('        "%s\\n"\n' % line.rstrip('\n').replace('\\', '\\\\').replace('"', '\\"'))
+        f.write('        "";\n\n')
+    f.write('const struct source_file %s_files[] = {\n' % table)
+    for path in chosen:
+        f.write('        {"%s", %s_%s},\n' % (name_of(path), table, name_of(path)))
+    f.write('};\nconst int %s_file_count = %d;\n' % (table, len(chosen)))
+
+
 with open(out, 'w', encoding='ascii') as f:
     f.write('#include "device/source.h"\n\n')
-    for path in sources:
-        name = os.path.splitext(os.path.basename(path))[0]
-        with open(path, encoding='ascii') as source:
-            f.write('static const char source_%s[] =\n' % name)
-            for line in source:
-                text = line.rstrip('\n').replace('\\', '\\\\').replace('"', '\\"')
-                f.write('        "%s\\n"\n' % text)
-            f.write('        "";\n\n')
-    f.write('const struct source_file source_files[] = {\n')
-    for path in sources:
-        name = os.path.splitext(os.path.basename(path))[0]
-        f.write('        {"%s", source_%s},\n' % (name, name))
-    f.write('};\nconst int source_file_count = %d;\n' % len(sources))
+    write_texts(f, 'source', '.cl')
+    f.write('\n')
+    write_texts(f, 'tune', '.tune')

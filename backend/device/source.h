@@ -9,4 +9,8 @@ struct source_file {
 extern const struct source_file source_files[];
 extern const int source_file_count;
 
+/* kernels/tune/NAME.tune: what was measured on devices like those that its first lines name. */
+extern const struct source_file tune_files[];
+extern const int tune_file_count;
+
 #endif

@@ -44,6 +44,19 @@ static void bind_params(const struct exec *x, int node, struct op_call *c)
         }
 }
 
+/* What was chosen, as far as the selftest allows it. */
+static void bind_variants(const struct exec *x, const struct op *op, enum op_variant ret[OP_DIRECTIONS])
+{
+        const int n = x->plan->n, lanes = x->plan->lanes;
+        char name[STRATEGY_NAME];
+        if (!strategy_name(op, n, lanes, dev_info(x->dev), name) ||
+                !strategies_find(x->memory.strategies, name, ret))
+                strategy_prefer(op, n, lanes, dev_info(x->dev), ret);
+        for (int d = 0; d < OP_DIRECTIONS; d++)
+                while (ret[d] > OP_NAIVE && !selftest_allows(x->dev, op->kind, ret[d]))
+                        ret[d]--;
+}
+
 static struct op_call bind_node(const struct exec *x, int node)
 {
         const struct net_node *n = &x->net->nodes[node];
@@ -55,7 +68,7 @@ static struct op_call bind_node(const struct exec *x, int node)
                 .training = x->plan->mode == PLAN_TRAIN && !frozen,
                 .vars = x->memory.vars,
                 .layer = node};
-        c.variant = selftest_allows(x->dev, n->op->kind, OP_TILED) ? OP_TILED : OP_NAIVE;
+        bind_variants(x, n->op, c.variants);
         for (int i = 0; i < n->op->num_inputs; i++)
                 c.x[i] = value_tensor(x, x->plan->data, n->inputs[i]);
         c.y = value_tensor(x, x->plan->data, n->output);

@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "net/net.h"
 #include "net/plan.h"
+#include "ops/strategy.h"
 
 /* Memory that executions of one network share; all borrowed. Views may have no buffer where the mode needs
  * none. */
@@ -15,6 +16,7 @@ struct exec_memory {
         struct view labels;                  /* ints, one a sample of the batch */
         struct view results;                 /* loss.h: two floats a slot */
         struct view class_weights;           /* of the loss; no buffer: all one */
+        const struct strategies *strategies; /* NULL, or without a layer: what strategy_prefer says */
         bool scale_from_vars;                /* the loss's scale is the word OP_VAR_SCALE */
         bool accumulate;                     /* adds to gradients and results: a step's later micro-batches */
 };

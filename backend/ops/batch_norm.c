@@ -75,13 +75,13 @@ static struct extent extent_of(const struct op_call *c)
 
 static bool is_tiled(const struct op_call *c)
 {
-        return c->variant == OP_TILED && c->x[0].lanes == 16;
+        return op_is_tiled(c) && c->x[0].lanes == 16;
 }
 
 /* Sums by work-groups, for devices that have many small cores. */
 static bool is_grouped(const struct op_call *c)
 {
-        return c->variant == OP_TILED && c->x[0].lanes == 32;
+        return op_is_tiled(c) && c->x[0].lanes == 32;
 }
 
 /* One work-item a channel does all of it, in one launch. Fewer channels would leave cores idle. */

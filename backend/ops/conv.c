@@ -151,51 +151,124 @@ static int bias_naive(const struct op *op, const struct op_call *c, struct err *
         return launch_grid(&l, 1, (size_t[]){(size_t)op->out.c}, NULL, e);
 }
 
-static bool tiled(const struct op *op, const struct op_call *c)
+static unsigned conv_variants(
+        const struct op *op, enum op_direction direction, int lanes, const struct dev_info *info)
 {
-        return c->variant == OP_TILED && c->x[0].lanes == CONV_LANES && conv_tiled_fits(op, dev_info(c->dev));
+        const bool weights = direction == OP_WEIGHTS;
+        unsigned set = 1u << OP_NAIVE;
+        if (lanes != CONV_LANES)
+                return set;
+        if (weights ? conv_weights_fits(op, info) : conv_tiled_fits(op, info))
+                set |= 1u << OP_TILED;
+        if (weights ? conv_winograd_weights_fits(op, info) : conv_winograd_fits(op, info))
+                set |= 1u << OP_WINOGRAD;
+        return set;
 }
 
-static bool weights_tiled(const struct op *op, const struct op_call *c)
+/* Products of vectors that one core forms, tap by tap; the kernels reach nine tenths of what it can do. */
+static double tiled_cost(const struct op *op, int blocks, const struct dev_info *info)
 {
-        return c->variant == OP_TILED && c->x[0].lanes == CONV_LANES &&
-               conv_weights_fits(op, dev_info(c->dev));
+        return (double)shape_count(op->out) * op->params[0].fan_in * blocks / 0.9 / info->compute_units;
+}
+
+static enum op_variant conv_prefer(
+        const struct op *op, enum op_direction direction, int n, int lanes, const struct dev_info *info)
+{
+        const unsigned set = conv_variants(op, direction, lanes, info);
+        const int blocks = op_ceil_div(n, lanes);
+        if (!(set & 1u << OP_TILED))
+                return OP_NAIVE;
+        if (!(set & 1u << OP_WINOGRAD))
+                return OP_TILED;
+        const double cost = direction == OP_WEIGHTS
+                                    ? conv_winograd_weights_cost(op, blocks, info)
+                                    : conv_winograd_cost(op, direction == OP_DATA, blocks, info);
+        return cost < tiled_cost(op, blocks, info) ? OP_WINOGRAD : OP_TILED;
+}
+
+/* What the call asks for, or the best that there is. */
+static enum op_variant variant_of(const struct op *op, const struct op_call *c, enum op_direction direction)
+{
+        const int lanes = direction == OP_FORWARD ? c->y.lanes : c->dy.lanes;
+        const unsigned set = conv_variants(op, direction, lanes, dev_info(c->dev));
+        enum op_variant v = c->variants[direction];
+        while (v > OP_NAIVE && !(set & 1u << v))
+                v--;
+        return v;
 }
 
 static int conv_forward(const struct op *op, const struct op_call *c, struct err *e)
 {
-        return tiled(op, c) ? conv_tiled_forward(op, c, e) : forward_naive(op, c, e);
+        switch (variant_of(op, c, OP_FORWARD)) {
+        case OP_WINOGRAD:
+                return conv_winograd_forward(op, c, e);
+        case OP_TILED:
+                return conv_tiled_forward(op, c, e);
+        default:
+                return forward_naive(op, c, e);
+        }
+}
+
+static int backward_data(const struct op *op, const struct op_call *c, struct err *e)
+{
+        switch (variant_of(op, c, OP_DATA)) {
+        case OP_WINOGRAD:
+                return conv_winograd_data(op, c, e);
+        case OP_TILED:
+                return conv_tiled_data(op, c, e);
+        default:
+                return data_naive(op, c, e);
+        }
+}
+
+static int backward_weights(const struct op *op, const struct op_call *c, struct err *e)
+{
+        switch (variant_of(op, c, OP_WEIGHTS)) {
+        case OP_WINOGRAD:
+                return conv_winograd_weights(op, c, e);
+        case OP_TILED:
+                return conv_weights_run(op, c, e);
+        default:
+                break;
+        }
+        const int rc = weights_naive(op, c, e);
+        return rc == 0 && op->num_params == 2 && c->dparams[1].buf ? bias_naive(op, c, e) : rc;
 }
 
 static int conv_backward(const struct op *op, const struct op_call *c, struct err *e)
 {
-        const bool weights = c->dparams[0].buf != NULL;
-        int rc = 0;
-        if (c->dx[0].at.buf)
-                rc = tiled(op, c) ? conv_tiled_data(op, c, e) : data_naive(op, c, e);
-        if (rc == 0 && weights && weights_tiled(op, c))
-                return conv_weights_run(op, c, e);
-        if (rc == 0 && weights)
-                rc = weights_naive(op, c, e);
-        if (rc == 0 && op->num_params == 2 && c->dparams[1].buf)
-                rc = bias_naive(op, c, e);
-        return rc;
+        const int rc = c->dx[0].at.buf ? backward_data(op, c, e) : 0;
+        return rc == 0 && c->dparams[0].buf ? backward_weights(op, c, e) : rc;
 }
 
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+        return a > b ? a : b;
+}
+
+/* Of the variant that takes most: the plan's bytes do not depend on what is chosen. */
 static void conv_needs(
         const struct op *op, int n, int lanes, const struct dev_info *info, struct op_needs *ret)
 {
+        const int blocks = op_ceil_div(n, lanes);
         if (lanes != CONV_LANES)
                 return;
         if (conv_tiled_fits(op, info)) {
                 ret->workspace_forward = conv_tiled_forward_floats(op, info);
                 ret->workspace_backward = conv_tiled_data_floats(op, info);
         }
-        if (conv_weights_fits(op, info)) {
-                const uint64_t floats = conv_weights_floats(op, op_ceil_div(n, lanes), info);
-                if (floats > ret->workspace_backward)
-                        ret->workspace_backward = floats;
+        if (conv_weights_fits(op, info))
+                ret->workspace_backward =
+                        larger(ret->workspace_backward, conv_weights_floats(op, blocks, info));
+        if (conv_winograd_fits(op, info)) {
+                ret->workspace_forward =
+                        larger(ret->workspace_forward, conv_winograd_floats(op, false, info));
+                ret->workspace_backward =
+                        larger(ret->workspace_backward, conv_winograd_floats(op, true, info));
         }
+        if (conv_winograd_weights_fits(op, info))
+                ret->workspace_backward =
+                        larger(ret->workspace_backward, conv_winograd_weights_floats(op, blocks, info));
 }
 
 static const struct op_field conv_fields[] = {
@@ -211,6 +284,7 @@ static const struct op_field conv_fields[] = {
 static const struct op_example conv_examples[] = {
         {&(const struct conv_args){3, {3, 3}, {1, 1}, {1, 1}, 1, true}, {2, 6, 5}, 19},
         {&(const struct conv_args){6, {2, 3}, {2, 1}, {0, 1}, 2, false}, {4, 7, 5}, 3},
+        {&(const struct conv_args){2, {5, 5}, {1, 1}, {1, 2}, 1, true}, {1, 5, 6}, 2},
         {0},
 };
 
@@ -223,6 +297,8 @@ const struct op_kind op_conv2d = {
         .backward_reads = OP_READS_X,
         .shape = conv_shape,
         .needs = conv_needs,
+        .variants = conv_variants,
+        .prefer = conv_prefer,
         .flops = conv_flops,
         .forward = conv_forward,
         .backward = conv_backward,

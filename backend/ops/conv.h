@@ -17,6 +17,12 @@ enum { CONV_LANES = 16 }; /* the blocks that the tiled strategies take */
 /* Binds what the kernels call GEOMETRY. */
 void conv_geometry(struct launch *l, const struct op *op);
 
+/* Output channels whose sums stay in registers: the tile that costs least over all `outs`. A step of it takes
+   a multiply-add per register of sums, at least the 8 that the multipliers need to have in flight, and about
+   4/3 for the rest. Two thirds of 16 registers hold sums where a vector is 4 or 8 wide, 14 of 32 where it
+   is 16. */
+int conv_tile(int outs, const struct dev_info *info);
+
 /* kernels/conv_tiled.cl: false where its windows do not fit the device's local memory. */
 bool conv_tiled_fits(const struct op *op, const struct dev_info *info);
 int conv_tiled_forward(const struct op *op, const struct op_call *call, struct err *e);
@@ -24,6 +30,25 @@ int conv_tiled_data(const struct op *op, const struct op_call *call, struct err 
 /* Workspace. */
 uint64_t conv_tiled_forward_floats(const struct op *op, const struct dev_info *info);
 uint64_t conv_tiled_data_floats(const struct op *op, const struct dev_info *info);
+
+/* kernels/conv_winograd.cl: stride 1, kernels of 3x3 and 5x5. One tile of output channels serves all layers
+   of a device, so that few programs are compiled: 16 of 32 registers, or 12 of 16. */
+static inline int conv_winograd_tile(const struct dev_info *info)
+{
+        return info->native_width >= 16 ? 16 : info->native_width == 8 ? 6 : 3;
+}
+bool conv_winograd_fits(const struct op *op, const struct dev_info *info);
+int conv_winograd_forward(const struct op *op, const struct op_call *call, struct err *e);
+int conv_winograd_data(const struct op *op, const struct op_call *call, struct err *e);
+/* Of the forward pass, or of the gradient of the input: floats of workspace; products of vectors that one
+   core forms in the time it takes. */
+uint64_t conv_winograd_floats(const struct op *op, bool data, const struct dev_info *info);
+double conv_winograd_cost(const struct op *op, bool data, int blocks, const struct dev_info *info);
+
+bool conv_winograd_weights_fits(const struct op *op, const struct dev_info *info);
+int conv_winograd_weights(const struct op *op, const struct op_call *call, struct err *e);
+uint64_t conv_winograd_weights_floats(const struct op *op, int blocks, const struct dev_info *info);
+double conv_winograd_weights_cost(const struct op *op, int blocks, const struct dev_info *info);
 
 /* kernels/conv_weights.cl: gradients of weights and, where wanted, bias. */
 bool conv_weights_fits(const struct op *op, const struct dev_info *info);

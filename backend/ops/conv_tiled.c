@@ -24,6 +24,22 @@ struct cut {
         uint64_t window_bytes;
 };
 
+int conv_tile(int outs, const struct dev_info *info)
+{
+        const int registers = info->native_width >= 16 ? 1 : info->native_width == 8 ? 2 : 4;
+        const int most = registers == 1 ? 14 : 12 / registers;
+        int best = 1, best_cost = 0;
+        for (int tile = 1; tile <= most; tile++) {
+                const int busy = tile * registers > 8 ? tile * registers : 8;
+                const int cost = op_ceil_div(outs, tile) * (3 * busy + 4);
+                if (tile == 1 || cost <= best_cost) {
+                        best = tile;
+                        best_cost = cost;
+                }
+        }
+        return best;
+}
+
 static struct correlation forward_of(const struct op *op)
 {
         const struct conv_args *a = op->args;
@@ -75,25 +91,6 @@ static struct correlation data_of(const struct op *op, const int phase[2])
         return c;
 }
 
-/* The tile that costs least over all outputs. A step of it takes a multiply-add per register of sums, at
-   least the 8 that the multipliers need to have in flight, and about 4/3 for the rest. Two thirds of 16
-   registers hold sums where a vector is 4 or 8 wide, 14 of 32 where it is 16. */
-static int tile_of(int outs, const struct dev_info *info)
-{
-        const int registers = info->native_width >= 16 ? 1 : info->native_width == 8 ? 2 : 4;
-        const int most = registers == 1 ? 14 : 12 / registers;
-        int best = 1, best_cost = 0;
-        for (int tile = 1; tile <= most; tile++) {
-                const int busy = tile * registers > 8 ? tile * registers : 8;
-                const int cost = op_ceil_div(outs, tile) * (3 * busy + 4);
-                if (tile == 1 || cost <= best_cost) {
-                        best = tile;
-                        best_cost = cost;
-                }
-        }
-        return best;
-}
-
 static uint64_t window_of(const struct correlation *c, int segment)
 {
         int columns = (segment - 1) * c->in_step[1] + c->taps[1];
@@ -104,7 +101,7 @@ static uint64_t window_of(const struct correlation *c, int segment)
 
 static struct cut cut_of(const struct correlation *c, int blocks, const struct dev_info *info)
 {
-        struct cut k = {.tile = tile_of(c->outs, info), .segments = op_ceil_div(c->size[1], SEGMENT)};
+        struct cut k = {.tile = conv_tile(c->outs, info), .segments = op_ceil_div(c->size[1], SEGMENT)};
         const uint64_t room = info->local_bytes < WINDOW_BYTES ? info->local_bytes : WINDOW_BYTES;
         k.tiles = op_ceil_div(c->outs, k.tile);
         k.segment = op_ceil_div(c->size[1], k.segments);
@@ -127,7 +124,7 @@ static struct cut cut_of(const struct correlation *c, int blocks, const struct d
 
 static uint64_t packed_floats(const struct correlation *c, const struct dev_info *info)
 {
-        const int tile = tile_of(c->outs, info);
+        const int tile = conv_tile(c->outs, info);
         return (uint64_t)(c->groups * op_ceil_div(c->outs, tile) * tile) * (uint64_t)c->ins *
                (uint64_t)(c->taps[0] * c->taps[1]);
 }

@@ -5,7 +5,7 @@ enum { CHUNK = 256 };
 
 static bool is_tiled(const struct op_call *c)
 {
-        return c->variant == OP_TILED && c->y.lanes == 16;
+        return op_is_tiled(c) && c->y.lanes == 16;
 }
 
 struct launch elementwise_begin(

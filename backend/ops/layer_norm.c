@@ -75,7 +75,7 @@ static int64_t layer_norm_flops(const struct op *op)
 
 static bool is_tiled(const struct op_call *c)
 {
-        return c->variant == OP_TILED && c->y.lanes == 16;
+        return op_is_tiled(c) && c->y.lanes == 16;
 }
 
 static struct launch begin(const struct op_call *c, const char *naive, const char *tiled)

@@ -111,7 +111,7 @@ static int strip_blocks(const struct dev_info *info)
 
 static bool is_tiled(const struct op_call *c, const struct tensor *t)
 {
-        return c->variant == OP_TILED && t->lanes == 16 && strip_blocks(dev_info(c->dev)) > 0;
+        return op_is_tiled(c) && t->lanes == 16 && strip_blocks(dev_info(c->dev)) > 0;
 }
 
 /* Sums in registers: two thirds of 16 registers, 12 of 32. */

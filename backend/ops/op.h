@@ -65,14 +65,16 @@ struct op_needs {
         uint64_t workspace_forward, workspace_backward; /* scratch within the call */
 };
 
-/* The strategy for one call: filled by the plan from the device's tuning; ops that have one variant ignore
- * it. */
-enum op_variant { OP_NAIVE, OP_TILED, OP_VARIANTS };
+/* What a call computes: y; the gradient of the inputs; that of the parameters. */
+enum op_direction { OP_FORWARD, OP_DATA, OP_WEIGHTS, OP_DIRECTIONS };
+/* How: strategy.h chooses for each direction; a kind that has but one fast variant is tiled in all or in
+ * none. */
+enum op_variant { OP_NAIVE, OP_TILED, OP_WINOGRAD, OP_VARIANTS };
 
 /* Everything bound. `dev` may be recording. Tensors have the plan's `lanes`; batch is x[0].n. */
 struct op_call {
         struct dev *dev;
-        enum op_variant variant;
+        enum op_variant variants[OP_DIRECTIONS];
         bool training; /* false in evaluation, and in backward for a frozen op with running statistics: its
                           forward used them */
         struct tensor x[OP_MAX_INPUTS], y;
@@ -116,6 +118,13 @@ struct op_kind {
         /* NULL: needs nothing. */
         void (*needs)(
                 const struct op *op, int n, int lanes, const struct dev_info *info, struct op_needs *ret);
+        /* Which variants there are for this layer, a bit 1 << OP_… each. NULL: naive and tiled. */
+        unsigned (*variants)(
+                const struct op *op, enum op_direction direction, int lanes, const struct dev_info *info);
+        /* Which one a batch of n takes where nobody has measured it: by counting what each does. NULL: tiled.
+         */
+        enum op_variant (*prefer)(const struct op *op, enum op_direction direction, int n, int lanes,
+                const struct dev_info *info);
         /* Floating point operations of a forward pass over one sample, a multiply-add counted as two. */
         int64_t (*flops)(const struct op *op);
         /* NULL where `view`. */
@@ -139,6 +148,11 @@ int op_create(const struct op_kind *kind, const void *args, const struct shape *
         struct op **ret, struct err *e);
 void op_destroy(struct op *op);
 int64_t op_param_count(const struct op_param *p); /* elements */
+
+static inline bool op_is_tiled(const struct op_call *c)
+{
+        return c->variants[OP_FORWARD] == OP_TILED;
+}
 
 static inline int op_ceil_div(int a, int b)
 {

@@ -87,7 +87,7 @@ static int64_t pool_flops(const struct op *op)
 
 static bool is_tiled(const struct op_call *c)
 {
-        return c->variant == OP_TILED && c->y.lanes == 16;
+        return op_is_tiled(c) && c->y.lanes == 16;
 }
 
 /* Windows of an adaptive pool that are not all of one size. */

@@ -1,5 +1,5 @@
-/* Known answers before work: every op on this device against the reference in double, in the variant that
-   jobs will run: the tiled one, and where that is wrong the naive one. OpenCL drivers do return wrong
+/* Known answers before work: every op on this device against the reference in double, in the variants that
+   jobs may run: the fast ones, and where the tiled one is wrong the naive one. OpenCL drivers do return wrong
    numbers. */
 #ifndef CNND_SELFTEST_H
 #define CNND_SELFTEST_H
@@ -13,12 +13,12 @@
 
 /* Runs them all with the device's own lanes: well below a tenth of a second once the kernel cache is filled,
    some seconds on PoCL before. *ret_report, owned by the caller, is
-   {"passed":n,"failed":[{"op","variant":"naive"|"tiled","what","max_error"}],"seconds":s}; it is set where
-   the selftest ran to its end, whatever it found, so also with ERR_DEVICE. A wrong tiled variant is switched
+   {"passed":n,"failed":[{"op","variant":"naive"|"tiled"|"winograd","what","max_error"}],"seconds":s}; it is set where
+   the selftest ran to its end, whatever it found, so also with ERR_DEVICE. A wrong fast variant is switched
    off on this device from now on and is no error; a wrong naive one is ERR_DEVICE: the device must take no
    jobs.
 
-   CNND_TEST_LIE=OP in the environment is for tests: the results of that op's tiled variant are read falsely,
+   CNND_TEST_LIE=OP in the environment is for tests: the results of that op's fast variants are read falsely,
    as from a driver that computes wrong ("loss" names the loss). */
 int selftest_run(struct dev *d, cJSON **ret_report, struct err *e);
 

@@ -193,7 +193,7 @@ static struct view view_of(const struct bench *b, int area)
 static struct op_call call_of(const struct trial *t, const struct bench *b)
 {
         struct op_call c = {.dev = t->dev,
-                .variant = t->variant,
+                .variants = {t->variant, t->variant, t->variant},
                 .training = t->training,
                 .accumulate_dparams = t->accumulate_dparams,
                 .layer = t->layer};

@@ -26,8 +26,9 @@ struct lane {
 };
 
 struct infer {
-        struct dev *dev; /* borrowed */
-        struct net *net; /* owned, as all below */
+        struct dev *dev;                /* borrowed */
+        const struct strategies *known; /* borrowed */
+        struct net *net;                /* owned, as all below */
         struct normalize normalize;
         struct recipe recipe;
         struct buf *params;
@@ -136,13 +137,15 @@ static int load(struct infer *m, const struct safetensors *file, struct err *e)
         return rc;
 }
 
-int infer_create(struct dev *d, const char *path, struct infer **ret, struct err *e)
+int infer_create(
+        struct dev *d, const struct strategies *known, const char *path, struct infer **ret, struct err *e)
 {
         struct safetensors *file;
         struct infer *m = calloc(1, sizeof *m);
         if (!m)
                 return err_set(e, ERR_NO_MEMORY, "no memory for a model");
         m->dev = d;
+        m->known = known;
         int rc = safetensors_open(path, &file, e);
         if (rc == 0) {
                 rc = build(m, file, e);
@@ -174,7 +177,7 @@ const struct recipe *infer_recipe(const struct infer *m)
 
 static int lane_create(struct infer *m, struct lane *l, int n, struct err *e)
 {
-        struct exec_memory memory = {.params = {m->params, 0}};
+        struct exec_memory memory = {.params = {m->params, 0}, .strategies = m->known};
         size_t image = (size_t)shape_count(m->net->values[0].s) * sizeof(float);
         int32_t order[INFER_MAX_BATCH];
         for (int i = 0; i < n; i++)

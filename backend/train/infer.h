@@ -6,13 +6,15 @@
 #include "data/recipe.h"
 #include "device/buf.h"
 #include "device/dev.h"
+#include "ops/strategy.h"
 
 #include <stdint.h>
 
 struct infer;
-/* Reads a model's safetensors file, preprocessing included, and places its weights on the device. `dev` is
- * borrowed and must outlive it. */
-int infer_create(struct dev *d, const char *path, struct infer **ret, struct err *e);
+/* Reads a model's safetensors file, preprocessing included, and places its weights on the device. `dev` and
+   the device's `known` strategies (NULL for none) are borrowed and must outlive it. */
+int infer_create(
+        struct dev *d, const struct strategies *known, const char *path, struct infer **ret, struct err *e);
 void infer_destroy(struct infer *m);
 /* How the pictures of its training data were made; borrowed. */
 const struct recipe *infer_recipe(const struct infer *m);

@@ -10,6 +10,7 @@
 #include "train/start.h"
 #include "train/transform_trial.h"
 #include "train/train.h"
+#include "train/tuning.h"
 #include "train/weights.h"
 
 #include <inttypes.h>
@@ -31,6 +32,7 @@ struct run {
         const struct train_hooks *hooks; /* borrowed */
         const struct train_request *request;
         struct setup *setup; /* owned, as all below */
+        struct strategies *strategies;
         struct buf *chunks[PLAN_MAX_CHUNKS], *params, *grads, *labels, *results, *vars, *class_weights;
         struct exec *exec[SETUP_PHASES][2]; /* overwriting gradients and results, adding to them */
         struct feeder *feeder[DATASET_SPLITS];
@@ -110,6 +112,7 @@ static int record_all(struct run *r, struct err *e)
                 .labels = {r->labels, 0},
                 .results = {r->results, 0},
                 .class_weights = {r->class_weights, 0},
+                .strategies = r->strategies,
                 .scale_from_vars = true};
         memcpy(m.chunks, r->chunks, sizeof m.chunks);
         for (int i = 0; i < 2 * SETUP_PHASES; i++) {
@@ -162,6 +165,7 @@ static void run_finish(struct run *r)
         buf_destroy(r->vars);
         buf_destroy(r->class_weights);
         setup_destroy(r->setup);
+        strategies_destroy(r->strategies);
         free(r->block);
         free(r->state);
         str_free(&r->note);
@@ -484,6 +488,8 @@ int train_run(struct dev *d, const struct train_job *job, const struct train_hoo
         int rc = estimate_setup(job->request, job->data, &info, &r.setup, e);
         if (rc == 0)
                 rc = test_device(&r, e);
+        if (rc == 0)
+                rc = tuning_bind(d, r.setup, job, hooks, &r.strategies, e);
         if (rc == 0)
                 rc = make_buffers(&r, e);
         if (rc == 0)

@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "data/dataset.h"
 #include "device/dev.h"
+#include "ops/strategy.h"
 #include "train/request.h"
 
 #include <stdbool.h>
@@ -40,11 +41,19 @@ struct train_hooks {
         int (*before_checkpoint)(void *ctx, struct err *e);
 };
 
+/* How the layers run, see ops/strategy.h. */
+struct train_tuning {
+        const struct strategies *known; /* borrowed: the device's */
+        struct strategies *measured;    /* borrowed: what was measured is added */
+        const cJSON *bound;             /* borrowed: what a first start told by its event; NULL for none */
+};
+
 struct train_job {
         const struct train_request *request;
         const struct dataset *data;
-        const char *dir;           /* the job's own folder: checkpoint.safetensors, model.safetensors */
-        const char *init_weights;  /* safetensors file for request->init_from, else NULL */
+        const char *dir;          /* the job's own folder: checkpoint.safetensors, model.safetensors */
+        const char *init_weights; /* safetensors file for request->init_from, else NULL */
+        const struct train_tuning *tuning; /* NULL: nothing is measured, what strategy_prefer says */
         double checkpoint_seconds; /* at most this long between checkpoints (one is made at each epoch's end
                                       too) */
 };
@@ -68,9 +77,10 @@ struct train_outcome {
    Events: `train` {"step","epoch","loss","acc","epoch_loss","epoch_acc","lr","images_per_second"}: loss and
    acc are means since the event before, epoch_* since the epoch began, lr is the rate of the last step;
    `validation` {"epoch","step","loss","acc", "train_loss","train_acc"}; `checkpoint` {"step"}; `note`
-   {"text"}: what of a model was not taken (init.h). A run that starts again from nothing repeats the note. A
-   NaN or infinite loss or weight ends the job with ERR_INVALID, the step in the message and the last good
-   checkpoint kept. */
+   {"text"}: what of a model was not taken (init.h); `strategies` {LAYER: VARIANTS}, before all others: what
+   the job is bound to from now on, when it continues too. A run that starts again from nothing repeats the
+   note. A NaN or infinite loss or weight ends the job with ERR_INVALID, the step in the message and the last
+   good checkpoint kept. */
 int train_run(struct dev *d, const struct train_job *job, const struct train_hooks *hooks,
         struct train_outcome *ret, struct err *e);
 

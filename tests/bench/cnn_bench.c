@@ -32,6 +32,7 @@ struct bench {
         struct exec *exec;
         struct exec_memory memory;
         struct update *update;
+        struct strategies *strategies; /* as a job on a device that has not been tuned */
 };
 
 static double now(void)
@@ -130,6 +131,8 @@ static int prepare(struct bench *b, const struct options *o, struct err *e)
 {
         bool train = strcmp(o->mode, "train") == 0;
         int rc = dev_open(o->device, NULL, &b->dev, e);
+        if (rc == 0 && !(b->memory.strategies = b->strategies = strategies_create()))
+                rc = err_set(e, ERR_NO_MEMORY, "no memory for strategies");
         if (rc == 0)
                 rc = make_net(b, o, e);
         if (rc == 0)
@@ -148,6 +151,8 @@ static int prepare(struct bench *b, const struct options *o, struct err *e)
                 rc = make_view(b->dev, 64 * sizeof(float), &b->memory.results, e);
         if (rc == 0)
                 rc = make_view(b->dev, OP_VARS * sizeof(int32_t), &b->memory.vars, e);
+        if (rc == 0)
+                rc = strategies_shipped(b->strategies, dev_info(b->dev), e);
         if (rc == 0)
                 rc = exec_create(b->dev, b->net, b->plan, &b->memory, 1.0f / (float)o->batch, &b->exec, e);
         if (rc == 0)
@@ -222,6 +227,7 @@ static int show_peak(struct bench *b, const struct options *o, struct err *e)
 static void finish(struct bench *b)
 {
         exec_destroy(b->exec);
+        strategies_destroy(b->strategies);
         update_destroy(b->update);
         for (int i = 0; i < PLAN_MAX_CHUNKS; i++)
                 buf_destroy(b->memory.chunks[i]);

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <time.h>
 
-enum { ROUNDS = 200000, TRIES = 5, LANES_CPU = 16 };
+enum { ROUNDS = 5000000, TRIES = 5, LANES_CPU = 16 };
 
 static double now(void)
 {
@@ -21,7 +21,7 @@ int device_peak(struct dev *d, double *ret_gflops, struct err *e)
         const bool cpu = info->lanes == LANES_CPU;
         const int chains = cpu ? info->native_width >= 16 ? 12 : 6 : 1;
         const size_t items = (size_t)info->compute_units * (cpu ? 1 : 2048);
-        const int rounds = cpu ? ROUNDS : ROUNDS / 10;
+        const int rounds = cpu ? ROUNDS : ROUNDS / 250;
         const double flops = (double)items * rounds * chains * 16 * 2;
         struct view out = {0};
         char options[OP_OPTIONS];

@@ -1,8 +1,8 @@
 /* Times conv2d and linear by direction: GFLOP/s of forward, gradient of the input, gradient of the
    parameters.
 
-       op_bench [--device 0:0] [--batch 128] [--lanes 16] [--naive] [--seconds 0.3] [--kernels] [--cpu-time]
-   [LAYER…]
+       op_bench [--device 0:0] [--batch 128] [--lanes 16] [--naive] [--winograd] [--seconds 0.3] [--kernels]
+   [--cpu-time] [LAYER…]
 
    LAYER is conv:C,H,W,K,kernel,stride,padding[,groups] or linear:IN,OUT; without any, a list of layers of
    known networks. --kernels prints what each launch takes. --cpu-time counts the seconds of all cores of a
@@ -12,7 +12,7 @@
 #include "ops/conv.h"
 #include "ops/kinds.h"
 #include "ops/linear.h"
-#include "ops/trial.h"
+#include "ops/stopwatch.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,88 +28,6 @@ struct settings {
         clockid_t clock;
 };
 
-struct tensors {
-        struct buf *bufs[16]; /* owned */
-        int count;
-        struct op_call call;
-};
-
-enum direction { FORWARD, DATA, WEIGHTS, DIRECTIONS };
-
-static double now(clockid_t clock)
-{
-        struct timespec t;
-        clock_gettime(clock, &t);
-        return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
-static int add(struct tensors *t, struct dev *d, uint64_t floats, struct view *ret, struct err *e)
-{
-        float *host = malloc(floats * sizeof *host);
-        uint64_t seed = floats;
-        if (!host)
-                return err_set(e, ERR_NO_MEMORY, "no memory for %llu floats", (unsigned long long)floats);
-        for (uint64_t i = 0; i < floats; i++)
-                host[i] = (float)(trial_uniform(&seed) - 0.5);
-        int rc = buf_create(d, floats * sizeof *host, "benchmark", &ret->buf, e);
-        if (rc == 0) {
-                t->bufs[t->count++] = ret->buf;
-                rc = buf_write(ret->buf, 0, host, floats * sizeof *host, e);
-        }
-        free(host);
-        return rc;
-}
-
-static int add_tensor(
-        struct tensors *t, struct dev *d, int n, struct shape s, int lanes, struct tensor *ret, struct err *e)
-{
-        struct view at = {0};
-        int rc = add(t, d, tensor_floats(n, s, lanes), &at, e);
-        *ret = tensor_whole(at, n, s, lanes);
-        return rc;
-}
-
-static int make_call(struct tensors *t, struct dev *d, const struct op *op, int n, int lanes, struct err *e)
-{
-        struct op_call *c = &t->call;
-        struct op_needs needs = {0};
-        if (op->kind->needs)
-                op->kind->needs(op, n, lanes, dev_info(d), &needs);
-        int rc = add_tensor(t, d, n, op->in[0], lanes, &c->x[0], e);
-        if (rc == 0)
-                rc = add_tensor(t, d, n, op->in[0], lanes, &c->dx[0], e);
-        if (rc == 0)
-                rc = add_tensor(t, d, n, op->out, lanes, &c->y, e);
-        if (rc == 0)
-                rc = add_tensor(t, d, n, op->out, lanes, &c->dy, e);
-        for (int i = 0; i < op->num_params && rc == 0; i++) {
-                rc = add(t, d, (uint64_t)op_param_count(&op->params[i]), &c->params[i], e);
-                if (rc == 0)
-                        rc = add(t, d, (uint64_t)op_param_count(&op->params[i]), &c->dparams[i], e);
-        }
-        uint64_t workspace = needs.workspace_forward > needs.workspace_backward ? needs.workspace_forward
-                                                                                : needs.workspace_backward;
-        if (rc == 0 && workspace)
-                rc = add(t, d, workspace, &c->workspace, e);
-        c->dev = d;
-        c->training = true;
-        return rc;
-}
-
-static int record(const struct op *op, const struct op_call *all, enum direction direction,
-        struct launch_list *list, struct err *e)
-{
-        struct op_call c = *all;
-        if (direction == DATA)
-                c.dparams[0].buf = c.dparams[1].buf = NULL;
-        if (direction == WEIGHTS)
-                c.dx[0].at.buf = NULL;
-        launch_record(c.dev, list);
-        int rc = direction == FORWARD ? op->kind->forward(op, &c, e) : op->kind->backward(op, &c, e);
-        launch_record_end(c.dev);
-        return rc;
-}
-
 static int print_kernels(struct dev *d, struct launch_list *list, struct err *e)
 {
         enum { MOST = 16, RUNS = 3 };
@@ -123,44 +41,18 @@ static int print_kernels(struct dev *d, struct launch_list *list, struct err *e)
         return rc;
 }
 
-/* Best time of one run, in seconds: what disturbs a run only ever makes it longer. */
-static int measure(
-        const struct settings *s, struct dev *d, struct launch_list *list, double *ret, struct err *e)
-{
-        double best = 1e9, start = 0;
-        int rc = launch_list_run(d, list, e); /* compiles */
-        if (rc == 0)
-                rc = dev_finish(d, e);
-        start = now(CLOCK_MONOTONIC);
-        for (int i = 0; rc == 0 && (i < 3 || now(CLOCK_MONOTONIC) - start < s->seconds); i++) {
-                double from = now(s->clock);
-                rc = launch_list_run(d, list, e);
-                if (rc == 0)
-                        rc = dev_finish(d, e);
-                const double seconds = now(s->clock) - from;
-                if (seconds < best)
-                        best = seconds;
-        }
-        *ret = best;
-        return rc;
-}
-
 static int bench_layer(
         const struct settings *s, struct dev *d, const struct op *op, const char *name, int n, struct err *e)
 {
-        struct tensors t = {0};
-        int rc = make_call(&t, d, op, n, s->lanes ? s->lanes : dev_info(d)->lanes, e);
-        t.call.variant = s->variant;
+        struct stopwatch *w = NULL;
+        int rc = stopwatch_create(d, op, n, s->lanes ? s->lanes : dev_info(d)->lanes, &w, e);
         printf("%-34s %4d", name, n);
-        for (int i = getenv("D0") ? atoi(getenv("D0")) : 0;
-                i < (getenv("D1") ? atoi(getenv("D1")) : DIRECTIONS) && rc == 0; i++) {
+        for (int i = 0; i < OP_DIRECTIONS && rc == 0; i++) {
                 struct launch_list *list = NULL;
                 double seconds = 0;
-                rc = launch_list_create(&list, e);
+                rc = stopwatch_record(w, (enum op_direction)i, s->variant, &list, e);
                 if (rc == 0)
-                        rc = record(op, &t.call, (enum direction)i, list, e);
-                if (rc == 0)
-                        rc = measure(s, d, list, &seconds, e);
+                        rc = stopwatch_time(w, list, s->seconds, s->clock, &seconds, e);
                 if (rc == 0)
                         printf(" %10.3f ms %6.1f", seconds * 1e3,
                                 (double)(op->kind->flops(op) * n) / seconds * 1e-9);
@@ -170,8 +62,7 @@ static int bench_layer(
                 launch_list_destroy(list);
         }
         printf("\n");
-        for (int i = 0; i < t.count; i++)
-                buf_destroy(t.bufs[i]);
+        stopwatch_destroy(w);
         return rc;
 }
 
@@ -244,6 +135,10 @@ static int parse(int argc, char **argv, struct settings *s)
                         s->variant = OP_NAIVE;
                         continue;
                 }
+                if (strcmp(argv[i], "--winograd") == 0) {
+                        s->variant = OP_WINOGRAD;
+                        continue;
+                }
                 if (strcmp(argv[i], "--kernels") == 0) {
                         s->kernels = true;
                         continue;
@@ -277,8 +172,9 @@ int main(int argc, char **argv)
         struct dev *d = NULL;
         const int first = parse(argc, argv, &s);
         if (first == 0) {
-                fprintf(stderr, "op_bench [--device D] [--batch N] [--lanes L] [--naive] [--seconds S] "
-                                "[--kernels] [--cpu-time] [LAYER...]\n");
+                fprintf(stderr,
+                        "op_bench [--device D] [--batch N] [--lanes L] [--naive] [--winograd] [--seconds S] "
+                        "[--kernels] [--cpu-time] [LAYER...]\n");
                 return 2;
         }
         int rc = dev_open(s.device ? s.device : "all", NULL, &d, &e);

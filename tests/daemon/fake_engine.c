@@ -301,10 +301,12 @@ int train_run(struct dev *d, const struct train_job *job, const struct train_hoo
         return rc;
 }
 
-int infer_create(struct dev *d, const char *path, struct infer **ret, struct err *e)
+int infer_create(
+        struct dev *d, const struct strategies *known, const char *path, struct infer **ret, struct err *e)
 {
         struct safetensors *st;
         (void)d;
+        (void)known;
         int rc = safetensors_open(path, &st, e);
         if (rc)
                 return rc;

@@ -39,6 +39,7 @@ SHARED = {
     ("GET", "/v1/health"): 200,
     ("GET", "/v1/version"): 200,
     ("GET", "/v1/devices"): 200,
+    ("GET", "/v1/devices/{}"): 200,
     ("GET", "/metrics"): 200,
     ("GET", "/v1/architectures"): 200,
     ("POST", "/v1/architectures/summary"): 200,
@@ -130,7 +131,7 @@ class Matrix(unittest.TestCase):
                 body = self.body(path) if method != "GET" else None
                 want = 401 if name == "nobody" and path != "/v1/health" else good
                 with self.subTest(method=method, path=path, who=name):
-                    self.assertEqual(person.status(method, path.replace("{}", "lenet"), body), want)
+                    self.assertEqual(person.status(method, path.replace("{}", "0:0" if "devices" in path else "lenet"), body), want)
 
     def test_owned(self):
         for (method, path), good in OWNED.items():
@@ -456,6 +457,7 @@ class Migration(unittest.TestCase):
                 db.executescript("DROP TABLE tokens; DROP TABLE datasets; DROP INDEX jobs_user; DROP INDEX models_user;"
                                  "DROP TABLE shares; DROP INDEX jobs_line; ALTER TABLE jobs DROP COLUMN priority;"
                                  "ALTER TABLE jobs DROP COLUMN device_seconds;"
+                                 "DROP TABLE strategies; "
                                  "UPDATE jobs SET user = 'anonymous'; PRAGMA user_version = 2;")
             db.close()
             d.start()

@@ -115,6 +115,13 @@ static void check_ways(struct ops_fixture *f, const struct trial *base, double t
         ops_check(&t, f->seed + 10, tolerance);
 }
 
+/* Beyond naive and tiled, which every op takes. */
+static bool has_variant(const struct ops_fixture *f, const struct op *op, enum op_variant v, int lanes)
+{
+        return v <= OP_TILED ||
+               (op->kind->variants && op->kind->variants(op, OP_FORWARD, lanes, dev_info(f->dev)) & 1u << v);
+}
+
 void ops_check_all(struct ops_fixture *f, const struct op *op, int n, double tolerance)
 {
         static const int lanes[] = {1, 16, 32};
@@ -123,6 +130,8 @@ void ops_check_all(struct ops_fixture *f, const struct op *op, int n, double tol
                 for (size_t i = 0; i < sizeof lanes / sizeof lanes[0]; i++) {
                         t.variant = (enum op_variant)variant;
                         t.lanes = lanes[i];
+                        if (!has_variant(f, op, t.variant, t.lanes))
+                                continue;
                         check_ways(f, &t, tolerance);
                 }
 }

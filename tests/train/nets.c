@@ -41,6 +41,25 @@ struct trial_net {
         int batch;
 };
 
+/* Every layer that has a choice: backward as preferred, forward tap by tap. */
+static struct strategies *tap_by_tap(const struct net *net, const struct dev_info *info, int n)
+{
+        struct err e = {0};
+        struct strategies *s = strategies_create();
+        const int lanes = plan_lanes(info, n);
+        assert_non_null(s);
+        for (int i = 0; i < net->num_nodes; i++) {
+                char name[STRATEGY_NAME];
+                enum op_variant v[OP_DIRECTIONS];
+                if (!strategy_name(net->nodes[i].op, n, lanes, info, name))
+                        continue;
+                strategy_prefer(net->nodes[i].op, n, lanes, info, v);
+                v[OP_FORWARD] = OP_TILED;
+                CHECK_OK(strategies_put(s, name, v, &e), &e);
+        }
+        return s;
+}
+
 static void without_dropout(cJSON *layer)
 {
         const cJSON *type = json_field(layer, "type");
@@ -188,7 +207,9 @@ static void check_logits(struct trial_net *t, const char *name, const cJSON *gol
                 fail_msg("%s: logits are off by %g of %g", name, worst, largest);
 }
 
-static void check_gradients(struct trial_net *t, const char *name, const cJSON *golden)
+/* `loose` where the forward pass rounds otherwise than PyTorch's: a ReLU or a maximum at its kink then sends
+   its gradient another way, which in googlenet's pools makes some thousandths of a norm. */
+static void check_gradients(struct trial_net *t, const char *name, const cJSON *golden, bool loose)
 {
         struct err e = {0};
         float *grads = malloc(t->net->trainable_floats * sizeof *grads);
@@ -215,7 +236,7 @@ static void check_gradients(struct trial_net *t, const char *name, const cJSON *
                 }
                 got[0] = sqrt(got[0]);
                 /* A bias before batch norm has a gradient of rounding errors alone. */
-                const double allowed = 1e-3 * number_at(item, 0) + 1e-5 * largest;
+                const double allowed = (loose ? 1e-2 : 1e-3) * number_at(item, 0) + 1e-5 * largest;
                 for (int s = 0; s <= PRODUCTS; s++) {
                         const double off = fabs(got[s] - number_at(item, s));
                         worst = fmax(worst, off / (allowed * 1e3));
@@ -227,7 +248,7 @@ static void check_gradients(struct trial_net *t, const char *name, const cJSON *
                 checked++;
         }
         assert_int_equal(checked, cJSON_GetArraySize(golden));
-        printf("%-12s %d gradients off by %.1e", name, checked, worst);
+        printf("%-12s %d gradients off by %.1e%s", name, checked, worst, loose ? "" : "\n");
         free(grads);
 }
 
@@ -236,13 +257,20 @@ static void check_net(struct dev *dev, const cJSON *golden, int batch)
         struct err e = {0};
         struct trial_net t = {.dev = dev, .batch = batch};
         create(&t, golden->string, json_field(golden, "side")->valueint);
-        fill_params(&t);
-        begin(&t, PLAN_TRAIN);
-        fill_batch(&t);
-        CHECK_OK(exec_run(t.exec, &e), &e);
-        check_loss(&t, golden->string, json_field(golden, "loss")->valuedouble);
-        check_gradients(&t, golden->string, json_field(golden, "gradients"));
-        end(&t);
+        struct strategies *exact = tap_by_tap(t.net, dev_info(dev), batch);
+        for (int loose = 0; loose < 2; loose++) {
+                if (loose && strategies_count(exact) == 0)
+                        continue;
+                fill_params(&t);
+                t.memory.strategies = loose ? NULL : exact;
+                begin(&t, PLAN_TRAIN);
+                fill_batch(&t);
+                CHECK_OK(exec_run(t.exec, &e), &e);
+                check_loss(&t, golden->string, json_field(golden, "loss")->valuedouble);
+                check_gradients(&t, golden->string, json_field(golden, "gradients"), loose);
+                end(&t);
+        }
+        strategies_destroy(exact);
         begin(&t, PLAN_INFER);
         fill_batch(&t);
         CHECK_OK(exec_run(t.exec, &e), &e);

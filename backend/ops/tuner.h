@@ -1,0 +1,20 @@
+/* Measures in which variant a layer runs fastest. */
+#ifndef CNND_TUNER_H
+#define CNND_TUNER_H
+
+#include "ops/strategy.h"
+
+/* Seconds of a batch, of all cores together on a CPU, by direction and variant; 0 where it was not measured.
+ */
+struct tuner_times {
+        double seconds[OP_DIRECTIONS][OP_VARIANTS];
+};
+
+/* Tries every fast variant of every direction that has several, on this device, for batches of n; *ret holds
+   for each direction the fastest, or what strategy_prefer says where there is nothing to choose. The
+   selftest's findings are respected. `times` may be NULL. ERR_DEVICE_MEMORY where the layer's tensors do not
+   fit. */
+int tuner_measure(struct dev *d, const struct op *op, int n, int lanes, enum op_variant ret[OP_DIRECTIONS],
+        struct tuner_times *times, struct err *e);
+
+#endif

@@ -1,0 +1,99 @@
+#include "train/tuning.h"
+#include "ops/tuner.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+/* What a first job waits at most, but for the layer in hand. */
+#define MOST_SECONDS 3.0
+
+struct binding {
+        struct dev *dev;
+        const struct strategies *known;
+        struct strategies *measured, *bound;
+        double until;
+        int added;
+};
+
+static double now(void)
+{
+        struct timespec t;
+        clock_gettime(CLOCK_MONOTONIC, &t);
+        return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static int find(struct binding *b, const struct op *op, int n, int lanes, const char *name,
+        enum op_variant ret[OP_DIRECTIONS], struct err *e)
+{
+        if (strategies_find(b->measured, name, ret) || strategies_find(b->known, name, ret))
+                return 0;
+        strategy_prefer(op, n, lanes, dev_info(b->dev), ret);
+        if (now() >= b->until)
+                return 0;
+        int rc = tuner_measure(b->dev, op, n, lanes, ret, NULL, e);
+        if (rc == ERR_DEVICE_MEMORY) { /* the job itself may still fit, whose tensors share their memory */
+                *e = (struct err){0};
+                return 0;
+        }
+        return rc ? rc : strategies_put(b->measured, name, ret, e);
+}
+
+static int bind_layer(struct binding *b, const struct op *op, int n, int lanes, struct err *e)
+{
+        char name[STRATEGY_NAME];
+        enum op_variant v[OP_DIRECTIONS];
+        if (!strategy_name(op, n, lanes, dev_info(b->dev), name) || strategies_find(b->bound, name, v))
+                return 0;
+        int rc = find(b, op, n, lanes, name, v, e);
+        if (rc == 0)
+                rc = strategies_put(b->bound, name, v, e);
+        b->added += rc == 0;
+        return rc ? err_wrap(e, "choosing how to run %s", name) : 0;
+}
+
+static int bind_all(struct binding *b, const struct setup *s, struct err *e)
+{
+        int rc = 0;
+        for (int i = 0; i < SETUP_PHASES && rc == 0; i++)
+                for (int k = 0; s->plans[i] && k < s->net->num_nodes && rc == 0; k++)
+                        rc = bind_layer(b, s->net->nodes[k].op, s->plans[i]->n, s->plans[i]->lanes, e);
+        dev_peak_reset(b->dev);
+        return rc;
+}
+
+static int tell(const struct strategies *bound, const struct train_hooks *hooks, struct err *e)
+{
+        cJSON *json = strategies_json(bound);
+        char *text = json ? cJSON_PrintUnformatted(json) : NULL;
+        cJSON_Delete(json);
+        const int rc = text ? hooks->event(hooks->ctx, "strategies", text, e)
+                            : err_set(e, ERR_NO_MEMORY, "no memory for strategies");
+        free(text);
+        return rc;
+}
+
+int tuning_bind(struct dev *d, const struct setup *s, const struct train_job *job,
+        const struct train_hooks *hooks, struct strategies **ret, struct err *e)
+{
+        const struct train_tuning *t = job->tuning;
+        if (!t)
+                return 0;
+        struct binding b = {.dev = d,
+                .known = t->known,
+                .measured = t->measured,
+                .bound = strategies_create(),
+                .until = now() + MOST_SECONDS};
+        if (!b.bound)
+                return err_set(e, ERR_NO_MEMORY, "no memory for strategies");
+        int rc = strategies_read_json(b.bound, t->bound, e);
+        if (rc == 0)
+                rc = bind_all(&b, s, e);
+        if (rc == 0 && b.added)
+                rc = tell(b.bound, hooks, e);
+        if (rc) {
+                strategies_destroy(b.bound);
+                return rc;
+        }
+        *ret = b.bound;
+        return 0;
+}

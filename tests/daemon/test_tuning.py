@@ -1,0 +1,100 @@
+"""How layers run: chosen once for a device, bound to a job, kept."""
+
+import os
+import subprocess
+import unittest
+
+from harness import BINARY, Daemon, send_signal
+
+LAYERS = [
+    {"type": "conv2d", "out_channels": 16, "kernel_size": 3, "padding": 1},
+    {"type": "relu"},
+    {"type": "conv2d", "out_channels": 16, "kernel_size": 3, "padding": 1},
+    {"type": "max_pool2d", "kernel_size": 4},
+    {"type": "flatten"},
+    {"type": "linear", "out_features": 10},
+]
+SECOND = "conv2d 16x28x28 out_channels=16 kernel_size=3x3 stride=1x1 padding=1x1 groups=1 bias=1 batch>16"
+
+
+def train(name, **more):
+    return {"type": "train", "name": name, "architecture": {"layers": LAYERS},
+            "dataset": {"name": "fashion-mnist", "limit": 1600, "val_limit": 100}, "epochs": 2, "batch_size": 32,
+            "optimizer": {"name": "sgd", "lr": 0.1}, "seed": 5, "report_every": 1, "save_as": name, **more}
+
+
+def tuning_file(d):
+    return os.path.join(d.state, "tuning", d.get("/v1/devices")["devices"][0]["id"] + ".tune")
+
+
+def rewrite(path, variants):
+    """Every layer of a tuning file in other variants."""
+    with open(path) as f:
+        lines = f.read().splitlines()
+    lines = [line if line.startswith("#") else line.split(":")[0] + ": " + variants for line in lines]
+    with open(path, "w") as f:
+        f.write("\n".join(lines) + "\n")
+
+
+class Tuning(unittest.TestCase):
+    def setUp(self):
+        self.d = self.enterContext(Daemon({"checkpoint_seconds": 0.2}))
+        self.d.need_fashion()
+
+    def start(self, name, **more):
+        """Runs a job; (its strategies, weights)."""
+        id = self.d.submit(train(name, **more))["id"]
+        self.d.wait(id)
+        return self.d.get("/v1/jobs/%d" % id)["strategies"], self.d.weights(name)
+
+    def test_a_job_keeps_its_strategies_when_tuning_changes(self):
+        measured, weights = self.start("calm")
+        self.assertIn(SECOND, measured)
+        path = tuning_file(self.d)
+        self.assertTrue(os.path.exists(path), "what was measured is kept")
+        device = self.d.get("/v1/devices/" + self.d.get("/v1/devices")["devices"][0]["id"])
+        self.assertEqual(device["strategies"][SECOND], measured[SECOND])
+        for variants in ("winograd winograd winograd", "tiled tiled tiled"):
+            rewrite(path, variants)
+            name = variants.split()[0]
+            bound, calm = self.start("calm-" + name)
+            self.assertEqual(set(bound.values()), {variants})
+            id = self.d.submit(train("it-" + name))["id"]
+            self.d.wait_step(id, 30)
+            rewrite(path, "tiled winograd winograd")
+            send_signal(self.d.worker())
+            self.d.wait(id)
+            self.assertEqual(self.d.get("/v1/jobs/%d" % id)["strategies"], bound)
+            self.assertEqual(self.d.weights("it-" + name), calm)
+        other, changed = self.start("calm-other")
+        self.assertEqual(set(other.values()), {"tiled winograd winograd"})
+        self.assertNotEqual(changed, calm)
+
+    def test_a_tuning_that_cannot_be_read_is_measured_again(self):
+        self.start("first", max_steps=2)
+        path = tuning_file(self.d)
+        with open(path) as f:
+            whole = f.read()
+        for broken in (whole.replace(": ", " "), whole.replace("cnnd tuning", "cnnd Tuning"), "", whole[:70], "\0" * 100):
+            with open(path, "w") as f:
+                f.write(broken)
+            self.d.kill()
+            self.d.start()
+            self.d.need_device()
+            bound, _ = self.start("again", max_steps=2)
+            self.assertIn(SECOND, bound)
+
+    def test_a_device_that_is_not_there(self):
+        status, _, body = self.d.request("GET", "/v1/devices/9:9")
+        self.assertEqual((status, body["detail"]), (404, "there is no device 9:9"))
+
+
+class Command(unittest.TestCase):
+    def test_a_device_that_is_not_there(self):
+        done = subprocess.run([BINARY, "--tune", "--device", "9:9", "--state", "/nonexistent/cnnd"], capture_output=True, text=True)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("/nonexistent/cnnd", done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
