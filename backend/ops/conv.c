@@ -1,4 +1,5 @@
 #include "ops/conv.h"
+#include "ops/conv_local.h"
 #include "ops/kinds.h"
 #include "ref/ref.h"
 
@@ -162,8 +163,16 @@ static bool weights_tiled(const struct op *op, const struct op_call *c)
                conv_weights_fits(op, dev_info(c->dev));
 }
 
+static bool local(const struct op_call *c)
+{
+        return c->variant == OP_TILED && c->x[0].lanes == CONV_LOCAL_LANES &&
+               conv_local_fits(dev_info(c->dev));
+}
+
 static int conv_forward(const struct op *op, const struct op_call *c, struct err *e)
 {
+        if (local(c))
+                return conv_local_forward(op, c, e);
         return tiled(op, c) ? conv_tiled_forward(op, c, e) : forward_naive(op, c, e);
 }
 
@@ -172,7 +181,11 @@ static int conv_backward(const struct op *op, const struct op_call *c, struct er
         const bool weights = c->dparams[0].buf != NULL;
         int rc = 0;
         if (c->dx[0].at.buf)
-                rc = tiled(op, c) ? conv_tiled_data(op, c, e) : data_naive(op, c, e);
+                rc = tiled(op, c)                           ? conv_tiled_data(op, c, e)
+                     : local(c) && conv_local_data_fits(op) ? conv_local_data(op, c, e)
+                                                            : data_naive(op, c, e);
+        if (rc == 0 && weights && local(c))
+                return conv_local_weights(op, c, e);
         if (rc == 0 && weights && weights_tiled(op, c))
                 return conv_weights_run(op, c, e);
         if (rc == 0 && weights)
@@ -185,6 +198,8 @@ static int conv_backward(const struct op *op, const struct op_call *c, struct er
 static void conv_needs(
         const struct op *op, int n, int lanes, const struct dev_info *info, struct op_needs *ret)
 {
+        if (lanes == CONV_LOCAL_LANES && conv_local_fits(info))
+                conv_local_needs(op, n, info, ret);
         if (lanes != CONV_LANES)
                 return;
         if (conv_tiled_fits(op, info)) {
