@@ -82,22 +82,21 @@ typedef struct {
 } tap;
 
 /* `steps` further, of which (i, r, s) is `jump`. */
-INLINE tap tap_after(tap t, const int steps, const int3 jump, const int H, const int W, const int R, const int S)
+INLINE void tap_move(tap *t, const int steps, const int3 jump, const int H, const int W, const int R, const int S)
 {
-        t.q += steps;
-        t.s += jump.z;
-        t.r += jump.y;
-        t.at += (jump.x * H + jump.y) * W + jump.z;
-        if (t.s >= S) {
-                t.s -= S;
-                t.r += 1;
-                t.at += W - S;
+        t->q += steps;
+        t->s += jump.z;
+        t->r += jump.y;
+        t->at += (jump.x * H + jump.y) * W + jump.z;
+        if (t->s >= S) {
+                t->s -= S;
+                t->r += 1;
+                t->at += W - S;
         }
-        if (t.r >= R) {
-                t.r -= R;
-                t.at += (H - R) * W;
+        if (t->r >= R) {
+                t->r -= R;
+                t->at += (H - R) * W;
         }
-        return t;
 }
 
 INLINE int3 tap_split(const int q, const int R, const int S)
@@ -185,9 +184,9 @@ TILE_KERNEL void conv_local(TENSOR(in), VIEW(w), VIEW(bias), TENSOR(out), VIEW(p
                         for (int i = 0; i < LOADS_N; i++) {
                                 const bool inside = t.q < all && (uint)(h + t.r) < (uint)H && (uint)(v + t.s) < (uint)W;
                                 next[i] = inside ? from[t.at * QUADS] : (float4)(0.0f);
-                                t = tap_after(t, 1, one, H, W, R, S);
+                                tap_move(&t, 1, one, H, W, R, S);
                         }
-                        t = tap_after(t, DEPTH - LOADS_N, rest, H, W, R, S);
+                        tap_move(&t, DEPTH - LOADS_N, rest, H, W, R, S);
                 }
                 if (step >= 0)
                         multiply(sums, tiles + step % 2 * BUFFER, row, column);
