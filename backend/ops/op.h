@@ -145,6 +145,10 @@ static inline int op_ceil_div(int a, int b)
         return (a + b - 1) / b;
 }
 
+/* Work-items of a work-group that shares the 32 lanes of its tensors: the largest power of two up to `most`
+   that the device has. 0: not as many as lanes. */
+int op_group_items(const struct dev_info *info, int most);
+
 /* Compile options that every op passes: "-DLANES=16". `out` holds OP_OPTIONS bytes; extra may be NULL. */
 enum { OP_OPTIONS = 256 };
 const char *op_options(char *out, int lanes, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
