@@ -21,7 +21,7 @@ static const struct tile tiles[] = {
         {16, 128, 4, 884},
         {16, 64, 4, 450},
 };
-enum { TILES = sizeof tiles / sizeof tiles[0], SUMS_N = 8, DEPTH = 8, PAD = 4 };
+enum { TILES = sizeof tiles / sizeof tiles[0], SUMS_N = 8, DEPTH = 8, MOST_PAD = 8 };
 
 /* How a product is cut into work-groups. */
 struct cut {
@@ -37,7 +37,7 @@ static int items_of(const struct tile *t)
 
 static bool fits(const struct tile *t, const struct dev_info *info)
 {
-        const size_t local = sizeof(float) * 2 * DEPTH * (size_t)(t->m + t->n + 2 * PAD);
+        const size_t local = sizeof(float) * 2 * DEPTH * (size_t)(t->m + t->n + 2 * MOST_PAD);
         return (size_t)items_of(t) <= info->max_work_group && local <= info->local_bytes;
 }
 
@@ -132,10 +132,12 @@ static uint64_t part_floats(const struct correlation *k, const struct cut *c, in
                        : (uint64_t)c->splits * (uint64_t)(k->groups * k->outs) * vectors * CONV_LOCAL_LANES;
 }
 
-static const char *options_of(char *out, const struct tile *t, bool turned)
+static const char *options_of(char *out, const struct op_call *call, const struct tile *t, bool turned)
 {
-        return op_options(out, CONV_LOCAL_LANES, "-DTILE_M=%d -DTILE_N=%d -DSUMS_M=%d -DTURNED=%d", t->m,
-                t->n, t->sums_m, turned);
+        const bool tf32 = call->precision == OP_TF32, units = dev_info(call->dev)->tf32 == DEV_TF32_UNITS;
+        return op_options(out, CONV_LOCAL_LANES,
+                "-DTILE_M=%d -DTILE_N=%d -DSUMS_M=%d -DTURNED=%d -DTF32=%d -DTF32_UNITS=%d", t->m, t->n,
+                t->sums_m, turned, tf32, tf32 && units);
 }
 
 static void bind(struct launch *l, const int *values, size_t count)
@@ -198,7 +200,7 @@ static int correlate(const struct op_call *call, const struct correlation *k, co
         const struct view parts = {call->workspace.buf, call->workspace.offset + moved};
         const struct view *scratch = c.splits > 1 ? &parts : &out->at;
         char options[OP_OPTIONS];
-        options_of(options, &c.tile, turned);
+        options_of(options, call, &c.tile, turned);
         int rc = moved ? turn(call, k, options, e) : 0;
         if (rc)
                 return rc;
@@ -285,7 +287,7 @@ int conv_local_weights(const struct op *op, const struct op_call *call, struct e
 {
         const struct cut c = cut_weights(op, tensor_blocks(&call->dy), dev_info(call->dev));
         char options[OP_OPTIONS];
-        options_of(options, &c.tile, false);
+        options_of(options, call, &c.tile, false);
         struct launch l = launch_begin(call->dev, "conv_local", options, "conv_local_weights");
         launch_tensor(&l, &call->x[0]);
         launch_tensor(&l, &call->dy);

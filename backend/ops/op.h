@@ -69,10 +69,15 @@ struct op_needs {
  * it. */
 enum op_variant { OP_NAIVE, OP_TILED, OP_VARIANTS };
 
+/* What conv2d and linear multiply in, where their tensors have 32 lanes: floats, or floats rounded to 10 bits
+   of fraction by matrix units, whose sums are floats. */
+enum op_precision { OP_FP32, OP_TF32 };
+
 /* Everything bound. `dev` may be recording. Tensors have the plan's `lanes`; batch is x[0].n. */
 struct op_call {
         struct dev *dev;
         enum op_variant variant;
+        enum op_precision precision;
         bool training; /* false in evaluation, and in backward for a frozen op with running statistics: its
                           forward used them */
         struct tensor x[OP_MAX_INPUTS], y;
