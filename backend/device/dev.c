@@ -46,9 +46,11 @@ static cl_uint get_uint(cl_device_id id, cl_device_info what)
 /* cl_nv_device_attribute_query, for headers without it. */
 enum { COMPUTE_CAPABILITY_MAJOR_NV = 0x4000 };
 
-static enum dev_tf32 find_tf32(cl_device_id id)
+static enum dev_tf32 find_tf32(cl_device_id id, const struct dev_info *info)
 {
         char extensions[8192] = "";
+        if (info->lanes != 32) /* other lanes have kernels without it */
+                return DEV_TF32_NONE;
         if (getenv("CNND_TEST_TF32"))
                 return DEV_TF32_EMULATED;
         if (clGetDeviceInfo(id, CL_DEVICE_EXTENSIONS, sizeof extensions - 1, extensions, NULL) !=
@@ -96,8 +98,8 @@ static void read_info(cl_platform_id platform, int p, int n, cl_device_id id, st
         if (clGetDeviceInfo(id, CL_DEVICE_MAX_WORK_GROUP_SIZE, sizeof info->max_work_group,
                     &info->max_work_group, NULL) != CL_SUCCESS)
                 info->max_work_group = 1;
-        info->tf32 = find_tf32(id);
         apply_quirks(info);
+        info->tf32 = find_tf32(id, info);
 }
 
 /* Calls `visit` for each device until it returns true. */
