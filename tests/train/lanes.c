@@ -14,10 +14,10 @@
         "{\"type\":\"layer_norm\",\"normalized_shape\":[40,2,2]},{\"type\":\"relu\"},"                       \
         "{\"type\":\"flatten\"},{\"type\":\"linear\",\"out_features\":70},{\"type\":\"relu\"},"              \
         "{\"type\":\"dropout\",\"p\":0.4},{\"type\":\"linear\",\"out_features\":5}]}"
-#define JOB                                                                                                  \
+#define JOB(more)                                                                                            \
         "{\"type\":\"train\",\"architecture\":" NET ",\"dataset\":\"noise\",\"epochs\":2,\"batch_size\":40," \
         "\"optimizer\":{\"name\":\"sgd\",\"lr\":0.05,\"momentum\":0.9,\"gradient_clip\":1},\"seed\":5,"      \
-        "\"report_every\":1}"
+        "\"report_every\":1" more "}"
 
 struct outcome {
         struct trainer_log log;
@@ -25,14 +25,14 @@ struct outcome {
         size_t count;
 };
 
-static void train(const char *lanes, struct outcome *ret)
+static void train(const char *lanes, const char *job, struct outcome *ret)
 {
         setenv("CNND_TEST_LANES", lanes, 1);
         struct trainer *t = trainer_open(0);
         assert_int_equal(dev_info(t->dev)->lanes, atoi(lanes));
         trainer_data(t, 2, 19, 5, 75, 21, true);
         memset(ret, 0, sizeof *ret);
-        trainer_run(t, JOB, "job", 0, &ret->log);
+        trainer_run(t, job, "job", 0, &ret->log);
         for (int i = 0; i < op_kinds_count; i++) /* what is switched off would agree for nothing */
                 assert_true(selftest_allows(t->dev, op_kinds[i], OP_TILED));
         ret->weights = trainer_weights(t, "job", &ret->count);
@@ -45,8 +45,8 @@ static void agrees_with_16(void **state)
         static struct outcome wide, narrow;
         double off = 0;
         (void)state;
-        train("16", &narrow);
-        train("32", &wide);
+        train("16", JOB(""), &narrow);
+        train("32", JOB(""), &wide);
         assert_int_equal(wide.log.steps, narrow.log.steps);
         assert_int_equal(wide.count, narrow.count);
         for (int i = 1; i <= wide.log.steps; i++)
@@ -64,12 +64,42 @@ static void gives_the_same_bits_again(void **state)
 {
         static struct outcome first, second;
         (void)state;
-        train("32", &first);
-        train("32", &second);
+        train("32", JOB(""), &first);
+        train("32", JOB(""), &second);
         assert_int_equal(first.count, second.count);
         assert_memory_equal(first.weights, second.weights, first.count * sizeof *first.weights);
         free(first.weights);
         free(second.weights);
+}
+
+/* 10 bits of fraction: a thousandth of what is multiplied. */
+static void tf32_is_near(void **state)
+{
+        static struct outcome exact, rounded;
+        (void)state;
+        train("32", JOB(""), &exact);
+        setenv("CNND_TEST_TF32", "1", 1);
+        train("32", JOB(",\"precision\":\"tf32\""), &rounded);
+        unsetenv("CNND_TEST_TF32");
+        double off = 0;
+        for (int i = 1; i <= exact.log.steps; i++)
+                off = fmax(off, fabs(rounded.log.losses[i] - exact.log.losses[i]));
+        print_message("losses off by at most %.2g\n", off);
+        assert_true(off > 1e-7 && off < 1e-2);
+        free(exact.weights);
+        free(rounded.weights);
+}
+
+static void tf32_needs_its_units(void **state)
+{
+        static struct trainer_log log;
+        struct trainer *t = trainer_open(0);
+        struct err e = {0};
+        (void)state;
+        trainer_data(t, 2, 19, 5, 75, 21, true);
+        assert_int_equal(trainer_try(t, JOB(",\"precision\":\"tf32\""), "job", 0, &log, &e), ERR_INVALID);
+        assert_string_equal(e.pointer, "/precision");
+        trainer_close(t);
 }
 
 int main(void)
@@ -77,6 +107,8 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(agrees_with_16),
                 cmocka_unit_test(gives_the_same_bits_again),
+                cmocka_unit_test(tf32_is_near),
+                cmocka_unit_test(tf32_needs_its_units),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
