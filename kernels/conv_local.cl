@@ -278,7 +278,7 @@ TILE_KERNEL void conv_local(TENSOR(in), VIEW(w), VIEW(bias), TENSOR(out), VIEW(p
         const int h = p % pixels / width * in_step_h + in_first_h, v = p % pixels % width * in_step_w + in_first_w;
         global const float4 *from =
                 (global const float4 *)(AT(in, p / pixels) + (ulong)group * ins * H * W * LANES) + item % QUADS;
-        const int3 one = tap_split(1, max(R, 1), max(S, 1)), rest = tap_split(DEPTH - LOADS_N, max(R, 1), max(S, 1));
+        const int3 one = tap_split(1, max(R, 1), max(S, 1)), rest = tap_split(DEPTH - LOADS_N + 1, max(R, 1), max(S, 1));
         const int q = first + item / FOURS * LOADS_N;
         const int3 start = tap_split(q, max(R, 1), max(S, 1));
         tap t = {q, start.y, start.z, (start.x * H + h + start.y) * W + v + start.z};
@@ -297,9 +297,10 @@ TILE_KERNEL void conv_local(TENSOR(in), VIEW(w), VIEW(bias), TENSOR(out), VIEW(p
                         for (int i = 0; i < LOADS_N; i++) {
                                 const bool inside = t.q < all && (uint)(h + t.r) < (uint)H && (uint)(v + t.s) < (uint)W;
                                 next[i] = inside ? from[t.at * QUADS] : (float4)(0.0f);
-                                tap_move(&t, 1, one, H, W, R, S);
+                                if (i + 1 < LOADS_N)
+                                        tap_move(&t, 1, one, H, W, R, S);
                         }
-                        tap_move(&t, DEPTH - LOADS_N, rest, H, W, R, S);
+                        tap_move(&t, DEPTH - LOADS_N + 1, rest, H, W, R, S);
                 }
                 if (step >= 0)
                         multiply(sums, tiles + step % 2 * BUFFER, exchange, item);
