@@ -24,6 +24,8 @@
 #define TILE_M 64
 #define TILE_N 128
 #define SUMS_M 8
+#define TURNED 0
+#define TF32 0
 #endif
 #define SUMS_N 8
 #define ITEMS (TILE_M / SUMS_M * TILE_N / SUMS_N)
