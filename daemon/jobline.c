@@ -32,12 +32,14 @@ static int top_priority(
         sqlite3_stmt *st;
         int rc = store_prepare(js->home.store,
                 "SELECT priority FROM jobs INDEXED BY jobs_line WHERE state = 'queued'"
-                " AND device_bytes <= ?1 AND largest_buffer <= ?2 ORDER BY priority DESC LIMIT 1",
+                " AND device_bytes <= ?1 AND largest_buffer <= ?2 AND tf32 <= ?3 ORDER BY priority DESC "
+                "LIMIT 1",
                 &st, e);
         if (rc)
                 return rc;
         store_bind_int(st, 1, (int64_t)info->global_bytes);
         store_bind_int(st, 2, (int64_t)info->max_alloc_bytes);
+        store_bind_int(st, 3, info->tf32 != DEV_TF32_NONE);
         rc = store_step(js->home.store, st, e);
         if (rc < 0)
                 return rc;
@@ -55,7 +57,7 @@ static int next_user(struct jobs *js, const struct dev_info *info, int64_t prior
         int rc = store_prepare(js->home.store,
                 "SELECT id, user FROM jobs INDEXED BY jobs_line WHERE state = 'queued' AND priority = ?1 AND "
                 "user > ?2"
-                " AND device_bytes <= ?3 AND largest_buffer <= ?4 ORDER BY user, id LIMIT 1",
+                " AND device_bytes <= ?3 AND largest_buffer <= ?4 AND tf32 <= ?5 ORDER BY user, id LIMIT 1",
                 &st, e);
         if (rc)
                 return rc;
@@ -63,6 +65,7 @@ static int next_user(struct jobs *js, const struct dev_info *info, int64_t prior
         store_bind_text(st, 2, after);
         store_bind_int(st, 3, (int64_t)info->global_bytes);
         store_bind_int(st, 4, (int64_t)info->max_alloc_bytes);
+        store_bind_int(st, 5, info->tf32 != DEV_TF32_NONE);
         rc = store_step(js->home.store, st, e);
         if (rc < 0)
                 return rc;
@@ -219,14 +222,17 @@ static void give_reason(const struct jobs *js, const struct job_row *r, int posi
                         continue;
                 ready++;
                 fitting += r->device_bytes <= (int64_t)info->global_bytes &&
-                           r->largest_buffer <= (int64_t)info->max_alloc_bytes;
+                           r->largest_buffer <= (int64_t)info->max_alloc_bytes &&
+                           r->tf32 <= (info->tf32 != DEV_TF32_NONE);
         }
         if (js->draining)
                 snprintf(out, size, "the daemon is being stopped");
         else if (!ready)
                 snprintf(out, size, "no device is ready");
         else if (!fitting)
-                snprintf(out, size, "no device that is ready has the memory it takes");
+                snprintf(out, size,
+                        r->tf32 ? "no device that is ready has tf32 and the memory it takes"
+                                : "no device that is ready has the memory it takes");
         else if (position > 1)
                 snprintf(out, size, "%d %s before it", position - 1, position == 2 ? "job goes" : "jobs go");
         else

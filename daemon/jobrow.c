@@ -15,7 +15,7 @@ static const char *const want_names[] = {"", "pause", "cancel"};
         "id, type, name, user, state, want, device, request, dataset, model, save_as, created_at,"           \
         " started_at, finished_at, epoch, step, steps, train_step, validation_step, checkpoint_step,"        \
         " train_loss, train_acc, val_loss, val_acc, images_per_second, device_bytes, largest_buffer,"        \
-        " micro_batch, failures, events, error, note, priority, device_seconds"
+        " micro_batch, failures, events, error, note, priority, device_seconds, tf32"
 
 void job_row_finish(struct job_row *r)
 {
@@ -89,6 +89,7 @@ static int read_row(sqlite3_stmt *st, struct job_row *ret, struct err *e)
         r.events = sqlite3_column_int64(st, 29);
         r.priority = sqlite3_column_int(st, 32);
         r.device_seconds = sqlite3_column_double(st, 33);
+        r.tf32 = sqlite3_column_int(st, 34) != 0;
         r.name = store_text(st, 2);
         r.request = store_text(st, 7);
         r.error = store_text(st, 30);
@@ -137,8 +138,8 @@ int jobrow_insert(struct store *s, struct job_row *r, const char *key, struct er
                 "created_at,"
                 " epoch, step, steps, train_step, validation_step, checkpoint_step, device_bytes, "
                 "largest_buffer,"
-                " micro_batch, note, priority, failures, events)"
-                " VALUES(?, ?, ?, ?, ?, '', ?, ?, ?, ?, ?, 0, 0, ?, 0, 0, 0, ?, ?, ?, ?, ?, 0, 0)",
+                " micro_batch, note, priority, tf32, failures, events)"
+                " VALUES(?, ?, ?, ?, ?, '', ?, ?, ?, ?, ?, 0, 0, ?, 0, 0, 0, ?, ?, ?, ?, ?, ?, 0, 0)",
                 &st, e);
         if (rc)
                 return rc;
@@ -158,6 +159,7 @@ int jobrow_insert(struct store *s, struct job_row *r, const char *key, struct er
         store_bind_int(st, 14, r->micro_batch);
         store_bind_text(st, 15, r->note);
         store_bind_int(st, 16, r->priority);
+        store_bind_int(st, 17, r->tf32);
         rc = store_run(s, st, e);
         if (rc)
                 return rc;
@@ -326,6 +328,8 @@ cJSON *jobrow_json(const struct job_row *r)
         add_time(o, "created_at", r->created_ms);
         add_time(o, "started_at", r->started_ms);
         add_time(o, "finished_at", r->finished_ms);
+        if (r->type == JOB_TRAIN)
+                cJSON_AddStringToObject(o, "precision", r->tf32 ? "tf32" : "fp32");
         add_numbers(o, r);
         cJSON_AddNumberToObject(o, "device_seconds", r->device_seconds);
         add_notes(cJSON_AddArrayToObject(o, "notes"), r->note);

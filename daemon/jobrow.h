@@ -39,6 +39,7 @@ struct job_row {
         double train_loss, train_acc, val_loss, val_acc, images_per_second; /* NaN: not known */
         int64_t device_bytes, largest_buffer;
         int micro_batch;
+        bool tf32;             /* its precision: only for devices that have it */
         int priority;          /* -JOBS_PRIORITY_MAX to JOBS_PRIORITY_MAX; higher goes first */
         double device_seconds; /* that it has had */
         int failures;          /* workers lost in a row without a step between */

@@ -64,6 +64,11 @@ static const char *const migrations[STORE_VERSION] = {
         " user TEXT PRIMARY KEY, seconds REAL NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID;",
 
         "CREATE TABLE strategies(job INTEGER PRIMARY KEY, variants TEXT NOT NULL);",
+
+        /* 1: only for devices that have tf32. */
+        "ALTER TABLE jobs ADD COLUMN tf32 INTEGER NOT NULL DEFAULT 0;"
+        "DROP INDEX jobs_line;"
+        "CREATE INDEX jobs_line ON jobs(state, priority, user, id, device_bytes, largest_buffer, tf32);",
 };
 
 /* After a sync that failed the kernel may have dropped the pages and call the next sync a success, so nothing

@@ -66,6 +66,9 @@ static int plan(struct jobs *js, const struct train_request *r, const struct dat
                 struct train_estimate here;
                 if (supervisor_state(sv, i) == DEVICE_QUARANTINED)
                         continue;
+                rc = train_request_suits(r, supervisor_info(sv, i), e);
+                if (rc)
+                        continue;
                 rc = train_plan(r, data, supervisor_info(sv, i), &here, e);
                 if (rc && rc != ERR_DEVICE_MEMORY)
                         return rc;
@@ -100,6 +103,7 @@ static int check_train(
                 s->row.device_bytes = (int64_t)estimate.device_bytes;
                 s->row.largest_buffer = (int64_t)estimate.largest_buffer;
                 s->row.micro_batch = estimate.micro_batch;
+                s->row.tf32 = r.precision == OP_TF32;
                 s->row.note = estimate.note[0] ? strdup(estimate.note) : NULL;
                 memcpy(s->row.dataset, r.dataset, sizeof s->row.dataset);
                 memcpy(s->row.save_as, r.save_as, sizeof s->row.save_as);

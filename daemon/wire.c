@@ -42,7 +42,9 @@ int wire_error_read(const cJSON *o, struct err *ret)
 #define TEXTS(X) X(id) X(name) X(vendor) X(driver) X(version) X(platform) X(platform_version)
 #define NUMBERS(X)                                                                                           \
         X(global_bytes)                                                                                      \
-        X(max_alloc_bytes) X(local_bytes) X(compute_units) X(max_work_group) X(base_align_bytes) X(lanes)
+        X(max_alloc_bytes)                                                                                   \
+        X(local_bytes) X(compute_units) X(max_work_group) X(base_align_bytes) X(native_width) X(tf32)        \
+                X(lanes)
 
 cJSON *wire_device_json(const struct dev_info *info)
 {

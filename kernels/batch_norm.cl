@@ -200,7 +200,10 @@ ITEM_KERNEL void batch_norm_sums(TENSOR(x), TENSOR(dy), VIEW(saved), VIEW(partia
         FROM(partial)[2 * (b * channels + c) + 1] = product;
 }
 #elif LANES != 16
-/* The same by work-groups: grid (GROUP, channels, blocks). */
+/* The same by work-groups: grid (GROUP, channels, blocks). Of the i-th four floats the samples that are there count. */
+#define COUNTED(v, i) (4 * (i) % LANES + (int4)(0, 1, 2, 3) < samples ? (v) : (float4)(0.0f))
+#define TOTAL(v) (((v).x + (v).y) + ((v).z + (v).w))
+#define FOURS (pixels * LANES / 4)
 inline float sum_group(local float *scratch, const float v)
 {
         const int me = get_local_id(0);
@@ -219,18 +222,18 @@ GROUP_KERNEL void batch_norm_stats(TENSOR(x), VIEW(partial), const int n, const 
 {
         local float scratch[GROUP];
         const int c = get_global_id(1), b = get_global_id(2), samples = samples_in(n, b);
-        global const float *x = AT(x, b) + (ulong)c * pixels * LANES;
-        float sum = 0, m2 = 0;
-        for (int i = get_local_id(0); i < pixels * LANES; i += GROUP)
-                sum += i % LANES < samples ? x[i] : 0.0f;
-        const float mean = sum_group(scratch, sum) / (float)(samples * pixels);
-        for (int i = get_local_id(0); i < pixels * LANES; i += GROUP) {
-                const float d = i % LANES < samples ? x[i] - mean : 0.0f;
+        global const float4 *x = (global const float4 *)(AT(x, b) + (ulong)c * pixels * LANES);
+        float4 sum = 0, m2 = 0;
+        for (int i = get_local_id(0); i < FOURS; i += GROUP)
+                sum += COUNTED(x[i], i);
+        const float mean = sum_group(scratch, TOTAL(sum)) / (float)(samples * pixels);
+        for (int i = get_local_id(0); i < FOURS; i += GROUP) {
+                const float4 d = COUNTED(x[i] - mean, i);
                 m2 = fma(d, d, m2);
         }
-        m2 = sum_group(scratch, m2);
+        const float squares = sum_group(scratch, TOTAL(m2));
         if (get_local_id(0) == 0)
-                vstore2((float2)(mean, m2), b * channels + c, FROM(partial));
+                vstore2((float2)(mean, squares), b * channels + c, FROM(partial));
 }
 
 GROUP_KERNEL void batch_norm_sums(TENSOR(x), TENSOR(dy), VIEW(saved), VIEW(partial), const int n, const int channels,
@@ -238,18 +241,18 @@ GROUP_KERNEL void batch_norm_sums(TENSOR(x), TENSOR(dy), VIEW(saved), VIEW(parti
 {
         local float scratch[GROUP];
         const int c = get_global_id(1), b = get_global_id(2), samples = samples_in(n, b);
-        global const float *x = AT(x, b) + (ulong)c * pixels * LANES, *dy = AT(dy, b) + (ulong)c * pixels * LANES;
+        global const float4 *x = (global const float4 *)(AT(x, b) + (ulong)c * pixels * LANES);
+        global const float4 *dy = (global const float4 *)(AT(dy, b) + (ulong)c * pixels * LANES);
         const float mean = FROM(saved)[2 * c];
-        float sum = 0, product = 0;
-        for (int i = get_local_id(0); i < pixels * LANES; i += GROUP)
-                if (i % LANES < samples) {
-                        sum += dy[i];
-                        product = fma(dy[i], x[i] - mean, product);
-                }
-        sum = sum_group(scratch, sum);
-        product = sum_group(scratch, product);
+        float4 sum = 0, product = 0;
+        for (int i = get_local_id(0); i < FOURS; i += GROUP) {
+                const float4 d = COUNTED(dy[i], i);
+                sum += d;
+                product = fma(d, x[i] - mean, product);
+        }
+        const float all = sum_group(scratch, TOTAL(sum)), products = sum_group(scratch, TOTAL(product));
         if (get_local_id(0) == 0)
-                vstore2((float2)(sum, product), b * channels + c, FROM(partial));
+                vstore2((float2)(all, products), b * channels + c, FROM(partial));
 }
 #else
 /* Joins the first `samples` lanes. */

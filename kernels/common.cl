@@ -161,6 +161,38 @@ inline int16 lanes_before(const int samples)
 #define VECTORS(name) ((global float16 *)AT(name, get_global_id(1)))
 #endif
 
+#if defined(ITEMS) && LANES == 32
+/* Work-groups of ITEMS work-items, a power of two: PARTS of them share a lane. Sums in a fixed order, for all who ask:
+   of one's lane, of the whole group. */
+#define PARTS (ITEMS / LANES)
+#define ITEMS_KERNEL kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1)))
+
+inline float sum_parts(local float *scratch, const float v)
+{
+        float sum = 0;
+        barrier(CLK_LOCAL_MEM_FENCE);
+        scratch[get_local_id(0)] = v;
+        barrier(CLK_LOCAL_MEM_FENCE);
+        for (int i = get_local_id(0) % LANES; i < ITEMS; i += LANES)
+                sum += scratch[i];
+        return sum;
+}
+
+inline float sum_items(local float *scratch, const float v)
+{
+        const int me = get_local_id(0);
+        barrier(CLK_LOCAL_MEM_FENCE);
+        scratch[me] = v;
+        for (int some = ITEMS / 2; some; some /= 2) {
+                barrier(CLK_LOCAL_MEM_FENCE);
+                if (me < some)
+                        scratch[me] += scratch[me + some];
+        }
+        barrier(CLK_LOCAL_MEM_FENCE);
+        return scratch[0];
+}
+#endif
+
 /* Philox4x32-10, the numbers of backend/base/philox.c: counter (index low, index high, stream, purpose). */
 inline uint4 philox(const uint2 seed, const uint4 counter)
 {

@@ -9,6 +9,7 @@
 
    Without TILED: grid (groups * LANES or more, blocks), a work-item a group of a sample; gradients of the parameters: grid
    (size or more), a work-item an element.
+   With ITEMS (LANES 32): grid (groups * ITEMS, blocks), a work-group a group of all samples of a block; grid (size * ITEMS).
    With TILED (LANES 16): grid (groups, blocks), a work-item a group of all samples of a block; grid (ceil(size / ELEMENTS)). */
 #define PARAM(name) VIEW(name), const int has_##name
 #define SAVED(b, g) (FROM(saved) + (ulong)(2 * ((b) * groups + (g))) * LANES)
@@ -23,7 +24,81 @@
         TENSOR(x), TENSOR(dy), PARAM(dweight), PARAM(dbias), VIEW(saved), const int accumulate, const int n, \
                 const int groups, const int size
 
-#if !TILED
+#ifdef ITEMS
+ITEMS_KERNEL void layer_norm_forward_local(FORWARD_ARGUMENTS)
+{
+        local float scratch[ITEMS];
+        const int lane = get_local_id(0) % LANES, part = get_local_id(0) / LANES, g = get_group_id(0), b = get_group_id(1);
+        global const float *x = AT(x, b) + (ulong)g * size * LANES + lane;
+        global float *y = AT(y, b) + (ulong)g * size * LANES + lane;
+        float mean = 0, rest = 0, squares = 0;
+        for (int i = part; i < size; i += PARTS)
+                mean += x[i * LANES];
+        mean = sum_parts(scratch, mean) / (float)size;
+        for (int i = part; i < size; i += PARTS) {
+                const float d = x[i * LANES] - mean;
+                rest += d; /* what rounding left in the mean */
+                squares = fma(d, d, squares);
+        }
+        rest = sum_parts(scratch, rest);
+        squares = sum_parts(scratch, squares) - rest * rest / (float)size;
+        mean += rest / (float)size;
+        const int inside = b * LANES + lane < n;
+        const float inverse = inside ? 1.0f / sqrt(squares / (float)size + eps) : 0.0f;
+        mean = inside ? mean : 0.0f;
+        for (int i = part; i < size; i += PARTS)
+                y[i * LANES] = fma((x[i * LANES] - mean) * inverse, has_weight ? FROM(weight)[i] : 1.0f,
+                        has_bias ? FROM(bias)[i] : 0.0f);
+        if (keep && part == 0) {
+                SAVED(b, g)[lane] = mean;
+                SAVED(b, g)[LANES + lane] = inverse;
+        }
+}
+
+ITEMS_KERNEL void layer_norm_dx_local(DX_ARGUMENTS)
+{
+        local float scratch[ITEMS];
+        const int lane = get_local_id(0) % LANES, part = get_local_id(0) / LANES, g = get_group_id(0), b = get_group_id(1);
+        const ulong at = (ulong)g * size * LANES + lane;
+        global const float *x = AT(x, b) + at, *dy = AT(dy, b) + at;
+        global float *dx = AT(dx, b) + at;
+        const float mean = SAVED(b, g)[lane], inverse = SAVED(b, g)[LANES + lane];
+        float sum = 0, product = 0;
+        for (int i = part; i < size; i += PARTS) {
+                const float v = dy[i * LANES] * (has_weight ? FROM(weight)[i] : 1.0f);
+                sum += v;
+                product = fma(v, x[i * LANES] - mean, product);
+        }
+        const float shift = sum_parts(scratch, sum) / (float)size;
+        const float slope = sum_parts(scratch, product) * inverse * inverse / (float)size;
+        for (int i = part; i < size; i += PARTS) {
+                const float v = dy[i * LANES] * (has_weight ? FROM(weight)[i] : 1.0f);
+                const float d = inverse * (v - shift - (x[i * LANES] - mean) * slope);
+                dx[i * LANES] = accumulate ? dx[i * LANES] + d : d;
+        }
+}
+
+ITEMS_KERNEL void layer_norm_dparams_local(DPARAMS_ARGUMENTS)
+{
+        local float scratch[ITEMS];
+        const int lane = get_local_id(0) % LANES, part = get_local_id(0) / LANES, i = get_group_id(0);
+        const int all = (n + LANES - 1) / LANES * groups;
+        float sum = 0, product = 0;
+        for (int k = part; k < all; k += PARTS) {
+                const int b = k / groups, g = k % groups;
+                const ulong at = ((ulong)g * size + i) * LANES + lane;
+                const float dy = AT(dy, b)[at];
+                sum += dy;
+                product = fma(dy, (AT(x, b)[at] - SAVED(b, g)[lane]) * SAVED(b, g)[LANES + lane], product);
+        }
+        sum = sum_items(scratch, sum);
+        product = sum_items(scratch, product);
+        if (get_local_id(0) == 0 && has_dweight)
+                FROM(dweight)[i] = accumulate ? FROM(dweight)[i] + product : product;
+        if (get_local_id(0) == 0 && has_dbias)
+                FROM(dbias)[i] = accumulate ? FROM(dbias)[i] + sum : sum;
+}
+#elif !TILED
 GROUP_KERNEL void layer_norm_forward(FORWARD_ARGUMENTS)
 {
         const int lane = get_global_id(0) % LANES, g = get_global_id(0) / LANES, b = get_global_id(1);

@@ -4,6 +4,7 @@
    With WEIGHTED a sample counts as much as its label's class; a scale_var that is not negative names the word of
    vars that holds the scale.
 
+   With ITEMS (LANES 32): PARTS work-items share the classes of a lane, block after block.
    Without TILED: GROUP work-items, each takes every GROUP-th sample. With TILED (LANES 16): one work-item, vectors. */
 
 #define LOSS_ARGUMENTS \
@@ -26,7 +27,56 @@ inline void put_sums(global float *slot, const int add, const float loss, const 
         slot[1] = add ? slot[1] + correct : correct;
 }
 
-#if !TILED
+#ifdef ITEMS
+ITEMS_KERNEL void loss_local(LOSS_ARGUMENTS)
+{
+        local float scratch[ITEMS];
+        local int bests[ITEMS];
+        const int me = get_local_id(0), lane = me % LANES, part = me / LANES;
+        const float scale = SCALE;
+        float loss = 0, correct = 0;
+        for (int b = 0; b * LANES < n; b++) {
+                const int sample = b * LANES + lane, inside = sample < n;
+                const int label = inside ? (labels_buffer + labels_offset)[sample] : -1;
+                const float weight = WEIGHT(label);
+                global const float *x = AT(x, b) + lane;
+                global float *dx = AT(dx, b) + lane;
+                float top = x[0], sum = 0;
+                int best = 0;
+                for (int k = part; k < classes; k += PARTS) {
+                        const float v = x[k * LANES];
+                        best = v > top ? k : best;
+                        top = v > top ? v : top;
+                }
+                barrier(CLK_LOCAL_MEM_FENCE);
+                scratch[me] = top;
+                bests[me] = best;
+                barrier(CLK_LOCAL_MEM_FENCE);
+                for (int i = lane; i < ITEMS; i += LANES) {
+                        const int better = scratch[i] > top || (scratch[i] == top && bests[i] < best);
+                        best = better ? bests[i] : best;
+                        top = better ? scratch[i] : top;
+                }
+                for (int k = part; k < classes; k += PARTS)
+                        sum += f_exp(x[k * LANES] - top);
+                sum = sum_parts(scratch, sum);
+                if (inside && part == 0) {
+                        const float mine = (uint)label < (uint)classes ? x[label * LANES] : 0.0f;
+                        loss += (log(sum) - (mine - top)) * weight;
+                        correct += best == label;
+                }
+                for (int k = part; train && k < classes; k += PARTS) {
+                        const float d = f_exp(x[k * LANES] - top) / sum - (k == label ? 1.0f : 0.0f);
+                        dx[k * LANES] = inside ? d * (weight * scale) : 0.0f;
+                }
+        }
+        loss = sum_items(scratch, loss);
+        correct = sum_items(scratch, correct);
+        if (me == 0)
+                put_sums(FROM(results) + 2 * (vars_buffer + vars_offset)[slot_var], add, loss, correct);
+}
+
+#elif !TILED
 GROUP_KERNEL void loss_naive(LOSS_ARGUMENTS)
 {
         local float losses[GROUP], rights[GROUP];

@@ -43,10 +43,28 @@ static cl_uint get_uint(cl_device_id id, cl_device_info what)
         return clGetDeviceInfo(id, what, sizeof v, &v, NULL) == CL_SUCCESS ? v : 0;
 }
 
+/* cl_nv_device_attribute_query, for headers without it. */
+enum { COMPUTE_CAPABILITY_MAJOR_NV = 0x4000 };
+
+static enum dev_tf32 find_tf32(cl_device_id id, const struct dev_info *info)
+{
+        char extensions[8192] = "";
+        if (info->lanes != 32) /* other lanes have kernels without it */
+                return DEV_TF32_NONE;
+        if (getenv("CNND_TEST_TF32"))
+                return DEV_TF32_EMULATED;
+        if (clGetDeviceInfo(id, CL_DEVICE_EXTENSIONS, sizeof extensions - 1, extensions, NULL) !=
+                        CL_SUCCESS ||
+                !strstr(extensions, "cl_nv_device_attribute_query"))
+                return DEV_TF32_NONE;
+        return get_uint(id, COMPUTE_CAPABILITY_MAJOR_NV) >= 8 ? DEV_TF32_UNITS : DEV_TF32_NONE;
+}
+
 /* What is peculiar to a kind of device stands here and nowhere else. */
 static void apply_quirks(struct dev_info *info)
 {
-        info->lanes = info->type == DEV_GPU ? 32 : 16;
+        const char *lanes = getenv("CNND_TEST_LANES");
+        info->lanes = lanes ? atoi(lanes) : info->type == DEV_GPU ? 32 : 16;
         /* PoCL reports the whole memory of the machine, which the operating system needs a part of. */
         if (strstr(info->platform, "Portable Computing Language"))
                 info->global_bytes -= info->global_bytes / 8;
@@ -81,6 +99,7 @@ static void read_info(cl_platform_id platform, int p, int n, cl_device_id id, st
                     &info->max_work_group, NULL) != CL_SUCCESS)
                 info->max_work_group = 1;
         apply_quirks(info);
+        info->tf32 = find_tf32(id, info);
 }
 
 /* Calls `visit` for each device until it returns true. */

@@ -11,6 +11,10 @@
 
 enum dev_type { DEV_CPU, DEV_GPU, DEV_ACCELERATOR };
 
+/* Matrix units for tf32: NVIDIA's since compute capability 8.0; or their arithmetic on what there is, which
+   is for tests (CNND_TEST_TF32 in the environment). */
+enum dev_tf32 { DEV_TF32_NONE, DEV_TF32_UNITS, DEV_TF32_EMULATED };
+
 /* What a device is, copied out of the driver once; plain data that the front may keep. */
 struct dev_info {
         char id[16]; /* "platform:device", the index pair of the loader's order */
@@ -21,8 +25,9 @@ struct dev_info {
         size_t max_work_group;
         size_t base_align_bytes; /* of a sub-buffer */
         int native_width;        /* floats in a vector register, as the driver says; 1 on most GPUs */
+        enum dev_tf32 tf32;
         int lanes; /* samples that stand side by side in a blocked tensor on this device (tensor.h): 16 on
-                      CPUs */
+                      CPUs. CNND_TEST_LANES in the environment is for tests: another number on every device */
 };
 
 /* Where drivers that keep what they compile (PoCL) shall do so, unless the environment says already. Before

@@ -65,6 +65,7 @@ static struct op_call bind_node(const struct exec *x, int node)
          * to freeze. */
         const bool frozen = n->frozen && n->op->num_params > 0;
         struct op_call c = {.dev = x->dev,
+                .precision = x->memory.precision,
                 .training = x->plan->mode == PLAN_TRAIN && !frozen,
                 .vars = x->memory.vars,
                 .layer = node};
@@ -169,6 +170,8 @@ int exec_create(struct dev *d, const struct net *net, const struct plan *plan,
                 return err_set(e, ERR_NO_MEMORY, "no memory to record a network");
         *x = (struct exec){.dev = d, .net = net, .plan = plan, .memory = *memory};
         int rc = selftest_lanes(d, plan->lanes, e);
+        if (rc == 0 && memory->precision == OP_TF32)
+                rc = selftest_tf32(d, e);
         if (rc == 0)
                 rc = launch_list_create(&x->launches, e);
         if (rc == 0)

@@ -18,6 +18,7 @@ struct exec_memory {
         struct view class_weights;           /* of the loss; no buffer: all one */
         const struct strategies *strategies; /* NULL, or without a layer: what strategy_prefer says */
         bool scale_from_vars;                /* the loss's scale is the word OP_VAR_SCALE */
+        enum op_precision precision;         /* of its products */
         bool accumulate;                     /* adds to gradients and results: a step's later micro-batches */
 };
 

@@ -1,4 +1,5 @@
 #include "ops/conv.h"
+#include "ops/conv_local.h"
 #include "ops/kinds.h"
 #include "ref/ref.h"
 
@@ -156,6 +157,8 @@ static unsigned conv_variants(
 {
         const bool weights = direction == OP_WEIGHTS;
         unsigned set = 1u << OP_NAIVE;
+        if (lanes == CONV_LOCAL_LANES && conv_local_fits(info) && (direction != OP_DATA || conv_local_data_fits(op)))
+                set |= 1u << OP_TILED;
         if (lanes != CONV_LANES)
                 return set;
         if (weights ? conv_weights_fits(op, info) : conv_tiled_fits(op, info))
@@ -203,7 +206,7 @@ static int conv_forward(const struct op *op, const struct op_call *c, struct err
         case OP_WINOGRAD:
                 return conv_winograd_forward(op, c, e);
         case OP_TILED:
-                return conv_tiled_forward(op, c, e);
+                return c->y.lanes == CONV_LANES ? conv_tiled_forward(op, c, e) : conv_local_forward(op, c, e);
         default:
                 return forward_naive(op, c, e);
         }
@@ -215,7 +218,7 @@ static int backward_data(const struct op *op, const struct op_call *c, struct er
         case OP_WINOGRAD:
                 return conv_winograd_data(op, c, e);
         case OP_TILED:
-                return conv_tiled_data(op, c, e);
+                return c->dy.lanes == CONV_LANES ? conv_tiled_data(op, c, e) : conv_local_data(op, c, e);
         default:
                 return data_naive(op, c, e);
         }
@@ -227,7 +230,7 @@ static int backward_weights(const struct op *op, const struct op_call *c, struct
         case OP_WINOGRAD:
                 return conv_winograd_weights(op, c, e);
         case OP_TILED:
-                return conv_weights_run(op, c, e);
+                return c->dy.lanes == CONV_LANES ? conv_weights_run(op, c, e) : conv_local_weights(op, c, e);
         default:
                 break;
         }
@@ -251,6 +254,8 @@ static void conv_needs(
         const struct op *op, int n, int lanes, const struct dev_info *info, struct op_needs *ret)
 {
         const int blocks = op_ceil_div(n, lanes);
+        if (lanes == CONV_LOCAL_LANES && conv_local_fits(info))
+                conv_local_needs(op, n, info, ret);
         if (lanes != CONV_LANES)
                 return;
         if (conv_tiled_fits(op, info)) {

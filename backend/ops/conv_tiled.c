@@ -1,19 +1,11 @@
 #include "ops/conv.h"
+#include "ops/correlation.h"
 
 /* Kernels and their arguments are described in kernels/conv_tiled.cl. [0] is height, [1] is width. */
 
 /* A window that stays in the second cache beside the weights; pixels of a row that share one; work-groups
    that keep all cores busy to the end; strides whose phases are still worth a launch each. */
 enum { WINDOW_BYTES = 64 * 1024, SEGMENT = 32, GROUPS_PER_UNIT = 8, MOST_PHASES = 16 };
-
-struct correlation {
-        int groups, ins, outs; /* channels per group */
-        struct shape in;       /* of the tensor read */
-        int taps[2], size[2];  /* size: of the output pixels it computes */
-        int in_step[2], in_first[2], out_step[2], out_first[2];
-        int tap_first[2], tap_step[2];              /* in w, in weights */
-        int weights_group, weights_in, weights_out; /* strides of w */
-};
 
 /* How it is cut into work-groups. */
 struct cut {
@@ -38,57 +30,6 @@ int conv_tile(int outs, const struct dev_info *info)
                 }
         }
         return best;
-}
-
-static struct correlation forward_of(const struct op *op)
-{
-        const struct conv_args *a = op->args;
-        struct correlation c = {.groups = a->groups,
-                .ins = op->in[0].c / a->groups,
-                .outs = op->out.c / a->groups,
-                .in = op->in[0],
-                .size = {op->out.h, op->out.w},
-                .tap_step = {a->kernel_size[1], 1}};
-        for (int i = 0; i < 2; i++) {
-                c.taps[i] = a->kernel_size[i];
-                c.in_step[i] = a->stride[i];
-                c.in_first[i] = -a->padding[i];
-                c.out_step[i] = 1;
-        }
-        c.weights_in = c.taps[0] * c.taps[1];
-        c.weights_out = c.weights_in * c.ins;
-        c.weights_group = c.weights_out * c.outs;
-        return c;
-}
-
-/* The gradient of the input pixels whose (row + padding) % stride is phase[0], likewise columns: the taps
-   phase, phase + stride, … meet them, the last one first. */
-static struct correlation data_of(const struct op *op, const int phase[2])
-{
-        const struct conv_args *a = op->args;
-        const int side[2] = {op->in[0].h, op->in[0].w}, tap_stride[2] = {a->kernel_size[1], 1};
-        struct correlation c = {.groups = a->groups,
-                .ins = op->out.c / a->groups,
-                .outs = op->in[0].c / a->groups,
-                .in = op->out};
-        for (int i = 0; i < 2; i++) {
-                const int stride = a->stride[i], shift = a->padding[i] - phase[i];
-                const int first = shift > 0 ? op_ceil_div(shift, stride) : 0;
-                const int last = side[i] - 1 + shift;
-                c.taps[i] =
-                        phase[i] < a->kernel_size[i] ? op_ceil_div(a->kernel_size[i] - phase[i], stride) : 0;
-                c.size[i] = last < 0 ? 0 : last / stride + 1 - first;
-                c.in_step[i] = 1;
-                c.in_first[i] = first - (c.taps[i] - 1);
-                c.out_step[i] = stride;
-                c.out_first[i] = first * stride - shift;
-                c.tap_first[i] = (phase[i] + (c.taps[i] - 1) * stride) * tap_stride[i];
-                c.tap_step[i] = -stride * tap_stride[i];
-        }
-        c.weights_out = a->kernel_size[0] * a->kernel_size[1];
-        c.weights_in = c.weights_out * c.outs;
-        c.weights_group = c.weights_in * c.ins;
-        return c;
 }
 
 static uint64_t window_of(const struct correlation *c, int segment)
@@ -174,7 +115,7 @@ static int correlate(const struct op_call *call, const struct correlation *c, co
 bool conv_tiled_fits(const struct op *op, const struct dev_info *info)
 {
         const struct conv_args *a = op->args;
-        const struct correlation c = forward_of(op), d = data_of(op, (int[]){0, 0});
+        const struct correlation c = correlation_forward(op), d = correlation_data(op, (int[]){0, 0});
         return a->stride[0] <= MOST_PHASES && a->stride[0] * a->stride[1] <= MOST_PHASES &&
                cut_of(&c, 1, info).window_bytes <= info->local_bytes &&
                cut_of(&d, 1, info).window_bytes <= info->local_bytes;
@@ -183,7 +124,7 @@ bool conv_tiled_fits(const struct op *op, const struct dev_info *info)
 int conv_tiled_forward(const struct op *op, const struct op_call *call, struct err *e)
 {
         const struct conv_args *a = op->args;
-        const struct correlation c = forward_of(op);
+        const struct correlation c = correlation_forward(op);
         return correlate(call, &c, &call->x[0], &call->y, a->bias ? &call->params[1] : NULL, false, e);
 }
 
@@ -192,7 +133,8 @@ int conv_tiled_data(const struct op *op, const struct op_call *call, struct err 
         const struct conv_args *a = op->args;
         int rc = 0;
         for (int i = 0; i < a->stride[0] * a->stride[1] && rc == 0; i++) {
-                const struct correlation c = data_of(op, (int[]){i / a->stride[1], i % a->stride[1]});
+                const struct correlation c =
+                        correlation_data(op, (int[]){i / a->stride[1], i % a->stride[1]});
                 if (c.size[0] > 0 && c.size[1] > 0)
                         rc = correlate(call, &c, &call->dy, &call->dx[0], NULL, call->accumulate_dx[0], e);
         }
@@ -201,12 +143,12 @@ int conv_tiled_data(const struct op *op, const struct op_call *call, struct err 
 
 uint64_t conv_tiled_forward_floats(const struct op *op, const struct dev_info *info)
 {
-        const struct correlation c = forward_of(op);
+        const struct correlation c = correlation_forward(op);
         return packed_floats(&c, info);
 }
 
 uint64_t conv_tiled_data_floats(const struct op *op, const struct dev_info *info)
 {
-        const struct correlation c = data_of(op, (int[]){0, 0}); /* no phase has more taps */
+        const struct correlation c = correlation_data(op, (int[]){0, 0}); /* no phase has more taps */
         return packed_floats(&c, info);
 }

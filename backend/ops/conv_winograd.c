@@ -1,4 +1,5 @@
 #include "ops/conv.h"
+#include "ops/correlation.h"
 
 /* Kernels and their arguments are described in kernels/conv_winograd.cl. [0] is height, [1] is width. */
 
@@ -8,12 +9,6 @@ enum { SIDE = 6, POINTS = SIDE * SIDE, MOST_PATCH = 16, VECTOR_BYTES = CONV_LANE
    to a tile, sums read and written again by a further chunk; bytes of weights that arrive meanwhile; the
    weights of an input and a tile of outputs to their points. */
 enum { COST_IN = 220, COST_OUT = 150, COST_AGAIN = 2, WEIGHT_BYTES = 16, COST_PACK = 300 };
-
-struct correlation {
-        int groups, ins, outs; /* channels per group */
-        int taps, first[2];
-        int weights_group, weights_in, weights_out, tap_first, tap_step[2];
-};
 
 struct cut {
         int tile, tiles;       /* outputs whose sums stay in registers */
@@ -27,21 +22,7 @@ struct cut {
 
 static struct correlation correlation_of(const struct op *op, bool data)
 {
-        const struct conv_args *a = op->args;
-        const int taps = a->kernel_size[0], all = taps * taps;
-        const int ins = op->in[0].c / a->groups, outs = op->out.c / a->groups;
-        struct correlation c = {.groups = a->groups,
-                .ins = data ? outs : ins,
-                .outs = data ? ins : outs,
-                .taps = taps,
-                .weights_group = all * ins * outs,
-                .weights_in = data ? all * ins : all,
-                .weights_out = data ? all : all * ins,
-                .tap_first = data ? all - 1 : 0,
-                .tap_step = {data ? -taps : taps, data ? -1 : 1}};
-        for (int i = 0; i < 2; i++)
-                c.first[i] = data ? a->padding[i] - taps + 1 : -a->padding[i];
-        return c;
+        return data ? correlation_data(op, (int[]){0, 0}) : correlation_forward(op);
 }
 
 static uint64_t memory_of(const struct cut *k)
@@ -66,7 +47,7 @@ static double cost_of(
 static struct cut cut_of(
         const struct correlation *c, struct shape out, int blocks, const struct dev_info *info)
 {
-        const int step = SIDE - c->taps + 1;
+        const int step = SIDE - c->taps[0] + 1;
         struct cut k = {.tile = conv_winograd_tile(info),
                 .spots = {op_ceil_div(out.h, step), op_ceil_div(out.w, step)}};
         struct cut best = k;
@@ -97,7 +78,7 @@ static int pack(const struct op_call *call, const struct correlation *c, const s
         const char *options, struct err *e)
 {
         const int values[] = {c->outs, c->ins, k->chunk, c->weights_group, c->weights_out, c->weights_in,
-                c->tap_first, c->tap_step[0], c->tap_step[1]};
+                c->tap_first[0] + c->tap_first[1], c->tap_step[0], c->tap_step[1]};
         struct launch l = launch_begin(call->dev, "conv_winograd", options, "conv_winograd_pack");
         launch_view(&l, &call->params[0]);
         launch_view(&l, &call->workspace);
@@ -113,11 +94,11 @@ static int correlate(const struct op_call *call, const struct correlation *c, co
         const int blocks = tensor_blocks(in);
         const struct cut k = cut_of(c, out->s, blocks, dev_info(call->dev));
         char options[OP_OPTIONS];
-        op_options(options, CONV_LANES, "-DTILE=%d -DTAPS=%d", k.tile, c->taps);
+        op_options(options, CONV_LANES, "-DTILE=%d -DTAPS=%d", k.tile, c->taps[0]);
         const int rc = pack(call, c, &k, options, e);
         if (rc)
                 return rc;
-        const int values[] = {c->ins, in->s.h, in->s.w, c->outs, out->s.h, out->s.w, c->first[0], c->first[1],
+        const int values[] = {c->ins, in->s.h, in->s.w, c->outs, out->s.h, out->s.w, c->in_first[0], c->in_first[1],
                 bias != NULL, accumulate, k.chunk, k.patch, k.spots[0] * k.spots[1], k.spots[1], k.tiles,
                 k.range, k.ranges};
         struct launch l = launch_begin(call->dev, "conv_winograd", options, "conv_winograd");

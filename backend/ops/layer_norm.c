@@ -78,9 +78,21 @@ static bool is_tiled(const struct op_call *c)
         return op_is_tiled(c) && c->y.lanes == 16;
 }
 
-static struct launch begin(const struct op_call *c, const char *naive, const char *tiled)
+/* Work-items of a work-group for tensors of 32 lanes; 0: not in groups. */
+static int items_of(const struct op_call *c)
+{
+        enum { ITEMS = 256 };
+        return op_is_tiled(c) && c->y.lanes == 32 ? op_group_items(dev_info(c->dev), ITEMS) : 0;
+}
+
+static struct launch begin(
+        const struct op_call *c, const char *naive, const char *tiled, const char *in_groups)
 {
         char options[OP_OPTIONS];
+        if (items_of(c)) {
+                op_options(options, c->y.lanes, "-DITEMS=%d", items_of(c));
+                return launch_begin(c->dev, "layer_norm", options, in_groups);
+        }
         op_options(options, c->y.lanes, "-DTILED=%d -DELEMENTS=%d", is_tiled(c), ELEMENTS);
         return launch_begin(c->dev, "layer_norm", options, is_tiled(c) ? tiled : naive);
 }
@@ -92,13 +104,16 @@ static void launch_param(struct launch *l, const struct view *param, const struc
         launch_int(l, param->buf != NULL);
 }
 
-/* One work-item a group: of a sample, or of all samples of a block. */
+/* One work-item a group of a sample, or of all samples of a block; or one work-group. */
 static int run_groups(struct launch *l, const struct op *op, const struct op_call *c, struct err *e)
 {
         const size_t groups = (size_t)groups_of(op), blocks = (size_t)tensor_blocks(&c->y);
         launch_int(l, c->y.n);
         launch_int(l, groups_of(op));
         launch_int(l, layer_norm_size(op->args));
+        const size_t items = (size_t)items_of(c);
+        if (items)
+                return launch_grid(l, 2, (size_t[]){groups * items, blocks}, (size_t[]){items, 1}, e);
         if (is_tiled(c))
                 return launch_grid(l, 2, (size_t[]){groups, blocks}, (size_t[]){1, 1}, e);
         return launch_over(l, 2, (size_t[]){groups * (size_t)c->y.lanes, blocks}, e);
@@ -108,7 +123,8 @@ static int layer_norm_forward(const struct op *op, const struct op_call *c, stru
 {
         const struct layer_norm_args *a = op->args;
         const bool keep = c->saved[0].buf != NULL;
-        struct launch l = begin(c, "layer_norm_forward", "layer_norm_forward_tiled");
+        struct launch l =
+                begin(c, "layer_norm_forward", "layer_norm_forward_tiled", "layer_norm_forward_local");
         launch_tensor(&l, &c->x[0]);
         launch_tensor(&l, &c->y);
         launch_param(&l, &c->params[0], c);
@@ -121,7 +137,7 @@ static int layer_norm_forward(const struct op *op, const struct op_call *c, stru
 
 static int dx(const struct op *op, const struct op_call *c, struct err *e)
 {
-        struct launch l = begin(c, "layer_norm_dx", "layer_norm_dx_tiled");
+        struct launch l = begin(c, "layer_norm_dx", "layer_norm_dx_tiled", "layer_norm_dx_local");
         launch_tensor(&l, &c->x[0]);
         launch_tensor(&l, &c->dy);
         launch_tensor(&l, &c->dx[0]);
@@ -134,7 +150,8 @@ static int dx(const struct op *op, const struct op_call *c, struct err *e)
 static int dparams(const struct op *op, const struct op_call *c, struct err *e)
 {
         const int size = layer_norm_size(op->args);
-        struct launch l = begin(c, "layer_norm_dparams", "layer_norm_dparams_tiled");
+        struct launch l =
+                begin(c, "layer_norm_dparams", "layer_norm_dparams_tiled", "layer_norm_dparams_local");
         launch_tensor(&l, &c->x[0]);
         launch_tensor(&l, &c->dy);
         launch_param(&l, &c->dparams[0], c);
@@ -144,6 +161,9 @@ static int dparams(const struct op *op, const struct op_call *c, struct err *e)
         launch_int(&l, c->y.n);
         launch_int(&l, groups_of(op));
         launch_int(&l, size);
+        const size_t items = (size_t)items_of(c);
+        if (items)
+                return launch_grid(&l, 1, (size_t[]){(size_t)size * items}, (size_t[]){items}, e);
         if (is_tiled(c))
                 return launch_grid(&l, 1, (size_t[]){(size_t)op_ceil_div(size, ELEMENTS)}, (size_t[]){1}, e);
         return launch_over(&l, 1, (size_t[]){(size_t)size}, e);

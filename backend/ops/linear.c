@@ -1,4 +1,6 @@
 #include "ops/linear.h"
+#include "ops/conv.h"
+#include "ops/conv_local.h"
 #include "ops/kinds.h"
 #include "ref/ref.h"
 
@@ -221,8 +223,46 @@ static int weights_tiled(const struct op *op, const struct op_call *c, struct er
         return rc;
 }
 
+static bool local(const struct op_call *c)
+{
+        return op_is_tiled(c) && c->x[0].lanes == CONV_LOCAL_LANES &&
+               conv_local_fits(dev_info(c->dev));
+}
+
+/* The same layer as a convolution of one pixel. `args` must outlive it. */
+static struct op as_conv(const struct op *op, struct conv_args *args)
+{
+        const struct linear_args *a = op->args;
+        struct op conv = *op;
+        *args = (struct conv_args){a->out_features, {1, 1}, {1, 1}, {0, 0}, 1, a->bias};
+        conv.args = args;
+        return conv;
+}
+
+static int backward_local(const struct op *op, const struct op_call *c, struct err *e)
+{
+        struct conv_args args;
+        const struct op conv = as_conv(op, &args);
+        const int rc = c->dx[0].at.buf ? conv_local_data(&conv, c, e) : 0;
+        return rc || !c->dparams[0].buf ? rc : conv_local_weights(&conv, c, e);
+}
+
+static void linear_needs(
+        const struct op *op, int n, int lanes, const struct dev_info *info, struct op_needs *ret)
+{
+        struct conv_args args;
+        const struct op conv = as_conv(op, &args);
+        if (lanes == CONV_LOCAL_LANES && conv_local_fits(info))
+                conv_local_needs(&conv, n, info, ret);
+}
+
 static int linear_forward(const struct op *op, const struct op_call *c, struct err *e)
 {
+        struct conv_args args;
+        if (local(c)) {
+                const struct op conv = as_conv(op, &args);
+                return conv_local_forward(&conv, c, e);
+        }
         return is_tiled(c, &c->y) ? forward_tiled(op, c, e) : forward_naive(op, c, e);
 }
 
@@ -230,6 +270,8 @@ static int linear_backward(const struct op *op, const struct op_call *c, struct 
 {
         const bool tiled = is_tiled(c, &c->dy);
         int rc = 0;
+        if (local(c))
+                return backward_local(op, c, e);
         if (c->dx[0].at.buf)
                 rc = tiled ? data_tiled(op, c, e) : data_naive(op, c, e);
         if (rc == 0 && c->dparams[0].buf && tiled)
@@ -261,6 +303,7 @@ const struct op_kind op_linear = {
         .num_inputs = 1,
         .backward_reads = OP_READS_X,
         .shape = linear_shape,
+        .needs = linear_needs,
         .flops = linear_flops,
         .forward = linear_forward,
         .backward = linear_backward,

@@ -1,14 +1,24 @@
 #include "ops/loss.h"
 #include "ops/selftest.h"
 
+/* The most work-items that share a batch. */
+enum { ITEMS = 1024 };
+
 int loss_launch(const struct loss_call *c, struct err *e)
 {
         char options[OP_OPTIONS];
         const struct tensor *x = &c->logits, *dx = c->dlogits.at.buf ? &c->dlogits : x;
         const bool tiled = c->variant == OP_TILED && x->lanes == 16;
-        const size_t items = tiled ? 1 : LAUNCH_GROUP;
+        const int group =
+                c->variant == OP_TILED && x->lanes == 32 ? op_group_items(dev_info(c->dev), ITEMS) : 0;
+        const size_t items = tiled ? 1 : group ? (size_t)group : LAUNCH_GROUP;
         op_options(options, x->lanes, "-DTILED=%d -DWEIGHTED=%d", tiled, c->weights.buf != NULL);
-        struct launch l = launch_begin(c->dev, "loss", options, tiled ? "loss_tiled" : "loss_naive");
+        if (group)
+                op_options(options, x->lanes, "-DITEMS=%d -DWEIGHTED=%d", group, c->weights.buf != NULL);
+        struct launch l = launch_begin(c->dev, "loss", options,
+                tiled   ? "loss_tiled"
+                : group ? "loss_local"
+                        : "loss_naive");
         launch_tensor(&l, x);
         launch_tensor(&l, dx);
         launch_view(&l, &c->labels);

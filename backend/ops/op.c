@@ -55,6 +55,16 @@ int64_t op_param_count(const struct op_param *p)
         return count;
 }
 
+int op_group_items(const struct dev_info *info, int most)
+{
+        int items = TENSOR_MAX_LANES;
+        if (info->max_work_group < TENSOR_MAX_LANES)
+                return 0;
+        while (2 * items <= most && (size_t)(2 * items) <= info->max_work_group)
+                items *= 2;
+        return items;
+}
+
 const char *op_options(char *out, int lanes, const char *fmt, ...)
 {
         int n = snprintf(out, OP_OPTIONS, "-DLANES=%d", lanes);

@@ -71,10 +71,15 @@ enum op_direction { OP_FORWARD, OP_DATA, OP_WEIGHTS, OP_DIRECTIONS };
  * none. */
 enum op_variant { OP_NAIVE, OP_TILED, OP_WINOGRAD, OP_VARIANTS };
 
+/* What conv2d and linear multiply in, where their tensors have 32 lanes: floats, or floats rounded to 10 bits
+   of fraction by matrix units, whose sums are floats. */
+enum op_precision { OP_FP32, OP_TF32 };
+
 /* Everything bound. `dev` may be recording. Tensors have the plan's `lanes`; batch is x[0].n. */
 struct op_call {
         struct dev *dev;
         enum op_variant variants[OP_DIRECTIONS];
+        enum op_precision precision;
         bool training; /* false in evaluation, and in backward for a frozen op with running statistics: its
                           forward used them */
         struct tensor x[OP_MAX_INPUTS], y;
@@ -158,6 +163,10 @@ static inline int op_ceil_div(int a, int b)
 {
         return (a + b - 1) / b;
 }
+
+/* Work-items of a work-group that shares the 32 lanes of its tensors: the largest power of two up to `most`
+   that the device has. 0: not as many as lanes. */
+int op_group_items(const struct dev_info *info, int most);
 
 /* Compile options that every op passes: "-DLANES=16". `out` holds OP_OPTIONS bytes; extra may be NULL. */
 enum { OP_OPTIONS = 256 };

@@ -1,4 +1,5 @@
 #include "ops/selftest.h"
+#include "ops/kinds.h"
 #include "ops/loss_trial.h"
 #include "ops/strategy.h"
 #include "ops/trial.h"
@@ -11,16 +12,18 @@
 
 /* Of the largest wanted value of an array: float sums of these sizes err by 1e-6, wrong kernels by 1e-2 and
  * more. */
-static const double tolerance = 1e-4;
+static const double tolerance = 1e-4, tolerance_tf32 = 2e-3;
 static const uint64_t seed = 20240607;
 
-/* Marks of the device: two an op and two for the loss, then one for each number of lanes that was tried. */
-enum { FIRST_LANES_MARK = DEV_MARKS - TENSOR_MAX_LANES - 1 };
+/* Marks of the device: two an op and two for the loss, then one for tf32 and one for each number of lanes
+   that was tried. */
+enum { FIRST_LANES_MARK = DEV_MARKS - TENSOR_MAX_LANES - 1, TF32_MARK = FIRST_LANES_MARK - 1 };
 
 struct selftest {
         struct dev *dev;
         int lanes;
         enum op_variant variant;
+        enum op_precision precision;
         const char *lie; /* borrowed; NULL for honest readings */
         int passed, naive_failed;
         cJSON *failed;           /* owned by the report */
@@ -54,7 +57,7 @@ static int note(struct selftest *s, int rc, const struct trial_result *r, struct
 {
         if (rc == ERR_NO_MEMORY || rc == ERR_INTERNAL)
                 return rc;
-        if (rc == 0 && r->error <= tolerance) {
+        if (rc == 0 && r->error <= (s->precision == OP_TF32 ? tolerance_tf32 : tolerance)) {
                 s->passed++;
                 return 0;
         }
@@ -81,6 +84,7 @@ static int try_example(struct selftest *s, const struct op *op, int index, int n
                 .n = n,
                 .lanes = s->lanes,
                 .variant = s->variant,
+                .precision = s->precision,
                 .training = true,
                 .backward = true,
                 .slices = index % 2 == 0,
@@ -241,4 +245,26 @@ int selftest_lanes(struct dev *d, int lanes, struct err *e)
         int rc = run(d, lanes, &report, e ? e : &scratch);
         cJSON_Delete(report);
         return rc;
+}
+
+int selftest_tf32(struct dev *d, struct err *e)
+{
+        static const struct op_kind *const kinds[] = {&op_conv2d, &op_linear};
+        struct err scratch = {0};
+        struct selftest s = {.dev = d,
+                .lanes = dev_info(d)->lanes,
+                .variant = OP_TILED,
+                .precision = OP_TF32,
+                .lie = getenv("CNND_TEST_LIE")};
+        e = e ? e : &scratch;
+        for (int i = 0; i < 2 && !dev_marked(d, TF32_MARK); i++) {
+                int rc = try_kind(&s, kinds[i], e);
+                if (rc == 0 && s.is_bad)
+                        rc = err_set(e, ERR_DEVICE, "%s computes wrong in tf32: %s: %s", dev_info(d)->name,
+                                kinds[i]->type, s.fault);
+                if (rc)
+                        return rc;
+        }
+        dev_mark(d, TF32_MARK);
+        return 0;
 }

@@ -26,6 +26,11 @@ int selftest_run(struct dev *d, cJSON **ret_report, struct err *e);
    and many workers never see one. */
 int selftest_lanes(struct dev *d, int lanes, struct err *e);
 
+/* Whether conv2d and linear multiply right in tf32, once: before the first network that does. ERR_DEVICE
+ * where not.
+ */
+int selftest_tf32(struct dev *d, struct err *e);
+
 /* False where the selftest found this variant wrong on this device. */
 bool selftest_allows(const struct dev *d, const struct op_kind *kind, enum op_variant variant);
 bool selftest_allows_loss(const struct dev *d, enum op_variant variant);

@@ -194,6 +194,7 @@ static struct op_call call_of(const struct trial *t, const struct bench *b)
 {
         struct op_call c = {.dev = t->dev,
                 .variants = {t->variant, t->variant, t->variant},
+                .precision = t->precision,
                 .training = t->training,
                 .accumulate_dparams = t->accumulate_dparams,
                 .layer = t->layer};

@@ -18,6 +18,7 @@ struct trial {
         const struct op *op; /* borrowed; not a view */
         int n, lanes;
         enum op_variant variant;
+        enum op_precision precision;
         bool training; /* false: forward alone, as in evaluation */
         bool backward; /* where training; without it only of a kind with running statistics, frozen */
         bool slices;   /* every tensor is a channel slice of a larger one */

@@ -90,6 +90,9 @@ int estimate_setup(const struct train_request *r, const struct dataset *data, co
         struct setup **ret, struct err *e)
 {
         struct err why;
+        int rc = train_request_suits(r, info, e);
+        if (rc)
+                return rc;
         int wanted = r->micro_batch && r->micro_batch < r->batch_size ? r->micro_batch : r->batch_size;
         *ret = try(r, data, info, wanted, &why);
         if (!*ret && why.code == 0) {

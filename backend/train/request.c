@@ -159,6 +159,25 @@ static int read_scalars(const cJSON *json, struct train_request *r, struct err *
         return rc;
 }
 
+static int read_precision(const cJSON *json, struct train_request *r, struct err *e)
+{
+        const char *name = "fp32";
+        int rc = json_get_string(json, "precision", REQUEST_NAME_MAX, "", &name, e);
+        if (rc == 0 && strcmp(name, "fp32") != 0 && strcmp(name, "tf32") != 0)
+                rc = err_at(e, ERR_INVALID, "/precision", "\"precision\" must be \"fp32\" or \"tf32\"");
+        r->precision = strcmp(name, "tf32") == 0 ? OP_TF32 : OP_FP32;
+        return rc;
+}
+
+int train_request_suits(const struct train_request *r, const struct dev_info *info, struct err *e)
+{
+        if (r->precision == OP_FP32 || info->tf32 != DEV_TF32_NONE)
+                return 0;
+        return err_at(e, ERR_INVALID, "/precision",
+                "%s has no matrix units for tf32: NVIDIA's devices have them from compute capability 8.0 on",
+                info->name);
+}
+
 /* Fields that people look for beside the optimizer. */
 static int check_places(const cJSON *json, struct err *e)
 {
@@ -182,7 +201,7 @@ int train_request_parse(const cJSON *json, struct train_request *ret, struct err
                 rc = json_only(json,
                         "type name architecture dataset epochs batch_size optimizer seed save_as shuffle "
                         "max_steps "
-                        "report_every init micro_batch class_weights augment stop_when",
+                        "report_every init micro_batch precision class_weights augment stop_when",
                         "", e);
         if (rc == 0)
                 rc = check_architecture(json, e);
@@ -198,6 +217,8 @@ int train_request_parse(const cJSON *json, struct train_request *ret, struct err
                 rc = init_parse(json_field(json, "init"), &r.init, e);
         if (rc == 0)
                 rc = read_micro_batch(json, &r, e);
+        if (rc == 0)
+                rc = read_precision(json, &r, e);
         if (rc == 0)
                 rc = class_weights_parse(json_field(json, "class_weights"), &r.class_weights, e);
         if (rc == 0)

@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "data/dataset.h"
 #include "device/dev.h"
+#include "ops/op.h"
 #include "train/augment.h"
 #include "train/class_weights.h"
 #include "train/init.h"
@@ -34,6 +35,7 @@ struct train_request {
         struct augment augment;
         int epochs, batch_size;
         int micro_batch; /* 0: chosen by what fits the device */
+        enum op_precision precision;
         struct class_weights class_weights;
         int64_t max_steps; /* 0 for none */
         int report_every;  /* steps between `train` events; 0: chosen, ten an epoch */
@@ -59,6 +61,7 @@ struct train_request {
    epochs              10         1 to REQUEST_MAX_EPOCHS
    batch_size          128        1 to REQUEST_MAX_BATCH
    micro_batch         chosen     1 to batch_size: images that run at once, gradients added up
+   precision           "fp32"     or "tf32": what conv2d and linear multiply in, on devices that have it
    class_weights       none       "balanced" or a list, see class_weights.h
    optimizer           sgd, 0.1   see optimizer.h; "gradient_clip" and "schedule" stand inside it
    stop_when           never      {"metric","patience","min_delta"}, see stopping.h
@@ -72,6 +75,9 @@ struct train_request {
    Names are those of request_name_ok; sides of "resize" are 1 to 65536; limits 1 to REQUEST_MAX_COUNT. */
 int train_request_parse(const cJSON *json, struct train_request *ret, struct err *e);
 void train_request_finish(struct train_request *r);
+
+/* ERR_INVALID with the reason where the device cannot run it however much memory it has. */
+int train_request_suits(const struct train_request *r, const struct dev_info *info, struct err *e);
 
 /* Letters, digits, '.', '_' and '-', not first '.' or '-', 1 to REQUEST_NAME_MAX bytes: names of data sets
    and models, which become file names. */

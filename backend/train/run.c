@@ -113,7 +113,8 @@ static int record_all(struct run *r, struct err *e)
                 .results = {r->results, 0},
                 .class_weights = {r->class_weights, 0},
                 .strategies = r->strategies,
-                .scale_from_vars = true};
+                .scale_from_vars = true,
+                .precision = r->request->precision};
         memcpy(m.chunks, r->chunks, sizeof m.chunks);
         for (int i = 0; i < 2 * SETUP_PHASES; i++) {
                 m.accumulate = i % 2;

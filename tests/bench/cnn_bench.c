@@ -1,7 +1,7 @@
 /* cnn-bench: images per second, GFLOP/s, peak device bytes and kernel-by-kernel times of one network.
 
    cnn-bench --architecture bn-lenet --input 1x28x28 --batch 128 --mode train|inference [--device SPEC]
-             [--seconds S] [--classes N] [--kernels]
+             [--seconds S] [--classes N] [--precision fp32|tf32] [--kernels]
    cnn-bench --peak [--device SPEC]     multiply-adds that the device can do at most */
 #include "device_peak.h"
 
@@ -19,7 +19,7 @@
 #include <time.h>
 
 struct options {
-        const char *architecture, *device, *mode;
+        const char *architecture, *device, *mode, *precision;
         int c, h, w, batch, classes;
         double seconds;
         bool kernels, peak;
@@ -58,6 +58,8 @@ static int parse(int argc, char **argv, struct options *o)
                         o->architecture = value;
                 else if (strcmp(argv[i], "--device") == 0)
                         o->device = value;
+                else if (strcmp(argv[i], "--precision") == 0)
+                        o->precision = value;
                 else if (strcmp(argv[i], "--mode") == 0)
                         o->mode = value;
                 else if (strcmp(argv[i], "--batch") == 0)
@@ -127,12 +129,25 @@ static int make_update(struct bench *b, struct err *e)
         return rc ? rc : update_create(b->dev, &sgd, &m, &b->update, e);
 }
 
+static int set_precision(struct bench *b, const struct options *o, struct err *e)
+{
+        const bool tf32 = strcmp(o->precision, "tf32") == 0;
+        if (!tf32 && strcmp(o->precision, "fp32") != 0)
+                return err_set(e, ERR_INVALID, "--precision is fp32 or tf32");
+        if (tf32 && dev_info(b->dev)->tf32 == DEV_TF32_NONE)
+                return err_set(e, ERR_INVALID, "%s has no matrix units for tf32", dev_info(b->dev)->name);
+        b->memory.precision = tf32 ? OP_TF32 : OP_FP32;
+        return 0;
+}
+
 static int prepare(struct bench *b, const struct options *o, struct err *e)
 {
         bool train = strcmp(o->mode, "train") == 0;
         int rc = dev_open(o->device, NULL, &b->dev, e);
         if (rc == 0 && !(b->memory.strategies = b->strategies = strategies_create()))
                 rc = err_set(e, ERR_NO_MEMORY, "no memory for strategies");
+        if (rc == 0)
+                rc = set_precision(b, o, e);
         if (rc == 0)
                 rc = make_net(b, o, e);
         if (rc == 0)
@@ -207,9 +222,9 @@ static int measure(struct bench *b, const struct options *o, struct err *e)
                 return rc;
         double images = (double)rounds * o->batch / taken;
         double flops = (double)net_flops(b->net) * (strcmp(o->mode, "train") == 0 ? 3 : 1);
-        printf("%s %dx%dx%d batch %d %s on %s: %.0f images/s, %.1f GFLOP/s, %.1f MB on the device\n",
-                o->architecture, o->c, o->h, o->w, o->batch, o->mode, dev_info(b->dev)->name, images,
-                images * flops * 1e-9, (double)dev_peak_bytes(b->dev) * 1e-6);
+        printf("%s %dx%dx%d batch %d %s %s on %s: %.0f images/s, %.1f GFLOP/s, %.1f MB on the device\n",
+                o->architecture, o->c, o->h, o->w, o->batch, o->mode, o->precision, dev_info(b->dev)->name,
+                images, images * flops * 1e-9, (double)dev_peak_bytes(b->dev) * 1e-6);
         return o->kernels ? by_kernel(b, e) : 0;
 }
 
@@ -247,6 +262,7 @@ int main(int argc, char **argv)
         struct options o = {.architecture = "bn-lenet",
                 .device = device ? device : "all",
                 .mode = "train",
+                .precision = "fp32",
                 .c = 1,
                 .h = 28,
                 .w = 28,
@@ -256,10 +272,10 @@ int main(int argc, char **argv)
         struct bench b = {0};
         struct err e = {0};
         if (parse(argc, argv, &o) != 0) {
-                fprintf(stderr,
-                        "usage: cnn-bench [--architecture NAME|JSON] [--input CxHxW] [--batch N] "
-                        "[--mode train|inference] [--device SPEC] [--classes N] [--seconds S] [--kernels]\n"
-                        "       cnn-bench --peak [--device SPEC]\n");
+                fprintf(stderr, "usage: cnn-bench [--architecture NAME|JSON] [--input CxHxW] [--batch N] "
+                                "[--mode train|inference] [--device SPEC] [--classes N] [--seconds S] "
+                                "[--precision fp32|tf32] [--kernels]\n"
+                                "       cnn-bench --peak [--device SPEC]\n");
                 return 2;
         }
         int rc = o.peak ? show_peak(&b, &o, &e) : prepare(&b, &o, &e);

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """PyTorch's images per second for one of the course's networks: torch_bench.py NAME SIDE BATCH train|inference SECONDS
+[cpu|cuda] [fp32|tf32]
 
 Prints a line "images_per_second peak_bytes import_bytes version"; the bytes are resident memory of the process, at most and
 after the import. NAME is one of course.NETS, or `vgg-small`, the blocks 16-32-64-128-128. Needs torch."""
@@ -27,22 +28,27 @@ def network(name, side):
     return course.network(name, side=side)
 
 
-def rate(step, batch, seconds):
+def rate(step, batch, seconds, finish):
     for _ in range(3):
         step()
+    finish()
     count, start = 0, time.perf_counter()
     while time.perf_counter() - start < seconds:
         step()
+        finish()
         count += 1
     return count * batch / (time.perf_counter() - start)
 
 
 def main():
     name, side, batch, mode, seconds = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4], float(sys.argv[5])
+    device, precision = (sys.argv[6:] + ['cpu', 'fp32'][len(sys.argv) - 6:])[:2]
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == 'tf32'
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     imported = resident()
-    net = network(name, side)
-    x, y = torch.rand(batch, 1, side, side), torch.randint(10, (batch,))
+    net = network(name, side).to(device)
+    x, y = torch.rand(batch, 1, side, side, device=device), torch.randint(10, (batch,), device=device)
+    finish = torch.cuda.synchronize if device == 'cuda' else lambda: None
     optimizer = torch.optim.SGD(net.parameters(), lr=0.01)
 
     def train():
@@ -55,7 +61,8 @@ def main():
         with torch.inference_mode():
             net(x)
     net.train(mode == 'train')
-    print('%.3f %d %d %s' % (rate(train if mode == 'train' else infer, batch, seconds), resident(), imported, torch.__version__))
+    print('%.3f %d %d %s' % (rate(train if mode == 'train' else infer, batch, seconds, finish), resident(), imported,
+                             torch.__version__))
 
 
 if __name__ == '__main__':

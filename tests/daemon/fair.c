@@ -176,6 +176,43 @@ static void a_paused_job_holds_up_nobody(void **state)
         service_destroy(s);
 }
 
+#define TF32(more) FRONT_JOB("tf32", "\"precision\":\"tf32\"," more)
+
+static void tf32_goes_where_it_is(void **state)
+{
+        setenv("CNND_FAKE_DEVICES", "2", 1);
+        struct service *s = front_start(*state);
+        struct err e;
+        int64_t first = front_submit(s, TF32("\"epochs\":100000")),
+                second = front_submit(s, TF32("\"epochs\":5"));
+        front_wait_state(s, first, JOB_RUNNING);
+        int64_t other = front_submit_as(s, &front_bert, SHORT);
+        front_wait_state(s, other, JOB_SUCCEEDED); /* on the first device, past what waits for the second */
+        cJSON *running = front_job(s, first), *waiting = front_job(s, second);
+        assert_string_equal(json_field(running, "device")->valuestring, "0:1");
+        assert_string_equal(json_field(running, "precision")->valuestring, "tf32");
+        assert_string_equal(json_field(waiting, "state")->valuestring, "queued");
+        cJSON_Delete(running);
+        cJSON_Delete(waiting);
+        CHECK_OK(jobs_cancel(s->jobs, first, &e), &e);
+        front_wait_state(s, second, JOB_SUCCEEDED);
+        service_destroy(s);
+}
+
+static void tf32_is_refused_where_it_is_not(void **state)
+{
+        struct service *s = front_start(*state);
+        struct err e = {0};
+        int64_t id = 0;
+        bool old = false;
+        cJSON *body = cJSON_Parse(TF32("\"epochs\":5"));
+        assert_int_equal(jobs_submit(s->jobs, &front_anna, NULL, body, &id, &old, &e), ERR_INVALID);
+        assert_string_equal(e.pointer, "/precision");
+        assert_non_null(strstr(e.message, "fake 0 has no matrix units for tf32"));
+        cJSON_Delete(body);
+        service_destroy(s);
+}
+
 int main(int argc, char **argv)
 {
         if (role_requested(argc, argv))
@@ -189,6 +226,8 @@ int main(int argc, char **argv)
                 TEST(priority_goes_first),
                 TEST(shares_survive_a_restart),
                 TEST(a_paused_job_holds_up_nobody),
+                TEST(tf32_goes_where_it_is),
+                TEST(tf32_is_refused_where_it_is_not),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,8 @@
 /* An engine without a device, linked in place of the real one by tests of the daemon's processes: a training
    run is a hash that moves once a step, so that two runs are equal exactly when their steps were.
 
-   Environment: CNND_FAKE_STEP_MS sleeps in every step; CNND_FAKE_DEVICES is the number of devices (1).
+   Environment: CNND_FAKE_STEP_MS sleeps in every step; CNND_FAKE_DEVICES is the number of devices (1), the
+   second of which has tf32.
    A job's name makes it misbehave: "abort N" aborts at step N, every time; "fail N" fails there, "full N"
    finds the disk full. */
 #include "base/file.h"
@@ -47,6 +48,7 @@ static void fill_info(struct dev_info *info, int index)
                 .compute_units = 1,
                 .max_work_group = 64,
                 .base_align_bytes = 64,
+                .tf32 = index == 1 ? DEV_TF32_UNITS : DEV_TF32_NONE,
                 .lanes = 1};
         snprintf(info->id, sizeof info->id, "0:%d", index);
         snprintf(info->name, sizeof info->name, "fake %d", index);

@@ -57,6 +57,8 @@ WRONG = [
     ("unknown schedule", job(optimizer={"schedule": {"name": "sine"}}), 422, "/optimizer/schedule/name"),
     ("warm-up without end", job(optimizer={"schedule": {"name": "cosine", "warmup_epochs": 1e6}}), 422,
      "/optimizer/schedule/warmup_epochs"),
+    ("unknown precision", job(precision="fp16"), 422, "/precision"),
+    ("tf32 on a CPU", job(precision="tf32"), 422, "/precision"),
     ("no patience", job(stop_when={"metric": "val_loss"}), 422, "/stop_when/patience"),
     ("unknown init", job(init="zeros"), 422, "/init"),
     ("number as string", job(epochs="2"), 422, "/epochs"),

@@ -38,6 +38,39 @@ static void agrees_with_reference(void **state)
         }
 }
 
+/* Layers that fill the large tiles of devices with 32 lanes, and more than one of them. */
+static void large_tiles_agree(void **state)
+{
+        static const struct {
+                struct shape in;
+                struct conv_args args;
+                int n;
+        } layers[] = {
+                {{127, 3, 2}, {125, {1, 1}, {1, 1}, {0, 0}, 1, true}, 33},
+                {{10, 5, 4}, {150, {3, 3}, {1, 1}, {1, 1}, 1, true}, 37},
+                {{60, 4, 4}, {62, {3, 2}, {2, 1}, {1, 1}, 1, false}, 40},
+                {{60, 3, 4}, {90, {2, 2}, {1, 1}, {1, 0}, 3, true}, 20},
+                {{3, 9, 9}, {8, {3, 3}, {5, 5}, {1, 1}, 1, true}, 33},
+        };
+        struct ops_fixture *f = *state;
+        for (size_t i = 0; i < sizeof layers / sizeof layers[0]; i++) {
+                struct op *op = ops_layer(&op_conv2d, &layers[i].args, layers[i].in);
+                struct trial t = {.dev = f->dev,
+                        .op = op,
+                        .n = layers[i].n,
+                        .lanes = 32,
+                        .variant = OP_TILED,
+                        .training = true,
+                        .backward = true,
+                        .slices = true};
+                ops_check(&t, f->seed, 1e-4);
+                t.accumulate_dx = t.accumulate_dparams = true;
+                t.slices = false;
+                ops_check(&t, f->seed, 1e-4);
+                op_destroy(op);
+        }
+}
+
 static void reference_has_right_gradients(void **state)
 {
         static const struct conv_args args[] = {
@@ -80,6 +113,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(agrees_with_reference),
+                cmocka_unit_test(large_tiles_agree),
                 cmocka_unit_test(reference_has_right_gradients),
                 cmocka_unit_test(wrong_arguments),
         };

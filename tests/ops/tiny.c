@@ -2,17 +2,20 @@
    thousand times slower. CNND_TEST_ONLY names one op ("loss" for the loss); CNND_TEST_SCALAR leaves out what
    works on vectors of 16 samples, and takes few samples. See oclgrind.py. */
 #include "ops.h"
+#include "ops/kinds.h"
 #include "ops/loss_trial.h"
 
 static const struct {
         int n, lanes;
         enum op_variant variant;
+        enum op_precision precision;
 } ways[] = {
-        {2, 1, OP_TILED}, /* ops that have nothing tiled for these lanes run the naive kernels */
-        {17, 16, OP_NAIVE},
-        {18, 16, OP_TILED},
-        {18, 16, OP_WINOGRAD},
-        {33, 32, OP_TILED},
+        {2, 1, OP_TILED, OP_FP32}, /* ops that have nothing tiled for these lanes run the naive kernels */
+        {17, 16, OP_NAIVE, OP_FP32},
+        {18, 16, OP_TILED, OP_FP32},
+        {18, 16, OP_WINOGRAD, OP_FP32},
+        {33, 32, OP_TILED, OP_FP32},
+        {17, 32, OP_TILED, OP_TF32}, /* one convolution, one linear layer */
 };
 enum { WAYS = sizeof ways / sizeof ways[0] };
 
@@ -22,9 +25,12 @@ static bool is_wanted(const char *name)
         return !only || strcmp(only, name) == 0;
 }
 
-static bool is_left_out(int way)
+static bool is_left_out(int way, const struct op_kind *kind, int example)
 {
-        return getenv("CNND_TEST_SCALAR") && ways[way].lanes == 16;
+        const bool scalar = getenv("CNND_TEST_SCALAR") != NULL;
+        if (ways[way].precision == OP_TF32)
+                return kind != (scalar ? &op_linear : &op_conv2d) || example > 0;
+        return scalar && ways[way].lanes == 16;
 }
 
 static bool is_there(const struct ops_fixture *f, const struct op *op, int way)
@@ -46,13 +52,14 @@ static int try_way(struct ops_fixture *f, const struct op *op, int i, bool odd)
                 .n = samples_of(i),
                 .lanes = ways[i].lanes,
                 .variant = ways[i].variant,
+                .precision = ways[i].precision,
                 .training = true,
                 .backward = true,
                 .slices = !odd,
                 .accumulate_dx = odd,
                 .accumulate_dparams = odd};
         bool running = false;
-        ops_check(&t, f->seed, 1e-4);
+        ops_check(&t, f->seed, t.precision == OP_TF32 ? 2e-3 : 1e-4);
         for (int k = 0; k < op->num_params; k++)
                 running = running || !op->params[k].trainable;
         if (!running)
@@ -70,7 +77,7 @@ static void every_kernel(void **state)
                 for (const struct op_example *x = op_kinds[k]->examples; x && x->n; x++, index++) {
                         struct op *op = ops_layer(op_kinds[k], x->args, x->in);
                         for (int i = 0; i < WAYS && is_wanted(op_kinds[k]->type); i++)
-                                if (!is_left_out(i) && is_there(*state, op, i))
+                                if (!is_left_out(i, op_kinds[k], index) && is_there(*state, op, i))
                                         trials += try_way(*state, op, i, index % 2);
                         op_destroy(op);
                 }
@@ -82,7 +89,7 @@ static void the_loss(void **state)
 {
         struct ops_fixture *f = *state;
         for (int i = 0; i < WAYS && is_wanted("loss"); i++) {
-                if (is_left_out(i) || ways[i].variant > OP_TILED)
+                if (is_left_out(i, NULL, 0) || ways[i].variant > OP_TILED)
                         continue;
                 struct loss_trial t = {.dev = f->dev,
                         .n = samples_of(i),

@@ -58,7 +58,8 @@ static void every_field_is_read(void **state)
                       ","
                       "\"epochs\":3,\"batch_size\":256,\"optimizer\":{\"name\":\"sgd\",\"lr\":1.5},"
                       "\"seed\":9007199254740992,\"save_as\":\"my-lenet\",\"shuffle\":false,\"max_steps\":50,"
-                      "\"report_every\":1,\"micro_batch\":32,\"class_weights\":[0,2.5],\"init\":{\"from\":"
+                      "\"report_every\":1,\"micro_batch\":32,\"precision\":\"tf32\",\"class_weights\":[0,2.5]"
+                      ",\"init\":{\"from\":"
                       "\"base\",\"strict\":false,\"freeze\":[\"net.0\"]},"
                       "\"stop_when\":{\"metric\":\"val_acc\",\"patience\":2}}",
                         &r, &e),
@@ -73,6 +74,7 @@ static void every_field_is_read(void **state)
         assert_int_equal(r.epochs, 3);
         assert_int_equal(r.batch_size, 256);
         assert_int_equal(r.micro_batch, 32);
+        assert_int_equal(r.precision, OP_TF32);
         assert_int_equal(r.normalize.mode, NORMALIZE_CHANNELS);
         assert_true(r.normalize.count == 2 && r.normalize.mean[0] == 0.5 && r.normalize.std[0] == 2);
         assert_true(r.augment.count == 2 && r.augment.steps[0].values[0] == 4);
@@ -148,6 +150,8 @@ static void wrong_fields_are_named(void **state)
                 {"{" BASE ",\"micro_batch\":0}", "/micro_batch"},
                 {"{" BASE ",\"micro_batch\":129}", "/micro_batch"},
                 {"{" BASE ",\"batch_size\":8,\"micro_batch\":9}", "/micro_batch"},
+                {"{" BASE ",\"precision\":\"fp16\"}", "/precision"},
+                {"{" BASE ",\"precision\":32}", "/precision"},
                 {"{" BASE ",\"class_weights\":true}", "/class_weights"},
                 {"{" BASE ",\"class_weights\":\"even\"}", "/class_weights"},
                 {"{" BASE ",\"class_weights\":[]}", "/class_weights"},

@@ -1,0 +1,328 @@
+#include "ops/conv_local.h"
+#include "ops/conv.h"
+#include "ops/correlation.h"
+
+/* Kernels and their arguments are described in kernels/conv_local.cl. */
+
+/* Strides whose phases are still worth a launch each. Floats of a tensor in scratch begin where vectors of 32
+   are aligned. */
+enum { MOST_PHASES = 16, ALIGN = 32 };
+
+/* Sums of a work-group and of a work-item; `cost` of a step of 8 in instructions issued by all its groups of
+   32, counted in NVIDIA's code (tests/bench/ptx_report). */
+struct tile {
+        int m, n, sums_m, cost;
+};
+
+static const struct tile tiles[] = {
+        {128, 128, 8, 4984},
+        {64, 128, 8, 2608},
+        {32, 128, 4, 1504},
+        {16, 128, 4, 864},
+        {16, 64, 4, 441},
+};
+enum { TILES = sizeof tiles / sizeof tiles[0], SUMS_N = 8, DEPTH = 8, MOST_PAD = 8 };
+
+/* How a product is cut into work-groups. */
+struct cut {
+        struct tile tile;
+        int groups, tiles_m, tiles_n;
+        int share, splits; /* of the sum: places of a split */
+};
+
+static int items_of(const struct tile *t)
+{
+        return t->m / t->sums_m * (t->n / SUMS_N);
+}
+
+static bool fits(const struct tile *t, const struct dev_info *info)
+{
+        const size_t local = sizeof(float) * 2 * DEPTH * (size_t)(t->m + t->n + 2 * MOST_PAD);
+        return (size_t)items_of(t) <= info->max_work_group && local <= info->local_bytes;
+}
+
+bool conv_local_fits(const struct dev_info *info)
+{
+        return fits(&tiles[TILES - 1], info);
+}
+
+/* The sum's share of a split, in units of UNIT: what takes the fewest rounds of all work-groups that run at
+   once, where beginning and joining a split count as much as OVERHEAD places of the sum. */
+static int share_of(const struct cut *c, int64_t length, int unit, const struct dev_info *info)
+{
+        enum { ITEMS_PER_UNIT = 512, OVERHEAD = 64, MOST_SPLITS = 256 };
+        const int items = items_of(&c->tile);
+        const int64_t per_unit = items < ITEMS_PER_UNIT ? ITEMS_PER_UNIT / items : 1;
+        const int64_t count = (int64_t)c->groups * c->tiles_m * c->tiles_n,
+                      units = (length + unit - 1) / unit;
+        const int64_t at_once = info->compute_units > 0 ? per_unit * info->compute_units : per_unit;
+        int64_t best = units, best_cost = 0;
+        for (int64_t splits = 1; splits <= MOST_SPLITS && splits <= units; splits++) {
+                const int64_t share = (units + splits - 1) / splits;
+                const int64_t rounds = (count * ((units + share - 1) / share) + at_once - 1) / at_once;
+                const int64_t cost = rounds * (share * unit + OVERHEAD);
+                if (best_cost && cost >= best_cost)
+                        continue;
+                best = share;
+                best_cost = cost;
+                if (count >= 2 * at_once)
+                        break;
+        }
+        return (int)best;
+}
+
+/* The tile that costs least over `m` times `n` sums a group. */
+static struct cut cut_of(int groups, int m, int64_t n, const struct dev_info *info)
+{
+        struct cut c = {.groups = groups};
+        int64_t best = 0;
+        for (int i = 0; i < TILES; i++) {
+                const struct tile *t = &tiles[i];
+                const int64_t tiles_m = op_ceil_div(m, t->m), tiles_n = (n + t->n - 1) / t->n;
+                const int64_t cost = tiles_m * tiles_n * t->cost;
+                if (!fits(t, info) || (best && cost >= best))
+                        continue;
+                best = cost;
+                c.tile = *t;
+                c.tiles_m = (int)tiles_m;
+                c.tiles_n = (int)tiles_n;
+        }
+        return c;
+}
+
+static struct cut cut_correlation(const struct correlation *k, int blocks, const struct dev_info *info)
+{
+        enum { UNIT = 16 };
+        const int length = k->ins * k->taps[0] * k->taps[1];
+        struct cut c = cut_of(
+                k->groups, k->outs, (int64_t)blocks * k->size[0] * k->size[1] * CONV_LOCAL_LANES, info);
+        c.share = share_of(&c, length, UNIT, info) * UNIT;
+        c.splits = length ? op_ceil_div(length, c.share) : 1;
+        return c;
+}
+
+static struct cut cut_weights(const struct op *op, int blocks, const struct dev_info *info)
+{
+        const struct conv_args *a = op->args;
+        const int pixels = blocks * op->out.h * op->out.w;
+        struct cut c = cut_of(a->groups, op->out.c / a->groups, op->params[0].fan_in, info);
+        c.share = share_of(&c, (int64_t)pixels * CONV_LOCAL_LANES, CONV_LOCAL_LANES, info);
+        c.splits = op_ceil_div(pixels, c.share);
+        return c;
+}
+
+static uint64_t aligned(uint64_t floats)
+{
+        return (floats + ALIGN - 1) / ALIGN * ALIGN;
+}
+
+/* Weights in the order in which the gradient of the input reads them; 0 where they are in it. */
+static uint64_t turned_floats(const struct correlation *k)
+{
+        return k->weights_out == 1 ? 0
+                                   : aligned((uint64_t)k->groups * (uint64_t)k->outs * (uint64_t)k->ins *
+                                             (uint64_t)(k->taps[0] * k->taps[1]));
+}
+
+static uint64_t part_floats(const struct correlation *k, const struct cut *c, int blocks)
+{
+        const uint64_t vectors = (uint64_t)blocks * (uint64_t)(k->size[0] * k->size[1]);
+        return c->splits == 1
+                       ? 0
+                       : (uint64_t)c->splits * (uint64_t)(k->groups * k->outs) * vectors * CONV_LOCAL_LANES;
+}
+
+static const char *options_of(char *out, const struct op_call *call, const struct tile *t, bool turned)
+{
+        const bool tf32 = call->precision == OP_TF32, units = dev_info(call->dev)->tf32 == DEV_TF32_UNITS;
+        return op_options(out, CONV_LOCAL_LANES,
+                "-DTILE_M=%d -DTILE_N=%d -DSUMS_M=%d -DTURNED=%d -DTF32=%d -DTF32_UNITS=%d", t->m, t->n,
+                t->sums_m, turned, tf32, tf32 && units);
+}
+
+static void bind(struct launch *l, const int *values, size_t count)
+{
+        for (size_t i = 0; i < count; i++)
+                launch_int(l, values[i]);
+}
+
+static int over_tiles(struct launch *l, const struct cut *c, struct err *e)
+{
+        const size_t items = (size_t)items_of(&c->tile);
+        const size_t count = (size_t)c->groups * (size_t)c->tiles_m * (size_t)c->tiles_n;
+        return launch_grid(l, 2, (size_t[]){count * items, (size_t)c->splits}, (size_t[]){items, 1}, e);
+}
+
+static int turn(const struct op_call *call, const struct correlation *k, const char *options, struct err *e)
+{
+        const int count = k->groups * k->outs * k->ins * k->taps[0] * k->taps[1];
+        struct launch l = launch_begin(call->dev, "conv_local", options, "conv_local_turn");
+        launch_view(&l, &call->params[0]);
+        launch_view(&l, &call->workspace);
+        bind(&l,
+                (int[]){count, k->ins, k->outs, k->taps[0], k->taps[1], k->weights_group, k->weights_out,
+                        k->weights_in, k->tap_first[0] + k->tap_first[1], k->tap_step[0], k->tap_step[1]},
+                11);
+        return launch_over(&l, 1, (size_t[]){(size_t)count}, e);
+}
+
+/* What both kernels of a correlation know of the pixels they write. */
+static void bind_pixels(struct launch *l, const struct correlation *k, const struct tensor *out)
+{
+        bind(l,
+                (int[]){k->size[0], k->size[1], out->s.h, out->s.w, k->out_step[0], k->out_step[1],
+                        k->out_first[0], k->out_first[1]},
+                8);
+}
+
+static int join(const struct op_call *call, const struct correlation *k, const struct cut *c,
+        const char *options, const struct view *parts, const struct view *bias, const struct tensor *out,
+        bool accumulate, struct err *e)
+{
+        const int blocks = tensor_blocks(out);
+        const size_t floats = (size_t)blocks * (size_t)(k->size[0] * k->size[1]) * CONV_LOCAL_LANES;
+        struct launch l = launch_begin(call->dev, "conv_local", options, "conv_local_join");
+        launch_view(&l, parts);
+        launch_view(&l, bias ? bias : parts);
+        launch_tensor(&l, out);
+        bind_pixels(&l, k, out);
+        bind(&l, (int[]){blocks, c->splits, bias != NULL, accumulate}, 4);
+        return launch_over(&l, 2, (size_t[]){floats, (size_t)(k->groups * k->outs)}, e);
+}
+
+/* `turned`: the weights are read across, from the workspace unless they lie so already. */
+static int correlate(const struct op_call *call, const struct correlation *k, const struct tensor *in,
+        const struct tensor *out, const struct view *bias, bool turned, bool accumulate, struct err *e)
+{
+        const int blocks = tensor_blocks(in), taps = k->taps[0] * k->taps[1];
+        const struct cut c = cut_correlation(k, blocks, dev_info(call->dev));
+        const uint64_t moved = turned ? turned_floats(k) : 0;
+        const struct view parts = {call->workspace.buf, call->workspace.offset + moved};
+        const struct view *scratch = c.splits > 1 ? &parts : &out->at;
+        char options[OP_OPTIONS];
+        options_of(options, call, &c.tile, turned);
+        int rc = moved ? turn(call, k, options, e) : 0;
+        if (rc)
+                return rc;
+        struct launch l = launch_begin(call->dev, "conv_local", options, "conv_local");
+        launch_tensor(&l, in);
+        launch_view(&l, moved ? &call->workspace : &call->params[0]);
+        launch_view(&l, bias ? bias : &out->at);
+        launch_tensor(&l, out);
+        launch_view(&l, scratch);
+        bind_pixels(&l, k, out);
+        bind(&l,
+                (int[]){k->groups, k->ins, in->s.h, in->s.w, k->outs, k->taps[0], k->taps[1], k->in_step[0],
+                        k->in_step[1], k->in_first[0], k->in_first[1],
+                        moved ? k->outs * k->ins * taps : k->weights_group, turned ? 1 : k->weights_out,
+                        !turned ? 1
+                        : moved ? k->outs
+                                : k->weights_in,
+                        blocks, c.share, bias != NULL, accumulate},
+                18);
+        rc = over_tiles(&l, &c, e);
+        return rc || c.splits == 1 ? rc : join(call, k, &c, options, &parts, bias, out, accumulate, e);
+}
+
+int conv_local_forward(const struct op *op, const struct op_call *call, struct err *e)
+{
+        const struct conv_args *a = op->args;
+        const struct correlation k = correlation_forward(op);
+        return correlate(call, &k, &call->x[0], &call->y, a->bias ? &call->params[1] : NULL, false, false, e);
+}
+
+bool conv_local_data_fits(const struct op *op)
+{
+        const struct conv_args *a = op->args;
+        return a->stride[0] <= MOST_PHASES && a->stride[0] * a->stride[1] <= MOST_PHASES;
+}
+
+static bool data_phase(const struct op *op, int i, struct correlation *ret)
+{
+        const struct conv_args *a = op->args;
+        if (i >= a->stride[0] * a->stride[1])
+                return false;
+        *ret = correlation_data(op, (int[]){i / a->stride[1], i % a->stride[1]});
+        return true;
+}
+
+int conv_local_data(const struct op *op, const struct op_call *call, struct err *e)
+{
+        struct correlation k;
+        int rc = 0;
+        for (int i = 0; rc == 0 && data_phase(op, i, &k); i++)
+                if (k.size[0] > 0 && k.size[1] > 0)
+                        rc = correlate(
+                                call, &k, &call->dy, &call->dx[0], NULL, true, call->accumulate_dx[0], e);
+        return rc;
+}
+
+static int join_weights(const struct op_call *call, const char *options, const struct view *parts,
+        const struct view *to, uint64_t count, int splits, struct err *e)
+{
+        struct launch l = launch_begin(call->dev, "conv_local", options, "conv_local_join_weights");
+        launch_view(&l, parts);
+        launch_view(&l, to);
+        launch_ulong(&l, count);
+        launch_int(&l, splits);
+        launch_int(&l, call->accumulate_dparams);
+        return launch_over(&l, 1, (size_t[]){(size_t)count}, e);
+}
+
+static int bias_gradient(const struct op *op, const struct op_call *call, const char *options, struct err *e)
+{
+        const struct tensor *dy = &call->dy;
+        const size_t grid[] = {LAUNCH_GROUP, (size_t)op->out.c, (size_t)tensor_blocks(dy)};
+        struct launch l = launch_begin(call->dev, "conv_local", options, "conv_local_bias");
+        launch_tensor(&l, dy);
+        launch_view(&l, &call->workspace);
+        launch_int(&l, op->out.h * op->out.w);
+        const int rc = launch_grid(&l, 3, grid, (size_t[]){LAUNCH_GROUP, 1, 1}, e);
+        return rc ? rc
+                  : join_weights(call, options, &call->workspace, &call->dparams[1], (uint64_t)op->out.c,
+                            tensor_blocks(dy), e);
+}
+
+int conv_local_weights(const struct op *op, const struct op_call *call, struct err *e)
+{
+        const struct cut c = cut_weights(op, tensor_blocks(&call->dy), dev_info(call->dev));
+        char options[OP_OPTIONS];
+        options_of(options, call, &c.tile, false);
+        struct launch l = launch_begin(call->dev, "conv_local", options, "conv_local_weights");
+        launch_tensor(&l, &call->x[0]);
+        launch_tensor(&l, &call->dy);
+        launch_view(&l, c.splits > 1 ? &call->workspace : &call->dparams[0]);
+        conv_geometry(&l, op);
+        bind(&l, (int[]){tensor_blocks(&call->dy), c.share, c.splits == 1 && call->accumulate_dparams}, 3);
+        int rc = over_tiles(&l, &c, e);
+        if (rc == 0 && c.splits > 1)
+                rc = join_weights(call, options, &call->workspace, &call->dparams[0],
+                        (uint64_t)op_param_count(&op->params[0]), c.splits, e);
+        if (rc == 0 && op->num_params == 2 && call->dparams[1].buf)
+                rc = bias_gradient(op, call, options, e);
+        return rc;
+}
+
+static void raise(uint64_t *most, uint64_t floats)
+{
+        if (floats > *most)
+                *most = floats;
+}
+
+void conv_local_needs(const struct op *op, int n, const struct dev_info *info, struct op_needs *ret)
+{
+        const int blocks = op_ceil_div(n, CONV_LOCAL_LANES);
+        struct correlation k = correlation_forward(op);
+        struct cut c = cut_correlation(&k, blocks, info);
+        raise(&ret->workspace_forward, part_floats(&k, &c, blocks));
+        for (int i = 0; conv_local_data_fits(op) && data_phase(op, i, &k); i++) {
+                c = cut_correlation(&k, blocks, info);
+                raise(&ret->workspace_backward, turned_floats(&k) + part_floats(&k, &c, blocks));
+        }
+        c = cut_weights(op, blocks, info);
+        if (c.splits > 1)
+                raise(&ret->workspace_backward,
+                        (uint64_t)c.splits * (uint64_t)op_param_count(&op->params[0]));
+        if (op->num_params == 2)
+                raise(&ret->workspace_backward, (uint64_t)blocks * (uint64_t)op->out.c);
+}

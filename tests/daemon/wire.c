@@ -1,0 +1,41 @@
+/* What a device is comes over the channel as it was: the front plans memory with it. */
+#include "check.h"
+#include "daemon/wire.h"
+
+static void every_field_arrives(void **state)
+{
+        struct dev_info sent, got;
+        struct err e = {0};
+        (void)state;
+        memset(&sent, 1, sizeof sent); /* a number of its width's kind in each field */
+        memset(&got, 0, sizeof got);
+        char *const texts[] = {sent.id, sent.name, sent.vendor, sent.driver, sent.version, sent.platform,
+                sent.platform_version};
+        for (int i = 0; i < 7; i++)
+                snprintf(texts[i], sizeof sent.id, "text %d", i);
+        sent.type = DEV_GPU;
+        sent.tf32 = DEV_TF32_EMULATED;
+        sent.global_bytes = (uint64_t)1 << 52;
+        sent.max_alloc_bytes = 12345678901;
+        sent.local_bytes = 49152;
+        sent.base_align_bytes = 512;
+        sent.max_work_group = 1024;
+        cJSON *json = wire_device_json(&sent);
+        CHECK_OK(wire_device_read(json, &got, &e), &e);
+        cJSON_Delete(json);
+        assert_string_equal(got.id, "text 0");
+        assert_string_equal(got.platform_version, "text 6");
+        assert_int_equal(got.type, DEV_GPU);
+        assert_int_equal(got.tf32, DEV_TF32_EMULATED);
+        assert_true(got.global_bytes == sent.global_bytes && got.max_alloc_bytes == sent.max_alloc_bytes);
+        assert_true(got.local_bytes == 49152 && got.base_align_bytes == 512 && got.max_work_group == 1024);
+        assert_int_equal(got.compute_units, sent.compute_units);
+        assert_int_equal(got.native_width, sent.native_width);
+        assert_int_equal(got.lanes, sent.lanes);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {cmocka_unit_test(every_field_arrives)};
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
