@@ -124,30 +124,30 @@ int tuned_add(
         return rc;
 }
 
-static int keep(const char *state_dir, const struct dev_info *info, const struct strategies *measured,
-        struct strategies *known, struct err *e)
+struct keeper {
+        const char *state_dir;
+        const struct dev_info *info;
+        struct strategies *known;
+};
+
+static void keep(void *ctx, const struct strategies *measured)
 {
+        const struct keeper *k = ctx;
         struct err why = {0};
-        if (strategies_count(measured) == 0)
-                return 0;
-        if (tuned_add(state_dir, info, measured, &why))
-                log_line(LOG_WARN, "what was measured of device %s is not kept: %s", info->id, why.message);
-        return strategies_add(known, measured, e);
+        if (tuned_add(k->state_dir, k->info, measured, &why) || strategies_add(k->known, measured, &why))
+                log_line(
+                        LOG_WARN, "what was measured of device %s is not kept: %s", k->info->id, why.message);
 }
 
 int tuned_train(const char *state_dir, struct dev *d, struct strategies *known, struct train_job *job,
         const cJSON *bound, const struct train_hooks *hooks, struct train_outcome *ret, struct err *e)
 {
-        struct strategies *measured = strategies_create();
-        if (!measured)
-                return err_set(e, ERR_NO_MEMORY, "no memory for strategies");
-        const struct train_tuning tuning = {.known = known, .measured = measured, .bound = bound};
-        job->tuning = &tuning;
+        struct keeper keeper = {state_dir, dev_info(d), known};
+        const struct train_tuning tuning = {.known = known, .bound = bound, .measured = keep, .ctx = &keeper};
         int rc = tuned_read(state_dir, dev_info(d), known, e); /* cnnd --tune may have come by */
+        job->tuning = &tuning;
         if (rc == 0)
                 rc = train_run(d, job, hooks, ret, e);
-        const int kept = keep(state_dir, dev_info(d), measured, known, rc ? NULL : e);
-        strategies_destroy(measured);
         job->tuning = NULL;
-        return rc ? rc : kept;
+        return rc;
 }

@@ -157,7 +157,8 @@ static unsigned conv_variants(
 {
         const bool weights = direction == OP_WEIGHTS;
         unsigned set = 1u << OP_NAIVE;
-        if (lanes == CONV_LOCAL_LANES && conv_local_fits(info) && (direction != OP_DATA || conv_local_data_fits(op)))
+        if (lanes == CONV_LOCAL_LANES && conv_local_fits(info) &&
+                (direction != OP_DATA || conv_local_data_fits(op)))
                 set |= 1u << OP_TILED;
         if (lanes != CONV_LANES)
                 return set;

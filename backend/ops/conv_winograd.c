@@ -98,9 +98,9 @@ static int correlate(const struct op_call *call, const struct correlation *c, co
         const int rc = pack(call, c, &k, options, e);
         if (rc)
                 return rc;
-        const int values[] = {c->ins, in->s.h, in->s.w, c->outs, out->s.h, out->s.w, c->in_first[0], c->in_first[1],
-                bias != NULL, accumulate, k.chunk, k.patch, k.spots[0] * k.spots[1], k.spots[1], k.tiles,
-                k.range, k.ranges};
+        const int values[] = {c->ins, in->s.h, in->s.w, c->outs, out->s.h, out->s.w, c->in_first[0],
+                c->in_first[1], bias != NULL, accumulate, k.chunk, k.patch, k.spots[0] * k.spots[1],
+                k.spots[1], k.tiles, k.range, k.ranges};
         struct launch l = launch_begin(call->dev, "conv_winograd", options, "conv_winograd");
         launch_tensor(&l, in);
         launch_view(&l, &call->workspace);

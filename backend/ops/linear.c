@@ -225,8 +225,7 @@ static int weights_tiled(const struct op *op, const struct op_call *c, struct er
 
 static bool local(const struct op_call *c)
 {
-        return op_is_tiled(c) && c->x[0].lanes == CONV_LOCAL_LANES &&
-               conv_local_fits(dev_info(c->dev));
+        return op_is_tiled(c) && c->x[0].lanes == CONV_LOCAL_LANES && conv_local_fits(dev_info(c->dev));
 }
 
 /* The same layer as a convolution of one pixel. `args` must outlive it. */

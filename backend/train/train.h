@@ -44,8 +44,10 @@ struct train_hooks {
 /* How the layers run, see ops/strategy.h. */
 struct train_tuning {
         const struct strategies *known; /* borrowed: the device's */
-        struct strategies *measured;    /* borrowed: what was measured is added */
         const cJSON *bound;             /* borrowed: what a first start told by its event; NULL for none */
+        /* Called with what was measured, before the event tells of it. */
+        void (*measured)(void *ctx, const struct strategies *s);
+        void *ctx;
 };
 
 struct train_job {

@@ -80,16 +80,18 @@ int tuning_bind(struct dev *d, const struct setup *s, const struct train_job *jo
                 return 0;
         struct binding b = {.dev = d,
                 .known = t->known,
-                .measured = t->measured,
+                .measured = strategies_create(),
                 .bound = strategies_create(),
                 .until = now() + MOST_SECONDS};
-        if (!b.bound)
-                return err_set(e, ERR_NO_MEMORY, "no memory for strategies");
-        int rc = strategies_read_json(b.bound, t->bound, e);
+        int rc = b.measured && b.bound ? strategies_read_json(b.bound, t->bound, e)
+                                       : err_set(e, ERR_NO_MEMORY, "no memory for strategies");
         if (rc == 0)
                 rc = bind_all(&b, s, e);
+        if (rc == 0 && strategies_count(b.measured))
+                t->measured(t->ctx, b.measured);
         if (rc == 0 && b.added)
                 rc = tell(b.bound, hooks, e);
+        strategies_destroy(b.measured);
         if (rc) {
                 strategies_destroy(b.bound);
                 return rc;
