@@ -1,0 +1,25 @@
+/* Small things that each system does in its own way: port_posix.c, port_windows.c. */
+#ifndef CNND_PORT_H
+#define CNND_PORT_H
+
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Once, at the beginning of main: the user's locale; on Windows streams without translation, and a console
+   that takes UTF-8 and escape sequences until the program ends. */
+void port_begin(void);
+/* What is written for people may be UTF-8. */
+bool port_utf8(void);
+/* Standard output is a terminal; *ret_drawn: and one that knows escape sequences. */
+bool port_terminal(bool *ret_drawn);
+/* Its size; what it does not tell is left as it was. */
+void port_size(int *columns, int *rows);
+/* Columns that a character takes on the screen; -1 for a control character. */
+int port_width(uint32_t c);
+/* Bytes that nobody can guess. */
+int port_random(void *bytes, size_t len, struct err *e);
+
+#endif
