@@ -27,8 +27,8 @@ void path_close(struct path_file *f);
 
 /* Gets the name of one entry of a folder; 0 to go on. */
 typedef int (*path_visitor)(void *data, const char *name, struct err *e);
-/* Calls `visit` for each entry but those whose names begin with a dot, in no order; its code where that is
- * not 0. */
+/* Calls `visit` for each entry that is not hidden (by a dot before its name, on Windows by its attribute
+   too), in no order; its code where that is not 0. */
 int path_list(const char *folder, path_visitor visit, void *data, struct err *e);
 
 #endif

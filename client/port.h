@@ -13,9 +13,10 @@
 void port_begin(void);
 /* What is written for people may be UTF-8. */
 bool port_utf8(void);
-/* Standard output is a terminal; *ret_drawn: and one that knows escape sequences. */
-bool port_terminal(bool *ret_drawn);
-/* Its size; what it does not tell is left as it was. */
+/* What standard output is; the last two know escape sequences. */
+enum port_terminal { PORT_FILE, PORT_DUMB, PORT_FEW_COLOURS, PORT_MANY_COLOURS };
+enum port_terminal port_terminal(void);
+/* The terminal's size; what it does not tell is left as it was. */
 void port_size(int *columns, int *rows);
 /* Columns that a character takes on the screen; -1 for a control character. */
 int port_width(uint32_t c);

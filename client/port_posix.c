@@ -20,12 +20,14 @@ bool port_utf8(void)
         return strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
 }
 
-bool port_terminal(bool *ret_drawn)
+enum port_terminal port_terminal(void)
 {
-        const char *kind = getenv("TERM");
-        bool terminal = isatty(STDOUT_FILENO);
-        *ret_drawn = terminal && kind && kind[0] && strcmp(kind, "dumb") != 0;
-        return terminal;
+        const char *kind = getenv("TERM"), *colours = getenv("COLORTERM");
+        if (!isatty(STDOUT_FILENO))
+                return PORT_FILE;
+        if (!kind || !kind[0] || strcmp(kind, "dumb") == 0)
+                return PORT_DUMB;
+        return strstr(kind, "256color") || (colours && colours[0]) ? PORT_MANY_COLOURS : PORT_FEW_COLOURS;
 }
 
 void port_size(int *columns, int *rows)

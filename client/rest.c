@@ -101,7 +101,7 @@ int rest_submit(struct fetch *h, const char *job, size_t job_len, struct fetch_r
                 .body_len = job_len};
         if (rc != 0)
                 return rc;
-        for (int64_t i = 0, ms = SUBMIT_PAUSE_MS; i < SUBMIT_TRIES; i++, ms *= 2) {
+        for (long i = 0, ms = SUBMIT_PAUSE_MS; i < SUBMIT_TRIES; i++, ms *= 2) {
                 rc = fetch_send(h, &q, &reply, &once, e);
                 reached |= once;
                 if (rc != ERR_CLOSED || !reached || i + 1 == SUBMIT_TRIES)

@@ -4,12 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool is_set(const char *variable)
-{
-        const char *v = getenv(variable);
-        return v && v[0];
-}
-
 void term_measure(struct term *t)
 {
         t->columns = 80;
@@ -19,11 +13,11 @@ void term_measure(struct term *t)
 
 void term_init(struct term *t)
 {
-        const char *kind = getenv("TERM");
-        *t = (struct term){.utf8 = port_utf8()};
-        t->tty = port_terminal(&t->live);
-        t->colour = t->live && !is_set("NO_COLOR");
-        t->many = t->colour && ((kind && strstr(kind, "256color")) || is_set("COLORTERM"));
+        enum port_terminal kind = port_terminal();
+        const char *no_colour = getenv("NO_COLOR");
+        *t = (struct term){.tty = kind > PORT_FILE, .live = kind > PORT_DUMB, .utf8 = port_utf8()};
+        t->colour = t->live && !(no_colour && no_colour[0]);
+        t->many = t->colour && kind == PORT_MANY_COLOURS;
         term_measure(t);
 }
 
