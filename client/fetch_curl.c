@@ -14,25 +14,22 @@ struct fetch {
 
 int fetch_create(const char *url, const char *token, struct fetch **ret, struct err *e)
 {
-        if (curl_global_init(CURL_GLOBAL_DEFAULT) != 0)
-                return err_set(e, ERR_INTERNAL, "libcurl does not start");
-        struct fetch *h = calloc(1, sizeof *h);
+        struct address address;
+        int rc = address_parse(url, token, &address, e);
+        if (rc != 0)
+                return rc;
+        struct fetch *h = curl_global_init(CURL_GLOBAL_DEFAULT) == 0 ? calloc(1, sizeof *h) : NULL;
         if (!h) {
-                curl_global_cleanup();
+                address_finish(&address);
+                return err_set(e, ERR_INTERNAL, "libcurl does not start");
+        }
+        *h = (struct fetch){.address = address, .curl = curl_easy_init(), .multi = curl_multi_init()};
+        if (!h->curl || !h->multi) {
+                fetch_destroy(h);
                 return err_set(e, ERR_NO_MEMORY, "no memory for a connection");
         }
-        int rc = address_parse(url, token, &h->address, e);
-        if (rc == 0) {
-                h->curl = curl_easy_init();
-                h->multi = curl_multi_init();
-                if (!h->curl || !h->multi)
-                        rc = err_set(e, ERR_NO_MEMORY, "no memory for a connection");
-        }
-        if (rc == 0)
-                *ret = h;
-        else
-                fetch_destroy(h);
-        return rc;
+        *ret = h;
+        return 0;
 }
 
 void fetch_destroy(struct fetch *h)

@@ -70,7 +70,7 @@ static void CALLBACK on_status(HINTERNET handle, DWORD_PTR context, DWORD status
                 InterlockedExchange(&c->reached, 1);
                 break;
         case WINHTTP_CALLBACK_STATUS_SECURE_FAILURE:
-                InterlockedExchange(&c->distrust, (LONG) * (DWORD *)info);
+                InterlockedExchange(&c->distrust, *(LONG *)info);
                 break;
         case WINHTTP_CALLBACK_STATUS_SENDREQUEST_COMPLETE:
         case WINHTTP_CALLBACK_STATUS_WRITE_COMPLETE:
@@ -339,11 +339,13 @@ static int broken(const struct fetch *h, const struct talk *x, const struct call
                 {ERROR_WINHTTP_CONNECTION_ERROR, "it was reset or closed"},
                 {ERROR_WINHTTP_INVALID_SERVER_RESPONSE, "the answer is no HTTP"},
                 {ERROR_WINHTTP_SECURE_FAILURE, "TLS failed"},
+                {ERROR_WINHTTP_SECURE_CHANNEL_ERROR, "TLS failed; Windows may not trust its certificate"},
                 {ERROR_WINHTTP_CLIENT_AUTH_CERT_NEEDED, "the server wants a certificate of the client"},
                 {ERROR_WINHTTP_AUTODETECTION_FAILED, "the proxy's configuration was not found"},
                 {ERROR_HANDLE_EOF, "it ended too early"}, {ERROR_OUTOFMEMORY, "no memory"}};
         bool reached = c->reached && code != ERROR_WINHTTP_SECURE_FAILURE &&
-                       code != ERROR_WINHTTP_CANNOT_CONNECT && code != ERROR_WINHTTP_CLIENT_AUTH_CERT_NEEDED;
+                       code != ERROR_WINHTTP_SECURE_CHANNEL_ERROR && code != ERROR_WINHTTP_CANNOT_CONNECT &&
+                       code != ERROR_WINHTTP_CLIENT_AUTH_CERT_NEEDED;
         struct err words;
         const char *why = NULL;
         if (sent)

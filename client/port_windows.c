@@ -8,10 +8,6 @@
 #include <wchar.h>
 #include <windows.h>
 
-#ifndef ENABLE_VIRTUAL_TERMINAL_PROCESSING
-#define ENABLE_VIRTUAL_TERMINAL_PROCESSING 4
-#endif
-
 enum { OUTPUT_BYTES = 1 << 16 };
 
 /* The shells of Windows leave "*.tif" to the program; mingw's start-up looks here whether to expand it. */
@@ -68,8 +64,9 @@ void port_begin(void)
         codes_before = GetConsoleOutputCP();
         if (codes_before)
                 SetConsoleOutputCP(CP_UTF8);
+        DWORD drawing = ENABLE_PROCESSED_OUTPUT | ENABLE_VIRTUAL_TERMINAL_PROCESSING;
         if (GetConsoleMode(output, &mode) &&
-                SetConsoleMode(output, mode | ENABLE_PROCESSED_OUTPUT | ENABLE_VIRTUAL_TERMINAL_PROCESSING))
+                SetConsoleMode(output, (mode | drawing) & ~(DWORD)DISABLE_NEWLINE_AUTO_RETURN))
                 mode_before = mode;
         atexit(restore_console);
         SetConsoleCtrlHandler(on_control, TRUE);
