@@ -199,46 +199,57 @@ static DWORD add_headers(struct fetch *h, const struct fetch_request *q, HINTERN
         return code == 0 && body_len(q) > MAXDWORD ? add_header(request, length) : code;
 }
 
-/* The request, nothing of it sent yet. It holds `c` until WinHTTP says that it is closed. */
-static DWORD open_request(struct fetch *h, const struct talk *x, struct call *c, HINTERNET *ret)
+/* The request, nothing of it sent yet. */
+static DWORD create_request(struct fetch *h, const struct fetch_request *q, HINTERNET *ret)
 {
-        DWORD off = WINHTTP_DISABLE_COOKIES | WINHTTP_DISABLE_REDIRECTS | WINHTTP_DISABLE_AUTHENTICATION;
-        DWORD stall_ms = (DWORD)talk_stall_s(x) * 1000;
-        DWORD_PTR context = (DWORD_PTR)c;
-        wchar_t *method = win_wide(x->q->method), *own = win_wide(x->q->path), *path = NULL;
-        HINTERNET request = NULL;
+        wchar_t *method = win_wide(q->method), *own = win_wide(q->path), *path = NULL;
+        DWORD flags = WINHTTP_FLAG_ESCAPE_DISABLE | (h->secure ? WINHTTP_FLAG_SECURE : 0);
+        DWORD code = ERROR_OUTOFMEMORY;
         if (method && own)
                 path = malloc((wcslen(h->base_path) + wcslen(own) + 1) * sizeof *path);
         if (path) {
                 wcscat(wcscpy(path, h->base_path), own);
-                request = WinHttpOpenRequest(h->connection, method, path, NULL, WINHTTP_NO_REFERER,
-                        WINHTTP_DEFAULT_ACCEPT_TYPES,
-                        WINHTTP_FLAG_ESCAPE_DISABLE | (h->secure ? WINHTTP_FLAG_SECURE : 0));
-        } else {
-                SetLastError(ERROR_OUTOFMEMORY);
+                *ret = WinHttpOpenRequest(h->connection, method, path, NULL, WINHTTP_NO_REFERER,
+                        WINHTTP_DEFAULT_ACCEPT_TYPES, flags);
+                code = *ret ? 0 : GetLastError();
         }
-        DWORD code = request ? 0 : GetLastError();
         free(method);
         free(own);
         free(path);
-        if (code != 0)
-                return code;
-        *ret = request;
+        return code;
+}
+
+/* From here on the request holds `c`, until WinHTTP says that it is closed. */
+static DWORD hand_over(HINTERNET request, struct call *c)
+{
+        DWORD_PTR context = (DWORD_PTR)c;
         if (!WinHttpSetOption(request, WINHTTP_OPTION_CONTEXT_VALUE, &context, sizeof context))
                 return GetLastError();
         InterlockedIncrement(&c->holders);
-        if (WinHttpSetStatusCallback(request, on_status, WINHTTP_CALLBACK_FLAG_ALL_NOTIFICATIONS, 0) ==
-                WINHTTP_INVALID_STATUS_CALLBACK) {
-                call_release(c);
-                return GetLastError();
-        }
-        if (!WinHttpSetTimeouts(
-                    request, TALK_CONNECT_S * 1000, TALK_CONNECT_S * 1000, (int)stall_ms, (int)stall_ms) ||
+        if (WinHttpSetStatusCallback(request, on_status, WINHTTP_CALLBACK_FLAG_ALL_NOTIFICATIONS, 0) !=
+                WINHTTP_INVALID_STATUS_CALLBACK)
+                return 0;
+        DWORD code = GetLastError();
+        call_release(c);
+        return code;
+}
+
+static DWORD open_request(struct fetch *h, const struct talk *x, struct call *c, HINTERNET *ret)
+{
+        DWORD off = WINHTTP_DISABLE_COOKIES | WINHTTP_DISABLE_REDIRECTS | WINHTTP_DISABLE_AUTHENTICATION;
+        DWORD stall_ms = (DWORD)talk_stall_s(x) * 1000;
+        int connect_ms = TALK_CONNECT_S * 1000;
+        DWORD code = create_request(h, x->q, ret);
+        if (code == 0)
+                code = hand_over(*ret, c);
+        if (code != 0)
+                return code;
+        if (!WinHttpSetTimeouts(*ret, connect_ms, connect_ms, (int)stall_ms, (int)stall_ms) ||
                 !WinHttpSetOption(
-                        request, WINHTTP_OPTION_RECEIVE_RESPONSE_TIMEOUT, &stall_ms, sizeof stall_ms) ||
-                !WinHttpSetOption(request, WINHTTP_OPTION_DISABLE_FEATURE, &off, sizeof off))
+                        *ret, WINHTTP_OPTION_RECEIVE_RESPONSE_TIMEOUT, &stall_ms, sizeof stall_ms) ||
+                !WinHttpSetOption(*ret, WINHTTP_OPTION_DISABLE_FEATURE, &off, sizeof off))
                 return GetLastError();
-        return add_headers(h, x->q, request);
+        return add_headers(h, x->q, *ret);
 }
 
 /* The next bytes of the body into c->piece; 0 at its end, -1 when the talk ended. */
@@ -262,8 +273,10 @@ static DWORD send_request(struct talk *x, struct call *c, HINTERNET request)
                         total, (DWORD_PTR)c));
         while (code == 0 && at < len) {
                 int64_t n = next_piece(x, c, at);
+                if (n == 0)
+                        x->code = err_set(x->e, ERR_STATE, "what is sent became shorter meanwhile");
                 if (n <= 0)
-                        return n < 0 ? ERROR_CANCELLED : ERROR_HANDLE_EOF;
+                        return ERROR_CANCELLED;
                 code = await(x, c, WinHttpWriteData(request, c->piece, (DWORD)n, NULL));
                 at += (uint64_t)n;
         }

@@ -31,10 +31,12 @@ def prepare(folder):
                       CNNCTL="wine " + exe)
     os.environ.pop("DISPLAY", None)
     os.mkdir(os.environ["WINEPREFIX"])
-    subprocess.run(["wineserver", "-p"], check=True)  # it stays
-    subprocess.run(["wine", "wineboot", "-i"], check=True, capture_output=True, timeout=300)
+    # What stays in the background must hold none of our pipes.
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    subprocess.run(["wineserver", "-p"], check=True, **quiet)
+    subprocess.run(["wine", "wineboot", "-i"], check=True, timeout=300, **quiet)
     # While a program runs, Wine need not begin anew for the next.
-    return subprocess.Popen(["wine", "cmd"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    return subprocess.Popen(["wine", "cmd"], stdin=subprocess.PIPE, **quiet)
 
 
 def tiff(width, height, grey):
