@@ -4,6 +4,7 @@
 #include "client/chart.h"
 #include "client/command.h"
 #include "client/events.h"
+#include "client/interrupt.h"
 #include "client/lines.h"
 #include "client/live.h"
 
@@ -81,13 +82,13 @@ static int on_tick(void *data)
 {
         struct follower *f = data;
         int rc = 0;
-        for (int sig; rc == 0 && (sig = interrupt_poll(&f->interrupt)) != 0;) {
-                if (sig == SIGWINCH && f->drawn)
+        for (enum interrupt_kind kind; rc == 0 && (kind = interrupt_poll(&f->interrupt)) != INTERRUPT_NONE;) {
+                if (kind == INTERRUPT_RESIZE && f->drawn)
                         live_resize(&f->live);
-                else if (sig == SIGTSTP && f->drawn)
+                else if (kind == INTERRUPT_STOP && f->drawn)
                         rc = live_suspend(&f->live, now_s(), f->e);
-                else if (sig == SIGTSTP)
-                        raise(SIGSTOP);
+                else if (kind == INTERRUPT_STOP)
+                        interrupt_stop();
         }
         if (f->interrupt.ended_by)
                 return err_set(f->e, ERR_CANCELLED, "interrupted");

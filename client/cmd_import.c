@@ -11,7 +11,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 
 enum { BAR_COLUMNS = 32, DRAW_MS = 100 };
@@ -132,9 +131,10 @@ static void add_query(struct str *path, const struct args *a)
 /* Opens what is to be sent and puts it into `q`. */
 static int open_source(struct importer *im, const char *from, struct fetch_request *q)
 {
-        struct stat st;
+        struct path_info info;
+        struct err ignored;
         int rc;
-        if (stat(from, &st) == 0 && S_ISDIR(st.st_mode)) {
+        if (path_look(from, &info, &ignored) == 0 && info.folder) {
                 rc = tar_create(from, &im->tar, im->e);
                 q->headers[0] = "Content-Type: application/x-tar";
                 q->source_len = rc == 0 ? tar_size(im->tar) : 0;
@@ -171,7 +171,7 @@ static int conclude(
 
 int cmd_import(struct ctl *c, const struct args *a, struct err *e)
 {
-        struct importer im = {.c = c, .e = e, .file.fd = -1};
+        struct importer im = {.c = c, .e = e};
         struct fetch_reply reply = {0};
         struct str path = {0};
         struct fetch_request q = {.method = "PUT", .tick = on_tick, .tick_data = &im};

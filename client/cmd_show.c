@@ -29,13 +29,14 @@ static void line(const struct ctl *c, const char *key, enum style style, const c
 static void show_time(const struct ctl *c, const char *key, const cJSON *job, const char *field)
 {
         char day[32], text[96];
-        struct tm tm;
         double when = text_time(rest_text(job, field, NULL));
         if (!isfinite(when))
                 return;
         time_t seconds = (time_t)when;
-        localtime_r(&seconds, &tm);
-        strftime(day, sizeof day, "%Y-%m-%d %H:%M:%S", &tm);
+        const struct tm *tm = localtime(&seconds);
+        if (!tm)
+                return;
+        strftime(day, sizeof day, "%Y-%m-%d %H:%M:%S", tm);
         snprintf(text, sizeof text, "%s, %s", day, text_age(when, (double)time(NULL)).s);
         line(c, key, STYLE_PLAIN, text);
 }

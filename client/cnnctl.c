@@ -1,10 +1,9 @@
 /* cnnctl: the command line of cnnd. */
 #include "client/args.h"
 #include "client/command.h"
+#include "client/port.h"
 
-#include <curl/curl.h>
 #include <errno.h>
-#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,11 +46,7 @@ int main(int argc, char **argv)
 {
         struct args a;
         struct err e = {0};
-        setlocale(LC_CTYPE, "");
-        if (curl_global_init(CURL_GLOBAL_DEFAULT) != 0) {
-                fputs("cnnctl: libcurl does not start\n", stderr);
-                return STATUS_FAILED;
-        }
+        port_begin();
         int status = args_parse(argc, argv, &a, &e);
         if (status != 0) {
                 command_misused("%s", e.message);
@@ -69,6 +64,5 @@ int main(int argc, char **argv)
                         status = command_failed(&e);
         }
         args_finish(&a);
-        curl_global_cleanup();
         return finish_output(status);
 }

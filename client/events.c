@@ -56,7 +56,7 @@ static int pause_ms(const struct events_request *q, int64_t ms)
         int64_t until = now_ms() + ms;
         int rc = 0;
         for (int64_t left; rc == 0 && (left = until - now_ms()) > 0;) {
-                struct timespec t = {.tv_nsec = 1000000 * (left < TICK_MS ? left : TICK_MS)};
+                struct timespec t = {.tv_nsec = 1000000 * (long)(left < TICK_MS ? left : TICK_MS)};
                 nanosleep(&t, NULL);
                 if (q->tick)
                         rc = q->tick(q->data);

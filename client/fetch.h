@@ -1,5 +1,5 @@
-/* One HTTP exchange after another with one server. The only place of the client that knows libcurl, so that
-   another library (WinHTTP) can stand behind the same interface. One thread. */
+/* One HTTP exchange after another with one server: by libcurl in fetch_curl.c, by WinHTTP in fetch_winhttp.c.
+   One thread. */
 #ifndef CNND_FETCH_H
 #define CNND_FETCH_H
 

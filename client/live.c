@@ -1,10 +1,10 @@
 #include "client/live.h"
+#include "client/interrupt.h"
 #include "client/picture.h"
 #include "client/text.h"
 
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #define HIDE_CURSOR "\x1b[?25l"
 #define SHOW_CURSOR "\x1b[?25h"
@@ -96,7 +96,7 @@ int live_suspend(struct live *l, double now, struct err *e)
 {
         int rc = draw(l, now, e); /* over the ^Z that the terminal shows */
         show_cursor(l);
-        kill(getpid(), SIGSTOP);
+        interrupt_stop();
         live_resize(l);
         return rc;
 }

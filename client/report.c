@@ -1,8 +1,8 @@
 #include "client/command.h"
+#include "client/port.h"
 #include "client/rest.h"
 #include "client/text.h"
 
-#include <langinfo.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,14 +10,16 @@
 static void say(const char *text, const char *pointer)
 {
         struct str s = {0};
-        bool utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
+        bool utf8 = port_utf8();
+        str_add(&s, "cnnctl: ");
         text_add_clean(&s, text, utf8);
         if (pointer[0]) {
                 str_add(&s, " (at ");
                 text_add_clean(&s, pointer, utf8);
                 str_add(&s, ")");
         }
-        fprintf(stderr, "cnnctl: %s\n", s.data ? s.data : "");
+        str_add(&s, "\n");
+        fputs(s.failed ? "cnnctl: no memory for a message\n" : s.data, stderr);
         str_free(&s);
 }
 

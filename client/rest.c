@@ -1,12 +1,11 @@
 #include "client/rest.h"
 #include "base/json.h"
+#include "client/port.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/random.h>
 #include <time.h>
 
 enum { SUBMIT_TRIES = 6, SUBMIT_PAUSE_MS = 200 };
@@ -79,8 +78,9 @@ int rest_get(
 static int make_key(char *out, size_t len, struct err *e)
 {
         unsigned char bytes[16];
-        if (getrandom(bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes)
-                return err_errno(e, errno, "no random bytes for a key");
+        int rc = port_random(bytes, sizeof bytes, e);
+        if (rc != 0)
+                return rc;
         size_t n = (size_t)snprintf(out, len, "Idempotency-Key: cnnctl-");
         for (size_t i = 0; i < sizeof bytes; i++)
                 n += (size_t)snprintf(out + n, len - n, "%02x", bytes[i]);
@@ -101,7 +101,7 @@ int rest_submit(struct fetch *h, const char *job, size_t job_len, struct fetch_r
                 .body_len = job_len};
         if (rc != 0)
                 return rc;
-        for (int64_t i = 0, ms = SUBMIT_PAUSE_MS; i < SUBMIT_TRIES; i++, ms *= 2) {
+        for (long i = 0, ms = SUBMIT_PAUSE_MS; i < SUBMIT_TRIES; i++, ms *= 2) {
                 rc = fetch_send(h, &q, &reply, &once, e);
                 reached |= once;
                 if (rc != ERR_CLOSED || !reached || i + 1 == SUBMIT_TRIES)

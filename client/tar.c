@@ -1,15 +1,11 @@
 #include "client/tar.h"
 #include "base/str.h"
+#include "client/path.h"
 
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 enum { BLOCK = 512, NAME_MAX_BYTES = 100, PREFIX_MAX_BYTES = 155, DEPTH_MAX = 32 };
 /* What eleven octal digits hold. */
@@ -27,18 +23,18 @@ struct tar {
         size_t count, cap;
         uint64_t size;
         /* reading */
-        size_t at;      /* the entry whose header comes next */
-        int fd;         /* of the entry before, -1 where none is open */
-        uint64_t left;  /* bytes of it to come */
-        size_t padding; /* zeros to come after it */
+        size_t at;              /* the entry whose header comes next */
+        struct path_file *file; /* owned, of the entry before; NULL where none is open */
+        uint64_t left;          /* bytes of it to come */
+        size_t padding;         /* zeros to come after it */
         unsigned char header[BLOCK];
         size_t header_left;
         bool ended;
 };
 
-static int add_entry(struct tar *t, const char *name, const struct stat *st, struct err *e)
+static int add_entry(struct tar *t, const char *name, const struct path_info *info, struct err *e)
 {
-        if ((uint64_t)st->st_size >= FILE_MAX)
+        if (info->size >= FILE_MAX)
                 return err_set(e, ERR_TOO_LARGE, "%s/%s is larger than 8 GiB", t->folder, name);
         if (t->count == t->cap) {
                 size_t cap = t->cap ? t->cap * 2 : 256;
@@ -51,50 +47,46 @@ static int add_entry(struct tar *t, const char *name, const struct stat *st, str
         char *copy = strdup(name);
         if (!copy)
                 return err_set(e, ERR_NO_MEMORY, "no memory to list %s", t->folder);
-        t->entries[t->count++] = (struct entry){copy, (uint64_t)st->st_size, st->st_mtime};
+        t->entries[t->count++] = (struct entry){copy, info->size, info->mtime};
         return 0;
 }
 
+/* A folder being listed. */
+struct listing {
+        struct tar *tar;
+        const char *below; /* its name below the tar's folder, "" for that itself */
+        int depth;
+};
+
 static int list_folder(struct tar *t, const char *below, int depth, struct err *e);
 
-static int list_one(struct tar *t, const char *name, int depth, struct err *e)
+static int list_one(void *data, const char *own_name, struct err *e)
 {
-        struct stat st;
-        struct str path = {0};
-        str_addf(&path, "%s/%s", t->folder, name);
-        int rc = 0;
-        if (path.failed)
-                rc = err_set(e, ERR_NO_MEMORY, "no memory to list %s", t->folder);
-        else if (stat(path.data, &st) != 0)
-                rc = err_errno(e, errno, "cannot look at %s", path.data);
-        else if (S_ISDIR(st.st_mode))
-                rc = list_folder(t, name, depth + 1, e);
-        else if (S_ISREG(st.st_mode))
-                rc = add_entry(t, name, &st, e);
+        const struct listing *l = data;
+        struct path_info info;
+        struct str name = {0}, path = {0};
+        str_addf(&name, "%s%s%s", l->below, l->below[0] ? "/" : "", own_name);
+        str_addf(&path, "%s/%s", l->tar->folder, name.data ? name.data : "");
+        int rc = name.failed || path.failed
+                         ? err_set(e, ERR_NO_MEMORY, "no memory to list %s", l->tar->folder)
+                         : path_look(path.data, &info, e);
+        if (rc == 0 && info.folder)
+                rc = list_folder(l->tar, name.data, l->depth + 1, e);
+        else if (rc == 0 && info.regular)
+                rc = add_entry(l->tar, name.data, &info, e);
+        str_free(&name);
         str_free(&path);
         return rc;
 }
 
 static int list_folder(struct tar *t, const char *below, int depth, struct err *e)
 {
+        struct listing l = {t, below, depth};
         struct str path = {0};
         str_addf(&path, "%s%s%s", t->folder, below[0] ? "/" : "", below);
-        DIR *dir = path.failed || depth > DEPTH_MAX ? NULL : opendir(path.data);
-        int rc = 0;
-        if (!dir)
-                rc = depth > DEPTH_MAX ? err_set(e, ERR_INVALID, "%s nests too deep", t->folder)
-                                       : err_errno(e, errno, "cannot read the folder %s", t->folder);
-        for (struct dirent *d; rc == 0 && (d = readdir(dir)) != NULL;) {
-                struct str name = {0};
-                if (d->d_name[0] == '.')
-                        continue;
-                str_addf(&name, "%s%s%s", below, below[0] ? "/" : "", d->d_name);
-                rc = name.failed ? err_set(e, ERR_NO_MEMORY, "no memory to list %s", t->folder)
-                                 : list_one(t, name.data, depth, e);
-                str_free(&name);
-        }
-        if (dir)
-                closedir(dir);
+        int rc = depth > DEPTH_MAX ? err_set(e, ERR_INVALID, "%s nests too deep", t->folder)
+                 : path.failed     ? err_set(e, ERR_NO_MEMORY, "no memory to list %s", t->folder)
+                                   : path_list(path.data, list_one, &l, e);
         str_free(&path);
         return rc;
 }
@@ -121,7 +113,6 @@ int tar_create(const char *folder, struct tar **ret, struct err *e)
         struct tar *t = calloc(1, sizeof *t);
         if (!t)
                 return err_set(e, ERR_NO_MEMORY, "no memory to list %s", folder);
-        t->fd = -1;
         t->folder = strdup(folder);
         int rc = t->folder ? list_folder(t, "", 0, e)
                            : err_set(e, ERR_NO_MEMORY, "no memory to list %s", folder);
@@ -149,8 +140,7 @@ void tar_destroy(struct tar *t)
                 return;
         for (size_t i = 0; i < t->count; i++)
                 free(t->entries[i].name);
-        if (t->fd >= 0)
-                close(t->fd);
+        path_close(t->file);
         free(t->entries);
         free(t->folder);
         free(t);
@@ -187,11 +177,10 @@ static void make_header(unsigned char *h, const struct entry *en)
 
 static int next_entry(struct tar *t, struct err *e)
 {
-        struct stat st;
+        struct path_info info;
         struct str path = {0};
-        if (t->fd >= 0)
-                close(t->fd);
-        t->fd = -1;
+        path_close(t->file);
+        t->file = NULL;
         if (t->at == t->count) {
                 t->padding = t->ended ? 0 : 2 * BLOCK;
                 t->ended = true;
@@ -199,12 +188,12 @@ static int next_entry(struct tar *t, struct err *e)
         }
         const struct entry *en = &t->entries[t->at++];
         str_addf(&path, "%s/%s", t->folder, en->name);
-        if (!path.failed)
-                t->fd = open(path.data, O_RDONLY | O_CLOEXEC);
+        int rc = path.failed ? err_set(e, ERR_NO_MEMORY, "no memory to read %s", t->folder)
+                             : path_open(path.data, &t->file, &info, e);
         str_free(&path);
-        if (t->fd < 0 || fstat(t->fd, &st) != 0)
-                return err_errno(e, errno, "cannot open %s/%s", t->folder, en->name);
-        if ((uint64_t)st.st_size != en->size)
+        if (rc != 0)
+                return rc;
+        if (info.size != en->size)
                 return err_set(e, ERR_STATE, "%s/%s changed while it was sent", t->folder, en->name);
         make_header(t->header, en);
         t->header_left = BLOCK;
@@ -227,10 +216,9 @@ int64_t tar_read(struct tar *t, void *bytes, size_t len, struct err *e)
                 return (int64_t)n;
         }
         if (t->left) {
-                ssize_t n = read(t->fd, bytes, len < t->left ? len : (size_t)t->left);
+                int64_t n = path_read(t->file, bytes, len < t->left ? len : (size_t)t->left, e);
                 if (n < 0)
-                        return err_errno(
-                                e, errno, "cannot read %s/%s", t->folder, t->entries[t->at - 1].name);
+                        return n;
                 if (n == 0)
                         return err_set(e, ERR_STATE, "%s/%s changed while it was sent", t->folder,
                                 t->entries[t->at - 1].name);

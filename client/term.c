@@ -1,40 +1,23 @@
 #include "client/term.h"
+#include "client/port.h"
 
-#include <langinfo.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <time.h>
-#include <unistd.h>
-
-static bool is_set(const char *variable)
-{
-        const char *v = getenv(variable);
-        return v && v[0];
-}
 
 void term_measure(struct term *t)
 {
-        struct winsize w;
         t->columns = 80;
         t->rows = 24;
-        if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) != 0)
-                return;
-        if (w.ws_col > 0)
-                t->columns = w.ws_col;
-        if (w.ws_row > 0)
-                t->rows = w.ws_row;
+        port_size(&t->columns, &t->rows);
 }
 
 void term_init(struct term *t)
 {
-        const char *kind = getenv("TERM");
-        const char *codes = nl_langinfo(CODESET);
-        *t = (struct term){.tty = isatty(STDOUT_FILENO)};
-        t->live = t->tty && kind && kind[0] && strcmp(kind, "dumb") != 0;
-        t->utf8 = strcmp(codes, "UTF-8") == 0;
-        t->colour = t->live && !is_set("NO_COLOR");
-        t->many = t->colour && (strstr(kind, "256color") || is_set("COLORTERM"));
+        enum port_terminal kind = port_terminal();
+        const char *no_colour = getenv("NO_COLOR");
+        *t = (struct term){.tty = kind > PORT_FILE, .live = kind > PORT_DUMB, .utf8 = port_utf8()};
+        t->colour = t->live && !(no_colour && no_colour[0]);
+        t->many = t->colour && kind == PORT_MANY_COLOURS;
         term_measure(t);
 }
 
@@ -60,27 +43,4 @@ enum style term_state_style(const char *state)
                 if (strcmp(state, table[i].state) == 0)
                         return table[i].style;
         return STYLE_PLAIN;
-}
-
-void interrupt_begin(struct interrupt *i)
-{
-        static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGWINCH, SIGTSTP};
-        i->ended_by = 0;
-        sigemptyset(&i->held);
-        for (size_t k = 0; k < sizeof signals / sizeof signals[0]; k++)
-                sigaddset(&i->held, signals[k]);
-        sigprocmask(SIG_BLOCK, &i->held, &i->before);
-}
-
-int interrupt_poll(struct interrupt *i)
-{
-        int sig = sigtimedwait(&i->held, NULL, &(struct timespec){0});
-        if (sig == SIGINT || sig == SIGTERM || sig == SIGHUP)
-                i->ended_by = sig;
-        return sig > 0 ? sig : 0;
-}
-
-void interrupt_end(struct interrupt *i)
-{
-        sigprocmask(SIG_SETMASK, &i->before, NULL);
 }

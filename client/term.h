@@ -1,9 +1,7 @@
-/* What standard output is: a terminal or not, how wide, with which characters and colours; and the signals
-   that a program drawing on it must see. */
+/* What standard output is: a terminal or not, how wide, with which characters and colours. */
 #ifndef CNND_TERM_H
 #define CNND_TERM_H
 
-#include <signal.h>
 #include <stdbool.h>
 
 enum style {
@@ -26,7 +24,7 @@ struct term {
         int columns, rows;
 };
 
-/* Looks at standard output, the locale (set by main) and the environment. */
+/* Looks at standard output, the locale (see port_begin) and the environment. */
 void term_init(struct term *t);
 /* Asks for the size again. */
 void term_measure(struct term *t);
@@ -34,17 +32,5 @@ void term_measure(struct term *t);
 const char *term_style(const struct term *t, enum style style);
 /* The style of a job's or device's state. */
 enum style term_state_style(const char *state);
-
-/* SIGINT, SIGTERM, SIGHUP, SIGWINCH and SIGTSTP, held back between begin and end and read by polling, so that
-   neither a half-written file nor a hidden cursor is left behind. One thread; not nested. */
-struct interrupt {
-        sigset_t held, before;
-        int ended_by; /* SIGINT, SIGTERM or SIGHUP once one came, else 0 */
-};
-void interrupt_begin(struct interrupt *i);
-/* The next signal that came, 0 for none. Does not block. */
-int interrupt_poll(struct interrupt *i);
-/* Lets signals through again; those polled are gone, one that came since takes its usual effect. */
-void interrupt_end(struct interrupt *i);
 
 #endif

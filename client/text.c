@@ -1,11 +1,10 @@
 #include "client/text.h"
+#include "client/port.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <wchar.h>
 
 /* The code point at `p` and its length; a byte that begins none is U+FFFD of length 1. */
 static uint32_t decode(const unsigned char *p, int *len)
@@ -59,7 +58,7 @@ static int escape_len(const unsigned char *p)
 
 static int columns_of(uint32_t c)
 {
-        int w = wcwidth((wchar_t)c);
+        int w = port_width(c);
         return w >= 0 ? w : 1;
 }
 
@@ -192,19 +191,27 @@ struct text text_duration(double seconds)
         return t;
 }
 
+/* Days since 1970 in the Gregorian calendar; a year is counted from March, so that the leap day ends it. */
+static double days_of(int year, int month, int day)
+{
+        int y = month > 2 ? year : year - 1, m = month > 2 ? month - 3 : month + 9;
+        return 365.0 * y + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + day - 719469;
+}
+
 double text_time(const char *rfc3339)
 {
-        struct tm tm = {0};
-        const char *rest = rfc3339 ? strptime(rfc3339, "%Y-%m-%dT%H:%M:%S", &tm) : NULL;
-        if (!rest)
+        int year, month, day, hour, minute, at = 0;
+        double second;
+        char *end;
+        if (!rfc3339 ||
+                sscanf(rfc3339, "%4d-%2d-%2dT%2d:%2d:%n", &year, &month, &day, &hour, &minute, &at) != 5 ||
+                rfc3339[at] < '0' || rfc3339[at] > '9')
                 return NAN;
-        double fraction = 0;
-        if (*rest == '.') {
-                char *end;
-                fraction = strtod(rest, &end);
-                rest = end;
-        }
-        return strcmp(rest, "Z") == 0 ? (double)timegm(&tm) + fraction : (double)NAN;
+        second = strtod(rfc3339 + at, &end);
+        bool valid = at == 17 && year >= 1 && month >= 1 && month <= 12 && day >= 1 && day <= 31 &&
+                     hour >= 0 && hour <= 23 && minute >= 0 && minute <= 59 && second < 61 &&
+                     strcmp(end, "Z") == 0;
+        return valid ? days_of(year, month, day) * 86400 + hour * 3600 + minute * 60 + second : (double)NAN;
 }
 
 struct text text_age(double when, double now)

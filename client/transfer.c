@@ -1,15 +1,13 @@
 #include "client/transfer.h"
 #include "base/file.h"
+#include "client/interrupt.h"
 #include "client/rest.h"
-#include "client/term.h"
 
 #include <errno.h>
-#include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 struct download {
         struct file_new *file; /* NULL: standard output */
@@ -30,32 +28,21 @@ static int on_bytes(void *data, const void *bytes, size_t len)
 static int on_tick(void *data)
 {
         struct download *d = data;
-        for (int sig; (sig = interrupt_poll(&d->interrupt)) != 0;)
-                if (sig == SIGTSTP)
-                        raise(SIGSTOP);
+        for (enum interrupt_kind kind; (kind = interrupt_poll(&d->interrupt)) != INTERRUPT_NONE;)
+                if (kind == INTERRUPT_STOP)
+                        interrupt_stop();
         return d->interrupt.ended_by ? err_set(d->e, ERR_CANCELLED, "interrupted") : 0;
-}
-
-/* file_create makes files that only their owner reads; an exported one gets what the user's umask says. */
-static int commit(struct download *d, const char *path, struct err *e)
-{
-        mode_t mask = umask(0);
-        umask(mask);
-        int rc = file_commit(d->file, e);
-        d->file = NULL;
-        if (rc == 0 && chmod(path, 0666 & ~mask) != 0)
-                rc = err_errno(e, errno, "cannot set the mode of %s", path);
-        return rc;
 }
 
 int transfer_download(
         struct fetch *h, struct fetch_request *q, const char *file, int *ret_signal, struct err *e)
 {
         struct download d = {.e = e};
-        struct stat st;
+        struct path_info info;
+        struct err ignored;
         int rc = 0;
         bool to_file = strcmp(file, "-") != 0;
-        if (to_file && stat(file, &st) == 0 && !S_ISREG(st.st_mode))
+        if (to_file && path_look(file, &info, &ignored) == 0 && !info.regular)
                 return err_set(e, ERR_INVALID, "%s is no regular file; nothing was written", file);
         interrupt_begin(&d.interrupt);
         if (to_file)
@@ -67,7 +54,11 @@ int transfer_download(
                 rc = rest_call(h, q, NULL, NULL, e);
         }
         if (rc == 0 && to_file)
-                rc = commit(&d, file, e);
+                rc = file_share(d.file, e);
+        if (rc == 0 && to_file) {
+                rc = file_commit(d.file, e);
+                d.file = NULL;
+        }
         file_abandon(d.file);
         interrupt_end(&d.interrupt);
         if (d.interrupt.ended_by)
@@ -99,22 +90,16 @@ static const char *media_header(const char *path)
 int64_t transfer_source(void *data, void *bytes, size_t len)
 {
         struct transfer_file *f = data;
-        ssize_t n;
-        do {
-                n = read(f->fd, bytes, len);
-        } while (n < 0 && errno == EINTR);
-        return n < 0 ? err_errno(f->e, errno, "cannot read %s", f->path) : n;
+        return path_read(f->file, bytes, len, f->e);
 }
 
 int transfer_open(struct transfer_file *f, const char *path, struct fetch_request *q, struct err *e)
 {
-        struct stat st;
-        *f = (struct transfer_file){open(path, O_RDONLY | O_CLOEXEC), path, e};
-        if (f->fd < 0)
-                return err_errno(e, errno, "cannot open %s", path);
-        int rc = fstat(f->fd, &st) != 0 ? err_errno(e, errno, "cannot look at %s", path)
-                 : !S_ISREG(st.st_mode) ? err_set(e, ERR_INVALID, "%s is no regular file", path)
-                                        : 0;
+        struct path_info info;
+        *f = (struct transfer_file){NULL, e};
+        int rc = path_open(path, &f->file, &info, e);
+        if (rc == 0 && !info.regular)
+                rc = err_set(e, ERR_INVALID, "%s is no regular file", path);
         if (rc != 0) {
                 transfer_close(f);
                 return rc;
@@ -122,34 +107,30 @@ int transfer_open(struct transfer_file *f, const char *path, struct fetch_reques
         q->headers[0] = media_header(path);
         q->source = transfer_source;
         q->source_data = f;
-        q->source_len = (uint64_t)st.st_size;
+        q->source_len = info.size;
         return 0;
 }
 
 void transfer_close(struct transfer_file *f)
 {
-        if (f->fd >= 0)
-                close(f->fd);
-        f->fd = -1;
+        path_close(f->file);
+        f->file = NULL;
 }
 
 int transfer_read(const char *path, size_t most, struct str *ret, struct err *e)
 {
         char bytes[1 << 14];
         struct str text = {0};
-        int rc = 0, fd = strcmp(path, "-") == 0 ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
-        if (fd < 0)
-                return err_errno(e, errno, "cannot open %s", path);
-        for (ssize_t n; rc == 0 && (n = read(fd, bytes, sizeof bytes)) != 0;) {
+        struct path_file *f = NULL;
+        int rc = path_open(strcmp(path, "-") == 0 ? NULL : path, &f, NULL, e);
+        for (int64_t n; rc == 0 && (n = path_read(f, bytes, sizeof bytes, e)) != 0;) {
+                rc = n < 0 ? (int)n : 0;
                 if (n > 0)
                         str_add_bytes(&text, bytes, (size_t)n);
-                else if (errno != EINTR)
-                        rc = err_errno(e, errno, "cannot read %s", path);
-                if (rc == 0 && text.len > most)
+                if (text.len > most)
                         rc = err_set(e, ERR_TOO_LARGE, "%s has more than %zu bytes", path, most);
         }
-        if (fd != STDIN_FILENO)
-                close(fd);
+        path_close(f);
         if (rc == 0 && text.failed)
                 rc = err_set(e, ERR_NO_MEMORY, "no memory for %s", path);
         if (rc == 0)

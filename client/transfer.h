@@ -3,19 +3,19 @@
 #define CNND_TRANSFER_H
 
 #include "client/fetch.h"
+#include "client/path.h"
 
 /* GETs `path` with `accept` (a header line, or NULL) into `file`: written beside it and renamed when whole,
    so that no half of it ever stands there, whatever ends the transfer; "-" is standard output. The server's
-   error, ERR_CANCELLED with *ret_signal set when SIGINT or the like came, ERR_CLOSED, ERR_DISK, …  `q` may
+   error, ERR_CANCELLED with *ret_signal set when an INTERRUPT_END came, ERR_CLOSED, ERR_DISK, …  `q` may
    hold a body and its headers to send; its sink and tick are set here. */
 int transfer_download(
         struct fetch *h, struct fetch_request *q, const char *file, int *ret_signal, struct err *e);
 
 /* A file as a request's body. */
 struct transfer_file {
-        int fd;           /* owned */
-        const char *path; /* borrowed */
-        struct err *e;    /* borrowed; told when reading fails */
+        struct path_file *file; /* owned */
+        struct err *e;          /* borrowed; told when reading fails */
 };
 /* Opens a regular file and puts it into `q`, with the media type of its name as headers[0]. `f` and `e` must
    outlive the exchange. ERR_NOT_FOUND, ERR_DENIED, ERR_INVALID for what is no regular file. */

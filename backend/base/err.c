@@ -38,7 +38,9 @@ static int code_of_errno(int errnum)
 {
         switch (errnum) {
         case ENOSPC:
+#ifdef EDQUOT /* not on Windows */
         case EDQUOT:
+#endif
         case EFBIG:
                 return ERR_DISK;
         case EMFILE:

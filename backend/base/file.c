@@ -67,6 +67,14 @@ int file_write(struct file_new *f, const void *bytes, size_t len, struct err *e)
         return 0;
 }
 
+int file_share(struct file_new *f, struct err *e)
+{
+        mode_t mask = umask(0);
+        umask(mask);
+        return fchmod(f->fd, 0666 & ~mask) == 0 ? 0
+                                                : err_errno(e, errno, "cannot set the mode of %s", f->path);
+}
+
 /* A rename is durable only when the folder that holds the name is. */
 static int sync_folder(const struct file_new *f, struct err *e)
 {

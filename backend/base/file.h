@@ -11,6 +11,8 @@
 struct file_new;
 int file_create(const char *path, struct file_new **ret, struct err *e);
 int file_write(struct file_new *f, const void *bytes, size_t len, struct err *e);
+/* The mode that a file of the user's own has by his umask, instead of 0600. */
+int file_share(struct file_new *f, struct err *e);
 /* Fsyncs, renames over the path, fsyncs the folder: after 0 the file survives power loss. Frees `f` in every
    case; on failure the temporary file is gone and what stood at the path still stands, unless the folder's
    fsync alone failed: then the new file is in place, but may not survive power loss. */

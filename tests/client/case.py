@@ -8,6 +8,7 @@ import unittest
 from fake_server import FakeServer
 
 CNNCTL = os.environ["CNNCTL"].split()
+WINDOWS = CNNCTL[-1].endswith(".exe")
 # Under valgrind or a sanitizer everything takes longer.
 PATIENCE = 120
 

@@ -52,6 +52,18 @@ static void times(void **state)
         assert_true(fabs(text_time("1970-01-01T00:00:01.25Z") - 1.25) < 1e-9);
         assert_true(isnan(text_time("yesterday")) && isnan(text_time(NULL)) &&
                     isnan(text_time("1970-01-01T00:00:00+01:00")));
+        assert_true(text_time("1972-02-29T12:30:15Z") == 68214615 &&
+                    text_time("1972-03-01T00:00:00Z") == 68256000);
+        assert_true(text_time("2000-02-29T23:59:59Z") == 951868799 &&
+                    text_time("2100-03-01T00:00:00Z") == 4107542400);
+        assert_true(
+                text_time("2026-11-23T08:00:00Z") == 1795420800 && text_time("1969-12-31T23:59:59Z") == -1);
+        static const char *const none[] = {"", "2026-11-23", "2026-11-23 08:00:00Z", "2026-13-23T08:00:00Z",
+                "2026-11-00T08:00:00Z", "2026-11-23T24:00:00Z", "2026-11-23T08:60:00Z",
+                "2026-11-23T08:00:61Z", "2026-11-23T08:00:00", "2026-11-23T08:00:00Zx",
+                "2026-11-23T08:00:-1Z", "2026-1-23T08:00:00Z"};
+        for (size_t i = 0; i < sizeof none / sizeof none[0]; i++)
+                assert_true(isnan(text_time(none[i])));
         assert_string_equal(text_age(0, 59).s, "just now");
         assert_string_equal(text_age(0, 3599).s, "59 min ago");
         assert_string_equal(text_age(0, 90000).s, "1 d ago");

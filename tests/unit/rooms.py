@@ -30,6 +30,7 @@ LIBRARIES = {
     r'gnutls/': {'daemon'},
     r'seccomp': {'daemon'},
     r'curl/': {'client'},
+    r'(windows|winhttp|bcrypt)\.h': {'backend/base', 'client'},
     r'(tiffio|jpeglib|jerror|png|hdf5|archive|archive_entry)\.h': {'backend/data'},
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.M)
