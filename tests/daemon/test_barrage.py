@@ -237,6 +237,8 @@ class Round:
             for _ in range(kills):
                 self.kill()
                 self.ledger.check(d.state)
+                if self.ledger.faults:
+                    return self.ledger.faults
             d.start()
             for c in clients:
                 c.end.set()
