@@ -21,7 +21,7 @@ void *BELOW(calloc)(size_t n, size_t size);
 void *BELOW(realloc)(void *p, size_t size);
 void BELOW(free)(void *p);
 
-enum { TABLE = 1 << 18, FRAMES = 8, PRINTED = 4 };
+enum { TABLE = 1 << 18, FRAMES = 12, PRINTED = 4 };
 
 /* A block of the watched thread; p NULL: an empty place. */
 struct block {
@@ -180,6 +180,7 @@ void scarce_print(void)
                 if (scarce.table[i].p) {
                         printed++;
                         fprintf(stderr, "a block left since allocation %ld\n", scarce.table[i].number);
-                        backtrace_symbols_fd(scarce.table[i].frame, FRAMES, STDERR_FILENO);
+                        if (scarce.frames)
+                                backtrace_symbols_fd(scarce.table[i].frame, FRAMES, STDERR_FILENO);
                 }
 }
