@@ -1,6 +1,7 @@
 #include "daemon/api.h"
 
 #include "base/chan.h"
+#include "base/json.h"
 #include "base/str.h"
 
 #include <microhttpd.h>
@@ -54,7 +55,7 @@ int api_status_devices(void *ctx, struct http_request *rq, struct err *e)
         if (rc == 0)
                 rc = supervisor_json(sv, &items, e);
         if (rc == 0) {
-                cJSON_AddItemToObject(tree, "devices", items);
+                json_add(tree, "devices", items);
                 if (*problem)
                         cJSON_AddStringToObject(tree, "problem", problem);
                 else

@@ -1,5 +1,6 @@
 #include "daemon/children.h"
 
+#include "base/json.h"
 #include "base/log.h"
 #include "daemon/clock.h"
 
@@ -231,6 +232,7 @@ static void serve(struct child *c, uint32_t ready)
                 rc = chan_next(c->chan, &m, &e);
                 if (rc <= 0)
                         break;
+                json_begin();
                 c->hooks.message(c->hooks.ctx, c, &m);
                 chan_message_finish(&m);
         }

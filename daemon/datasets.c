@@ -163,9 +163,9 @@ static int read_owners(struct datasets *ds, struct err *e)
         sqlite3_stmt *st;
         int rc = store_prepare(ds->store, "SELECT name, user FROM datasets", &st, e);
         while (rc == 0 && (rc = store_step(ds->store, st, e)) > 0) {
-                struct entry *en = find(ds, (const char *)sqlite3_column_text(st, 0));
+                struct entry *en = find(ds, store_text(st, 0));
                 if (en)
-                        snprintf(en->user, sizeof en->user, "%s", (const char *)sqlite3_column_text(st, 1));
+                        snprintf(en->user, sizeof en->user, "%s", store_text(st, 1));
                 rc = 0;
         }
         return rc;
@@ -237,16 +237,16 @@ static void add_counts(cJSON *counts, const char *key, const struct dataset *d, 
 {
         cJSON *list = cJSON_AddArrayToObject(counts, key);
         for (int i = 0; list && i < d->num_classes; i++)
-                cJSON_AddItemToArray(list, cJSON_CreateNumber((double)d->split[s].class_counts[i]));
+                json_push(list, cJSON_CreateNumber((double)d->split[s].class_counts[i]));
 }
 
 static void add_data(cJSON *o, const struct dataset *d)
 {
         const int shape[] = {d->c, d->h, d->w};
-        cJSON_AddItemToObject(o, "shape", cJSON_CreateIntArray(shape, 3));
+        json_add(o, "shape", cJSON_CreateIntArray(shape, 3));
         cJSON_AddStringToObject(o, "type", d->type == DATASET_U8 ? "u8" : "f32");
         cJSON_AddNumberToObject(o, "num_classes", d->num_classes);
-        cJSON_AddItemToObject(
+        json_add(
                 o, "classes", cJSON_CreateStringArray((const char *const *)d->classes, d->num_classes));
         cJSON_AddNumberToObject(o, "train", d->split[DATASET_TRAIN].count);
         cJSON_AddNumberToObject(o, "val", d->split[DATASET_VAL].count);
@@ -263,7 +263,7 @@ static cJSON *entry_json(const struct entry *en)
         if (!o)
                 return NULL;
         cJSON_AddStringToObject(o, "name", en->name);
-        cJSON_AddItemToObject(o, "user", en->user[0] ? cJSON_CreateString(en->user) : cJSON_CreateNull());
+        json_add(o, "user", en->user[0] ? cJSON_CreateString(en->user) : cJSON_CreateNull());
         cJSON_AddStringToObject(o, "state", states[en->state]);
         if (en->data)
                 add_data(o, en->data);
@@ -286,7 +286,7 @@ int datasets_list(struct datasets *ds, const struct identity *who, cJSON **ret, 
                 return err_set(e, ERR_NO_MEMORY, "no memory for the list");
         for (const struct entry *en = ds->list; en; en = en->next)
                 if (readable(en, who))
-                        cJSON_AddItemToArray(list, entry_json(en));
+                        json_push(list, entry_json(en));
         *ret = list;
         return 0;
 }

@@ -141,13 +141,15 @@ static int push(struct decode *dc, cJSON *head, const void *raw, size_t raw_len,
         struct request *r = calloc(1, sizeof *r);
         if (r && raw_len)
                 r->raw = malloc(raw_len);
-        if (!r || !head || (raw_len && !r->raw)) {
+        cJSON_AddNumberToObject(head, "request", (double)(dc->next_id + 1));
+        if (!r || (raw_len && !r->raw) || json_fell_short()) {
+                if (r)
+                        free(r->raw);
                 free(r);
                 cJSON_Delete(head);
                 return err_set(e, ERR_NO_MEMORY, "no memory for a body of %zu bytes", raw_len);
         }
         r->id = ++dc->next_id;
-        cJSON_AddNumberToObject(head, "request", (double)r->id);
         r->head = head;
         if (raw_len)
                 memcpy(r->raw, raw, raw_len);
@@ -201,7 +203,7 @@ int decode_model(struct decode *dc, const char *path, const cJSON *overrides, de
         if (head) {
                 cJSON_AddStringToObject(head, "op", "model");
                 cJSON_AddStringToObject(head, "path", path);
-                cJSON_AddItemToObject(
+                json_add(
                         head, "overrides", overrides ? cJSON_Duplicate(overrides, true) : cJSON_CreateNull());
         }
         return push(dc, head, NULL, 0, done, ctx, e);

@@ -1,5 +1,6 @@
 #include "daemon/exchange.h"
 
+#include "base/json.h"
 #include "base/log.h"
 #include "daemon/clock.h"
 #include "daemon/guard.h"
@@ -264,6 +265,7 @@ static enum MHD_Result finish(struct exchange *x)
                 int rc = body_end(&x->rq.body, &e);
                 if (rc == 0 && x->host->stopping)
                         rc = err_set(&e, ERR_UNAVAILABLE, "the daemon stops");
+                json_begin();
                 if (rc == 0)
                         rc = x->route->handle(x->host->o.ctx, &x->rq, &e);
                 if (rc == HTTP_LATER) {

@@ -138,7 +138,7 @@ static int send_request(struct import *im, const cJSON *options, struct err *e)
         cJSON_AddStringToObject(head, "upload", im->upload);
         cJSON_AddStringToObject(head, "output", im->output);
         cJSON_AddStringToObject(head, "name", im->name);
-        cJSON_AddItemToObject(head, "options", cJSON_Duplicate(options, true));
+        json_add(head, "options", cJSON_Duplicate(options, true));
         int rc = child_send(im->child, head, NULL, 0, e);
         cJSON_Delete(head);
         return rc;

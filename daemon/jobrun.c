@@ -52,10 +52,10 @@ double jobrun_share(const struct jobs *js, const char *user)
         return shares_of(js->shares, user, clock_now_ms(), clock_wall_ms());
 }
 
-/* Adds a path as a string, null for NULL, and frees it. */
+/* Adds a path as a string and frees it; NULL is want of memory. */
 static void add_path(cJSON *o, const char *key, char *path)
 {
-        cJSON_AddItemToObject(o, key, path ? cJSON_CreateString(path) : cJSON_CreateNull());
+        json_add(o, key, path ? cJSON_CreateString(path) : NULL);
         free(path);
 }
 
@@ -63,17 +63,18 @@ static void add_train(const struct jobs *js, cJSON *o, const struct job_row *r, 
 {
         char *init = jobcore_path(js, r->id, "/init.safetensors");
         if (init && access(init, R_OK) != 0) {
+                cJSON_AddNullToObject(o, "init");
                 free(init);
-                init = NULL;
+        } else {
+                add_path(o, "init", init);
         }
-        add_path(o, "init", init);
         cJSON_AddNumberToObject(o, "checkpoint_seconds", checkpoint_seconds);
         /* As planned: a device with another memory must not choose again. */
         cJSON *request = json_parse(r->request, strlen(r->request), NULL);
         cJSON_DeleteItemFromObjectCaseSensitive(request, "priority"); /* the scheduler's, not the engine's */
         if (!json_field(request, "micro_batch"))
                 cJSON_AddNumberToObject(request, "micro_batch", r->micro_batch);
-        cJSON_AddItemToObject(o, "request", request);
+        json_add(o, "request", request);
 }
 
 static void add_evaluate(const struct jobs *js, cJSON *o, const struct job_row *r)
@@ -86,8 +87,6 @@ static void add_evaluate(const struct jobs *js, cJSON *o, const struct job_row *
 static cJSON *command(const struct jobs *js, const struct job_row *r, double checkpoint_seconds)
 {
         cJSON *o = cJSON_CreateObject();
-        if (!o)
-                return NULL;
         cJSON_AddStringToObject(o, "op", r->type == JOB_TRAIN ? "train" : "evaluate");
         cJSON_AddNumberToObject(o, "job", (double)r->id);
         add_path(o, "dataset", datasets_path(js->datasets, r->dataset));
@@ -113,8 +112,8 @@ int jobrun_start(struct jobs *js, int64_t id, int device, double checkpoint_seco
                 start.priority = r->priority;
                 start.wait_seconds = r->started_ms ? -1 : (double)(clock_wall_ms() - r->created_ms) / 1000;
                 memcpy(start.user, r->user, sizeof start.user);
-                rc = start.command ? jobtx_state(&tx, JOB_RUNNING, NULL, e)
-                                   : err_set(e, ERR_NO_MEMORY, "no memory for a command");
+                rc = json_fell_short() ? err_set(e, ERR_NO_MEMORY, "no memory for a command")
+                                       : jobtx_state(&tx, JOB_RUNNING, NULL, e);
         }
         rc = jobtx_end(&tx, rc, e);
         if (rc) {

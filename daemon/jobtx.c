@@ -148,11 +148,10 @@ int jobtx_replay(
         store_bind_int(st, 2, after);
         store_bind_int(st, 3, limit > 0 ? limit : -1);
         while ((rc = store_step(s, st, e)) > 0) {
-                rc = row(ctx, sqlite3_column_int64(st, 0), (const char *)sqlite3_column_text(st, 1),
-                        (const char *)sqlite3_column_text(st, 2));
+                rc = row(ctx, sqlite3_column_int64(st, 0), store_text(st, 1),
+                        store_text(st, 2));
                 if (rc)
                         break;
         }
-        sqlite3_reset(st);
-        return rc;
+        return store_done(s, st, rc, e);
 }

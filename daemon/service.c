@@ -214,6 +214,7 @@ int service_timeout_ms(const struct service *s)
 void service_run(struct service *s)
 {
         children_run(s->kids);
+        json_begin();
         int64_t now = clock_now_ms();
         decode_tick(s->decode, now);
         imports_tick(s->imports);

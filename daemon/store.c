@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -298,12 +299,18 @@ int store_run(struct store *s, sqlite3_stmt *st, struct err *e)
         return rc < 0 ? rc : 0;
 }
 
+int store_done(struct store *s, sqlite3_stmt *st, int rc, struct err *e)
+{
+        int end = sqlite3_reset(st);
+        return end == SQLITE_OK ? rc : fail(s, end, sqlite3_sql(st), e);
+}
+
+/* SQLITE_STATIC: without a copy nothing can fail but a number that is no parameter. */
 void store_bind_text(sqlite3_stmt *st, int i, const char *text)
 {
-        if (text)
-                sqlite3_bind_text(st, i, text, -1, SQLITE_TRANSIENT);
-        else
-                sqlite3_bind_null(st, i);
+        int rc = sqlite3_bind_text(st, i, text, -1, SQLITE_STATIC);
+        assert(rc == SQLITE_OK);
+        (void)rc;
 }
 
 void store_bind_int(sqlite3_stmt *st, int i, int64_t v)
@@ -316,8 +323,10 @@ void store_bind_double(sqlite3_stmt *st, int i, double v)
         sqlite3_bind_double(st, i, v);
 }
 
-char *store_text(sqlite3_stmt *st, int column)
+const char *store_text(sqlite3_stmt *st, int column)
 {
+        if (sqlite3_column_type(st, column) == SQLITE_NULL)
+                return NULL;
         const unsigned char *text = sqlite3_column_text(st, column);
-        return text ? strdup((const char *)text) : NULL;
+        return text ? (const char *)text : "";
 }

@@ -116,7 +116,6 @@ static int check_classify(
         int64_t limit = 0;
         const struct dataset *data;
         struct model_shape shape;
-        struct err why;
         int rc = json_only(body, "type name model dataset limit", "", e);
         if (rc == 0)
                 rc = json_get_string(body, "name", REQUEST_TITLE_MAX, "", &title, e);
@@ -137,8 +136,9 @@ static int check_classify(
         rc = see_model(js, who, model, "/model", e);
         if (rc)
                 return rc;
-        if (models_shape(js->models, model, &shape, &why))
-                return err_at(e, ERR_INVALID, "/model", "%s", why.message);
+        rc = models_shape(js->models, model, &shape, e);
+        if (rc)
+                return rc;
         if (shape.num_classes != data->num_classes)
                 return err_at(e, ERR_INVALID, "/dataset", "the model has %d classes, the data set %d",
                         shape.num_classes, data->num_classes);

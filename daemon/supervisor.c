@@ -365,15 +365,15 @@ static cJSON *device_json(const struct device *d)
         cJSON_AddNumberToObject(o, "max_buffer", (double)d->info.max_alloc_bytes);
         cJSON_AddNumberToObject(o, "compute_units", d->info.compute_units);
         cJSON_AddStringToObject(o, "state", state_text(d));
-        cJSON_AddItemToObject(o, "job", d->job ? cJSON_CreateNumber((double)d->job) : cJSON_CreateNull());
-        cJSON_AddItemToObject(o, "map", d->map ? cJSON_Duplicate(d->map, true) : cJSON_CreateNull());
+        json_add(o, "job", d->job ? cJSON_CreateNumber((double)d->job) : cJSON_CreateNull());
+        json_add(o, "map", d->map ? cJSON_Duplicate(d->map, true) : cJSON_CreateNull());
         cJSON_AddNumberToObject(o, "device_bytes", d->device_bytes);
-        cJSON_AddItemToObject(
+        json_add(
                 o, "worker_pid", d->worker ? cJSON_CreateNumber(child_pid(d->worker)) : cJSON_CreateNull());
         cJSON_AddNumberToObject(o, "failures", d->failures);
-        cJSON_AddItemToObject(o, "reason",
+        json_add(o, "reason",
                 d->failures && d->reason[0] ? cJSON_CreateString(d->reason) : cJSON_CreateNull());
-        cJSON_AddItemToObject(
+        json_add(
                 o, "selftest", d->selftest ? cJSON_Duplicate(d->selftest, true) : cJSON_CreateNull());
         return o;
 }
@@ -384,7 +384,7 @@ int supervisor_json(const struct supervisor *sv, cJSON **ret, struct err *e)
         if (!list)
                 return err_set(e, ERR_NO_MEMORY, "no memory for the devices");
         for (int i = 0; i < sv->count; i++)
-                cJSON_AddItemToArray(list, device_json(sv->devices[i]));
+                json_push(list, device_json(sv->devices[i]));
         *ret = list;
         return 0;
 }

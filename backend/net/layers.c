@@ -114,7 +114,7 @@ static void add_choices(cJSON *item, const struct op_field *f)
                 char word[40];
                 const size_t length = strcspn(p, " ");
                 snprintf(word, sizeof word, "%.*s", (int)length, p);
-                cJSON_AddItemToArray(list, cJSON_CreateString(word));
+                json_push(list, cJSON_CreateString(word));
                 if (!f->required && number == (int)f->fallback)
                         cJSON_AddStringToObject(item, "default", word);
                 p = p[length] ? p + length + 1 : NULL;
@@ -176,7 +176,7 @@ cJSON *layers_fields_json(const struct op_field *fields)
                         cJSON_AddBoolToObject(item, "default", f->fallback != 0);
                 else if (!f->required && !isnan(f->fallback))
                         cJSON_AddNumberToObject(item, "default", f->fallback);
-                cJSON_AddItemToArray(list, item);
+                json_push(list, item);
         }
         return list;
 }

@@ -67,6 +67,15 @@ static void take_out(size_t i)
         scarce.table[i].p = NULL;
 }
 
+/* Whose allocation fails. */
+static void print_frames(void)
+{
+        void *frame[FRAMES];
+        busy = true;
+        backtrace_symbols_fd(frame, backtrace(frame, FRAMES), STDERR_FILENO);
+        busy = false;
+}
+
 static bool fails(void)
 {
         bool now = false;
@@ -78,6 +87,8 @@ static bool fails(void)
                 now = true;
         scarce.failed += now;
         pthread_mutex_unlock(&scarce.lock);
+        if (now && scarce.frames && !scarce.ever)
+                print_frames();
         if (now)
                 errno = ENOMEM;
         return now;

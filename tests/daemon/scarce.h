@@ -14,7 +14,8 @@ void scarce_fail(long n, bool ever);
 long scarce_end(long *ret_count);
 /* Blocks of the watched thread that live. */
 long scarce_blocks(void);
-/* Prints the first few of them; with SCARCE_FRAMES in the environment of scarce_watch, who allocated them. */
+/* Prints the first few of them. With SCARCE_FRAMES in the environment of scarce_watch who allocated them stands
+   there too, and whose allocation fails is printed when one does. */
 void scarce_print(void);
 
 #endif
