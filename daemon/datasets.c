@@ -94,13 +94,14 @@ static void load(struct entry *en)
         free(path);
 }
 
-static void import_message(void *ctx, struct child *c, struct chan_message *m)
+static int import_message(void *ctx, struct child *c, struct chan_message *m)
 {
         struct entry *en = ctx;
         const cJSON *error = json_field(m->head, "error");
         (void)c;
         if (error)
                 (void)wire_error_read(error, &en->error);
+        return 0;
 }
 
 static void import_gone(void *ctx, struct child *c, int status, const char *why)
@@ -436,9 +437,11 @@ int datasets_adopt(struct datasets *ds, const char *name, const char *path, cons
         bool created = !en;
         if (en && en->state == ENTRY_IMPORTING)
                 return err_set(e, ERR_STATE, "the data set '%s' is being imported", name);
-        if (dataset_open(path, &data, &why))
-                return err_set(e, ERR_INTERNAL, "the import made a damaged file: %s", why.message);
-        int rc = en || (en = add(ds, name, e)) ? 0 : ERR_NO_MEMORY;
+        int rc = dataset_open(path, &data, &why);
+        if (rc)
+                return err_set(e, rc == ERR_NO_MEMORY ? rc : ERR_INTERNAL, "the import made a damaged file: %s",
+                        why.message);
+        rc = en || (en = add(ds, name, e)) ? 0 : ERR_NO_MEMORY;
         if (rc == 0)
                 rc = place(ds, en, path, created ? who->user : en->user, bytes, e);
         if (rc) {

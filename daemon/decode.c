@@ -70,17 +70,18 @@ static void end_first(struct decode *dc, struct chan_message *m, const struct er
         request_free(r);
 }
 
-static void child_message(void *ctx, struct child *c, struct chan_message *m)
+static int child_message(void *ctx, struct child *c, struct chan_message *m)
 {
         struct decode *dc = ctx;
         const cJSON *request = json_field(m->head, "request"), *error = json_field(m->head, "error");
         struct err why;
         if (c != dc->child || !dc->sent || !cJSON_IsNumber(request) ||
                 (int64_t)request->valuedouble != dc->first->id)
-                return;
+                return 0;
         if (error)
                 (void)wire_error_read(error, &why);
         end_first(dc, m, error ? &why : NULL);
+        return 0;
 }
 
 static void refuse_first(struct decode *dc, const char *why)

@@ -67,7 +67,7 @@ void imports_destroy(struct imports *is)
         free(is);
 }
 
-static void child_message(void *ctx, struct child *c, struct chan_message *m)
+static int child_message(void *ctx, struct child *c, struct chan_message *m)
 {
         struct import *im = ctx;
         const cJSON *error = json_field(m->head, "error"), *op = json_field(m->head, "op");
@@ -76,6 +76,7 @@ static void child_message(void *ctx, struct child *c, struct chan_message *m)
                 (void)wire_error_read(error, &im->error);
         else if (cJSON_IsString(op) && strcmp(op->valuestring, "imported") == 0)
                 im->answered = true;
+        return 0;
 }
 
 /* What has to hold before an import and after it. */

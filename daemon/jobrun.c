@@ -226,7 +226,8 @@ static int apply_stopped(struct jobtx *tx, const char *reason, struct err *e)
 static cJSON *final_metrics(const struct job_row *r)
 {
         cJSON *job = jobrow_json(r);
-        cJSON *metrics = cJSON_DetachItemFromObjectCaseSensitive(job, "metrics");
+        cJSON *metrics =
+                json_fell_short() ? NULL : cJSON_DetachItemFromObjectCaseSensitive(job, "metrics");
         cJSON_Delete(job);
         return metrics;
 }
@@ -244,7 +245,9 @@ static int apply_success(struct jobs *js, struct jobtx *tx, const struct report 
                 r->step = rep->stopped_early ? rep->step : r->steps;
         if (r->type == JOB_TRAIN && r->save_as[0]) {
                 cJSON *metrics = final_metrics(r);
-                rc = models_record(js->models, r->save_as, r->user, r->id, metrics, e);
+                rc = metrics ? 0 : err_set(e, ERR_NO_MEMORY, "no memory for a model's metrics");
+                if (rc == 0)
+                        rc = models_record(js->models, r->save_as, r->user, r->id, metrics, e);
                 cJSON_Delete(metrics);
                 memcpy(r->model, r->save_as, sizeof r->model);
         }
@@ -303,7 +306,7 @@ static int apply_lost(struct jobtx *tx, const struct report *rep, struct err *e)
                 "device, or"
                 " repair the driver, restart cnnd (which releases quarantined devices) and submit the job "
                 "again",
-                r->failures, r->device, rep->data);
+                r->failures, r->device, rep->data ? rep->data : "no memory for the reason");
         return jobtx_state(tx, JOB_FAILED, text, e);
 }
 

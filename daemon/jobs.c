@@ -227,9 +227,14 @@ int jobs_get(struct jobs *js, int64_t id, cJSON **ret, struct err *e)
         int rc = jobrow_read(js->home.store, id, &row, e);
         if (rc)
                 return rc;
-        *ret = job_json(js, &row);
+        cJSON *job = job_json(js, &row);
         job_row_finish(&row);
-        return *ret ? 0 : err_set(e, ERR_NO_MEMORY, "no memory for a job");
+        if (!job || json_fell_short()) {
+                cJSON_Delete(job);
+                return err_set(e, ERR_NO_MEMORY, "no memory for a job");
+        }
+        *ret = job;
+        return 0;
 }
 
 struct list {

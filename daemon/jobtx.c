@@ -112,6 +112,8 @@ int jobtx_state(struct jobtx *tx, enum job_state to, const char *reason, struct 
         if (to == JOB_FAILED) {
                 free(r->error);
                 r->error = reason ? strdup(reason) : NULL;
+                if (reason && !r->error)
+                        return err_set(e, ERR_NO_MEMORY, "no memory for a job's error");
         }
         int rc = state_event(tx, "state", reason, e);
         if (rc == 0 && job_state_final(to))

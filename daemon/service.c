@@ -87,13 +87,13 @@ static void device_ready(void *ctx, int device)
         s->was_ready = true;
 }
 
-static void device_message(void *ctx, int device, struct chan_message *m)
+static int device_message(void *ctx, int device, struct chan_message *m)
 {
         struct service *s = ctx;
-        if (json_field(m->head, "request"))
-                classify_answer(s->classify, device, m);
-        else
-                sched_message(s->sched, device, m);
+        if (!json_field(m->head, "request"))
+                return sched_message(s->sched, device, m);
+        classify_answer(s->classify, device, m);
+        return 0;
 }
 
 static void device_lost(void *ctx, int device, const char *why, bool quarantined)

@@ -101,6 +101,8 @@ static int check_train(
                 s->row.largest_buffer = (int64_t)estimate.largest_buffer;
                 s->row.micro_batch = estimate.micro_batch;
                 s->row.note = estimate.note[0] ? strdup(estimate.note) : NULL;
+                if (estimate.note[0] && !s->row.note)
+                        rc = err_set(e, ERR_NO_MEMORY, "no memory for a job");
                 memcpy(s->row.dataset, r.dataset, sizeof s->row.dataset);
                 memcpy(s->row.save_as, r.save_as, sizeof s->row.save_as);
                 memcpy(s->init_from, r.init.from, sizeof s->init_from);

@@ -50,7 +50,7 @@ struct supervisor {
         char problem[700];
 };
 
-static void worker_message(void *ctx, struct child *c, struct chan_message *m);
+static int worker_message(void *ctx, struct child *c, struct chan_message *m);
 static void worker_gone(void *ctx, struct child *c, int status, const char *why);
 
 static int start_worker(struct device *d, struct err *e)
@@ -122,6 +122,23 @@ static void device_failed(struct device *d, const char *why)
                 sv->hooks.lost(sv->hooks.ctx, d->index, reason, quarantined);
 }
 
+/* The front's own want of memory is not held against the device. */
+static void try_worker(struct device *d)
+{
+        struct err e;
+        int rc = start_worker(d, &e);
+        if (rc == 0)
+                return;
+        d->worker = NULL;
+        d->busy = false;
+        if (rc != ERR_NO_MEMORY) {
+                device_failed(d, e.message);
+                return;
+        }
+        d->restart_ms = clock_now_ms() + BACKOFF_FIRST_MS;
+        log_line(LOG_WARN, "device %s: its worker is not started yet: %s", d->info.id, e.message);
+}
+
 static void worker_gone(void *ctx, struct child *c, int status, const char *why)
 {
         struct device *d = ctx;
@@ -168,14 +185,14 @@ static void hello(struct device *d, cJSON *head)
                 sv->hooks.ready(sv->hooks.ctx, d->index);
 }
 
-static void worker_message(void *ctx, struct child *c, struct chan_message *m)
+static int worker_message(void *ctx, struct child *c, struct chan_message *m)
 {
         struct device *d = ctx;
         struct supervisor *sv = d->home;
         struct err e;
         const cJSON *op = json_field(m->head, "op");
         if (c != d->worker || !cJSON_IsString(op))
-                return;
+                return 0;
         d->heard_ms = clock_now_ms();
         if (strcmp(op->valuestring, "heartbeat") == 0) {
                 heartbeat(d, m->head);
@@ -187,14 +204,25 @@ static void worker_message(void *ctx, struct child *c, struct chan_message *m)
         } else {
                 d->moved_ms = d->heard_ms;
                 if (sv->hooks.message)
-                        sv->hooks.message(sv->hooks.ctx, d->index, m);
+                        return sv->hooks.message(sv->hooks.ctx, d->index, m);
         }
+        return 0;
+}
+
+static bool known(const struct supervisor *sv, const char *id)
+{
+        for (int i = 0; i < sv->count; i++)
+                if (strcmp(sv->devices[i]->info.id, id) == 0)
+                        return true;
+        return false;
 }
 
 static int add_device(struct supervisor *sv, const cJSON *o, struct err *e)
 {
         struct dev_info info;
         int rc = wire_device_read(o, &info, e);
+        if (rc == 0 && known(sv, info.id))
+                return 0;
         if (rc || !dev_matches(&info, sv->device_spec) || sv->count == SUPERVISOR_MAX_DEVICES)
                 return rc;
         struct device *d = calloc(1, sizeof *d);
@@ -204,33 +232,32 @@ static int add_device(struct supervisor *sv, const cJSON *o, struct err *e)
         d->index = sv->count;
         d->info = info;
         sv->devices[sv->count++] = d;
-        rc = start_worker(d, e);
-        if (rc) {
-                d->worker = NULL;
-                device_failed(d, e->message);
-        }
+        try_worker(d);
         return 0;
 }
 
-static void probe_message(void *ctx, struct child *c, struct chan_message *m)
+static int probe_message(void *ctx, struct child *c, struct chan_message *m)
 {
         struct supervisor *sv = ctx;
         struct err e = {0};
         const cJSON *list = json_field(m->head, "devices"), *item;
         if (c != sv->probe || sv->probed)
-                return;
+                return 0;
         if (!cJSON_IsArray(list)) {
                 (void)wire_error_read(json_field(m->head, "error"), &e);
                 snprintf(sv->problem, sizeof sv->problem, "looking for devices: %s", e.message);
-                return;
+                return 0;
+        }
+        cJSON_ArrayForEach(item, list)
+        {
+                int rc = add_device(sv, item, &e);
+                if (rc == ERR_NO_MEMORY)
+                        return rc;
+                if (rc)
+                        log_line(LOG_ERROR, "a device was left out: %s", e.message);
         }
         sv->probed = true;
         sv->problem[0] = '\0';
-        cJSON_ArrayForEach(item, list)
-        {
-                if (add_device(sv, item, &e))
-                        log_line(LOG_ERROR, "a device was left out: %s", e.message);
-        }
         if (sv->count == 0)
                 snprintf(sv->problem, sizeof sv->problem,
                         "no OpenCL device matches '%s' (%d found): install a driver (Debian: "
@@ -239,6 +266,7 @@ static void probe_message(void *ctx, struct child *c, struct chan_message *m)
                         sv->device_spec, cJSON_GetArraySize(list));
         if (sv->count == 0)
                 log_line(LOG_ERROR, "%s", sv->problem);
+        return 0;
 }
 
 static void probe_gone(void *ctx, struct child *c, int status, const char *why)
@@ -445,15 +473,11 @@ static int64_t due_ms(const struct device *d)
 
 static void device_tick(struct device *d, int64_t now_ms)
 {
-        struct err e;
         char why[200];
         if (now_ms < due_ms(d))
                 return;
         if (!d->worker) {
-                if (start_worker(d, &e)) {
-                        d->worker = NULL;
-                        device_failed(d, e.message);
-                }
+                try_worker(d);
                 return;
         }
         if (now_ms - d->heard_ms >= SUPERVISOR_HEARTBEAT_LOST_MS)

@@ -37,7 +37,7 @@ struct supervisor_hooks {
         void *ctx;
         void (*ready)(void *ctx, int device);
         /* What a worker said beyond hello and heartbeat; the callee may take parts of the message. */
-        void (*message)(void *ctx, int device, struct chan_message *m);
+        int (*message)(void *ctx, int device, struct chan_message *m); /* as child_hooks' */
         /* Its worker is gone, with all it had in hand. `why` is for people; `quarantined`: it stays away. */
         void (*lost)(void *ctx, int device, const char *why, bool quarantined);
 };
