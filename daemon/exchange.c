@@ -106,7 +106,7 @@ static ssize_t stream_read(void *ctx, uint64_t pos, char *out, size_t max)
                 return MHD_CONTENT_READER_END_OF_STREAM;
         ssize_t n = x->rq.reply.stream.read(x->rq.reply.stream.ctx, out, max);
         if (n < 0)
-                return MHD_CONTENT_READER_END_OF_STREAM;
+                return n == REPLY_END ? MHD_CONTENT_READER_END_OF_STREAM : MHD_CONTENT_READER_END_WITH_ERROR;
         if (n == 0) {
                 x->resting = true;
                 MHD_suspend_connection(x->con);

@@ -144,8 +144,10 @@ static int reconcile_file(void *ctx, const char *name, int64_t inode, int64_t mt
                 return 0;
         log_line(LOG_WARN, "model %s: the file is newer than its row; reading it again", name);
         rc = models_record(ms, name, "", 0, NULL, &why);
-        if (rc == 0)
-                return 0;
+        if (rc == ERR_NO_MEMORY)
+                *e = why;
+        if (rc == 0 || rc == ERR_NO_MEMORY)
+                return rc;
         log_line(LOG_ERROR, "model %s: %s", name, why.message);
         return delete_row(ms, name, e);
 }

@@ -43,6 +43,7 @@ static size_t hear(int fd, int patience_ms, void (*tired)(void), char *out, size
                                 break;
                         tired();
                         tired = NULL;
+                        patience_ms = TALK_LONG_MS;
                         continue;
                 }
                 ssize_t n = recv(fd, out + have, size - 1 - have, 0);
@@ -119,8 +120,13 @@ static bool numeric(char c)
 
 void talk_mask(char *text)
 {
+        static const char queue[] = "\"queue\":";
         char *to = text;
         for (const char *from = text; *from;) {
+                if (strncmp(from, queue, sizeof queue - 1) == 0)
+                        from += strcspn(from, "}");
+                if (!*from)
+                        break;
                 if (!isdigit((unsigned char)*from)) {
                         *to++ = *from++;
                         continue;
