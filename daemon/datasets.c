@@ -247,8 +247,7 @@ static void add_data(cJSON *o, const struct dataset *d)
         json_add(o, "shape", cJSON_CreateIntArray(shape, 3));
         cJSON_AddStringToObject(o, "type", d->type == DATASET_U8 ? "u8" : "f32");
         cJSON_AddNumberToObject(o, "num_classes", d->num_classes);
-        json_add(
-                o, "classes", cJSON_CreateStringArray((const char *const *)d->classes, d->num_classes));
+        json_add(o, "classes", cJSON_CreateStringArray((const char *const *)d->classes, d->num_classes));
         cJSON_AddNumberToObject(o, "train", d->split[DATASET_TRAIN].count);
         cJSON_AddNumberToObject(o, "val", d->split[DATASET_VAL].count);
         cJSON *counts = cJSON_AddObjectToObject(o, "class_counts");
@@ -439,8 +438,8 @@ int datasets_adopt(struct datasets *ds, const char *name, const char *path, cons
                 return err_set(e, ERR_STATE, "the data set '%s' is being imported", name);
         int rc = dataset_open(path, &data, &why);
         if (rc)
-                return err_set(e, rc == ERR_NO_MEMORY ? rc : ERR_INTERNAL, "the import made a damaged file: %s",
-                        why.message);
+                return err_set(e, rc == ERR_NO_MEMORY ? rc : ERR_INTERNAL,
+                        "the import made a damaged file: %s", why.message);
         rc = en || (en = add(ds, name, e)) ? 0 : ERR_NO_MEMORY;
         if (rc == 0)
                 rc = place(ds, en, path, created ? who->user : en->user, bytes, e);

@@ -226,8 +226,7 @@ static int apply_stopped(struct jobtx *tx, const char *reason, struct err *e)
 static cJSON *final_metrics(const struct job_row *r)
 {
         cJSON *job = jobrow_json(r);
-        cJSON *metrics =
-                json_fell_short() ? NULL : cJSON_DetachItemFromObjectCaseSensitive(job, "metrics");
+        cJSON *metrics = json_fell_short() ? NULL : cJSON_DetachItemFromObjectCaseSensitive(job, "metrics");
         cJSON_Delete(job);
         return metrics;
 }

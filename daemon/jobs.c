@@ -401,8 +401,7 @@ int jobs_count_users(struct jobs *js, const char *user,
         while (rc == 0 && (rc = store_step(js->home.store, st, e)) > 0) {
                 int state = job_state_parse(store_text(st, 1));
                 if (state >= 0)
-                        row(ctx, store_text(st, 0), (enum job_state)state,
-                                sqlite3_column_int64(st, 2));
+                        row(ctx, store_text(st, 0), (enum job_state)state, sqlite3_column_int64(st, 2));
                 rc = 0;
         }
         return rc;

@@ -150,8 +150,7 @@ int jobtx_replay(
         store_bind_int(st, 2, after);
         store_bind_int(st, 3, limit > 0 ? limit : -1);
         while ((rc = store_step(s, st, e)) > 0) {
-                rc = row(ctx, sqlite3_column_int64(st, 0), store_text(st, 1),
-                        store_text(st, 2));
+                rc = row(ctx, sqlite3_column_int64(st, 0), store_text(st, 1), store_text(st, 2));
                 if (rc)
                         break;
         }

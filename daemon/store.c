@@ -272,7 +272,8 @@ static int get_unstuck(struct store *s, struct err *e)
 {
         if (s->stuck)
                 store_rollback(s);
-        return s->stuck ? err_set(e, ERR_UNAVAILABLE, "database: a transaction that failed is still open") : 0;
+        return s->stuck ? err_set(e, ERR_UNAVAILABLE, "database: a transaction that failed is still open")
+                        : 0;
 }
 
 static int cache_grow(struct store *s, struct err *e)

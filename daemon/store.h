@@ -47,8 +47,8 @@ int store_run(struct store *s, sqlite3_stmt *st, struct err *e);
 void store_bind_text(sqlite3_stmt *st, int i, const char *text);
 void store_bind_int(sqlite3_stmt *st, int i, int64_t v);
 void store_bind_double(sqlite3_stmt *st, int i, double v);
-/* A text column of the row, NULL for SQL's NULL; borrowed until the statement is stepped or reset. Where memory
-   is out it is "", and the statement's next store_step or store_done fails. */
+/* A text column of the row, NULL for SQL's NULL; borrowed until the statement is stepped or reset. Where
+   memory is out it is "", and the statement's next store_step or store_done fails. */
 const char *store_text(sqlite3_stmt *st, int column);
 /* Ends reading a statement's rows: resets it. Returns `rc`, or ERR_NO_MEMORY when a column could not be read,
    which explains whatever else went wrong with the row. */

@@ -41,7 +41,7 @@ struct supervisor {
         struct children *kids;
         char *state_dir, *device_spec, *log_level; /* owned */
         int64_t watchdog_ms;
-        struct device *devices[SUPERVISOR_MAX_DEVICES]; /* owned; workers point to them */
+        struct device devices[SUPERVISOR_MAX_DEVICES]; /* workers point to them */
         int count;
         struct child *probe; /* NULL: not running */
         bool probed;
@@ -209,29 +209,14 @@ static int worker_message(void *ctx, struct child *c, struct chan_message *m)
         return 0;
 }
 
-static bool known(const struct supervisor *sv, const char *id)
-{
-        for (int i = 0; i < sv->count; i++)
-                if (strcmp(sv->devices[i]->info.id, id) == 0)
-                        return true;
-        return false;
-}
-
 static int add_device(struct supervisor *sv, const cJSON *o, struct err *e)
 {
         struct dev_info info;
         int rc = wire_device_read(o, &info, e);
-        if (rc == 0 && known(sv, info.id))
-                return 0;
         if (rc || !dev_matches(&info, sv->device_spec) || sv->count == SUPERVISOR_MAX_DEVICES)
                 return rc;
-        struct device *d = calloc(1, sizeof *d);
-        if (!d)
-                return err_set(e, ERR_NO_MEMORY, "no memory for a device");
-        d->home = sv;
-        d->index = sv->count;
-        d->info = info;
-        sv->devices[sv->count++] = d;
+        struct device *d = &sv->devices[sv->count];
+        *d = (struct device){.home = sv, .index = sv->count++, .info = info};
         try_worker(d);
         return 0;
 }
@@ -250,10 +235,7 @@ static int probe_message(void *ctx, struct child *c, struct chan_message *m)
         }
         cJSON_ArrayForEach(item, list)
         {
-                int rc = add_device(sv, item, &e);
-                if (rc == ERR_NO_MEMORY)
-                        return rc;
-                if (rc)
+                if (add_device(sv, item, &e))
                         log_line(LOG_ERROR, "a device was left out: %s", e.message);
         }
         sv->probed = true;
@@ -328,9 +310,8 @@ void supervisor_destroy(struct supervisor *sv)
         if (!sv)
                 return;
         for (int i = 0; i < sv->count; i++) {
-                cJSON_Delete(sv->devices[i]->selftest);
-                cJSON_Delete(sv->devices[i]->map);
-                free(sv->devices[i]);
+                cJSON_Delete(sv->devices[i].selftest);
+                cJSON_Delete(sv->devices[i].map);
         }
         free(sv->state_dir);
         free(sv->device_spec);
@@ -360,12 +341,12 @@ int supervisor_count(const struct supervisor *sv)
 
 const struct dev_info *supervisor_info(const struct supervisor *sv, int device)
 {
-        return &sv->devices[device]->info;
+        return &sv->devices[device].info;
 }
 
 enum device_state supervisor_state(const struct supervisor *sv, int device)
 {
-        return sv->devices[device]->state;
+        return sv->devices[device].state;
 }
 
 static const char *state_text(const struct device *d)
@@ -396,13 +377,11 @@ static cJSON *device_json(const struct device *d)
         json_add(o, "job", d->job ? cJSON_CreateNumber((double)d->job) : cJSON_CreateNull());
         json_add(o, "map", d->map ? cJSON_Duplicate(d->map, true) : cJSON_CreateNull());
         cJSON_AddNumberToObject(o, "device_bytes", d->device_bytes);
-        json_add(
-                o, "worker_pid", d->worker ? cJSON_CreateNumber(child_pid(d->worker)) : cJSON_CreateNull());
+        json_add(o, "worker_pid", d->worker ? cJSON_CreateNumber(child_pid(d->worker)) : cJSON_CreateNull());
         cJSON_AddNumberToObject(o, "failures", d->failures);
         json_add(o, "reason",
                 d->failures && d->reason[0] ? cJSON_CreateString(d->reason) : cJSON_CreateNull());
-        json_add(
-                o, "selftest", d->selftest ? cJSON_Duplicate(d->selftest, true) : cJSON_CreateNull());
+        json_add(o, "selftest", d->selftest ? cJSON_Duplicate(d->selftest, true) : cJSON_CreateNull());
         return o;
 }
 
@@ -412,7 +391,7 @@ int supervisor_json(const struct supervisor *sv, cJSON **ret, struct err *e)
         if (!list)
                 return err_set(e, ERR_NO_MEMORY, "no memory for the devices");
         for (int i = 0; i < sv->count; i++)
-                json_push(list, device_json(sv->devices[i]));
+                json_push(list, device_json(&sv->devices[i]));
         *ret = list;
         return 0;
 }
@@ -420,7 +399,7 @@ int supervisor_json(const struct supervisor *sv, cJSON **ret, struct err *e)
 int supervisor_send(
         struct supervisor *sv, int device, const cJSON *head, const void *raw, size_t raw_len, struct err *e)
 {
-        struct device *d = sv->devices[device];
+        struct device *d = &sv->devices[device];
         if (d->state != DEVICE_READY || !d->worker)
                 return err_set(e, ERR_UNAVAILABLE, "device %s is not ready", d->info.id);
         /* What follows counts from now: the worker was idle until here. */
@@ -431,28 +410,28 @@ int supervisor_send(
 
 void supervisor_set_job(struct supervisor *sv, int device, int64_t job)
 {
-        note_job(sv->devices[device], job);
+        note_job(&sv->devices[device], job);
 }
 
 double supervisor_busy_seconds(const struct supervisor *sv, int device, int64_t now_ms)
 {
-        const struct device *d = sv->devices[device];
+        const struct device *d = &sv->devices[device];
         return (double)(d->busy_ms + (d->job ? now_ms - d->busy_since_ms : 0)) / 1000;
 }
 
 double supervisor_used_bytes(const struct supervisor *sv, int device)
 {
-        return sv->devices[device]->device_bytes;
+        return sv->devices[device].device_bytes;
 }
 
 int64_t supervisor_job(const struct supervisor *sv, int device)
 {
-        return sv->devices[device]->job;
+        return sv->devices[device].job;
 }
 
 void supervisor_progress(struct supervisor *sv, int device)
 {
-        sv->devices[device]->failures = 0;
+        sv->devices[device].failures = 0;
 }
 
 static int64_t patience_ms(const struct device *d)
@@ -508,15 +487,15 @@ void supervisor_tick(struct supervisor *sv, int64_t now_ms)
                 }
         }
         for (int i = 0; i < sv->count; i++)
-                device_tick(sv->devices[i], now_ms);
+                device_tick(&sv->devices[i], now_ms);
 }
 
 int supervisor_timeout_ms(const struct supervisor *sv, int64_t now_ms)
 {
         int64_t due = sv->probed ? INT64_MAX : sv->probe_ms;
         for (int i = 0; i < sv->count; i++)
-                if (due_ms(sv->devices[i]) < due)
-                        due = due_ms(sv->devices[i]);
+                if (due_ms(&sv->devices[i]) < due)
+                        due = due_ms(&sv->devices[i]);
         if (due == INT64_MAX)
                 return -1;
         int64_t left = due - now_ms;

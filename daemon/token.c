@@ -140,8 +140,7 @@ int token_check(struct store *s, const char *token, struct identity *ret, struct
         bool good = rc > 0 && sqlite3_column_bytes(st, 0) == HASH_BYTES &&
                     gnutls_memcmp(sqlite3_column_blob(st, 0), digest, HASH_BYTES) == 0;
         if (good) {
-                *ret = (struct identity){
-                        .operator= strcmp(store_text(st, 2), roles[1]) == 0};
+                *ret = (struct identity){.operator= strcmp(store_text(st, 2), roles[1]) == 0};
                 snprintf(ret->user, sizeof ret->user, "%s", store_text(st, 1));
         }
         rc = good ? 0 : err_set(e, ERR_LOGIN, "that token is not in force");

@@ -41,8 +41,8 @@ int json_get_string(
 /* Tree access that never ignores case. NULL where absent. */
 const cJSON *json_field(const cJSON *obj, const char *key);
 
-/* Building trees: cJSON's cJSON_Add… calls need not be looked at one by one, for the thread remembers that they
-   could not add something, until json_begin, json_text or json_fell_short. */
+/* Building trees: cJSON's cJSON_Add… calls need not be looked at one by one, for the thread remembers that
+   they could not add something, until json_begin, json_text or json_fell_short. */
 
 /* Something new begins: what was short before is not its concern. */
 void json_begin(void);

@@ -136,8 +136,7 @@ int summary_build(
         if (rc)
                 goto out;
         summary = cJSON_CreateObject();
-        json_add(
-                summary, "input", cJSON_CreateIntArray((int[]){batch, input[0], input[1], input[2]}, 4));
+        json_add(summary, "input", cJSON_CreateIntArray((int[]){batch, input[0], input[1], input[2]}, 4));
         cJSON *list = cJSON_AddArrayToObject(summary, "layers");
         for (int i = 0; i < net->num_nodes; i++)
                 json_push(list, layer_json(&net->nodes[i], batch, flat[net->nodes[i].output]));

@@ -1,6 +1,7 @@
-/* Failing allocations: in each flow of flows.c the n-th allocation of the front fails, once or with all behind
-   it, for n = 1, 2, 3 … until the flow ends before it comes to that. Nothing may crash, hang, leak or answer
-   half of something; what was acknowledged stands in the database, whole; and the next time the flow goes well.
+/* Failing allocations: in each flow of flows.c the n-th allocation of the front fails, once or with all
+   behind it, for n = 1, 2, 3 … until the flow ends before it comes to that. Nothing may crash, hang, leak or
+   answer half of something; what was acknowledged stands in the database, whole; and the next time the flow
+   goes well.
 
    famine [FLOW]. FAMINE=all takes every n, else some of each flow. SCARCE_FRAMES tells who lost a block. */
 #include "check.h"
@@ -81,18 +82,20 @@ static void front_begin(void)
 {
         struct front *f = &famine.front;
         const char *const argv[] = {"cnnd", "--listen", "none", "--socket", famine.socket, "--state",
-                famine.state, "--log-level", getenv("CNND_TEST_LOG") ? "info" : "error", "--requests-per-second",
-                "0", "--queued-jobs", "0", "--slice-seconds", "80000", NULL};
+                famine.state, "--log-level", getenv("CNND_TEST_LOG") ? "info" : "error",
+                "--requests-per-second", "0", "--queued-jobs", "0", "--slice-seconds", "80000", NULL};
         enum conf_action action;
         struct err e = {0};
-        CHECK_OK(conf_load(sizeof argv / sizeof argv[0] - 1, (char **)(uintptr_t)argv, &f->conf, &action, &e), &e);
+        CHECK_OK(conf_load(sizeof argv / sizeof argv[0] - 1, (char **)(uintptr_t)argv, &f->conf, &action, &e),
+                &e);
         log_init((enum log_level)log_level_parse(f->conf.log_level), "front");
         sem_init(&f->started, 0, 0);
         assert_int_equal(pthread_create(&f->thread, NULL, front_main, f), 0);
         sem_wait(&f->started);
 }
 
-/* Two signals: it does not wait for jobs. The first front finds the C library without what that keeps for good. */
+/* Two signals: it does not wait for jobs. The first front finds the C library without what that keeps for
+ * good. */
 static void front_end(void)
 {
         kill(getpid(), SIGTERM);
@@ -214,8 +217,10 @@ static void read_row(long long job, char row[ROW_BYTES])
         struct err e = {0};
         row[0] = '\0';
         CHECK_OK(store_prepare(famine.store,
-                         "SELECT type || ' ' || name || ' ' || user || ' ' || (key IS NOT NULL) || ' ' || request || ' ' ||"
-                         " dataset || ' ' || ifnull(save_as, '-') || ' ' || ifnull(note, '-') || ' ' || priority || ' ' ||"
+                         "SELECT type || ' ' || name || ' ' || user || ' ' || (key IS NOT NULL) || ' ' || "
+                         "request || ' ' ||"
+                         " dataset || ' ' || ifnull(save_as, '-') || ' ' || ifnull(note, '-') || ' ' || "
+                         "priority || ' ' ||"
                          " steps || ' ' || micro_batch || ' ' || (events > 0) FROM jobs WHERE id = ?",
                          &st, &e),
                 &e);
@@ -231,7 +236,8 @@ static void check_row(const struct want *w)
         char row[ROW_BYTES];
         read_row(famine.answer.id, row);
         if (strcmp(row, w->row) != 0)
-                FAIL("job %lld was acknowledged; its row is \"%s\", not \"%s\"", famine.answer.id, row, w->row);
+                FAIL("job %lld was acknowledged; its row is \"%s\", not \"%s\"", famine.answer.id, row,
+                        w->row);
         if (famine.acked_count < ACKED_MAX)
                 famine.acked[famine.acked_count++] = famine.answer.id;
 }
@@ -249,7 +255,8 @@ static bool check_answer(const struct step *s, const struct want *w)
         if (a->id && strcmp(s->method, "POST") == 0)
                 check_row(w);
         talk_mask(a->body);
-        if (strcmp(s->method, "HEAD") == 0 || strncmp(s->path, "/metrics", 8) == 0 || strstr(s->path, "{}/events"))
+        if (strcmp(s->method, "HEAD") == 0 || strncmp(s->path, "/metrics", 8) == 0 ||
+                strstr(s->path, "{}/events"))
                 return a->whole; /* which reasons and restarts they tell of is not given */
         if (status >= 400 && a->len == 0)
                 return true;
@@ -395,7 +402,7 @@ static void try_flow(const struct flow *f)
 
 static void make_world(void)
 {
-        const struct identity anna = {.user = "anna", .operator= true};
+        const struct identity anna = {.user = "anna", .operator= true };
         struct err e = {0};
         front_begin();
         healthy();

@@ -9,23 +9,44 @@
         "{\"type\":\"train\",\"architecture\":\"lenet\",\"dataset\":\"tiny\",\"batch_size\":2,"              \
         "\"optimizer\":{\"name\":\"sgd\",\"lr\":0.1},\"seed\":7" more "}"
 #define SHORT TRAIN(",\"name\":\"short\",\"epochs\":1")
-#define LONG TRAIN(",\"name\":\"rest 900\",\"epochs\":100000")
+#define LONG  TRAIN(",\"name\":\"rest 900\",\"epochs\":100000")
 #define NAMED TRAIN(",\"name\":\"named\",\"epochs\":2,\"save_as\":\"named\",\"priority\":-1")
 #define LAYERS                                                                                               \
         "{\"architecture\":{\"layers\":[{\"type\":\"flatten\"},{\"type\":\"linear\",\"out_features\":2}]},"  \
         "\"input\":[1,2,2],\"batch\":2}"
 #define NDJSON "Accept: application/x-ndjson\r\n"
-#define JSON "Content-Type: application/json\r\n"
-#define TOKEN "Authorization: Bearer {token}\r\n"
+#define JSON   "Content-Type: application/json\r\n"
+#define TOKEN  "Authorization: Bearer {token}\r\n"
 
-#define GET(path, status) {"GET", path, "", "", status}
-#define GET_AS(path, headers, status) {"GET", path, headers, "", status}
-#define SUBMIT(body) {"POST", "/v1/jobs", "", body, 201}
-#define POST(path, status) {"POST", path, "", "", status}
-#define WAIT(state) {FLOW_WAIT, state, "", "", 0}
+#define GET(path, status)                                                                                    \
+        {                                                                                                    \
+                "GET", path, "", "", status                                                                  \
+        }
+#define GET_AS(path, headers, status)                                                                        \
+        {                                                                                                    \
+                "GET", path, headers, "", status                                                             \
+        }
+#define SUBMIT(body)                                                                                         \
+        {                                                                                                    \
+                "POST", "/v1/jobs", "", body, 201                                                            \
+        }
+#define POST(path, status)                                                                                   \
+        {                                                                                                    \
+                "POST", path, "", "", status                                                                 \
+        }
+#define WAIT(state)                                                                                          \
+        {                                                                                                    \
+                FLOW_WAIT, state, "", "", 0                                                                  \
+        }
 #define CANCEL POST("/v1/jobs/{}/cancel", 0)
-#define PUT(path, blob, status) {"PUT", path, "", blob, status}
-#define DELETE(path, status) {"DELETE", path, "", "", status}
+#define PUT(path, blob, status)                                                                              \
+        {                                                                                                    \
+                "PUT", path, "", blob, status                                                                \
+        }
+#define DELETE(path, status)                                                                                 \
+        {                                                                                                    \
+                "DELETE", path, "", "", status                                                               \
+        }
 
 const struct step flow_blocker = SUBMIT(LONG);
 
@@ -161,11 +182,13 @@ static const void *weights(size_t *ret_len)
         static size_t len;
         static const float data[10] = {0.5f};
         if (!file)
-                file = safetensors("{\"__metadata__\":{\"architecture\":\"{\\\"layers\\\":[{\\\"type\\\":\\\"flatten\\\"},"
-                                   "{\\\"type\\\":\\\"linear\\\",\\\"out_features\\\":2}]}\",\"input\":\"[1,2,2]\","
-                                   "\"classes\":\"[\\\"a\\\",\\\"b\\\"]\"},"
-                                   "\"net.1.weight\":{\"dtype\":\"F32\",\"shape\":[2,4],\"data_offsets\":[0,32]},"
-                                   "\"net.1.bias\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[32,40]}}",
+                file = safetensors(
+                        "{\"__metadata__\":{\"architecture\":\"{\\\"layers\\\":[{\\\"type\\\":"
+                        "\\\"flatten\\\"},"
+                        "{\\\"type\\\":\\\"linear\\\",\\\"out_features\\\":2}]}\",\"input\":\"[1,2,2]\","
+                        "\"classes\":\"[\\\"a\\\",\\\"b\\\"]\"},"
+                        "\"net.1.weight\":{\"dtype\":\"F32\",\"shape\":[2,4],\"data_offsets\":[0,32]},"
+                        "\"net.1.bias\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[32,40]}}",
                         data, sizeof data, &len);
         *ret_len = len;
         return file;

@@ -25,8 +25,8 @@ static void ask(int fd, const struct request *rq)
 {
         char head[2000];
         int n = snprintf(head, sizeof head,
-                "%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n%sContent-Length: %zu\r\n\r\n", rq->method,
-                rq->path, rq->headers, rq->len);
+                "%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n%sContent-Length: %zu\r\n\r\n",
+                rq->method, rq->path, rq->headers, rq->len);
         if (send(fd, head, (size_t)n, MSG_NOSIGNAL) == n && rq->len)
                 (void)!send(fd, rq->body, rq->len, MSG_NOSIGNAL);
 }

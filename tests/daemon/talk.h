@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { TALK_BYTES = 1 << 20, TALK_LONG_MS = 10000 };
+enum { TALK_BYTES = 1 << 20, TALK_LONG_MS = 60000 };
 
 struct answer {
         int status;            /* 0: the connection ended before one came */
@@ -25,9 +25,10 @@ struct request {
 
 /* Connects, asks and reads to the end. `patience_ms` passes without a byte before the answer counts as
    silent; `tired`, where not NULL, is called first, and TALK_LONG_MS more waited. */
-void talk(const char *socket, const struct request *rq, int patience_ms, void (*tired)(void), struct answer *ret);
-/* Masks what may differ from one run to the next: every number becomes '#', and where a job stands in line, which
-   is looked up only now and then, goes. */
+void talk(const char *socket, const struct request *rq, int patience_ms, void (*tired)(void),
+        struct answer *ret);
+/* Masks what may differ from one run to the next: every number becomes '#', and where a job stands in line,
+   which is looked up only now and then, goes. */
 void talk_mask(char *text);
 
 #endif
