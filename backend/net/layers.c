@@ -15,9 +15,8 @@ static int known_only(const struct op_kind *kind, const cJSON *layer, const char
         str_add(&keys, "type name");
         for (const struct op_field *f = kind->fields; f->name; f++)
                 str_addf(&keys, " %s", f->name);
-        if (keys.failed)
-                return err_set(e, ERR_NO_MEMORY, "no memory to check a layer");
-        int rc = json_only(layer, keys.data, at, e);
+        int rc = keys.failed ? err_set(e, ERR_NO_MEMORY, "no memory to check a layer")
+                             : json_only(layer, keys.data, at, e);
         str_free(&keys);
         return rc;
 }
