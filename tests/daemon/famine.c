@@ -21,7 +21,7 @@
 #include <unistd.h>
 
 /* TIRED_MS: a server without memory may keep a client waiting until there is some again. */
-enum { PATIENCE_MS = TALK_LONG_MS, TIRED_MS = 300, ACKED_MAX = 1 << 16, SAMPLES = 8, ROW_BYTES = 4096 };
+enum { PATIENCE_MS = TALK_LONG_MS, TIRED_MS = 300, ACKED_MAX = 1 << 16, SAMPLES = 5, ROW_BYTES = 4096 };
 
 /* The front, in a thread of its own. */
 struct front {
