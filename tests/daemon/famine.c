@@ -297,7 +297,7 @@ static bool disturbed(const struct want *want)
         return met;
 }
 
-/* The flow as it should go. With `ret` the first time: what later ones are held against. */
+/* The flow as it should go, and how many allocations it takes. The first time it tells what is wanted. */
 static long calm(struct want *want, bool first)
 {
         const struct flow *f = famine.flow;
@@ -357,12 +357,12 @@ static void close_store(void)
         famine.store = NULL;
 }
 
-static long sweep(const struct flow *f, struct want *want)
+/* How many allocations failed. */
+static long sweep(struct want *want)
 {
         const bool all = getenv("FAMINE") && strcmp(getenv("FAMINE"), "all") == 0;
         const long count = calm(want, true), stride = all ? 1 : count / SAMPLES + 1;
         long failed = 0;
-        (void)f;
         for (int ever = 0; ever < 2; ever++) {
                 bool met = true;
                 famine.ever = ever;
@@ -389,7 +389,7 @@ static void try_flow(const struct flow *f)
                 take_calmly(&flow_blocker);
                 wait_state("running");
         }
-        const long failed = sweep(f, want);
+        const long failed = sweep(want);
         close_store();
         front_end();
         open_store();
