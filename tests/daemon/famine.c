@@ -210,7 +210,8 @@ static void healthy(void)
 
 /* --- what must hold --- */
 
-/* All of a job's row that its submission decides, numbers masked; "" where there is none. */
+/* All of a job's row that its submission decides, and its state where jobs stay in line; numbers masked, ""
+   where there is no row. */
 static void read_row(long long job, char row[ROW_BYTES])
 {
         sqlite3_stmt *st;
@@ -221,10 +222,12 @@ static void read_row(long long job, char row[ROW_BYTES])
                          "request || ' ' ||"
                          " dataset || ' ' || ifnull(save_as, '-') || ' ' || ifnull(note, '-') || ' ' || "
                          "priority || ' ' ||"
-                         " steps || ' ' || micro_batch || ' ' || (events > 0) FROM jobs WHERE id = ?",
+                         " steps || ' ' || micro_batch || ' ' || (events > 0) ||"
+                         " CASE WHEN ?2 THEN ' ' || state || want ELSE '' END FROM jobs WHERE id = ?1",
                          &st, &e),
                 &e);
         store_bind_int(st, 1, job);
+        store_bind_int(st, 2, famine.flow && famine.flow->busy);
         if (store_step(famine.store, st, &e) == 1)
                 snprintf(row, ROW_BYTES, "%s", (const char *)sqlite3_column_text(st, 0));
         sqlite3_reset(st);
@@ -260,7 +263,9 @@ static bool check_answer(const struct step *s, const struct want *w)
                 return a->whole; /* which reasons and restarts they tell of is not given */
         if (status >= 400 && a->len == 0)
                 return true;
-        if (a->whole ? strcmp(a->body, w->body) != 0 : strncmp(a->body, w->body, strlen(a->body) - 1) != 0)
+        /* A cut may fall into a number, which is masked. */
+        const size_t len = strlen(a->body), part = len ? len - 1 : 0;
+        if (a->whole ? strcmp(a->body, w->body) != 0 : strncmp(a->body, w->body, part) != 0)
                 FAIL("%s %s: answers %s\ninstead of %s", s->method, s->path, a->body, w->body);
         return a->whole;
 }
@@ -308,9 +313,8 @@ static long calm(struct want *want, bool first)
         scarce_fail(0, false);
         for (int i = 0; f->during[i].method; i++) {
                 take_calmly(&f->during[i]);
-                if (famine.answer.id && strcmp(f->during[i].method, "POST") == 0)
-                        read_row(famine.answer.id, want[i].row);
                 if (first) {
+                        read_row(famine.answer.id, want[i].row);
                         talk_mask(famine.answer.body);
                         want[i].status = famine.answer.status;
                         want[i].body = strdup(famine.answer.body);
