@@ -2,7 +2,8 @@
 
 #include <errno.h>
 #include <execinfo.h>
-#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -10,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#ifdef __SANITIZE_ADDRESS__
+#ifdef SCARCE_ABOVE_SANITIZER
 #define BELOW(name) __interceptor_##name
 #else
 #define BELOW(name) __libc_##name
@@ -31,14 +32,25 @@ struct block {
 };
 
 static struct {
-        pthread_mutex_t lock;
+        atomic_flag lock; /* not a mutex, whose functions sanitizers take over later than malloc is called */
         struct block table[TABLE];
         long blocks;
         long count, fail_at, failed; /* since scarce_fail; fail_at 0: none */
         bool ever, frames;
-} scarce = {.lock = PTHREAD_MUTEX_INITIALIZER};
+} scarce = {.lock = ATOMIC_FLAG_INIT};
 
 static __thread bool watched, busy;
+
+static void lock(void)
+{
+        while (atomic_flag_test_and_set_explicit(&scarce.lock, memory_order_acquire))
+                sched_yield();
+}
+
+static void unlock(void)
+{
+        atomic_flag_clear_explicit(&scarce.lock, memory_order_release);
+}
 
 static size_t home_of(const void *p)
 {
@@ -81,12 +93,12 @@ static bool fails(void)
         bool now = false;
         if (!watched || busy)
                 return false;
-        pthread_mutex_lock(&scarce.lock);
+        lock();
         scarce.count++;
         if (scarce.fail_at && (scarce.ever ? scarce.count >= scarce.fail_at : scarce.count == scarce.fail_at))
                 now = true;
         scarce.failed += now;
-        pthread_mutex_unlock(&scarce.lock);
+        unlock();
         if (now && scarce.frames && !scarce.ever)
                 print_frames();
         if (now)
@@ -102,25 +114,25 @@ static void *note(void *p)
         busy = true; /* backtrace allocates the first time */
         if (scarce.frames)
                 backtrace(b.frame, FRAMES);
-        pthread_mutex_lock(&scarce.lock);
+        lock();
         if (scarce.blocks >= TABLE / 2)
                 abort();
         scarce.table[place_of(p)] = b;
         scarce.blocks++;
-        pthread_mutex_unlock(&scarce.lock);
+        unlock();
         busy = false;
         return p;
 }
 
 static void forget(const void *p)
 {
-        pthread_mutex_lock(&scarce.lock);
+        lock();
         const size_t place = place_of(p);
         if (scarce.table[place].p) {
                 take_out(place);
                 scarce.blocks--;
         }
-        pthread_mutex_unlock(&scarce.lock);
+        unlock();
 }
 
 void *malloc(size_t size)
@@ -151,31 +163,31 @@ void free(void *p)
 
 void scarce_watch(void)
 {
-        pthread_mutex_lock(&scarce.lock);
+        lock();
         memset(scarce.table, 0, sizeof scarce.table);
         scarce.blocks = scarce.fail_at = 0;
         scarce.frames = getenv("SCARCE_FRAMES") != NULL;
-        pthread_mutex_unlock(&scarce.lock);
+        unlock();
         watched = true;
 }
 
 void scarce_fail(long n, bool ever)
 {
-        pthread_mutex_lock(&scarce.lock);
+        lock();
         scarce.count = scarce.failed = 0;
         scarce.fail_at = n;
         scarce.ever = ever;
-        pthread_mutex_unlock(&scarce.lock);
+        unlock();
 }
 
 long scarce_end(long *ret_count)
 {
-        pthread_mutex_lock(&scarce.lock);
+        lock();
         scarce.fail_at = 0;
         const long failed = scarce.failed;
         if (ret_count)
                 *ret_count = scarce.count;
-        pthread_mutex_unlock(&scarce.lock);
+        unlock();
         return failed;
 }
 
