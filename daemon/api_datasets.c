@@ -47,9 +47,7 @@ static bool client_left(void *ctx)
 
 static int may_replace(void *ctx, const char *name, struct err *e)
 {
-        if (jobs_use_dataset(((struct service *)ctx)->jobs, name))
-                return err_set(e, ERR_STATE, "a job that is not finished uses data set \"%s\"", name);
-        return 0;
+        return jobs_spare_dataset(((struct service *)ctx)->jobs, name, e);
 }
 
 /* The query's options as the import takes them, each looked at. */
@@ -187,8 +185,8 @@ int api_datasets_delete(void *ctx, struct http_request *rq, struct err *e)
         }
         if (rc == 0)
                 rc = api_dataset(api, rq, e);
-        if (rc == 0 && jobs_use_dataset(api->service->jobs, api_name(rq)))
-                rc = err_set(e, ERR_STATE, "a job that is not finished uses data set \"%s\"", api_name(rq));
+        if (rc == 0)
+                rc = jobs_spare_dataset(api->service->jobs, api_name(rq), e);
         if (rc == 0)
                 rc = datasets_delete(api->service->datasets, &rq->who, api_name(rq), e);
         if (rc == 0)

@@ -17,7 +17,7 @@ int api_nets_list(void *ctx, struct http_request *rq, struct err *e)
                 return rc;
         cJSON *known = architectures_json();
         if (known)
-                cJSON_AddItemToObject(known, "augmentations", augment_kinds_json());
+                json_add(known, "augmentations", augment_kinds_json());
         return reply_json(&rq->reply, 200, known, e);
 }
 

@@ -1,6 +1,7 @@
 #include "daemon/api.h"
 
 #include "base/chan.h"
+#include "base/json.h"
 #include "base/str.h"
 #include "daemon/tuned.h"
 
@@ -56,7 +57,7 @@ int api_status_devices(void *ctx, struct http_request *rq, struct err *e)
         if (rc == 0)
                 rc = supervisor_json(sv, &items, e);
         if (rc == 0) {
-                cJSON_AddItemToObject(tree, "devices", items);
+                json_add(tree, "devices", items);
                 if (*problem)
                         cJSON_AddStringToObject(tree, "problem", problem);
                 else
@@ -91,6 +92,6 @@ int api_status_device(void *ctx, struct http_request *rq, struct err *e)
                 cJSON_Delete(list);
                 return err_set(e, ERR_NO_MEMORY, "no memory for the answer");
         }
-        cJSON_AddItemToObject(o, "strategies", list);
+        json_add(o, "strategies", list);
         return reply_json(&rq->reply, 200, o, e);
 }

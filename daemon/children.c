@@ -1,5 +1,6 @@
 #include "daemon/children.h"
 
+#include "base/json.h"
 #include "base/log.h"
 #include "daemon/clock.h"
 
@@ -16,7 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { REAP_STEP_MS = 20, END_GRACE_MS = 2000, MAX_EVENTS = 32 };
+enum { REAP_STEP_MS = 20, STARVED_MS = 20, END_GRACE_MS = 2000, MAX_EVENTS = 32 };
 
 struct child {
         struct children *home; /* borrowed */
@@ -27,6 +28,8 @@ struct child {
         bool wants_write;   /* what epoll was told */
         int64_t kill_at_ms; /* when a child whose channel is closed is killed */
         bool killed;
+        struct chan_message held; /* owned; one that could not be taken for want of memory */
+        bool holds, starved;      /* starved: to be served again soon, though nothing comes */
 };
 
 struct children {
@@ -51,6 +54,13 @@ int children_create(int lock_fd, struct children **ret, struct err *e)
         return 0;
 }
 
+static void child_free(struct child *c)
+{
+        chan_message_finish(&c->held);
+        chan_destroy(c->chan);
+        free(c);
+}
+
 void children_destroy(struct children *cs)
 {
         if (!cs)
@@ -61,8 +71,7 @@ void children_destroy(struct children *cs)
                 struct child *c = cs->list;
                 cs->list = c->next;
                 waitpid(c->pid, NULL, 0);
-                chan_destroy(c->chan);
-                free(c);
+                child_free(c);
         }
         close(cs->epoll_fd);
         free(cs);
@@ -150,10 +159,8 @@ out:
                 close(pair[0]);
         if (pair[1] >= 0)
                 close(pair[1]);
-        if (c) {
-                chan_destroy(c->chan);
-                free(c);
-        }
+        if (c)
+                child_free(c);
         return rc;
 }
 
@@ -212,28 +219,42 @@ int children_fd(const struct children *cs)
 int children_timeout_ms(const struct children *cs)
 {
         for (const struct child *c = cs->list; c; c = c->next)
-                if (!c->chan)
-                        return REAP_STEP_MS;
+                if (!c->chan || c->starved)
+                        return c->chan ? STARVED_MS : REAP_STEP_MS;
         return -1;
+}
+
+/* Hands on what has come. 0, or why no more will. */
+static int take_messages(struct child *c, struct err *e)
+{
+        int rc = 0;
+        c->starved = false;
+        while (c->chan) {
+                if (!c->holds) {
+                        rc = chan_next(c->chan, &c->held, e);
+                        c->holds = rc > 0;
+                }
+                json_begin();
+                if (c->holds)
+                        rc = c->hooks.message(c->hooks.ctx, c, &c->held);
+                c->starved = rc == ERR_NO_MEMORY;
+                if (c->starved || !c->holds)
+                        break;
+                chan_message_finish(&c->held);
+                c->holds = false;
+        }
+        return c->starved ? 0 : rc;
 }
 
 static void serve(struct child *c, uint32_t ready)
 {
         struct err e;
-        int rc = 0;
         if (ready & EPOLLOUT) {
                 /* A failed write leaves what the child said before it died to be read. */
                 if (chan_flush(c->chan, &e) == 0)
                         watch_writes(c);
         }
-        while (c->chan) {
-                struct chan_message m = {0};
-                rc = chan_next(c->chan, &m, &e);
-                if (rc <= 0)
-                        break;
-                c->hooks.message(c->hooks.ctx, c, &m);
-                chan_message_finish(&m);
-        }
+        int rc = take_messages(c, &e);
         if (!c->chan || rc == 0)
                 return;
         if (rc != ERR_CLOSED)
@@ -267,7 +288,7 @@ static bool reap(struct child **place, int64_t now_ms)
         describe(status, why, sizeof why);
         *place = c->next;
         c->hooks.gone(c->hooks.ctx, c, status, why);
-        free(c);
+        child_free(c);
         return true;
 }
 
@@ -284,6 +305,8 @@ void children_run(struct children *cs)
         /* A hook may start children: they are put in front of `place`, which stays valid. */
         for (struct child **place = &cs->list; *place;) {
                 struct child *c = *place;
+                if (c->chan && c->starved)
+                        serve(c, 0);
                 if (c->chan || !reap(place, now))
                         place = &(*place)->next;
         }

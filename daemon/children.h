@@ -21,8 +21,9 @@ struct child;
 /* Called from children_run only. */
 struct child_hooks {
         void *ctx;
-        /* One message; the callee may take parts of it (and zero them). */
-        void (*message)(void *ctx, struct child *c, struct chan_message *m);
+        /* One message; the callee may take parts of it (and zero them). 0, or ERR_NO_MEMORY when it could not
+           be taken: it is then untouched and comes again. */
+        int (*message)(void *ctx, struct child *c, struct chan_message *m);
         /* The child has ended and was reaped; `status` is waitpid's, `why` tells it in words ("killed by
            signal 9 (Killed)"). `c` is freed after the call. */
         void (*gone)(void *ctx, struct child *c, int status, const char *why);

@@ -129,7 +129,7 @@ static cJSON *predictions(const float *logits, struct ranked *ranks, int classes
                 cJSON_AddNumberToObject(
                         o, "probability", exp((double)ranks[i].logit - (double)ranks[0].logit) / sum);
                 cJSON_AddNumberToObject(o, "logit", (double)ranks[i].logit);
-                cJSON_AddItemToArray(list, o);
+                json_push(list, o);
         }
         return list;
 }
@@ -152,14 +152,14 @@ static int build_result(const struct request *r, const float *logits, int classe
         } else {
                 cJSON_AddStringToObject(result, "model", r->model);
                 if (r->image)
-                        cJSON_AddItemToObject(result, "image", cJSON_Duplicate(r->image, true));
+                        json_add(result, "image", cJSON_Duplicate(r->image, true));
                 cJSON *results = cJSON_AddArrayToObject(result, "results");
                 for (int i = 0; i < r->n; i++) {
                         cJSON *one = cJSON_CreateObject();
-                        cJSON_AddItemToObject(one, "predictions",
+                        json_add(one, "predictions",
                                 predictions(logits + (size_t)i * (size_t)classes, ranks, classes,
                                         r->top ? r->top : classes, names));
-                        cJSON_AddItemToArray(results, one);
+                        json_push(results, one);
                 }
                 *ret = result;
         }

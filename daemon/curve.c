@@ -296,14 +296,14 @@ static ssize_t csv_read(void *ctx, char *out, size_t max)
         struct err e = {0};
         while (v->sent == v->text.len) {
                 if (v->rows < CSV_ROWS)
-                        return -1;
+                        return REPLY_END;
                 str_clear(&v->text);
                 v->sent = 0;
                 v->rows = 0;
                 if (jobs_events(v->jobs, v->job, v->last_event, CSV_ROWS, csv_row, v, &e)) {
                         log_line(LOG_WARN, "the curve of job %lld breaks off: %s", (long long)v->job,
                                 v->text.failed ? "no memory" : e.message);
-                        return -1;
+                        return REPLY_BROKEN;
                 }
         }
         size_t n = v->text.len - v->sent;

@@ -1,5 +1,7 @@
 #include "daemon/curves.h"
 
+#include "base/json.h"
+
 #include <stdlib.h>
 
 struct reading {
@@ -86,6 +88,7 @@ void curves_tick(struct curves *cs)
         bool more = false;
         if (!r)
                 return;
+        json_begin();
         cs->first = r->next;
         cs->count--;
         int rc = http_gone(r->rq) ? err_set(&e, ERR_CANCELLED, "nobody waits for this curve any more")

@@ -94,13 +94,14 @@ static void load(struct entry *en)
         free(path);
 }
 
-static void import_message(void *ctx, struct child *c, struct chan_message *m)
+static int import_message(void *ctx, struct child *c, struct chan_message *m)
 {
         struct entry *en = ctx;
         const cJSON *error = json_field(m->head, "error");
         (void)c;
         if (error)
                 (void)wire_error_read(error, &en->error);
+        return 0;
 }
 
 static void import_gone(void *ctx, struct child *c, int status, const char *why)
@@ -163,9 +164,9 @@ static int read_owners(struct datasets *ds, struct err *e)
         sqlite3_stmt *st;
         int rc = store_prepare(ds->store, "SELECT name, user FROM datasets", &st, e);
         while (rc == 0 && (rc = store_step(ds->store, st, e)) > 0) {
-                struct entry *en = find(ds, (const char *)sqlite3_column_text(st, 0));
+                struct entry *en = find(ds, store_text(st, 0));
                 if (en)
-                        snprintf(en->user, sizeof en->user, "%s", (const char *)sqlite3_column_text(st, 1));
+                        snprintf(en->user, sizeof en->user, "%s", store_text(st, 1));
                 rc = 0;
         }
         return rc;
@@ -237,24 +238,23 @@ static void add_counts(cJSON *counts, const char *key, const struct dataset *d, 
 {
         cJSON *list = cJSON_AddArrayToObject(counts, key);
         for (int i = 0; list && i < d->num_classes; i++)
-                cJSON_AddItemToArray(list, cJSON_CreateNumber((double)d->split[s].class_counts[i]));
+                json_push(list, cJSON_CreateNumber((double)d->split[s].class_counts[i]));
 }
 
 static void add_data(cJSON *o, const struct dataset *d)
 {
         const int shape[] = {d->c, d->h, d->w};
-        cJSON_AddItemToObject(o, "shape", cJSON_CreateIntArray(shape, 3));
+        json_add(o, "shape", cJSON_CreateIntArray(shape, 3));
         cJSON_AddStringToObject(o, "type", d->type == DATASET_U8 ? "u8" : "f32");
         cJSON_AddNumberToObject(o, "num_classes", d->num_classes);
-        cJSON_AddItemToObject(
-                o, "classes", cJSON_CreateStringArray((const char *const *)d->classes, d->num_classes));
+        json_add(o, "classes", cJSON_CreateStringArray((const char *const *)d->classes, d->num_classes));
         cJSON_AddNumberToObject(o, "train", d->split[DATASET_TRAIN].count);
         cJSON_AddNumberToObject(o, "val", d->split[DATASET_VAL].count);
         cJSON *counts = cJSON_AddObjectToObject(o, "class_counts");
         add_counts(counts, "train", d, DATASET_TRAIN);
         add_counts(counts, "val", d, DATASET_VAL);
         cJSON_AddStringToObject(o, "source", d->source);
-        cJSON_AddItemToObject(o, "import", recipe_json(&d->recipe));
+        json_add(o, "import", recipe_json(&d->recipe));
 }
 
 static cJSON *entry_json(const struct entry *en)
@@ -264,7 +264,7 @@ static cJSON *entry_json(const struct entry *en)
         if (!o)
                 return NULL;
         cJSON_AddStringToObject(o, "name", en->name);
-        cJSON_AddItemToObject(o, "user", en->user[0] ? cJSON_CreateString(en->user) : cJSON_CreateNull());
+        json_add(o, "user", en->user[0] ? cJSON_CreateString(en->user) : cJSON_CreateNull());
         cJSON_AddStringToObject(o, "state", states[en->state]);
         if (en->data)
                 add_data(o, en->data);
@@ -287,7 +287,7 @@ int datasets_list(struct datasets *ds, const struct identity *who, cJSON **ret, 
                 return err_set(e, ERR_NO_MEMORY, "no memory for the list");
         for (const struct entry *en = ds->list; en; en = en->next)
                 if (readable(en, who))
-                        cJSON_AddItemToArray(list, entry_json(en));
+                        json_push(list, entry_json(en));
         *ret = list;
         return 0;
 }
@@ -437,9 +437,11 @@ int datasets_adopt(struct datasets *ds, const char *name, const char *path, cons
         bool created = !en;
         if (en && en->state == ENTRY_IMPORTING)
                 return err_set(e, ERR_STATE, "the data set '%s' is being imported", name);
-        if (dataset_open(path, &data, &why))
-                return err_set(e, ERR_INTERNAL, "the import made a damaged file: %s", why.message);
-        int rc = en || (en = add(ds, name, e)) ? 0 : ERR_NO_MEMORY;
+        int rc = dataset_open(path, &data, &why);
+        if (rc)
+                return err_set(e, rc == ERR_NO_MEMORY ? rc : ERR_INTERNAL,
+                        "the import made a damaged file: %s", why.message);
+        rc = en || (en = add(ds, name, e)) ? 0 : ERR_NO_MEMORY;
         if (rc == 0)
                 rc = place(ds, en, path, created ? who->user : en->user, bytes, e);
         if (rc) {

@@ -70,17 +70,18 @@ static void end_first(struct decode *dc, struct chan_message *m, const struct er
         request_free(r);
 }
 
-static void child_message(void *ctx, struct child *c, struct chan_message *m)
+static int child_message(void *ctx, struct child *c, struct chan_message *m)
 {
         struct decode *dc = ctx;
         const cJSON *request = json_field(m->head, "request"), *error = json_field(m->head, "error");
         struct err why;
         if (c != dc->child || !dc->sent || !cJSON_IsNumber(request) ||
                 (int64_t)request->valuedouble != dc->first->id)
-                return;
+                return 0;
         if (error)
                 (void)wire_error_read(error, &why);
         end_first(dc, m, error ? &why : NULL);
+        return 0;
 }
 
 static void refuse_first(struct decode *dc, const char *why)
@@ -141,13 +142,15 @@ static int push(struct decode *dc, cJSON *head, const void *raw, size_t raw_len,
         struct request *r = calloc(1, sizeof *r);
         if (r && raw_len)
                 r->raw = malloc(raw_len);
-        if (!r || !head || (raw_len && !r->raw)) {
+        cJSON_AddNumberToObject(head, "request", (double)(dc->next_id + 1));
+        if (!r || (raw_len && !r->raw) || json_fell_short()) {
+                if (r)
+                        free(r->raw);
                 free(r);
                 cJSON_Delete(head);
                 return err_set(e, ERR_NO_MEMORY, "no memory for a body of %zu bytes", raw_len);
         }
         r->id = ++dc->next_id;
-        cJSON_AddNumberToObject(head, "request", (double)r->id);
         r->head = head;
         if (raw_len)
                 memcpy(r->raw, raw, raw_len);
@@ -175,7 +178,7 @@ static int push_body(struct decode *dc, const char *op, const void *body, size_t
                 cJSON_AddNumberToObject(head, "c", target->c);
                 cJSON_AddNumberToObject(head, "h", target->h);
                 cJSON_AddNumberToObject(head, "w", target->w);
-                cJSON_AddItemToObject(head, "import", recipe_json(target->recipe));
+                json_add(head, "import", recipe_json(target->recipe));
         }
         return push(dc, head, body, len, done, ctx, e);
 }
@@ -199,7 +202,7 @@ int decode_model(struct decode *dc, const char *path, const cJSON *overrides, de
         if (head) {
                 cJSON_AddStringToObject(head, "op", "model");
                 cJSON_AddStringToObject(head, "path", path);
-                cJSON_AddItemToObject(
+                json_add(
                         head, "overrides", overrides ? cJSON_Duplicate(overrides, true) : cJSON_CreateNull());
         }
         return push(dc, head, NULL, 0, done, ctx, e);

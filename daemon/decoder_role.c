@@ -24,8 +24,8 @@ static int send_refusal(const cJSON *request, const struct err *why, struct err 
         if (!head)
                 return err_set(e, ERR_NO_MEMORY, "no memory for an answer");
         cJSON_AddStringToObject(head, "op", "refused");
-        cJSON_AddItemToObject(head, "request", cJSON_Duplicate(request, true));
-        cJSON_AddItemToObject(head, "error", wire_error_json(why));
+        json_add(head, "request", cJSON_Duplicate(request, true));
+        json_add(head, "error", wire_error_json(why));
         int rc = chan_send(CHILD_FD, head, NULL, 0, e);
         cJSON_Delete(head);
         return rc;
@@ -39,7 +39,7 @@ static void add_pixel(cJSON *o, const struct image *im)
                 cJSON_AddNullToObject(o, "pixel_size");
                 cJSON_AddNullToObject(o, "pixel_unit");
         } else {
-                cJSON_AddItemToObject(o, "pixel_size", cJSON_CreateDoubleArray(size, 2));
+                json_add(o, "pixel_size", cJSON_CreateDoubleArray(size, 2));
                 cJSON_AddStringToObject(o, "pixel_unit", units[im->unit]);
         }
 }
@@ -142,7 +142,7 @@ static int decode_body(
                 image_finish(&im);
                 return rc;
         }
-        cJSON_AddItemToObject(head, "image", picture);
+        json_add(head, "image", picture);
         cJSON_AddStringToObject(head, "op", "decoded");
         cJSON_AddNumberToObject(head, "n", im.n);
         cJSON_AddNumberToObject(head, "h", im.h);
@@ -161,7 +161,7 @@ static int check_model(const struct chan_message *m, cJSON *head, struct err *e)
         if (rc)
                 return rc;
         cJSON_AddStringToObject(head, "op", "checked");
-        cJSON_AddItemToObject(head, "model", model);
+        json_add(head, "model", model);
         return 0;
 }
 
@@ -205,7 +205,7 @@ static int serve(const struct chan_message *m, struct err *e)
                 rc = send_refusal(request, &why, e);
         } else {
                 size_t values = (size_t)im.n * (size_t)im.c * (size_t)im.h * (size_t)im.w;
-                cJSON_AddItemToObject(head, "request", cJSON_Duplicate(request, true));
+                json_add(head, "request", cJSON_Duplicate(request, true));
                 rc = png.len ? chan_send(CHILD_FD, head, png.data, png.len, e)
                              : chan_send(CHILD_FD, head, im.pixels, values * sizeof *im.pixels, e);
         }

@@ -194,7 +194,7 @@ static void send_error(
         struct err gone;
         cJSON *head = answer(op, id_key, id);
         if (head)
-                cJSON_AddItemToObject(head, "error", wire_error_json(why));
+                json_add(head, "error", wire_error_json(why));
         /* A front that is gone ends this process by itself. */
         (void)send_answer(en, head, NULL, 0, &gone);
 }
@@ -438,7 +438,7 @@ static int test_device(struct engine *en, struct err *e)
         }
         cJSON *head = answer("hello", NULL, 0);
         if (head)
-                cJSON_AddItemToObject(head, "selftest", report);
+                json_add(head, "selftest", report);
         else
                 cJSON_Delete(report);
         return send_answer(en, head, NULL, 0, e);

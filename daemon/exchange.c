@@ -1,5 +1,6 @@
 #include "daemon/exchange.h"
 
+#include "base/json.h"
 #include "base/log.h"
 #include "daemon/clock.h"
 #include "daemon/guard.h"
@@ -105,7 +106,7 @@ static ssize_t stream_read(void *ctx, uint64_t pos, char *out, size_t max)
                 return MHD_CONTENT_READER_END_OF_STREAM;
         ssize_t n = x->rq.reply.stream.read(x->rq.reply.stream.ctx, out, max);
         if (n < 0)
-                return MHD_CONTENT_READER_END_OF_STREAM;
+                return n == REPLY_END ? MHD_CONTENT_READER_END_OF_STREAM : MHD_CONTENT_READER_END_WITH_ERROR;
         if (n == 0) {
                 x->resting = true;
                 MHD_suspend_connection(x->con);
@@ -264,6 +265,7 @@ static enum MHD_Result finish(struct exchange *x)
                 int rc = body_end(&x->rq.body, &e);
                 if (rc == 0 && x->host->stopping)
                         rc = err_set(&e, ERR_UNAVAILABLE, "the daemon stops");
+                json_begin();
                 if (rc == 0)
                         rc = x->route->handle(x->host->o.ctx, &x->rq, &e);
                 if (rc == HTTP_LATER) {

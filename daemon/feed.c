@@ -128,13 +128,13 @@ static ssize_t reader_read(void *ctx, char *out, size_t max)
         struct reader *r = ctx;
         struct err e = {0};
         if (r->ended)
-                return -1;
+                return REPLY_END;
         if (!r->batch) {
                 r->sent = 0;
                 if (next_batch(r, &r->batch, &e) != 0) {
                         log_line(LOG_WARN, "the stream of job %lld breaks off: %s", (long long)r->job,
                                 e.message);
-                        return -1;
+                        return REPLY_BROKEN;
                 }
         }
         if (!r->batch && !r->beat)

@@ -171,7 +171,7 @@ int import_role_run(const char *uploads, struct err *e)
                 return err_set(e, ERR_NO_MEMORY, "no memory for an answer");
         cJSON_AddStringToObject(head, "op", failed ? "refused" : "imported");
         if (failed)
-                cJSON_AddItemToObject(head, "error", wire_error_json(&why));
+                json_add(head, "error", wire_error_json(&why));
         rc = chan_send(CHILD_FD, head, NULL, 0, e);
         cJSON_Delete(head);
         asan_check_leaks();

@@ -118,19 +118,20 @@ static void tell_end(const struct import *im, const cJSON *set, bool created, co
         cJSON_Delete(data);
 }
 
-static void child_message(void *ctx, struct child *c, struct chan_message *m)
+static int child_message(void *ctx, struct child *c, struct chan_message *m)
 {
         struct import *im = ctx;
         const cJSON *error = json_field(m->head, "error"), *op = json_field(m->head, "op");
         (void)c;
         if (im->error.code) /* stopped */
-                return;
+                return 0;
         if (error)
                 (void)wire_error_read(error, &im->error);
         else if (cJSON_IsString(op) && strcmp(op->valuestring, "imported") == 0)
                 im->answered = true;
         else
                 keep_progress(im, m->head);
+        return 0;
 }
 
 /* What has to hold before an import and after it. */
@@ -195,7 +196,7 @@ static int send_request(struct import *im, const cJSON *options, struct err *e)
         cJSON_AddStringToObject(head, "upload", im->upload);
         cJSON_AddStringToObject(head, "output", im->output);
         cJSON_AddStringToObject(head, "name", im->name);
-        cJSON_AddItemToObject(head, "options", cJSON_Duplicate(options, true));
+        json_add(head, "options", cJSON_Duplicate(options, true));
         int rc = child_send(im->child, head, NULL, 0, e);
         cJSON_Delete(head);
         return rc;

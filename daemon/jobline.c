@@ -72,9 +72,8 @@ static int next_user(struct jobs *js, const struct dev_info *info, int64_t prior
         *ret = (struct jobline_pick){
                 .id = rc > 0 ? sqlite3_column_int64(st, 0) : 0, .priority = (int)priority};
         if (rc > 0)
-                snprintf(ret->user, sizeof ret->user, "%s", (const char *)sqlite3_column_text(st, 1));
-        sqlite3_reset(st);
-        return 0;
+                snprintf(ret->user, sizeof ret->user, "%s", store_text(st, 1));
+        return store_done(js->home.store, st, 0, e);
 }
 
 int jobline_next(struct jobs *js, const struct dev_info *info, struct jobline_pick *ret, struct err *e)
@@ -145,14 +144,14 @@ static int user_index(
 
 static int read_jobs(struct jobs *js, struct reading *r, struct err *e)
 {
-        sqlite3_stmt *st;
+        sqlite3_stmt *st = NULL;
         char(*names)[IDENTITY_USER_MAX + 1] = NULL;
         int rc = store_prepare(js->home.store,
                 "SELECT id, priority, user FROM jobs INDEXED BY jobs_line WHERE state = 'queued'"
                 " ORDER BY priority DESC, user, id",
                 &st, e);
         while (rc == 0 && (rc = store_step(js->home.store, st, e)) > 0) {
-                const char *user = (const char *)sqlite3_column_text(st, 2);
+                const char *user = store_text(st, 2);
                 rc = grow(r) ? 0 : err_set(e, ERR_NO_MEMORY, "no memory for the line");
                 if (rc == 0 && (r->count == 0 || strcmp(r->user, user) != 0)) {
                         r->user_index = user_index(js, r, &names, user);
@@ -160,16 +159,14 @@ static int read_jobs(struct jobs *js, struct reading *r, struct err *e)
                         if (r->user_index < 0)
                                 rc = err_set(e, ERR_NO_MEMORY, "no memory for the line");
                 }
-                if (rc) {
-                        sqlite3_reset(st);
+                if (rc)
                         break;
-                }
                 r->jobs[r->count++] = (struct line_job){.id = sqlite3_column_int64(st, 0),
                         .priority = sqlite3_column_int(st, 1),
                         .user = r->user_index};
         }
         free(names);
-        return rc;
+        return st ? store_done(js->home.store, st, rc, e) : rc;
 }
 
 static int by_id(const void *a, const void *b)

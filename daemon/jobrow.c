@@ -33,8 +33,8 @@ const char *job_type_name(enum job_type t)
 
 static void copy_text(sqlite3_stmt *st, int column, char *out, size_t size)
 {
-        const unsigned char *text = sqlite3_column_text(st, column);
-        snprintf(out, size, "%s", text ? (const char *)text : "");
+        const char *text = store_text(st, column);
+        snprintf(out, size, "%s", text ? text : "");
 }
 
 static double read_double(sqlite3_stmt *st, int column)
@@ -50,14 +50,21 @@ static int find_name(const char *const *names, int count, const char *name)
         return -1;
 }
 
-/* A row of COLUMNS. */
+static bool copy_of(sqlite3_stmt *st, int column, char **ret)
+{
+        const char *text = store_text(st, column);
+        *ret = text ? strdup(text) : NULL;
+        return *ret || !text;
+}
+
+/* A row of COLUMNS; the statement's end tells whether all of it could be read. */
 static int read_row(sqlite3_stmt *st, struct job_row *ret, struct err *e)
 {
         struct job_row r = {.id = sqlite3_column_int64(st, 0)};
-        int type = find_name(type_names, 2, (const char *)sqlite3_column_text(st, 1));
-        const char *state_text = (const char *)sqlite3_column_text(st, 4);
+        int type = find_name(type_names, 2, store_text(st, 1));
+        const char *state_text = store_text(st, 4);
         int state = state_text ? job_state_parse(state_text) : -1;
-        int want = find_name(want_names, 3, (const char *)sqlite3_column_text(st, 5));
+        int want = find_name(want_names, 3, store_text(st, 5));
         if (type < 0 || state < 0 || want < 0)
                 return err_set(e, ERR_INTERNAL, "row of job %lld cannot be read", (long long)r.id);
         r.type = (enum job_type)type;
@@ -90,11 +97,8 @@ static int read_row(sqlite3_stmt *st, struct job_row *ret, struct err *e)
         r.priority = sqlite3_column_int(st, 32);
         r.device_seconds = sqlite3_column_double(st, 33);
         r.tf32 = sqlite3_column_int(st, 34) != 0;
-        r.name = store_text(st, 2);
-        r.request = store_text(st, 7);
-        r.error = store_text(st, 30);
-        r.note = store_text(st, 31);
-        if (!r.name || !r.request) {
+        if (!copy_of(st, 2, &r.name) || !copy_of(st, 7, &r.request) || !copy_of(st, 30, &r.error) ||
+                !copy_of(st, 31, &r.note)) {
                 job_row_finish(&r);
                 return err_set(e, ERR_NO_MEMORY, "no memory for a job");
         }
@@ -114,8 +118,12 @@ int jobrow_read(struct store *s, int64_t id, struct job_row *ret, struct err *e)
                 return err_set(e, ERR_NOT_FOUND, "there is no job %lld", (long long)id);
         if (rc < 0)
                 return rc;
-        rc = read_row(st, ret, e);
-        sqlite3_reset(st);
+        struct job_row r = {0};
+        rc = store_done(s, st, read_row(st, &r, e), e);
+        if (rc)
+                job_row_finish(&r);
+        else
+                *ret = r;
         return rc;
 }
 
@@ -252,8 +260,7 @@ int jobrow_each(struct store *s, const struct jobs_filter *f, int (*row)(void *c
                 if (rc)
                         break;
         }
-        sqlite3_reset(st);
-        return rc;
+        return store_done(s, st, rc, e);
 }
 
 static void add_text(cJSON *o, const char *key, const char *text)
@@ -303,7 +310,7 @@ static void add_notes(cJSON *list, const char *note)
         for (const char *at = note; at && at[0];) {
                 size_t len = strcspn(at, "\n");
                 char *line = strndup(at, len);
-                cJSON_AddItemToArray(list, line ? cJSON_CreateString(line) : NULL);
+                json_push(list, line ? cJSON_CreateString(line) : NULL);
                 free(line);
                 at += len + (at[len] == '\n');
         }
@@ -335,6 +342,6 @@ cJSON *jobrow_json(const struct job_row *r)
         add_notes(cJSON_AddArrayToObject(o, "notes"), r->note);
         add_text(o, "model", r->model);
         add_text(o, "error", r->error);
-        cJSON_AddItemToObject(o, "request", request);
+        json_add(o, "request", request);
         return o;
 }

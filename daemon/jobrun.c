@@ -53,10 +53,10 @@ double jobrun_share(const struct jobs *js, const char *user)
         return shares_of(js->shares, user, clock_now_ms(), clock_wall_ms());
 }
 
-/* Adds a path as a string, null for NULL, and frees it. */
+/* Adds a path as a string and frees it; NULL is want of memory. */
 static void add_path(cJSON *o, const char *key, char *path)
 {
-        cJSON_AddItemToObject(o, key, path ? cJSON_CreateString(path) : cJSON_CreateNull());
+        json_add(o, key, path ? cJSON_CreateString(path) : NULL);
         free(path);
 }
 
@@ -64,17 +64,18 @@ static void add_train(const struct jobs *js, cJSON *o, const struct job_row *r, 
 {
         char *init = jobcore_path(js, r->id, "/init.safetensors");
         if (init && access(init, R_OK) != 0) {
+                cJSON_AddNullToObject(o, "init");
                 free(init);
-                init = NULL;
+        } else {
+                add_path(o, "init", init);
         }
-        add_path(o, "init", init);
         cJSON_AddNumberToObject(o, "checkpoint_seconds", checkpoint_seconds);
         /* As planned: a device with another memory must not choose again. */
         cJSON *request = json_parse(r->request, strlen(r->request), NULL);
         cJSON_DeleteItemFromObjectCaseSensitive(request, "priority"); /* the scheduler's, not the engine's */
         if (!json_field(request, "micro_batch"))
                 cJSON_AddNumberToObject(request, "micro_batch", r->micro_batch);
-        cJSON_AddItemToObject(o, "request", request);
+        json_add(o, "request", request);
 }
 
 static void add_evaluate(const struct jobs *js, cJSON *o, const struct job_row *r)
@@ -87,8 +88,6 @@ static void add_evaluate(const struct jobs *js, cJSON *o, const struct job_row *
 static cJSON *command(const struct jobs *js, const struct job_row *r, double checkpoint_seconds)
 {
         cJSON *o = cJSON_CreateObject();
-        if (!o)
-                return NULL;
         cJSON_AddStringToObject(o, "op", r->type == JOB_TRAIN ? "train" : "evaluate");
         cJSON_AddNumberToObject(o, "job", (double)r->id);
         add_path(o, "dataset", datasets_path(js->datasets, r->dataset));
@@ -118,7 +117,9 @@ int jobrun_start(struct jobs *js, int64_t id, int device, double checkpoint_seco
                 rc = start.command ? jobstrategies_read(js->home.store, id, &bound, e)
                                    : err_set(e, ERR_NO_MEMORY, "no memory for a command");
                 if (rc == 0 && bound)
-                        cJSON_AddItemToObject(start.command, "strategies", bound);
+                        json_add(start.command, "strategies", bound);
+                if (rc == 0 && json_fell_short())
+                        rc = err_set(e, ERR_NO_MEMORY, "no memory for a command");
                 if (rc == 0)
                         rc = jobtx_state(&tx, JOB_RUNNING, NULL, e);
         }
@@ -238,7 +239,7 @@ static int apply_stopped(struct jobtx *tx, const char *reason, struct err *e)
 static cJSON *final_metrics(const struct job_row *r)
 {
         cJSON *job = jobrow_json(r);
-        cJSON *metrics = cJSON_DetachItemFromObjectCaseSensitive(job, "metrics");
+        cJSON *metrics = json_fell_short() ? NULL : cJSON_DetachItemFromObjectCaseSensitive(job, "metrics");
         cJSON_Delete(job);
         return metrics;
 }
@@ -256,7 +257,9 @@ static int apply_success(struct jobs *js, struct jobtx *tx, const struct report 
                 r->step = rep->stopped_early ? rep->step : r->steps;
         if (r->type == JOB_TRAIN && r->save_as[0]) {
                 cJSON *metrics = final_metrics(r);
-                rc = models_record(js->models, r->save_as, r->user, r->id, metrics, e);
+                rc = metrics ? 0 : err_set(e, ERR_NO_MEMORY, "no memory for a model's metrics");
+                if (rc == 0)
+                        rc = models_record(js->models, r->save_as, r->user, r->id, metrics, e);
                 cJSON_Delete(metrics);
                 memcpy(r->model, r->save_as, sizeof r->model);
         }
@@ -315,7 +318,7 @@ static int apply_lost(struct jobtx *tx, const struct report *rep, struct err *e)
                 "device, or"
                 " repair the driver, restart cnnd (which releases quarantined devices) and submit the job "
                 "again",
-                r->failures, r->device, rep->data);
+                r->failures, r->device, rep->data ? rep->data : "no memory for the reason");
         return jobtx_state(tx, JOB_FAILED, text, e);
 }
 

@@ -189,9 +189,9 @@ int jobs_see(struct jobs *js, const struct identity *who, int64_t id, struct err
         rc = store_step(js->home.store, st, e);
         if (rc < 0)
                 return rc;
-        bool own = rc > 0 && identity_owns(who, (const char *)sqlite3_column_text(st, 0));
-        sqlite3_reset(st);
-        return own ? 0 : err_set(e, ERR_NOT_FOUND, "there is no job %lld", (long long)id);
+        bool own = rc > 0 && identity_owns(who, store_text(st, 0));
+        rc = own ? 0 : err_set(e, ERR_NOT_FOUND, "there is no job %lld", (long long)id);
+        return store_done(js->home.store, st, rc, e);
 }
 
 int jobs_may_save(struct jobs *js, const struct identity *who, const char *name, struct err *e)
@@ -218,7 +218,7 @@ static cJSON *job_json(struct jobs *js, const struct job_row *r)
 {
         cJSON *o = jobrow_json(r), *queue = o ? jobline_json(js, r) : NULL;
         if (o)
-                cJSON_AddItemToObject(o, "queue", queue ? queue : cJSON_CreateNull());
+                json_add(o, "queue", queue ? queue : cJSON_CreateNull());
         return o;
 }
 
@@ -234,13 +234,15 @@ int jobs_get(struct jobs *js, int64_t id, cJSON **ret, struct err *e)
         if (rc == 0)
                 job = job_json(js, &row);
         job_row_finish(&row);
-        if (rc == 0 && !job)
-                rc = err_set(e, ERR_NO_MEMORY, "no memory for a job");
         if (rc) {
                 cJSON_Delete(strategies);
                 return rc;
         }
-        cJSON_AddItemToObject(job, "strategies", strategies ? strategies : cJSON_CreateObject());
+        json_add(job, "strategies", strategies ? strategies : cJSON_CreateObject());
+        if (!job || json_fell_short()) {
+                cJSON_Delete(job);
+                return err_set(e, ERR_NO_MEMORY, "no memory for a job");
+        }
         *ret = job;
         return 0;
 }
@@ -256,7 +258,7 @@ static int add_to_list(void *ctx, struct job_row *r)
         cJSON *o = job_json(list->jobs, r);
         if (!o)
                 return ERR_NO_MEMORY;
-        cJSON_AddItemToArray(list->items, o);
+        json_push(list->items, o);
         return 0;
 }
 
@@ -366,19 +368,18 @@ int jobs_events(
         return jobtx_replay(js->home.store, job, after, limit, row, ctx, e);
 }
 
-bool jobs_use_dataset(struct jobs *js, const char *name)
+int jobs_spare_dataset(struct jobs *js, const char *name, struct err *e)
 {
         sqlite3_stmt *st;
-        struct err e;
         int rc = store_prepare(js->home.store,
                 "SELECT 1 FROM jobs WHERE state IN ('queued', 'running', 'paused') AND dataset = ? LIMIT 1",
-                &st, &e);
-        if (rc == 0) {
-                store_bind_text(st, 1, name);
-                rc = store_step(js->home.store, st, &e);
-                sqlite3_reset(st);
-        }
-        return rc != 0; /* a database that cannot be read is no leave to delete */
+                &st, e);
+        if (rc)
+                return rc;
+        store_bind_text(st, 1, name);
+        rc = store_step(js->home.store, st, e);
+        sqlite3_reset(st);
+        return rc > 0 ? err_set(e, ERR_STATE, "a job that is not finished uses data set \"%s\"", name) : rc;
 }
 
 int jobs_count(struct jobs *js, int64_t counts[JOB_STATES], struct err *e)
@@ -389,7 +390,7 @@ int jobs_count(struct jobs *js, int64_t counts[JOB_STATES], struct err *e)
                 return rc;
         memset(counts, 0, JOB_STATES * sizeof *counts);
         while ((rc = store_step(js->home.store, st, e)) > 0) {
-                int state = job_state_parse((const char *)sqlite3_column_text(st, 0));
+                int state = job_state_parse(store_text(st, 0));
                 if (state >= 0)
                         counts[state] = sqlite3_column_int64(st, 1);
         }
@@ -408,10 +409,9 @@ int jobs_count_users(struct jobs *js, const char *user,
         if (rc == 0)
                 store_bind_text(st, 1, user);
         while (rc == 0 && (rc = store_step(js->home.store, st, e)) > 0) {
-                int state = job_state_parse((const char *)sqlite3_column_text(st, 1));
+                int state = job_state_parse(store_text(st, 1));
                 if (state >= 0)
-                        row(ctx, (const char *)sqlite3_column_text(st, 0), (enum job_state)state,
-                                sqlite3_column_int64(st, 2));
+                        row(ctx, store_text(st, 0), (enum job_state)state, sqlite3_column_int64(st, 2));
                 rc = 0;
         }
         return rc;

@@ -96,8 +96,8 @@ int jobs_events(
 typedef void (*jobs_hook)(void *ctx, int64_t job, int64_t first, int64_t last);
 void jobs_set_hook(struct jobs *js, jobs_hook hook, void *ctx);
 
-/* True while a job that is not final names the data set: DELETE of it is ERR_STATE then. */
-bool jobs_use_dataset(struct jobs *js, const char *name);
+/* ERR_STATE while a job that is not final names the data set, which must then stay as it is. */
+int jobs_spare_dataset(struct jobs *js, const char *name, struct err *e);
 /* Unfinished jobs by state, for metrics and health: counts[JOB_STATES] overwritten. */
 int jobs_count(struct jobs *js, int64_t counts[JOB_STATES], struct err *e);
 

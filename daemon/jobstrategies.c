@@ -46,12 +46,12 @@ int jobstrategies_read(struct store *s, int64_t job, cJSON **ret, struct err *e)
                 *ret = NULL;
         if (rc <= 0)
                 return rc;
-        const char *text = (const char *)sqlite3_column_text(st, 0);
-        *ret = text ? json_parse(text, strlen(text), e) : NULL;
-        if (!text)
-                rc = err_set(e, ERR_NO_MEMORY, "no memory for strategies");
+        const char *text = store_text(st, 0);
+        cJSON *json = json_parse(text, strlen(text), e);
+        rc = store_done(s, st, json ? 0 : ERR_INTERNAL, e);
+        if (rc)
+                cJSON_Delete(json);
         else
-                rc = *ret ? 0 : ERR_INTERNAL;
-        sqlite3_reset(st);
+                *ret = json;
         return rc;
 }

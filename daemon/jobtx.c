@@ -112,6 +112,8 @@ int jobtx_state(struct jobtx *tx, enum job_state to, const char *reason, struct 
         if (to == JOB_FAILED) {
                 free(r->error);
                 r->error = reason ? strdup(reason) : NULL;
+                if (reason && !r->error)
+                        return err_set(e, ERR_NO_MEMORY, "no memory for a job's error");
         }
         int rc = state_event(tx, "state", reason, e);
         if (rc == 0 && job_state_final(to))
@@ -148,11 +150,9 @@ int jobtx_replay(
         store_bind_int(st, 2, after);
         store_bind_int(st, 3, limit > 0 ? limit : -1);
         while ((rc = store_step(s, st, e)) > 0) {
-                rc = row(ctx, sqlite3_column_int64(st, 0), (const char *)sqlite3_column_text(st, 1),
-                        (const char *)sqlite3_column_text(st, 2));
+                rc = row(ctx, sqlite3_column_int64(st, 0), store_text(st, 1), store_text(st, 2));
                 if (rc)
                         break;
         }
-        sqlite3_reset(st);
-        return rc;
+        return store_done(s, st, rc, e);
 }

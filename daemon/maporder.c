@@ -34,7 +34,7 @@ int maporder_fill(const struct classify_map *map, struct models *ms, const char 
         if (rc)
                 return rc;
         cJSON_AddStringToObject(head, "name", model);
-        cJSON_AddItemToObject(head, "classes", cJSON_CreateStringArray((const char *const *)names, count));
+        json_add(head, "classes", cJSON_CreateStringArray((const char *const *)names, count));
         cJSON_AddNumberToObject(head, "c", c);
         cJSON_AddNumberToObject(head, "h", side(field_of(image), "height"));
         cJSON_AddNumberToObject(head, "w", side(field_of(image), "width"));
@@ -42,7 +42,7 @@ int maporder_fill(const struct classify_map *map, struct models *ms, const char 
         cJSON_AddNumberToObject(head, "stride", map->stride);
         cJSON_AddNumberToObject(head, "threshold", map->threshold);
         cJSON_AddBoolToObject(head, "picture", map->picture);
-        cJSON_AddItemToObject(head, "image", cJSON_Duplicate(image, true));
+        json_add(head, "image", cJSON_Duplicate(image, true));
         models_free_classes(names, count);
         return 0;
 }

@@ -137,7 +137,7 @@ static void answer(struct mapqueue *q, const struct str *body, const struct err 
         cJSON_AddStringToObject(head, "op", why ? "classify_failed" : "mapped");
         cJSON_AddNumberToObject(head, "request", (double)q->request);
         if (why)
-                cJSON_AddItemToObject(head, "error", wire_error_json(why));
+                json_add(head, "error", wire_error_json(why));
         if (q->send(q->ctx, head, why ? NULL : body->data, why ? 0 : body->len, &e))
                 log_line(LOG_WARN, "a map was not sent: %s", e.message);
         cJSON_Delete(head);

@@ -203,7 +203,7 @@ int modelcheck_file(const char *path, const cJSON *overrides, cJSON **ret, struc
                 rc = err_set(e, ERR_NO_MEMORY, "no memory for a model");
         for (int k = 0; k < KEYS; k++) {
                 if (model)
-                        cJSON_AddItemToObject(model, keys[k], fields[k] ? fields[k] : cJSON_CreateNull());
+                        json_add(model, keys[k], fields[k] ? fields[k] : cJSON_CreateNull());
                 else
                         cJSON_Delete(fields[k]);
         }

@@ -124,7 +124,7 @@ static int read_text(const struct safetensors *st, const char *key, char **ret, 
         if (!text)
                 return err_set(e, ERR_INVALID, "the file's metadata has no \"%s\"", key);
         cJSON *tree = json_parse(text, strlen(text), &not_json);
-        if (!tree)
+        if (!tree && not_json.code == ERR_SYNTAX)
                 tree = cJSON_CreateString(text);
         *ret = tree ? json_text(tree) : NULL;
         cJSON_Delete(tree);
@@ -134,9 +134,12 @@ static int read_text(const struct safetensors *st, const char *key, char **ret, 
 static int read_input(const struct safetensors *st, int out[3], struct err *e)
 {
         const char *text = safetensors_metadata(st, "input");
-        cJSON *list = text ? json_parse(text, strlen(text), NULL) : NULL;
+        struct err why = {0};
+        cJSON *list = text ? json_parse(text, strlen(text), &why) : NULL;
         const cJSON *item;
         int n = 0;
+        if (why.code == ERR_NO_MEMORY)
+                return err_set(e, why.code, "no memory for metadata");
         cJSON_ArrayForEach(item, list)
         {
                 if (n < 3 && cJSON_IsNumber(item) && item->valuedouble >= 1 && item->valuedouble <= INT_MAX)

@@ -145,8 +145,10 @@ static int reconcile_file(void *ctx, const char *name, int64_t inode, int64_t mt
                 return 0;
         log_line(LOG_WARN, "model %s: the file is newer than its row; reading it again", name);
         rc = models_record(ms, name, "", 0, NULL, &why);
-        if (rc == 0)
-                return 0;
+        if (rc == ERR_NO_MEMORY)
+                *e = why;
+        if (rc == 0 || rc == ERR_NO_MEMORY)
+                return rc;
         log_line(LOG_ERROR, "model %s: %s", name, why.message);
         return delete_row(ms, name, e);
 }
@@ -162,7 +164,7 @@ static int drop_orphans(struct models *ms, struct err *e)
                 int rc = store_prepare(ms->store, "SELECT name FROM models", &st, e);
                 while (rc == 0 && !gone && (rc = store_step(ms->store, st, e)) > 0) {
                         rc = 0;
-                        const char *name = (const char *)sqlite3_column_text(st, 0);
+                        const char *name = store_text(st, 0);
                         if (!modelfile_exists(&ms->files, name) && !(gone = strdup(name)))
                                 rc = err_set(e, ERR_NO_MEMORY, "no memory for a name");
                 }
@@ -209,9 +211,8 @@ void models_destroy(struct models *ms)
 
 static void add_json(cJSON *o, const char *key, sqlite3_stmt *st, int column)
 {
-        const char *text = (const char *)sqlite3_column_text(st, column);
-        cJSON *value = text ? json_parse(text, strlen(text), NULL) : NULL;
-        cJSON_AddItemToObject(o, key, value ? value : cJSON_CreateNull());
+        const char *text = store_text(st, column);
+        json_add(o, key, text ? json_parse(text, strlen(text), NULL) : cJSON_CreateNull());
 }
 
 /* A row of select_row's columns. */
@@ -224,9 +225,9 @@ static cJSON *row_json(sqlite3_stmt *st)
                 return NULL;
         for (int i = 0; i < 3; i++)
                 input[i] = sqlite3_column_int(st, 6 + i);
-        cJSON_AddStringToObject(o, "name", (const char *)sqlite3_column_text(st, 0));
+        cJSON_AddStringToObject(o, "name", store_text(st, 0));
         add_json(o, "architecture", st, 5);
-        cJSON_AddItemToObject(o, "input", cJSON_CreateIntArray(input, 3));
+        json_add(o, "input", cJSON_CreateIntArray(input, 3));
         add_json(o, "classes", st, 9);
         add_json(o, "preprocessing", st, 10);
         add_json(o, "metrics", st, 11);
@@ -234,7 +235,7 @@ static cJSON *row_json(sqlite3_stmt *st)
                 cJSON_AddNumberToObject(o, "job", (double)sqlite3_column_int64(st, 3));
         else
                 cJSON_AddNullToObject(o, "job");
-        cJSON_AddStringToObject(o, "user", (const char *)sqlite3_column_text(st, 2));
+        cJSON_AddStringToObject(o, "user", store_text(st, 2));
         clock_text(sqlite3_column_int64(st, 4), text);
         cJSON_AddStringToObject(o, "created_at", text);
         cJSON_AddNumberToObject(o, "bytes", (double)sqlite3_column_int64(st, 12));
@@ -247,9 +248,14 @@ int models_get(struct models *ms, const char *name, cJSON **ret, struct err *e)
         int rc = select_row(ms, name, &st, e);
         if (rc < 0)
                 return rc;
-        *ret = row_json(st);
-        sqlite3_reset(st);
-        return *ret ? 0 : err_set(e, ERR_NO_MEMORY, "no memory for a model");
+        cJSON *model = row_json(st);
+        rc = model ? 0 : err_set(e, ERR_NO_MEMORY, "no memory for a model");
+        rc = store_done(ms->store, st, rc, e);
+        if (rc)
+                cJSON_Delete(model);
+        else
+                *ret = model;
+        return rc;
 }
 
 int models_see(struct models *ms, const struct identity *who, const char *name, struct err *e)
@@ -258,14 +264,37 @@ int models_see(struct models *ms, const struct identity *who, const char *name, 
         int rc = select_row(ms, name, &st, e);
         if (rc < 0)
                 return rc;
-        bool own = identity_owns(who, (const char *)sqlite3_column_text(st, 2));
-        sqlite3_reset(st);
-        return own ? 0 : err_set(e, ERR_NOT_FOUND, "there is no model '%s'", name);
+        bool own = identity_owns(who, store_text(st, 2));
+        rc = own ? 0 : err_set(e, ERR_NOT_FOUND, "there is no model '%s'", name);
+        return store_done(ms->store, st, rc, e);
+}
+
+/* ERR_NOT_FOUND without a row. */
+static int need(struct models *ms, const char *name, struct err *e)
+{
+        sqlite3_stmt *st;
+        int rc = select_row(ms, name, &st, e);
+        return rc < 0 ? rc : store_done(ms->store, st, 0, e);
+}
+
+int models_exists(struct models *ms, const char *name, bool *ret, struct err *e)
+{
+        int rc = need(ms, name, e);
+        if (rc && rc != ERR_NOT_FOUND)
+                return rc;
+        *ret = rc == 0;
+        return 0;
 }
 
 int models_may_save(struct models *ms, const struct identity *who, const char *name, struct err *e)
 {
-        bool taken = models_exists(ms, name) && models_see(ms, who, name, e) != 0;
+        bool there = false, taken = false;
+        int rc = models_exists(ms, name, &there, e);
+        if (rc == 0 && there)
+                rc = models_see(ms, who, name, e);
+        if (rc && rc != ERR_NOT_FOUND)
+                return rc;
+        taken = rc == ERR_NOT_FOUND;
         for (const struct put *p = ms->puts; p && !taken; p = p->next)
                 taken = strcmp(p->name, name) == 0 && !identity_owns(who, p->who.user);
         return taken ? err_set(e, ERR_EXISTS, "the name '%s' is taken by another user's model", name) : 0;
@@ -285,7 +314,7 @@ int models_list(struct models *ms, const struct identity *who, cJSON **ret, stru
         if (rc == 0)
                 store_bind_text(st, 1, who->operator? NULL : who->user);
         while (rc == 0 && (rc = store_step(ms->store, st, e)) > 0) {
-                cJSON_AddItemToArray(list, row_json(st));
+                json_push(list, row_json(st));
                 rc = 0;
         }
         if (rc) {
@@ -296,29 +325,21 @@ int models_list(struct models *ms, const struct identity *who, cJSON **ret, stru
         return 0;
 }
 
-bool models_exists(struct models *ms, const char *name)
-{
-        struct model_shape shape;
-        struct err e;
-        return models_shape(ms, name, &shape, &e) == 0;
-}
-
 int models_shape(struct models *ms, const char *name, struct model_shape *ret, struct err *e)
 {
         sqlite3_stmt *st;
         int rc = select_row(ms, name, &st, e);
         if (rc < 0)
                 return rc;
-        const char *text = (const char *)sqlite3_column_text(st, 9);
+        const char *text = store_text(st, 9);
         cJSON *classes = json_parse(text, strlen(text), e);
         *ret = (struct model_shape){.c = sqlite3_column_int(st, 6),
                 .h = sqlite3_column_int(st, 7),
                 .w = sqlite3_column_int(st, 8),
                 .num_classes = cJSON_GetArraySize(classes),
                 .generation = sqlite3_column_int64(st, 1)};
-        rc = classes ? preprocessing_recipe((const char *)sqlite3_column_text(st, 10), &ret->recipe, e)
-                     : e->code;
-        sqlite3_reset(st);
+        rc = classes ? preprocessing_recipe(store_text(st, 10), &ret->recipe, e) : e->code;
+        rc = store_done(ms->store, st, rc, e);
         cJSON_Delete(classes);
         return rc;
 }
@@ -336,11 +357,13 @@ int models_classes(struct models *ms, const char *name, char ***ret, int *ret_co
         int rc = select_row(ms, name, &st, e), n = 0;
         if (rc < 0)
                 return rc;
-        const char *text = (const char *)sqlite3_column_text(st, 9);
+        const char *text = store_text(st, 9);
         cJSON *list = json_parse(text, strlen(text), e);
-        sqlite3_reset(st);
-        if (!list)
-                return e->code;
+        rc = store_done(ms->store, st, list ? 0 : e->code, e);
+        if (rc) {
+                cJSON_Delete(list);
+                return rc;
+        }
         int count = cJSON_GetArraySize(list);
         char **names = calloc((size_t)count + 1, sizeof *names);
         const cJSON *item;
@@ -368,12 +391,13 @@ char *models_path(const struct models *ms, const char *name)
 int models_open(struct models *ms, const char *name, int *ret_fd, uint64_t *ret_size, struct err *e)
 {
         struct stat st;
-        if (!models_exists(ms, name))
-                return err_set(e, ERR_NOT_FOUND, "there is no model '%s'", name);
+        int rc = need(ms, name, e);
+        if (rc)
+                return rc;
         char *path = models_path(ms, name);
         if (!path)
                 return err_set(e, ERR_NO_MEMORY, "no memory for a path");
-        int fd = open(path, O_RDONLY | O_CLOEXEC), rc = 0;
+        int fd = open(path, O_RDONLY | O_CLOEXEC);
         if (fd < 0 || fstat(fd, &st) != 0)
                 rc = err_errno(e, errno, "%s", path);
         free(path);
@@ -389,11 +413,11 @@ int models_open(struct models *ms, const char *name, int *ret_fd, uint64_t *ret_
 
 int models_delete(struct models *ms, const char *name, struct err *e)
 {
-        if (!models_exists(ms, name))
-                return err_set(e, ERR_NOT_FOUND, "there is no model '%s'", name);
+        int rc = need(ms, name, e);
         /* The file first: a row without its file is dropped at the next start, a file without its row comes
          * back. */
-        int rc = modelfile_remove(&ms->files, name, e);
+        if (rc == 0)
+                rc = modelfile_remove(&ms->files, name, e);
         return rc ? rc : delete_row(ms, name, e);
 }
 
@@ -414,9 +438,13 @@ static int put_store(struct put *p, cJSON **ret_model, bool *ret_created, struct
 {
         struct models *ms = p->models;
         struct stat st;
-        *ret_created = !models_exists(ms, p->name);
-        int rc = stat(p->path, &st) == 0 ? quota_bytes(ms->quota, &p->who, st.st_size, e)
-                                         : err_errno(e, errno, "%s", p->path);
+        bool there = false;
+        int rc = models_exists(ms, p->name, &there, e);
+        *ret_created = !there;
+        if (rc == 0 && stat(p->path, &st) != 0)
+                rc = err_errno(e, errno, "%s", p->path);
+        if (rc == 0)
+                rc = quota_bytes(ms->quota, &p->who, st.st_size, e);
         if (rc == 0)
                 rc = modelfile_place(&ms->files, p->name, p->path, e);
         if (rc == 0)

@@ -38,7 +38,7 @@ int models_list(struct models *ms, const struct identity *who, cJSON **ret, stru
 int models_get(struct models *ms, const char *name, cJSON **ret, struct err *e);
 /* Removes row and file. ERR_NOT_FOUND. */
 int models_delete(struct models *ms, const char *name, struct err *e);
-bool models_exists(struct models *ms, const char *name);
+int models_exists(struct models *ms, const char *name, bool *ret, struct err *e);
 
 /* The weights file, open for reading; the caller closes *ret_fd. What was opened stays whole though the model
    is replaced or deleted meanwhile. ERR_NOT_FOUND. */

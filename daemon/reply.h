@@ -12,8 +12,11 @@
 
 enum { REPLY_MAX_HEADERS = 4, REPLY_HEADER_MAX = 200 };
 
+enum { REPLY_END = -1, REPLY_BROKEN = -2 };
+
 /* A body without an end yet. `read` fills `out` and returns the number of bytes, 0 when there is nothing now
-   (http_wake when there is), or -1 at the end; `close` is called once, whatever ended it. */
+   (http_wake when there is), REPLY_END, or REPLY_BROKEN where it must end before its end, so that the client
+   does not take it for whole; `close` is called once, whatever ended it. */
 struct reply_stream {
         void *ctx;
         ssize_t (*read)(void *ctx, char *out, size_t max);

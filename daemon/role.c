@@ -1,6 +1,7 @@
 #include "daemon/role.h"
 
 #include "base/chan.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "daemon/children.h"
 #include "daemon/datasets.h"
@@ -52,7 +53,7 @@ static int answer(const char *op, const char *key, cJSON *value, struct err *e)
                 return err_set(e, ERR_NO_MEMORY, "no memory for an answer");
         }
         cJSON_AddStringToObject(head, "op", op);
-        cJSON_AddItemToObject(head, key, value);
+        json_add(head, key, value);
         int rc = chan_send(CHILD_FD, head, NULL, 0, e);
         cJSON_Delete(head);
         return rc;
@@ -68,7 +69,7 @@ static int probe(const struct role_args *a, struct err *e)
                 return rc;
         cJSON *list = cJSON_CreateArray();
         for (int i = 0; list && i < count; i++)
-                cJSON_AddItemToArray(list, wire_device_json(&infos[i]));
+                json_push(list, wire_device_json(&infos[i]));
         free(infos);
         return answer("devices", "devices", list, e);
 }

@@ -11,12 +11,13 @@
 #include <string.h>
 
 /* Train points wait this long for others to share their commit; everything else does not wait. */
-enum { BATCH_MS = 20, RETRY_MS = 1000, LOOK_MS = 1000, FULL_MS = 5000 };
+enum { BATCH_MS = 20, AGAIN_MS = 20, RETRY_MS = 1000, LOOK_MS = 1000, FULL_MS = 5000 };
 
 /* A job on a device. */
 struct run {
         int64_t job;                 /* 0: free */
         struct report *first, *last; /* owned; not yet committed */
+        struct report *spare;        /* owned; for an end that finds no memory */
         bool urgent;                 /* some of them tell more than a train point */
         bool ended;                  /* the last of them ends the run */
         enum job_want told;          /* what the worker was told */
@@ -34,6 +35,7 @@ struct sched {
         struct supervisor *supervisor;
         double checkpoint_seconds, slice_seconds;
         bool draining;
+        bool again;        /* a worker could not be told something: soon once more */
         int64_t looked_ms; /* when it was last asked whether a job should yield */
         int64_t retry_ms;  /* no job is started before: the database failed */
         struct run runs[SUPERVISOR_MAX_DEVICES];
@@ -67,8 +69,10 @@ void sched_destroy(struct sched *sc)
 {
         if (!sc)
                 return;
-        for (int i = 0; i < SUPERVISOR_MAX_DEVICES; i++)
+        for (int i = 0; i < SUPERVISOR_MAX_DEVICES; i++) {
                 drop_reports(&sc->runs[i]);
+                report_free(sc->runs[i].spare);
+        }
         free(sc);
 }
 
@@ -98,69 +102,69 @@ static int64_t int_of(const cJSON *head, const char *key)
         return cJSON_IsNumber(v) ? (int64_t)v->valuedouble : 0;
 }
 
-static bool read_report(const cJSON *head, struct report *rep)
+/* ERR_SYNTAX for what is no report. */
+static int read_report(const cJSON *head, struct report *rep)
 {
         const char *op = text_of(head, "op"), *end = text_of(head, "end");
         if (strcmp(op, "event") == 0) {
                 rep->kind = REPORT_EVENT;
                 snprintf(rep->event, sizeof rep->event, "%s", text_of(head, "event"));
                 rep->data = strdup(text_of(head, "data"));
-                return rep->data != NULL;
+                return rep->data ? 0 : ERR_NO_MEMORY;
         }
         if (strcmp(op, "job_failed") == 0) {
                 rep->kind = REPORT_FAILED;
                 (void)wire_error_read(json_field(head, "error"), &rep->error);
-                return true;
+                return 0;
         }
         if (strcmp(op, "done") != 0)
-                return false;
+                return ERR_SYNTAX;
         rep->kind = REPORT_DONE;
         rep->end = strcmp(end, "done") == 0 ? TRAIN_DONE : end[0] == 's' ? TRAIN_STOPPED : TRAIN_CANCELLED;
         rep->step = int_of(head, "step");
         rep->device_bytes = int_of(head, "device_bytes");
         rep->stopped_early = cJSON_IsTrue(json_field(head, "stopped_early"));
         rep->epoch = rep->stopped_early ? json_field(head, "epoch")->valuedouble : 0;
-        return true;
+        return 0;
 }
 
-void sched_message(struct sched *sc, int device, struct chan_message *m)
+/* Ends the run by its spare report; `why` is lost where memory is out. */
+static void end_run(struct run *r, const struct report *how, const char *why)
+{
+        struct report *rep = r->spare;
+        r->spare = NULL;
+        *rep = *how;
+        rep->data = strdup(why);
+        push(r, rep);
+}
+
+int sched_message(struct sched *sc, int device, struct chan_message *m)
 {
         struct run *r = &sc->runs[device];
         if (!r->job || r->ended || int_of(m->head, "job") != r->job)
-                return;
+                return 0;
         if (strcmp(text_of(m->head, "op"), "sync") == 0) {
                 r->sync = int_of(m->head, "mark");
                 r->urgent = true;
-                return;
+                return 0;
         }
         struct report *rep = calloc(1, sizeof *rep);
-        if (!rep || !read_report(m->head, rep)) {
+        int rc = rep ? read_report(m->head, rep) : ERR_NO_MEMORY;
+        if (rc == 0 && r->yields && rep->kind == REPORT_DONE)
+                rc = (rep->data = strdup("another job's turn")) ? 0 : ERR_NO_MEMORY;
+        if (rc == 0)
+                push(r, rep);
+        else
                 report_free(rep);
-                return;
-        }
-        if (r->yields && rep->kind == REPORT_DONE)
-                rep->data = strdup("another job's turn");
-        push(r, rep);
+        return rc == ERR_NO_MEMORY ? rc : 0;
 }
 
 void sched_lost(struct sched *sc, int device, const char *why, bool quarantined)
 {
         struct run *r = &sc->runs[device];
         (void)quarantined;
-        if (!r->job || r->ended)
-                return;
-        struct report *rep = calloc(1, sizeof *rep);
-        if (rep)
-                rep->data = strdup(why);
-        if (!rep || !rep->data) {
-                /* The run stays open until there is memory: the job is put back at the next start at the
-                 * latest. */
-                log_line(LOG_ERROR, "no memory to note the loss of job %lld", (long long)r->job);
-                report_free(rep);
-                return;
-        }
-        rep->kind = REPORT_LOST;
-        push(r, rep);
+        if (r->job && !r->ended)
+                end_run(r, &(struct report){.kind = REPORT_LOST}, why);
 }
 
 /* An event that cannot be applied would hold up all behind it for ever: the job fails with the reason
@@ -205,21 +209,24 @@ static void commit_reports(struct sched *sc, int device, int64_t now_ms)
                 supervisor_progress(sc->supervisor, device);
         if (r->ended) {
                 supervisor_set_job(sc->supervisor, device, 0);
+                report_free(r->spare);
                 *r = (struct run){0};
         }
 }
 
-static void tell(struct sched *sc, int device, const char *op, const char *key, int64_t value)
+/* False when memory was short: it is to be tried again. */
+static bool tell(struct sched *sc, int device, const char *op, const char *key, int64_t value)
 {
         struct err e;
         cJSON *head = cJSON_CreateObject();
-        if (!head)
-                return;
         cJSON_AddStringToObject(head, "op", op);
         cJSON_AddNumberToObject(head, key, (double)value);
-        if (supervisor_send(sc->supervisor, device, head, NULL, 0, &e))
+        int rc = supervisor_send(sc->supervisor, device, head, NULL, 0, &e);
+        if (rc)
                 log_line(LOG_WARN, "job %lld: %s", (long long)sc->runs[device].job, e.message);
         cJSON_Delete(head);
+        sc->again = sc->again || rc == ERR_NO_MEMORY;
+        return rc != ERR_NO_MEMORY;
 }
 
 /* Passes its user's wish on to the worker. */
@@ -228,14 +235,18 @@ static void pass_wish(struct sched *sc, int device)
         struct run *r = &sc->runs[device];
         enum job_want want = WANT_NOTHING;
         struct err e;
-        if (!r->job || r->ended || jobrun_want(sc->jobs, r->job, &want, &e))
+        if (!r->job || r->ended)
                 return;
+        if (jobrun_want(sc->jobs, r->job, &want, &e)) {
+                sc->again = true;
+                return;
+        }
         if (want == WANT_NOTHING && sc->draining)
                 want = WANT_PAUSE;
         if (want == r->told || want == WANT_NOTHING)
                 return;
-        r->told = want;
-        tell(sc, device, want == WANT_CANCEL ? "cancel" : "stop", "job", r->job);
+        if (tell(sc, device, want == WANT_CANCEL ? "cancel" : "stop", "job", r->job))
+                r->told = want;
 }
 
 static void start_job(struct sched *sc, int device, int64_t now_ms)
@@ -244,30 +255,34 @@ static void start_job(struct sched *sc, int device, int64_t now_ms)
         struct jobline_pick next = {0};
         struct jobrun_started start = {0};
         struct err e;
+        struct report *spare = NULL;
         int rc = jobline_next(sc->jobs, info, &next, &e);
+        if (rc == 0 && next.id && !(spare = calloc(1, sizeof *spare)))
+                rc = err_set(&e, ERR_NO_MEMORY, "no memory for a report");
         if (rc == 0 && next.id)
                 rc = jobrun_start(sc->jobs, next.id, device, sc->checkpoint_seconds, &start, &e);
         if (rc) {
                 log_line(LOG_ERROR, "starting a job on device %s: %s", info->id, e.message);
                 sc->retry_ms = now_ms + RETRY_MS;
         }
-        if (rc || !next.id)
+        if (rc || !next.id) {
+                free(spare);
                 return;
+        }
         log_line(LOG_INFO, "job %lld of %s runs on device %s", (long long)next.id, start.user, info->id);
         struct run *r = &sc->runs[device];
         *r = (struct run){.job = next.id,
+                .spare = spare,
                 .type = start.type,
                 .priority = start.priority,
                 .slice_ms = now_ms + (int64_t)(sc->slice_seconds * 1000)};
         memcpy(r->user, start.user, sizeof r->user);
         supervisor_set_job(sc->supervisor, device, next.id);
-        if (supervisor_send(sc->supervisor, device, start.command, NULL, 0, &e)) {
-                struct report *rep = calloc(1, sizeof *rep);
-                if (rep) {
-                        *rep = (struct report){.kind = REPORT_FAILED, .error = e};
-                        push(r, rep);
-                }
-        }
+        rc = supervisor_send(sc->supervisor, device, start.command, NULL, 0, &e);
+        if (rc == ERR_NO_MEMORY) /* the job is put back */
+                end_run(r, &(struct report){.kind = REPORT_DONE, .end = TRAIN_STOPPED}, e.message);
+        else if (rc)
+                end_run(r, &(struct report){.kind = REPORT_FAILED, .error = e}, e.message);
         cJSON_Delete(start.command);
 }
 
@@ -311,9 +326,9 @@ static void yield_one(struct sched *sc, int count, int64_t now_ms)
                 return;
         struct run *r = &sc->runs[chosen];
         log_line(LOG_INFO, "job %lld yields", (long long)r->job);
-        r->yields = true;
-        r->told = WANT_PAUSE;
-        tell(sc, chosen, "stop", "job", r->job);
+        r->yields = tell(sc, chosen, "stop", "job", r->job);
+        if (r->yields)
+                r->told = WANT_PAUSE;
 }
 
 static void commit_waiting(struct sched *sc, int device, int64_t now_ms)
@@ -321,8 +336,7 @@ static void commit_waiting(struct sched *sc, int device, int64_t now_ms)
         struct run *r = &sc->runs[device];
         if (r->first && (now_ms >= r->due_ms || (r->urgent && r->due_ms - now_ms <= BATCH_MS)))
                 commit_reports(sc, device, now_ms);
-        if (r->sync && !r->first) {
-                tell(sc, device, "synced", "mark", r->sync);
+        if (r->sync && !r->first && tell(sc, device, "synced", "mark", r->sync)) {
                 r->sync = 0;
                 r->urgent = false;
         }
@@ -345,9 +359,11 @@ static int64_t yield_due(const struct sched *sc)
 void sched_tick(struct sched *sc, int64_t now_ms)
 {
         int count = supervisor_count(sc->supervisor);
+        bool changed = jobrun_changed(sc->jobs) || sc->again;
+        sc->again = false;
         for (int i = 0; i < count; i++)
                 commit_waiting(sc, i, now_ms);
-        bool changed = jobrun_changed(sc->jobs);
+        changed = jobrun_changed(sc->jobs) || changed;
         if (changed || sc->draining)
                 for (int i = 0; i < count; i++)
                         pass_wish(sc, i);
@@ -368,6 +384,8 @@ int sched_timeout_ms(const struct sched *sc, int64_t now_ms)
         for (int i = 0; i < SUPERVISOR_MAX_DEVICES; i++)
                 if (sc->runs[i].first && sc->runs[i].due_ms < due)
                         due = sc->runs[i].due_ms;
+        if (sc->again && due > now_ms + AGAIN_MS)
+                due = now_ms + AGAIN_MS;
         if (due == INT64_MAX)
                 return -1;
         return due > now_ms ? (int)(due - now_ms) : 0;

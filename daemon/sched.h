@@ -21,8 +21,9 @@ struct sched *sched_create(
         struct jobs *js, struct supervisor *sv, double checkpoint_seconds, double slice_seconds);
 void sched_destroy(struct sched *sc);
 
-/* From the supervisor's hooks. A message about a job that the device does not have is dropped. */
-void sched_message(struct sched *sc, int device, struct chan_message *m);
+/* From the supervisor's hooks. A message about a job that the device does not have is dropped; ERR_NO_MEMORY
+   when one could not be taken, which is then to come again. */
+int sched_message(struct sched *sc, int device, struct chan_message *m);
 void sched_lost(struct sched *sc, int device, const char *why, bool quarantined);
 /* Commits waiting events, passes stops and cancels on, starts queued jobs on free devices. */
 void sched_tick(struct sched *sc, int64_t now_ms);

@@ -87,13 +87,13 @@ static void device_ready(void *ctx, int device)
         s->was_ready = true;
 }
 
-static void device_message(void *ctx, int device, struct chan_message *m)
+static int device_message(void *ctx, int device, struct chan_message *m)
 {
         struct service *s = ctx;
-        if (json_field(m->head, "request"))
-                classify_answer(s->classify, device, m);
-        else
-                sched_message(s->sched, device, m);
+        if (!json_field(m->head, "request"))
+                return sched_message(s->sched, device, m);
+        classify_answer(s->classify, device, m);
+        return 0;
 }
 
 static void device_lost(void *ctx, int device, const char *why, bool quarantined)
@@ -214,6 +214,7 @@ int service_timeout_ms(const struct service *s)
 void service_run(struct service *s)
 {
         children_run(s->kids);
+        json_begin();
         int64_t now = clock_now_ms();
         decode_tick(s->decode, now);
         imports_tick(s->imports);

@@ -71,7 +71,7 @@ static int read_all(struct shares *sh, int64_t wall_ms, struct err *e)
                 rc = 0;
                 if (shares_faded(seconds, sh->half_life, wall_ms - at_ms) < FORGOTTEN_SECONDS)
                         continue;
-                struct share *s = add(sh, (const char *)sqlite3_column_text(st, 0));
+                struct share *s = add(sh, store_text(st, 0));
                 if (!s) {
                         sqlite3_reset(st);
                         return err_set(e, ERR_NO_MEMORY, "no memory for shares");

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -19,6 +20,7 @@ struct store {
         sqlite3 *db;
         struct cached *cache;
         int cached, cache_room;
+        bool stuck; /* a rollback failed */
 };
 
 /* migrations[v] leads from version v to v + 1. */
@@ -113,6 +115,25 @@ static int execute(struct store *s, const char *sql, struct err *e)
         return rc == SQLITE_OK ? 0 : fail(s, rc, sql, e);
 }
 
+static int run(struct store *s, const char *sql, struct err *e)
+{
+        sqlite3_stmt *st;
+        int rc = store_prepare(s, sql, &st, e);
+        return rc ? rc : store_run(s, st, e);
+}
+
+/* The ends of a transaction are compiled before the first one begins: they must not want memory. */
+static const char begin[] = "BEGIN IMMEDIATE", commit[] = "COMMIT", rollback[] = "ROLLBACK";
+
+static int prepare_ends(struct store *s, struct err *e)
+{
+        sqlite3_stmt *st;
+        int rc = store_prepare(s, begin, &st, e);
+        if (rc == 0)
+                rc = store_prepare(s, commit, &st, e);
+        return rc ? rc : store_prepare(s, rollback, &st, e);
+}
+
 static int read_version(struct store *s, int *ret, struct err *e)
 {
         sqlite3_stmt *st;
@@ -169,6 +190,8 @@ int store_open(const char *path, struct store **ret, struct err *e)
         sqlite3_busy_timeout(s->db, BUSY_TIMEOUT_MS);
         sqlite3_wal_hook(s->db, checkpoint, s);
         rc = execute(s, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON", e);
+        if (rc == 0)
+                rc = prepare_ends(s, e);
         if (rc == 0)
                 rc = migrate(s, e);
         if (rc) {
@@ -234,20 +257,30 @@ void store_close(struct store *s)
 
 int store_begin(struct store *s, struct err *e)
 {
-        return execute(s, "BEGIN IMMEDIATE", e);
+        return run(s, begin, e);
 }
 
 int store_commit(struct store *s, struct err *e)
 {
-        return execute(s, "COMMIT", e);
+        return run(s, commit, e);
 }
 
 void store_rollback(struct store *s)
 {
+        struct err e;
         for (int i = 0; i < s->cached; i++)
                 sqlite3_reset(s->cache[i].st);
-        if (!sqlite3_get_autocommit(s->db))
-                sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
+        s->stuck = false;
+        s->stuck = !sqlite3_get_autocommit(s->db) && run(s, rollback, &e) != 0;
+}
+
+/* A transaction that could not be rolled back would take in what is acknowledged by itself. */
+static int get_unstuck(struct store *s, struct err *e)
+{
+        if (s->stuck)
+                store_rollback(s);
+        return s->stuck ? err_set(e, ERR_UNAVAILABLE, "database: a transaction that failed is still open")
+                        : 0;
 }
 
 static int cache_grow(struct store *s, struct err *e)
@@ -265,6 +298,9 @@ static int cache_grow(struct store *s, struct err *e)
 
 int store_prepare(struct store *s, const char *sql, sqlite3_stmt **ret, struct err *e)
 {
+        int rc = get_unstuck(s, e);
+        if (rc)
+                return rc;
         for (int i = 0; i < s->cached; i++)
                 if (s->cache[i].sql == sql) {
                         sqlite3_reset(s->cache[i].st);
@@ -272,7 +308,7 @@ int store_prepare(struct store *s, const char *sql, sqlite3_stmt **ret, struct e
                         *ret = s->cache[i].st;
                         return 0;
                 }
-        int rc = cache_grow(s, e);
+        rc = cache_grow(s, e);
         if (rc)
                 return rc;
         sqlite3_stmt *st = NULL;
@@ -305,12 +341,18 @@ int store_run(struct store *s, sqlite3_stmt *st, struct err *e)
         return rc < 0 ? rc : 0;
 }
 
+int store_done(struct store *s, sqlite3_stmt *st, int rc, struct err *e)
+{
+        int end = sqlite3_reset(st);
+        return end == SQLITE_OK ? rc : fail(s, end, sqlite3_sql(st), e);
+}
+
+/* SQLITE_STATIC: without a copy nothing can fail but a number that is no parameter. */
 void store_bind_text(sqlite3_stmt *st, int i, const char *text)
 {
-        if (text)
-                sqlite3_bind_text(st, i, text, -1, SQLITE_TRANSIENT);
-        else
-                sqlite3_bind_null(st, i);
+        int rc = sqlite3_bind_text(st, i, text, -1, SQLITE_STATIC);
+        assert(rc == SQLITE_OK);
+        (void)rc;
 }
 
 void store_bind_int(sqlite3_stmt *st, int i, int64_t v)
@@ -323,8 +365,10 @@ void store_bind_double(sqlite3_stmt *st, int i, double v)
         sqlite3_bind_double(st, i, v);
 }
 
-char *store_text(sqlite3_stmt *st, int column)
+const char *store_text(sqlite3_stmt *st, int column)
 {
+        if (sqlite3_column_type(st, column) == SQLITE_NULL)
+                return NULL;
         const unsigned char *text = sqlite3_column_text(st, column);
-        return text ? strdup((const char *)text) : NULL;
+        return text ? (const char *)text : "";
 }

@@ -43,11 +43,15 @@ int store_step(struct store *s, sqlite3_stmt *st, struct err *e);
 /* Runs a statement that returns no rows, and resets it. */
 int store_run(struct store *s, sqlite3_stmt *st, struct err *e);
 
-/* Binds parameter `i` (from 1); text is copied, NULL is SQL's NULL. Errors surface at store_step. */
+/* Binds parameter `i` (from 1); NULL is SQL's NULL. Text is borrowed until the statement has run. */
 void store_bind_text(sqlite3_stmt *st, int i, const char *text);
 void store_bind_int(sqlite3_stmt *st, int i, int64_t v);
 void store_bind_double(sqlite3_stmt *st, int i, double v);
-/* A malloc'ed copy of a text column, NULL for SQL's NULL (and when memory is out). */
-char *store_text(sqlite3_stmt *st, int column);
+/* A text column of the row, NULL for SQL's NULL; borrowed until the statement is stepped or reset. Where
+   memory is out it is "", and the statement's next store_step or store_done fails. */
+const char *store_text(sqlite3_stmt *st, int column);
+/* Ends reading a statement's rows: resets it. Returns `rc`, or ERR_NO_MEMORY when a column could not be read,
+   which explains whatever else went wrong with the row. */
+int store_done(struct store *s, sqlite3_stmt *st, int rc, struct err *e);
 
 #endif

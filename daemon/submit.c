@@ -105,6 +105,8 @@ static int check_train(
                 s->row.micro_batch = estimate.micro_batch;
                 s->row.tf32 = r.precision == OP_TF32;
                 s->row.note = estimate.note[0] ? strdup(estimate.note) : NULL;
+                if (estimate.note[0] && !s->row.note)
+                        rc = err_set(e, ERR_NO_MEMORY, "no memory for a job");
                 memcpy(s->row.dataset, r.dataset, sizeof s->row.dataset);
                 memcpy(s->row.save_as, r.save_as, sizeof s->row.save_as);
                 memcpy(s->init_from, r.init.from, sizeof s->init_from);
@@ -120,7 +122,6 @@ static int check_classify(
         int64_t limit = 0;
         const struct dataset *data;
         struct model_shape shape;
-        struct err why;
         int rc = json_only(body, "type name model dataset limit", "", e);
         if (rc == 0)
                 rc = json_get_string(body, "name", REQUEST_TITLE_MAX, "", &title, e);
@@ -141,8 +142,9 @@ static int check_classify(
         rc = see_model(js, who, model, "/model", e);
         if (rc)
                 return rc;
-        if (models_shape(js->models, model, &shape, &why))
-                return err_at(e, ERR_INVALID, "/model", "%s", why.message);
+        rc = models_shape(js->models, model, &shape, e);
+        if (rc)
+                return rc;
         if (shape.num_classes != data->num_classes)
                 return err_at(e, ERR_INVALID, "/dataset", "the model has %d classes, the data set %d",
                         shape.num_classes, data->num_classes);

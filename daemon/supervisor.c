@@ -41,7 +41,7 @@ struct supervisor {
         struct children *kids;
         char *state_dir, *device_spec, *log_level; /* owned */
         int64_t watchdog_ms;
-        struct device *devices[SUPERVISOR_MAX_DEVICES]; /* owned; workers point to them */
+        struct device devices[SUPERVISOR_MAX_DEVICES]; /* workers point to them */
         int count;
         struct child *probe; /* NULL: not running */
         bool probed;
@@ -50,7 +50,7 @@ struct supervisor {
         char problem[700];
 };
 
-static void worker_message(void *ctx, struct child *c, struct chan_message *m);
+static int worker_message(void *ctx, struct child *c, struct chan_message *m);
 static void worker_gone(void *ctx, struct child *c, int status, const char *why);
 
 static int start_worker(struct device *d, struct err *e)
@@ -122,6 +122,23 @@ static void device_failed(struct device *d, const char *why)
                 sv->hooks.lost(sv->hooks.ctx, d->index, reason, quarantined);
 }
 
+/* The front's own want of memory is not held against the device. */
+static void try_worker(struct device *d)
+{
+        struct err e;
+        int rc = start_worker(d, &e);
+        if (rc == 0)
+                return;
+        d->worker = NULL;
+        d->busy = false;
+        if (rc != ERR_NO_MEMORY) {
+                device_failed(d, e.message);
+                return;
+        }
+        d->restart_ms = clock_now_ms() + BACKOFF_FIRST_MS;
+        log_line(LOG_WARN, "device %s: its worker is not started yet: %s", d->info.id, e.message);
+}
+
 static void worker_gone(void *ctx, struct child *c, int status, const char *why)
 {
         struct device *d = ctx;
@@ -168,14 +185,14 @@ static void hello(struct device *d, cJSON *head)
                 sv->hooks.ready(sv->hooks.ctx, d->index);
 }
 
-static void worker_message(void *ctx, struct child *c, struct chan_message *m)
+static int worker_message(void *ctx, struct child *c, struct chan_message *m)
 {
         struct device *d = ctx;
         struct supervisor *sv = d->home;
         struct err e;
         const cJSON *op = json_field(m->head, "op");
         if (c != d->worker || !cJSON_IsString(op))
-                return;
+                return 0;
         d->heard_ms = clock_now_ms();
         if (strcmp(op->valuestring, "heartbeat") == 0) {
                 heartbeat(d, m->head);
@@ -187,8 +204,9 @@ static void worker_message(void *ctx, struct child *c, struct chan_message *m)
         } else {
                 d->moved_ms = d->heard_ms;
                 if (sv->hooks.message)
-                        sv->hooks.message(sv->hooks.ctx, d->index, m);
+                        return sv->hooks.message(sv->hooks.ctx, d->index, m);
         }
+        return 0;
 }
 
 static int add_device(struct supervisor *sv, const cJSON *o, struct err *e)
@@ -197,40 +215,31 @@ static int add_device(struct supervisor *sv, const cJSON *o, struct err *e)
         int rc = wire_device_read(o, &info, e);
         if (rc || !dev_matches(&info, sv->device_spec) || sv->count == SUPERVISOR_MAX_DEVICES)
                 return rc;
-        struct device *d = calloc(1, sizeof *d);
-        if (!d)
-                return err_set(e, ERR_NO_MEMORY, "no memory for a device");
-        d->home = sv;
-        d->index = sv->count;
-        d->info = info;
-        sv->devices[sv->count++] = d;
-        rc = start_worker(d, e);
-        if (rc) {
-                d->worker = NULL;
-                device_failed(d, e->message);
-        }
+        struct device *d = &sv->devices[sv->count];
+        *d = (struct device){.home = sv, .index = sv->count++, .info = info};
+        try_worker(d);
         return 0;
 }
 
-static void probe_message(void *ctx, struct child *c, struct chan_message *m)
+static int probe_message(void *ctx, struct child *c, struct chan_message *m)
 {
         struct supervisor *sv = ctx;
         struct err e = {0};
         const cJSON *list = json_field(m->head, "devices"), *item;
         if (c != sv->probe || sv->probed)
-                return;
+                return 0;
         if (!cJSON_IsArray(list)) {
                 (void)wire_error_read(json_field(m->head, "error"), &e);
                 snprintf(sv->problem, sizeof sv->problem, "looking for devices: %s", e.message);
-                return;
+                return 0;
         }
-        sv->probed = true;
-        sv->problem[0] = '\0';
         cJSON_ArrayForEach(item, list)
         {
                 if (add_device(sv, item, &e))
                         log_line(LOG_ERROR, "a device was left out: %s", e.message);
         }
+        sv->probed = true;
+        sv->problem[0] = '\0';
         if (sv->count == 0)
                 snprintf(sv->problem, sizeof sv->problem,
                         "no OpenCL device matches '%s' (%d found): install a driver (Debian: "
@@ -239,6 +248,7 @@ static void probe_message(void *ctx, struct child *c, struct chan_message *m)
                         sv->device_spec, cJSON_GetArraySize(list));
         if (sv->count == 0)
                 log_line(LOG_ERROR, "%s", sv->problem);
+        return 0;
 }
 
 static void probe_gone(void *ctx, struct child *c, int status, const char *why)
@@ -300,9 +310,8 @@ void supervisor_destroy(struct supervisor *sv)
         if (!sv)
                 return;
         for (int i = 0; i < sv->count; i++) {
-                cJSON_Delete(sv->devices[i]->selftest);
-                cJSON_Delete(sv->devices[i]->map);
-                free(sv->devices[i]);
+                cJSON_Delete(sv->devices[i].selftest);
+                cJSON_Delete(sv->devices[i].map);
         }
         free(sv->state_dir);
         free(sv->device_spec);
@@ -332,12 +341,12 @@ int supervisor_count(const struct supervisor *sv)
 
 const struct dev_info *supervisor_info(const struct supervisor *sv, int device)
 {
-        return &sv->devices[device]->info;
+        return &sv->devices[device].info;
 }
 
 enum device_state supervisor_state(const struct supervisor *sv, int device)
 {
-        return sv->devices[device]->state;
+        return sv->devices[device].state;
 }
 
 static const char *state_text(const struct device *d)
@@ -365,22 +374,20 @@ static cJSON *device_json(const struct device *d)
         cJSON_AddNumberToObject(o, "max_buffer", (double)d->info.max_alloc_bytes);
         cJSON_AddNumberToObject(o, "compute_units", d->info.compute_units);
         cJSON_AddStringToObject(o, "state", state_text(d));
-        cJSON_AddItemToObject(o, "job", d->job ? cJSON_CreateNumber((double)d->job) : cJSON_CreateNull());
-        cJSON_AddItemToObject(o, "map", d->map ? cJSON_Duplicate(d->map, true) : cJSON_CreateNull());
+        json_add(o, "job", d->job ? cJSON_CreateNumber((double)d->job) : cJSON_CreateNull());
+        json_add(o, "map", d->map ? cJSON_Duplicate(d->map, true) : cJSON_CreateNull());
         cJSON_AddNumberToObject(o, "device_bytes", d->device_bytes);
-        cJSON_AddItemToObject(
-                o, "worker_pid", d->worker ? cJSON_CreateNumber(child_pid(d->worker)) : cJSON_CreateNull());
+        json_add(o, "worker_pid", d->worker ? cJSON_CreateNumber(child_pid(d->worker)) : cJSON_CreateNull());
         cJSON_AddNumberToObject(o, "failures", d->failures);
-        cJSON_AddItemToObject(o, "reason",
+        json_add(o, "reason",
                 d->failures && d->reason[0] ? cJSON_CreateString(d->reason) : cJSON_CreateNull());
-        cJSON_AddItemToObject(
-                o, "selftest", d->selftest ? cJSON_Duplicate(d->selftest, true) : cJSON_CreateNull());
+        json_add(o, "selftest", d->selftest ? cJSON_Duplicate(d->selftest, true) : cJSON_CreateNull());
         return o;
 }
 
 cJSON *supervisor_device_json(const struct supervisor *sv, int device)
 {
-        return device_json(sv->devices[device]);
+        return device_json(&sv->devices[device]);
 }
 
 int supervisor_json(const struct supervisor *sv, cJSON **ret, struct err *e)
@@ -389,7 +396,7 @@ int supervisor_json(const struct supervisor *sv, cJSON **ret, struct err *e)
         if (!list)
                 return err_set(e, ERR_NO_MEMORY, "no memory for the devices");
         for (int i = 0; i < sv->count; i++)
-                cJSON_AddItemToArray(list, device_json(sv->devices[i]));
+                json_push(list, device_json(&sv->devices[i]));
         *ret = list;
         return 0;
 }
@@ -397,7 +404,7 @@ int supervisor_json(const struct supervisor *sv, cJSON **ret, struct err *e)
 int supervisor_send(
         struct supervisor *sv, int device, const cJSON *head, const void *raw, size_t raw_len, struct err *e)
 {
-        struct device *d = sv->devices[device];
+        struct device *d = &sv->devices[device];
         if (d->state != DEVICE_READY || !d->worker)
                 return err_set(e, ERR_UNAVAILABLE, "device %s is not ready", d->info.id);
         /* What follows counts from now: the worker was idle until here. */
@@ -408,28 +415,28 @@ int supervisor_send(
 
 void supervisor_set_job(struct supervisor *sv, int device, int64_t job)
 {
-        note_job(sv->devices[device], job);
+        note_job(&sv->devices[device], job);
 }
 
 double supervisor_busy_seconds(const struct supervisor *sv, int device, int64_t now_ms)
 {
-        const struct device *d = sv->devices[device];
+        const struct device *d = &sv->devices[device];
         return (double)(d->busy_ms + (d->job ? now_ms - d->busy_since_ms : 0)) / 1000;
 }
 
 double supervisor_used_bytes(const struct supervisor *sv, int device)
 {
-        return sv->devices[device]->device_bytes;
+        return sv->devices[device].device_bytes;
 }
 
 int64_t supervisor_job(const struct supervisor *sv, int device)
 {
-        return sv->devices[device]->job;
+        return sv->devices[device].job;
 }
 
 void supervisor_progress(struct supervisor *sv, int device)
 {
-        sv->devices[device]->failures = 0;
+        sv->devices[device].failures = 0;
 }
 
 static int64_t patience_ms(const struct device *d)
@@ -450,15 +457,11 @@ static int64_t due_ms(const struct device *d)
 
 static void device_tick(struct device *d, int64_t now_ms)
 {
-        struct err e;
         char why[200];
         if (now_ms < due_ms(d))
                 return;
         if (!d->worker) {
-                if (start_worker(d, &e)) {
-                        d->worker = NULL;
-                        device_failed(d, e.message);
-                }
+                try_worker(d);
                 return;
         }
         if (now_ms - d->heard_ms >= SUPERVISOR_HEARTBEAT_LOST_MS)
@@ -489,15 +492,15 @@ void supervisor_tick(struct supervisor *sv, int64_t now_ms)
                 }
         }
         for (int i = 0; i < sv->count; i++)
-                device_tick(sv->devices[i], now_ms);
+                device_tick(&sv->devices[i], now_ms);
 }
 
 int supervisor_timeout_ms(const struct supervisor *sv, int64_t now_ms)
 {
         int64_t due = sv->probed ? INT64_MAX : sv->probe_ms;
         for (int i = 0; i < sv->count; i++)
-                if (due_ms(sv->devices[i]) < due)
-                        due = due_ms(sv->devices[i]);
+                if (due_ms(&sv->devices[i]) < due)
+                        due = due_ms(&sv->devices[i]);
         if (due == INT64_MAX)
                 return -1;
         int64_t left = due - now_ms;

@@ -37,7 +37,7 @@ struct supervisor_hooks {
         void *ctx;
         void (*ready)(void *ctx, int device);
         /* What a worker said beyond hello and heartbeat; the callee may take parts of the message. */
-        void (*message)(void *ctx, int device, struct chan_message *m);
+        int (*message)(void *ctx, int device, struct chan_message *m); /* as child_hooks' */
         /* Its worker is gone, with all it had in hand. `why` is for people; `quarantined`: it stays away. */
         void (*lost)(void *ctx, int device, const char *why, bool quarantined);
 };
@@ -61,9 +61,9 @@ enum device_state supervisor_state(const struct supervisor *sv, int device);
 /* An array of device objects for GET /v1/devices: {"id","name","vendor","driver","version","platform","type",
    "memory","max_buffer","compute_units","state":"starting"|"ready"|"busy"|"quarantined","job":7|null,"map":{"done","windows"}|null,
    "device_bytes","worker_pid","failures","reason":null|"why it is quarantined","selftest":{…}|null}. */
-/* Of one device. NULL when memory is out. */
-cJSON *supervisor_device_json(const struct supervisor *sv, int device);
 int supervisor_json(const struct supervisor *sv, cJSON **ret, struct err *e);
+/* One of them. NULL when memory is out. */
+cJSON *supervisor_device_json(const struct supervisor *sv, int device);
 
 /* --- what sched.c and classify.c call --- */
 

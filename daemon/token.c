@@ -36,7 +36,7 @@ static int insert(struct store *s, const char *id, const unsigned char *digest, 
         if (rc)
                 return rc;
         store_bind_text(st, 1, id);
-        sqlite3_bind_blob(st, 2, digest, HASH_BYTES, SQLITE_TRANSIENT);
+        sqlite3_bind_blob(st, 2, digest, HASH_BYTES, SQLITE_STATIC);
         store_bind_text(st, 3, who->user);
         store_bind_text(st, 4, roles[who->operator]);
         store_bind_int(st, 5, now);
@@ -93,9 +93,9 @@ int token_each(struct store *s, void (*row)(void *ctx, const struct token_row *r
                 "id",
                 &st, e);
         while (rc == 0 && (rc = store_step(s, st, e)) > 0) {
-                const struct token_row r = {.id = (const char *)sqlite3_column_text(st, 0),
-                        .user = (const char *)sqlite3_column_text(st, 1),
-                        .role = (const char *)sqlite3_column_text(st, 2),
+                const struct token_row r = {.id = store_text(st, 0),
+                        .user = store_text(st, 1),
+                        .role = store_text(st, 2),
                         .created_ms = sqlite3_column_int64(st, 3),
                         .expires_ms = sqlite3_column_int64(st, 4),
                         .revoked_ms = sqlite3_column_int64(st, 5)};
@@ -140,12 +140,11 @@ int token_check(struct store *s, const char *token, struct identity *ret, struct
         bool good = rc > 0 && sqlite3_column_bytes(st, 0) == HASH_BYTES &&
                     gnutls_memcmp(sqlite3_column_blob(st, 0), digest, HASH_BYTES) == 0;
         if (good) {
-                *ret = (struct identity){
-                        .operator= strcmp((const char *)sqlite3_column_text(st, 2), roles[1]) == 0};
-                snprintf(ret->user, sizeof ret->user, "%s", (const char *)sqlite3_column_text(st, 1));
+                *ret = (struct identity){.operator= strcmp(store_text(st, 2), roles[1]) == 0};
+                snprintf(ret->user, sizeof ret->user, "%s", store_text(st, 1));
         }
-        sqlite3_reset(st);
-        return good ? 0 : err_set(e, ERR_LOGIN, "that token is not in force");
+        rc = good ? 0 : err_set(e, ERR_LOGIN, "that token is not in force");
+        return store_done(s, st, rc, e);
 }
 
 bool token_any(struct store *s)

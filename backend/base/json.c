@@ -415,7 +415,53 @@ int json_get_string(
         return 0;
 }
 
+/* cJSON builds what it can and tells nobody of the rest. */
+static _Thread_local bool fell_short;
+
+static void *take_memory(size_t size)
+{
+        void *p = malloc(size);
+        fell_short = fell_short || !p;
+        return p;
+}
+
+__attribute__((constructor)) static void watch_memory(void)
+{
+        cJSON_InitHooks(&(cJSON_Hooks){.malloc_fn = take_memory, .free_fn = free});
+}
+
+void json_begin(void)
+{
+        fell_short = false;
+}
+
+bool json_fell_short(void)
+{
+        const bool ret = fell_short;
+        fell_short = false;
+        return ret;
+}
+
+void json_add(cJSON *obj, const char *key, cJSON *item)
+{
+        if (cJSON_AddItemToObject(obj, key, item))
+                return;
+        cJSON_Delete(item);
+        fell_short = true;
+}
+
+cJSON *json_push(cJSON *list, cJSON *item)
+{
+        if (cJSON_AddItemToArray(list, item))
+                return item;
+        cJSON_Delete(item);
+        fell_short = true;
+        return NULL;
+}
+
 char *json_text(const cJSON *tree)
 {
-        return cJSON_PrintUnformatted(tree);
+        char *text = json_fell_short() ? NULL : cJSON_PrintUnformatted(tree);
+        fell_short = false;
+        return text;
 }

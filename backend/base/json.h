@@ -41,7 +41,21 @@ int json_get_string(
 /* Tree access that never ignores case. NULL where absent. */
 const cJSON *json_field(const cJSON *obj, const char *key);
 
-/* Compact text of a tree; the caller frees it. NULL when memory is out. */
+/* Building trees: cJSON's cJSON_Add… calls need not be looked at one by one, for the thread remembers that
+   they could not add something, until json_begin, json_text or json_fell_short. */
+
+/* Something new begins: what was short before is not its concern. */
+void json_begin(void);
+
+/* Take `item`, also on failure, when it is freed; NULL is one. */
+void json_add(cJSON *obj, const char *key, cJSON *item);
+/* Returns the item, NULL on failure. */
+cJSON *json_push(cJSON *list, cJSON *item);
+/* True when memory was short for a tree since it was last asked for, which it forgets: a tree that was built
+   since then may lack something. For one that is kept before it becomes text. */
+bool json_fell_short(void);
+
+/* Compact text of a tree; the caller frees it. NULL when memory is out, or was when the tree was built. */
 char *json_text(const cJSON *tree);
 
 #endif

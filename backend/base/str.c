@@ -65,6 +65,8 @@ void str_addf(struct str *s, const char *fmt, ...)
         va_start(ap, fmt);
         int n = vsnprintf(NULL, 0, fmt, ap);
         va_end(ap);
+        if (n < 0) /* a number of many digits takes memory */
+                s->failed = true;
         if (n < 0 || !str_reserve(s, (size_t)n + 1))
                 return;
         va_start(ap, fmt);

@@ -59,7 +59,7 @@ cJSON *recipe_json(const struct recipe *r)
         cJSON *o = r->h ? cJSON_CreateObject() : cJSON_CreateNull();
         if (!o || r->h == 0)
                 return o;
-        cJSON_AddItemToObject(o, "size", cJSON_CreateIntArray((int[]){r->h, r->w}, 2));
+        json_add(o, "size", cJSON_CreateIntArray((int[]){r->h, r->w}, 2));
         cJSON_AddStringToObject(o, "fit", fits[r->fit]);
         cJSON_AddStringToObject(o, "normalize", values[r->values]);
         if (r->pixel_nm > 0)

@@ -15,9 +15,8 @@ static int known_only(const struct op_kind *kind, const cJSON *layer, const char
         str_add(&keys, "type name");
         for (const struct op_field *f = kind->fields; f->name; f++)
                 str_addf(&keys, " %s", f->name);
-        if (keys.failed)
-                return err_set(e, ERR_NO_MEMORY, "no memory to check a layer");
-        int rc = json_only(layer, keys.data, at, e);
+        int rc = keys.failed ? err_set(e, ERR_NO_MEMORY, "no memory to check a layer")
+                             : json_only(layer, keys.data, at, e);
         str_free(&keys);
         return rc;
 }
@@ -114,7 +113,7 @@ static void add_choices(cJSON *item, const struct op_field *f)
                 char word[40];
                 const size_t length = strcspn(p, " ");
                 snprintf(word, sizeof word, "%.*s", (int)length, p);
-                cJSON_AddItemToArray(list, cJSON_CreateString(word));
+                json_push(list, cJSON_CreateString(word));
                 if (!f->required && number == (int)f->fallback)
                         cJSON_AddStringToObject(item, "default", word);
                 p = p[length] ? p + length + 1 : NULL;
@@ -176,7 +175,7 @@ cJSON *layers_fields_json(const struct op_field *fields)
                         cJSON_AddBoolToObject(item, "default", f->fallback != 0);
                 else if (!f->required && !isnan(f->fallback))
                         cJSON_AddNumberToObject(item, "default", f->fallback);
-                cJSON_AddItemToArray(list, item);
+                json_push(list, item);
         }
         return list;
 }

@@ -1,4 +1,5 @@
 #include "ops/selftest.h"
+#include "base/json.h"
 #include "ops/kinds.h"
 #include "ops/loss_trial.h"
 #include "ops/strategy.h"
@@ -164,7 +165,7 @@ static void report_failure(struct selftest *s, const char *op)
                 cJSON_AddNumberToObject(item, "max_error", s->bad.error);
         else
                 cJSON_AddNullToObject(item, "max_error");
-        cJSON_AddItemToArray(s->failed, item);
+        json_push(s->failed, item);
         if (s->variant == OP_NAIVE && s->naive_failed++ == 0)
                 snprintf(s->first, sizeof s->first, "%s: %s", op, s->fault);
 }

@@ -1,3 +1,4 @@
+#include "base/json.h"
 #include "net/layers.h"
 #include "train/augment.h"
 
@@ -8,8 +9,8 @@ cJSON *augment_kinds_json(void)
                 cJSON *item = cJSON_CreateObject();
                 cJSON_AddStringToObject(item, "type", augment_kinds[i].type);
                 cJSON_AddStringToObject(item, "description", augment_kinds[i].doc);
-                cJSON_AddItemToObject(item, "parameters", layers_fields_json(augment_kinds[i].fields));
-                cJSON_AddItemToArray(list, item);
+                json_add(item, "parameters", layers_fields_json(augment_kinds[i].fields));
+                json_push(list, item);
         }
         return list;
 }

@@ -9,14 +9,14 @@ char *preprocessing_text(const struct recipe *import, const struct normalize *z,
         if (!root)
                 return NULL;
         if (import->h)
-                cJSON_AddItemToObject(root, "import", recipe_json(import));
-        cJSON_AddItemToObject(root, "resize", cJSON_CreateIntArray((int[]){input.h, input.w}, 2));
+                json_add(root, "import", recipe_json(import));
+        json_add(root, "resize", cJSON_CreateIntArray((int[]){input.h, input.w}, 2));
         if (z->mode == NORMALIZE_IMAGE)
                 cJSON_AddStringToObject(root, "normalize", "per_image");
         if (z->mode == NORMALIZE_CHANNELS) {
                 cJSON *object = cJSON_AddObjectToObject(root, "normalize");
-                cJSON_AddItemToObject(object, "mean", cJSON_CreateDoubleArray(z->mean, z->count));
-                cJSON_AddItemToObject(object, "std", cJSON_CreateDoubleArray(z->std, z->count));
+                json_add(object, "mean", cJSON_CreateDoubleArray(z->mean, z->count));
+                json_add(object, "std", cJSON_CreateDoubleArray(z->std, z->count));
         }
         char *text = json_text(root);
         cJSON_Delete(root);

@@ -1,5 +1,6 @@
 /* Szegedy et al.: Going deeper with convolutions, 2015: table 1, without the auxiliary classifiers, as the
  * course draws it. */
+#include "base/json.h"
 #include "zoo/presets.h"
 #include "zoo/write.h"
 
@@ -13,7 +14,7 @@ static void inception_block(cJSON *layers, const struct inception *s)
 {
         cJSON *branches = zoo_list(zoo_layer(layers, "concat"), "branches"), *branch[4];
         for (int i = 0; i < 4; i++)
-                cJSON_AddItemToArray(branches, branch[i] = cJSON_CreateArray());
+                branch[i] = json_push(branches, cJSON_CreateArray());
         zoo_named(zoo_conv_relu(branch[0], s->c1, 1, 1, 0), "b1_1");
         zoo_named(zoo_conv_relu(branch[1], s->c2[0], 1, 1, 0), "b2_1");
         zoo_named(zoo_conv_relu(branch[1], s->c2[1], 3, 1, 1), "b2_2");

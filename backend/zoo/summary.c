@@ -1,4 +1,5 @@
 #include "zoo/summary.h"
+#include "base/json.h"
 #include "net/layers.h"
 #include "net/net.h"
 #include "net/plan.h"
@@ -61,7 +62,7 @@ static cJSON *layer_json(const struct net_node *node, int batch, bool flat)
         cJSON_AddStringToObject(layer, "name", node->name);
         cJSON_AddStringToObject(layer, "type", node->op->kind->type);
         cJSON_AddStringToObject(layer, "block", block);
-        cJSON_AddItemToObject(layer, "output_shape", shape_json(batch, node->op->out, flat));
+        json_add(layer, "output_shape", shape_json(batch, node->op->out, flat));
         cJSON_AddNumberToObject(layer, "parameters", (double)count_parameters(node->op));
         cJSON_AddNumberToObject(layer, "flops", count_flops(node->op, batch));
         cJSON_AddNumberToObject(layer, "bytes", (double)batch * 4.0 * (double)shape_count(node->op->out));
@@ -135,11 +136,10 @@ int summary_build(
         if (rc)
                 goto out;
         summary = cJSON_CreateObject();
-        cJSON_AddItemToObject(
-                summary, "input", cJSON_CreateIntArray((int[]){batch, input[0], input[1], input[2]}, 4));
+        json_add(summary, "input", cJSON_CreateIntArray((int[]){batch, input[0], input[1], input[2]}, 4));
         cJSON *list = cJSON_AddArrayToObject(summary, "layers");
         for (int i = 0; i < net->num_nodes; i++)
-                cJSON_AddItemToArray(list, layer_json(&net->nodes[i], batch, flat[net->nodes[i].output]));
+                json_push(list, layer_json(&net->nodes[i], batch, flat[net->nodes[i].output]));
         add_totals(summary, net, batch);
         rc = add_memory(summary, net, batch, e);
         if (rc == 0) {
@@ -163,13 +163,13 @@ static cJSON *preset_json(const struct zoo_preset *preset)
         cJSON_AddStringToObject(classes, "name", "num_classes");
         cJSON_AddStringToObject(classes, "type", "integer");
         cJSON_AddNumberToObject(classes, "default", 10);
-        cJSON_AddItemToArray(parameters, classes);
+        json_push(parameters, classes);
         for (const struct zoo_param *p = preset->params; p && p->name; p++) {
                 cJSON *param = cJSON_CreateObject();
                 cJSON_AddStringToObject(param, "name", p->name);
                 cJSON_AddStringToObject(param, "type", p->type);
-                cJSON_AddItemToObject(param, "default", cJSON_Parse(p->fallback));
-                cJSON_AddItemToArray(parameters, param);
+                json_add(param, "default", cJSON_Parse(p->fallback));
+                json_push(parameters, param);
         }
         return item;
 }
@@ -179,7 +179,7 @@ cJSON *architectures_json(void)
         cJSON *all = cJSON_CreateObject();
         cJSON *presets = cJSON_AddArrayToObject(all, "presets");
         for (int i = 0; i < zoo_presets_count; i++)
-                cJSON_AddItemToArray(presets, preset_json(zoo_presets[i]));
+                json_push(presets, preset_json(zoo_presets[i]));
         cJSON *layers = cJSON_AddArrayToObject(all, "layers");
         for (int i = 0; i < op_kinds_count; i++) {
                 if (op_kinds[i]->internal)
@@ -187,10 +187,10 @@ cJSON *architectures_json(void)
                 cJSON *item = cJSON_CreateObject();
                 cJSON_AddStringToObject(item, "type", op_kinds[i]->type);
                 cJSON_AddStringToObject(item, "description", op_kinds[i]->doc);
-                cJSON_AddItemToObject(item, "parameters", layers_fields_json(op_kinds[i]->fields));
-                cJSON_AddItemToArray(layers, item);
+                json_add(item, "parameters", layers_fields_json(op_kinds[i]->fields));
+                json_push(layers, item);
         }
-        if (!all || !presets || !layers) {
+        if (json_fell_short()) {
                 cJSON_Delete(all);
                 return NULL;
         }

@@ -1,4 +1,5 @@
 #include "zoo/write.h"
+#include "base/json.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -8,8 +9,7 @@ cJSON *zoo_layer(cJSON *layers, const char *type)
 {
         cJSON *layer = cJSON_CreateObject();
         cJSON_AddStringToObject(layer, "type", type);
-        cJSON_AddItemToArray(layers, layer);
-        return layer;
+        return json_push(layers, layer);
 }
 
 cJSON *zoo_named(cJSON *layer, const char *fmt, ...)
@@ -103,8 +103,8 @@ cJSON *zoo_list(cJSON *layer, const char *key)
 int zoo_done(cJSON *layers, cJSON **ret, struct err *e)
 {
         cJSON *architecture = cJSON_CreateObject();
-        if (!layers || !architecture || !cJSON_AddItemToObject(architecture, "layers", layers)) {
-                cJSON_Delete(layers);
+        json_add(architecture, "layers", layers);
+        if (json_fell_short()) {
                 cJSON_Delete(architecture);
                 return err_set(e, ERR_NO_MEMORY, "no memory for an architecture");
         }

@@ -35,10 +35,10 @@ static int fill_params(const struct zoo_preset *preset, const cJSON *given, cJSO
         for (const struct zoo_param *p = preset->params; p && p->name; p++) {
                 const cJSON *value = json_field(given, p->name);
                 str_addf(&keys, " %s", p->name);
-                cJSON_AddItemToObject(
-                        all, p->name, value ? cJSON_Duplicate(value, 1) : cJSON_Parse(p->fallback));
+                json_add(all, p->name, value ? cJSON_Duplicate(value, 1) : cJSON_Parse(p->fallback));
         }
-        int rc = keys.failed || !all ? err_set(e, ERR_NO_MEMORY, "no memory for an architecture") : 0;
+        int rc = keys.failed || json_fell_short() ? err_set(e, ERR_NO_MEMORY, "no memory for an architecture")
+                                                  : 0;
         if (rc == 0 && given)
                 rc = json_only(given, keys.data, "", e);
         str_free(&keys);

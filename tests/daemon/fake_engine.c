@@ -4,7 +4,7 @@
    Environment: CNND_FAKE_STEP_MS sleeps in every step; CNND_FAKE_DEVICES is the number of devices (1), the
    second of which has tf32.
    A job's name makes it misbehave: "abort N" aborts at step N, every time; "fail N" fails there, "full N"
-   finds the disk full. */
+   finds the disk full. "rest N" sleeps N ms in every step. */
 #include "base/file.h"
 #include "base/str.h"
 #include "data/dataset.h"
@@ -250,7 +250,10 @@ static int misbehave(const struct train_job *job, const struct state *s, struct 
 static int one_step(
         const struct train_job *job, const struct train_hooks *hooks, struct state *s, struct err *e)
 {
-        int64_t ms = env_int("CNND_FAKE_STEP_MS", 0), an_epoch = steps_an_epoch(job->request, job->data);
+        int64_t an_epoch = steps_an_epoch(job->request, job->data);
+        long long ms;
+        if (sscanf(job->request->title, "rest %lld", &ms) != 1)
+                ms = env_int("CNND_FAKE_STEP_MS", 0);
         nanosleep(&(struct timespec){.tv_nsec = (long)ms * 1000000L}, NULL);
         s->step++;
         s->hash = (s->hash ^ (uint64_t)s->step) * 0x9E3779B97F4A7C15U;
