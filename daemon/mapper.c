@@ -159,7 +159,7 @@ static int add_counts(const struct mapper *mp, float threshold, struct str *out,
 static int add_json(const struct mapper *mp, float threshold, struct str *out, struct err *e)
 {
         const struct windows_mean *mean = mapping_mean(mp->mapping);
-        char *image = cJSON_PrintUnformatted(json_field(mp->m.head, "image"));
+        char *image = json_text(json_field(mp->m.head, "image"));
         if (!image)
                 return err_set(e, ERR_NO_MEMORY, "no memory for a map");
         str_add(out, "{\"model\":");

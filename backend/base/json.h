@@ -41,7 +41,8 @@ int json_get_string(
 /* Tree access that never ignores case. NULL where absent. */
 const cJSON *json_field(const cJSON *obj, const char *key);
 
-/* Compact text of a tree; the caller frees it. NULL when memory is out. */
+/* Compact text of a tree, which json_parse reads as the same tree; the caller frees it. Bytes that are no UTF-8
+   become U+FFFD. NULL for NULL and when memory is out. */
 char *json_text(const cJSON *tree);
 
 #endif
