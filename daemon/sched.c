@@ -86,25 +86,14 @@ static void push(struct run *r, struct report *rep)
         r->ended = rep->kind != REPORT_EVENT;
 }
 
-static const char *text_of(const cJSON *head, const char *key)
-{
-        const cJSON *v = json_field(head, key);
-        return cJSON_IsString(v) ? v->valuestring : "";
-}
-
-static int64_t int_of(const cJSON *head, const char *key)
-{
-        const cJSON *v = json_field(head, key);
-        return cJSON_IsNumber(v) ? (int64_t)v->valuedouble : 0;
-}
-
 static bool read_report(const cJSON *head, struct report *rep)
 {
-        const char *op = text_of(head, "op"), *end = text_of(head, "end");
+        const char *op = wire_text(head, "op"), *end = wire_text(head, "end");
+        const cJSON *epoch = json_field(head, "epoch");
         if (strcmp(op, "event") == 0) {
                 rep->kind = REPORT_EVENT;
-                snprintf(rep->event, sizeof rep->event, "%s", text_of(head, "event"));
-                rep->data = strdup(text_of(head, "data"));
+                snprintf(rep->event, sizeof rep->event, "%s", wire_text(head, "event"));
+                rep->data = strdup(wire_text(head, "data"));
                 return rep->data != NULL;
         }
         if (strcmp(op, "job_failed") == 0) {
@@ -116,20 +105,20 @@ static bool read_report(const cJSON *head, struct report *rep)
                 return false;
         rep->kind = REPORT_DONE;
         rep->end = strcmp(end, "done") == 0 ? TRAIN_DONE : end[0] == 's' ? TRAIN_STOPPED : TRAIN_CANCELLED;
-        rep->step = int_of(head, "step");
-        rep->device_bytes = int_of(head, "device_bytes");
+        rep->step = wire_int(head, "step");
+        rep->device_bytes = wire_int(head, "device_bytes");
         rep->stopped_early = cJSON_IsTrue(json_field(head, "stopped_early"));
-        rep->epoch = rep->stopped_early ? json_field(head, "epoch")->valuedouble : 0;
+        rep->epoch = cJSON_IsNumber(epoch) ? epoch->valuedouble : 0;
         return true;
 }
 
 void sched_message(struct sched *sc, int device, struct chan_message *m)
 {
         struct run *r = &sc->runs[device];
-        if (!r->job || r->ended || int_of(m->head, "job") != r->job)
+        if (!r->job || r->ended || wire_int(m->head, "job") != r->job)
                 return;
-        if (strcmp(text_of(m->head, "op"), "sync") == 0) {
-                r->sync = int_of(m->head, "mark");
+        if (strcmp(wire_text(m->head, "op"), "sync") == 0) {
+                r->sync = wire_int(m->head, "mark");
                 r->urgent = true;
                 return;
         }
