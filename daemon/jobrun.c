@@ -179,15 +179,46 @@ static int apply_note(struct jobtx *tx, const struct report *rep, const cJSON *d
         return jobtx_event(tx, rep->event, rep->data, e);
 }
 
+/* What a worker says is part of what streams are made of: an event that is known, an object in one line, a
+ * step that there is. */
+static int read_event(
+        struct job_row *r, const struct report *rep, cJSON **ret, int64_t *ret_step, struct err *e)
+{
+        const bool steps = last_step(r, rep->event) != NULL;
+        int64_t step = 0;
+        cJSON *data = NULL;
+        int rc = steps || strcmp(rep->event, "note") == 0
+                         ? 0
+                         : err_set(e, ERR_INTERNAL, "a worker told of an event that is not known");
+        if (rc == 0 && strpbrk(rep->data, "\r\n"))
+                rc = err_set(e, ERR_INTERNAL, "event %s has more than one line", rep->event);
+        if (rc == 0 && !(data = json_parse(rep->data, strlen(rep->data), e)))
+                return err_wrap(e, "event %s", rep->event);
+        if (rc == 0)
+                rc = json_is_object(data, "", e);
+        if (rc == 0 && steps)
+                rc = json_need(data, "step", "", e);
+        if (rc == 0 && steps)
+                rc = json_get_int(data, "step", 0, r->steps, "", &step, e);
+        if (rc) {
+                cJSON_Delete(data);
+                return err_wrap(e, "event %s", rep->event);
+        }
+        *ret = data;
+        *ret_step = step;
+        return 0;
+}
+
 static int apply_event(struct jobtx *tx, const struct report *rep, bool *moved, struct err *e)
 {
         struct job_row *r = &tx->row;
-        cJSON *data = json_parse(rep->data, strlen(rep->data), e);
-        if (!data)
-                return err_wrap(e, "event %s", rep->event);
-        int64_t *last = last_step(r, rep->event);
-        double step = number(data, "step"), epoch = number(data, "epoch");
-        if (last && (!isfinite(step) || (int64_t)step <= *last)) {
+        cJSON *data = NULL;
+        int64_t step = 0, *last = last_step(r, rep->event);
+        int rc = read_event(r, rep, &data, &step, e);
+        if (rc)
+                return rc;
+        double epoch = number(data, "epoch");
+        if (last && step <= *last) {
                 cJSON_Delete(data);
                 return 0;
         }
@@ -196,16 +227,15 @@ static int apply_event(struct jobtx *tx, const struct report *rep, bool *moved, 
         if (last == &r->validation_step)
                 take_validation(r, data);
         if (last)
-                *last = (int64_t)step;
-        if (last && (int64_t)step > r->step) {
-                r->step = (int64_t)step;
+                *last = step;
+        if (last && step > r->step) {
+                r->step = step;
                 r->failures = 0;
                 *moved = true;
         }
         if (isfinite(epoch))
                 r->epoch = epoch;
-        int rc = strcmp(rep->event, "note") == 0 ? apply_note(tx, rep, data, e)
-                                                 : jobtx_event(tx, rep->event, rep->data, e);
+        rc = last ? jobtx_event(tx, rep->event, rep->data, e) : apply_note(tx, rep, data, e);
         cJSON_Delete(data);
         return rc;
 }
@@ -232,6 +262,13 @@ static cJSON *final_metrics(const struct job_row *r)
         return metrics;
 }
 
+/* A step that there is, if it lies further on. */
+static void move_to(struct job_row *r, int64_t step)
+{
+        if (step > r->step && step <= r->steps)
+                r->step = step;
+}
+
 static int apply_success(struct jobs *js, struct jobtx *tx, const struct report *rep, struct err *e)
 {
         struct job_row *r = &tx->row;
@@ -241,8 +278,10 @@ static int apply_success(struct jobs *js, struct jobtx *tx, const struct report 
         tx->stopped_early = rep->stopped_early;
         if (rep->stopped_early)
                 r->epoch = rep->epoch;
-        if (r->type == JOB_TRAIN)
-                r->step = rep->stopped_early ? rep->step : r->steps;
+        if (r->type == JOB_TRAIN && !rep->stopped_early)
+                r->step = r->steps;
+        else if (r->type == JOB_TRAIN)
+                move_to(r, rep->step);
         if (r->type == JOB_TRAIN && r->save_as[0]) {
                 cJSON *metrics = final_metrics(r);
                 rc = models_record(js->models, r->save_as, r->user, r->id, metrics, e);
@@ -259,8 +298,7 @@ static int apply_done(struct jobs *js, struct jobtx *tx, const struct report *re
                 r->device_bytes = rep->device_bytes;
         if (rep->end == TRAIN_DONE)
                 return apply_success(js, tx, rep, e);
-        if (rep->step > r->step)
-                r->step = rep->step;
+        move_to(r, rep->step);
         return apply_stopped(tx, rep->data, e);
 }
 
