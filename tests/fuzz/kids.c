@@ -42,6 +42,11 @@ int __wrap_child_start(struct children *cs, const char *const *args, const struc
         struct child **ret, struct err *e)
 {
         next_role = args[1];
+        for (int i = 2; args[i];
+                i += 2) /* what the front passes on is a value, and a device's has one form */
+                FUZZ_CHECK(strncmp(args[i], "--", 2) == 0 && args[i + 1] && args[i + 1][0] != '-' &&
+                           (strcmp(args[i], "--device") != 0 ||
+                                   args[i + 1][strspn(args[i + 1], "0123456789:")] == '\0'));
         int rc = __real_child_start(cs, args, hooks, ret, e);
         next_role = NULL;
         if (spare_fd >= 0)
