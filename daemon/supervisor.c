@@ -144,14 +144,13 @@ static void kill_worker(struct device *d, const char *why)
 static void heartbeat(struct device *d, const cJSON *head)
 {
         const cJSON *map = json_field(head, "map");
-        const cJSON *progress = json_field(head, "progress"), *bytes = json_field(head, "device_bytes");
         bool busy = cJSON_IsTrue(json_field(head, "busy"));
-        double now = cJSON_IsNumber(progress) ? progress->valuedouble : 0;
+        double now = (double)wire_int(head, "progress");
         if (now != d->progress || !busy)
                 d->moved_ms = d->heard_ms;
         d->progress = now;
         d->busy = busy;
-        d->device_bytes = cJSON_IsNumber(bytes) ? bytes->valuedouble : 0;
+        d->device_bytes = (double)wire_int(head, "device_bytes");
         d->map_done = wire_int(map, "done");
         d->map_windows = wire_int(map, "windows");
 }
@@ -351,16 +350,6 @@ static const char *state_text(const struct device *d)
         return d->job ? "busy" : "ready";
 }
 
-static cJSON *map_json(const struct device *d)
-{
-        cJSON *o = d->map_windows ? cJSON_CreateObject() : cJSON_CreateNull();
-        if (d->map_windows && o) {
-                cJSON_AddNumberToObject(o, "done", (double)d->map_done);
-                cJSON_AddNumberToObject(o, "windows", (double)d->map_windows);
-        }
-        return o;
-}
-
 static cJSON *device_json(const struct device *d)
 {
         cJSON *o = cJSON_CreateObject();
@@ -378,7 +367,7 @@ static cJSON *device_json(const struct device *d)
         cJSON_AddNumberToObject(o, "compute_units", d->info.compute_units);
         cJSON_AddStringToObject(o, "state", state_text(d));
         cJSON_AddItemToObject(o, "job", d->job ? cJSON_CreateNumber((double)d->job) : cJSON_CreateNull());
-        cJSON_AddItemToObject(o, "map", map_json(d));
+        cJSON_AddItemToObject(o, "map", wire_map_json(d->map_done, d->map_windows));
         cJSON_AddNumberToObject(o, "device_bytes", d->device_bytes);
         cJSON_AddItemToObject(
                 o, "worker_pid", d->worker ? cJSON_CreateNumber(child_pid(d->worker)) : cJSON_CreateNull());

@@ -19,6 +19,16 @@ int64_t wire_int(const cJSON *head, const char *key)
         return json_get_int(head, key, -most, most, "", &v, NULL) ? 0 : v;
 }
 
+cJSON *wire_map_json(int64_t done, int64_t windows)
+{
+        cJSON *o = windows ? cJSON_CreateObject() : cJSON_CreateNull();
+        if (windows && o) {
+                cJSON_AddNumberToObject(o, "done", (double)done);
+                cJSON_AddNumberToObject(o, "windows", (double)windows);
+        }
+        return o;
+}
+
 cJSON *wire_error_json(const struct err *error)
 {
         cJSON *o = cJSON_CreateObject();

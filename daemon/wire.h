@@ -12,6 +12,9 @@
 const char *wire_text(const cJSON *head, const char *key);
 int64_t wire_int(const cJSON *head, const char *key);
 
+/* {"done","windows"} of the class map in hand, null where there are no windows. NULL when memory is out. */
+cJSON *wire_map_json(int64_t done, int64_t windows);
+
 /* {"code","cl","pointer","message","log"}. NULL when memory is out. */
 cJSON *wire_error_json(const struct err *error);
 /* Fills *ret from `o`; anything unreadable becomes ERR_INTERNAL. Returns ret->code, which is never 0. */
