@@ -68,7 +68,7 @@ int wire_error_read(const cJSON *o, struct err *ret)
         X(global_bytes, 1, (int64_t)1 << 53)                                                                 \
         X(max_alloc_bytes, 1, (int64_t)1 << 53)                                                              \
         X(local_bytes, 0, (int64_t)1 << 53)                                                                  \
-        X(compute_units, 0, 1 << 30)                                                                         \
+        X(compute_units, 1, 1 << 20)                                                                         \
         X(max_work_group, 1, 1 << 30)                                                                        \
         X(base_align_bytes, 1, 1 << 20)                                                                      \
         X(lanes, 1, 256)
