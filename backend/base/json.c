@@ -15,12 +15,21 @@ enum { POINTER_MAX = 192 };
 /* The strict check: a recursive descent over the bytes that builds nothing. */
 struct scan {
         const unsigned char *text, *p, *end;
+        size_t left; /* values and keys that may still come */
         struct err *e;
 };
 
 static bool scan_fail(struct scan *s, const char *what)
 {
         err_set(s->e, ERR_SYNTAX, "%s at byte %zu", what, (size_t)(s->p - s->text));
+        return false;
+}
+
+static bool scan_one(struct scan *s)
+{
+        if (s->left-- > 0)
+                return true;
+        err_set(s->e, ERR_TOO_LARGE, "too many values, at byte %zu", (size_t)(s->p - s->text));
         return false;
 }
 
@@ -192,7 +201,7 @@ static bool scan_members(struct scan *s, int depth, char close)
         for (;;) {
                 scan_blank(s);
                 if (object) {
-                        if (!scan_string(s))
+                        if (!scan_one(s) || !scan_string(s))
                                 return false;
                         scan_blank(s);
                         if (s->p >= s->end || *s->p != ':')
@@ -217,6 +226,8 @@ static bool scan_value(struct scan *s, int depth)
         scan_blank(s);
         if (s->p >= s->end)
                 return scan_fail(s, "unexpected end");
+        if (!scan_one(s))
+                return false;
         switch (*s->p) {
         case '{':
         case '[':
@@ -275,8 +286,13 @@ static bool keys_differ(const cJSON *tree, struct err *e)
 
 cJSON *json_parse(const char *text, size_t len, struct err *e)
 {
+        return json_parse_most(text, len, SIZE_MAX, e);
+}
+
+cJSON *json_parse_most(const char *text, size_t len, size_t most, struct err *e)
+{
         struct scan s = {(const unsigned char *)text, (const unsigned char *)text,
-                (const unsigned char *)text + len, e};
+                (const unsigned char *)text + len, most, e};
         if (!scan_value(&s, 0))
                 return NULL;
         scan_blank(&s);

@@ -122,6 +122,18 @@ static void limits_the_depth(void **state)
         cJSON_Delete(tree);
 }
 
+static void counts_values_and_keys(void **state)
+{
+        static const char text[] = "{\"a\":[1,{}],\"b\":\"c\"}"; /* five values, two keys */
+        struct err e = {0};
+        (void)state;
+        assert_null(json_parse_most(text, sizeof text - 1, 6, &e));
+        assert_int_equal(e.code, ERR_TOO_LARGE);
+        cJSON *tree = json_parse_most(text, sizeof text - 1, 7, &e);
+        assert_non_null(tree);
+        cJSON_Delete(tree);
+}
+
 static void names_the_field(void **state)
 {
         static const char text[] = "{\"lr\":\"0.1\",\"epochs\":1.5,\"shuffle\":1,\"name\":\"\",\"a/b\":1}";
@@ -154,6 +166,7 @@ int main(void)
                 cmocka_unit_test(accepts_what_is),
                 cmocka_unit_test(prints_what_it_reads),
                 cmocka_unit_test(limits_the_depth),
+                cmocka_unit_test(counts_values_and_keys),
                 cmocka_unit_test(names_the_field),
         };
         return cmocka_run_group_tests_name("json", tests, NULL, NULL);
