@@ -70,7 +70,6 @@ static void add_train(const struct jobs *js, cJSON *o, const struct job_row *r, 
         cJSON_AddNumberToObject(o, "checkpoint_seconds", checkpoint_seconds);
         /* As planned: a device with another memory must not choose again. */
         cJSON *request = json_parse(r->request, strlen(r->request), NULL);
-        cJSON_DeleteItemFromObjectCaseSensitive(request, "priority"); /* the scheduler's, not the engine's */
         if (!json_field(request, "micro_batch"))
                 cJSON_AddNumberToObject(request, "micro_batch", r->micro_batch);
         cJSON_AddItemToObject(o, "request", request);
