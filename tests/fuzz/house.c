@@ -105,6 +105,8 @@ static void decode(struct kid *k, const struct chan_message *m, bool field)
         cJSON_AddNumberToObject(image, "height", (double)h);
         cJSON_AddNumberToObject(image, "width", (double)w);
         cJSON_AddNumberToObject(head, "n", 1);
+        cJSON_AddNumberToObject(head, "h", (double)h);
+        cJSON_AddNumberToObject(head, "w", (double)w);
         FUZZ_CHECK(bytes <= sizeof zeros);
         kids_say(k, head, zeros, bytes);
 }

@@ -45,6 +45,23 @@ static void check_result(const char *path)
         FUZZ_CHECK(unlink(path) == 0);
 }
 
+static int on_file(void *ctx, struct err *e)
+{
+        (void)ctx;
+        (void)e;
+        return 0;
+}
+
+static int on_progress(void *ctx, const struct import_progress *p, struct err *e)
+{
+        (void)ctx;
+        (void)p;
+        (void)e;
+        return 0;
+}
+
+static const struct import_hooks hooks = {.file = on_file, .progress = on_progress};
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
         char path[FUZZ_PATH_BYTES], out[300];
@@ -55,7 +72,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
         snprintf(out, sizeof out, "%s/set", fuzz_dir());
         const struct import_place place = {.name = "set", .out_path = out, .tmp_dir = fuzz_dir()};
         int fd = fuzz_file(bytes + 1, len - 1, path);
-        int rc = import_archive(path, &o, &place, &(struct import_hooks){0}, &e);
+        int rc = import_archive(path, &o, &place, &hooks, &e);
         FUZZ_CHECK(rc == e.code && (rc == 0) == (access(out, F_OK) == 0));
         if (rc && rc != ERR_SYNTAX && rc != ERR_INVALID && rc != ERR_MEDIA && rc != ERR_TOO_LARGE)
                 fprintf(stderr, "%s: %s\n", err_name(rc), e.message);
