@@ -10,6 +10,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+const struct dev_info fuzz_device = {.id = "0:0",
+        .name = "fake",
+        .type = DEV_CPU,
+        .global_bytes = (uint64_t)4 << 30,
+        .max_alloc_bytes = (uint64_t)1 << 30,
+        .local_bytes = 1 << 15,
+        .compute_units = 2,
+        .max_work_group = 64,
+        .base_align_bytes = 128,
+        .lanes = 16};
+
 void fuzz_image(const uint8_t *bytes, size_t len, const char *media_type)
 {
         struct err e = {0};

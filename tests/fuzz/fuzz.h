@@ -3,6 +3,8 @@
 #ifndef CNND_FUZZ_H
 #define CNND_FUZZ_H
 
+#include "device/dev.h"
+
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -18,6 +20,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
                         abort();                                                                             \
                 }                                                                                            \
         } while (0)
+
+/* What a CPU may tell of itself. */
+extern const struct dev_info fuzz_device;
 
 struct image;
 /* Decodes under this media type and checks what image.h promises of the result. */

@@ -166,20 +166,10 @@ static void answer(struct kid *k, const struct chan_message *m)
 /* The probe and the worker speak first. */
 static void introduce(void)
 {
-        static const struct dev_info info = {.id = "0:0",
-                .name = "fake",
-                .type = DEV_CPU,
-                .global_bytes = (uint64_t)1 << 30,
-                .max_alloc_bytes = (uint64_t)1 << 28,
-                .local_bytes = 1 << 15,
-                .compute_units = 1,
-                .max_work_group = 64,
-                .base_align_bytes = 64,
-                .lanes = 16};
         struct kid *probe = kids_find("probe"), *worker = kids_find("worker");
         if (probe) {
                 cJSON *head = cJSON_CreateObject();
-                cJSON_AddItemToArray(cJSON_AddArrayToObject(head, "devices"), wire_device_json(&info));
+                cJSON_AddItemToArray(cJSON_AddArrayToObject(head, "devices"), wire_device_json(&fuzz_device));
                 kids_say(probe, head, NULL, 0);
                 kids_die(probe, 0);
         }

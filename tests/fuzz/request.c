@@ -8,16 +8,6 @@
 
 enum { CLASSES = 10, IMAGES = 300 };
 
-static const struct dev_info device = {.id = "0:0",
-        .type = DEV_CPU,
-        .global_bytes = (uint64_t)4 << 30,
-        .max_alloc_bytes = (uint64_t)1 << 30,
-        .local_bytes = 1 << 15,
-        .compute_units = 2,
-        .max_work_group = 64,
-        .base_align_bytes = 128,
-        .lanes = 16};
-
 /* Grey 28x28, or by its name 3x32x32. */
 static struct dataset make_dataset(const char *name)
 {
@@ -48,7 +38,7 @@ static void check_plan(const struct train_request *r)
         struct dataset d = make_dataset(r->dataset);
         struct train_estimate plan = {0};
         struct err e = {0};
-        int rc = train_plan(r, &d, &device, &plan, &e);
+        int rc = train_plan(r, &d, &fuzz_device, &plan, &e);
         FUZZ_CHECK(rc == e.code);
         if (rc && rc != ERR_INVALID && rc != ERR_TOO_LARGE && rc != ERR_DEVICE_MEMORY)
                 fprintf(stderr, "%s: %s\n", err_name(rc), e.message);
@@ -57,9 +47,9 @@ static void check_plan(const struct train_request *r)
         if (rc)
                 return;
         FUZZ_CHECK(plan.micro_batch >= 1 && plan.micro_batch <= r->batch_size && plan.steps >= 1);
-        FUZZ_CHECK(plan.device_bytes > 0 && plan.device_bytes <= device.global_bytes);
+        FUZZ_CHECK(plan.device_bytes > 0 && plan.device_bytes <= fuzz_device.global_bytes);
         FUZZ_CHECK(plan.largest_buffer > 0 && plan.largest_buffer <= plan.device_bytes);
-        FUZZ_CHECK(plan.largest_buffer <= device.max_alloc_bytes);
+        FUZZ_CHECK(plan.largest_buffer <= fuzz_device.max_alloc_bytes);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
