@@ -44,11 +44,14 @@ const struct http_route api_routes[] = {
         {0},
 };
 
+/* Weights of DATASET_MAX_CLASSES classes, or a network of NET_MAX_LAYERS layers with eight fields each. */
+enum { BODY_VALUES = 70000 };
+
 int api_body(const struct http_request *rq, cJSON **ret, struct err *e)
 {
         if (rq->body.text.len == 0)
                 return err_set(e, ERR_SYNTAX, "the body is empty");
-        cJSON *tree = json_parse(rq->body.text.data, rq->body.text.len, e);
+        cJSON *tree = json_parse_most(rq->body.text.data, rq->body.text.len, BODY_VALUES, e);
         if (!tree)
                 return e->code;
         *ret = tree;

@@ -30,7 +30,8 @@ int api_admit(void *ctx, struct http_request *rq, struct err *e);
 
 /* --- for the api_*.c files --- */
 
-/* The request's JSON body; the caller frees *ret. ERR_SYNTAX for an empty one. */
+/* The request's JSON body; the caller frees *ret. ERR_SYNTAX for an empty one, ERR_TOO_LARGE for too many
+ * values. */
 int api_body(const struct http_request *rq, cJSON **ret, struct err *e);
 /* Takes `items` and answers {name: items}. */
 int api_reply_list(struct http_request *rq, const char *name, cJSON *items, struct err *e);

@@ -373,8 +373,8 @@ static void hand_on(struct request *r, const struct chan_message *m)
 
 void classify_answer(struct classify *cl, int device, struct chan_message *m)
 {
-        const cJSON *ticket = json_field(m->head, "request"), *classes = json_field(m->head, "classes");
-        struct request *r = cJSON_IsNumber(ticket) ? find(cl, (int64_t)ticket->valuedouble) : NULL;
+        const cJSON *classes = json_field(m->head, "classes");
+        struct request *r = find(cl, wire_int(m->head, "request")); /* tickets begin at 1 */
         struct err e;
         cJSON *result = NULL;
         supervisor_progress(cl->supervisor, device);

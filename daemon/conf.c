@@ -96,8 +96,14 @@ static void *field(const struct conf *c, const struct option *o)
         return (char *)(uintptr_t)c + o->offset;
 }
 
-static int set_string(struct conf *c, const struct option *o, const char *value, struct err *e)
+/* Nothing that conf_text could not print. */
+static int set_string(
+        struct conf *c, const struct option *o, const char *value, const char *where, struct err *e)
 {
+        for (const char *p = value; *p; p++)
+                if ((unsigned char)*p < ' ' || *p == '"' || *p == 0x7F)
+                        return err_set(e, ERR_INVALID, "%s: %s holds a quote or a control character", where,
+                                o->name);
         char **at = field(c, o), *copy = strdup(value);
         if (!copy)
                 return err_set(e, ERR_NO_MEMORY, "no memory for option %s", o->name);
@@ -147,7 +153,7 @@ static int set_option(
         struct conf *c, const struct option *o, const char *value, const char *where, struct err *e)
 {
         if (o->type == CONF_STRING)
-                return set_string(c, o, value, e);
+                return set_string(c, o, value, where, e);
         if (o->type == CONF_BOOL)
                 return set_bool(c, o, value, where, e);
         return set_number(c, o, value, where, e);
@@ -297,7 +303,7 @@ static int set_from_file(struct conf *c, const char *path, struct err *e)
                         rc = set_from_lines(c, text.data, path, e);
         }
         if (rc == 0)
-                rc = set_string(c, find_option("config", 6), path, e);
+                rc = set_string(c, find_option("config", 6), path, "--config", e);
         str_free(&text);
         return rc;
 }
@@ -363,7 +369,7 @@ static int choose_state(struct conf *c, struct err *e)
                 n = snprintf(path, sizeof path, "%s/.local/state/cnnd", home);
         if (n <= 0 || n >= (int)sizeof path)
                 return err_set(e, ERR_INVALID, "no state folder: give --state");
-        return set_string(c, find_option("state", 5), path, e);
+        return set_string(c, find_option("state", 5), path, "default", e);
 }
 
 static int check(const struct conf *c, struct err *e)

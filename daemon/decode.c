@@ -73,10 +73,9 @@ static void end_first(struct decode *dc, struct chan_message *m, const struct er
 static int child_message(void *ctx, struct child *c, struct chan_message *m)
 {
         struct decode *dc = ctx;
-        const cJSON *request = json_field(m->head, "request"), *error = json_field(m->head, "error");
+        const cJSON *error = json_field(m->head, "error");
         struct err why;
-        if (c != dc->child || !dc->sent || !cJSON_IsNumber(request) ||
-                (int64_t)request->valuedouble != dc->first->id)
+        if (c != dc->child || !dc->sent || wire_int(m->head, "request") != dc->first->id)
                 return 0;
         if (error)
                 (void)wire_error_read(error, &why);

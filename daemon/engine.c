@@ -102,18 +102,6 @@ static void note_progress(struct engine *en)
                 atomic_store(&en->device_bytes, dev_bytes(en->dev));
 }
 
-static const char *text_of(const cJSON *head, const char *key)
-{
-        const cJSON *v = json_field(head, key);
-        return cJSON_IsString(v) ? v->valuestring : "";
-}
-
-static int64_t int_of(const cJSON *head, const char *key)
-{
-        const cJSON *v = json_field(head, key);
-        return cJSON_IsNumber(v) ? (int64_t)v->valuedouble : 0;
-}
-
 static int post_map(struct engine *en, struct chan_message *m, struct err *e)
 {
         int rc = mapqueue_post(en->maps, m, e);
@@ -125,8 +113,8 @@ static int post_map(struct engine *en, struct chan_message *m, struct err *e)
 
 int engine_post(struct engine *en, struct chan_message *m, struct err *e)
 {
-        const char *op = text_of(m->head, "op");
-        int64_t job = int_of(m->head, "job");
+        const char *op = wire_text(m->head, "op");
+        int64_t job = wire_int(m->head, "job");
         if (strcmp(op, "stop") == 0 || strcmp(op, "cancel") == 0) {
                 pthread_mutex_lock(&en->lock);
                 if (job == en->job)
@@ -135,12 +123,12 @@ int engine_post(struct engine *en, struct chan_message *m, struct err *e)
                 return 0;
         }
         if (strcmp(op, "drop") == 0) {
-                mapqueue_drop(en->maps, int_of(m->head, "request"));
+                mapqueue_drop(en->maps, wire_int(m->head, "request"));
                 return 0;
         }
         if (strcmp(op, "synced") == 0) {
                 pthread_mutex_lock(&en->lock);
-                en->synced = int_of(m->head, "mark");
+                en->synced = wire_int(m->head, "mark");
                 pthread_cond_signal(&en->wake);
                 pthread_mutex_unlock(&en->lock);
                 return 0;
@@ -203,8 +191,9 @@ static int classify(struct engine *en, struct chan_message *m, struct err *e)
 {
         struct infer *model = NULL;
         int c, h, w, classes;
-        int64_t n = int_of(m->head, "n");
-        int rc = loaded_get(en->loaded, text_of(m->head, "model"), int_of(m->head, "generation"), &model, e);
+        int64_t n = wire_int(m->head, "n");
+        int rc = loaded_get(
+                en->loaded, wire_text(m->head, "model"), wire_int(m->head, "generation"), &model, e);
         if (rc)
                 return rc;
         infer_shape(model, &c, &h, &w, &classes);
@@ -218,7 +207,7 @@ static int classify(struct engine *en, struct chan_message *m, struct err *e)
                 return err_set(e, ERR_NO_MEMORY, "no memory for %lld results", (long long)n);
         rc = infer_run(model, m->raw, (int)n, logits, e);
         if (rc == 0) {
-                cJSON *head = answer("classified", "request", int_of(m->head, "request"));
+                cJSON *head = answer("classified", "request", wire_int(m->head, "request"));
                 if (head) {
                         cJSON_AddNumberToObject(head, "n", (double)n);
                         cJSON_AddNumberToObject(head, "classes", classes);
@@ -234,9 +223,10 @@ static int look(struct engine *en, struct chan_message *m, struct err *e)
 {
         struct infer *model = NULL;
         struct infer_maps maps = {0};
-        const char *layer = text_of(m->head, "layer");
+        const char *layer = wire_text(m->head, "layer");
         int c, h, w, classes;
-        int rc = loaded_get(en->loaded, text_of(m->head, "model"), int_of(m->head, "generation"), &model, e);
+        int rc = loaded_get(
+                en->loaded, wire_text(m->head, "model"), wire_int(m->head, "generation"), &model, e);
         if (rc)
                 return rc;
         infer_shape(model, &c, &h, &w, &classes);
@@ -248,7 +238,7 @@ static int look(struct engine *en, struct chan_message *m, struct err *e)
                 rc = err_set(e, ERR_INTERNAL, "an image of %dx%dx%d in %zu bytes", c, h, w, m->raw_len);
         if (rc)
                 return rc;
-        cJSON *head = answer("looked", "request", int_of(m->head, "request"));
+        cJSON *head = answer("looked", "request", wire_int(m->head, "request"));
         if (head) {
                 cJSON_AddNumberToObject(head, "count", maps.count);
                 cJSON_AddNumberToObject(head, "channels", maps.channels);
@@ -271,9 +261,9 @@ static void answer_requests(struct engine *en)
                 if (!c)
                         return;
                 struct err e = {0};
-                if (strcmp(text_of(c->m.head, "op"), "look") == 0 ? look(en, &c->m, &e)
-                                                                  : classify(en, &c->m, &e))
-                        send_error(en, "classify_failed", "request", int_of(c->m.head, "request"), &e);
+                if (strcmp(wire_text(c->m.head, "op"), "look") == 0 ? look(en, &c->m, &e)
+                                                                    : classify(en, &c->m, &e))
+                        send_error(en, "classify_failed", "request", wire_int(c->m.head, "request"), &e);
                 command_free(c);
                 note_progress(en);
         }
@@ -361,11 +351,11 @@ static int train(struct engine *en, const cJSON *head, struct train_outcome *out
         int rc = train_request_parse(json_field(head, "request"), &request, e);
         if (rc)
                 return rc;
-        rc = dataset_open(text_of(head, "dataset"), &data, e);
+        rc = dataset_open(wire_text(head, "dataset"), &data, e);
         if (rc == 0) {
                 struct train_job job = {.request = &request,
                         .data = data,
-                        .dir = text_of(head, "dir"),
+                        .dir = wire_text(head, "dir"),
                         .init_weights = cJSON_IsString(init) ? init->valuestring : NULL,
                         .checkpoint_seconds = json_field(head, "checkpoint_seconds")->valuedouble};
                 /* The plan was made for an empty device; models come back when they are asked for. */
@@ -383,14 +373,14 @@ static int evaluate(struct engine *en, const cJSON *head, struct train_outcome *
         char path[PATH_MAX];
         struct dataset *data = NULL;
         struct infer *model = NULL;
-        snprintf(path, sizeof path, "%s/result.json", text_of(head, "dir"));
-        int rc = dataset_open(text_of(head, "dataset"), &data, e);
+        snprintf(path, sizeof path, "%s/result.json", wire_text(head, "dir"));
+        int rc = dataset_open(wire_text(head, "dataset"), &data, e);
         if (rc == 0)
-                rc = infer_create(en->dev, en->known, text_of(head, "model"), &model, e);
+                rc = infer_create(en->dev, en->known, wire_text(head, "model"), &model, e);
         if (rc == 0) {
-                const struct evaluate_job job = {.model_name = text_of(head, "name"),
+                const struct evaluate_job job = {.model_name = wire_text(head, "name"),
                         .data = data,
-                        .limit = (int)int_of(head, "limit"),
+                        .limit = (int)wire_int(head, "limit"),
                         .result_path = path};
                 rc = evaluate_run(model, &job, between_steps, en, out, e);
                 out->device_bytes = dev_bytes(en->dev);
@@ -406,9 +396,9 @@ static void run_job(struct engine *en, struct command *c)
         const cJSON *head = c->m.head;
         struct train_outcome out = {0};
         struct err e = {0};
-        en->running = int_of(head, "job");
-        int rc = strcmp(text_of(head, "op"), "train") == 0 ? train(en, head, &out, &e)
-                                                           : evaluate(en, head, &out, &e);
+        en->running = wire_int(head, "job");
+        int rc = strcmp(wire_text(head, "op"), "train") == 0 ? train(en, head, &out, &e)
+                                                             : evaluate(en, head, &out, &e);
         if (rc == 0) {
                 cJSON *done = answer("done", "job", en->running);
                 if (done) {

@@ -16,6 +16,7 @@
 
 enum {
         POOL_BYTES = 16 << 10, /* of a connection: header, and one chunk of body */
+        MAX_PARAMETERS = 64,   /* above TARGET_MAX_QUERY, which answers where the library does not fail */
         TICK_MS = 250,
         FAREWELL_MS = 1000,
 };
@@ -38,6 +39,33 @@ static enum MHD_Result on_request(void *ctx, struct MHD_Connection *con, const c
         return *con_ctx ? exchange_step(*con_ctx, method, version, bytes, len) : MHD_NO;
 }
 
+/* An answer past the library, where it would give none. */
+static void answer_alone(const struct link *l, int status, const struct err *e)
+{
+        struct str text = {0}, answer = {0};
+        if (l->tls)
+                return;
+        problem_write(&text, status, e);
+        str_addf(&answer,
+                "HTTP/1.1 %d %s\r\nContent-Type: application/problem+json\r\nContent-Length: %zu\r\n"
+                "Connection: close\r\n\r\n%s",
+                status, problem_title(status), text.len, text.data ? text.data : "");
+        if (!answer.failed && send(l->fd, answer.data, answer.len, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+                log_line(LOG_DEBUG, "http: a client is gone already");
+        str_free(&text);
+        str_free(&answer);
+}
+
+/* The library keeps each parameter in the connection's memory, and hangs up without a word when that is full.
+ */
+static bool too_many_parameters(const char *uri)
+{
+        int count = 0;
+        for (const char *p = uri; *p; p++)
+                count += *p == '&';
+        return count > MAX_PARAMETERS;
+}
+
 /* The request line has come. Every request's context is made here: only here is the address still raw. */
 static void *on_uri(void *ctx, const char *uri, struct MHD_Connection *con)
 {
@@ -47,6 +75,13 @@ static void *on_uri(void *ctx, const char *uri, struct MHD_Connection *con)
         struct link *l = info ? info->socket_context : NULL;
         if (!l)
                 return NULL;
+        if (too_many_parameters(uri)) {
+                struct err e = {0};
+                err_set(&e, ERR_SYNTAX, "more than %d query parameters", TARGET_MAX_QUERY);
+                answer_alone(l, 400, &e);
+                shutdown(l->fd, SHUT_RDWR);
+                return NULL;
+        }
         l->reading = true;
         return exchange_create(&h->host, l, con, uri);
 }
@@ -245,19 +280,9 @@ int http_timeout_ms(const struct http *h)
 static void expire(struct link *l)
 {
         struct err e = {0};
-        struct str text = {0}, answer = {0};
-        if (l->reading && !l->tls) {
-                err_set(&e, ERR_SYNTAX, "the request came in too slowly");
-                problem_write(&text, 408, &e);
-                str_addf(&answer,
-                        "HTTP/1.1 408 %s\r\nContent-Type: application/problem+json\r\nContent-Length: %zu\r\n"
-                        "Connection: close\r\n\r\n%s",
-                        problem_title(408), text.len, text.data ? text.data : "");
-                if (!answer.failed && send(l->fd, answer.data, answer.len, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
-                        log_line(LOG_DEBUG, "http: a slow client is gone already");
-                str_free(&text);
-                str_free(&answer);
-        }
+        err_set(&e, ERR_SYNTAX, "the request came in too slowly");
+        if (l->reading)
+                answer_alone(l, 408, &e);
         shutdown(l->fd, SHUT_RDWR);
         l->deadline_ms = 0;
 }

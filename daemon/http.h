@@ -7,7 +7,7 @@
    answers itself, in HTML, without asking anybody, and closes: a Content-Length that is no number (400, 413;
    its header is then written twice),
    a line without a colon (400), a header or an address past POOL_BYTES (431, 414), another HTTP version
-   (505). */
+   (505). Far too many query parameters, at which it hangs up, http.c answers by itself (400). */
 #ifndef CNND_HTTP_H
 #define CNND_HTTP_H
 

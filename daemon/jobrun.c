@@ -72,7 +72,6 @@ static void add_train(const struct jobs *js, cJSON *o, const struct job_row *r, 
         cJSON_AddNumberToObject(o, "checkpoint_seconds", checkpoint_seconds);
         /* As planned: a device with another memory must not choose again. */
         cJSON *request = json_parse(r->request, strlen(r->request), NULL);
-        cJSON_DeleteItemFromObjectCaseSensitive(request, "priority"); /* the scheduler's, not the engine's */
         if (!json_field(request, "micro_batch"))
                 cJSON_AddNumberToObject(request, "micro_batch", r->micro_batch);
         json_add(o, "request", request);
@@ -186,15 +185,46 @@ static int apply_note(struct jobtx *tx, const struct report *rep, const cJSON *d
         return jobtx_event(tx, rep->event, rep->data, e);
 }
 
+/* What a worker says is part of what streams are made of: an event that is known, an object in one line, a
+ * step that there is. */
+static int read_event(
+        struct job_row *r, const struct report *rep, cJSON **ret, int64_t *ret_step, struct err *e)
+{
+        const bool steps = last_step(r, rep->event) != NULL;
+        int64_t step = 0;
+        cJSON *data = NULL;
+        int rc = steps || strcmp(rep->event, "note") == 0 || strcmp(rep->event, "strategies") == 0
+                         ? 0
+                         : err_set(e, ERR_INTERNAL, "a worker told of an event that is not known");
+        if (rc == 0 && strpbrk(rep->data, "\r\n"))
+                rc = err_set(e, ERR_INTERNAL, "event %s has more than one line", rep->event);
+        if (rc == 0 && !(data = json_parse(rep->data, strlen(rep->data), e)))
+                return err_wrap(e, "event %s", rep->event);
+        if (rc == 0)
+                rc = json_is_object(data, "", e);
+        if (rc == 0 && steps)
+                rc = json_need(data, "step", "", e);
+        if (rc == 0 && steps)
+                rc = json_get_int(data, "step", 0, r->steps, "", &step, e);
+        if (rc) {
+                cJSON_Delete(data);
+                return err_wrap(e, "event %s", rep->event);
+        }
+        *ret = data;
+        *ret_step = step;
+        return 0;
+}
+
 static int apply_event(struct jobtx *tx, const struct report *rep, bool *moved, struct err *e)
 {
         struct job_row *r = &tx->row;
-        cJSON *data = json_parse(rep->data, strlen(rep->data), e);
-        if (!data)
-                return err_wrap(e, "event %s", rep->event);
-        int64_t *last = last_step(r, rep->event);
-        double step = number(data, "step"), epoch = number(data, "epoch");
-        if (last && (!isfinite(step) || (int64_t)step <= *last)) {
+        cJSON *data = NULL;
+        int64_t step = 0, *last = last_step(r, rep->event);
+        int rc = read_event(r, rep, &data, &step, e);
+        if (rc)
+                return rc;
+        double epoch = number(data, "epoch");
+        if (last && step <= *last) {
                 cJSON_Delete(data);
                 return 0;
         }
@@ -203,15 +233,14 @@ static int apply_event(struct jobtx *tx, const struct report *rep, bool *moved, 
         if (last == &r->validation_step)
                 take_validation(r, data);
         if (last)
-                *last = (int64_t)step;
-        if (last && (int64_t)step > r->step) {
-                r->step = (int64_t)step;
+                *last = step;
+        if (last && step > r->step) {
+                r->step = step;
                 r->failures = 0;
                 *moved = true;
         }
         if (isfinite(epoch))
                 r->epoch = epoch;
-        int rc = 0;
         if (strcmp(rep->event, "strategies") == 0)
                 rc = jobstrategies_write(tx->home->store, r->id, data, e);
         else if (strcmp(rep->event, "note") == 0)
@@ -244,6 +273,13 @@ static cJSON *final_metrics(const struct job_row *r)
         return metrics;
 }
 
+/* A step that there is, if it lies further on. */
+static void move_to(struct job_row *r, int64_t step)
+{
+        if (step > r->step && step <= r->steps)
+                r->step = step;
+}
+
 static int apply_success(struct jobs *js, struct jobtx *tx, const struct report *rep, struct err *e)
 {
         struct job_row *r = &tx->row;
@@ -253,8 +289,10 @@ static int apply_success(struct jobs *js, struct jobtx *tx, const struct report 
         tx->stopped_early = rep->stopped_early;
         if (rep->stopped_early)
                 r->epoch = rep->epoch;
-        if (r->type == JOB_TRAIN)
-                r->step = rep->stopped_early ? rep->step : r->steps;
+        if (r->type == JOB_TRAIN && !rep->stopped_early)
+                r->step = r->steps;
+        else if (r->type == JOB_TRAIN)
+                move_to(r, rep->step);
         if (r->type == JOB_TRAIN && r->save_as[0]) {
                 cJSON *metrics = final_metrics(r);
                 rc = metrics ? 0 : err_set(e, ERR_NO_MEMORY, "no memory for a model's metrics");
@@ -273,8 +311,7 @@ static int apply_done(struct jobs *js, struct jobtx *tx, const struct report *re
                 r->device_bytes = rep->device_bytes;
         if (rep->end == TRAIN_DONE)
                 return apply_success(js, tx, rep, e);
-        if (rep->step > r->step)
-                r->step = rep->step;
+        move_to(r, rep->step);
         return apply_stopped(tx, rep->data, e);
 }
 

@@ -2,6 +2,7 @@
 
 #include "base/json.h"
 #include "daemon/clock.h"
+#include "daemon/wire.h"
 #include "data/overlay.h"
 #include "train/mapping.h"
 
@@ -24,12 +25,6 @@ static int number_of(const cJSON *head, const char *key)
 {
         const cJSON *v = json_field(head, key);
         return cJSON_IsNumber(v) ? v->valueint : 0;
-}
-
-static const char *text_of(const cJSON *head, const char *key)
-{
-        const cJSON *v = json_field(head, key);
-        return cJSON_IsString(v) ? v->valuestring : "";
 }
 
 static int read_classes(struct mapper *mp, struct err *e)
@@ -94,10 +89,9 @@ void mapper_destroy(struct mapper *mp)
 int mapper_step(struct mapper *mp, struct err *e)
 {
         struct infer *model = NULL;
-        const cJSON *generation = json_field(mp->m.head, "generation");
         const int64_t before = clock_now_ms();
-        int rc = loaded_get(mp->loaded, text_of(mp->m.head, "model"),
-                cJSON_IsNumber(generation) ? (int64_t)generation->valuedouble : 0, &model, e);
+        int rc = loaded_get(
+                mp->loaded, wire_text(mp->m.head, "model"), wire_int(mp->m.head, "generation"), &model, e);
         if (rc == 0)
                 rc = mapping_step(mp->mapping, model, mp->batch, e);
         const int64_t took = clock_now_ms() - before;
@@ -163,7 +157,7 @@ static int add_json(const struct mapper *mp, float threshold, struct str *out, s
         if (!image)
                 return err_set(e, ERR_NO_MEMORY, "no memory for a map");
         str_add(out, "{\"model\":");
-        str_add_json(out, text_of(mp->m.head, "name"));
+        str_add_json(out, wire_text(mp->m.head, "name"));
         str_addf(out,
                 ",\"image\":%s,\"width\":%d,\"height\":%d,\"window\":%d,\"stride\":%d,\"threshold\":", image,
                 mp->at.w, mp->at.h, mp->at.window, mp->at.stride);
@@ -190,7 +184,7 @@ static double pixel_of(const cJSON *image)
         const cJSON *prepared = json_field(image, "prepared");
         const cJSON *field = cJSON_IsObject(prepared) ? prepared : image;
         const cJSON *width = cJSON_GetArrayItem(json_field(field, "pixel_size"), 1);
-        return strcmp(text_of(field, "pixel_unit"), "m") == 0 && cJSON_IsNumber(width) ? width->valuedouble
+        return strcmp(wire_text(field, "pixel_unit"), "m") == 0 && cJSON_IsNumber(width) ? width->valuedouble
                                                                                        : 0;
 }
 

@@ -57,12 +57,6 @@ void mapqueue_destroy(struct mapqueue *q)
         free(q);
 }
 
-static int64_t request_of(const struct chan_message *m)
-{
-        const cJSON *v = json_field(m->head, "request");
-        return cJSON_IsNumber(v) ? (int64_t)v->valuedouble : 0;
-}
-
 int mapqueue_post(struct mapqueue *q, struct chan_message *m, struct err *e)
 {
         struct order *o = calloc(1, sizeof *o);
@@ -85,7 +79,7 @@ void mapqueue_drop(struct mapqueue *q, int64_t request)
         q->unwanted = q->unwanted || q->request == request;
         for (struct order **place = &q->first; *place;) {
                 struct order *o = *place;
-                if (request_of(&o->m) == request) {
+                if (wire_int(o->m.head, "request") == request) {
                         *place = o->next;
                         order_free(o);
                 } else {
@@ -150,7 +144,7 @@ static int begin(struct mapqueue *q, struct dev *d, struct loaded *l, struct err
         struct order *o = q->first;
         if (o)
                 q->first = o->next;
-        q->request = o ? request_of(&o->m) : 0;
+        q->request = o ? wire_int(o->m.head, "request") : 0;
         pthread_mutex_unlock(&q->lock);
         if (!o)
                 return 0;

@@ -201,10 +201,25 @@ int models_create(const char *state_dir, struct store *store, struct quota *quot
         return 0;
 }
 
+static void put_free(struct put *p)
+{
+        if (p->path)
+                unlink(p->path);
+        if (p->prev)
+                *p->prev = p->next;
+        if (p->next)
+                p->next->prev = p->prev;
+        free(p->name);
+        free(p->path);
+        free(p);
+}
+
 void models_destroy(struct models *ms)
 {
         if (!ms)
                 return;
+        while (ms->puts)
+                put_free(ms->puts);
         modelfile_close(&ms->files);
         free(ms);
 }
@@ -419,19 +434,6 @@ int models_delete(struct models *ms, const char *name, struct err *e)
         if (rc == 0)
                 rc = modelfile_remove(&ms->files, name, e);
         return rc ? rc : delete_row(ms, name, e);
-}
-
-static void put_free(struct put *p)
-{
-        if (p->path)
-                unlink(p->path);
-        if (p->prev)
-                *p->prev = p->next;
-        if (p->next)
-                p->next->prev = p->prev;
-        free(p->name);
-        free(p->path);
-        free(p);
 }
 
 static int put_store(struct put *p, cJSON **ret_model, bool *ret_created, struct err *e)

@@ -90,26 +90,15 @@ static void push(struct run *r, struct report *rep)
         r->ended = rep->kind != REPORT_EVENT;
 }
 
-static const char *text_of(const cJSON *head, const char *key)
-{
-        const cJSON *v = json_field(head, key);
-        return cJSON_IsString(v) ? v->valuestring : "";
-}
-
-static int64_t int_of(const cJSON *head, const char *key)
-{
-        const cJSON *v = json_field(head, key);
-        return cJSON_IsNumber(v) ? (int64_t)v->valuedouble : 0;
-}
-
 /* ERR_SYNTAX for what is no report. */
 static int read_report(const cJSON *head, struct report *rep)
 {
-        const char *op = text_of(head, "op"), *end = text_of(head, "end");
+        const char *op = wire_text(head, "op"), *end = wire_text(head, "end");
+        const cJSON *epoch = json_field(head, "epoch");
         if (strcmp(op, "event") == 0) {
                 rep->kind = REPORT_EVENT;
-                snprintf(rep->event, sizeof rep->event, "%s", text_of(head, "event"));
-                rep->data = strdup(text_of(head, "data"));
+                snprintf(rep->event, sizeof rep->event, "%s", wire_text(head, "event"));
+                rep->data = strdup(wire_text(head, "data"));
                 return rep->data ? 0 : ERR_NO_MEMORY;
         }
         if (strcmp(op, "job_failed") == 0) {
@@ -121,10 +110,10 @@ static int read_report(const cJSON *head, struct report *rep)
                 return ERR_SYNTAX;
         rep->kind = REPORT_DONE;
         rep->end = strcmp(end, "done") == 0 ? TRAIN_DONE : end[0] == 's' ? TRAIN_STOPPED : TRAIN_CANCELLED;
-        rep->step = int_of(head, "step");
-        rep->device_bytes = int_of(head, "device_bytes");
+        rep->step = wire_int(head, "step");
+        rep->device_bytes = wire_int(head, "device_bytes");
         rep->stopped_early = cJSON_IsTrue(json_field(head, "stopped_early"));
-        rep->epoch = rep->stopped_early ? json_field(head, "epoch")->valuedouble : 0;
+        rep->epoch = cJSON_IsNumber(epoch) ? epoch->valuedouble : 0;
         return 0;
 }
 
@@ -141,10 +130,10 @@ static void end_run(struct run *r, const struct report *how, const char *why)
 int sched_message(struct sched *sc, int device, struct chan_message *m)
 {
         struct run *r = &sc->runs[device];
-        if (!r->job || r->ended || int_of(m->head, "job") != r->job)
+        if (!r->job || r->ended || wire_int(m->head, "job") != r->job)
                 return 0;
-        if (strcmp(text_of(m->head, "op"), "sync") == 0) {
-                r->sync = int_of(m->head, "mark");
+        if (strcmp(wire_text(m->head, "op"), "sync") == 0) {
+                r->sync = wire_int(m->head, "mark");
                 r->urgent = true;
                 return 0;
         }

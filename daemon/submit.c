@@ -122,7 +122,7 @@ static int check_classify(
         int64_t limit = 0;
         const struct dataset *data;
         struct model_shape shape;
-        int rc = json_only(body, "type name model dataset limit", "", e);
+        int rc = json_only(body, "type name model dataset limit priority", "", e);
         if (rc == 0)
                 rc = json_get_string(body, "name", REQUEST_TITLE_MAX, "", &title, e);
         if (rc == 0)
@@ -158,8 +158,8 @@ static int check_classify(
         return 0;
 }
 
-/* What is for the scheduler; the rest is for the engine. */
-static int take_priority(const struct identity *who, cJSON *body, struct submission *s, struct err *e)
+/* For the scheduler; the engine does not look at it. */
+static int read_priority(const struct identity *who, const cJSON *body, struct submission *s, struct err *e)
 {
         int64_t priority = 0;
         int rc = json_get_int(body, "priority", -JOBS_PRIORITY_MAX, JOBS_PRIORITY_MAX, "", &priority, e);
@@ -167,7 +167,6 @@ static int take_priority(const struct identity *who, cJSON *body, struct submiss
                 rc = err_at(
                         e, ERR_DENIED, "/priority", "an operator may let a job go before others'; at most 0");
         s->row.priority = (int)priority;
-        cJSON_DeleteItemFromObjectCaseSensitive(body, "priority");
         return rc;
 }
 
@@ -196,14 +195,7 @@ int submit_check(
         struct jobs *js, const struct identity *who, const cJSON *body, struct submission *s, struct err *e)
 {
         int rc = json_is_object(body, "", e);
-        if (rc)
-                return rc;
-        cJSON *copy = cJSON_Duplicate(body, true);
-        if (!copy)
-                return err_set(e, ERR_NO_MEMORY, "no memory for a job");
-        rc = take_priority(who, copy, s, e);
         if (rc == 0)
-                rc = check_type(js, who, copy, s, e);
-        cJSON_Delete(copy);
-        return rc;
+                rc = read_priority(who, body, s, e);
+        return rc ? rc : check_type(js, who, body, s, e);
 }

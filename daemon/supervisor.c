@@ -30,10 +30,10 @@ struct device {
         int64_t started_ms;
         int64_t heard_ms, moved_ms; /* the last message; the last change of the progress counter */
         double progress, device_bytes;
+        int64_t map_done, map_windows; /* of the class map in hand; 0 windows for none */
         bool busy;
         char reason[700]; /* why it was killed or what it said before it died; "" where unknown */
         cJSON *selftest;  /* owned; of the last hello */
-        cJSON *map;       /* owned; of the last heartbeat, NULL for none */
 };
 
 struct supervisor {
@@ -62,8 +62,7 @@ static int start_worker(struct device *d, struct err *e)
         d->state = DEVICE_STARTING;
         d->busy = true;
         d->progress = d->device_bytes = 0;
-        cJSON_Delete(d->map);
-        d->map = NULL;
+        d->map_done = d->map_windows = 0;
         d->reason[0] = '\0';
         d->started_ms = d->heard_ms = d->moved_ms = clock_now_ms();
         return child_start(sv->kids, args, &hooks, &d->worker, e);
@@ -159,18 +158,18 @@ static void kill_worker(struct device *d, const char *why)
         child_kill(d->worker);
 }
 
-static void heartbeat(struct device *d, cJSON *head)
+static void heartbeat(struct device *d, const cJSON *head)
 {
-        const cJSON *progress = json_field(head, "progress"), *bytes = json_field(head, "device_bytes");
+        const cJSON *map = json_field(head, "map");
         bool busy = cJSON_IsTrue(json_field(head, "busy"));
-        double now = cJSON_IsNumber(progress) ? progress->valuedouble : 0;
+        double now = (double)wire_int(head, "progress");
         if (now != d->progress || !busy)
                 d->moved_ms = d->heard_ms;
         d->progress = now;
         d->busy = busy;
-        d->device_bytes = cJSON_IsNumber(bytes) ? bytes->valuedouble : 0;
-        cJSON_Delete(d->map);
-        d->map = cJSON_DetachItemFromObjectCaseSensitive(head, "map");
+        d->device_bytes = (double)wire_int(head, "device_bytes");
+        d->map_done = wire_int(map, "done");
+        d->map_windows = wire_int(map, "windows");
 }
 
 static void hello(struct device *d, cJSON *head)
@@ -213,6 +212,9 @@ static int add_device(struct supervisor *sv, const cJSON *o, struct err *e)
 {
         struct dev_info info;
         int rc = wire_device_read(o, &info, e);
+        for (int i = 0; rc == 0 && i < sv->count; i++)
+                if (strcmp(sv->devices[i].info.id, info.id) == 0)
+                        rc = err_set(e, ERR_INVALID, "there are two of the id %s", info.id);
         if (rc || !dev_matches(&info, sv->device_spec) || sv->count == SUPERVISOR_MAX_DEVICES)
                 return rc;
         struct device *d = &sv->devices[sv->count];
@@ -311,7 +313,6 @@ void supervisor_destroy(struct supervisor *sv)
                 return;
         for (int i = 0; i < sv->count; i++) {
                 cJSON_Delete(sv->devices[i].selftest);
-                cJSON_Delete(sv->devices[i].map);
         }
         free(sv->state_dir);
         free(sv->device_spec);
@@ -375,7 +376,7 @@ static cJSON *device_json(const struct device *d)
         cJSON_AddNumberToObject(o, "compute_units", d->info.compute_units);
         cJSON_AddStringToObject(o, "state", state_text(d));
         json_add(o, "job", d->job ? cJSON_CreateNumber((double)d->job) : cJSON_CreateNull());
-        json_add(o, "map", d->map ? cJSON_Duplicate(d->map, true) : cJSON_CreateNull());
+        json_add(o, "map", wire_map_json(d->map_done, d->map_windows));
         cJSON_AddNumberToObject(o, "device_bytes", d->device_bytes);
         json_add(o, "worker_pid", d->worker ? cJSON_CreateNumber(child_pid(d->worker)) : cJSON_CreateNull());
         cJSON_AddNumberToObject(o, "failures", d->failures);

@@ -2,8 +2,32 @@
 
 #include "base/json.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+
+const char *wire_text(const cJSON *head, const char *key)
+{
+        const cJSON *v = json_field(head, key);
+        return cJSON_IsString(v) ? v->valuestring : "";
+}
+
+int64_t wire_int(const cJSON *head, const char *key)
+{
+        const int64_t most = (int64_t)1 << 53;
+        int64_t v = 0;
+        return json_get_int(head, key, -most, most, "", &v, NULL) ? 0 : v;
+}
+
+cJSON *wire_map_json(int64_t done, int64_t windows)
+{
+        cJSON *o = windows ? cJSON_CreateObject() : cJSON_CreateNull();
+        if (windows && o) {
+                cJSON_AddNumberToObject(o, "done", (double)done);
+                cJSON_AddNumberToObject(o, "windows", (double)windows);
+        }
+        return o;
+}
 
 cJSON *wire_error_json(const struct err *error)
 {
@@ -20,8 +44,7 @@ cJSON *wire_error_json(const struct err *error)
 
 static void copy_string(const cJSON *o, const char *key, char *out, size_t size)
 {
-        const cJSON *v = json_field(o, key);
-        snprintf(out, size, "%s", cJSON_IsString(v) ? v->valuestring : "");
+        snprintf(out, size, "%s", wire_text(o, key));
 }
 
 int wire_error_read(const cJSON *o, struct err *ret)
@@ -40,11 +63,17 @@ int wire_error_read(const cJSON *o, struct err *ret)
 
 /* One table of dev_info's fields for both directions. */
 #define TEXTS(X) X(id) X(name) X(vendor) X(driver) X(version) X(platform) X(platform_version)
+/* With the least and the most that is believed. */
 #define NUMBERS(X)                                                                                           \
-        X(global_bytes)                                                                                      \
-        X(max_alloc_bytes)                                                                                   \
-        X(local_bytes) X(compute_units) X(max_work_group) X(base_align_bytes) X(native_width) X(tf32)        \
-                X(lanes)
+        X(global_bytes, 1, (int64_t)1 << 53)                                                                 \
+        X(max_alloc_bytes, 1, (int64_t)1 << 53)                                                              \
+        X(local_bytes, 0, (int64_t)1 << 53)                                                                  \
+        X(compute_units, 1, 1 << 20)                                                                         \
+        X(max_work_group, 1, 1 << 30)                                                                        \
+        X(base_align_bytes, 1, 1 << 20)                                                                      \
+        X(native_width, 0, 1 << 10)                                                                          \
+        X(tf32, 0, 1)                                                                                        \
+        X(lanes, 1, 256)
 
 cJSON *wire_device_json(const struct dev_info *info)
 {
@@ -54,11 +83,19 @@ cJSON *wire_device_json(const struct dev_info *info)
 #define X(field) cJSON_AddStringToObject(o, #field, info->field);
         TEXTS(X)
 #undef X
-#define X(field) cJSON_AddNumberToObject(o, #field, (double)info->field);
+#define X(field, least, most) cJSON_AddNumberToObject(o, #field, (double)info->field);
         NUMBERS(X)
 #undef X
         cJSON_AddNumberToObject(o, "type", info->type);
         return o;
+}
+
+/* It becomes a word of a command line and a folder's name. */
+static bool is_id(const char *id)
+{
+        size_t platform = strspn(id, "0123456789"),
+               device = strspn(id + platform + (id[platform] == ':'), "0123456789");
+        return platform && device && id[platform] == ':' && !id[platform + 1 + device];
 }
 
 int wire_device_read(const cJSON *o, struct dev_info *ret, struct err *e)
@@ -71,14 +108,18 @@ int wire_device_read(const cJSON *o, struct dev_info *ret, struct err *e)
 #define X(field) copy_string(o, #field, info.field, sizeof info.field);
         TEXTS(X)
 #undef X
-#define X(field)                                                                                             \
+#define X(field, least, most)                                                                                \
+        if (rc == 0)                                                                                         \
+                rc = json_need(o, #field, "", e);                                                            \
         if (rc == 0) {                                                                                       \
                 int64_t v = 0;                                                                               \
-                rc = json_get_int(o, #field, 0, (int64_t)1 << 53, "", &v, e);                                \
+                rc = json_get_int(o, #field, least, most, "", &v, e);                                        \
                 info.field = (__typeof__(info.field))v;                                                      \
         }
         NUMBERS(X)
 #undef X
+        if (rc == 0 && !is_id(info.id))
+                rc = err_set(e, ERR_INVALID, "\"%s\" is no id of a device", info.id);
         if (rc == 0)
                 rc = json_get_int(o, "type", DEV_CPU, DEV_ACCELERATOR, "", &type, e);
         if (rc)

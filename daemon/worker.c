@@ -6,6 +6,7 @@
 #include "daemon/clock.h"
 #include "daemon/drivercache.h"
 #include "daemon/engine.h"
+#include "daemon/wire.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -38,11 +39,7 @@ static int heartbeat(struct worker *w, const struct engine_pulse *p, struct err 
         cJSON_AddNumberToObject(head, "progress", (double)p->progress);
         cJSON_AddBoolToObject(head, "busy", p->busy);
         cJSON_AddNumberToObject(head, "device_bytes", (double)p->device_bytes);
-        cJSON *map = p->map_windows ? cJSON_AddObjectToObject(head, "map") : NULL;
-        if (map) {
-                cJSON_AddNumberToObject(map, "done", p->map_done);
-                cJSON_AddNumberToObject(map, "windows", p->map_windows);
-        }
+        cJSON_AddItemToObject(head, "map", wire_map_json(p->map_done, p->map_windows));
         int rc = send_message(w, head, NULL, 0, e);
         cJSON_Delete(head);
         return rc;

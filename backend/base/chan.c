@@ -269,10 +269,10 @@ static void compact(struct chan *c)
 static int cut_message(struct chan *c, struct chan_message *ret, struct err *e)
 {
         size_t have = c->in.len - c->in_pos, head_len, raw_len;
-        const char *p = c->in.data + c->in_pos;
         struct chan_message m = {0};
         if (have < PREFIX)
                 return 0;
+        const char *p = c->in.data + c->in_pos;
         int rc = get_prefix((const unsigned char *)p, &head_len, &raw_len, e);
         if (rc)
                 return rc;

@@ -9,15 +9,27 @@
 
 enum { POINTER_MAX = 192 };
 
+/* 2^53: to here a double holds every integer. */
+#define WHOLE_MAX 9007199254740992.0
+
 /* The strict check: a recursive descent over the bytes that builds nothing. */
 struct scan {
         const unsigned char *text, *p, *end;
+        size_t left; /* values and keys that may still come */
         struct err *e;
 };
 
 static bool scan_fail(struct scan *s, const char *what)
 {
         err_set(s->e, ERR_SYNTAX, "%s at byte %zu", what, (size_t)(s->p - s->text));
+        return false;
+}
+
+static bool scan_one(struct scan *s)
+{
+        if (s->left-- > 0)
+                return true;
+        err_set(s->e, ERR_TOO_LARGE, "too many values, at byte %zu", (size_t)(s->p - s->text));
         return false;
 }
 
@@ -78,7 +90,7 @@ static bool scan_number(struct scan *s)
         double v = strtod(digits, NULL);
         if (!isfinite(v))
                 return scan_fail(s, "number out of range");
-        if (whole && fabs(v) > 9007199254740992.0)
+        if (whole && fabs(v) > WHOLE_MAX)
                 return scan_fail(s, "whole number beyond 2^53");
         return true;
 }
@@ -189,7 +201,7 @@ static bool scan_members(struct scan *s, int depth, char close)
         for (;;) {
                 scan_blank(s);
                 if (object) {
-                        if (!scan_string(s))
+                        if (!scan_one(s) || !scan_string(s))
                                 return false;
                         scan_blank(s);
                         if (s->p >= s->end || *s->p != ':')
@@ -214,6 +226,8 @@ static bool scan_value(struct scan *s, int depth)
         scan_blank(s);
         if (s->p >= s->end)
                 return scan_fail(s, "unexpected end");
+        if (!scan_one(s))
+                return false;
         switch (*s->p) {
         case '{':
         case '[':
@@ -272,8 +286,13 @@ static bool keys_differ(const cJSON *tree, struct err *e)
 
 cJSON *json_parse(const char *text, size_t len, struct err *e)
 {
+        return json_parse_most(text, len, SIZE_MAX, e);
+}
+
+cJSON *json_parse_most(const char *text, size_t len, size_t most, struct err *e)
+{
         struct scan s = {(const unsigned char *)text, (const unsigned char *)text,
-                (const unsigned char *)text + len, e};
+                (const unsigned char *)text + len, most, e};
         if (!scan_value(&s, 0))
                 return NULL;
         scan_blank(&s);
@@ -459,9 +478,60 @@ cJSON *json_push(cJSON *list, cJSON *item)
         return NULL;
 }
 
+/* So that json_parse gives the same double. Beyond 2^53 with an exponent: no integer that may have lost
+ * digits. */
+static void print_number(struct str *s, double v)
+{
+        char text[40];
+        if (!isfinite(v)) {
+                str_add(s, "null");
+                return;
+        }
+        if (v == floor(v) && fabs(v) <= WHOLE_MAX) {
+                str_addf(s, "%.0f", v + 0.0); /* no -0 */
+                return;
+        }
+        for (int digits = 15; digits <= 17; digits++) {
+                snprintf(text, sizeof text, "%.*g", digits, v);
+                if (strtod(text, NULL) == v)
+                        break;
+        }
+        if (fabs(v) > WHOLE_MAX && !strchr(text, 'e'))
+                snprintf(text, sizeof text, "%.16e", v);
+        str_add(s, text);
+}
+
+static void print_value(struct str *s, const cJSON *tree)
+{
+        const bool object = cJSON_IsObject(tree);
+        const cJSON *child;
+        if (cJSON_IsString(tree)) {
+                str_add_json(s, tree->valuestring);
+        } else if (cJSON_IsNumber(tree)) {
+                print_number(s, tree->valuedouble);
+        } else if (object || cJSON_IsArray(tree)) {
+                str_add(s, object ? "{" : "[");
+                cJSON_ArrayForEach(child, tree)
+                {
+                        str_add(s, child == tree->child ? "" : ",");
+                        if (object) {
+                                str_add_json(s, child->string);
+                                str_add(s, ":");
+                        }
+                        print_value(s, child);
+                }
+                str_add(s, object ? "}" : "]");
+        } else {
+                str_add(s, cJSON_IsTrue(tree) ? "true" : cJSON_IsFalse(tree) ? "false" : "null");
+        }
+}
+
+/* Not by cJSON_Print, which takes neighbouring doubles for one: a seed of 2^53 - 1 comes out as another. */
 char *json_text(const cJSON *tree)
 {
-        char *text = json_fell_short() ? NULL : cJSON_PrintUnformatted(tree);
-        fell_short = false;
-        return text;
+        struct str s = {0};
+        if (json_fell_short() || !tree)
+                return NULL;
+        print_value(&s, tree);
+        return str_take(&s);
 }

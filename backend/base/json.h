@@ -19,6 +19,9 @@ enum { JSON_MAX_DEPTH = 64 };
    JSON_MAX_DEPTH, repeats a key, or holds a number that a double cannot (1e999) or an integer beyond 2^53.
    NULL on error, else a tree that the caller frees with cJSON_Delete. */
 cJSON *json_parse(const char *text, size_t len, struct err *e);
+/* For what strangers send: a tree takes some hundred bytes for each value and each key. ERR_TOO_LARGE where
+   there are more than `most` of both. */
+cJSON *json_parse_most(const char *text, size_t len, size_t most, struct err *e);
 
 /* Field readers. `at` is the pointer of `obj` itself ("" for the root); errors name at/key. Each returns 0 or
    ERR_INVALID and leaves *ret untouched when the key is absent, so that the caller puts the default there
@@ -55,7 +58,8 @@ cJSON *json_push(cJSON *list, cJSON *item);
    since then may lack something. For one that is kept before it becomes text. */
 bool json_fell_short(void);
 
-/* Compact text of a tree; the caller frees it. NULL when memory is out, or was when the tree was built. */
+/* Compact text of a tree, which json_parse reads as the same tree; the caller frees it. Bytes that are no
+   UTF-8 become U+FFFD. NULL for NULL, and when memory is out or was when the tree was built. */
 char *json_text(const cJSON *tree);
 
 #endif

@@ -84,6 +84,11 @@ int grid_rows_png(
         if (count > GRID_MAX)
                 return err_set(
                         e, ERR_TOO_LARGE, "%d maps are more than a picture shows, %d", count, GRID_MAX);
+        if (channels != 1 && channels != 3)
+                return err_set(e, ERR_INVALID, "maps of %d channels cannot be shown", channels);
+        if (columns > GRID_SIDE || h > GRID_SIDE / count || w > GRID_SIDE / columns)
+                return err_set(
+                        e, ERR_TOO_LARGE, "%d maps of %dx%d are more than a picture shows", count, h, w);
         layout(&g);
         find_range(&g);
         return pngwrite(picture_width(&g), picture_height(&g), channels, draw_row, &g, out, e);

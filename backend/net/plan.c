@@ -175,49 +175,74 @@ static int by_size(const void *a, const void *b)
         return x->slot - y->slot;
 }
 
-static int by_offset(const void *a, const void *b)
-{
-        const struct order *x = a, *y = b;
-        return x->key < y->key ? -1 : x->key > y->key;
-}
-
 static bool meet(const struct plan_slot *a, const struct plan_slot *b)
 {
         return a->first <= b->last && b->first <= a->last;
 }
 
-/* The lowest offset in `chunk` at which `s` meets nobody. `scratch` has room for all slots. */
-static uint64_t lowest(const struct plan *p, const struct plan_slot *s, int chunk, struct order *scratch)
+/* Slots that have their place, by chunk and offset: a network of thousands of layers is planned in a
+   request's time, again and again for the largest batch that fits. */
+struct placed {
+        int *slots; /* owned; room for all */
+        int count;
+};
+
+static bool before(const struct plan_slot *a, const struct plan_slot *b)
 {
-        int count = 0;
+        return a->chunk != b->chunk ? a->chunk < b->chunk : a->offset < b->offset;
+}
+
+/* The index of the first that is not before `s`. */
+static int find_place(const struct plan *p, const struct placed *done, const struct plan_slot *s)
+{
+        int low = 0, high = done->count;
+        while (low < high) {
+                const int middle = low + (high - low) / 2;
+                if (before(&p->slots[done->slots[middle]], s))
+                        low = middle + 1;
+                else
+                        high = middle;
+        }
+        return low;
+}
+
+/* The lowest offset in `chunk` at which `s` meets nobody. */
+static uint64_t lowest(const struct plan *p, const struct placed *done, const struct plan_slot *s, int chunk)
+{
+        const struct plan_slot begin = {.chunk = chunk};
         uint64_t at = 0;
-        for (int i = 0; i < p->num_slots; i++)
-                if (p->slots[i].chunk == chunk && meet(&p->slots[i], s))
-                        scratch[count++] = (struct order){p->slots[i].offset, i};
-        qsort(scratch, (size_t)count, sizeof *scratch, by_offset);
-        for (int i = 0; i < count; i++) {
-                const struct plan_slot *other = &p->slots[scratch[i].slot];
-                if (other->offset >= at + s->floats)
+        for (int i = find_place(p, done, &begin); i < done->count; i++) {
+                const struct plan_slot *other = &p->slots[done->slots[i]];
+                if (other->chunk != chunk || other->offset >= at + s->floats)
                         break;
-                if (other->offset + other->floats > at)
+                if (meet(other, s) && other->offset + other->floats > at)
                         at = other->offset + other->floats;
         }
         return at;
 }
 
+static void keep_place(const struct plan *p, struct placed *done, const struct plan_slot *s)
+{
+        const int at = find_place(p, done, s);
+        memmove(&done->slots[at + 1], &done->slots[at], (size_t)(done->count - at) * sizeof *done->slots);
+        done->slots[at] = (int)(s - p->slots);
+        done->count++;
+}
+
 static int place_one(
-        struct plan *p, struct plan_slot *s, uint64_t max_floats, struct order *scratch, struct err *e)
+        struct plan *p, struct placed *done, struct plan_slot *s, uint64_t max_floats, struct err *e)
 {
         if (s->floats > max_floats)
                 return err_set(e, ERR_DEVICE_MEMORY,
                         "one tensor of the network takes %llu bytes; the device allows %llu in one piece",
                         (unsigned long long)s->floats * 4, (unsigned long long)max_floats * 4);
         for (int chunk = 0; chunk < PLAN_MAX_CHUNKS; chunk++) {
-                uint64_t at = lowest(p, s, chunk, scratch);
+                uint64_t at = lowest(p, done, s, chunk);
                 if (at + s->floats > max_floats)
                         continue;
                 s->chunk = chunk;
                 s->offset = at;
+                keep_place(p, done, s);
                 if (at + s->floats > p->chunk_floats[chunk])
                         p->chunk_floats[chunk] = at + s->floats;
                 if (chunk >= p->num_chunks)
@@ -231,17 +256,20 @@ static int place_one(
 /* Greedy by size: the largest first, each as low as it goes. */
 static int place_all(struct plan *p, uint64_t max_floats, struct err *e)
 {
-        struct order *order = malloc(2 * (size_t)p->num_slots * sizeof *order);
+        struct order *order = malloc((size_t)p->num_slots * sizeof *order);
+        struct placed done = {.slots = malloc((size_t)p->num_slots * sizeof *done.slots)};
         int rc = 0, count = 0;
-        if (!order)
-                return err_set(e, ERR_NO_MEMORY, "no memory to plan %d tensors", p->num_slots);
-        for (int i = 0; i < p->num_slots; i++)
+        if (!order || !done.slots)
+                rc = err_set(e, ERR_NO_MEMORY, "no memory to plan %d tensors", p->num_slots);
+        for (int i = 0; i < p->num_slots && rc == 0; i++)
                 if (p->slots[i].last >= 0)
                         order[count++] = (struct order){p->slots[i].floats, i};
-        qsort(order, (size_t)count, sizeof *order, by_size);
+        if (rc == 0)
+                qsort(order, (size_t)count, sizeof *order, by_size);
         for (int i = 0; i < count && rc == 0; i++)
-                rc = place_one(p, &p->slots[order[i].slot], max_floats, order + p->num_slots, e);
+                rc = place_one(p, &done, &p->slots[order[i].slot], max_floats, e);
         free(order);
+        free(done.slots);
         return rc;
 }
 

@@ -40,15 +40,17 @@ static uint64_t window_of(const struct correlation *c, int segment)
         return (uint64_t)columns * (uint64_t)c->taps[0] * CONV_LANES * sizeof(float);
 }
 
+/* One without pixels, a phase of a stride that no input pixel has, is cut like one of a pixel. */
 static struct cut cut_of(const struct correlation *c, int blocks, const struct dev_info *info)
 {
-        struct cut k = {.tile = conv_tile(c->outs, info), .segments = op_ceil_div(c->size[1], SEGMENT)};
+        const int height = c->size[0] > 0 ? c->size[0] : 1, width = c->size[1] > 0 ? c->size[1] : 1;
+        struct cut k = {.tile = conv_tile(c->outs, info), .segments = op_ceil_div(width, SEGMENT)};
         const uint64_t room = info->local_bytes < WINDOW_BYTES ? info->local_bytes : WINDOW_BYTES;
         k.tiles = op_ceil_div(c->outs, k.tile);
-        k.segment = op_ceil_div(c->size[1], k.segments);
+        k.segment = op_ceil_div(width, k.segments);
         while (k.segment > 1 && window_of(c, k.segment) > room)
                 k.segment = (k.segment + 1) / 2;
-        k.segments = op_ceil_div(c->size[1], k.segment);
+        k.segments = op_ceil_div(width, k.segment);
         const uint64_t window = window_of(c, k.segment);
         const uint64_t most =
                 window == 0 || room / window > (uint64_t)c->ins ? (uint64_t)c->ins : room / window;
@@ -56,7 +58,7 @@ static struct cut cut_of(const struct correlation *c, int blocks, const struct d
         k.chunk = op_ceil_div(c->ins, k.chunks);
         k.chunks = op_ceil_div(c->ins, k.chunk);
         k.window_bytes = window * (uint64_t)k.chunk;
-        const int rows = c->size[0] * k.segments * c->groups * blocks;
+        const int rows = height * k.segments * c->groups * blocks;
         k.ranges = op_ceil_div(GROUPS_PER_UNIT * info->compute_units, rows);
         k.range = op_ceil_div(k.tiles, k.ranges < k.tiles ? k.ranges : k.tiles);
         k.ranges = op_ceil_div(k.tiles, k.range);

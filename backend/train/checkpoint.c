@@ -3,6 +3,7 @@
 #include "train/weights.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,19 +89,28 @@ static const char *value_of(const struct safetensors *file, const char *key)
         return value ? value : "";
 }
 
+/* What a run can have counted. */
+static bool plausible(const struct progress *p)
+{
+        return p->step >= 0 && isfinite(p->window.loss) && isfinite(p->epoch.loss) &&
+               isfinite(p->stopping.best) && p->window.correct >= 0 && p->window.correct <= p->window.count &&
+               p->epoch.correct >= 0 && p->epoch.correct <= p->epoch.count && p->stopping.waited >= 0 &&
+               p->stopping.waited <= p->stopping.epochs;
+}
+
 static int parse(const struct safetensors *file, struct progress *p, struct err *e)
 {
         if (atoi(value_of(file, "checkpoint")) != CHECKPOINT_VERSION)
                 return err_set(e, ERR_INVALID, "the checkpoint is of version \"%.20s\", this build reads %d",
                         value_of(file, "checkpoint"), CHECKPOINT_VERSION);
-        bool ok = sscanf(value_of(file, "step"), "%" SCNd64, &p->step) == 1 && p->step >= 0 &&
+        bool ok = sscanf(value_of(file, "step"), "%" SCNd64, &p->step) == 1 &&
                   sscanf(value_of(file, "window"), "%la %" SCNd64 " %" SCNd64, &p->window.loss,
                           &p->window.correct, &p->window.count) == 3 &&
                   sscanf(value_of(file, "epoch"), "%la %" SCNd64 " %" SCNd64, &p->epoch.loss,
                           &p->epoch.correct, &p->epoch.count) == 3 &&
                   sscanf(value_of(file, "stopping"), "%la %" SCNd64 " %" SCNd64, &p->stopping.best,
                           &p->stopping.epochs, &p->stopping.waited) == 3;
-        return ok ? 0 : err_set(e, ERR_SYNTAX, "the checkpoint's progress is damaged");
+        return ok && plausible(p) ? 0 : err_set(e, ERR_SYNTAX, "the checkpoint's progress is damaged");
 }
 
 static int read_state(const struct checkpoint *c, const struct safetensors *file, struct err *e)

@@ -201,7 +201,7 @@ int train_request_parse(const cJSON *json, struct train_request *ret, struct err
                 rc = json_only(json,
                         "type name architecture dataset epochs batch_size optimizer seed save_as shuffle "
                         "max_steps "
-                        "report_every init micro_batch precision class_weights augment stop_when",
+                        "report_every init micro_batch precision class_weights augment stop_when priority",
                         "", e);
         if (rc == 0)
                 rc = check_architecture(json, e);

@@ -71,6 +71,7 @@ struct train_request {
    report_every        chosen     1 to REQUEST_MAX_COUNT steps
    init                           "xavier_uniform" and others, or {"from","strict","freeze"}, see init.h
    save_as             not saved  a name
+   priority            -          the front's: not looked at here
 
    Names are those of request_name_ok; sides of "resize" are 1 to 65536; limits 1 to REQUEST_MAX_COUNT. */
 int train_request_parse(const cJSON *json, struct train_request *ret, struct err *e);

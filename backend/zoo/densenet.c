@@ -44,11 +44,15 @@ static void transition(cJSON *layers, int index, int channels, int variant)
 
 static int densenet(const cJSON *params, int variant, int num_classes, cJSON **ret, struct err *e)
 {
-        int arch[MAX_BLOCKS], blocks;
+        int arch[MAX_BLOCKS], blocks, depth = 0;
         int64_t growth = 0;
         int rc = json_get_int(params, "growth_rate", 1, 1024, "", &growth, e);
         if (rc == 0)
                 rc = zoo_table(params, "arch", 1, MAX_BLOCKS, 1024, arch, &blocks, e);
+        for (int i = 0; rc == 0 && i < blocks; i++)
+                depth += arch[i];
+        if (rc == 0)
+                rc = zoo_check_depth(depth, e);
         if (rc)
                 return rc;
         int channels = variant == PAPER ? 2 * (int)growth : 64;

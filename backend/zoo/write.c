@@ -148,3 +148,11 @@ int zoo_table(const cJSON *params, const char *key, int columns, int max_rows, i
         *ret_rows = rows;
         return 0;
 }
+
+int zoo_check_depth(int layers, struct err *e)
+{
+        if (layers <= ZOO_MAX_DEPTH)
+                return 0;
+        return err_at(
+                e, ERR_INVALID, "/arch", "%d layers in all blocks, allowed are %d", layers, ZOO_MAX_DEPTH);
+}

@@ -36,4 +36,9 @@ int zoo_done(cJSON *layers, cJSON **ret, struct err *e);
 int zoo_table(const cJSON *params, const char *key, int columns, int max_rows, int max, int *ret,
         int *ret_rows, struct err *e);
 
+/* ERR_INVALID at "/arch" for more layers in its blocks than ZOO_MAX_DEPTH: each takes some kilobytes of JSON
+   before any is looked at. */
+enum { ZOO_MAX_DEPTH = 512 };
+int zoo_check_depth(int layers, struct err *e);
+
 #endif

@@ -2,9 +2,24 @@
 
 #include "data/image.h"
 
+#include <fcntl.h>
+#include <ftw.h>
 #include <math.h>
+#include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+const struct dev_info fuzz_device = {.id = "0:0",
+        .name = "fake",
+        .type = DEV_CPU,
+        .global_bytes = (uint64_t)4 << 30,
+        .max_alloc_bytes = (uint64_t)1 << 30,
+        .local_bytes = 1 << 15,
+        .compute_units = 2,
+        .max_work_group = 64,
+        .base_align_bytes = 128,
+        .lanes = 16};
 
 void fuzz_image(const uint8_t *bytes, size_t len, const char *media_type)
 {
@@ -28,6 +43,16 @@ void fuzz_image(const uint8_t *bytes, size_t len, const char *media_type)
         image_finish(&im);
 }
 
+char *fuzz_text(const uint8_t *bytes, size_t len)
+{
+        char *text = malloc(len + 1);
+        FUZZ_CHECK(text);
+        if (len)
+                memcpy(text, bytes, len);
+        text[len] = '\0';
+        return text;
+}
+
 int fuzz_file(const uint8_t *bytes, size_t len, char path[FUZZ_PATH_BYTES])
 {
         int fd = memfd_create("fuzz", MFD_CLOEXEC);
@@ -35,4 +60,38 @@ int fuzz_file(const uint8_t *bytes, size_t len, char path[FUZZ_PATH_BYTES])
         FUZZ_CHECK(len == 0 || write(fd, bytes, len) == (ssize_t)len);
         snprintf(path, FUZZ_PATH_BYTES, "/proc/self/fd/%d", fd);
         return fd;
+}
+
+static char dir[64];
+
+static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *at)
+{
+        (void)st;
+        (void)kind;
+        (void)at;
+        return remove(path);
+}
+
+static void remove_dir(void)
+{
+        nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+const char *fuzz_dir(void)
+{
+        if (!dir[0]) {
+                snprintf(dir, sizeof dir, "%s/cnnd-fuzz-XXXXXX",
+                        access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+                FUZZ_CHECK(mkdtemp(dir));
+                atexit(remove_dir);
+        }
+        return dir;
+}
+
+void fuzz_write(const char *path, const uint8_t *bytes, size_t len)
+{
+        int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+        FUZZ_CHECK(fd >= 0);
+        FUZZ_CHECK(len == 0 || write(fd, bytes, len) == (ssize_t)len);
+        close(fd);
 }

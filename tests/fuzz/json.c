@@ -19,6 +19,16 @@ static void check_request(const cJSON *tree)
         train_request_finish(&r);
 }
 
+/* To the last bit, unlike cJSON_Compare. */
+static void check_same(const cJSON *a, const cJSON *b)
+{
+        const cJSON *x = a->child, *y = b->child;
+        FUZZ_CHECK((a->type & 0xFF) == (b->type & 0xFF) && a->valuedouble == b->valuedouble);
+        for (; x && y; x = x->next, y = y->next)
+                check_same(x, y);
+        FUZZ_CHECK(!x && !y);
+}
+
 /* What is accepted is printed as text that is accepted, and is printed the same again. */
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
@@ -33,6 +43,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
         if (!again)
                 fprintf(stderr, "%s: %s\n", text, e.message);
         FUZZ_CHECK(again);
+        check_same(tree, again);
         char *same = json_text(again);
         FUZZ_CHECK(same && strcmp(text, same) == 0);
         check_request(tree);

@@ -26,6 +26,9 @@ static const struct {
         {{2, 5, 40}, {9, {1, 7}, {1, 1}, {0, 3}, 1, true}, 16},
         {{2, 40, 3}, {2, {9, 3}, {2, 1}, {4, 1}, 1, true}, 17},
         {{3, 4, 4}, {5, {2, 2}, {1, 1}, {3, 3}, 1, true}, 3},
+        /* No row, no column is of the stride's first phase. */
+        {{3, 1, 1}, {4, {3, 3}, {2, 2}, {1, 1}, 1, true}, 17},
+        {{2, 1, 5}, {3, {3, 3}, {2, 1}, {1, 1}, 1, false}, 16},
 };
 enum { CASES = sizeof cases / sizeof cases[0] };
 

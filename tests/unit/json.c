@@ -69,6 +69,43 @@ static void accepts_what_is(void **state)
         }
 }
 
+/* To the last bit, unlike cJSON_Compare. */
+static bool same(const cJSON *a, const cJSON *b)
+{
+        bool equal = (a->type & 0xFF) == (b->type & 0xFF) && a->valuedouble == b->valuedouble;
+        const cJSON *x = a->child, *y = b->child;
+        for (; equal && x && y; x = x->next, y = y->next)
+                equal = same(x, y);
+        return equal && !x == !y;
+}
+
+/* What is printed is accepted, and means the same. */
+static void prints_what_it_reads(void **state)
+{
+        static const struct {
+                const char *text, *want;
+        } cases[] = {
+                {"[9007199254740991,9007199254740992,-0]", "[9007199254740991,9007199254740992,0]"},
+                {"[90071992517455552000e-3,90071992517455568e0,-1e16,1e300]",
+                        "[9.007199251745555e+16,9.007199251745557e+16,-1e+16,1e+300]"},
+                {"[0.1,0.30000000000000004,-5e-324,1.5]",
+                        "[0.1,0.30000000000000004,-4.94065645841247e-324,1.5]"},
+                {" {\"a\\\"\\n\" : [ true,false , null,{}, []] }", "{\"a\\\"\\n\":[true,false,null,{},[]]}"},
+        };
+        (void)state;
+        for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+                struct err e = {0};
+                cJSON *tree = json_parse(cases[i].text, strlen(cases[i].text), &e), *again;
+                char *text = json_text(tree);
+                assert_string_equal(text, cases[i].want);
+                again = json_parse(text, strlen(text), &e);
+                assert_true(again && same(tree, again));
+                cJSON_Delete(again);
+                cJSON_Delete(tree);
+                free(text);
+        }
+}
+
 static void limits_the_depth(void **state)
 {
         char text[512];
@@ -81,6 +118,18 @@ static void limits_the_depth(void **state)
         memset(text, '[', JSON_MAX_DEPTH);
         memset(text + JSON_MAX_DEPTH, ']', JSON_MAX_DEPTH);
         cJSON *tree = json_parse(text, 2 * JSON_MAX_DEPTH, &e);
+        assert_non_null(tree);
+        cJSON_Delete(tree);
+}
+
+static void counts_values_and_keys(void **state)
+{
+        static const char text[] = "{\"a\":[1,{}],\"b\":\"c\"}"; /* five values, two keys */
+        struct err e = {0};
+        (void)state;
+        assert_null(json_parse_most(text, sizeof text - 1, 6, &e));
+        assert_int_equal(e.code, ERR_TOO_LARGE);
+        cJSON *tree = json_parse_most(text, sizeof text - 1, 7, &e);
         assert_non_null(tree);
         cJSON_Delete(tree);
 }
@@ -115,7 +164,9 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(refuses_what_is_not_strict),
                 cmocka_unit_test(accepts_what_is),
+                cmocka_unit_test(prints_what_it_reads),
                 cmocka_unit_test(limits_the_depth),
+                cmocka_unit_test(counts_values_and_keys),
                 cmocka_unit_test(names_the_field),
         };
         return cmocka_run_group_tests_name("json", tests, NULL, NULL);
