@@ -240,6 +240,7 @@ void dev_close(struct dev *d)
 {
         if (!d)
                 return;
+        pending_check(d, NULL);
         prog_release_all(d);
         if (d->queue)
                 clReleaseCommandQueue(d->queue);
@@ -277,9 +278,10 @@ uint64_t dev_free_bytes(const struct dev *d)
 int dev_finish(struct dev *d, struct err *e)
 {
         cl_int status = clFinish(d->queue);
-        if (status != CL_SUCCESS)
-                return err_cl(e, status, "waiting for %s", d->info.name);
-        return 0;
+        int rc = pending_check(d, e);
+        if (rc == 0 && status != CL_SUCCESS)
+                rc = err_cl(e, status, "waiting for %s", d->info.name);
+        return rc;
 }
 
 void dev_mark(struct dev *d, int mark)
