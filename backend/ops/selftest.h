@@ -26,6 +26,10 @@ int selftest_run(struct dev *d, cJSON **ret_report, struct err *e);
    and many workers never see one. */
 int selftest_lanes(struct dev *d, int lanes, struct err *e);
 
+/* Whether a device that has passed still computes, after a call failed: one op again. ERR_LOST, or the error
+   that came. */
+int selftest_check(struct dev *d, struct err *e);
+
 /* False where the selftest found this variant wrong on this device. */
 bool selftest_allows(const struct dev *d, const struct op_kind *kind, enum op_variant variant);
 bool selftest_allows_loss(const struct dev *d, enum op_variant variant);
