@@ -340,6 +340,14 @@ enum device_state supervisor_state(const struct supervisor *sv, int device)
         return sv->devices[device]->state;
 }
 
+bool supervisor_all_quarantined(const struct supervisor *sv)
+{
+        int quarantined = 0;
+        for (int i = 0; i < sv->count; i++)
+                quarantined += sv->devices[i]->state == DEVICE_QUARANTINED;
+        return quarantined && quarantined == sv->count;
+}
+
 static const char *state_text(const struct device *d)
 {
         if (d->state == DEVICE_QUARANTINED)
