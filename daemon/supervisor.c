@@ -10,7 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BACKOFF_FIRST_MS = 100, BACKOFF_MAX_MS = 10000, PROBE_TIMEOUT_MS = 60000, PROBE_AGAIN_MS = 30000 };
+enum {
+        BACKOFF_FIRST_MS = 100,
+        BACKOFF_MAX_MS = 10000,
+        PROBE_TIMEOUT_MS = 60000,
+        PROBE_AGAIN_MS = 30000,
+        START_AGAIN_MS = 1000
+};
 /* Opening a device and testing its kernels compiles them: this many times the watchdog's patience. */
 enum { STARTING_PATIENCE = 5 };
 /* A worker that lived this long had nothing to do with the failures before it. */
@@ -53,8 +59,11 @@ struct supervisor {
 static void worker_message(void *ctx, struct child *c, struct chan_message *m);
 static void worker_gone(void *ctx, struct child *c, int status, const char *why);
 
-static int start_worker(struct device *d, struct err *e)
+/* Where no process can be had (descriptors or memory are short) that is no fault of the device: it is tried
+ * again. */
+static void start_worker(struct device *d)
 {
+        struct err e;
         const struct supervisor *sv = d->home;
         const char *const args[] = {"--role", "worker", "--device", d->info.id, "--state", sv->state_dir,
                 "--log", sv->log_level, NULL};
@@ -66,7 +75,13 @@ static int start_worker(struct device *d, struct err *e)
         d->map = NULL;
         d->reason[0] = '\0';
         d->started_ms = d->heard_ms = d->moved_ms = clock_now_ms();
-        return child_start(sv->kids, args, &hooks, &d->worker, e);
+        if (child_start(sv->kids, args, &hooks, &d->worker, &e) == 0)
+                return;
+        d->worker = NULL;
+        d->busy = false;
+        d->restart_ms = d->started_ms + START_AGAIN_MS;
+        snprintf(d->reason, sizeof d->reason, "no worker can be started: %s", e.message);
+        log_line(LOG_WARN, "device %s: %s", d->info.id, d->reason);
 }
 
 static int64_t backoff_ms(int failures)
@@ -204,11 +219,7 @@ static int add_device(struct supervisor *sv, const cJSON *o, struct err *e)
         d->index = sv->count;
         d->info = info;
         sv->devices[sv->count++] = d;
-        rc = start_worker(d, e);
-        if (rc) {
-                d->worker = NULL;
-                device_failed(d, e->message);
-        }
+        start_worker(d);
         return 0;
 }
 
@@ -342,10 +353,10 @@ enum device_state supervisor_state(const struct supervisor *sv, int device)
 
 bool supervisor_all_quarantined(const struct supervisor *sv)
 {
-        int quarantined = 0;
         for (int i = 0; i < sv->count; i++)
-                quarantined += sv->devices[i]->state == DEVICE_QUARANTINED;
-        return quarantined && quarantined == sv->count;
+                if (sv->devices[i]->state != DEVICE_QUARANTINED)
+                        return false;
+        return sv->count > 0;
 }
 
 static const char *state_text(const struct device *d)
@@ -379,8 +390,7 @@ static cJSON *device_json(const struct device *d)
         cJSON_AddItemToObject(
                 o, "worker_pid", d->worker ? cJSON_CreateNumber(child_pid(d->worker)) : cJSON_CreateNull());
         cJSON_AddNumberToObject(o, "failures", d->failures);
-        cJSON_AddItemToObject(o, "reason",
-                d->failures && d->reason[0] ? cJSON_CreateString(d->reason) : cJSON_CreateNull());
+        cJSON_AddItemToObject(o, "reason", d->reason[0] ? cJSON_CreateString(d->reason) : cJSON_CreateNull());
         cJSON_AddItemToObject(
                 o, "selftest", d->selftest ? cJSON_Duplicate(d->selftest, true) : cJSON_CreateNull());
         return o;
@@ -453,15 +463,11 @@ static int64_t due_ms(const struct device *d)
 
 static void device_tick(struct device *d, int64_t now_ms)
 {
-        struct err e;
         char why[200];
         if (now_ms < due_ms(d))
                 return;
         if (!d->worker) {
-                if (start_worker(d, &e)) {
-                        d->worker = NULL;
-                        device_failed(d, e.message);
-                }
+                start_worker(d);
                 return;
         }
         if (now_ms - d->heard_ms >= SUPERVISOR_HEARTBEAT_LOST_MS)

@@ -62,7 +62,7 @@ bool supervisor_all_quarantined(const struct supervisor *sv);
 
 /* An array of device objects for GET /v1/devices: {"id","name","vendor","driver","version","platform","type",
    "memory","max_buffer","compute_units","state":"starting"|"ready"|"busy"|"quarantined","job":7|null,"map":{"done","windows"}|null,
-   "device_bytes","worker_pid","failures","reason":null|"why it is quarantined","selftest":{…}|null}. */
+   "device_bytes","worker_pid","failures","reason":null|"why there is no worker","selftest":{…}|null}. */
 int supervisor_json(const struct supervisor *sv, cJSON **ret, struct err *e);
 
 /* --- what sched.c and classify.c call --- */
