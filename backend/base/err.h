@@ -55,7 +55,8 @@ int err_errno(struct err *e, int errnum, const char *fmt, ...) __attribute__((fo
 int err_wrap(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Puts `prefix` before the pointer: "/architecture" + "/layers/3". Returns e->code. */
 int err_prefix(struct err *e, const char *prefix);
-/* What a person can do about an OpenCL call that failed; "" for other errors. */
+/* What a person can do about a device or a driver that failed, or a lack of memory; "" for other errors, and
+   where not the driver but cnnd itself found that a device's memory does not do: it says so. */
 const char *err_advice(const struct err *e);
 /* "invalid" for ERR_INVALID; "unknown" for a value that is none of the table's. */
 const char *err_name(int code);
