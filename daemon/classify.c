@@ -474,6 +474,15 @@ static int send_request(struct request *r, int device, struct err *e)
         return rc;
 }
 
+static void give_up(struct request *r)
+{
+        struct err e;
+        err_set(&e, ERR_UNAVAILABLE,
+                "all devices are quarantined: see GET /v1/devices, and restart cnnd when the driver is "
+                "repaired");
+        abandon(r, &e);
+}
+
 static void expire(struct request *r)
 {
         struct err e;
@@ -506,6 +515,8 @@ void classify_tick(struct classify *cl, int64_t now_ms)
                         continue;
                 if (now_ms >= r->deadline_ms)
                         expire(r);
+                else if (r->phase == WAITING && supervisor_all_quarantined(cl->supervisor))
+                        give_up(r);
                 else if ((device >= 0 || (look && may_leave(r))) && caller_left(r))
                         cancel(r);
                 else if (device >= 0 && send_request(r, device, &e))

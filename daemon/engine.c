@@ -46,7 +46,7 @@ struct engine {
         int64_t synced; /* the last mark that the front has answered */
         /* Any thread: */
         atomic_ullong progress, device_bytes;
-        atomic_bool busy, failed;
+        atomic_bool busy;
         /* The engine thread's own: */
         struct dev *dev;
         struct strategies *known; /* of the device */
@@ -90,8 +90,7 @@ void engine_pulse(struct engine *en, struct engine_pulse *ret)
 {
         *ret = (struct engine_pulse){.progress = atomic_load(&en->progress),
                 .device_bytes = atomic_load(&en->device_bytes),
-                .busy = atomic_load(&en->busy),
-                .failed = atomic_load(&en->failed)};
+                .busy = atomic_load(&en->busy)};
         mapqueue_progress(en->maps, &ret->map_done, &ret->map_windows);
 }
 
@@ -187,6 +186,23 @@ static void send_error(
         (void)send_answer(en, head, NULL, 0, &gone);
 }
 
+/* Nothing can be done on the device any more. The front puts what was in hand back, and starts a worker anew.
+ */
+static void end_process(struct engine *en, const struct err *why)
+{
+        send_error(en, "failed", NULL, 0, why);
+        _exit(1); /* not exit: the driver's exit handlers may hang */
+}
+
+/* After a call of the driver failed. Some drivers answer every later call with the same error, whatever it
+ * means. */
+static void check_device(struct engine *en, const struct err *why)
+{
+        struct err e;
+        if (why->code == ERR_LOST || (why->cl && selftest_check(en->dev, &e)))
+                end_process(en, why);
+}
+
 static int classify(struct engine *en, struct chan_message *m, struct err *e)
 {
         struct infer *model = NULL;
@@ -262,8 +278,10 @@ static void answer_requests(struct engine *en)
                         return;
                 struct err e = {0};
                 if (strcmp(wire_text(c->m.head, "op"), "look") == 0 ? look(en, &c->m, &e)
-                                                                    : classify(en, &c->m, &e))
+                                                                    : classify(en, &c->m, &e)) {
+                        check_device(en, &e);
                         send_error(en, "classify_failed", "request", wire_int(c->m.head, "request"), &e);
+                }
                 command_free(c);
                 note_progress(en);
         }
@@ -274,7 +292,11 @@ static void work_on_map(struct engine *en)
 {
         if (!mapqueue_waits(en->maps))
                 return;
-        mapqueue_work(en->maps, en->dev, en->loaded);
+        struct err e = {0};
+        if (mapqueue_work(en->maps, en->dev, en->loaded, &e)) {
+                check_device(en, &e);
+                mapqueue_fail(en->maps, &e);
+        }
         note_progress(en);
 }
 
@@ -410,8 +432,10 @@ static void run_job(struct engine *en, struct command *c)
                 }
                 rc = send_answer(en, done, NULL, 0, &e);
         }
-        if (rc)
+        if (rc) {
+                check_device(en, &e);
                 send_error(en, "job_failed", "job", en->running, &e);
+        }
         en->running = 0;
         note_progress(en);
 }
@@ -454,11 +478,8 @@ static void *engine_thread(void *ctx)
 {
         struct engine *en = ctx;
         struct err e = {0};
-        if (open_device(en, &e)) {
-                send_error(en, "failed", NULL, 0, &e);
-                atomic_store(&en->failed, true);
-                return NULL;
-        }
+        if (open_device(en, &e))
+                end_process(en, &e);
         for (;;) {
                 pthread_mutex_lock(&en->lock);
                 while (!en->jobs.first && !en->requests.first && !mapqueue_waits(en->maps)) {

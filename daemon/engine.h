@@ -28,7 +28,6 @@ struct engine_pulse {
         uint64_t device_bytes;
         int map_done, map_windows; /* of the class map in hand; 0 windows for none */
         bool busy;
-        bool failed; /* the device cannot be used; the reason was sent */
 };
 /* Any thread. */
 void engine_pulse(struct engine *en, struct engine_pulse *ret);

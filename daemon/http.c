@@ -27,7 +27,8 @@ struct http {
         int daemon_count;
         struct link *links;
         int64_t tick_ms;
-        bool tls; /* on TCP */
+        int64_t rest_ms[HTTP_MAX_FDS]; /* of each daemon: it is not run before */
+        bool tls;                      /* on TCP */
 };
 
 static enum MHD_Result on_request(void *ctx, struct MHD_Connection *con, const char *url, const char *method,
@@ -260,19 +261,70 @@ void http_destroy(struct http *h)
         free(h);
 }
 
+/* --- a listener without descriptors: libmicrohttpd tries again without a pause, or where it has connections
+   not before one of them ends --- */
+
+static bool rests(const struct http *h, int i)
+{
+        return h->rest_ms[i] > clock_now_ms();
+}
+
+static unsigned connections(struct MHD_Daemon *d)
+{
+        return MHD_get_daemon_info(d, MHD_DAEMON_INFO_CURRENT_CONNECTIONS)->num_connections;
+}
+
+static bool clients_wait(struct MHD_Daemon *d)
+{
+        struct pollfd p = {
+                .fd = MHD_get_daemon_info(d, MHD_DAEMON_INFO_LISTEN_FD)->listen_fd, .events = POLLIN};
+        return poll(&p, 1, 0) > 0;
+}
+
+static void run_daemon(struct http *h, int i, int64_t now_ms)
+{
+        struct MHD_Daemon *d = h->daemons[i];
+        if (rests(h, i))
+                return;
+        MHD_run(d);
+        if (!h->host.stopping && connections(d) == 0 && clients_wait(d))
+                h->rest_ms[i] = now_ms + TICK_MS;
+}
+
+/* A connection that ends at once. */
+static void wake_listener(struct http *h, struct MHD_Daemon *d)
+{
+        const struct sockaddr sa = {.sa_family = AF_UNIX};
+        const unsigned count = connections(d);
+        int pair[2];
+        if (count == 0 || count >= (unsigned)h->host.o.max_connections || !clients_wait(d))
+                return;
+        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0)
+                return; /* still none: at the next tick */
+        close(pair[1]);
+        if (MHD_add_connection(d, pair[0], &sa, sizeof sa) != MHD_YES)
+                log_line(LOG_DEBUG, "http: clients wait, and the listener takes no connection");
+}
+
 int http_fds(const struct http *h, int fds[HTTP_MAX_FDS])
 {
         for (int i = 0; i < h->daemon_count; i++)
-                fds[i] = MHD_get_daemon_info(h->daemons[i], MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
+                fds[i] = rests(h, i) ? -1
+                                     : MHD_get_daemon_info(h->daemons[i], MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
         return h->daemon_count;
 }
 
 int http_timeout_ms(const struct http *h)
 {
         unsigned long long least = h->links ? TICK_MS : 60000, ms;
-        for (int i = 0; i < h->daemon_count; i++)
-                if (MHD_get_timeout(h->daemons[i], &ms) == MHD_YES && ms < least)
+        for (int i = 0; i < h->daemon_count; i++) {
+                if (rests(h, i))
+                        ms = TICK_MS;
+                else if (MHD_get_timeout(h->daemons[i], &ms) != MHD_YES)
+                        continue;
+                if (ms < least)
                         least = ms;
+        }
         return (int)least;
 }
 
@@ -291,10 +343,12 @@ void http_run(struct http *h)
 {
         int64_t now = clock_now_ms();
         for (int i = 0; i < h->daemon_count; i++)
-                MHD_run(h->daemons[i]);
+                run_daemon(h, i, now);
         if (now < h->tick_ms)
                 return;
         h->tick_ms = now + TICK_MS;
+        for (int i = 0; i < h->daemon_count && !h->host.stopping; i++)
+                wake_listener(h, h->daemons[i]);
         for (struct link *l = h->links; l; l = l->next)
                 if (l->deadline_ms && l->deadline_ms <= now)
                         expire(l);

@@ -315,28 +315,38 @@ static int apply_done(struct jobs *js, struct jobtx *tx, const struct report *re
         return apply_stopped(tx, rep->data, e);
 }
 
-/* The disk was full when it came to a checkpoint: no reason to lose what came before. It tries again, and
-   when that did not help it waits for somebody who makes room. */
+/* When that did not help it waits for somebody who makes room. */
 static int apply_full(struct jobtx *tx, const char *text, struct err *e)
 {
-        struct job_row *r = &tx->row;
         char reason[1200];
-        r->failures++;
-        if (r->failures < JOBRUN_FAILURES || r->want != WANT_NOTHING)
-                return apply_stopped(tx, text, e);
-        r->failures = 0;
+        tx->row.failures = 0;
         snprintf(reason, sizeof reason, "%.1000s: make room and resume the job", text);
         return jobtx_state(tx, JOB_PAUSED, reason, e);
 }
 
+/* The disk was full when it came to a checkpoint, or the device's memory was short though a step has fitted:
+   no reason to lose what came before. It tries again. */
+static bool tries_again(struct job_row *r, const struct err *why)
+{
+        if (r->type != JOB_TRAIN ||
+                (why->code != ERR_DISK && (why->code != ERR_DEVICE_MEMORY || r->step == 0)))
+                return false;
+        r->failures++;
+        return r->failures < JOBRUN_FAILURES || r->want != WANT_NOTHING;
+}
+
 static int apply_failed(struct jobtx *tx, const struct report *rep, struct err *e)
 {
-        char text[sizeof rep->error.message + sizeof rep->error.log + 4];
+        const struct err *why = &rep->error;
+        const char *advice = err_advice(why);
+        char text[sizeof why->message + sizeof why->log + 300];
         if (tx->row.want == WANT_CANCEL)
                 return jobtx_state(tx, JOB_CANCELLED, NULL, e);
-        snprintf(text, sizeof text, "%s%s%s", rep->error.message, rep->error.log[0] ? ": " : "",
-                rep->error.log);
-        if (rep->error.code == ERR_DISK && tx->row.type == JOB_TRAIN)
+        snprintf(text, sizeof text, "%s%s%s%s%s", why->message, advice[0] ? ": " : "", advice,
+                why->log[0] ? ": " : "", why->log);
+        if (tries_again(&tx->row, why))
+                return apply_stopped(tx, text, e);
+        if (why->code == ERR_DISK && tx->row.type == JOB_TRAIN)
                 return apply_full(tx, text, e);
         return jobtx_state(tx, JOB_FAILED, text, e);
 }

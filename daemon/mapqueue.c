@@ -167,24 +167,30 @@ static int step(struct mapqueue *q, bool *ret_over, struct err *e)
         return rc;
 }
 
-void mapqueue_work(struct mapqueue *q, struct dev *d, struct loaded *l)
+int mapqueue_work(struct mapqueue *q, struct dev *d, struct loaded *l, struct err *e)
 {
-        struct err e = {0};
         struct str body = {0};
         bool over = false;
-        int rc = q->map ? 0 : begin(q, d, l, &e);
-        if (rc == 0 && !q->map)
-                return;
+        int rc = q->map ? 0 : begin(q, d, l, e);
+        if (rc || !q->map)
+                return rc;
         pthread_mutex_lock(&q->lock);
         const bool unwanted = q->unwanted;
         pthread_mutex_unlock(&q->lock);
-        if (rc == 0 && !unwanted)
-                rc = step(q, &over, &e);
+        if (!unwanted)
+                rc = step(q, &over, e);
         if (rc == 0 && over)
-                rc = mapper_body(q->map, &body, &e);
-        if (rc || over)
-                answer(q, &body, rc ? &e : NULL);
-        if (rc || over || unwanted)
+                rc = mapper_body(q->map, &body, e);
+        if (rc == 0 && over)
+                answer(q, &body, NULL);
+        if (rc == 0 && (over || unwanted))
                 end(q);
         str_free(&body);
+        return rc;
+}
+
+void mapqueue_fail(struct mapqueue *q, const struct err *why)
+{
+        answer(q, NULL, why);
+        end(q);
 }

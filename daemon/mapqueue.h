@@ -28,8 +28,10 @@ bool mapqueue_waits(struct mapqueue *q);
 
 /* Engine thread: whether a map is in hand, with its image on the device. */
 bool mapqueue_busy(const struct mapqueue *q);
-/* Engine thread: one batch, beginning the next map where none is in hand; sends what is finished or has
- * failed. */
-void mapqueue_work(struct mapqueue *q, struct dev *d, struct loaded *l);
+/* Engine thread: one batch, beginning the next map where none is in hand; sends what is finished. After an
+   error mapqueue_fail follows. */
+int mapqueue_work(struct mapqueue *q, struct dev *d, struct loaded *l, struct err *e);
+/* Engine thread: sends why there is no map, and ends the one in hand. */
+void mapqueue_fail(struct mapqueue *q, const struct err *why);
 
 #endif

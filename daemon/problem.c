@@ -18,6 +18,7 @@ static const struct {
         {ERR_IO, 500},
         {ERR_DEVICE, 500},
         {ERR_BUILD, 500},
+        {ERR_LOST, 503},
         {ERR_NO_MEMORY, 503},
         {ERR_UNAVAILABLE, 503},
         {ERR_CLOSED, 503},
@@ -63,12 +64,21 @@ const char *problem_title(int status)
         return "Error";
 }
 
+static void add_detail(struct str *out, const struct err *e)
+{
+        const char *advice = err_advice(e);
+        struct str text = {0};
+        str_addf(&text, "%s%s%s", e->message, advice[0] ? ": " : "", advice);
+        str_add_json(out, text.failed ? e->message : text.data);
+        str_free(&text);
+}
+
 void problem_write(struct str *out, int status, const struct err *e)
 {
         str_addf(out,
                 "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%d,\"detail\":", problem_title(status),
                 status);
-        str_add_json(out, e->message);
+        add_detail(out, e);
         if (e->pointer[0] || status == 400 || status == 413 || status == 415 || status == 422) {
                 str_add(out, ",\"pointer\":");
                 str_add_json(out, e->pointer);

@@ -225,16 +225,13 @@ void service_run(struct service *s)
 
 int service_health(const struct service *s, struct err *e)
 {
-        int quarantined = 0, count = supervisor_count(s->supervisor);
         if (s->draining)
                 return err_set(e, ERR_UNAVAILABLE, "draining");
         if (supervisor_problem(s->supervisor)[0])
                 return err_set(e, ERR_UNAVAILABLE, "%s", supervisor_problem(s->supervisor));
         if (!supervisor_probed(s->supervisor))
                 return err_set(e, ERR_UNAVAILABLE, "starting: the devices are being looked for");
-        for (int i = 0; i < count; i++)
-                quarantined += supervisor_state(s->supervisor, i) == DEVICE_QUARANTINED;
-        if (quarantined == count)
+        if (supervisor_all_quarantined(s->supervisor))
                 return err_set(e, ERR_UNAVAILABLE, "all devices are quarantined: see GET /v1/devices");
         if (!s->was_ready)
                 return err_set(e, ERR_UNAVAILABLE, "starting: the devices are being opened and tested");

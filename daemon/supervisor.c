@@ -10,7 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BACKOFF_FIRST_MS = 100, BACKOFF_MAX_MS = 10000, PROBE_TIMEOUT_MS = 60000, PROBE_AGAIN_MS = 30000 };
+enum {
+        BACKOFF_FIRST_MS = 100,
+        BACKOFF_MAX_MS = 10000,
+        PROBE_TIMEOUT_MS = 60000,
+        PROBE_AGAIN_MS = 30000,
+        START_AGAIN_MS = 1000
+};
 /* Opening a device and testing its kernels compiles them: this many times the watchdog's patience. */
 enum { STARTING_PATIENCE = 5 };
 /* A worker that lived this long had nothing to do with the failures before it. */
@@ -53,8 +59,11 @@ struct supervisor {
 static int worker_message(void *ctx, struct child *c, struct chan_message *m);
 static void worker_gone(void *ctx, struct child *c, int status, const char *why);
 
-static int start_worker(struct device *d, struct err *e)
+/* Where no process can be had (descriptors or memory are short) that is no fault of the device: it is tried
+ * again. */
+static void start_worker(struct device *d)
 {
+        struct err e;
         const struct supervisor *sv = d->home;
         const char *const args[] = {"--role", "worker", "--device", d->info.id, "--state", sv->state_dir,
                 "--log", sv->log_level, NULL};
@@ -65,7 +74,93 @@ static int start_worker(struct device *d, struct err *e)
         d->map_done = d->map_windows = 0;
         d->reason[0] = '\0';
         d->started_ms = d->heard_ms = d->moved_ms = clock_now_ms();
-        return child_start(sv->kids, args, &hooks, &d->worker, e);
+        if (child_start(sv->kids, args, &hooks, &d->worker, &e) == 0)
+                return;
+        d->worker = NULL;
+        d->busy = false;
+        d->restart_ms = d->started_ms + START_AGAIN_MS;
+        snprintf(d->reason, sizeof d->reason, "no worker can be started: %s", e.message);
+        log_line(LOG_WARN, "device %s: %s", d->info.id, d->reason);
+}
+
+static int64_t backoff_ms(int failures)
+{
+        int64_t ms = BACKOFF_FIRST_MS;
+        for (int i = 1; i < failures && ms < BACKOFF_MAX_MS; i++)
+                ms *= 2;
+        return ms < BACKOFF_MAX_MS ? ms : BACKOFF_MAX_MS;
+}
+
+/* Before the last try: a driver may die of a damaged file among what it has compiled, again and again. */
+static void put_cache_aside(const struct device *d)
+{
+        struct err e;
+        int moved = 0;
+        if (drivercache_put_aside(d->home->state_dir, d->info.id, &moved, &e))
+                log_line(LOG_WARN, "device %s: %s", d->info.id, e.message);
+        else if (moved)
+                log_line(LOG_WARN, "device %s: its driver's compiled kernels are put aside and made anew",
+                        d->info.id);
+}
+
+/* From here to there its time counts as busy. */
+static void note_job(struct device *d, int64_t job)
+{
+        int64_t now = clock_now_ms();
+        if (d->job)
+                d->busy_ms += now - d->busy_since_ms;
+        d->busy_since_ms = now;
+        d->job = job;
+}
+
+/* The worker is gone: decides about the next one, then tells. */
+static void device_failed(struct device *d, const char *why)
+{
+        struct supervisor *sv = d->home;
+        char reason[sizeof d->reason];
+        snprintf(reason, sizeof reason, "%s", d->reason[0] ? d->reason : why);
+        if (clock_now_ms() - d->started_ms >= STABLE_MS)
+                d->failures = 0;
+        d->failures++;
+        note_job(d, 0);
+        d->busy = false;
+        bool quarantined = d->failures >= SUPERVISOR_FAILURES;
+        d->state = quarantined ? DEVICE_QUARANTINED : DEVICE_STARTING;
+        d->restart_ms = clock_now_ms() + backoff_ms(d->failures);
+        snprintf(d->reason, sizeof d->reason, "%s", reason);
+        log_line(quarantined ? LOG_ERROR : LOG_WARN, "device %s: its worker was lost (%d in a row): %s%s",
+                d->info.id, d->failures, reason, quarantined ? "; quarantined until cnnd is restarted" : "");
+        if (d->failures == SUPERVISOR_FAILURES - 1)
+                put_cache_aside(d);
+        if (sv->hooks.lost)
+                sv->hooks.lost(sv->hooks.ctx, d->index, reason, quarantined);
+}
+
+/* The front's own want of memory is not held against the device. */
+static void worker_gone(void *ctx, struct child *c, int status, const char *why);
+
+/* Where no process can be had (descriptors or memory are short) that is no fault of the device: it is tried
+ * again. */
+static void start_worker(struct device *d)
+{
+        struct err e;
+        const struct supervisor *sv = d->home;
+        const char *const args[] = {"--role", "worker", "--device", d->info.id, "--state", sv->state_dir,
+                "--log", sv->log_level, NULL};
+        const struct child_hooks hooks = {.ctx = d, .message = worker_message, .gone = worker_gone};
+        d->state = DEVICE_STARTING;
+        d->busy = true;
+        d->progress = d->device_bytes = 0;
+        d->map_done = d->map_windows = 0;
+        d->reason[0] = '\0';
+        d->started_ms = d->heard_ms = d->moved_ms = clock_now_ms();
+        if (child_start(sv->kids, args, &hooks, &d->worker, &e) == 0)
+                return;
+        d->worker = NULL;
+        d->busy = false;
+        d->restart_ms = d->started_ms + START_AGAIN_MS;
+        snprintf(d->reason, sizeof d->reason, "no worker can be started: %s", e.message);
+        log_line(LOG_WARN, "device %s: %s", d->info.id, d->reason);
 }
 
 static int64_t backoff_ms(int failures)
@@ -219,7 +314,7 @@ static int add_device(struct supervisor *sv, const cJSON *o, struct err *e)
                 return rc;
         struct device *d = &sv->devices[sv->count];
         *d = (struct device){.home = sv, .index = sv->count++, .info = info};
-        try_worker(d);
+        start_worker(d);
         return 0;
 }
 
@@ -350,6 +445,14 @@ enum device_state supervisor_state(const struct supervisor *sv, int device)
         return sv->devices[device].state;
 }
 
+bool supervisor_all_quarantined(const struct supervisor *sv)
+{
+        for (int i = 0; i < sv->count; i++)
+                if (sv->devices[i]->state != DEVICE_QUARANTINED)
+                        return false;
+        return sv->count > 0;
+}
+
 static const char *state_text(const struct device *d)
 {
         if (d->state == DEVICE_QUARANTINED)
@@ -380,8 +483,7 @@ static cJSON *device_json(const struct device *d)
         cJSON_AddNumberToObject(o, "device_bytes", d->device_bytes);
         json_add(o, "worker_pid", d->worker ? cJSON_CreateNumber(child_pid(d->worker)) : cJSON_CreateNull());
         cJSON_AddNumberToObject(o, "failures", d->failures);
-        json_add(o, "reason",
-                d->failures && d->reason[0] ? cJSON_CreateString(d->reason) : cJSON_CreateNull());
+        json_add(o, "reason", d->reason[0] ? cJSON_CreateString(d->reason) : cJSON_CreateNull());
         json_add(o, "selftest", d->selftest ? cJSON_Duplicate(d->selftest, true) : cJSON_CreateNull());
         return o;
 }
@@ -462,7 +564,7 @@ static void device_tick(struct device *d, int64_t now_ms)
         if (now_ms < due_ms(d))
                 return;
         if (!d->worker) {
-                try_worker(d);
+                start_worker(d);
                 return;
         }
         if (now_ms - d->heard_ms >= SUPERVISOR_HEARTBEAT_LOST_MS)

@@ -57,10 +57,12 @@ const char *supervisor_problem(const struct supervisor *sv);
 int supervisor_count(const struct supervisor *sv);
 const struct dev_info *supervisor_info(const struct supervisor *sv, int device);
 enum device_state supervisor_state(const struct supervisor *sv, int device);
+/* Whether there are devices and all of them are quarantined. */
+bool supervisor_all_quarantined(const struct supervisor *sv);
 
 /* An array of device objects for GET /v1/devices: {"id","name","vendor","driver","version","platform","type",
    "memory","max_buffer","compute_units","state":"starting"|"ready"|"busy"|"quarantined","job":7|null,"map":{"done","windows"}|null,
-   "device_bytes","worker_pid","failures","reason":null|"why it is quarantined","selftest":{…}|null}. */
+   "device_bytes","worker_pid","failures","reason":null|"why there is no worker","selftest":{…}|null}. */
 int supervisor_json(const struct supervisor *sv, cJSON **ret, struct err *e);
 /* One of them. NULL when memory is out. */
 cJSON *supervisor_device_json(const struct supervisor *sv, int device);

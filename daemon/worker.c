@@ -77,12 +77,10 @@ int worker_main(const char *device, const char *state_dir, struct err *e)
         while (rc == 0) {
                 struct engine_pulse pulse;
                 engine_pulse(w.engine, &pulse);
-                if (clock_now_ms() >= next || pulse.failed) {
+                if (clock_now_ms() >= next) {
                         next = clock_now_ms() + HEARTBEAT_MS;
                         rc = heartbeat(&w, &pulse, e);
                 }
-                if (pulse.failed)
-                        break;
                 if (rc == 0)
                         rc = serve(&w, next, e);
         }

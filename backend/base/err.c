@@ -104,6 +104,28 @@ int err_prefix(struct err *e, const char *prefix)
         return e->code;
 }
 
+const char *err_advice(const struct err *e)
+{
+        switch (e->code) {
+        case ERR_NO_MEMORY:
+                return "the machine is short of memory: try again when less runs on it";
+        case ERR_DEVICE_MEMORY:
+                return e->cl ? "the device is short of memory: try again when less runs on it, choose a "
+                               "smaller "
+                               "batch_size, or another device"
+                             : "";
+        case ERR_BUILD:
+                return "the driver does not compile cnnd's kernels: update it or choose another device";
+        case ERR_DEVICE:
+        case ERR_LOST:
+                return "the driver failed: try again, update it or choose another device; GET /v1/devices "
+                       "and "
+                       "the daemon's log tell more";
+        default:
+                return "";
+        }
+}
+
 const char *err_name(int code)
 {
         switch (code) {

@@ -25,7 +25,8 @@
         X(ERR_CLOSED, -17, "closed") /* the peer hung up */                                                  \
         X(ERR_EXISTS, -18, "exists")                                                                         \
         X(ERR_DENIED, -19, "denied")                                                                         \
-        X(ERR_LOGIN, -20, "login") /* nobody knows who asks */
+        X(ERR_LOGIN, -20, "login") /* nobody knows who asks */                                               \
+        X(ERR_LOST, -21, "lost")   /* the device or its context is of no use to this process any more */
 
 enum err_code {
 #define X(code, value, name) code = value,
@@ -54,6 +55,9 @@ int err_errno(struct err *e, int errnum, const char *fmt, ...) __attribute__((fo
 int err_wrap(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Puts `prefix` before the pointer: "/architecture" + "/layers/3". Returns e->code. */
 int err_prefix(struct err *e, const char *prefix);
+/* What a person can do about a device or a driver that failed, or a lack of memory; "" for other errors, and
+   where not the driver but cnnd itself found that a device's memory does not do: it says so. */
+const char *err_advice(const struct err *e);
 /* "invalid" for ERR_INVALID; "unknown" for a value that is none of the table's. */
 const char *err_name(int code);
 

@@ -62,15 +62,26 @@ static int check_range(const struct buf *b, size_t offset, size_t len, struct er
                 e, ERR_INTERNAL, "bytes %zu to %zu of a buffer of %zu", offset, offset + len, b->bytes);
 }
 
+/* After a blocking copy, which has waited for the whole queue. */
+static int copied(struct dev *d, cl_int status, const char *what, size_t len, struct err *e)
+{
+        int rc = pending_check(d, e);
+        if (rc == 0 && status != CL_SUCCESS)
+                rc = err_cl(e, status, "%s %zu bytes on %s", what, len, d->info.name);
+        return rc;
+}
+
 static int write_to(struct buf *b, cl_bool block, size_t offset, const void *from, size_t len, struct err *e)
 {
         int rc = check_range(b, offset, len, e);
         if (rc || len == 0)
                 return rc;
-        cl_int status = clEnqueueWriteBuffer(b->dev->queue, b->mem, block, offset, len, from, 0, NULL, NULL);
-        if (status != CL_SUCCESS)
-                return err_cl(e, status, "writing %zu bytes to %s", len, b->dev->info.name);
-        return 0;
+        cl_event event;
+        cl_int status = clEnqueueWriteBuffer(
+                b->dev->queue, b->mem, block, offset, len, from, 0, NULL, block ? NULL : &event);
+        if (status == CL_SUCCESS && !block)
+                return pending_add(b->dev, event, "a copy to the device", e);
+        return copied(b->dev, status, "writing", len, e);
 }
 
 int buf_write(struct buf *b, size_t offset, const void *from, size_t len, struct err *e)
@@ -89,9 +100,7 @@ int buf_read(struct buf *b, size_t offset, void *to, size_t len, struct err *e)
         if (rc || len == 0)
                 return rc;
         cl_int status = clEnqueueReadBuffer(b->dev->queue, b->mem, CL_TRUE, offset, len, to, 0, NULL, NULL);
-        if (status != CL_SUCCESS)
-                return err_cl(e, status, "reading %zu bytes from %s", len, b->dev->info.name);
-        return 0;
+        return copied(b->dev, status, "reading", len, e);
 }
 
 int buf_zero(struct buf *b, size_t offset, size_t len, struct err *e)
@@ -100,8 +109,9 @@ int buf_zero(struct buf *b, size_t offset, size_t len, struct err *e)
         int rc = check_range(b, offset, len, e);
         if (rc || len == 0)
                 return rc;
-        cl_int status = clEnqueueFillBuffer(b->dev->queue, b->mem, &zero, 1, offset, len, 0, NULL, NULL);
+        cl_event event;
+        cl_int status = clEnqueueFillBuffer(b->dev->queue, b->mem, &zero, 1, offset, len, 0, NULL, &event);
         if (status != CL_SUCCESS)
                 return err_cl(e, status, "clearing %zu bytes on %s", len, b->dev->info.name);
-        return 0;
+        return pending_add(b->dev, event, "clearing memory", e);
 }

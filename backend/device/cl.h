@@ -9,6 +9,13 @@
 
 struct prog;
 
+/* A command that was enqueued and whose end nobody has looked at yet. */
+struct pending {
+        cl_event event;
+        const char *what; /* borrowed: a literal */
+};
+enum { PENDING_MAX = 1024 };
+
 struct dev {
         struct dev_info info;
         cl_device_id id;
@@ -18,6 +25,8 @@ struct dev {
         char *cache_dir;               /* owned; NULL for no disk cache */
         struct prog *programs;         /* owned list; every program built so far */
         struct launch_list *recording; /* borrowed; launches go there instead of the queue while not NULL */
+        struct pending pending[PENDING_MAX];
+        int num_pending;
         bool marks[DEV_MARKS];
 };
 
@@ -27,7 +36,8 @@ struct buf {
         size_t bytes;
 };
 
-/* ERR_DEVICE_MEMORY for the statuses that mean it, else ERR_DEVICE; the message ends in the status's name. */
+/* ERR_DEVICE_MEMORY for the statuses that mean it, ERR_DEVICE for those that mean the call alone, ERR_LOST
+   for those after which the device or its context is of no use; the message ends in the status's name. */
 int err_cl(struct err *e, cl_int status, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 /* "CL_INVALID_VALUE" for -30. */
 const char *cl_status_name(cl_int status);
@@ -37,5 +47,11 @@ const char *cl_status_name(cl_int status);
 int prog_kernel(struct dev *d, const char *file, const char *options, const char *name, cl_kernel *ret,
         struct err *e);
 void prog_release_all(struct dev *d);
+
+/* A driver may take a command and fail it later, which its event alone tells. Takes the event of one that was
+   enqueued; where very many are kept it waits for them. */
+int pending_add(struct dev *d, cl_event event, const char *what, struct err *e);
+/* After the queue was waited for: the error is that of the first command that failed. None is kept. */
+int pending_check(struct dev *d, struct err *e);
 
 #endif

@@ -22,25 +22,52 @@ const char *dev_type_name(enum dev_type t)
         return names[t];
 }
 
-static void get_text(cl_device_id id, cl_device_info what, char *out, size_t len)
+/* Reads one after the other; the first status that is not CL_SUCCESS stays. */
+struct reading {
+        cl_device_id id;
+        cl_int status;
+};
+
+static void read_value(struct reading *r, cl_device_info what, void *value, size_t size)
+{
+        if (r->status == CL_SUCCESS)
+                r->status = clGetDeviceInfo(r->id, what, size, value, NULL);
+}
+
+/* Without the blanks that some drivers put first. */
+static void take_text(const char text[512], char *out, size_t len)
+{
+        snprintf(out, len, "%.*s", (int)len - 1, text + strspn(text, " "));
+}
+
+static void read_text(struct reading *r, cl_device_info what, char *out, size_t len)
 {
         char text[512] = "";
-        if (clGetDeviceInfo(id, what, sizeof text, text, NULL) != CL_SUCCESS)
-                text[0] = '\0';
-        text[sizeof text - 1] = '\0';
-        snprintf(out, len, "%s", text + strspn(text, " "));
+        read_value(r, what, text, sizeof text - 1);
+        take_text(text, out, len);
 }
 
-static uint64_t get_ulong(cl_device_id id, cl_device_info what)
+static void read_platform(
+        struct reading *r, cl_platform_id platform, cl_platform_info what, char *out, size_t len)
+{
+        char text[512] = "";
+        if (r->status == CL_SUCCESS)
+                r->status = clGetPlatformInfo(platform, what, sizeof text - 1, text, NULL);
+        take_text(text, out, len);
+}
+
+static uint64_t read_ulong(struct reading *r, cl_device_info what)
 {
         cl_ulong v = 0;
-        return clGetDeviceInfo(id, what, sizeof v, &v, NULL) == CL_SUCCESS ? v : 0;
+        read_value(r, what, &v, sizeof v);
+        return v;
 }
 
-static cl_uint get_uint(cl_device_id id, cl_device_info what)
+static cl_uint read_uint(struct reading *r, cl_device_info what)
 {
         cl_uint v = 0;
-        return clGetDeviceInfo(id, what, sizeof v, &v, NULL) == CL_SUCCESS ? v : 0;
+        read_value(r, what, &v, sizeof v);
+        return v;
 }
 
 /* cl_nv_device_attribute_query, for headers without it. */
@@ -57,7 +84,8 @@ static enum dev_tf32 find_tf32(cl_device_id id, const struct dev_info *info)
                         CL_SUCCESS ||
                 !strstr(extensions, "cl_nv_device_attribute_query"))
                 return DEV_TF32_NONE;
-        return get_uint(id, COMPUTE_CAPABILITY_MAJOR_NV) >= 8 ? DEV_TF32_UNITS : DEV_TF32_NONE;
+        struct reading r = {.id = id};
+        return read_uint(&r, COMPUTE_CAPABILITY_MAJOR_NV) >= 8 ? DEV_TF32_UNITS : DEV_TF32_NONE;
 }
 
 /* What is peculiar to a kind of device stands here and nowhere else. */
@@ -70,36 +98,36 @@ static void apply_quirks(struct dev_info *info)
                 info->global_bytes -= info->global_bytes / 8;
 }
 
-static void read_info(cl_platform_id platform, int p, int n, cl_device_id id, struct dev_info *info)
+static int read_info(
+        cl_platform_id platform, int p, int n, cl_device_id id, struct dev_info *info, struct err *e)
 {
+        struct reading r = {id, CL_SUCCESS};
         cl_device_type type = CL_DEVICE_TYPE_GPU;
-        char text[512] = "";
         memset(info, 0, sizeof *info);
         snprintf(info->id, sizeof info->id, "%d:%d", p, n);
-        get_text(id, CL_DEVICE_NAME, info->name, sizeof info->name);
-        get_text(id, CL_DEVICE_VENDOR, info->vendor, sizeof info->vendor);
-        get_text(id, CL_DRIVER_VERSION, info->driver, sizeof info->driver);
-        get_text(id, CL_DEVICE_VERSION, info->version, sizeof info->version);
-        clGetPlatformInfo(platform, CL_PLATFORM_NAME, sizeof text - 1, text, NULL);
-        snprintf(info->platform, sizeof info->platform, "%.127s", text);
-        memset(text, 0, sizeof text);
-        clGetPlatformInfo(platform, CL_PLATFORM_VERSION, sizeof text - 1, text, NULL);
-        snprintf(info->platform_version, sizeof info->platform_version, "%.127s", text);
-        clGetDeviceInfo(id, CL_DEVICE_TYPE, sizeof type, &type, NULL);
+        read_text(&r, CL_DEVICE_NAME, info->name, sizeof info->name);
+        read_text(&r, CL_DEVICE_VENDOR, info->vendor, sizeof info->vendor);
+        read_text(&r, CL_DRIVER_VERSION, info->driver, sizeof info->driver);
+        read_text(&r, CL_DEVICE_VERSION, info->version, sizeof info->version);
+        read_platform(&r, platform, CL_PLATFORM_NAME, info->platform, sizeof info->platform);
+        read_platform(
+                &r, platform, CL_PLATFORM_VERSION, info->platform_version, sizeof info->platform_version);
+        read_value(&r, CL_DEVICE_TYPE, &type, sizeof type);
         info->type = type & CL_DEVICE_TYPE_CPU   ? DEV_CPU
                      : type & CL_DEVICE_TYPE_GPU ? DEV_GPU
                                                  : DEV_ACCELERATOR;
-        info->global_bytes = get_ulong(id, CL_DEVICE_GLOBAL_MEM_SIZE);
-        info->max_alloc_bytes = get_ulong(id, CL_DEVICE_MAX_MEM_ALLOC_SIZE);
-        info->local_bytes = get_ulong(id, CL_DEVICE_LOCAL_MEM_SIZE);
-        info->native_width = (int)get_uint(id, CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT);
-        info->compute_units = (int)get_uint(id, CL_DEVICE_MAX_COMPUTE_UNITS);
-        info->base_align_bytes = get_uint(id, CL_DEVICE_MEM_BASE_ADDR_ALIGN) / 8;
-        if (clGetDeviceInfo(id, CL_DEVICE_MAX_WORK_GROUP_SIZE, sizeof info->max_work_group,
-                    &info->max_work_group, NULL) != CL_SUCCESS)
-                info->max_work_group = 1;
+        info->global_bytes = read_ulong(&r, CL_DEVICE_GLOBAL_MEM_SIZE);
+        info->max_alloc_bytes = read_ulong(&r, CL_DEVICE_MAX_MEM_ALLOC_SIZE);
+        info->local_bytes = read_ulong(&r, CL_DEVICE_LOCAL_MEM_SIZE);
+        info->native_width = (int)read_uint(&r, CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT);
+        info->compute_units = (int)read_uint(&r, CL_DEVICE_MAX_COMPUTE_UNITS);
+        info->base_align_bytes = read_uint(&r, CL_DEVICE_MEM_BASE_ADDR_ALIGN) / 8;
+        read_value(&r, CL_DEVICE_MAX_WORK_GROUP_SIZE, &info->max_work_group, sizeof info->max_work_group);
         apply_quirks(info);
+        if (r.status != CL_SUCCESS)
+                return err_cl(e, r.status, "asking OpenCL device %s what it is", info->id);
         info->tf32 = find_tf32(id, info);
+        return 0;
 }
 
 /* Calls `visit` for each device until it returns true. */
@@ -127,7 +155,9 @@ static int each_device(bool (*visit)(void *ctx, cl_platform_id, cl_device_id, co
                         devices = MAX_DEVICES;
                 for (cl_uint n = 0; n < devices; n++) {
                         struct dev_info info;
-                        read_info(platforms[p], (int)p, (int)n, ids[n], &info);
+                        int rc = read_info(platforms[p], (int)p, (int)n, ids[n], &info, e);
+                        if (rc)
+                                return rc;
                         if (visit(ctx, platforms[p], ids[n], &info))
                                 return 0;
                 }
@@ -259,6 +289,7 @@ void dev_close(struct dev *d)
 {
         if (!d)
                 return;
+        pending_check(d, NULL);
         prog_release_all(d);
         if (d->queue)
                 clReleaseCommandQueue(d->queue);
@@ -296,9 +327,10 @@ uint64_t dev_free_bytes(const struct dev *d)
 int dev_finish(struct dev *d, struct err *e)
 {
         cl_int status = clFinish(d->queue);
-        if (status != CL_SUCCESS)
-                return err_cl(e, status, "waiting for %s", d->info.name);
-        return 0;
+        int rc = pending_check(d, e);
+        if (rc == 0 && status != CL_SUCCESS)
+                rc = err_cl(e, status, "waiting for %s", d->info.name);
+        return rc;
 }
 
 void dev_mark(struct dev *d, int mark)

@@ -55,7 +55,8 @@ uint64_t dev_bytes(const struct dev *d);
 uint64_t dev_peak_bytes(const struct dev *d);
 void dev_peak_reset(struct dev *d);
 uint64_t dev_free_bytes(const struct dev *d);
-/* Waits until everything enqueued is done; late errors of the driver come out here. */
+/* Waits until everything enqueued is done; the failure of a command since the last wait comes out here, and
+   in blocking copies (buf.h). */
 int dev_finish(struct dev *d, struct err *e);
 
 /* Numbered marks that stay with an open device, for whoever needs to remember something about it:

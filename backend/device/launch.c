@@ -111,11 +111,12 @@ static int append(struct launch_list *list, const struct recorded *r, struct err
 
 static int enqueue(struct dev *d, const struct recorded *r, struct err *e)
 {
-        cl_int status = clEnqueueNDRangeKernel(
-                d->queue, r->kernel, r->dims, NULL, r->global, r->has_local ? r->local : NULL, 0, NULL, NULL);
+        cl_event event;
+        cl_int status = clEnqueueNDRangeKernel(d->queue, r->kernel, r->dims, NULL, r->global,
+                r->has_local ? r->local : NULL, 0, NULL, &event);
         if (status != CL_SUCCESS)
                 return err_cl(e, status, "starting kernel %s", r->name);
-        return 0;
+        return pending_add(d, event, r->name, e);
 }
 
 static int check(const struct launch *l, const struct recorded *r, struct err *e)

@@ -66,7 +66,8 @@ static int build_failed(struct dev *d, cl_program program, cl_int status, const 
         int rc = err_cl(e, status, "compiling kernels/%s.cl for %s", file, d->info.name);
         if (!e)
                 return rc;
-        e->code = ERR_BUILD;
+        if (status == CL_BUILD_PROGRAM_FAILURE)
+                e->code = ERR_BUILD;
         clGetProgramBuildInfo(program, d->id, CL_PROGRAM_BUILD_LOG, 0, NULL, &len);
         char *log = len ? calloc(1, len + 1) : NULL;
         if (log &&

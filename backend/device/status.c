@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { NVIDIA_ILLEGAL_ACCESS = -9999 };
+
 static const struct {
         cl_int status;
         const char *name;
@@ -62,7 +64,7 @@ static const struct {
         S(CL_INVALID_LINKER_OPTIONS),
 #undef S
         {-1001, "CL_PLATFORM_NOT_FOUND_KHR"},
-        {-9999, "an illegal access on an NVIDIA device"},
+        {NVIDIA_ILLEGAL_ACCESS, "an illegal access on an NVIDIA device"},
 };
 
 const char *cl_status_name(cl_int status)
@@ -73,11 +75,32 @@ const char *cl_status_name(cl_int status)
         return "unknown OpenCL status";
 }
 
+static int code_of(cl_int status)
+{
+        switch (status) {
+        case CL_MEM_OBJECT_ALLOCATION_FAILURE:
+        case CL_OUT_OF_RESOURCES:
+        case CL_OUT_OF_HOST_MEMORY:
+                return ERR_DEVICE_MEMORY;
+        case CL_DEVICE_NOT_AVAILABLE:
+        case CL_EXEC_STATUS_ERROR_FOR_EVENTS_IN_WAIT_LIST:
+        case CL_INVALID_DEVICE:
+        case CL_INVALID_CONTEXT:
+        case CL_INVALID_COMMAND_QUEUE:
+        case CL_INVALID_MEM_OBJECT:
+        case CL_INVALID_PROGRAM:
+        case CL_INVALID_KERNEL:
+        case CL_INVALID_EVENT:
+        case NVIDIA_ILLEGAL_ACCESS:
+                return ERR_LOST;
+        default:
+                return ERR_DEVICE;
+        }
+}
+
 int err_cl(struct err *e, cl_int status, const char *fmt, ...)
 {
-        bool memory = status == CL_MEM_OBJECT_ALLOCATION_FAILURE || status == CL_OUT_OF_RESOURCES ||
-                      status == CL_OUT_OF_HOST_MEMORY;
-        int code = memory ? ERR_DEVICE_MEMORY : ERR_DEVICE;
+        int code = code_of(status);
         char context[400];
         va_list ap;
         va_start(ap, fmt);

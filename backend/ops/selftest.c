@@ -31,7 +31,7 @@ struct selftest {
         char first[192];         /* what the first wrong naive variant did */
         struct trial_result bad; /* of the variant at hand: the first thing found wrong */
         char fault[160];         /* an error instead of a number */
-        bool is_bad;
+        bool is_bad, is_refused;
 };
 
 static int mark_of(const struct op_kind *kind, enum op_variant variant)
@@ -53,10 +53,10 @@ bool selftest_allows_loss(const struct dev *d, enum op_variant variant)
         return !dev_marked(d, mark_of(NULL, variant));
 }
 
-/* A device's errors are findings like wrong numbers; only a lack of memory ends the test. */
+/* A device's errors are findings like wrong numbers; only a lack of memory or of the device ends the test. */
 static int note(struct selftest *s, int rc, const struct trial_result *r, struct err *e)
 {
-        if (rc == ERR_NO_MEMORY || rc == ERR_INTERNAL)
+        if (rc == ERR_NO_MEMORY || rc == ERR_INTERNAL || rc == ERR_LOST)
                 return rc;
         if (rc == 0 && r->error <= (s->precision == OP_TF32 ? tolerance_tf32 : tolerance)) {
                 s->passed++;
@@ -64,6 +64,7 @@ static int note(struct selftest *s, int rc, const struct trial_result *r, struct
         }
         if (!s->is_bad) {
                 s->is_bad = true;
+                s->is_refused = rc != 0;
                 s->bad = rc ? (struct trial_result){.error = INFINITY} : *r;
                 snprintf(s->fault, sizeof s->fault, "%.159s", rc ? e->message : r->what);
         }
@@ -167,14 +168,28 @@ static void report_failure(struct selftest *s, const char *op)
                 cJSON_AddNullToObject(item, "max_error");
         json_push(s->failed, item);
         if (s->variant == OP_NAIVE && s->naive_failed++ == 0)
-                snprintf(s->first, sizeof s->first, "%s: %s", op, s->fault);
+                snprintf(s->first, sizeof s->first, "%s %s: %s",
+                        s->is_refused ? "cannot compute" : "computes wrong", op, s->fault);
+}
+
+/* Once more where a call failed: that a driver was short of something for a moment is no reason to do without
+   a variant from then on. */
+static int try_twice(struct selftest *s, const struct op_kind *kind, struct err *e)
+{
+        const int passed = s->passed;
+        int rc, tries = 0;
+        do {
+                s->passed = passed;
+                s->is_bad = s->is_refused = false;
+                rc = kind ? try_kind(s, kind, e) : try_loss(s, e);
+        } while (rc == 0 && s->is_refused && ++tries < 2);
+        return rc;
 }
 
 /* One op, NULL for the loss, in one variant. */
 static int try_variant(struct selftest *s, const struct op_kind *kind, struct err *e)
 {
-        s->is_bad = false;
-        int rc = kind ? try_kind(s, kind, e) : try_loss(s, e);
+        int rc = try_twice(s, kind, e);
         if (rc || !s->is_bad)
                 return rc;
         report_failure(s, kind ? kind->type : "loss");
@@ -226,7 +241,7 @@ static int run(struct dev *d, int lanes, cJSON **ret_report, struct err *e)
         cJSON_AddNumberToObject(report, "seconds", now() - start);
         *ret_report = report;
         if (s.naive_failed)
-                return err_set(e, ERR_DEVICE, "%s computes wrong: %s", dev_info(d)->name, s.first);
+                return err_set(e, ERR_DEVICE, "%s %s", dev_info(d)->name, s.first);
         dev_mark(d, FIRST_LANES_MARK + lanes);
         return 0;
 }
@@ -235,6 +250,17 @@ int selftest_run(struct dev *d, cJSON **ret_report, struct err *e)
 {
         struct err scratch = {0};
         return run(d, dev_info(d)->lanes, ret_report, e ? e : &scratch);
+}
+
+int selftest_check(struct dev *d, struct err *e)
+{
+        struct err scratch = {0};
+        struct selftest s = {.dev = d, .lanes = dev_info(d)->lanes};
+        s.variant = selftest_allows(d, &op_relu, OP_TILED) ? OP_TILED : OP_NAIVE;
+        int rc = try_kind(&s, &op_relu, e ? e : &scratch);
+        if (rc == 0 && s.is_bad)
+                rc = err_set(e, ERR_LOST, "%s fails: %s", dev_info(d)->name, s.fault);
+        return rc;
 }
 
 int selftest_lanes(struct dev *d, int lanes, struct err *e)

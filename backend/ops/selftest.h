@@ -31,6 +31,10 @@ int selftest_lanes(struct dev *d, int lanes, struct err *e);
  */
 int selftest_tf32(struct dev *d, struct err *e);
 
+/* Whether a device that has passed still computes, after a call failed: one op again. ERR_LOST, or the error
+   that came. */
+int selftest_check(struct dev *d, struct err *e);
+
 /* False where the selftest found this variant wrong on this device. */
 bool selftest_allows(const struct dev *d, const struct op_kind *kind, enum op_variant variant);
 bool selftest_allows_loss(const struct dev *d, enum op_variant variant);

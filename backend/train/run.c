@@ -151,6 +151,8 @@ static int load_numbers(struct run *r, struct err *e)
 
 static void run_finish(struct run *r)
 {
+        /* After an error commands may still be on their way: they read what is freed here. */
+        dev_finish(r->dev, NULL);
         for (int i = 0; i < SETUP_PHASES; i++)
                 for (int k = 0; k < 2; k++)
                         exec_destroy(r->exec[i][k]);

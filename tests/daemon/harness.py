@@ -405,8 +405,12 @@ def ser(width, height, grey):
 
 
 def wait_for(condition, seconds=30, what="condition"):
+    """Returns what the condition does when it first holds."""
     end = time.monotonic() + seconds
-    while not condition():
+    while True:
+        value = condition()
+        if value:
+            return value
         if time.monotonic() > end:
             raise AssertionError("%s: not within %d s" % (what, seconds))
         time.sleep(0.02)

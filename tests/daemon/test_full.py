@@ -2,9 +2,11 @@
 """The disk is full, descriptors are used up, somebody holds the database: new work is refused with a reason, reads and
 streams go on, and all is well again when the cause is gone."""
 import contextlib
+import json
 import os
 import resource
 import shutil
+import signal
 import socket
 import sqlite3
 import subprocess
@@ -12,7 +14,7 @@ import tempfile
 import time
 import unittest
 
-from harness import Daemon, long_job, main, small_job, wait_for
+from harness import SANITIZED, Daemon, busy, long_job, main, npy, send_signal, small_job, wait_for
 
 
 @contextlib.contextmanager
@@ -27,6 +29,27 @@ def small_disk(megabytes):
     finally:
         subprocess.run(["umount", folder], check=True)
         os.rmdir(folder)
+
+
+def ask(connection, method, path):
+    """(status, JSON) on a connection that stays open."""
+    connection.request(method, path)
+    answer = connection.getresponse()
+    return answer.status, json.loads(answer.read())
+
+
+def seconds_used(pid):
+    """Of a processor, so far."""
+    with open("/proc/%d/stat" % pid, encoding="utf-8") as f:
+        return sum(int(v) for v in f.read().rsplit(")", 1)[1].split()[11:13]) / os.sysconf("SC_CLK_TCK")
+
+
+def no_more_files(pid):
+    """Takes its free descriptors from a process; returns the limit that it had."""
+    used = {int(name) for name in os.listdir("/proc/%d/fd" % pid)}
+    limit = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (min(set(range(len(used) + 1)) - used), limit[1]))
+    return limit
 
 
 def fill(path):
@@ -101,6 +124,111 @@ class Descriptors(unittest.TestCase):
             for s in idle:
                 s.close()
             self.assertEqual(d.submit(small_job(epochs=1))["state"], "queued")
+
+
+    def test_none_left(self):
+        """No descriptor is left while it works: whoever is connected is served, work goes on, a worker that dies then is
+        replaced when there are some again."""
+        with Daemon() as d:
+            d.need_fashion()
+            job = d.submit(long_job(report_every=1))["id"]
+            d.wait_step(job, 5)
+            pid = d.process.pid
+            with contextlib.closing(d.connection()) as c, d.stream(job) as events:
+                ask(c, "GET", "/v1/health")
+                limit = no_more_files(pid)
+                waiting = [socket.create_connection((d.host, d.port)) for _ in range(20)]
+                os.kill(ask(c, "GET", "/v1/devices")[1]["devices"][0]["worker_pid"], signal.SIGKILL)
+                wait_for(lambda: ask(c, "GET", "/v1/devices")[1]["devices"][0]["state"] == "starting")
+                before, begun, slowest = seconds_used(pid), time.monotonic(), 0
+                while time.monotonic() < begun + 3:
+                    asked = time.monotonic()
+                    status, body = ask(c, "GET", "/v1/jobs/%d" % job)
+                    slowest = max(slowest, time.monotonic() - asked)
+                    self.assertEqual((status, body["state"]), (200, "queued"))
+                    time.sleep(0.05)
+                self.assertLess(seconds_used(pid) - before, 0.6, "it runs idle")
+                self.assertLess(slowest, 0.1 * busy())
+                self.assertEqual(ask(c, "GET", "/v1/models/none/weights")[0], 404)
+                device = ask(c, "GET", "/v1/devices")[1]["devices"][0]
+                self.assertEqual(device["state"], "starting")
+                self.assertIn("Too many open files", device["reason"])
+                resource.prlimit(pid, resource.RLIMIT_NOFILE, limit)
+                self.answered(waiting)
+                wait_for(lambda: d.get("/v1/devices")["devices"][0]["state"] in ("ready", "busy"))
+                step = d.get("/v1/jobs/%d" % job)["progress"]["step"]
+                d.wait_step(job, step + 5)
+                d.request("POST", "/v1/jobs/%d/cancel" % job)
+                self.assertEqual(list(events)[-1][1:], ("end", {"state": "cancelled"}))
+
+    def test_none_left_for_the_first(self):
+        with Daemon(device=False) as d:
+            pid = d.process.pid
+            wait_for(lambda: d.get("/v1/devices")["devices"] or d.get("/v1/devices")["problem"])
+            time.sleep(0.5)  # the last connection ends
+            limit = no_more_files(pid)
+            waiting = [socket.create_connection((d.host, d.port)) for _ in range(3)]
+            before = seconds_used(pid)
+            time.sleep(2)
+            self.assertLess(seconds_used(pid) - before, 0.1, "it runs idle")
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, limit)
+            self.answered(waiting)
+
+    def answered(self, clients):
+        for s in clients:
+            with s:
+                s.settimeout(10 * busy())
+                s.sendall(b"GET /v1/health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+                self.assertTrue(s.recv(100).startswith(b"HTTP/1.1 "))
+
+
+def no_more_memory(pid, spare):
+    """Leaves a process `spare` bytes of address space beyond what it has; returns the limit that it had."""
+    with open("/proc/%d/statm" % pid, encoding="utf-8") as f:
+        size = int(f.read().split()[0]) * resource.getpagesize()
+    limit = resource.prlimit(pid, resource.RLIMIT_AS)
+    resource.prlimit(pid, resource.RLIMIT_AS, (size + spare, limit[1]))
+    return limit
+
+
+@unittest.skipIf(SANITIZED, "the address sanitizer maps memory of its own")
+class Memory(unittest.TestCase):
+    def test_front_has_none_left(self):
+        image = npy((1, 1, 1024, 1024), [0.0] * (1 << 20))
+        with Daemon() as d:
+            d.need_fashion()
+            d.wait(d.submit(small_job(epochs=1, save_as="m"))["id"])
+            job = d.submit(long_job(report_every=1))["id"]
+            d.wait_step(job, 5)
+            want = d.request("POST", "/v1/models/m/classify", image)
+            limit = no_more_memory(d.process.pid, 1 << 20)
+            for _ in range(3):
+                status, _, body = d.request("POST", "/v1/models/m/classify", image)
+                self.assertEqual(status, 503, body)
+                self.assertIn("memory", body["detail"])
+                self.assertEqual(d.request("GET", "/v1/health")[0], 200)
+            step = d.get("/v1/jobs/%d" % job)["progress"]["step"]
+            d.wait_step(job, step + 5)
+            resource.prlimit(d.process.pid, resource.RLIMIT_AS, limit)
+            self.assertEqual(d.request("POST", "/v1/models/m/classify", image)[::2], want[::2])
+
+    def test_worker_has_none_left(self):
+        wide = {"layers": [{"type": "flatten"}, {"type": "linear", "out_features": 4000}, {"type": "relu"},
+                           {"type": "linear", "out_features": 10}]}
+        with Daemon() as d:
+            d.need_fashion()
+            d.wait(d.submit(small_job(epochs=1, save_as="m"))["id"])
+            mapped = os.path.getsize(os.path.join(d.state, "datasets", "fashion-mnist.cnnd"))
+            no_more_memory(d.worker(), mapped + (4 << 20))
+            id = d.submit(small_job(architecture=wide, epochs=1))["id"]
+            job = d.wait(id, ("succeeded", "failed"))
+            if job["state"] == "failed":
+                self.assertRegex(job["error"], "short of memory: try")
+            elif d.get("/v1/devices")["devices"][0]["failures"] == 0:
+                self.assertIn("its worker was lost", "".join(d.log_lines), "the limit was felt")
+            self.assertEqual(d.request("GET", "/v1/health")[0], 200)
+            send_signal(d.worker())
+            d.wait(d.submit(small_job(architecture=wide, epochs=1))["id"])
 
 
 class Locked(unittest.TestCase):

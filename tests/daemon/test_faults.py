@@ -1,0 +1,382 @@
+#!/usr/bin/env python3
+"""Drivers crash, the daemon does not: every OpenCL call that cnnd makes fails, hangs or kills the worker, in every kind of
+work, once or every time. Each time the front answers within 100 ms, the work ends as if nothing had happened or with a
+reason that says what to do, and the device works afterwards or is quarantined.
+
+CNND_FAULT_CASES=all runs all of more than 400 cases, in a quarter of an hour; otherwise one for each kind of trouble."""
+
+import collections
+import os
+import re
+import shutil
+import signal
+import threading
+import time
+import unittest
+
+import faults
+from faults import ABORT, FAIL, HANG, KINDS, LATE, LOST, SEGV, STATUS, Faults
+from harness import Daemon, busy, main, pgm, send_signal, small_job, wait_for
+
+HEALTH_SECONDS = 0.1
+WATCHDOG_SECONDS = 2
+ADVICE = re.compile("try |restart cnnd|choose |update |submit ")
+IMAGE = pgm(28, 28, bytes(i % 251 for i in range(784)))
+ASKS = {"classify": ("classify", IMAGE), "again": ("classify", IMAGE),
+        "map": ("map?window=28&stride=14", pgm(84, 84, bytes(i % 251 for i in range(84 * 84))))}
+WEIGHT_BYTES = 4 * 7850  # of small_job's classifier: what is read back for a checkpoint
+
+ERRORS = {
+    "clGetPlatformIDs": ["OUT_OF_HOST_MEMORY"],
+    "clGetPlatformInfo": ["OUT_OF_HOST_MEMORY"],
+    "clGetDeviceIDs": ["OUT_OF_RESOURCES"],
+    "clGetDeviceInfo": ["OUT_OF_RESOURCES", "OUT_OF_HOST_MEMORY"],
+    "clCreateContext": ["DEVICE_NOT_AVAILABLE", "OUT_OF_RESOURCES", "OUT_OF_HOST_MEMORY"],
+    "clCreateCommandQueueWithProperties": ["OUT_OF_RESOURCES", "OUT_OF_HOST_MEMORY"],
+    "clCreateBuffer": ["MEM_OBJECT_ALLOCATION_FAILURE", "OUT_OF_RESOURCES", "OUT_OF_HOST_MEMORY"],
+    "clCreateProgramWithSource": ["OUT_OF_HOST_MEMORY", "INVALID_CONTEXT"],
+    "clCreateProgramWithBinary": ["INVALID_BINARY", "OUT_OF_RESOURCES"],
+    "clBuildProgram": ["BUILD_PROGRAM_FAILURE", "OUT_OF_HOST_MEMORY"],
+    "clGetProgramInfo": ["OUT_OF_HOST_MEMORY"],
+    "clCreateKernel": ["OUT_OF_RESOURCES", "INVALID_KERNEL_NAME"],
+    "clSetKernelArg": ["OUT_OF_RESOURCES", "INVALID_MEM_OBJECT"],
+    "clGetKernelInfo": ["OUT_OF_RESOURCES"],
+    "clEnqueueNDRangeKernel": [
+        "OUT_OF_RESOURCES", "MEM_OBJECT_ALLOCATION_FAILURE", "INVALID_COMMAND_QUEUE", "INVALID_WORK_GROUP_SIZE"],
+    "clEnqueueWriteBuffer": ["MEM_OBJECT_ALLOCATION_FAILURE", "INVALID_COMMAND_QUEUE"],
+    "clEnqueueReadBuffer": ["OUT_OF_RESOURCES", "INVALID_COMMAND_QUEUE", "EXEC_STATUS_ERROR_FOR_EVENTS_IN_WAIT_LIST"],
+    "clEnqueueFillBuffer": ["MEM_OBJECT_ALLOCATION_FAILURE", "INVALID_COMMAND_QUEUE"],
+    "clFinish": ["OUT_OF_RESOURCES", "INVALID_COMMAND_QUEUE", "OUT_OF_HOST_MEMORY"],
+    "clGetEventInfo": ["OUT_OF_RESOURCES"],
+}
+TAKES_COMMANDS = ("clEnqueueNDRangeKernel", "clEnqueueWriteBuffer", "clEnqueueFillBuffer")
+LOSES = TAKES_COMMANDS + ("clEnqueueReadBuffer", "clFinish", "clCreateBuffer", "clSetKernelArg")
+# What goes on meanwhile: a start, one without compiled kernels, a job, its read-backs for checkpoints, the first
+# classification of a worker, a later one, a class map, a job that classifies.
+SCENES = ("start", "build", "train", "checkpoint", "classify", "again", "map", "evaluate")
+
+READ_BACKS = 7  # of the weights and the momentum at the end of each of three epochs, and of the weights at the end
+
+
+def troubles(scene, call):
+    """What befalls a call once: (kind, status)."""
+    errors = [STATUS[name] for name in ERRORS.get(call, ["OUT_OF_RESOURCES"])]
+    found = [(FAIL, status) for status in errors] + [(ABORT, 0), (SEGV, 0)]
+    if call in TAKES_COMMANDS:
+        found += [(LATE, STATUS["OUT_OF_RESOURCES"]), (LATE, STATUS["EXEC_STATUS_ERROR_FOR_EVENTS_IN_WAIT_LIST"])]
+    if call in LOSES:
+        found += [(LOST, STATUS["INVALID_COMMAND_QUEUE"]), (LOST, STATUS["OUT_OF_RESOURCES"])]
+    if scene not in ("start", "build") or call in ("clCreateContext", "clEnqueueNDRangeKernel"):
+        found.append((HANG, 0))  # at a start it takes the patience with a compiler
+    return found
+
+
+def lasting(scene, call):
+    """What befalls a call every time."""
+    found = [(FAIL, STATUS[ERRORS[call][0]])] if call in ERRORS else []
+    if call in LOSES:
+        found.append((LOST, STATUS["INVALID_COMMAND_QUEUE"]))
+    if call in ("clEnqueueNDRangeKernel", "clFinish"):
+        found += [(ABORT, 0)] + ([(HANG, 0)] if scene == "train" else [])
+    return found
+
+
+# scene, call, kind, times
+SHORT = """
+build clBuildProgram fail 0
+start clGetDeviceInfo fail 1
+start clFinish abort 1
+train clCreateBuffer fail 0
+train clEnqueueNDRangeKernel late 1
+train clEnqueueNDRangeKernel lost 1
+train clFinish segv 1
+train clFinish hang 1
+train clFinish abort 0
+checkpoint clEnqueueReadBuffer fail 1
+again clEnqueueNDRangeKernel abort 1
+map clEnqueueReadBuffer lost 1
+evaluate clEnqueueReadBuffer lost 0
+"""
+
+
+Case = collections.namedtuple("Case", "scene call kind status first times")
+
+
+def title(case):
+    status = {v: k for k, v in STATUS.items()}.get(case.status, "")
+    return "%s: %s %s %s at %d %s" % (
+        case.scene, case.call, KINDS[case.kind], status, case.first, "once" if case.times else "every time")
+
+
+class Health:
+    """Asks without a pause but for 10 ms between; `worst` is the slowest answer in seconds, `late` by how much the
+    slowest of these pauses was too long: that is the machine's part."""
+
+    def __init__(self):
+        self.daemon, self.worst, self.late, self.answers, self.ended = None, 0.0, 0.0, 0, False
+        self.lock = threading.Lock()
+        self.thread = threading.Thread(target=self.run)
+        self.thread.start()
+
+    def run(self):
+        connection = None
+        while not self.ended:
+            with self.lock:
+                if not self.daemon:
+                    connection = connection and connection.close()
+                else:
+                    connection = connection or self.daemon.connection(10)
+                    begun = time.monotonic()
+                    connection.request("GET", "/v1/health")
+                    answer = connection.getresponse()
+                    answer.read()
+                    assert answer.status in (200, 503), answer.status
+                    self.worst = max(self.worst, time.monotonic() - begun)
+                    self.answers += 1
+            begun = time.monotonic()
+            time.sleep(0.01)
+            self.late = max(self.late, time.monotonic() - begun - 0.01)
+
+    def watch(self, daemon):
+        with self.lock:
+            self.daemon = daemon
+
+    def end(self):
+        self.watch(None)
+        time.sleep(0.1)
+        self.ended = True
+        self.thread.join()
+
+
+def front_state(pid):
+    """(descriptors, states of its children)"""
+    children = []
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            try:
+                with open("/proc/%s/stat" % entry, encoding="utf-8") as f:
+                    fields = f.read().rsplit(")", 1)[1].split()
+            except OSError:
+                continue
+            if int(fields[1]) == pid:
+                children.append(fields[0])
+    return len(os.listdir("/proc/%d/fd" % pid)), children
+
+
+def train_job(name, epochs=3):
+    return small_job(
+        dataset={"name": "fashion-mnist", "limit": 256, "val_limit": 64}, batch_size=32, epochs=epochs,
+        optimizer={"name": "sgd", "lr": 0.05, "momentum": 0.9}, save_as=name)
+
+
+CLASSIFY_JOB = {"type": "classify", "model": "calm", "dataset": "fashion-mnist", "limit": 256}
+
+
+class Drivers(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.faults = cls.enterClassContext(Faults())
+        cls.daemon = cls.enterClassContext(Daemon({"watchdog_seconds": WATCHDOG_SECONDS}, env=cls.faults.env))
+        cls.daemon.need_fashion()
+        cls.outcomes, cls.slowest = collections.Counter(), 0.0
+        cls.health = Health()
+        cls.addClassCleanup(cls.health.end)
+        cls.daemon.wait(cls.daemon.submit(train_job("calm"))["id"])
+        cls.want = cls.daemon.weights("calm")
+        cls.answers = {scene: cls.ask(scene) for scene in ASKS}
+        cls.result = cls.result_of(cls.daemon.submit(CLASSIFY_JOB)["id"])
+        cls.health.watch(cls.daemon)
+        cls.census = {"build": cls.count("build")}
+        for scene in SCENES[2:]:  # the first time compiles what the next ones find
+            cls.count(scene)
+        cls.census.update({scene: cls.count(scene) for scene in SCENES if scene != "build"})
+        cls.descriptors = front_state(cls.daemon.process.pid)[0]
+
+    @classmethod
+    def tearDownClass(cls):
+        print("%d cases, %d answers about health, the slowest %.0f ms (load %.1f)" % (
+            sum(cls.outcomes.values()), cls.health.answers, cls.slowest * 1000, os.getloadavg()[0]))
+        for (scene, kind, outcome), count in sorted(cls.outcomes.items()):
+            print("%-10s %-6s %-20s %d" % (scene, kind, outcome, count))
+
+    @classmethod
+    def ask(cls, scene):
+        """(status, answer)"""
+        return cls.daemon.request("POST", "/v1/models/calm/" + ASKS[scene][0], ASKS[scene][1])[::2]
+
+    @classmethod
+    def result_of(cls, job):
+        cls.daemon.wait(job)
+        return cls.daemon.get("/v1/jobs/%d/result" % job)["predictions"]
+
+    @classmethod
+    def restart(cls, cold=False):
+        cls.health.watch(None)
+        cls.daemon.stop()
+        if cold:
+            shutil.rmtree(os.path.join(cls.daemon.state, "cache"))
+        cls.daemon.start()
+        cls.health.watch(cls.daemon)
+
+    @classmethod
+    def settled(cls, patient=True):
+        """What /v1/devices says once the device is ready or quarantined; or, unless patient, once a driver failed when it
+        was asked for its devices."""
+
+        def ended():
+            got = cls.daemon.get("/v1/devices")
+            states = [device["state"] for device in got["devices"]]
+            return got if "ready" in states or "quarantined" in states or (got["problem"] and not patient) else None
+
+        return wait_for(ended, 90, "a device that is ready or quarantined")
+
+    @classmethod
+    def prepare(cls, scene):
+        if scene == "classify":
+            cls.restart()
+            cls.settled()
+
+    @classmethod
+    def count(cls, scene):
+        """How often a scene makes each call."""
+        before = cls.faults.calls()
+        if scene in ("start", "build"):
+            cls.restart(scene == "build")
+            cls.settled()
+        elif scene in ASKS:
+            cls.prepare(scene)
+            before = cls.faults.calls()
+            cls.ask(scene)
+        else:
+            cls.daemon.wait(cls.daemon.submit(CLASSIFY_JOB if scene == "evaluate" else train_job("model"))["id"])
+        after = cls.faults.calls()
+        return {call: after[call] - before[call] for call in after if after[call] > before[call]}
+
+    # --- the cases ---
+
+    @classmethod
+    def cases(cls):
+        """Each call of each scene in each kind of trouble; where in the scene goes round among first, middle and last."""
+        turn = 0
+        for scene in SCENES:
+            for call, count in cls.census[scene].items():
+                if scene == "build" and call not in ("clCreateProgramWithSource", "clBuildProgram", "clGetProgramInfo"):
+                    continue
+                if scene == "checkpoint" and call != "clEnqueueReadBuffer":
+                    continue
+                if scene == "checkpoint":
+                    count = READ_BACKS
+                for kind, status in troubles(scene, call):
+                    yield Case(scene, call, kind, status, (1, (count + 1) // 2, count)[turn % 3], 1)
+                    turn += 1
+                for kind, status in lasting(scene, call):
+                    yield Case(scene, call, kind, status, 1, 0)
+
+    @classmethod
+    def chosen(cls):
+        every = list(cls.cases())
+        if os.environ.get("CNND_FAULT_CASES") == "all":
+            return every
+        wanted = [line.split() for line in SHORT.strip().splitlines()]
+        found = [
+            next(c for c in every if [c.scene, c.call, KINDS[c.kind], str(c.times)] == words) for words in wanted]
+        return [c._replace(first=(cls.census[c.scene][c.call] + 1) // 2) if c.scene == "train" else c for c in found]
+
+    def test_cases(self):
+        for case in self.chosen():
+            with self.subTest(title(case)):
+                try:
+                    self.check(case)
+                except Exception:
+                    self.faults.disarm()
+                    self.restart()
+                    self.settled()
+                    raise
+
+    @unittest.skipUnless(os.environ.get("CNND_FAULT_CASES") == "all", "it takes the patience with heartbeats")
+    def test_worker_that_stands_still(self):
+        """All of it, not the engine alone: it is killed when no heartbeat comes."""
+        id = self.daemon.submit(train_job("model", epochs=200))["id"]
+        self.daemon.wait_step(id, 20)
+        stopped = self.daemon.worker()
+        send_signal(stopped, signal.SIGSTOP)
+        wait_for(lambda: self.daemon.worker() not in (None, stopped), 60, "another worker")
+        self.assertIn("no heartbeat for 10 s", "".join(self.daemon.log_lines))
+        self.daemon.wait(id)
+
+    def check(self, case):
+        f = self.faults
+        self.prepare(case.scene)
+        self.health.worst = self.health.late = 0.0
+        f.arm(case.call, case.kind, case.status, case.first, case.times, WEIGHT_BYTES if case.scene == "checkpoint" else 0)
+        outcome = self.play(case.scene, case.times)
+        self.assertGreater(f.hits, 0, "it did not go wrong")
+        f.disarm()
+        if case.times and case.kind not in (FAIL, LATE):
+            self.assertEqual(outcome, "undisturbed")
+        self.outcomes[case.scene, KINDS[case.kind], outcome] += 1
+        type(self).slowest = max(self.slowest, self.health.worst)
+        self.assertLess(self.health.worst, HEALTH_SECONDS * busy() + self.health.late)
+        self.recover(case)
+
+    def play(self, scene, once):
+        """What came of the scene."""
+        if scene in ASKS:
+            status, answer = self.ask(scene)
+            if status == 200:
+                self.assertEqual((status, answer), self.answers[scene])
+                return "undisturbed"
+            self.assertRegex(answer["detail"], ADVICE)
+            return "refused"
+        if scene == "evaluate":
+            return self.end_of(CLASSIFY_JOB, lambda id: self.assertEqual(self.result_of(id), self.result))
+        if scene in ("start", "build"):
+            self.restart(scene == "build")
+            problem = self.settled(once)["problem"]
+            if problem or self.quarantined():
+                self.assertRegex(problem or "CL_", "CL_|killed by signal")
+                return "no device" if problem else "quarantined"
+        return self.end_of(train_job("model"), lambda id: self.assertEqual(self.daemon.weights("model"), self.want))
+
+    def end_of(self, job, check):
+        """What came of a job: it ended, or waits for a device that was put aside, and ends after a restart."""
+        id = self.daemon.submit(job)["id"]
+
+        def ended():
+            now = self.daemon.get("/v1/jobs/%d" % id)
+            return now if now["state"] in ("succeeded", "failed") or self.quarantined() else None
+
+        now, what = wait_for(ended, 90, "an end of the job"), "undisturbed"
+        if now["state"] not in ("succeeded", "failed"):
+            self.faults.disarm()
+            self.restart()
+            now, what = wait_for(ended, 90, "an end of the job after a restart"), "after a restart"
+        if now["state"] == "failed":
+            self.assertRegex(now["error"], ADVICE)
+            return "failed"
+        check(id)
+        return what
+
+    def quarantined(self):
+        devices = self.daemon.get("/v1/devices")["devices"]
+        if not devices or devices[0]["state"] != "quarantined":
+            return False
+        self.assertEqual(devices[0]["failures"], 3)
+        self.assertRegex(devices[0]["reason"], "CL_|killed by signal|did not move|computes wrong")
+        self.assertEqual(self.daemon.request("GET", "/v1/health")[0], 503)
+        return True
+
+    def recover(self, case):
+        """The device works now, or is put aside and works after a restart; the front holds nothing of what died."""
+        if self.settled(case.times)["problem"] or self.quarantined():
+            self.assertEqual(case.times, 0)
+            self.restart()
+        self.assertEqual(self.settled()["devices"][0]["state"], "ready")
+        self.assertEqual(self.ask("again"), self.answers["again"])
+        front = self.daemon.process.pid
+        wait_for(lambda: "Z" not in front_state(front)[1], 5, "no zombie")
+        wait_for(lambda: front_state(front)[0] <= self.descriptors, 5, "descriptors closed")
+
+
+if __name__ == "__main__":
+    main()
