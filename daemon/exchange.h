@@ -51,6 +51,7 @@ struct exchange {
         bool refused; /* the answer is a problem already; the body is thrown away */
         int64_t drained, begun_us;
         bool resting; /* a stream, suspended */
+        bool sends_file;
 };
 
 struct exchange *exchange_of(const struct http_request *rq);

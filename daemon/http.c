@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 enum {
-        POOL_BYTES = 16 << 10, /* of a connection: header, and one chunk of body */
+        POOL_BYTES = 8 << 10, /* of a connection: header, and one chunk of body */
         TICK_MS = 250,
         FAREWELL_MS = 1000,
 };
@@ -171,8 +171,9 @@ int http_create(const struct http_options *o, struct http **ret, struct err *e)
                         rc = err_set(e, ERR_NO_MEMORY, "no memory for the HTTP server");
                 h->host.o = *o;
                 h->tls = o->tls_cert != NULL;
-                h->host.budget =
-                        (struct body_budget){.tmp_dir = o->tmp_dir, .limit_bytes = o->body_memory_bytes};
+                h->host.budget = (struct body_budget){.tmp_dir = o->tmp_dir,
+                        .limit_bytes = o->body_memory_bytes,
+                        .file_limit = o->max_files};
         }
         for (int i = 0; i < HTTP_MAX_FDS; i++) {
                 if (fds[i] >= 0 && rc == 0)

@@ -20,7 +20,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-enum { DRAIN_MS = 10000, RESERVED_DESCRIPTORS = 64 };
+enum { DRAIN_MS = 10000, RESERVED_DESCRIPTORS = 64, MAX_FILES = 512 };
 
 struct server {
         const struct conf *conf; /* borrowed */
@@ -51,19 +51,23 @@ static void raise_file_limit(void)
                 log_line(LOG_WARN, "the limit of open files stays: %s", strerror(errno));
 }
 
-/* So many connections a listener that none of them, each with a file in hand, can take the descriptors that
-   the rest of the daemon needs: who comes too many waits in the listener's queue. */
-static int64_t connections_at_most(int64_t wanted, int listeners)
+/* Files for bodies and answers, and connections of each listener: so many that they cannot take the
+   descriptors that the rest of the daemon needs. Who comes too many waits in the listener's queue. */
+static void share_descriptors(struct http_options *o, int64_t wanted, int listeners)
 {
         struct rlimit limit;
+        o->max_files = MAX_FILES;
+        o->max_connections = wanted;
         if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
-                return wanted;
-        int64_t room = ((int64_t)limit.rlim_cur - RESERVED_DESCRIPTORS) / (2 * listeners);
+                return;
+        if (o->max_files > (int64_t)limit.rlim_cur / 4)
+                o->max_files = (int64_t)limit.rlim_cur / 4;
+        int64_t room = ((int64_t)limit.rlim_cur - RESERVED_DESCRIPTORS - o->max_files) / listeners;
         if (room >= wanted)
-                return wanted;
+                return;
+        o->max_connections = room < 1 ? 1 : room;
         log_line(LOG_WARN, "%lld connections a listener, not %lld: no more than %lld files may be open",
-                (long long)(room < 1 ? 1 : room), (long long)wanted, (long long)limit.rlim_cur);
-        return room < 1 ? 1 : room;
+                (long long)o->max_connections, (long long)wanted, (long long)limit.rlim_cur);
 }
 
 static int catch_signals(struct server *s, struct err *e)
@@ -197,7 +201,7 @@ static int open_http(struct server *s, struct http_options *o, struct err *e)
         o->max_weights_bytes = c->max_weights_bytes;
         o->max_dataset_bytes = c->max_dataset_bytes;
         o->body_memory_bytes = c->body_memory_bytes;
-        o->max_connections = connections_at_most(c->max_connections, 1 + (o->tcp_fd >= 0 && o->unix_fd >= 0));
+        share_descriptors(o, c->max_connections, 1 + (o->tcp_fd >= 0 && o->unix_fd >= 0));
         if (rc == 0) {
                 rc = http_create(o, &s->http, e);
                 o->tcp_fd = o->unix_fd = -1;
