@@ -16,6 +16,7 @@
 
 enum {
         POOL_BYTES = 8 << 10, /* of a connection: header, and one chunk of body */
+        ROUNDS = 16, /* of the library in a turn, while it has something at hand */
         TICK_MS = 250,
         FAREWELL_MS = 1000,
 };
@@ -263,11 +264,20 @@ static void expire(struct link *l)
         l->deadline_ms = 0;
 }
 
+static void run_daemon(struct MHD_Daemon *d)
+{
+        unsigned long long ms;
+        int rounds = ROUNDS;
+        do
+                MHD_run(d);
+        while (--rounds && MHD_get_timeout(d, &ms) == MHD_YES && ms == 0);
+}
+
 void http_run(struct http *h)
 {
         int64_t now = clock_now_ms();
         for (int i = 0; i < h->daemon_count; i++)
-                MHD_run(h->daemons[i]);
+                run_daemon(h->daemons[i]);
         if (now < h->tick_ms)
                 return;
         h->tick_ms = now + TICK_MS;
