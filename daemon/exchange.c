@@ -250,12 +250,17 @@ static enum MHD_Result begin(struct exchange *x, const char *method, const char 
         }
         if (rc == 0 && !x->route->open)
                 rc = x->host->o.admit(x->host->o.ctx, &x->rq, &e);
+        bool crowded = false;
+        if (rc == 0 && !x->route->open) {
+                rc = link_work(x->link, &x->rq.who, &e);
+                crowded = rc != 0;
+        }
         if (rc == 0)
                 rc = begin_body(x, &f, &e);
         if (rc == 0)
                 return MHD_YES;
         exchange_refuse(x, status, &e);
-        if (broken || f.expects_continue || f.length > DRAIN_BYTES)
+        if (broken || crowded || f.expects_continue || f.length > DRAIN_BYTES)
                 return queue(x, true);
         return MHD_YES;
 }
@@ -307,6 +312,8 @@ static enum MHD_Result finish(struct exchange *x)
 enum MHD_Result exchange_step(
         struct exchange *x, const char *method, const char *version, const char *bytes, size_t *len)
 {
+        if (x->link->closed)
+                return MHD_NO;
         switch (x->phase) {
         case EXCHANGE_HEADER:
                 return begin(x, method, version);

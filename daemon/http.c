@@ -16,7 +16,7 @@
 
 enum {
         POOL_BYTES = 8 << 10, /* of a connection: header, and one chunk of body */
-        ROUNDS = 16, /* of the library in a turn, while it has something at hand */
+        ROUNDS = 16,          /* of the library in a turn, while it has something at hand */
         TICK_MS = 250,
         FAREWELL_MS = 1000,
 };
@@ -25,9 +25,8 @@ struct http {
         struct exchange_host host;
         struct MHD_Daemon *daemons[HTTP_MAX_FDS];
         int daemon_count;
-        struct link *links;
+        struct links links;
         int64_t tick_ms;
-        bool tls; /* on TCP */
 };
 
 static enum MHD_Result on_request(void *ctx, struct MHD_Connection *con, const char *url, const char *method,
@@ -46,7 +45,7 @@ static void *on_uri(void *ctx, const char *uri, struct MHD_Connection *con)
         const union MHD_ConnectionInfo *info =
                 MHD_get_connection_info(con, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
         struct link *l = info ? info->socket_context : NULL;
-        if (!l)
+        if (!l || l->closed)
                 return NULL;
         l->reading = true;
         return exchange_create(&h->host, l, con, uri);
@@ -55,16 +54,14 @@ static void *on_uri(void *ctx, const char *uri, struct MHD_Connection *con)
 static void on_completed(
         void *ctx, struct MHD_Connection *con, void **con_ctx, enum MHD_RequestTerminationCode code)
 {
-        struct http *h = ctx;
         struct exchange *x = *con_ctx;
+        (void)ctx;
         (void)con;
         (void)code;
         if (!x)
                 return;
         *con_ctx = NULL;
-        x->link->reading = false;
-        x->link->since_ms = clock_now_ms();
-        x->link->deadline_ms = x->link->since_ms + (int64_t)(h->host.o.idle_seconds * 1000);
+        link_rest(x->link);
         exchange_destroy(x);
 }
 
@@ -72,46 +69,14 @@ static void on_connection(
         void *ctx, struct MHD_Connection *con, void **socket_ctx, enum MHD_ConnectionNotificationCode code)
 {
         struct http *h = ctx;
-        struct link *l = *socket_ctx;
         if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
-                if (!l)
-                        return;
-                *l->prev = l->next;
-                if (l->next)
-                        l->next->prev = l->prev;
-                h->host.stats.connections--;
-                free(l);
+                links_remove(*socket_ctx);
                 *socket_ctx = NULL;
                 return;
         }
         const union MHD_ConnectionInfo *fd = MHD_get_connection_info(con, MHD_CONNECTION_INFO_CONNECTION_FD);
-        l = calloc(1, sizeof *l);
-        if (!l || !fd) {
-                free(l);
-                return; /* without its link no request of it is served: on_uri */
-        }
-        struct sockaddr_storage sa;
-        socklen_t sa_len = sizeof sa;
-        l->fd = fd->connect_fd;
-        l->local = getsockname(l->fd, (struct sockaddr *)&sa, &sa_len) == 0 && sa.ss_family == AF_UNIX;
-        struct ucred peer = {.uid = (uid_t)-1};
-        socklen_t peer_len = sizeof peer;
-        if (l->local && getsockopt(l->fd, SOL_SOCKET, SO_PEERCRED, &peer, &peer_len) != 0) {
-                free(l);
-                return;
-        }
-        l->uid = peer.uid;
-        l->tls = !l->local && h->tls;
-        l->reading = true;
-        l->since_ms = clock_now_ms();
-        l->deadline_ms = l->since_ms + (int64_t)(h->host.o.header_seconds * 1000);
-        l->next = h->links;
-        l->prev = &h->links;
-        if (l->next)
-                l->next->prev = &l->next;
-        h->links = l;
-        h->host.stats.connections++;
-        *socket_ctx = l;
+        /* Without its link no request of it is served: on_uri. */
+        *socket_ctx = fd ? links_add(&h->links, fd->connect_fd) : NULL;
 }
 
 static void on_log(void *ctx, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
@@ -171,7 +136,7 @@ int http_create(const struct http_options *o, struct http **ret, struct err *e)
                 if (!h->host.timing)
                         rc = err_set(e, ERR_NO_MEMORY, "no memory for the HTTP server");
                 h->host.o = *o;
-                h->tls = o->tls_cert != NULL;
+                links_init(&h->links, &h->host.o);
                 h->host.budget = (struct body_budget){.tmp_dir = o->tmp_dir,
                         .limit_bytes = o->body_memory_bytes,
                         .file_limit = o->max_files};
@@ -236,32 +201,11 @@ int http_fds(const struct http *h, int fds[HTTP_MAX_FDS])
 
 int http_timeout_ms(const struct http *h)
 {
-        unsigned long long least = h->links ? TICK_MS : 60000, ms;
+        unsigned long long least = h->links.open[0] + h->links.open[1] ? TICK_MS : 60000, ms;
         for (int i = 0; i < h->daemon_count; i++)
                 if (MHD_get_timeout(h->daemons[i], &ms) == MHD_YES && ms < least)
                         least = ms;
         return (int)least;
-}
-
-/* libmicrohttpd has no call to close a connection; one whose socket is shut down it closes by itself. */
-static void expire(struct link *l)
-{
-        struct err e = {0};
-        struct str text = {0}, answer = {0};
-        if (l->reading && !l->tls) {
-                err_set(&e, ERR_SYNTAX, "the request came in too slowly");
-                problem_write(&text, 408, &e);
-                str_addf(&answer,
-                        "HTTP/1.1 408 %s\r\nContent-Type: application/problem+json\r\nContent-Length: %zu\r\n"
-                        "Connection: close\r\n\r\n%s",
-                        problem_title(408), text.len, text.data ? text.data : "");
-                if (!answer.failed && send(l->fd, answer.data, answer.len, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
-                        log_line(LOG_DEBUG, "http: a slow client is gone already");
-                str_free(&text);
-                str_free(&answer);
-        }
-        shutdown(l->fd, SHUT_RDWR);
-        l->deadline_ms = 0;
 }
 
 static void run_daemon(struct MHD_Daemon *d)
@@ -281,14 +225,13 @@ void http_run(struct http *h)
         if (now < h->tick_ms)
                 return;
         h->tick_ms = now + TICK_MS;
-        for (struct link *l = h->links; l; l = l->next)
-                if (l->deadline_ms && l->deadline_ms <= now)
-                        expire(l);
+        links_expire(&h->links, now);
 }
 
 struct http_stats http_stats(const struct http *h)
 {
         struct http_stats stats = h->host.stats;
+        stats.connections = h->links.open[0] + h->links.open[1];
         stats.body_bytes = h->host.budget.used_bytes;
         return stats;
 }

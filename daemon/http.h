@@ -81,6 +81,11 @@ struct http_options {
         void *ctx;                       /* for handlers; borrowed */
         /* Fills rq->who before any byte of a body is taken, or refuses the request. */
         int (*admit)(void *ctx, struct http_request *rq, struct err *e);
+        /* Who the user of a process at the other end of the Unix socket is. */
+        void (*peer)(void *ctx, uid_t uid, struct identity *ret);
+        /* Counts a connection for `who`, or ERR_QUOTA; counts it no longer. */
+        int (*enter)(void *ctx, const struct identity *who, struct err *e);
+        void (*leave)(void *ctx, const struct identity *who);
         const char *tmp_dir;            /* borrowed */
         int tcp_fd, unix_fd;            /* listening sockets, -1 for none; taken, also on failure */
         bool loopback;                  /* tcp_fd: only names of this machine are taken for Host */

@@ -147,7 +147,7 @@ static int open_service(struct server *s, struct err *e)
                 .checkpoint_seconds = c->checkpoint_seconds,
                 .slice_seconds = c->slice_seconds,
                 .half_life_seconds = c->half_life_seconds,
-                .limits = {c->requests_per_second, c->queued_jobs, c->stored_bytes},
+                .limits = {c->requests_per_second, c->user_connections, c->queued_jobs, c->stored_bytes},
         };
         struct str tmp = {0};
         int rc = service_create(&o, &s->service, e);
@@ -191,6 +191,9 @@ static int open_http(struct server *s, struct http_options *o, struct err *e)
         o->tls_cert = cert;
         o->tls_key = key;
         o->admit = api_admit;
+        o->peer = api_peer;
+        o->enter = api_enter;
+        o->leave = api_leave;
         o->routes = api_routes;
         o->ctx = &s->api;
         o->tmp_dir = s->tmp_dir;
