@@ -65,6 +65,17 @@ static void on_completed(
         exchange_destroy(x);
 }
 
+static int start_tls(struct tls *t, struct MHD_Connection *con)
+{
+        struct err e = {0};
+        const union MHD_ConnectionInfo *info =
+                MHD_get_connection_info(con, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+        int rc = info ? tls_use(t, info->tls_session, &e) : err_set(&e, ERR_INTERNAL, "TLS: no session");
+        if (rc)
+                log_line(LOG_ERROR, "http: %s", e.message);
+        return rc;
+}
+
 static void on_connection(
         void *ctx, struct MHD_Connection *con, void **socket_ctx, enum MHD_ConnectionNotificationCode code)
 {
@@ -75,8 +86,12 @@ static void on_connection(
                 return;
         }
         const union MHD_ConnectionInfo *fd = MHD_get_connection_info(con, MHD_CONNECTION_INFO_CONNECTION_FD);
-        /* Without its link no request of it is served: on_uri. */
-        *socket_ctx = fd ? links_add(&h->links, fd->connect_fd) : NULL;
+        struct link *l = fd ? links_add(&h->links, fd->connect_fd) : NULL;
+        if (l && l->tls && start_tls(l->tls, con) != 0) {
+                links_remove(l);
+                l = NULL;
+        }
+        *socket_ctx = l; /* without its link no request of it is served: on_uri */
 }
 
 static void on_log(void *ctx, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
@@ -117,8 +132,7 @@ static int start_daemon(struct http *h, int fd, bool tls, struct err *e)
                 MHD_OPTION_STRICT_FOR_CLIENT, 0, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
         if (!d) {
                 close(fd);
-                return err_set(e, ERR_IO, "the HTTP server does not start%s",
-                        tls ? ": do tls_cert and tls_key fit together?" : "");
+                return err_set(e, ERR_IO, "the HTTP server does not start");
         }
         h->daemons[h->daemon_count++] = d;
         return 0;
@@ -141,6 +155,8 @@ int http_create(const struct http_options *o, struct http **ret, struct err *e)
                         .limit_bytes = o->body_memory_bytes,
                         .file_limit = o->max_files};
         }
+        if (rc == 0 && o->tls_cert)
+                rc = http_set_certificate(h, o->tls_cert, o->tls_key, e);
         for (int i = 0; i < HTTP_MAX_FDS; i++) {
                 if (fds[i] >= 0 && rc == 0)
                         rc = start_daemon(h, fds[i], i == 0 && o->tls_cert, e);
@@ -153,6 +169,17 @@ int http_create(const struct http_options *o, struct http **ret, struct err *e)
         }
         h->host.o.tls_cert = h->host.o.tls_key = NULL; /* the library has its own copy */
         *ret = h;
+        return 0;
+}
+
+int http_set_certificate(struct http *h, const char *cert, const char *key, struct err *e)
+{
+        struct tls *t;
+        int rc = tls_create(cert, key, &t, e);
+        if (rc)
+                return rc;
+        tls_drop(h->links.tls);
+        h->links.tls = t;
         return 0;
 }
 
@@ -188,6 +215,7 @@ void http_destroy(struct http *h)
         }
         for (int i = 0; i < h->daemon_count; i++)
                 MHD_stop_daemon(h->daemons[i]);
+        tls_drop(h->links.tls);
         free(h->host.timing);
         free(h);
 }

@@ -101,6 +101,10 @@ int http_create(const struct http_options *o, struct http **ret, struct err *e);
    called after. NULL accepted. */
 void http_destroy(struct http *h);
 
+/* Another certificate (PEM texts) for connections that begin from now on. ERR_INVALID where it cannot be
+   used: the old one stays. Only where http_options had one. */
+int http_set_certificate(struct http *h, const char *cert, const char *key, struct err *e);
+
 enum { HTTP_MAX_FDS = 2 };
 /* Descriptors to poll for POLLIN; returns their number. */
 int http_fds(const struct http *h, int fds[HTTP_MAX_FDS]);

@@ -15,7 +15,7 @@ enum { SPARE = 64 };
 
 void links_init(struct links *ls, const struct http_options *o)
 {
-        *ls = (struct links){.o = o, .tls = o->tls_cert != NULL};
+        *ls = (struct links){.o = o};
         TAILQ_INIT(&ls->resting);
         TAILQ_INIT(&ls->working);
 }
@@ -105,7 +105,8 @@ struct link *links_add(struct links *ls, int fd)
         l->since_ms = clock_now_ms();
         l->deadline_ms = l->since_ms + (int64_t)(ls->o->header_seconds * 1000);
         int rc = find_out(l, &e);
-        l->tls = !l->local && ls->tls;
+        if (!l->local && ls->tls)
+                l->tls = tls_keep(ls->tls);
         TAILQ_INSERT_TAIL(&ls->resting, l, place);
         ls->open[l->local]++;
         if (rc == 0 && l->local) {
@@ -128,6 +129,7 @@ void links_remove(struct link *l)
         ls->open[l->local]--;
         if (l->who.user[0])
                 ls->o->leave(ls->o->ctx, &l->who);
+        tls_drop(l->tls);
         free(l);
 }
 

@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "daemon/http.h"
 #include "daemon/identity.h"
+#include "daemon/tls.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -20,7 +21,7 @@ struct link {
         bool reading;                  /* a request is on its way in */
         bool local;                    /* a Unix socket */
         uid_t uid;                     /* of the process at its other end */
-        bool tls;
+        struct tls *tls;               /* a share, owned; NULL without TLS */
         bool works;          /* a request has been let in whose answer is not all sent; else it rests */
         bool closed;         /* from this side: what still comes is not to be served */
         struct identity who; /* whom it counts for; "" while nobody is known */
@@ -29,7 +30,7 @@ struct link {
 TAILQ_HEAD(link_list, link);
 struct links {
         const struct http_options *o;      /* borrowed */
-        bool tls;                          /* on TCP */
+        struct tls *tls;                   /* of new connections on TCP, borrowed; NULL for none */
         struct link_list resting, working; /* oldest first */
         int64_t open[2];                   /* by link.local */
 };

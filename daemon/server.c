@@ -76,6 +76,7 @@ static int catch_signals(struct server *s, struct err *e)
         sigemptyset(&set);
         sigaddset(&set, SIGTERM);
         sigaddset(&set, SIGINT);
+        sigaddset(&set, SIGHUP);
         signal(SIGPIPE, SIG_IGN);
         sigprocmask(SIG_BLOCK, &set, NULL);
         s->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -104,7 +105,7 @@ static int read_certificate(const struct conf *c, char **cert, char **key, struc
         int rc = read_text(c->tls_cert, cert, e);
         if (rc == 0)
                 rc = read_text(c->tls_key, key, e);
-        return rc == 0 && *cert ? tls_check(*cert, *key, e) : rc;
+        return rc;
 }
 
 static int open_tcp(struct server *s, int *fd, bool *loopback, struct err *e)
@@ -218,7 +219,11 @@ static int open_http(struct server *s, struct http_options *o, struct err *e)
 int server_check(const struct conf *c, struct err *e)
 {
         char *cert = NULL, *key = NULL;
+        struct tls *tls = NULL;
         int rc = read_certificate(c, &cert, &key, e);
+        if (rc == 0 && cert)
+                rc = tls_create(cert, key, &tls, e);
+        tls_drop(tls);
         free(cert);
         free(key);
         return rc;
@@ -280,13 +285,37 @@ const char *server_address(const struct server *s)
         return s->address.data;
 }
 
+/* Reads the certificate's files again. */
+static void reload(struct server *s)
+{
+        char *cert = NULL, *key = NULL;
+        struct err e = {0};
+        if (!s->conf->tls_cert[0]) {
+                log_line(LOG_INFO, "SIGHUP: there is no certificate to read again");
+                return;
+        }
+        int rc = read_certificate(s->conf, &cert, &key, &e);
+        if (rc == 0)
+                rc = http_set_certificate(s->http, cert, key, &e);
+        free(cert);
+        free(key);
+        if (rc)
+                log_line(LOG_ERROR, "SIGHUP: the certificate stays as it was: %s", e.message);
+        else
+                log_line(LOG_INFO, "SIGHUP: new connections get the certificate in %s", s->conf->tls_cert);
+}
+
 /* True when a second signal asks to end at once. */
 static bool take_signals(struct server *s)
 {
         struct signalfd_siginfo info;
         bool again = false;
         while (read(s->signal_fd, &info, sizeof info) == (ssize_t)sizeof info) {
-                again = s->draining;
+                if (info.ssi_signo == SIGHUP) {
+                        reload(s);
+                        continue;
+                }
+                again = again || s->draining;
                 if (again)
                         continue;
                 log_line(LOG_INFO, "signal %u: draining", info.ssi_signo);
