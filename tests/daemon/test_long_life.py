@@ -36,7 +36,8 @@ def tiny_job(**changes):
 
 
 class Mix:
-    """Endless requests: (route, method, path, body, statuses that are right). The costly ones come seldom."""
+    """Endless requests: (method, path, body, statuses that are right). The costly ones come seldom; who writes what
+    another client is writing just then gets 409."""
 
     def __init__(self, job, weights):
         image, archive_ = npy((1, 28, 28), [0.5] * 784), archive()
@@ -62,9 +63,9 @@ class Mix:
         seldom = [
             ("GET", "/metrics", None, 200), ("GET", "/v1/architectures", None, 200),
             ("GET", "/v1/datasets/fashion-mnist/sheet", None, 200), ("PUT", "/v1/datasets/mine", archive_, (200, 201, 409)),
-            ("PUT", "/v1/datasets/broken", archive_[:-40], 415), ("DELETE", "/v1/datasets/mine", None, (204, 404, 409)),
-            ("PUT", "/v1/models/other/weights", weights, (200, 201)),
-            ("PUT", "/v1/models/broken/weights", weights[:-4], (400, 422)), ("DELETE", "/v1/models/other", None, (204, 404)),
+            ("PUT", "/v1/datasets/broken", archive_[:-40], (415, 409)), ("DELETE", "/v1/datasets/mine", None, (204, 404, 409)),
+            ("PUT", "/v1/models/other/weights", weights, (200, 201, 409)),
+            ("PUT", "/v1/models/broken/weights", weights[:-4], (400, 422, 409)), ("DELETE", "/v1/models/other", None, (204, 404, 409)),
             ("GET", "/v1/models/conv/filters?layer=net.0", None, 200),
             ("POST", "/v1/models/conv/activations?layer=net.0", image, 200),
             ("POST", "/v1/models/kept/map?window=28&stride=14", npy((1, 64, 64), [0.5] * 4096), 200),

@@ -17,7 +17,7 @@ import numpy as np
 from formats import DECODE, Dm, mrc, npy, npz, page, run, ser, tiff, values
 
 SMALL = values('u1', (4, 4))
-SANITIZED = "LSAN_OPTIONS" in os.environ  # freed memory is kept then
+SANITIZED = "LSAN_OPTIONS" in os.environ or "TSAN_OPTIONS" in os.environ  # freed memory is kept then
 MOST_SECONDS, MOST_KIB = 1.0, (256 if SANITIZED else 64) << 10
 
 
