@@ -3,31 +3,21 @@
 and worker take of memory and descriptors afterwards is what they took after a tenth of it."""
 import contextlib
 import http.client
-import io
 import itertools
 import json
 import os
 import threading
 import time
 import unittest
-import zipfile
 
 import harness
-from harness import Daemon, main, npy, png, small_job
-from test_access import routes
+from harness import Daemon, main, npy, small_job
+from test_access import ARCHIVE, routes
 
 REQUESTS = int(os.environ.get("REQUESTS", "2000"))
 JOBS = int(os.environ.get("JOBS", "20"))
 MOST_BYTES = 2 << 20
 CLIENTS = 4
-
-
-def archive():
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w") as z:
-        for i in range(8):
-            z.writestr("%s/%d.png" % ("ab"[i % 2], i), png(8, 8, bytes(range(i, 64 + i))))
-    return out.getvalue()
 
 
 def tiny_job(**changes):
@@ -40,7 +30,7 @@ class Mix:
     another client is writing just then gets 409."""
 
     def __init__(self, job, weights):
-        image, archive_ = npy((1, 28, 28), [0.5] * 784), archive()
+        image = npy((1, 28, 28), [0.5] * 784)
         summary = {"architecture": "lenet", "input": [1, 28, 28], "batch": 1}
         often = [
             ("GET", "/v1/health", None, 200), ("GET", "/v1/version", None, 200), ("GET", "/v1/devices", None, 200),
@@ -62,8 +52,8 @@ class Mix:
         ]
         seldom = [
             ("GET", "/metrics", None, 200), ("GET", "/v1/architectures", None, 200),
-            ("GET", "/v1/datasets/fashion-mnist/sheet", None, 200), ("PUT", "/v1/datasets/mine", archive_, (200, 201, 409)),
-            ("PUT", "/v1/datasets/broken", archive_[:-40], (415, 409)), ("DELETE", "/v1/datasets/mine", None, (204, 404, 409)),
+            ("GET", "/v1/datasets/fashion-mnist/sheet", None, 200), ("PUT", "/v1/datasets/mine", ARCHIVE, (200, 201, 409)),
+            ("PUT", "/v1/datasets/broken", ARCHIVE[:-40], (415, 409)), ("DELETE", "/v1/datasets/mine", None, (204, 404, 409)),
             ("PUT", "/v1/models/other/weights", weights, (200, 201, 409)),
             ("PUT", "/v1/models/broken/weights", weights[:-4], (400, 422, 409)), ("DELETE", "/v1/models/other", None, (204, 404, 409)),
             ("GET", "/v1/models/conv/filters?layer=net.0", None, 200),
