@@ -118,10 +118,10 @@ class Door(Daemon):
 
     def ask(self, target, tcp=False):
         """A request of the operator's on a new connection, over the Unix socket or with a token: (status, body)."""
-        c = http.client.HTTPConnection(self.host, self.port, timeout=30)
+        c = http.client.HTTPConnection(self.host, self.port, timeout=10)
         if not tcp:
             c.sock = socket.socket(socket.AF_UNIX)
-            c.sock.settimeout(30)
+            c.sock.settimeout(10)
             c.sock.connect(self.path)
         with contextlib.closing(c):
             c.request("GET", target, headers=self.operator.headers if tcp else {})
