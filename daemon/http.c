@@ -3,7 +3,6 @@
 #include "base/log.h"
 #include "daemon/clock.h"
 #include "daemon/exchange.h"
-#include "daemon/problem.h"
 
 #include <errno.h>
 #include <microhttpd.h>

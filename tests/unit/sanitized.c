@@ -1,4 +1,5 @@
-/* Does wrong what the sanitizers of this build must see: `sanitized overrun|overflow|leak|race`. Expected to fail.
+/* Does wrong what the sanitizers of this build must see: `sanitized overrun|overflow|leak|race`. Expected to
+ * fail.
  */
 #include <limits.h>
 #include <pthread.h>
