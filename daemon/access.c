@@ -46,7 +46,7 @@ void access_destroy(struct access *a)
         free(a);
 }
 
-static void by_uid(struct access *a, uid_t uid, struct identity *ret)
+void access_peer(struct access *a, uid_t uid, struct identity *ret)
 {
         struct known *place = &a->known[uid % KNOWN_USERS];
         int64_t now = clock_now_ms();
@@ -74,6 +74,6 @@ int access_admit(struct access *a, bool local, uid_t uid, const char *authorizat
                 return by_header(a, authorization, ret, e);
         if (!local && ((!a->o.loopback && !a->o.insecure) || token_any(a->o.store)))
                 return err_set(e, ERR_LOGIN, "a token is needed here; the server's operators give them out");
-        by_uid(a, local ? uid : geteuid(), ret);
+        access_peer(a, local ? uid : geteuid(), ret);
         return 0;
 }

@@ -35,4 +35,7 @@ void access_destroy(struct access *a);
 int access_admit(struct access *a, bool local, uid_t uid, const char *authorization, struct identity *ret,
         struct err *e);
 
+/* Who the user of a process at the other end of the Unix socket is. */
+void access_peer(struct access *a, uid_t uid, struct identity *ret);
+
 #endif

@@ -88,6 +88,21 @@ int api_admit(void *ctx, struct http_request *rq, struct err *e)
         return rc;
 }
 
+void api_peer(void *ctx, uid_t uid, struct identity *ret)
+{
+        access_peer(((struct api *)ctx)->access, uid, ret);
+}
+
+int api_enter(void *ctx, const struct identity *who, struct err *e)
+{
+        return quota_enter(((struct api *)ctx)->service->quota, who, clock_now_ms(), e);
+}
+
+void api_leave(void *ctx, const struct identity *who)
+{
+        quota_leave(((struct api *)ctx)->service->quota, who);
+}
+
 int api_job(const struct api *api, const struct http_request *rq, int64_t *ret, struct err *e)
 {
         int64_t id;

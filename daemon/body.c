@@ -14,7 +14,20 @@ static int too_large(const struct body *b, struct err *e)
         return err_set(e, ERR_TOO_LARGE, "the body is larger than %lld bytes", (long long)b->limit);
 }
 
-static int open_file(struct body *b, struct err *e)
+int body_open_file(struct body_budget *budget, struct err *e)
+{
+        if (budget->files >= budget->file_limit)
+                return err_set(e, ERR_UNAVAILABLE, "too many files under way at once, try again soon");
+        budget->files++;
+        return 0;
+}
+
+void body_close_file(struct body_budget *budget)
+{
+        budget->files--;
+}
+
+static int make_file(struct body *b, struct err *e)
 {
         char path[4096];
         int n = snprintf(path, sizeof path, "%s/upload-XXXXXX", b->budget->tmp_dir);
@@ -31,6 +44,28 @@ static int open_file(struct body *b, struct err *e)
         }
         b->fd = fd;
         return 0;
+}
+
+static int open_file(struct body *b, struct err *e)
+{
+        int rc = body_open_file(b->budget, e);
+        if (rc)
+                return rc;
+        rc = make_file(b, e);
+        if (rc)
+                body_close_file(b->budget);
+        return rc;
+}
+
+/* 0 or an errno. */
+static int close_file(struct body *b)
+{
+        int fd = b->fd;
+        if (fd < 0)
+                return 0;
+        b->fd = -1;
+        body_close_file(b->budget);
+        return close(fd) == 0 ? 0 : errno;
 }
 
 int body_begin(struct body *b, struct body_budget *budget, bool to_file, int64_t limit, int64_t length,
@@ -79,17 +114,14 @@ int body_take(struct body *b, const void *bytes, size_t len, struct err *e)
 
 int body_end(struct body *b, struct err *e)
 {
-        int fd = b->fd;
-        b->fd = -1;
-        if (fd >= 0 && close(fd) != 0)
-                return err_errno(e, errno, "storing the body");
-        return 0;
+        int errnum = close_file(b);
+        return errnum ? err_errno(e, errnum, "storing the body") : 0;
 }
 
 void body_finish(struct body *b)
 {
-        if (b->fd >= 0 && b->to_file)
-                close(b->fd);
+        if (b->to_file)
+                close_file(b); /* what could not be stored is thrown away */
         if (b->path) {
                 unlink(b->path);
                 free(b->path);

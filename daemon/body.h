@@ -14,7 +14,13 @@ struct body_budget {
         const char *tmp_dir; /* borrowed */
         int64_t limit_bytes; /* of bodies in memory, all requests together */
         int64_t used_bytes;
+        int64_t file_limit; /* of files open at once, for bodies and for answers */
+        int64_t files;
 };
+
+/* Counts one more open file. ERR_UNAVAILABLE at the limit. */
+int body_open_file(struct body_budget *budget, struct err *e);
+void body_close_file(struct body_budget *budget);
 
 struct body {
         struct body_budget *budget; /* borrowed */

@@ -33,8 +33,8 @@ struct conf {
         int64_t max_json_bytes, max_image_bytes, max_weights_bytes, max_dataset_bytes; /* of one body */
         int64_t body_memory_bytes; /* bodies in memory, all requests together */
         int64_t max_connections;
-        double requests_per_second; /* of one user, as the next two; 0: no limit */
-        int64_t queued_jobs, stored_bytes;
+        double requests_per_second; /* of one user, as the next three; 0: no limit */
+        int64_t user_connections, queued_jobs, stored_bytes;
 };
 
 enum conf_action { CONF_RUN, CONF_CHECK, CONF_TUNE, CONF_HELP, CONF_VERSION };

@@ -6,16 +6,22 @@
 #include "daemon/guard.h"
 #include "daemon/problem.h"
 
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 enum {
-        BLOCK_BYTES = 1 << 10,  /* a stream's buffer towards HTTP/1.0 */
+        BLOCK_BYTES = 256,      /* a stream's buffer towards HTTP/1.0 */
         DRAIN_BYTES = 16 << 20, /* of a refused body that are read so that the client sees the answer */
         TRANSFER_MS = 30000,    /* for any body, and as much again for each TRANSFER_BYTES of it */
         TRANSFER_BYTES = 1 << 20,
+        STALL_MS = 10000,             /* a stream's client that takes nothing in this time has gone */
+        STREAM_SEND_BYTES = 64 << 10, /* of a stream that the kernel keeps for such a client */
 };
 
 /* What libmicrohttpd holds of a stream; outlives the exchange by a little. */
@@ -107,6 +113,8 @@ static ssize_t stream_read(void *ctx, uint64_t pos, char *out, size_t max)
         ssize_t n = x->rq.reply.stream.read(x->rq.reply.stream.ctx, out, max);
         if (n < 0)
                 return n == REPLY_END ? MHD_CONTENT_READER_END_OF_STREAM : MHD_CONTENT_READER_END_WITH_ERROR;
+        /* It is read again when the kernel has taken all of this. */
+        x->link->deadline_ms = n ? clock_now_ms() + STALL_MS : 0;
         if (n == 0) {
                 x->resting = true;
                 MHD_suspend_connection(x->con);
@@ -117,6 +125,18 @@ static ssize_t stream_read(void *ctx, uint64_t pos, char *out, size_t max)
 static void stream_free(void *ctx)
 {
         free(ctx);
+}
+
+/* A client that vanished without a word acknowledges nothing: the kernel then ends the connection, which
+   http_gone sees. */
+static void watch_stream(const struct link *l)
+{
+        const int bytes = STREAM_SEND_BYTES, ms = STALL_MS;
+        int rc = setsockopt(l->fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
+        if (rc == 0 && !l->local)
+                rc = setsockopt(l->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof ms);
+        if (rc != 0)
+                log_line(LOG_WARN, "http: a stream's socket keeps its settings: %s", strerror(errno));
 }
 
 static struct MHD_Response *make_stream(struct exchange *x)
@@ -131,6 +151,7 @@ static struct MHD_Response *make_stream(struct exchange *x)
                 free(s);
                 return NULL;
         }
+        watch_stream(x->link);
         x->stream = s;
         x->host->stats.streams++;
         return response;
@@ -230,12 +251,17 @@ static enum MHD_Result begin(struct exchange *x, const char *method, const char 
         }
         if (rc == 0 && !x->route->open)
                 rc = x->host->o.admit(x->host->o.ctx, &x->rq, &e);
+        bool crowded = false;
+        if (rc == 0 && !x->route->open) {
+                rc = link_work(x->link, &x->rq.who, &e);
+                crowded = rc != 0;
+        }
         if (rc == 0)
                 rc = begin_body(x, &f, &e);
         if (rc == 0)
                 return MHD_YES;
         exchange_refuse(x, status, &e);
-        if (broken || f.expects_continue || f.length > DRAIN_BYTES)
+        if (broken || crowded || f.expects_continue || f.length > DRAIN_BYTES)
                 return queue(x, true);
         return MHD_YES;
 }
@@ -275,6 +301,10 @@ static enum MHD_Result finish(struct exchange *x)
                         MHD_suspend_connection(x->con);
                         return MHD_YES;
                 }
+                if (rc == 0 && x->rq.reply.has_file) {
+                        rc = body_open_file(&x->host->budget, &e);
+                        x->sends_file = rc == 0;
+                }
                 if (rc)
                         exchange_refuse(x, 0, &e);
         }
@@ -284,6 +314,8 @@ static enum MHD_Result finish(struct exchange *x)
 enum MHD_Result exchange_step(
         struct exchange *x, const char *method, const char *version, const char *bytes, size_t *len)
 {
+        if (x->link->closed)
+                return MHD_NO;
         switch (x->phase) {
         case EXCHANGE_HEADER:
                 return begin(x, method, version);
@@ -335,6 +367,8 @@ void exchange_destroy(struct exchange *x)
         *x->prev = x->next;
         if (x->next)
                 x->next->prev = x->prev;
+        if (x->sends_file)
+                body_close_file(&x->host->budget);
         reply_finish(&x->rq.reply);
         body_finish(&x->rq.body);
         target_finish(&x->rq.target);

@@ -4,19 +4,9 @@
 #define CNND_EXCHANGE_H
 
 #include "daemon/http.h"
+#include "daemon/links.h"
 
 #include <microhttpd.h>
-
-/* A client's connection and when it must have got on. */
-struct link {
-        struct link *next, **prev;
-        int fd;
-        int64_t since_ms, deadline_ms; /* deadline 0: none */
-        bool reading;                  /* a request is on its way in */
-        bool local;                    /* a Unix socket */
-        uid_t uid;                     /* of the process at its other end */
-        bool tls;
-};
 
 /* What all exchanges of a server share. */
 struct exchange_host {
@@ -51,6 +41,7 @@ struct exchange {
         bool refused; /* the answer is a problem already; the body is thrown away */
         int64_t drained, begun_us;
         bool resting; /* a stream, suspended */
+        bool sends_file;
 };
 
 struct exchange *exchange_of(const struct http_request *rq);

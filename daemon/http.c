@@ -3,7 +3,6 @@
 #include "base/log.h"
 #include "daemon/clock.h"
 #include "daemon/exchange.h"
-#include "daemon/problem.h"
 
 #include <errno.h>
 #include <microhttpd.h>
@@ -15,8 +14,9 @@
 #include <unistd.h>
 
 enum {
-        POOL_BYTES = 16 << 10, /* of a connection: header, and one chunk of body */
-        MAX_PARAMETERS = 64,   /* above TARGET_MAX_QUERY, which answers where the library does not fail */
+        POOL_BYTES = 8 << 10, /* of a connection: header, and one chunk of body */
+        ROUNDS = 16,          /* of the library in a turn, while it has something at hand */
+        MAX_PARAMETERS = 64,  /* above TARGET_MAX_QUERY, which answers where the library does not fail */
         TICK_MS = 250,
         FAREWELL_MS = 1000,
 };
@@ -25,10 +25,9 @@ struct http {
         struct exchange_host host;
         struct MHD_Daemon *daemons[HTTP_MAX_FDS];
         int daemon_count;
-        struct link *links;
+        struct links links;
         int64_t tick_ms;
         int64_t rest_ms[HTTP_MAX_FDS]; /* of each daemon: it is not run before */
-        bool tls;                      /* on TCP */
 };
 
 static enum MHD_Result on_request(void *ctx, struct MHD_Connection *con, const char *url, const char *method,
@@ -38,23 +37,6 @@ static enum MHD_Result on_request(void *ctx, struct MHD_Connection *con, const c
         (void)con;
         (void)url;
         return *con_ctx ? exchange_step(*con_ctx, method, version, bytes, len) : MHD_NO;
-}
-
-/* An answer past the library, where it would give none. */
-static void answer_alone(const struct link *l, int status, const struct err *e)
-{
-        struct str text = {0}, answer = {0};
-        if (l->tls)
-                return;
-        problem_write(&text, status, e);
-        str_addf(&answer,
-                "HTTP/1.1 %d %s\r\nContent-Type: application/problem+json\r\nContent-Length: %zu\r\n"
-                "Connection: close\r\n\r\n%s",
-                status, problem_title(status), text.len, text.data ? text.data : "");
-        if (!answer.failed && send(l->fd, answer.data, answer.len, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
-                log_line(LOG_DEBUG, "http: a client is gone already");
-        str_free(&text);
-        str_free(&answer);
 }
 
 /* The library keeps each parameter in the connection's memory, and hangs up without a word when that is full.
@@ -74,13 +56,13 @@ static void *on_uri(void *ctx, const char *uri, struct MHD_Connection *con)
         const union MHD_ConnectionInfo *info =
                 MHD_get_connection_info(con, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
         struct link *l = info ? info->socket_context : NULL;
-        if (!l)
+        if (!l || l->closed)
                 return NULL;
         if (too_many_parameters(uri)) {
                 struct err e = {0};
                 err_set(&e, ERR_SYNTAX, "more than %d query parameters", TARGET_MAX_QUERY);
-                answer_alone(l, 400, &e);
-                shutdown(l->fd, SHUT_RDWR);
+                l->reading = true;
+                link_end(l, 400, &e);
                 return NULL;
         }
         l->reading = true;
@@ -90,63 +72,44 @@ static void *on_uri(void *ctx, const char *uri, struct MHD_Connection *con)
 static void on_completed(
         void *ctx, struct MHD_Connection *con, void **con_ctx, enum MHD_RequestTerminationCode code)
 {
-        struct http *h = ctx;
         struct exchange *x = *con_ctx;
+        (void)ctx;
         (void)con;
         (void)code;
         if (!x)
                 return;
         *con_ctx = NULL;
-        x->link->reading = false;
-        x->link->since_ms = clock_now_ms();
-        x->link->deadline_ms = x->link->since_ms + (int64_t)(h->host.o.idle_seconds * 1000);
+        link_rest(x->link);
         exchange_destroy(x);
+}
+
+static int start_tls(struct tls *t, struct MHD_Connection *con)
+{
+        struct err e = {0};
+        const union MHD_ConnectionInfo *info =
+                MHD_get_connection_info(con, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+        int rc = info ? tls_use(t, info->tls_session, &e) : err_set(&e, ERR_INTERNAL, "TLS: no session");
+        if (rc)
+                log_line(LOG_ERROR, "http: %s", e.message);
+        return rc;
 }
 
 static void on_connection(
         void *ctx, struct MHD_Connection *con, void **socket_ctx, enum MHD_ConnectionNotificationCode code)
 {
         struct http *h = ctx;
-        struct link *l = *socket_ctx;
         if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
-                if (!l)
-                        return;
-                *l->prev = l->next;
-                if (l->next)
-                        l->next->prev = l->prev;
-                h->host.stats.connections--;
-                free(l);
+                links_remove(*socket_ctx);
                 *socket_ctx = NULL;
                 return;
         }
         const union MHD_ConnectionInfo *fd = MHD_get_connection_info(con, MHD_CONNECTION_INFO_CONNECTION_FD);
-        l = calloc(1, sizeof *l);
-        if (!l || !fd) {
-                free(l);
-                return; /* without its link no request of it is served: on_uri */
+        struct link *l = fd ? links_add(&h->links, fd->connect_fd) : NULL;
+        if (l && l->tls && start_tls(l->tls, con) != 0) {
+                links_remove(l);
+                l = NULL;
         }
-        struct sockaddr_storage sa;
-        socklen_t sa_len = sizeof sa;
-        l->fd = fd->connect_fd;
-        l->local = getsockname(l->fd, (struct sockaddr *)&sa, &sa_len) == 0 && sa.ss_family == AF_UNIX;
-        struct ucred peer = {.uid = (uid_t)-1};
-        socklen_t peer_len = sizeof peer;
-        if (l->local && getsockopt(l->fd, SOL_SOCKET, SO_PEERCRED, &peer, &peer_len) != 0) {
-                free(l);
-                return;
-        }
-        l->uid = peer.uid;
-        l->tls = !l->local && h->tls;
-        l->reading = true;
-        l->since_ms = clock_now_ms();
-        l->deadline_ms = l->since_ms + (int64_t)(h->host.o.header_seconds * 1000);
-        l->next = h->links;
-        l->prev = &h->links;
-        if (l->next)
-                l->next->prev = &l->next;
-        h->links = l;
-        h->host.stats.connections++;
-        *socket_ctx = l;
+        *socket_ctx = l; /* without its link no request of it is served: on_uri */
 }
 
 static void on_log(void *ctx, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
@@ -187,8 +150,7 @@ static int start_daemon(struct http *h, int fd, bool tls, struct err *e)
                 MHD_OPTION_STRICT_FOR_CLIENT, 0, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
         if (!d) {
                 close(fd);
-                return err_set(e, ERR_IO, "the HTTP server does not start%s",
-                        tls ? ": do tls_cert and tls_key fit together?" : "");
+                return err_set(e, ERR_IO, "the HTTP server does not start");
         }
         h->daemons[h->daemon_count++] = d;
         return 0;
@@ -206,10 +168,13 @@ int http_create(const struct http_options *o, struct http **ret, struct err *e)
                 if (!h->host.timing)
                         rc = err_set(e, ERR_NO_MEMORY, "no memory for the HTTP server");
                 h->host.o = *o;
-                h->tls = o->tls_cert != NULL;
-                h->host.budget =
-                        (struct body_budget){.tmp_dir = o->tmp_dir, .limit_bytes = o->body_memory_bytes};
+                links_init(&h->links, &h->host.o);
+                h->host.budget = (struct body_budget){.tmp_dir = o->tmp_dir,
+                        .limit_bytes = o->body_memory_bytes,
+                        .file_limit = o->max_files};
         }
+        if (rc == 0 && o->tls_cert)
+                rc = http_set_certificate(h, o->tls_cert, o->tls_key, e);
         for (int i = 0; i < HTTP_MAX_FDS; i++) {
                 if (fds[i] >= 0 && rc == 0)
                         rc = start_daemon(h, fds[i], i == 0 && o->tls_cert, e);
@@ -222,6 +187,17 @@ int http_create(const struct http_options *o, struct http **ret, struct err *e)
         }
         h->host.o.tls_cert = h->host.o.tls_key = NULL; /* the library has its own copy */
         *ret = h;
+        return 0;
+}
+
+int http_set_certificate(struct http *h, const char *cert, const char *key, struct err *e)
+{
+        struct tls *t;
+        int rc = tls_create(cert, key, &t, e);
+        if (rc)
+                return rc;
+        tls_drop(h->links.tls);
+        h->links.tls = t;
         return 0;
 }
 
@@ -257,6 +233,7 @@ void http_destroy(struct http *h)
         }
         for (int i = 0; i < h->daemon_count; i++)
                 MHD_stop_daemon(h->daemons[i]);
+        tls_drop(h->links.tls);
         free(h->host.timing);
         free(h);
 }
@@ -286,7 +263,11 @@ static void run_daemon(struct http *h, int i, int64_t now_ms)
         struct MHD_Daemon *d = h->daemons[i];
         if (rests(h, i))
                 return;
-        MHD_run(d);
+        unsigned long long ms;
+        int rounds = ROUNDS;
+        do
+                MHD_run(d);
+        while (--rounds && MHD_get_timeout(d, &ms) == MHD_YES && ms == 0);
         if (!h->host.stopping && connections(d) == 0 && clients_wait(d))
                 h->rest_ms[i] = now_ms + TICK_MS;
 }
@@ -316,7 +297,7 @@ int http_fds(const struct http *h, int fds[HTTP_MAX_FDS])
 
 int http_timeout_ms(const struct http *h)
 {
-        unsigned long long least = h->links ? TICK_MS : 60000, ms;
+        unsigned long long least = h->links.open[0] + h->links.open[1] ? TICK_MS : 60000, ms;
         for (int i = 0; i < h->daemon_count; i++) {
                 if (rests(h, i))
                         ms = TICK_MS;
@@ -326,17 +307,6 @@ int http_timeout_ms(const struct http *h)
                         least = ms;
         }
         return (int)least;
-}
-
-/* libmicrohttpd has no call to close a connection; one whose socket is shut down it closes by itself. */
-static void expire(struct link *l)
-{
-        struct err e = {0};
-        err_set(&e, ERR_SYNTAX, "the request came in too slowly");
-        if (l->reading)
-                answer_alone(l, 408, &e);
-        shutdown(l->fd, SHUT_RDWR);
-        l->deadline_ms = 0;
 }
 
 void http_run(struct http *h)
@@ -349,14 +319,13 @@ void http_run(struct http *h)
         h->tick_ms = now + TICK_MS;
         for (int i = 0; i < h->daemon_count && !h->host.stopping; i++)
                 wake_listener(h, h->daemons[i]);
-        for (struct link *l = h->links; l; l = l->next)
-                if (l->deadline_ms && l->deadline_ms <= now)
-                        expire(l);
+        links_expire(&h->links, now);
 }
 
 struct http_stats http_stats(const struct http *h)
 {
         struct http_stats stats = h->host.stats;
+        stats.connections = h->links.open[0] + h->links.open[1];
         stats.body_bytes = h->host.budget.used_bytes;
         return stats;
 }

@@ -81,6 +81,11 @@ struct http_options {
         void *ctx;                       /* for handlers; borrowed */
         /* Fills rq->who before any byte of a body is taken, or refuses the request. */
         int (*admit)(void *ctx, struct http_request *rq, struct err *e);
+        /* Who the user of a process at the other end of the Unix socket is. */
+        void (*peer)(void *ctx, uid_t uid, struct identity *ret);
+        /* Counts a connection for `who`, or ERR_QUOTA; counts it no longer. */
+        int (*enter)(void *ctx, const struct identity *who, struct err *e);
+        void (*leave)(void *ctx, const struct identity *who);
         const char *tmp_dir;            /* borrowed */
         int tcp_fd, unix_fd;            /* listening sockets, -1 for none; taken, also on failure */
         bool loopback;                  /* tcp_fd: only names of this machine are taken for Host */
@@ -88,12 +93,17 @@ struct http_options {
         double header_seconds, idle_seconds;
         int64_t max_json_bytes, max_image_bytes, max_weights_bytes, max_dataset_bytes, body_memory_bytes;
         int64_t max_connections;
+        int64_t max_files; /* open at once for bodies and answers, of all listeners */
 };
 
 int http_create(const struct http_options *o, struct http **ret, struct err *e);
 /* Ends streams and answers 503 to what waits, gives all a second to be sent, closes. http_answer must not be
    called after. NULL accepted. */
 void http_destroy(struct http *h);
+
+/* Another certificate (PEM texts) for connections that begin from now on. ERR_INVALID where it cannot be
+   used: the old one stays. Only where http_options had one. */
+int http_set_certificate(struct http *h, const char *cert, const char *key, struct err *e);
 
 enum { HTTP_MAX_FDS = 2 };
 /* Descriptors to poll for POLLIN; returns their number. */

@@ -5,12 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Users that are remembered; full buckets are forgotten first. */
+/* Users that are remembered; those without a connection whose buckets are full are forgotten first. */
 enum { MAX_SPENDERS = 4096, BURST_SECONDS = 2 };
 
 struct spender {
         char user[IDENTITY_USER_MAX + 1];
         struct bucket bucket;
+        int64_t connections;
 };
 
 struct quota {
@@ -38,23 +39,33 @@ void quota_destroy(struct quota *q)
         free(q);
 }
 
-static void forget_full(struct quota *q, int64_t now_ms)
+static void forget_idle(struct quota *q, int64_t now_ms)
 {
         int kept = 0;
-        for (int i = 0; i < q->count; i++)
-                if (!bucket_full(&q->spenders[i].bucket, q->limits.requests_per_second, now_ms))
-                        q->spenders[kept++] = q->spenders[i];
+        for (int i = 0; i < q->count; i++) {
+                const struct spender *s = &q->spenders[i];
+                if (s->connections || !bucket_full(&s->bucket, q->limits.requests_per_second, now_ms))
+                        q->spenders[kept++] = *s;
+        }
         q->count = kept;
 }
 
-/* The user's place, made where missing; NULL when there is none to be had. */
-static struct spender *find(struct quota *q, const char *user, int64_t now_ms)
+static struct spender *find(struct quota *q, const char *user)
 {
         for (int i = 0; i < q->count; i++)
                 if (strcmp(q->spenders[i].user, user) == 0)
                         return &q->spenders[i];
+        return NULL;
+}
+
+/* The user's place, made where missing; NULL when there is none to be had. */
+static struct spender *find_or_make(struct quota *q, const char *user, int64_t now_ms)
+{
+        struct spender *found = find(q, user);
+        if (found)
+                return found;
         if (q->count == q->room)
-                forget_full(q, now_ms);
+                forget_idle(q, now_ms);
         if (q->count == q->room && q->room < MAX_SPENDERS) {
                 int room = q->room ? q->room * 2 : 16;
                 struct spender *spenders = realloc(q->spenders, (size_t)room * sizeof *spenders);
@@ -77,12 +88,34 @@ int quota_request(
         double rate = q->limits.requests_per_second, burst = rate * BURST_SECONDS;
         if (rate <= 0 || who->operator)
                 return 0;
-        struct spender *s = find(q, who->user, now_ms);
+        struct spender *s = find_or_make(q, who->user, now_ms);
         int64_t wait_ms = s ? bucket_take(&s->bucket, rate, burst < 1 ? 1 : burst, now_ms) : 1000;
         if (wait_ms == 0)
                 return 0;
         *ret_seconds = (int)((wait_ms + 999) / 1000);
         return err_set(e, ERR_QUOTA, "more than %.10g requests a second: wait %d s", rate, *ret_seconds);
+}
+
+int quota_enter(struct quota *q, const struct identity *who, int64_t now_ms, struct err *e)
+{
+        if (!q->limits.connections || who->operator)
+                return 0;
+        struct spender *s = find_or_make(q, who->user, now_ms);
+        if (!s || s->connections >= q->limits.connections)
+                return err_set(e, ERR_QUOTA,
+                        "%lld of your connections are open, and no more may be: close some",
+                        (long long)(s ? s->connections : 0));
+        s->connections++;
+        return 0;
+}
+
+void quota_leave(struct quota *q, const struct identity *who)
+{
+        if (!q->limits.connections || who->operator)
+                return;
+        struct spender *s = find(q, who->user);
+        if (s)
+                s->connections--;
 }
 
 /* One number about the user. */

@@ -1,5 +1,5 @@
-/* What one user may take of the server: requests a second, jobs that wait, bytes that stay. Operators may
-   take everything. One thread. */
+/* What one user may take of the server: requests a second, connections, jobs that wait, bytes that stay.
+   Operators may take everything. One thread. */
 #ifndef CNND_QUOTA_H
 #define CNND_QUOTA_H
 
@@ -12,6 +12,7 @@
 /* 0 is no limit. */
 struct quota_limits {
         double requests_per_second; /* on average; twice as many at once */
+        int64_t connections;        /* open at once */
         int64_t queued_jobs;        /* queued and paused */
         int64_t stored_bytes;       /* models and data sets */
 };
@@ -25,6 +26,9 @@ void quota_destroy(struct quota *q);
 /* Counts one request. ERR_QUOTA with the seconds after which one is taken again. */
 int quota_request(
         struct quota *q, const struct identity *who, int64_t now_ms, int *ret_seconds, struct err *e);
+/* Counts a connection until quota_leave. ERR_QUOTA when the user has as many as may be. */
+int quota_enter(struct quota *q, const struct identity *who, int64_t now_ms, struct err *e);
+void quota_leave(struct quota *q, const struct identity *who);
 /* ERR_QUOTA when no further job may wait. */
 int quota_job(struct quota *q, const struct identity *who, struct err *e);
 /* Whether `more` bytes may be stored: ERR_TOO_LARGE when they alone are past the limit, ERR_DISK when they

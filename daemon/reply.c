@@ -25,6 +25,8 @@ static void drop_body(struct reply *r)
 void reply_finish(struct reply *r)
 {
         drop_body(r);
+        for (int i = 0; i < r->header_count; i++)
+                free(r->header[i].value);
         *r = (struct reply){0};
 }
 
@@ -99,7 +101,11 @@ void reply_header(struct reply *r, const char *name, const char *fmt, ...)
         if (r->header_count == REPLY_MAX_HEADERS)
                 return;
         va_start(ap, fmt);
-        vsnprintf(r->header[r->header_count].value, sizeof r->header[0].value, fmt, ap);
+        char *value;
+        int len = vasprintf(&value, fmt, ap);
         va_end(ap);
-        r->header[r->header_count++].name = name;
+        if (len < 0)
+                return;
+        r->header[r->header_count].name = name;
+        r->header[r->header_count++].value = value;
 }

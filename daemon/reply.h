@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum { REPLY_MAX_HEADERS = 4, REPLY_HEADER_MAX = 200 };
+enum { REPLY_MAX_HEADERS = 4 };
 
 enum { REPLY_END = -1, REPLY_BROKEN = -2 };
 
@@ -35,7 +35,7 @@ struct reply {
         struct reply_stream stream; /* owned where `read` is set */
         struct {
                 const char *name; /* literal */
-                char value[REPLY_HEADER_MAX + 1];
+                char *value;      /* owned */
         } header[REPLY_MAX_HEADERS];
         int header_count;
 };
@@ -55,7 +55,7 @@ void reply_empty(struct reply *r, int status);
 /* A problem document, with Retry-After where waiting helps. `status` 0: by e->code. */
 void reply_problem(struct reply *r, int status, const struct err *e);
 
-/* One more header line; `name` is a literal. */
+/* One more header line, left out where memory is; `name` is a literal. */
 void reply_header(struct reply *r, const char *name, const char *fmt, ...)
         __attribute__((format(printf, 3, 4)));
 

@@ -20,7 +20,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-enum { DRAIN_MS = 10000, RESERVED_DESCRIPTORS = 64 };
+enum { DRAIN_MS = 10000, RESERVED_DESCRIPTORS = 64, MAX_FILES = 512 };
 
 struct server {
         const struct conf *conf; /* borrowed */
@@ -51,19 +51,23 @@ static void raise_file_limit(void)
                 log_line(LOG_WARN, "the limit of open files stays: %s", strerror(errno));
 }
 
-/* So many connections a listener that none of them, each with a file in hand, can take the descriptors that
-   the rest of the daemon needs: who comes too many waits in the listener's queue. */
-static int64_t connections_at_most(int64_t wanted, int listeners)
+/* Files for bodies and answers, and connections of each listener: so many that they cannot take the
+   descriptors that the rest of the daemon needs. Who comes too many waits in the listener's queue. */
+static void share_descriptors(struct http_options *o, int64_t wanted, int listeners)
 {
         struct rlimit limit;
+        o->max_files = MAX_FILES;
+        o->max_connections = wanted;
         if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
-                return wanted;
-        int64_t room = ((int64_t)limit.rlim_cur - RESERVED_DESCRIPTORS) / (2 * listeners);
+                return;
+        if (o->max_files > (int64_t)limit.rlim_cur / 4)
+                o->max_files = (int64_t)limit.rlim_cur / 4;
+        int64_t room = ((int64_t)limit.rlim_cur - RESERVED_DESCRIPTORS - o->max_files) / listeners;
         if (room >= wanted)
-                return wanted;
+                return;
+        o->max_connections = room < 1 ? 1 : room;
         log_line(LOG_WARN, "%lld connections a listener, not %lld: no more than %lld files may be open",
-                (long long)(room < 1 ? 1 : room), (long long)wanted, (long long)limit.rlim_cur);
-        return room < 1 ? 1 : room;
+                (long long)o->max_connections, (long long)wanted, (long long)limit.rlim_cur);
 }
 
 static int catch_signals(struct server *s, struct err *e)
@@ -72,6 +76,7 @@ static int catch_signals(struct server *s, struct err *e)
         sigemptyset(&set);
         sigaddset(&set, SIGTERM);
         sigaddset(&set, SIGINT);
+        sigaddset(&set, SIGHUP);
         signal(SIGPIPE, SIG_IGN);
         sigprocmask(SIG_BLOCK, &set, NULL);
         s->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -100,7 +105,7 @@ static int read_certificate(const struct conf *c, char **cert, char **key, struc
         int rc = read_text(c->tls_cert, cert, e);
         if (rc == 0)
                 rc = read_text(c->tls_key, key, e);
-        return rc == 0 && *cert ? tls_check(*cert, *key, e) : rc;
+        return rc;
 }
 
 static int open_tcp(struct server *s, int *fd, bool *loopback, struct err *e)
@@ -143,7 +148,7 @@ static int open_service(struct server *s, struct err *e)
                 .checkpoint_seconds = c->checkpoint_seconds,
                 .slice_seconds = c->slice_seconds,
                 .half_life_seconds = c->half_life_seconds,
-                .limits = {c->requests_per_second, c->queued_jobs, c->stored_bytes},
+                .limits = {c->requests_per_second, c->user_connections, c->queued_jobs, c->stored_bytes},
         };
         struct str tmp = {0};
         int rc = service_create(&o, &s->service, e);
@@ -187,6 +192,9 @@ static int open_http(struct server *s, struct http_options *o, struct err *e)
         o->tls_cert = cert;
         o->tls_key = key;
         o->admit = api_admit;
+        o->peer = api_peer;
+        o->enter = api_enter;
+        o->leave = api_leave;
         o->routes = api_routes;
         o->ctx = &s->api;
         o->tmp_dir = s->tmp_dir;
@@ -197,7 +205,7 @@ static int open_http(struct server *s, struct http_options *o, struct err *e)
         o->max_weights_bytes = c->max_weights_bytes;
         o->max_dataset_bytes = c->max_dataset_bytes;
         o->body_memory_bytes = c->body_memory_bytes;
-        o->max_connections = connections_at_most(c->max_connections, 1 + (o->tcp_fd >= 0 && o->unix_fd >= 0));
+        share_descriptors(o, c->max_connections, 1 + (o->tcp_fd >= 0 && o->unix_fd >= 0));
         if (rc == 0) {
                 rc = http_create(o, &s->http, e);
                 o->tcp_fd = o->unix_fd = -1;
@@ -211,7 +219,11 @@ static int open_http(struct server *s, struct http_options *o, struct err *e)
 int server_check(const struct conf *c, struct err *e)
 {
         char *cert = NULL, *key = NULL;
+        struct tls *tls = NULL;
         int rc = read_certificate(c, &cert, &key, e);
+        if (rc == 0 && cert)
+                rc = tls_create(cert, key, &tls, e);
+        tls_drop(tls);
         free(cert);
         free(key);
         return rc;
@@ -273,13 +285,37 @@ const char *server_address(const struct server *s)
         return s->address.data;
 }
 
+/* Reads the certificate's files again. */
+static void reload(struct server *s)
+{
+        char *cert = NULL, *key = NULL;
+        struct err e = {0};
+        if (!s->conf->tls_cert[0]) {
+                log_line(LOG_INFO, "SIGHUP: there is no certificate to read again");
+                return;
+        }
+        int rc = read_certificate(s->conf, &cert, &key, &e);
+        if (rc == 0)
+                rc = http_set_certificate(s->http, cert, key, &e);
+        free(cert);
+        free(key);
+        if (rc)
+                log_line(LOG_ERROR, "SIGHUP: the certificate stays as it was: %s", e.message);
+        else
+                log_line(LOG_INFO, "SIGHUP: new connections get the certificate in %s", s->conf->tls_cert);
+}
+
 /* True when a second signal asks to end at once. */
 static bool take_signals(struct server *s)
 {
         struct signalfd_siginfo info;
         bool again = false;
         while (read(s->signal_fd, &info, sizeof info) == (ssize_t)sizeof info) {
-                again = s->draining;
+                if (info.ssi_signo == SIGHUP) {
+                        reload(s);
+                        continue;
+                }
+                again = again || s->draining;
                 if (again)
                         continue;
                 log_line(LOG_INFO, "signal %u: draining", info.ssi_signo);

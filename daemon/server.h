@@ -11,15 +11,15 @@ struct server;
  * there and fit.
  */
 int server_check(const struct conf *conf, struct err *e);
-/* Opens the listeners, the state folder and all behind it. SIGTERM and SIGINT are blocked from here on and
-   taken by server_run; SIGPIPE is ignored. `conf` is borrowed. */
+/* Opens the listeners, the state folder and all behind it. SIGTERM, SIGINT and SIGHUP are blocked from here
+   on and taken by server_run; SIGPIPE is ignored. `conf` is borrowed. */
 int server_create(const struct conf *conf, struct server **ret, struct err *e);
 /* NULL accepted. */
 void server_destroy(struct server *s);
 /* "http://127.0.0.1:7420" or "unix:PATH": where it listens. Borrowed. */
 const char *server_address(const struct server *s);
 /* Serves until SIGTERM or SIGINT, then until the running jobs have stopped with a checkpoint, at most 10 s; a
-   second signal ends it at once. */
+   second of these ends it at once. SIGHUP has the certificate's files read again. */
 int server_run(struct server *s, struct err *e);
 
 #endif

@@ -137,102 +137,6 @@ static void device_failed(struct device *d, const char *why)
 }
 
 /* The front's own want of memory is not held against the device. */
-static void worker_gone(void *ctx, struct child *c, int status, const char *why);
-
-/* Where no process can be had (descriptors or memory are short) that is no fault of the device: it is tried
- * again. */
-static void start_worker(struct device *d)
-{
-        struct err e;
-        const struct supervisor *sv = d->home;
-        const char *const args[] = {"--role", "worker", "--device", d->info.id, "--state", sv->state_dir,
-                "--log", sv->log_level, NULL};
-        const struct child_hooks hooks = {.ctx = d, .message = worker_message, .gone = worker_gone};
-        d->state = DEVICE_STARTING;
-        d->busy = true;
-        d->progress = d->device_bytes = 0;
-        d->map_done = d->map_windows = 0;
-        d->reason[0] = '\0';
-        d->started_ms = d->heard_ms = d->moved_ms = clock_now_ms();
-        if (child_start(sv->kids, args, &hooks, &d->worker, &e) == 0)
-                return;
-        d->worker = NULL;
-        d->busy = false;
-        d->restart_ms = d->started_ms + START_AGAIN_MS;
-        snprintf(d->reason, sizeof d->reason, "no worker can be started: %s", e.message);
-        log_line(LOG_WARN, "device %s: %s", d->info.id, d->reason);
-}
-
-static int64_t backoff_ms(int failures)
-{
-        int64_t ms = BACKOFF_FIRST_MS;
-        for (int i = 1; i < failures && ms < BACKOFF_MAX_MS; i++)
-                ms *= 2;
-        return ms < BACKOFF_MAX_MS ? ms : BACKOFF_MAX_MS;
-}
-
-/* Before the last try: a driver may die of a damaged file among what it has compiled, again and again. */
-static void put_cache_aside(const struct device *d)
-{
-        struct err e;
-        int moved = 0;
-        if (drivercache_put_aside(d->home->state_dir, d->info.id, &moved, &e))
-                log_line(LOG_WARN, "device %s: %s", d->info.id, e.message);
-        else if (moved)
-                log_line(LOG_WARN, "device %s: its driver's compiled kernels are put aside and made anew",
-                        d->info.id);
-}
-
-/* From here to there its time counts as busy. */
-static void note_job(struct device *d, int64_t job)
-{
-        int64_t now = clock_now_ms();
-        if (d->job)
-                d->busy_ms += now - d->busy_since_ms;
-        d->busy_since_ms = now;
-        d->job = job;
-}
-
-/* The worker is gone: decides about the next one, then tells. */
-static void device_failed(struct device *d, const char *why)
-{
-        struct supervisor *sv = d->home;
-        char reason[sizeof d->reason];
-        snprintf(reason, sizeof reason, "%s", d->reason[0] ? d->reason : why);
-        if (clock_now_ms() - d->started_ms >= STABLE_MS)
-                d->failures = 0;
-        d->failures++;
-        note_job(d, 0);
-        d->busy = false;
-        bool quarantined = d->failures >= SUPERVISOR_FAILURES;
-        d->state = quarantined ? DEVICE_QUARANTINED : DEVICE_STARTING;
-        d->restart_ms = clock_now_ms() + backoff_ms(d->failures);
-        snprintf(d->reason, sizeof d->reason, "%s", reason);
-        log_line(quarantined ? LOG_ERROR : LOG_WARN, "device %s: its worker was lost (%d in a row): %s%s",
-                d->info.id, d->failures, reason, quarantined ? "; quarantined until cnnd is restarted" : "");
-        if (d->failures == SUPERVISOR_FAILURES - 1)
-                put_cache_aside(d);
-        if (sv->hooks.lost)
-                sv->hooks.lost(sv->hooks.ctx, d->index, reason, quarantined);
-}
-
-/* The front's own want of memory is not held against the device. */
-static void try_worker(struct device *d)
-{
-        struct err e;
-        int rc = start_worker(d, &e);
-        if (rc == 0)
-                return;
-        d->worker = NULL;
-        d->busy = false;
-        if (rc != ERR_NO_MEMORY) {
-                device_failed(d, e.message);
-                return;
-        }
-        d->restart_ms = clock_now_ms() + BACKOFF_FIRST_MS;
-        log_line(LOG_WARN, "device %s: its worker is not started yet: %s", d->info.id, e.message);
-}
-
 static void worker_gone(void *ctx, struct child *c, int status, const char *why)
 {
         struct device *d = ctx;
@@ -448,7 +352,7 @@ enum device_state supervisor_state(const struct supervisor *sv, int device)
 bool supervisor_all_quarantined(const struct supervisor *sv)
 {
         for (int i = 0; i < sv->count; i++)
-                if (sv->devices[i]->state != DEVICE_QUARANTINED)
+                if (sv->devices[i].state != DEVICE_QUARANTINED)
                         return false;
         return sv->count > 0;
 }

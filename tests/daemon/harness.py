@@ -28,8 +28,8 @@ import zlib
 
 PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None)
-# scripts/test --sanitize sets it: all is slower, and takes more memory.
-SANITIZED = "LSAN_OPTIONS" in os.environ
+# scripts/test --sanitize and --thread-sanitize set them: all is slower, and takes more memory.
+SANITIZED = "LSAN_OPTIONS" in os.environ or "TSAN_OPTIONS" in os.environ
 BINARY = os.environ.get("CNND_BINARY", os.path.join(os.path.dirname(__file__), "../../build/daemon/cnnd"))
 
 

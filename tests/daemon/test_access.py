@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """Who may do what: every endpoint, asked by nobody, a user, another user and an operator, for own and others' objects."""
+import http.client
 import io
 import os
 import pwd
 import re
 import shutil
+import signal
 import socket
 import sqlite3
 import ssl
@@ -394,6 +396,69 @@ class Beyond(unittest.TestCase):
         self.assertIn("together", self.refused(tls_cert=self.cert))
         self.assertIn("cannot be used", self.refused(tls_cert=self.cert, tls_key=self.key + "2"))
         self.assertIn("nowhere", self.refused(tls_cert="/nowhere", tls_key=self.key))
+
+    def test_certificates_are_read_again(self):
+        cert, key = os.path.join(self.folder, "live.pem"), os.path.join(self.folder, "live.key")
+
+        def install(new_cert, new_key):
+            shutil.copy(new_cert, cert)
+            shutil.copy(new_key, key)
+
+        def connect(port):
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            s = context.wrap_socket(socket.create_connection(("127.0.0.1", port), 10))
+            return s, ssl.DER_cert_to_PEM_cert(s.getpeercert(binary_form=True)).strip()
+
+        def text(path):
+            with open(path, encoding="ascii") as f:
+                return f.read().strip()
+
+        def ask(s):
+            s.sendall(b"GET /v1/version HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            answer = http.client.HTTPResponse(s)
+            answer.begin()
+            self.assertTrue(answer.status == 200 and answer.read())
+
+        install(self.cert, self.key)
+        with Daemon({"tls_cert": cert, "tls_key": key}, device=False) as d:
+            port = int(d.url.rsplit(":", 1)[1])
+
+            def hang_up(line):
+                before = len(d.log_lines)
+                d.process.send_signal(signal.SIGHUP)
+                wait_for(lambda: any(line in said for said in d.log_lines[before:]), what=line)
+
+            first, shown = connect(port)
+            self.assertEqual(shown, text(self.cert))
+            ask(first)
+            for _ in range(3):  # from one to the other and back: none is freed too early or kept
+                for new_cert, new_key in ((self.cert + "2", self.key + "2"), (self.cert, self.key)):
+                    install(new_cert, new_key)
+                    hang_up("new connections get the certificate")
+                    s, shown = connect(port)
+                    self.assertEqual(shown, text(new_cert))
+                    ask(s)
+                    ask(first)
+                    s.close()
+            for broken_cert, broken_key in ((self.cert + "2", self.key), (self.key, self.key), ("/dev/null", self.key)):
+                install(broken_cert, broken_key)
+                hang_up("the certificate stays as it was")
+                s, shown = connect(port)
+                self.assertEqual(shown, text(self.cert))
+                ask(s)
+                s.close()
+            os.unlink(cert)
+            hang_up("the certificate stays as it was")
+            s, shown = connect(port)
+            self.assertEqual(shown, text(self.cert))
+            s.close()
+            ask(first)  # has lived through it all
+            first.close()
+        with Daemon(device=False) as d:  # without a certificate it is no reason to end
+            d.process.send_signal(signal.SIGHUP)
+            wait_for(lambda: any("no certificate" in line for line in d.log_lines))
+            d.get("/v1/version")
 
     def test_insecure_says_so(self):
         with Daemon({"listen": "0.0.0.0:0"}, env={"CNND_INSECURE": "true"}, device=False) as d:

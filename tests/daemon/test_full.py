@@ -126,6 +126,25 @@ class Descriptors(unittest.TestCase):
             self.assertEqual(d.submit(small_job(epochs=1))["state"], "queued")
 
 
+    def test_more_uploads_than_descriptors(self):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (200, 200))
+        head = b"PUT /v1/models/m/weights HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n"
+        with Daemon(device=False) as d:
+            uploads = [socket.create_connection((d.host, d.port)) for _ in range(50)]  # a quarter
+            for s in uploads:
+                s.sendall(head)
+            folder = os.path.join(d.state, "tmp")
+            wait_for(lambda: len(os.listdir(folder)) == 50, what="50 uploads under way")
+            status, headers, body = d.request("PUT", "/v1/models/m/weights", b"123456789")
+            self.assertEqual(status, 503)
+            self.assertIn("too many files", body["detail"])
+            self.assertIn("Retry-After", headers)
+            uploads.pop().close()
+            wait_for(lambda: d.request("PUT", "/v1/models/m/weights", b"123456789")[0] == 400, what="room for another")
+            for s in uploads:
+                s.close()
+            wait_for(lambda: os.listdir(folder) == [], what="no file left")
+
     def test_none_left(self):
         """No descriptor is left while it works: whoever is connected is served, work goes on, a worker that dies then is
         replaced when there are some again."""

@@ -3,6 +3,7 @@
 import http.client
 import json
 import socket
+import threading
 import time
 import unittest
 
@@ -123,7 +124,15 @@ class Streams(unittest.TestCase):
             d.request("POST", "/v1/jobs/%d/cancel" % first)
 
     def test_slow_reader_holds_up_nobody_and_misses_nothing(self):
+        """It takes 200 events a second, then all; one who takes nothing for 10 s is gone (test_crowd.py)."""
         job = self.daemon.submit(long_job(report_every=1))["id"]
+        ids, hurry = [], threading.Event()
+
+        def read(answer):
+            for line in answer:
+                ids.append(json.loads(line)["id"])
+                hurry.wait(0.005)
+
         try:
             slow = socket.socket()
             slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -131,6 +140,10 @@ class Streams(unittest.TestCase):
             slow.sendall(
                 b"GET /v1/jobs/%d/events HTTP/1.1\r\nHost: localhost\r\nAccept: application/x-ndjson\r\n\r\n" % job
             )
+            answer = http.client.HTTPResponse(slow)
+            answer.begin()
+            reader = threading.Thread(target=read, args=(answer,))
+            reader.start()
             with self.daemon.stream(job) as fast:
                 for event in fast:
                     if event[0] == 3000:
@@ -139,13 +152,13 @@ class Streams(unittest.TestCase):
             self.daemon.get("/v1/health")
             self.assertLess(time.monotonic() - started, 1)
             self.daemon.request("POST", "/v1/jobs/%d/cancel" % job)
-            answer = http.client.HTTPResponse(slow)
-            answer.begin()
-            ids = [json.loads(line)["id"] for line in answer]
+            hurry.set()
+            reader.join(60)
             self.assertEqual(ids, list(range(1, len(ids) + 1)))
             self.assertGreater(len(ids), 3000)
             slow.close()
         finally:
+            hurry.set()
             self.daemon.request("POST", "/v1/jobs/%d/cancel" % job)
 
     def test_restart_keeps_every_event(self):

@@ -17,8 +17,8 @@ import numpy as np
 from formats import DECODE, Dm, mrc, npy, npz, page, run, ser, tiff, values
 
 SMALL = values('u1', (4, 4))
-SANITIZED = "LSAN_OPTIONS" in os.environ  # freed memory is kept then
-MOST_SECONDS, MOST_KIB = 1.0, (256 if SANITIZED else 64) << 10
+SANITIZED = "LSAN_OPTIONS" in os.environ or "TSAN_OPTIONS" in os.environ  # slower, and freed memory is kept
+MOST_SECONDS, MOST_KIB = 5.0 if SANITIZED else 1.0, (256 if SANITIZED else 64) << 10
 
 
 def png(width, height, data, interlace=0):

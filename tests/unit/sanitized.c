@@ -1,6 +1,8 @@
-/* Does wrong what the sanitizers of this build must see: `sanitized overrun|overflow|leak`. Expected to fail.
+/* Does wrong what the sanitizers of this build must see: `sanitized overrun|overflow|leak|race`. Expected to
+ * fail.
  */
 #include <limits.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,6 +32,25 @@ static void leak(void)
         printf("%p\n", lost);
 }
 
+static int shared;
+
+static void *add(void *unused)
+{
+        (void)unused;
+        shared += one;
+        return NULL;
+}
+
+static void race(void)
+{
+        pthread_t other;
+        if (pthread_create(&other, NULL, add, NULL) != 0)
+                return;
+        add(NULL);
+        pthread_join(other, NULL);
+        printf("%d\n", shared);
+}
+
 int main(int argc, char **argv)
 {
         if (argc == 2 && strcmp(argv[1], "overrun") == 0)
@@ -38,5 +59,7 @@ int main(int argc, char **argv)
                 overflow();
         else if (argc == 2 && strcmp(argv[1], "leak") == 0)
                 leak();
+        else if (argc == 2 && strcmp(argv[1], "race") == 0)
+                race();
         return 0;
 }
