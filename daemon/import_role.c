@@ -58,7 +58,7 @@ static int tell(void *ctx, const struct import_progress *p, struct err *e)
         cJSON_AddStringToObject(head, "op", "progress");
         cJSON *o = cJSON_AddObjectToObject(head, "progress");
         cJSON_AddStringToObject(o, "phase", p->split ? "writing" : "reading");
-        cJSON_AddItemToObject(o, "split", p->split ? cJSON_CreateString(p->split) : cJSON_CreateNull());
+        json_add(o, "split", p->split ? cJSON_CreateString(p->split) : cJSON_CreateNull());
         cJSON_AddNumberToObject(o, "files", (double)p->files);
         cJSON_AddNumberToObject(o, "images", (double)p->images);
         cJSON_AddNumberToObject(o, "written", (double)p->written);

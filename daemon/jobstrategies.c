@@ -19,7 +19,7 @@ int jobstrategies_write(struct store *s, int64_t job, const cJSON *json, struct 
 {
         sqlite3_stmt *st;
         int rc = check(json, e);
-        char *text = rc == 0 ? cJSON_PrintUnformatted(json) : NULL;
+        char *text = rc == 0 ? json_text(json) : NULL;
         if (rc == 0 && !text)
                 rc = err_set(e, ERR_NO_MEMORY, "no memory for strategies");
         if (rc == 0)
@@ -48,7 +48,7 @@ int jobstrategies_read(struct store *s, int64_t job, cJSON **ret, struct err *e)
                 return rc;
         const char *text = store_text(st, 0);
         cJSON *json = json_parse(text, strlen(text), e);
-        rc = store_done(s, st, json ? 0 : ERR_INTERNAL, e);
+        rc = store_done(s, st, json ? 0 : e->code, e);
         if (rc)
                 cJSON_Delete(json);
         else

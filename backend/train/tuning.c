@@ -1,4 +1,5 @@
 #include "train/tuning.h"
+#include "base/json.h"
 #include "ops/tuner.h"
 
 #include <stdlib.h>
@@ -64,7 +65,7 @@ static int bind_all(struct binding *b, const struct setup *s, struct err *e)
 static int tell(const struct strategies *bound, const struct train_hooks *hooks, struct err *e)
 {
         cJSON *json = strategies_json(bound);
-        char *text = json ? cJSON_PrintUnformatted(json) : NULL;
+        char *text = json ? json_text(json) : NULL;
         cJSON_Delete(json);
         const int rc = text ? hooks->event(hooks->ctx, "strategies", text, e)
                             : err_set(e, ERR_NO_MEMORY, "no memory for strategies");
