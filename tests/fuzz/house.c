@@ -364,6 +364,9 @@ static void open_http(struct house *h)
         struct http_options o = {.routes = api_routes,
                 .ctx = &h->api,
                 .admit = api_admit,
+                .peer = api_peer,
+                .enter = api_enter,
+                .leave = api_leave,
                 .tmp_dir = h->tmp_dir,
                 .tcp_fd = -1,
                 .unix_fd = -1,
@@ -374,7 +377,8 @@ static void open_http(struct house *h)
                 .max_weights_bytes = 1 << 20,
                 .max_dataset_bytes = 1 << 20,
                 .body_memory_bytes = 8 << 20,
-                .max_connections = 100};
+                .max_connections = 100,
+                .max_files = 50};
         char socket_path[PATH_BYTES];
         struct err e;
         path_of(socket_path, "socket");
