@@ -2,7 +2,8 @@
 
      a bearer token                      whose it is, on every listener
      the Unix socket, without a token    the user of the process at its other end
-     TCP, without a token                on loopback (or with --insecure), as long as no token was ever made:
+     TCP, without a token                on loopback (or with --insecure), as long as no token was ever made
+                                         (which is seen within 10 ms):
                                          the daemon's own user, an operator. Else nobody.
    One thread. */
 #ifndef CNND_ACCESS_H

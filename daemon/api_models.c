@@ -111,16 +111,25 @@ int api_models_put(void *ctx, struct http_request *rq, struct err *e)
         return rc ? rc : HTTP_LATER;
 }
 
-static void classified(void *ctx, cJSON *result, const struct err *failed)
+static void answer(struct http_request *rq, const char *type, struct str *body, const struct err *failed)
 {
-        struct http_request *rq = ctx;
         struct err e = {0};
         int rc = failed ? failed->code : 0;
         if (failed)
                 e = *failed;
         else
-                rc = reply_json(&rq->reply, 200, result, &e);
+                rc = reply_text(&rq->reply, 200, type, body, &e);
         http_answer(rq, rc, &e);
+}
+
+static void classified(void *ctx, struct str *json, const struct err *failed)
+{
+        answer(ctx, "application/json", json, failed);
+}
+
+static void drawn(void *ctx, struct str *png, const struct err *failed)
+{
+        answer(ctx, "image/png", png, failed);
 }
 
 static bool client_left(void *ctx)
@@ -156,18 +165,6 @@ int api_models_classify(void *ctx, struct http_request *rq, struct err *e)
         return rc ? rc : HTTP_LATER;
 }
 
-static void drawn(void *ctx, struct str *png, const struct err *failed)
-{
-        struct http_request *rq = ctx;
-        struct err e = {0};
-        int rc = failed ? failed->code : 0;
-        if (failed)
-                e = *failed;
-        else
-                rc = reply_text(&rq->reply, 200, "image/png", png, &e);
-        http_answer(rq, rc, &e);
-}
-
 /* The parameter "layer", which must be there. */
 static int get_layer(const struct target *t, const char **ret, struct err *e)
 {
@@ -181,7 +178,7 @@ static int get_layer(const struct target *t, const char **ret, struct err *e)
 int api_models_filters(void *ctx, struct http_request *rq, struct err *e)
 {
         struct api *api = ctx;
-        const struct classify_caller caller = {.ctx = rq, .drawn = drawn, .gone = client_left};
+        const struct classify_caller caller = {.ctx = rq, .done = drawn, .gone = client_left};
         const char *layer;
         int rc = api_model(api, rq, e);
         if (rc == 0)
@@ -194,7 +191,7 @@ int api_models_filters(void *ctx, struct http_request *rq, struct err *e)
 int api_models_activations(void *ctx, struct http_request *rq, struct err *e)
 {
         struct api *api = ctx;
-        const struct classify_caller caller = {.ctx = rq, .drawn = drawn, .gone = client_left};
+        const struct classify_caller caller = {.ctx = rq, .done = drawn, .gone = client_left};
         const char *layer;
         int rc = api_model(api, rq, e);
         if (rc == 0)

@@ -5,6 +5,7 @@
 
 #include "base/err.h"
 #include "base/str.h"
+#include "daemon/batches.h"
 #include "daemon/decode.h"
 #include "daemon/models.h"
 #include "daemon/supervisor.h"
@@ -18,41 +19,40 @@ struct classify;
 /* Requests that may wait at once; one more is ERR_QUOTA. */
 enum { CLASSIFY_MAX_PENDING = 256, CLASSIFY_TIMEOUT_MS = 60000, CLASSIFY_LOOK_MS = 200 };
 
-/* All borrowed. */
-struct classify *classify_create(struct models *ms, struct decode *dc, struct supervisor *sv);
+/* All borrowed but `o`, which is copied. */
+struct classify *classify_create(
+        const struct batch_options *o, struct models *ms, struct decode *dc, struct supervisor *sv);
 /* Calls no callback of requests still open. */
 void classify_destroy(struct classify *cl);
 
-/* `result` is {"model":…,"results":[{"predictions":[{"label","index","probability","logit"}, …best first]}]},
-   one result an image, with "image":{"format","frames","channels","height","width","databar_height" (rows
-   cropped), "pixel_size":[height,width]|null,"pixel_unit":"m"|"1/m"|null} of the body as it came, and in it
-   "prepared": what the model's recipe made of that before it was cut or fitted, {"rescaled":true,"height",
-   "width","pixel_size","pixel_unit","normalize":"percentiles"|"per_image"|"none"}, null for a model without;
-   taken by the callee; NULL on error. `e` is NULL on success. */
-typedef void (*classify_done)(void *ctx, cJSON *result, const struct err *e);
-
-/* Of classify_look and classify_map: the body is taken by the callee. */
-typedef void (*classify_drawn)(void *ctx, struct str *body, const struct err *e);
+/* `body` is what classify_start and the others say; the callee may take its text. NULL on error; `e` is NULL
+   on success. */
+typedef void (*classify_done)(void *ctx, struct str *body, const struct err *e);
 
 struct classify_caller {
         void *ctx;
         classify_done done;
-        classify_drawn drawn; /* in place of `done`, for classify_look and classify_map */
         /* True when nobody waits for the answer any more: asked until the device has begun, some times a
            second and before each stage. What is true then ends with ERR_CANCELLED. NULL: the caller stays. */
         bool (*gone)(void *ctx);
 };
 
-/* Classifies the image or batch in `body` (copied). `media_type` is the request's, NULL for no claim; `top`
-   is the number of predictions an image, 0 for all. Returns 0 when `done` will be called from a later
-   service_run, once; else the error (ERR_NOT_FOUND, ERR_UNAVAILABLE, ERR_QUOTA) and `done` is never called.
-   Errors that `done` may see: ERR_MEDIA, ERR_SYNTAX, ERR_INVALID, ERR_TOO_LARGE from the decoder (4xx),
-   ERR_UNAVAILABLE (no device in time), ERR_DEVICE_MEMORY, ERR_DEVICE, ERR_CANCELLED. */
+/* Classifies the image or batch in `body` (copied): JSON
+   {"model":…,"results":[{"predictions":[{"label","index","probability","logit"}, …best first]}]},
+   one result an image, with "image":{"format","frames","channels","height","width","databar_height" (rows
+   cropped), "pixel_size":[height,width]|null,"pixel_unit":"m"|"1/m"|null} of the body as it came, and in it
+   "prepared": what the model's recipe made of that before it was cut or fitted, {"rescaled":true,"height",
+   "width","pixel_size","pixel_unit","normalize":"percentiles"|"per_image"|"none"}, null for a model without.
+   `media_type` is the request's, NULL for no claim; `top` is the number of predictions an image, 0 for all.
+   Returns 0 when `done` will be called from a later service_run, once; else the error (ERR_NOT_FOUND,
+   ERR_UNAVAILABLE, ERR_QUOTA) and `done` is never called. Errors that `done` may see: ERR_MEDIA, ERR_SYNTAX,
+   ERR_INVALID, ERR_TOO_LARGE from the decoder (4xx), ERR_UNAVAILABLE (no device in time), ERR_DEVICE_MEMORY,
+   ERR_DEVICE, ERR_CANCELLED. */
 int classify_start(struct classify *cl, const char *model, const void *body, size_t len,
         const char *media_type, int top, const struct classify_caller *caller, struct err *e);
 
-/* A picture of a model's inside: what `layer` ("net.3") makes of the image in `body`, or with `body` NULL the
-   filters of the conv2d `layer`; see infer.h and grid.h. Otherwise as classify_start. */
+/* A picture (PNG) of a model's inside: what `layer` ("net.3") makes of the image in `body`, or with `body`
+   NULL the filters of the conv2d `layer`; see infer.h and grid.h. Otherwise as classify_start. */
 int classify_look(struct classify *cl, const char *model, const char *layer, const void *body, size_t len,
         const char *media_type, const struct classify_caller *caller, struct err *e);
 
@@ -72,8 +72,9 @@ enum { CLASSIFY_MAX_MAPS = 2, CLASSIFY_MAP_TIMEOUT_MS = 1800000 };
 int classify_map(struct classify *cl, const char *model, const struct classify_map *how, const void *body,
         size_t len, const char *media_type, const struct classify_caller *caller, struct err *e);
 
-/* Images answered since the start. */
+/* Images answered since the start, and batches sent to devices. */
 uint64_t classify_images(const struct classify *cl);
+uint64_t classify_batches(const struct classify *cl);
 
 /* --- what service.c calls --- */
 
@@ -82,7 +83,7 @@ void classify_answer(struct classify *cl, int device, struct chan_message *m);
 void classify_lost(struct classify *cl, int device);
 /* Sends what waits to ready devices, ends what waited too long. */
 void classify_tick(struct classify *cl, int64_t now_ms);
-/* Milliseconds until the next tick is due, -1 for never. */
-int classify_timeout_ms(const struct classify *cl, int64_t now_ms);
+/* Microseconds until the next tick is due, -1 for never. */
+int64_t classify_timeout_us(const struct classify *cl, int64_t now_us);
 
 #endif

@@ -70,6 +70,10 @@ static const struct option options[] = {
                 "bodies held in memory, all requests together"),
         NUMBER(max_connections, CONF_INT, "12000", 4, 1e6,
                 "open at once on each listener; of those on the Unix socket the last 64 are for operators"),
+        NUMBER(batch_window_us, CONF_INT, "500", 0, 1e6,
+                "most microseconds that a classification waits for others that are on the way, to go to the "
+                "device with them; 0: none waits"),
+        NUMBER(batch_images, CONF_INT, "64", 1, 256, "of classifications that go to a device together"),
         NUMBER(requests_per_second, CONF_REAL, "100", 0, 1e6,
                 "of one user, on average; 0 for no limit. Operators have none, here and below"),
         NUMBER(user_connections, CONF_INT, "1000", 0, 1e6, "of one user, open at once; 0 for no limit"),

@@ -33,7 +33,8 @@ struct conf {
         int64_t max_json_bytes, max_image_bytes, max_weights_bytes, max_dataset_bytes; /* of one body */
         int64_t body_memory_bytes; /* bodies in memory, all requests together */
         int64_t max_connections;
-        double requests_per_second; /* of one user, as the next three; 0: no limit */
+        int64_t batch_window_us, batch_images; /* of classifications that go to a device together */
+        double requests_per_second;            /* of one user, as the next three; 0: no limit */
         int64_t user_connections, queued_jobs, stored_bytes;
 };
 

@@ -2,6 +2,7 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "base/str.h"
 #include "daemon/clock.h"
 #include "daemon/wire.h"
 
@@ -9,25 +10,35 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Most often that a process is started ahead of the requests. */
+enum { SPARE_MS = 1000 };
+/* Small images go to the decoder together. */
+enum { BATCH_MAX = 64, BATCH_BYTES = 1 << 20 };
+
 struct request {
         struct request *next;
         int64_t id;
-        cJSON *head; /* owned */
+        cJSON *head; /* owned; of an image, its entry in the message's list */
         void *raw;   /* owned */
         size_t raw_len;
-        bool tried; /* a decoder has already ended with it in hand */
+        bool tried; /* a decoder has already ended with it in hand: it goes by itself */
+        bool image;
+        struct decode_target to; /* of an image */
+        struct recipe recipe;    /* to.recipe */
         decode_done done;
         void *ctx;
 };
 
-/* The decoder works on one request at a time: the first. Its death is then that request's fault. */
+/* The decoder works on the first request, or on the first few images. Its death is their fault: of several
+   it is found by sending each by itself. */
 struct decode {
         const char *state_dir; /* borrowed */
         struct children *kids;
         struct child *child; /* NULL: none, or it is on its way out */
         struct request *first, *last;
-        bool sent; /* the first is with the child */
+        int sent; /* as many of the first are with the child */
         int64_t next_id, deadline_ms;
+        int64_t start_ms; /* from when on one is started though nobody waits for it */
 };
 
 struct decode *decode_create(const char *state_dir, struct children *kids)
@@ -65,9 +76,48 @@ static void end_first(struct decode *dc, struct chan_message *m, const struct er
         dc->first = r->next;
         if (!dc->first)
                 dc->last = NULL;
-        dc->sent = false;
+        dc->sent -= dc->sent > 0;
         r->done(r->ctx, m, e);
         request_free(r);
+}
+
+/* One image's part of the decoder's answer: of *raw, from *at on, its floats are copied. */
+static void end_image(struct decode *dc, cJSON *entry, const struct chan_message *m, size_t *at)
+{
+        const struct request *r = dc->first;
+        const cJSON *n = json_field(entry, "n"), *error = json_field(entry, "error");
+        const size_t image = (size_t)r->to.c * (size_t)r->to.h * (size_t)r->to.w * sizeof(float);
+        struct chan_message part = {.head = entry};
+        struct err why;
+        int rc = 0;
+        if (error) {
+                rc = wire_error_read(error, &why);
+        } else if (!cJSON_IsNumber(n) || n->valueint < 1 ||
+                   (m->raw_len - *at) / image < (size_t)n->valueint) {
+                rc = err_set(&why, ERR_INTERNAL, "the decoder's answer cannot be read");
+        } else {
+                part.raw_len = (size_t)n->valueint * image;
+                part.raw = malloc(part.raw_len);
+                if (part.raw)
+                        memcpy(part.raw, (const char *)m->raw + *at, part.raw_len);
+                else
+                        rc = err_set(&why, ERR_NO_MEMORY, "no memory for an image");
+                *at += part.raw_len;
+        }
+        end_first(dc, &part, rc ? &why : NULL);
+        chan_message_finish(&part);
+}
+
+/* Those that the decoder left over are with it no more. */
+static void end_images(struct decode *dc, struct chan_message *m)
+{
+        cJSON *list = cJSON_GetObjectItemCaseSensitive(m->head, "images"), *entry;
+        size_t at = 0;
+        if (cJSON_GetArraySize(list) == 0) /* or the first would be sent for ever */
+                json_push(list, cJSON_CreateObject());
+        while (dc->sent && (entry = cJSON_DetachItemFromArray(list, 0)) != NULL)
+                end_image(dc, entry, m, &at);
+        dc->sent = 0;
 }
 
 static int child_message(void *ctx, struct child *c, struct chan_message *m)
@@ -77,16 +127,31 @@ static int child_message(void *ctx, struct child *c, struct chan_message *m)
         struct err why;
         if (c != dc->child || !dc->sent || wire_int(m->head, "request") != dc->first->id)
                 return 0;
+        if (json_field(m->head, "last"))
+                dc->child = NULL;
+        if (!error && cJSON_IsArray(json_field(m->head, "images"))) {
+                end_images(dc, m);
+                return 0;
+        }
         if (error)
                 (void)wire_error_read(error, &why);
         end_first(dc, m, error ? &why : NULL);
         return 0;
 }
 
-static void refuse_first(struct decode *dc, const char *why)
+/* The child is gone or killed with `sent` requests in hand. */
+static void lost(struct decode *dc, const char *why, bool again)
 {
         struct chan_message none = {0};
         struct err e;
+        int left = dc->sent;
+        again = again && !dc->first->tried;
+        dc->sent = 0;
+        if (left > 1 || again) {
+                for (struct request *r = dc->first; left > 0; r = r->next, left--)
+                        r->tried = true;
+                return;
+        }
         log_line(LOG_WARN, "the decoder was %s at a request of %zu bytes", why, dc->first->raw_len);
         err_set(&e, ERR_INVALID, "the decoder could not read it");
         end_first(dc, &none, &e);
@@ -100,54 +165,108 @@ static void child_gone(void *ctx, struct child *c, int status, const char *why)
                 return;
         dc->child = NULL;
         /* Once more: the child may have been on its way out before it saw the request. */
-        bool again = dc->sent && !dc->first->tried;
-        if (again) {
-                dc->first->tried = true;
-                dc->sent = false;
-        } else if (dc->sent) {
-                refuse_first(dc, why);
-        }
+        if (dc->sent)
+                lost(dc, why, true);
 }
 
 static int start(struct decode *dc, struct err *e)
 {
         const char *const args[] = {"--role", "decoder", "--state", dc->state_dir, NULL};
         const struct child_hooks hooks = {.ctx = dc, .message = child_message, .gone = child_gone};
+        dc->start_ms = clock_now_ms() + SPARE_MS;
         return child_start(dc->kids, args, &hooks, &dc->child, e);
 }
 
-/* Hands the first request to the child. */
+static bool same_target(const struct decode_target *a, const struct decode_target *b)
+{
+        return a->c == b->c && a->h == b->h && a->w == b->w && recipe_same(a->recipe, b->recipe);
+}
+
+static void add_target(cJSON *head, const struct decode_target *to)
+{
+        cJSON_AddNumberToObject(head, "c", to->c);
+        cJSON_AddNumberToObject(head, "h", to->h);
+        cJSON_AddNumberToObject(head, "w", to->w);
+        json_add(head, "import", recipe_json(to->recipe));
+}
+
+/* How many of the first requests go in one message. */
+static int count_batch(const struct decode *dc)
+{
+        const struct request *first = dc->first;
+        size_t bytes = 0;
+        int count = 0;
+        for (const struct request *r = first; r && count < BATCH_MAX; r = r->next) {
+                bytes += r->raw_len;
+                if (count &&
+                        (!r->image || r->tried || bytes > BATCH_BYTES || !same_target(&r->to, &first->to)))
+                        break;
+                count++;
+                if (!first->image || first->tried)
+                        break;
+        }
+        return count;
+}
+
+static int send_images(struct decode *dc, int count, struct err *e)
+{
+        const struct request *r = dc->first;
+        struct str raw = {0};
+        cJSON *head = cJSON_CreateObject();
+        cJSON_AddStringToObject(head, "op", "images");
+        cJSON_AddNumberToObject(head, "request", (double)r->id);
+        add_target(head, &r->to);
+        cJSON *list = cJSON_AddArrayToObject(head, "bodies");
+        for (int i = 0; list && i < count; i++, r = r->next) {
+                cJSON_AddItemReferenceToArray(list, r->head);
+                if (count > 1)
+                        str_add_bytes(&raw, r->raw, r->raw_len);
+        }
+        int rc = !list || raw.failed ? err_set(e, ERR_NO_MEMORY, "no memory for a request") : 0;
+        if (rc == 0 && count > 1)
+                rc = child_send(dc->child, head, raw.data, raw.len, e);
+        else if (rc == 0)
+                rc = child_send(dc->child, head, dc->first->raw, dc->first->raw_len, e);
+        cJSON_Delete(head);
+        str_free(&raw);
+        return rc;
+}
+
+/* Hands the first requests to the child. */
 static void pump(struct decode *dc)
 {
         while (dc->first && !dc->sent) {
                 struct err e;
+                int count = count_batch(dc);
                 int rc = dc->child ? 0 : start(dc, &e);
-                if (rc == 0)
+                if (rc == 0 && dc->first->image)
+                        rc = send_images(dc, count, &e);
+                else if (rc == 0)
                         rc = child_send(dc->child, dc->first->head, dc->first->raw, dc->first->raw_len, &e);
                 if (rc) {
                         struct chan_message none = {0};
                         end_first(dc, &none, &e);
                         continue;
                 }
-                dc->sent = true;
+                dc->sent = count;
                 dc->deadline_ms = clock_now_ms() + DECODE_TIMEOUT_MS;
         }
 }
 
-/* Takes `head`. */
-static int push(struct decode *dc, cJSON *head, const void *raw, size_t raw_len, decode_done done, void *ctx,
-        struct err *e)
+/* Takes `head`. NULL with *e set on failure. */
+static struct request *push(struct decode *dc, cJSON *head, const void *raw, size_t raw_len, decode_done done,
+        void *ctx, struct err *e)
 {
         struct request *r = calloc(1, sizeof *r);
         if (r && raw_len)
                 r->raw = malloc(raw_len);
-        cJSON_AddNumberToObject(head, "request", (double)(dc->next_id + 1));
         if (!r || (raw_len && !r->raw) || json_fell_short()) {
                 if (r)
                         free(r->raw);
                 free(r);
                 cJSON_Delete(head);
-                return err_set(e, ERR_NO_MEMORY, "no memory for a body of %zu bytes", raw_len);
+                err_set(e, ERR_NO_MEMORY, "no memory for a body of %zu bytes", raw_len);
+                return NULL;
         }
         r->id = ++dc->next_id;
         r->head = head;
@@ -161,37 +280,46 @@ static int push(struct decode *dc, cJSON *head, const void *raw, size_t raw_len,
         else
                 dc->first = r;
         dc->last = r;
-        return 0;
+        return r;
 }
 
-static int push_body(struct decode *dc, const char *op, const void *body, size_t len, const char *media_type,
-        const struct decode_target *target, decode_done done, void *ctx, struct err *e)
+static int push_command(struct decode *dc, cJSON *head, const void *raw, size_t raw_len, decode_done done,
+        void *ctx, struct err *e)
 {
-        cJSON *head = cJSON_CreateObject();
-        if (head) {
-                cJSON_AddStringToObject(head, "op", op);
-                if (media_type)
-                        cJSON_AddStringToObject(head, "media_type", media_type);
-                else
-                        cJSON_AddNullToObject(head, "media_type");
-                cJSON_AddNumberToObject(head, "c", target->c);
-                cJSON_AddNumberToObject(head, "h", target->h);
-                cJSON_AddNumberToObject(head, "w", target->w);
-                json_add(head, "import", recipe_json(target->recipe));
-        }
-        return push(dc, head, body, len, done, ctx, e);
+        cJSON_AddNumberToObject(head, "request", (double)(dc->next_id + 1));
+        return push(dc, head, raw, raw_len, done, ctx, e) ? 0 : ERR_NO_MEMORY;
 }
 
 int decode_image(struct decode *dc, const void *body, size_t len, const char *media_type,
         const struct decode_target *target, decode_done done, void *ctx, struct err *e)
 {
-        return push_body(dc, "image", body, len, media_type, target, done, ctx, e);
+        cJSON *entry = cJSON_CreateArray();
+        if (entry) {
+                json_push(entry, cJSON_CreateNumber((double)len));
+                if (media_type)
+                        json_push(entry, cJSON_CreateString(media_type));
+        }
+        struct request *r = push(dc, entry, body, len, done, ctx, e);
+        if (!r)
+                return ERR_NO_MEMORY;
+        r->image = true;
+        r->recipe = *target->recipe;
+        r->to = *target;
+        r->to.recipe = &r->recipe;
+        return 0;
 }
 
 int decode_field(struct decode *dc, const void *body, size_t len, const char *media_type,
         const struct decode_target *target, decode_done done, void *ctx, struct err *e)
 {
-        return push_body(dc, "field", body, len, media_type, target, done, ctx, e);
+        cJSON *head = cJSON_CreateObject();
+        if (head) {
+                cJSON_AddStringToObject(head, "op", "field");
+                if (media_type)
+                        cJSON_AddStringToObject(head, "media_type", media_type);
+                add_target(head, target);
+        }
+        return push_command(dc, head, body, len, done, ctx, e);
 }
 
 int decode_model(struct decode *dc, const char *path, const cJSON *overrides, decode_done done, void *ctx,
@@ -204,7 +332,7 @@ int decode_model(struct decode *dc, const char *path, const cJSON *overrides, de
                 json_add(
                         head, "overrides", overrides ? cJSON_Duplicate(overrides, true) : cJSON_CreateNull());
         }
-        return push(dc, head, NULL, 0, done, ctx, e);
+        return push_command(dc, head, NULL, 0, done, ctx, e);
 }
 
 int decode_sheet(struct decode *dc, const struct sheet *sheet, decode_done done, void *ctx, struct err *e)
@@ -219,14 +347,16 @@ int decode_sheet(struct decode *dc, const struct sheet *sheet, decode_done done,
                 cJSON_AddNumberToObject(head, "h", sheet->h);
                 cJSON_AddNumberToObject(head, "w", sheet->w);
         }
-        return push(dc, head, sheet->maps, (size_t)sheet->count * image * sizeof *sheet->maps, done, ctx, e);
+        return push_command(
+                dc, head, sheet->maps, (size_t)sheet->count * image * sizeof *sheet->maps, done, ctx, e);
 }
 
 bool decode_drop(struct decode *dc, const void *ctx)
 {
         struct request *before = NULL;
+        int sent = dc->sent;
         for (struct request *r = dc->first; r; before = r, r = r->next) {
-                if (r->ctx != ctx || (r == dc->first && dc->sent))
+                if (sent-- > 0 || r->ctx != ctx)
                         continue;
                 if (before)
                         before->next = r->next;
@@ -246,16 +376,18 @@ void decode_tick(struct decode *dc, int64_t now_ms)
                 struct child *c = dc->child;
                 dc->child = NULL;
                 child_kill(c);
-                refuse_first(dc, "killed: no answer in time");
+                lost(dc, "killed: no answer in time", false);
         }
         pump(dc);
+        struct err e;
+        if (!dc->child && now_ms >= dc->start_ms && start(dc, &e))
+                log_line(LOG_WARN, "no decoder is ready for the next request: %s", e.message);
 }
 
 int decode_timeout_ms(const struct decode *dc, int64_t now_ms)
 {
-        if (!dc->first)
+        int64_t due = dc->sent ? dc->deadline_ms : dc->first ? now_ms : dc->child ? INT64_MAX : dc->start_ms;
+        if (due == INT64_MAX)
                 return -1;
-        if (!dc->sent)
-                return 0;
-        return dc->deadline_ms > now_ms ? (int)(dc->deadline_ms - now_ms) : 0;
+        return due > now_ms ? (int)(due - now_ms) : 0;
 }

@@ -1,8 +1,8 @@
 /* The front's side of the decoder process: bytes from outside go there, and floats or checked facts come
-   back. The process is started at the first request, and again when it died or left. One thread.
+   back. The process is started ahead of the first request, and again when it died or left. One thread.
 
-   A request that kills the decoder twice is answered ERR_INVALID "the decoder could not read it"; those
-   behind it go to the next one. */
+   Small images go to it several at a time. A request that kills the decoder twice, the second time by itself,
+   is answered ERR_INVALID "the decoder could not read it"; the others go to the next one. */
 #ifndef CNND_DECODE_H
 #define CNND_DECODE_H
 

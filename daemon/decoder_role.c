@@ -12,24 +12,22 @@
 #include "data/image.h"
 #include "data/prepare.h"
 
+#include <malloc.h>
+#include <stdlib.h>
 #include <string.h>
 
-enum { CPU_SECONDS = 30 }; /* for one request */
+enum { CPU_SECONDS = 30 };        /* for one request */
+enum { KEEP_BYTES = 4 << 20 };    /* of free memory */
+enum { ANSWER_BYTES = 64 << 20 }; /* from which on no more images are added to it */
 /* A body, its copy in the channel and the pixels of IMAGE_MAX_BYTES with their fitted copy. */
 #define ADDRESS_SPACE ((uint64_t)6 << 30)
 
-static int send_refusal(const cJSON *request, const struct err *why, struct err *e)
-{
-        cJSON *head = cJSON_CreateObject();
-        if (!head)
-                return err_set(e, ERR_NO_MEMORY, "no memory for an answer");
-        cJSON_AddStringToObject(head, "op", "refused");
-        json_add(head, "request", cJSON_Duplicate(request, true));
-        json_add(head, "error", wire_error_json(why));
-        int rc = chan_send(CHILD_FD, head, NULL, 0, e);
-        cJSON_Delete(head);
-        return rc;
-}
+struct answer {
+        cJSON *head; /* owned, as raw */
+        void *raw;
+        size_t raw_len;
+        bool last; /* this process has read what it should not go on after */
+};
 
 static void add_pixel(cJSON *o, const struct image *im)
 {
@@ -122,28 +120,22 @@ static int prepare(
         return rc;
 }
 
-static int decode_body(
-        const struct chan_message *m, bool field, cJSON *head, struct image *ret, struct err *e)
+/* The answer's "n", "h", "w" and "image" into `head`, the floats into *ret. */
+static int decode_body(const void *body, size_t len, const char *media, const struct decode_target *to,
+        bool field, cJSON *head, struct image *ret, struct err *e)
 {
         struct image im = {0};
-        struct recipe recipe = {0};
-        struct decode_target to;
-        const cJSON *media = json_field(m->head, "media_type");
-        int rc = read_target(m->head, &to, &recipe, e);
-        if (rc == 0)
-                rc = image_decode(
-                        m->raw, m->raw_len, cJSON_IsString(media) ? media->valuestring : NULL, &im, e);
+        int rc = image_decode(body, len, media, &im, e);
         if (rc)
                 return rc;
         cJSON *picture = describe(&im);
-        rc = prepare(&im, &to, field, picture, e);
+        rc = prepare(&im, to, field, picture, e);
         if (rc) {
                 cJSON_Delete(picture);
                 image_finish(&im);
                 return rc;
         }
         json_add(head, "image", picture);
-        cJSON_AddStringToObject(head, "op", "decoded");
         cJSON_AddNumberToObject(head, "n", im.n);
         cJSON_AddNumberToObject(head, "h", im.h);
         cJSON_AddNumberToObject(head, "w", im.w);
@@ -151,7 +143,86 @@ static int decode_body(
         return 0;
 }
 
-static int check_model(const struct chan_message *m, cJSON *head, struct err *e)
+static size_t image_bytes(const struct image *im)
+{
+        return (size_t)im->n * (size_t)im->c * (size_t)im->h * (size_t)im->w * sizeof *im->pixels;
+}
+
+static const char *text_of(const cJSON *v)
+{
+        return cJSON_IsString(v) ? v->valuestring : NULL;
+}
+
+/* One image in full. */
+static int read_field(const struct chan_message *m, struct answer *a, struct err *e)
+{
+        struct image im = {0};
+        struct recipe recipe = {0};
+        struct decode_target to;
+        a->last = image_distrusted(m->raw, m->raw_len);
+        int rc = read_target(m->head, &to, &recipe, e);
+        if (rc == 0)
+                rc = decode_body(m->raw, m->raw_len, text_of(json_field(m->head, "media_type")), &to, true,
+                        a->head, &im, e);
+        if (rc)
+                return rc;
+        a->raw = im.pixels;
+        a->raw_len = image_bytes(&im);
+        return 0;
+}
+
+/* The next body, whose entry is [bytes, media type]: appends its floats to `raw`, and what is to be said of
+   it to `list`. */
+static int decode_one(const char *body, size_t len, const cJSON *entry, const struct decode_target *to,
+        cJSON *list, struct str *raw, struct err *e)
+{
+        struct image im = {0};
+        struct err why;
+        cJSON *head = cJSON_CreateObject();
+        int rc = decode_body(body, len, text_of(cJSON_GetArrayItem(entry, 1)), to, false, head, &im, &why);
+        if (rc)
+                json_add(head, "error", wire_error_json(&why));
+        else
+                str_add_bytes(raw, im.pixels, image_bytes(&im));
+        image_finish(&im);
+        if (!json_push(list, head) || raw->failed)
+                return err_set(e, ERR_NO_MEMORY, "no memory for an answer");
+        return 0;
+}
+
+/* Bodies one behind the other, each for itself. Those behind one that is distrusted, or for which the answer
+   has grown too large, are left over. */
+static int read_images(const struct chan_message *m, struct answer *a, struct err *e)
+{
+        const cJSON *entry, *bodies = json_field(m->head, "bodies");
+        struct str raw = {0};
+        struct recipe recipe = {0};
+        struct decode_target to;
+        size_t at = 0;
+        int rc = read_target(m->head, &to, &recipe, e);
+        cJSON *list = cJSON_AddArrayToObject(a->head, "images");
+        cJSON_ArrayForEach(entry, bodies)
+        {
+                const cJSON *len = cJSON_GetArrayItem(entry, 0);
+                if (rc || a->last || raw.len > ANSWER_BYTES)
+                        break;
+                if (!cJSON_IsNumber(len) || len->valuedouble < 0 ||
+                        len->valuedouble > (double)(m->raw_len - at)) {
+                        rc = err_set(e, ERR_INTERNAL, "a request that cannot be read");
+                        break;
+                }
+                const char *body = (const char *)m->raw + at;
+                a->last = image_distrusted(body, (size_t)len->valuedouble);
+                rc = decode_one(body, (size_t)len->valuedouble, entry, &to, list, &raw, e);
+                at += (size_t)len->valuedouble;
+        }
+        a->raw_len = raw.len;
+        a->raw = raw.len ? str_take(&raw) : NULL;
+        str_free(&raw);
+        return rc;
+}
+
+static int check_model(const struct chan_message *m, struct answer *a, struct err *e)
 {
         cJSON *model = NULL;
         const cJSON *path = json_field(m->head, "path"), *overrides = json_field(m->head, "overrides");
@@ -160,15 +231,15 @@ static int check_model(const struct chan_message *m, cJSON *head, struct err *e)
                                       : err_set(e, ERR_INTERNAL, "no path to check");
         if (rc)
                 return rc;
-        cJSON_AddStringToObject(head, "op", "checked");
-        json_add(head, "model", model);
+        json_add(a->head, "model", model);
         return 0;
 }
 
-static int draw_grid(const struct chan_message *m, cJSON *head, struct str *png, struct err *e)
+static int draw_grid(const struct chan_message *m, struct answer *a, struct err *e)
 {
         int64_t v[5] = {0};
         static const char *const keys[] = {"count", "columns", "c", "h", "w"};
+        struct str png = {0};
         int rc = 0;
         for (int i = 0; rc == 0 && i < 5; i++)
                 rc = json_get_int(m->head, keys[i], 1, IMAGE_MAX_SIDE, "", &v[i], e);
@@ -176,56 +247,77 @@ static int draw_grid(const struct chan_message *m, cJSON *head, struct str *png,
                                (double)v[0] * (double)v[2] * (double)v[3] * (double)v[4] * sizeof(float))
                 rc = err_set(e, ERR_INTERNAL, "a picture that cannot be read");
         if (rc == 0)
-                rc = grid_rows_png(m->raw, (int)v[0], (int)v[1], (int)v[2], (int)v[3], (int)v[4], png, e);
-        if (rc == 0)
-                cJSON_AddStringToObject(head, "op", "drawn");
+                rc = grid_rows_png(m->raw, (int)v[0], (int)v[1], (int)v[2], (int)v[3], (int)v[4], &png, e);
+        if (rc == 0) {
+                a->raw_len = png.len;
+                a->raw = str_take(&png);
+        }
+        str_free(&png);
         return rc;
 }
 
-/* Answers one request; an error is the channel's. */
-static int serve(const struct chan_message *m, struct err *e)
+static const struct {
+        const char *op;
+        int (*serve)(const struct chan_message *m, struct answer *a, struct err *e);
+} ops[] = {{"images", read_images}, {"field", read_field}, {"model", check_model}, {"grid", draw_grid}};
+
+/* What is asked for, or why not. */
+static int work(const struct chan_message *m, struct answer *a, struct err *e)
 {
-        struct image im = {0};
-        struct str png = {0};
-        struct err why = {0};
-        const cJSON *op = json_field(m->head, "op"), *request = json_field(m->head, "request");
+        const char *op = text_of(json_field(m->head, "op"));
+        for (size_t i = 0; op && i < sizeof ops / sizeof ops[0]; i++)
+                if (strcmp(ops[i].op, op) == 0)
+                        return ops[i].serve(m, a, e);
+        return err_set(e, ERR_INTERNAL, "a request that cannot be read");
+}
+
+/* Answers one request; an error is the channel's. */
+static int serve(const struct chan_message *m, bool *ret_last, struct err *e)
+{
+        struct answer a = {.head = cJSON_CreateObject()};
+        struct err why;
         int rc = sandbox_allow_cpu(CPU_SECONDS, e);
-        cJSON *head = cJSON_CreateObject();
-        if (rc == 0 && (!head || !cJSON_IsString(op)))
-                rc = err_set(e, ERR_INTERNAL, "a request that cannot be read");
+        if (rc == 0 && !a.head)
+                rc = err_set(e, ERR_NO_MEMORY, "no memory for an answer");
         if (rc)
                 goto out;
-        if (strcmp(op->valuestring, "image") == 0 || strcmp(op->valuestring, "field") == 0)
-                rc = decode_body(m, op->valuestring[0] == 'f', head, &im, &why);
-        else if (strcmp(op->valuestring, "grid") == 0)
-                rc = draw_grid(m, head, &png, &why);
-        else
-                rc = check_model(m, head, &why);
-        if (rc) {
-                rc = send_refusal(request, &why, e);
-        } else {
-                size_t values = (size_t)im.n * (size_t)im.c * (size_t)im.h * (size_t)im.w;
-                json_add(head, "request", cJSON_Duplicate(request, true));
-                rc = png.len ? chan_send(CHILD_FD, head, png.data, png.len, e)
-                             : chan_send(CHILD_FD, head, im.pixels, values * sizeof *im.pixels, e);
+        if (work(m, &a, &why)) {
+                free(a.raw);
+                a.raw = NULL;
+                a.raw_len = 0;
+                json_add(a.head, "error", wire_error_json(&why));
         }
+        json_add(a.head, "request", cJSON_Duplicate(json_field(m->head, "request"), true));
+        if (a.last)
+                cJSON_AddTrueToObject(a.head, "last");
+        rc = chan_send(CHILD_FD, a.head, a.raw, a.raw_len, e);
+        *ret_last = a.last;
 out:
-        image_finish(&im);
-        str_free(&png);
-        cJSON_Delete(head);
+        free(a.raw);
+        cJSON_Delete(a.head);
         return rc;
+}
+
+/* Every answer takes and gives back large pieces: they stay with the process, and small ones are not merged
+   each time. */
+static void keep_memory(void)
+{
+        mallopt(M_TRIM_THRESHOLD, KEEP_BYTES);
+        mallopt(M_MMAP_THRESHOLD, KEEP_BYTES);
+        mallopt(M_MXFAST, 0);
 }
 
 int decoder_role_run(const char *uploads, struct err *e)
 {
+        keep_memory();
         const struct sandbox_options o = {.folder = uploads, .memory_bytes = ADDRESS_SPACE};
         int rc = sandbox_enter(&o, e);
         while (rc == 0) {
                 struct chan_message m = {0};
+                bool last = false;
                 rc = chan_receive(CHILD_FD, &m, e);
                 if (rc == 0)
-                        rc = serve(&m, e);
-                bool last = rc == 0 && image_distrusted(m.raw, m.raw_len);
+                        rc = serve(&m, &last, e);
                 chan_message_finish(&m);
                 asan_check_leaks();
                 if (last)

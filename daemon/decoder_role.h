@@ -2,16 +2,18 @@
    sandbox.h. The only files it can work on are uploads, in STATE/tmp.
 
    Front to decoder:
-     {"op":"image","request":1,"media_type":"image/png"|null,"c":1,"h":28,"w":28,"import":{…}|null}
-     {"op":"field","request":3, …the same}                                           raw: the body, of both
+     {"op":"images","request":1,"c":1,"h":28,"w":28,"import":{…}|null,"bodies":[[BYTES,"image/png"], [BYTES],
+   …]} raw: the bodies; a media type where one is claimed
+     {"op":"field","request":3,"media_type":"image/png","c":1,"h":28,"w":28,"import":{…}|null}   raw: the body
      {"op":"model","request":2,"path":PATH,"overrides":{…}|null}
      {"op":"grid","request":3,"count":24,"columns":12,"c":1,"h":28,"w":28}     raw: count*c*h*w floats
-   Decoder to front, one answer a request, in order:
-     {"op":"decoded","request":1,"n":1,"h":28,"w":28,"image":{…}}  raw: n*c*h*w floats; "image" as classify.h
-                                                          has it; of a field n is 1, h and w are its own
-     {"op":"checked","request":2,"model":{"architecture","input","classes","preprocessing"}}
-     {"op":"drawn","request":3}                           raw: a PNG
-     {"op":"refused","request":2,"error":{…}} */
+   Decoder to front, one answer a request, in order; "last":true where it ends after it:
+     {"request":1,"images":[{"n":1,"h":28,"w":28,"image":{…}}, {"error":{…}}, …]}   raw: n*c*h*w floats of
+   each; "image" as classify.h has it; fewer than were sent: the rest is left over
+     {"request":3,"n":1,"h":…,"w":…,"image":{…}}          raw: c*h*w floats, h and w the image's own
+     {"request":2,"model":{"architecture","input","classes","preprocessing"}}
+     {"request":3}                            raw: a PNG
+     {"request":2,"error":{…}} */
 #ifndef CNND_DECODER_ROLE_H
 #define CNND_DECODER_ROLE_H
 

@@ -267,15 +267,16 @@ static int look(struct engine *en, struct chan_message *m, struct err *e)
         return rc;
 }
 
-/* Works off the classifications that wait now. */
+/* Works off the classifications that wait now. Those that come meanwhile are for the next time: clients who
+   ask again at once would hold up a job for ever. */
 static void answer_requests(struct engine *en)
 {
-        for (;;) {
-                pthread_mutex_lock(&en->lock);
-                struct command *c = pop(&en->requests);
-                pthread_mutex_unlock(&en->lock);
-                if (!c)
-                        return;
+        struct command *c;
+        pthread_mutex_lock(&en->lock);
+        struct queue now = en->requests;
+        en->requests = (struct queue){0};
+        pthread_mutex_unlock(&en->lock);
+        while ((c = pop(&now)) != NULL) {
                 struct err e = {0};
                 if (strcmp(wire_text(c->m.head, "op"), "look") == 0 ? look(en, &c->m, &e)
                                                                     : classify(en, &c->m, &e)) {

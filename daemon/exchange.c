@@ -179,11 +179,11 @@ static struct MHD_Response *make_response(struct exchange *x)
 }
 
 /* Counts the answer, and notes it: what changes something where people look, the rest for those who search.
- */
+   What an image is sent for changes nothing. */
 static void record(struct exchange *x)
 {
         const struct reply *r = &x->rq.reply;
-        bool changes = x->route && strcmp(x->route->method, "GET") != 0;
+        bool changes = x->route && strcmp(x->route->method, "GET") != 0 && x->route->body != HTTP_IMAGE;
         double seconds = (double)(clock_now_us() - x->begun_us) / 1e6;
         x->host->stats.answers[r->status / 100]++;
         if (x->route)

@@ -28,13 +28,13 @@ static const cJSON *field_of(const cJSON *image)
 int maporder_fill(const struct classify_map *map, struct models *ms, const char *model, const cJSON *image,
         int c, cJSON *head, struct err *e)
 {
-        char **names;
-        int count;
-        int rc = models_classes(ms, model, &names, &count, e);
+        const struct model_facts *f;
+        int rc = models_facts(ms, model, &f, e);
         if (rc)
                 return rc;
         cJSON_AddStringToObject(head, "name", model);
-        json_add(head, "classes", cJSON_CreateStringArray((const char *const *)names, count));
+        json_add(head, "classes",
+                cJSON_CreateStringArray((const char *const *)f->classes, f->shape.num_classes));
         cJSON_AddNumberToObject(head, "c", c);
         cJSON_AddNumberToObject(head, "h", side(field_of(image), "height"));
         cJSON_AddNumberToObject(head, "w", side(field_of(image), "width"));
@@ -43,6 +43,5 @@ int maporder_fill(const struct classify_map *map, struct models *ms, const char 
         cJSON_AddNumberToObject(head, "threshold", map->threshold);
         cJSON_AddBoolToObject(head, "picture", map->picture);
         json_add(head, "image", cJSON_Duplicate(image, true));
-        models_free_classes(names, count);
         return 0;
 }

@@ -20,6 +20,8 @@ struct models {
         struct quota *quota;   /* borrowed */
         struct decode *decode; /* borrowed */
         struct put *puts;
+        struct model_memory known;
+        bool unsure; /* it holds what a transaction may take back */
 };
 
 /* An upload while the decoder checks it. */
@@ -54,6 +56,7 @@ static int insert(struct models *ms, const char *name, const char *user, int64_t
 {
         sqlite3_stmt *st;
         int64_t generation = 0;
+        model_memory_clear(&ms->known);
         int rc = next_generation(ms, &generation, e);
         if (rc == 0)
                 rc = store_prepare(ms->store,
@@ -107,6 +110,7 @@ int models_place(struct models *ms, const char *name, const char *file, struct e
 static int delete_row(struct models *ms, const char *name, struct err *e)
 {
         sqlite3_stmt *st;
+        model_memory_clear(&ms->known);
         int rc = store_prepare(ms->store, "DELETE FROM models WHERE name = ?", &st, e);
         if (rc)
                 return rc;
@@ -221,6 +225,7 @@ void models_destroy(struct models *ms)
         while (ms->puts)
                 put_free(ms->puts);
         modelfile_close(&ms->files);
+        model_memory_clear(&ms->known);
         free(ms);
 }
 
@@ -273,23 +278,50 @@ int models_get(struct models *ms, const char *name, cJSON **ret, struct err *e)
         return rc;
 }
 
-int models_see(struct models *ms, const struct identity *who, const char *name, struct err *e)
+int models_facts(struct models *ms, const char *name, const struct model_facts **ret, struct err *e)
 {
         sqlite3_stmt *st;
+        struct model_facts *f = NULL;
+        if (ms->unsure)
+                model_memory_clear(&ms->known);
+        ms->unsure = store_writing(ms->store);
+        *ret = model_memory_find(&ms->known, name);
+        if (*ret)
+                return 0;
         int rc = select_row(ms, name, &st, e);
         if (rc < 0)
                 return rc;
-        bool own = identity_owns(who, store_text(st, 2));
-        rc = own ? 0 : err_set(e, ERR_NOT_FOUND, "there is no model '%s'", name);
-        return store_done(ms->store, st, rc, e);
+        struct model_shape shape = {.c = sqlite3_column_int(st, 6),
+                .h = sqlite3_column_int(st, 7),
+                .w = sqlite3_column_int(st, 8),
+                .generation = sqlite3_column_int64(st, 1)};
+        rc = preprocessing_recipe(store_text(st, 10), &shape.recipe, e);
+        if (rc == 0)
+                rc = model_facts_create(name, store_text(st, 2), &shape, store_text(st, 9), &f, e);
+        rc = store_done(ms->store, st, rc, e);
+        if (rc) {
+                model_facts_destroy(f);
+                return rc;
+        }
+        model_memory_keep(&ms->known, f);
+        *ret = f;
+        return 0;
+}
+
+int models_see(struct models *ms, const struct identity *who, const char *name, struct err *e)
+{
+        const struct model_facts *f;
+        int rc = models_facts(ms, name, &f, e);
+        if (rc)
+                return rc;
+        return identity_owns(who, f->user) ? 0 : err_set(e, ERR_NOT_FOUND, "there is no model '%s'", name);
 }
 
 /* ERR_NOT_FOUND without a row. */
 static int need(struct models *ms, const char *name, struct err *e)
 {
-        sqlite3_stmt *st;
-        int rc = select_row(ms, name, &st, e);
-        return rc < 0 ? rc : store_done(ms->store, st, 0, e);
+        const struct model_facts *f;
+        return models_facts(ms, name, &f, e);
 }
 
 int models_exists(struct models *ms, const char *name, bool *ret, struct err *e)
@@ -337,64 +369,6 @@ int models_list(struct models *ms, const struct identity *who, cJSON **ret, stru
                 return rc;
         }
         *ret = list;
-        return 0;
-}
-
-int models_shape(struct models *ms, const char *name, struct model_shape *ret, struct err *e)
-{
-        sqlite3_stmt *st;
-        int rc = select_row(ms, name, &st, e);
-        if (rc < 0)
-                return rc;
-        const char *text = store_text(st, 9);
-        cJSON *classes = json_parse(text, strlen(text), e);
-        *ret = (struct model_shape){.c = sqlite3_column_int(st, 6),
-                .h = sqlite3_column_int(st, 7),
-                .w = sqlite3_column_int(st, 8),
-                .num_classes = cJSON_GetArraySize(classes),
-                .generation = sqlite3_column_int64(st, 1)};
-        rc = classes ? preprocessing_recipe(store_text(st, 10), &ret->recipe, e) : e->code;
-        rc = store_done(ms->store, st, rc, e);
-        cJSON_Delete(classes);
-        return rc;
-}
-
-void models_free_classes(char **classes, int count)
-{
-        for (int i = 0; classes && i < count; i++)
-                free(classes[i]);
-        free(classes);
-}
-
-int models_classes(struct models *ms, const char *name, char ***ret, int *ret_count, struct err *e)
-{
-        sqlite3_stmt *st;
-        int rc = select_row(ms, name, &st, e), n = 0;
-        if (rc < 0)
-                return rc;
-        const char *text = store_text(st, 9);
-        cJSON *list = json_parse(text, strlen(text), e);
-        rc = store_done(ms->store, st, list ? 0 : e->code, e);
-        if (rc) {
-                cJSON_Delete(list);
-                return rc;
-        }
-        int count = cJSON_GetArraySize(list);
-        char **names = calloc((size_t)count + 1, sizeof *names);
-        const cJSON *item;
-        rc = names ? 0 : ERR_NO_MEMORY;
-        cJSON_ArrayForEach(item, list)
-        {
-                if (rc == 0 && !(names[n++] = strdup(cJSON_IsString(item) ? item->valuestring : "")))
-                        rc = ERR_NO_MEMORY;
-        }
-        cJSON_Delete(list);
-        if (rc) {
-                models_free_classes(names, n);
-                return err_set(e, rc, "no memory for class names");
-        }
-        *ret = names;
-        *ret_count = count;
         return 0;
 }
 

@@ -10,9 +10,9 @@
 #include "base/err.h"
 #include "daemon/decode.h"
 #include "daemon/identity.h"
+#include "daemon/modelfacts.h"
 #include "daemon/quota.h"
 #include "daemon/store.h"
-#include "data/recipe.h"
 
 #include <cjson/cJSON.h>
 #include <stdbool.h>
@@ -56,16 +56,8 @@ int models_put(struct models *ms, const char *name, const struct identity *who, 
 
 /* --- what classify.c, jobs.c and sched.c call --- */
 
-struct model_shape {
-        int c, h, w, num_classes;
-        struct recipe recipe; /* of what it was trained on */
-        int64_t generation;   /* another number whenever the weights are replaced */
-};
-/* What it takes and gives. ERR_NOT_FOUND. */
-int models_shape(struct models *ms, const char *name, struct model_shape *ret, struct err *e);
-/* malloc'ed array of num_classes malloc'ed names, freed by models_free_classes. */
-int models_classes(struct models *ms, const char *name, char ***ret, int *ret_count, struct err *e);
-void models_free_classes(char **classes, int count);
+/* ERR_NOT_FOUND. Borrowed until the next call of any of these functions. */
+int models_facts(struct models *ms, const char *name, const struct model_facts **ret, struct err *e);
 /* "STATE/models/NAME.safetensors", malloc'ed. NULL when memory is out. */
 char *models_path(const struct models *ms, const char *name);
 /* First half of saving a job's model: puts a hard link to `file` in place, durably. May be repeated. */

@@ -148,6 +148,7 @@ static int open_service(struct server *s, struct err *e)
                 .checkpoint_seconds = c->checkpoint_seconds,
                 .slice_seconds = c->slice_seconds,
                 .half_life_seconds = c->half_life_seconds,
+                .batch = {c->batch_window_us, (int)c->batch_images},
                 .limits = {c->requests_per_second, c->user_connections, c->queued_jobs, c->stored_bytes},
         };
         struct str tmp = {0};
@@ -327,7 +328,8 @@ static bool take_signals(struct server *s)
         return again;
 }
 
-static int lesser(int a, int b)
+/* Of two times, of which one below 0 is never. */
+static int64_t lesser(int64_t a, int64_t b)
 {
         return a < 0 || (b >= 0 && b < a) ? b : a;
 }
@@ -339,14 +341,16 @@ static int wait_for_work(struct server *s, struct err *e)
         int fds[HTTP_MAX_FDS], count = http_fds(s->http, fds);
         for (int i = 0; i < count; i++)
                 polled[i + 2] = (struct pollfd){.fd = fds[i], .events = POLLIN};
-        int timeout = lesser(service_timeout_ms(s->service), http_timeout_ms(s->http));
+        int64_t timeout = http_timeout_ms(s->http);
         timeout = lesser(timeout, feed_timeout_ms(s->feed, clock_now_ms()));
         timeout = lesser(timeout, curves_timeout_ms(s->curves));
         timeout = lesser(timeout, notify_timeout_ms(&s->notify, clock_now_ms()));
         if (s->draining)
                 timeout = lesser(timeout, 100);
-        if (poll(polled, (nfds_t)count + 2, timeout) < 0 && errno != EINTR)
-                return err_errno(e, errno, "poll");
+        timeout = lesser(timeout < 0 ? -1 : timeout * 1000, service_timeout_us(s->service));
+        const struct timespec t = {timeout / 1000000, timeout % 1000000 * 1000};
+        if (ppoll(polled, (nfds_t)count + 2, timeout < 0 ? NULL : &t, NULL) < 0 && errno != EINTR)
+                return err_errno(e, errno, "ppoll");
         return 0;
 }
 

@@ -140,7 +140,7 @@ static int start_parts(struct service *s, const struct service_options *o, struc
         if (rc == 0 &&
                 !(s->sched = sched_create(s->jobs, s->supervisor, o->checkpoint_seconds, o->slice_seconds)))
                 rc = err_set(e, ERR_NO_MEMORY, "no memory for the scheduler");
-        if (rc == 0 && !(s->classify = classify_create(s->models, s->decode, s->supervisor)))
+        if (rc == 0 && !(s->classify = classify_create(&o->batch, s->models, s->decode, s->supervisor)))
                 rc = err_set(e, ERR_NO_MEMORY, "no memory for classifications");
         return rc;
 }
@@ -198,16 +198,15 @@ int service_fd(const struct service *s)
         return children_fd(s->kids);
 }
 
-int service_timeout_ms(const struct service *s)
+int64_t service_timeout_us(const struct service *s)
 {
-        int64_t now = clock_now_ms();
+        int64_t now = clock_now_ms(), least = classify_timeout_us(s->classify, clock_now_us());
         const int due[] = {children_timeout_ms(s->kids), decode_timeout_ms(s->decode, now),
                 supervisor_timeout_ms(s->supervisor, now), sched_timeout_ms(s->sched, now),
-                classify_timeout_ms(s->classify, now), imports_timeout_ms(s->imports)};
-        int least = -1;
+                imports_timeout_ms(s->imports)};
         for (size_t i = 0; i < sizeof due / sizeof due[0]; i++)
-                if (due[i] >= 0 && (least < 0 || due[i] < least))
-                        least = due[i];
+                if (due[i] >= 0 && (least < 0 || due[i] * (int64_t)1000 < least))
+                        least = due[i] * (int64_t)1000;
         return least;
 }
 

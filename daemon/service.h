@@ -30,6 +30,7 @@ struct service_options {
         struct quota_limits limits; /* of each user */
         double slice_seconds;       /* a job runs at least this long before it yields; 60 */
         double half_life_seconds;   /* of device seconds in a user's share; 86400 */
+        struct batch_options batch; /* of classifications */
 };
 
 /* The parts, all owned; the API borrows them. */
@@ -57,10 +58,10 @@ int service_create(const struct service_options *o, struct service **ret, struct
 /* Kills every child. Safe at any time: what is stored is complete. */
 void service_destroy(struct service *s);
 
-/* The event loop's seam: poll service_fd for POLLIN with service_timeout_ms (-1: no timeout), then call
+/* The event loop's seam: poll service_fd for POLLIN with service_timeout_us (-1: no timeout), then call
    service_run in every turn. Callbacks of all parts run inside service_run. */
 int service_fd(const struct service *s);
-int service_timeout_ms(const struct service *s);
+int64_t service_timeout_us(const struct service *s);
 void service_run(struct service *s);
 
 /* 0 when requests can be served, else ERR_UNAVAILABLE: starting (devices being looked for, data sets

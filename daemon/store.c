@@ -283,6 +283,11 @@ static int get_unstuck(struct store *s, struct err *e)
                         : 0;
 }
 
+bool store_writing(const struct store *s)
+{
+        return !sqlite3_get_autocommit(s->db);
+}
+
 static int cache_grow(struct store *s, struct err *e)
 {
         if (s->cached < s->cache_room)

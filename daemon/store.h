@@ -34,6 +34,8 @@ int store_begin(struct store *s, struct err *e);
 int store_commit(struct store *s, struct err *e);
 /* Harmless without a transaction. */
 void store_rollback(struct store *s);
+/* True within a transaction. */
+bool store_writing(const struct store *s);
 
 /* Prepares `sql`, once per text: the statement is kept and handed out again, reset and with its parameters
    cleared. `sql` must be a literal (it is compared by address). Borrowed; not to be used recursively. */

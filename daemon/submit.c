@@ -121,7 +121,7 @@ static int check_classify(
         const char *title = "", *model = NULL, *dataset = NULL;
         int64_t limit = 0;
         const struct dataset *data;
-        struct model_shape shape;
+        const struct model_facts *facts;
         int rc = json_only(body, "type name model dataset limit priority", "", e);
         if (rc == 0)
                 rc = json_get_string(body, "name", REQUEST_TITLE_MAX, "", &title, e);
@@ -142,12 +142,12 @@ static int check_classify(
         rc = see_model(js, who, model, "/model", e);
         if (rc)
                 return rc;
-        rc = models_shape(js->models, model, &shape, e);
+        rc = models_facts(js->models, model, &facts, e);
         if (rc)
                 return rc;
-        if (shape.num_classes != data->num_classes)
+        if (facts->shape.num_classes != data->num_classes)
                 return err_at(e, ERR_INVALID, "/dataset", "the model has %d classes, the data set %d",
-                        shape.num_classes, data->num_classes);
+                        facts->shape.num_classes, data->num_classes);
         int count = data->split[DATASET_VAL].count;
         if (count == 0)
                 return err_at(e, ERR_INVALID, "/dataset", "the data set has no val images");

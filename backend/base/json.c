@@ -488,7 +488,7 @@ static void print_number(struct str *s, double v)
                 return;
         }
         if (v == floor(v) && fabs(v) <= WHOLE_MAX) {
-                str_addf(s, "%.0f", v + 0.0); /* no -0 */
+                str_add_int(s, (int64_t)v);
                 return;
         }
         for (int digits = 15; digits <= 17; digits++) {

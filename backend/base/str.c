@@ -62,17 +62,26 @@ void str_add(struct str *s, const char *text)
 void str_addf(struct str *s, const char *fmt, ...)
 {
         va_list ap;
-        va_start(ap, fmt);
-        int n = vsnprintf(NULL, 0, fmt, ap);
-        va_end(ap);
-        if (n < 0) /* a number of many digits takes memory */
-                s->failed = true;
-        if (n < 0 || !str_reserve(s, (size_t)n + 1))
+        if (!str_reserve(s, 24)) /* a guess that spares most the second turn */
                 return;
+        size_t room = s->cap - s->len;
         va_start(ap, fmt);
-        vsnprintf(s->data + s->len, (size_t)n + 1, fmt, ap);
+        int n = vsnprintf(s->data + s->len, room, fmt, ap);
         va_end(ap);
-        s->len += (size_t)n;
+        if (n >= 0 && (size_t)n >= room) {
+                s->data[s->len] = '\0';
+                if (!str_reserve(s, (size_t)n + 1))
+                        return;
+                va_start(ap, fmt);
+                n = vsnprintf(s->data + s->len, (size_t)n + 1, fmt, ap);
+                va_end(ap);
+        }
+        if (n < 0) { /* a number of many digits takes memory */
+                s->data[s->len] = '\0';
+                s->failed = true;
+        } else {
+                s->len += (size_t)n;
+        }
 }
 
 void str_add_float(struct str *s, float v)
@@ -109,6 +118,72 @@ void str_add_double(struct str *s, double v)
         str_add(s, text);
 }
 
+void str_add_int(struct str *s, int64_t v)
+{
+        char text[24], *p = text + sizeof text;
+        uint64_t left = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
+        do
+                *--p = (char)('0' + left % 10);
+        while (left /= 10);
+        if (v < 0)
+                *--p = '-';
+        str_add_bytes(s, p, (size_t)(text + sizeof text - p));
+}
+
+enum { DIGITS = 9 };
+
+/* The nine digits of v > 0 and its power of ten: d.dddddddd * 10^*ret. */
+static void cut_digits(double v, char digits[DIGITS], int *ret)
+{
+        int power = (int)floor(log10(v));
+        int64_t n = llround(v * pow(10, DIGITS - 1 - power));
+        if (n < 100000000) { /* log10 was a little too large, here and below: too small */
+                power--;
+                n = llround(v * pow(10, DIGITS - 1 - power));
+        }
+        if (n > 999999999) {
+                power++;
+                n = llround(v * pow(10, DIGITS - 1 - power));
+        }
+        for (int i = DIGITS - 1; i >= 0; i--, n /= 10)
+                digits[i] = (char)('0' + n % 10);
+        *ret = power;
+}
+
+void str_add_decimal(struct str *s, double v)
+{
+        char digits[DIGITS];
+        int power, count = DIGITS;
+        if (!isfinite(v) || v == 0 || fabs(v) < 1e-200 || fabs(v) > 1e200) {
+                str_add_double(s, v);
+                return;
+        }
+        if (v < 0)
+                str_add(s, "-");
+        cut_digits(fabs(v), digits, &power);
+        while (count > 1 && digits[count - 1] == '0')
+                count--;
+        if (power < 0 && power >= -4) {
+                str_add_bytes(s, "0.000", (size_t)(1 - power));
+                str_add_bytes(s, digits, (size_t)count);
+        } else if (power >= 0 && power < DIGITS) {
+                const int whole = power + 1;
+                str_add_bytes(s, digits, (size_t)whole);
+                if (count > whole) {
+                        str_add(s, ".");
+                        str_add_bytes(s, digits + whole, (size_t)(count - whole));
+                }
+        } else {
+                str_add_bytes(s, digits, 1);
+                if (count > 1) {
+                        str_add(s, ".");
+                        str_add_bytes(s, digits + 1, (size_t)(count - 1));
+                }
+                str_add(s, "e");
+                str_add_int(s, power);
+        }
+}
+
 /* Length of the well-formed UTF-8 sequence at `p` (RFC 3629: no overlong forms, no surrogates), 0 if none. */
 static size_t utf8_len(const unsigned char *p)
 {
@@ -127,11 +202,23 @@ static size_t utf8_len(const unsigned char *p)
         return 0;
 }
 
+static bool is_plain(unsigned char c)
+{
+        return c >= 0x20 && c < 0x7F && c != '"' && c != '\\';
+}
+
 void str_add_json(struct str *s, const char *text)
 {
         str_add(s, "\"");
         for (const unsigned char *p = (const unsigned char *)text; *p;) {
-                size_t n = utf8_len(p);
+                size_t n = 0;
+                while (is_plain(p[n]))
+                        n++;
+                str_add_bytes(s, p, n);
+                p += n;
+                if (!*p)
+                        break;
+                n = utf8_len(p);
                 if (*p == '"' || *p == '\\')
                         str_addf(s, "\\%c", *p);
                 else if (*p == '\n')

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* Zero-initialised is empty. `data` is NUL-terminated whenever it is not NULL. Allocation failure sets
    `failed` and makes further appends do nothing, so that a caller checks once at the end. */
@@ -25,6 +26,9 @@ void str_addf(struct str *s, const char *fmt, ...) __attribute__((format(printf,
 void str_add_float(struct str *s, float v);
 /* The same for double. */
 void str_add_double(struct str *s, double v);
+/* Nine digits at most, which are enough for a float; faster. */
+void str_add_decimal(struct str *s, double v);
+void str_add_int(struct str *s, int64_t v);
 /* `text` as a JSON string with its quotes; bytes that are no UTF-8 become U+FFFD. */
 void str_add_json(struct str *s, const char *text);
 /* Hands the text to the caller, who frees it; the string is empty after. NULL if an append failed. */

@@ -15,6 +15,8 @@
 /* Batches run at one of these sizes, the rest of it empty, so that few plans serve every request. */
 static const int sizes[] = {1, 16, 64, INFER_MAX_BATCH};
 enum { SIZES = sizeof sizes / sizeof sizes[0] };
+/* Of activations: what a larger batch is not worth. */
+#define ACTIVATIONS_MAX ((uint64_t)512 << 20)
 
 /* One size, made when it is first needed. */
 struct lane {
@@ -33,6 +35,7 @@ struct infer {
         struct recipe recipe;
         struct buf *params;
         struct lane lanes[SIZES];
+        int least, most; /* sizes in use */
         int num_classes;
 };
 
@@ -122,6 +125,27 @@ static int build(struct infer *m, const struct safetensors *file, struct err *e)
         return rc;
 }
 
+/* Sizes whose activations are few enough. A CPU device takes 16 samples side by side in less time than one,
+   and so one image gets the bits that it gets among others. */
+static int choose_sizes(struct infer *m, struct err *e)
+{
+        for (int size = 1; size < SIZES; size++) {
+                struct plan *p;
+                uint64_t bytes = 0;
+                int rc = plan_create(m->net, dev_info(m->dev), PLAN_INFER, sizes[size], &p, e);
+                if (rc)
+                        return rc;
+                for (int i = 0; i < p->num_chunks; i++)
+                        bytes += p->chunk_floats[i] * sizeof(float);
+                plan_destroy(p);
+                if (bytes > ACTIVATIONS_MAX)
+                        break;
+                m->most = size;
+        }
+        m->least = m->most > 0 && dev_info(m->dev)->type == DEV_CPU;
+        return 0;
+}
+
 static int load(struct infer *m, const struct safetensors *file, struct err *e)
 {
         size_t bytes = m->net->param_floats * sizeof(float);
@@ -149,6 +173,8 @@ int infer_create(
         int rc = safetensors_open(path, &file, e);
         if (rc == 0) {
                 rc = build(m, file, e);
+                if (rc == 0)
+                        rc = choose_sizes(m, e);
                 if (rc == 0)
                         rc = load(m, file, e);
                 safetensors_close(file);
@@ -266,7 +292,7 @@ static int run_lane(struct infer *m, struct lane *l, int n, float *logits, struc
 /* The smallest lane for n samples. A fresh one is saved after its first run. */
 static int lane_for(struct infer *m, int n, struct lane **ret, bool *ret_fresh, struct err *e)
 {
-        int size = 0;
+        int size = m->least;
         while (sizes[size] < n)
                 size++;
         *ret = &m->lanes[size];
@@ -278,7 +304,7 @@ int infer_run(struct infer *m, const float *images, int n, float *logits, struct
 {
         size_t image = (size_t)shape_count(m->net->values[0].s);
         for (int done = 0; done < n;) {
-                int part = n - done < INFER_MAX_BATCH ? n - done : INFER_MAX_BATCH;
+                int part = n - done < sizes[m->most] ? n - done : sizes[m->most];
                 struct lane *l;
                 bool fresh;
                 int rc = lane_for(m, part, &l, &fresh, e);
@@ -377,12 +403,13 @@ int infer_activations(
         if (node < 0)
                 return no_layer(m, layer, NULL, e);
         const struct shape s = m->net->nodes[node].op->out;
-        struct lane *l = &m->lanes[0];
+        struct lane *l;
+        bool fresh;
         struct tensor t;
         float *data = malloc((size_t)shape_count(s) * sizeof *data);
         int rc = data ? 0 : err_set(e, ERR_NO_MEMORY, "no memory for activations");
-        if (rc == 0 && !l->exec)
-                rc = lane_create(m, l, sizes[0], e);
+        if (rc == 0)
+                rc = lane_for(m, 1, &l, &fresh, e);
         if (rc == 0)
                 rc = put_images(m, l, image, 1, e);
         if (rc == 0)

@@ -21,7 +21,8 @@ const struct recipe *infer_recipe(const struct infer *m);
 /* What it takes and gives. */
 void infer_shape(const struct infer *m, int *c, int *h, int *w, int *num_classes);
 /* `images` (n,c,h,w) floats, 8-bit ones scaled to 0..1, of the model's size but before its normalisation;
-   `logits` (n,num_classes) overwritten. Any n >= 1: runs in batches of at most `INFER_MAX_BATCH`. */
+   `logits` (n,num_classes) overwritten. Any n >= 1: runs in batches of at most `INFER_MAX_BATCH`.
+   On a CPU device an image's logits do not depend on what is in the batch with it. */
 enum { INFER_MAX_BATCH = 256 };
 int infer_run(struct infer *m, const float *images, int n, float *logits, struct err *e);
 

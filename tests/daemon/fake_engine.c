@@ -1,10 +1,10 @@
 /* An engine without a device, linked in place of the real one by tests of the daemon's processes: a training
    run is a hash that moves once a step, so that two runs are equal exactly when their steps were.
 
-   Environment: CNND_FAKE_STEP_MS sleeps in every step; CNND_FAKE_DEVICES is the number of devices (1), the
-   second of which has tf32.
-   A job's name makes it misbehave: "abort N" aborts at step N, every time; "fail N" fails there, "full N"
-   finds the disk full. "rest N" sleeps N ms in every step. */
+   Environment: CNND_FAKE_STEP_MS sleeps in every step, CNND_FAKE_INFER_MS for every batch; CNND_FAKE_DEVICES
+   is the number of devices (1), the second of which has tf32. A job's name makes it misbehave: "abort N"
+   aborts at step N, every time; "fail N" fails there, "full N" finds the disk full. "rest N" sleeps N ms in
+   every step. */
 #include "base/file.h"
 #include "base/str.h"
 #include "data/dataset.h"
@@ -254,6 +254,11 @@ static int misbehave(const struct train_job *job, const struct state *s, struct 
         return 0;
 }
 
+static void sleep_ms(int64_t ms)
+{
+        nanosleep(&(struct timespec){.tv_nsec = (long)ms * 1000000L}, NULL);
+}
+
 static int one_step(
         const struct train_job *job, const struct train_hooks *hooks, struct state *s, struct err *e)
 {
@@ -261,7 +266,7 @@ static int one_step(
         long long ms;
         if (sscanf(job->request->title, "rest %lld", &ms) != 1)
                 ms = env_int("CNND_FAKE_STEP_MS", 0);
-        nanosleep(&(struct timespec){.tv_nsec = (long)ms * 1000000L}, NULL);
+        sleep_ms(ms);
         s->step++;
         s->hash = (s->hash ^ (uint64_t)s->step) * 0x9E3779B97F4A7C15U;
         int rc = misbehave(job, s, e);
@@ -359,6 +364,7 @@ int infer_run(struct infer *m, const float *images, int n, float *logits, struct
 {
         (void)e;
         size_t values = (size_t)m->input[0] * (size_t)m->input[1] * (size_t)m->input[2];
+        sleep_ms(env_int("CNND_FAKE_INFER_MS", 0));
         for (int i = 0; i < n; i++) {
                 float first = images[(size_t)i * values];
                 if (first == 1.0f)

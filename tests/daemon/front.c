@@ -14,6 +14,7 @@ enum { CLASSES = 10 };
 
 const struct identity front_anna = {.user = "anna"}, front_bert = {.user = "bert"};
 double front_slice_seconds = 60;
+struct batch_options front_batch = {.window_us = 500, .max_images = 64};
 
 /* In place of the real one, which would link the whole engine. */
 int modelcheck_file(const char *path, const cJSON *overrides, cJSON **ret, struct err *e)
@@ -85,6 +86,7 @@ struct service *front_open(const char *state, double watchdog)
                 .watchdog_seconds = watchdog,
                 .slice_seconds = front_slice_seconds,
                 .half_life_seconds = 86400,
+                .batch = front_batch,
                 .checkpoint_seconds = 30};
         struct service *s = NULL;
         struct err e;
@@ -94,9 +96,9 @@ struct service *front_open(const char *state, double watchdog)
 
 void front_turn(struct service *s)
 {
-        int wait = service_timeout_ms(s);
+        int64_t wait = service_timeout_us(s);
         struct pollfd p = {.fd = service_fd(s), .events = POLLIN};
-        poll(&p, 1, wait < 0 || wait > 50 ? 50 : wait);
+        poll(&p, 1, wait < 0 || wait > 50000 ? 50 : (int)((wait + 999) / 1000));
         service_run(s);
 }
 
@@ -146,7 +148,7 @@ enum job_state front_state(struct service *s, int64_t id)
         return (enum job_state)state;
 }
 
-static int64_t step_of(struct service *s, int64_t id)
+int64_t front_step(struct service *s, int64_t id)
 {
         cJSON *job = front_job(s, id);
         double step = json_field(json_field(job, "progress"), "step")->valuedouble;
@@ -171,7 +173,7 @@ void front_wait_state(struct service *s, int64_t id, enum job_state want)
 void front_wait_step(struct service *s, int64_t id, int64_t step)
 {
         int64_t end = clock_now_ms() + FRONT_LONG_MS;
-        while (step_of(s, id) < step) {
+        while (front_step(s, id) < step) {
                 assert_true(clock_now_ms() < end);
                 front_turn(s);
         }
@@ -251,12 +253,12 @@ void front_check_undisturbed(struct service *s, const char *state, int64_t id, i
         same_model(state, "calm", "it");
 }
 
-void front_classified(void *ctx, cJSON *result, const struct err *e)
+void front_classified(void *ctx, struct str *body, const struct err *e)
 {
         struct front_answer *a = ctx;
         assert_false(a->done);
         a->done = true;
-        a->result = result;
+        a->result = body ? json_parse(body->data, body->len, NULL) : NULL;
         a->error = e ? *e : (struct err){0};
 }
 

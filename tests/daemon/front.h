@@ -25,6 +25,8 @@ enum { FRONT_IMAGES = 40, FRONT_LONG_MS = 20000 };
 extern const struct identity front_anna, front_bert;
 /* Of the services that are opened from now on; 60. */
 extern double front_slice_seconds;
+/* Of the same; 500 us, 64 images. */
+extern struct batch_options front_batch;
 
 /* Set-up and tear-down: *state is a state folder with the data set in it. */
 int front_make_state(void **state);
@@ -43,6 +45,8 @@ int64_t front_submit_as(struct service *s, const struct identity *who, const cha
 cJSON *front_job(struct service *s, int64_t id);
 enum job_state front_state(struct service *s, int64_t id);
 void front_wait_state(struct service *s, int64_t id, enum job_state want);
+/* The last step that was told of. */
+int64_t front_step(struct service *s, int64_t id);
 void front_wait_step(struct service *s, int64_t id, int64_t step);
 /* The process of a device's worker, 0 where there is none. */
 pid_t front_worker(struct service *s, int device);
@@ -55,7 +59,7 @@ struct front_answer {
         bool done;
 };
 /* A classify_done whose context is a struct front_answer. */
-void front_classified(void *ctx, cJSON *result, const struct err *e);
+void front_classified(void *ctx, struct str *body, const struct err *e);
 /* Classifies by the model "it" and waits for the answer; its error code. */
 int front_classify(struct service *s, const char *body, size_t len, struct front_answer *a);
 

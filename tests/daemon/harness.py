@@ -216,6 +216,16 @@ class Daemon:
         """The process of the first device's worker."""
         return self.get("/v1/devices")["devices"][0]["worker_pid"]
 
+    def decoders(self):
+        """The processes of its decoders."""
+        found = []
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            with contextlib.suppress(OSError), open("/proc/%s/cmdline" % pid, "rb") as f:
+                words = f.read().split(b"\0")
+                if words[1:3] == [b"--role", b"decoder"] and self.state.encode() in words:
+                    found.append(int(pid))
+        return found
+
     def weights(self, name):
         """The model's safetensors file."""
         return self.get("/v1/models/%s/weights" % name)
@@ -343,9 +353,9 @@ def npy(shape, floats):
     return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head + struct.pack("<%df" % len(floats), *floats)
 
 
-def tiff(width, height, grey, more=()):
-    """A grey 8-bit big-endian TIFF; `more` holds private tags (number, ASCII)."""
-    tags = [(256, 4, width), (257, 4, height), (258, 3, 8 << 16), (259, 3, 1 << 16), (262, 3, 1 << 16)]
+def tiff(width, height, grey, more=(), bits=8):
+    """A grey big-endian TIFF of 8 or 16 bits; `more` holds private tags (number, ASCII)."""
+    tags = [(256, 4, width), (257, 4, height), (258, 3, bits << 16), (259, 3, 1 << 16), (262, 3, 1 << 16)]
     tags += [(273, 4, 8), (278, 4, height), (279, 4, len(grey))]
     end = 8 + len(grey)
     texts = b""
@@ -363,7 +373,8 @@ def tiff(width, height, grey, more=()):
 
 
 def dm4(width, height, grey, data_type=6):
-    """A DigitalMicrograph 4 file with one image of bytes and pixels of 2 nm."""
+    """A DigitalMicrograph 4 file with one image of bytes (data_type 10: of two each) and pixels of 2 nm."""
+    element, size = (4, 2) if data_type == 10 else (10, 1)
 
     def tag(kind, name, body):
         return bytes([kind]) + struct.pack(">H", len(name)) + name + struct.pack(">Q", len(body)) + body
@@ -378,7 +389,7 @@ def dm4(width, height, grey, data_type=6):
     image = group(
         b"ImageData",
         group(b"Calibrations", group(b"Dimension", axis, axis)),
-        value(b"Data", (20, 10, len(grey)), bytes(grey)),
+        value(b"Data", (20, element, len(grey) // size), bytes(grey)),
         value(b"DataType", (5,), struct.pack("<I", data_type)),
         group(b"Dimensions", value(b"", (5,), struct.pack("<I", width)), value(b"", (5,), struct.pack("<I", height))),
     )

@@ -1,5 +1,6 @@
 """Every endpoint on real work: jobs, models, weights, classification, data sets, summaries, curves, metrics."""
 
+import contextlib
 import csv
 import gzip
 import http.client
@@ -8,9 +9,12 @@ import json
 import os
 import pwd
 import re
+import signal
 import socket
 import struct
 import tempfile
+import threading
+import time
 import unittest
 import zipfile
 import xml.etree.ElementTree as ElementTree
@@ -284,7 +288,7 @@ class Api(unittest.TestCase):
         self.assertEqual(
             plain["image"],
             {"format": "PNG", "frames": 1, "channels": 1, "height": 28, "width": 28, "databar_height": 0, "pixel_size": None,
-             "pixel_unit": None},
+             "pixel_unit": None, "prepared": None},
         )
         fei = (34682, b"[Scan]\nPixelWidth=1e-9\n[Image]\nResolutionY=28\n\0")
         packed = io.BytesIO()
@@ -429,6 +433,57 @@ class Api(unittest.TestCase):
             self.assertEqual(status, 200, answer)
         self.assertEqual(self.daemon.get("/v1/jobs/%d" % job)["state"], "running")
         self.daemon.request("POST", "/v1/jobs/%d/cancel" % job)
+
+    def test_clients_share_batches(self):
+        """Sixteen clients at once get to the bit what each gets alone, in fewer batches than images."""
+
+        def batches():
+            return int(re.search(rb"^cnnd_batches_total (\d+)", self.daemon.request("GET", "/metrics")[2], re.M)[1])
+
+        def client(i):
+            with contextlib.closing(self.daemon.connection()) as c:
+                for j in range(16):
+                    c.request("POST", "/v1/models/net/classify?top=10", body=pngs[(i + j) % 16])
+                    together[i].append((c.getresponse().read(), alone[(i + j) % 16]))
+
+        pngs = [harness.png(28, 28, test_image(i)) for i in range(16)]
+        before = batches()
+        alone = []
+        with contextlib.closing(self.daemon.connection()) as c:
+            for png in pngs:
+                c.request("POST", "/v1/models/net/classify?top=10", body=png)
+                alone.append(c.getresponse().read())
+        self.assertEqual(batches() - before, 16)
+        before, together = batches(), [[] for _ in range(16)]
+        threads = [threading.Thread(target=client, args=(i,)) for i in range(16)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        for pair in sum(together, []):
+            self.assertEqual(*pair)
+        self.assertEqual(sum(map(len, together)), 256)
+        self.assertLess(batches() - before, 200)
+
+    def test_small_micrographs_come_back_soon(self):
+        """A decoder's start included, on new connections; the device takes less than a millisecond."""
+        grey = bytes(range(256)) * 2048
+        with harness.Daemon({"log_level": "warn"}) as d:
+            d.need_fashion()
+            d.wait(d.submit(small_job(save_as="it"))["id"])
+            d.request("POST", "/v1/models/it/classify", harness.npy((1, 28, 28), [0.5] * 784))  # compiles
+            for kind, body in (
+                ("image/tiff", harness.tiff(512, 512, grey, bits=16)),
+                ("application/x-dm", harness.dm4(512, 512, grey, data_type=10)),
+            ):
+                os.kill(d.decoders()[0], signal.SIGKILL)
+                for _ in range(3):
+                    begun = time.monotonic()
+                    status, _, answer = d.request("POST", "/v1/models/it/classify", body, {"Content-Type": kind})
+                    self.assertEqual(status, 200, answer)
+                    seconds = time.monotonic() - begun
+                    print("512x512 %s: %.1f ms" % (kind, 1000 * seconds))
+                    self.assertLess(seconds, 0.05 * harness.busy(), kind)
 
     def test_clients_that_left_are_not_classified_for(self):
         def refused():

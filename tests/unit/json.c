@@ -2,6 +2,8 @@
 
 #include "base/json.h"
 
+#include <math.h>
+
 static const char *const refused[] = {
         "",
         " ",
@@ -159,6 +161,28 @@ static void names_the_field(void **state)
         cJSON_Delete(tree);
 }
 
+/* As cJSON writes it, which is slower. */
+static void texts_read_back(void **state)
+{
+        static const char text[] =
+                "{\"a\":[1,-2.5,0.1,1e+300,123456789012,[],{}],\"b\\\"\":\"x\\\\\\n\\u0001\xc3\xa9\","
+                "\"c\":{\"t\":true,\"f\":false,\"n\":null,\"\":[\"\"]}}";
+        struct err e;
+        (void)state;
+        cJSON *tree = json_parse(text, sizeof text - 1, &e);
+        assert_non_null(tree);
+        char *ours = json_text(tree), *theirs = cJSON_PrintUnformatted(tree);
+        assert_string_equal(ours, text);
+        assert_string_equal(ours, theirs);
+        free(ours);
+        free(theirs);
+        cJSON_AddItemToObject(tree, "nan", cJSON_CreateNumber(NAN));
+        ours = json_text(tree);
+        assert_non_null(strstr(ours, "\"nan\":null"));
+        free(ours);
+        cJSON_Delete(tree);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -168,6 +192,7 @@ int main(void)
                 cmocka_unit_test(limits_the_depth),
                 cmocka_unit_test(counts_values_and_keys),
                 cmocka_unit_test(names_the_field),
+                cmocka_unit_test(texts_read_back),
         };
         return cmocka_run_group_tests_name("json", tests, NULL, NULL);
 }

@@ -1,0 +1,21 @@
+-- For wrk: posts the images named after `--` one after the other, and prints what tests/bench/serve reads.
+local requests, at = {}, 0
+
+function init(args)
+   for i = 1, #args do
+      local file = assert(io.open(args[i], "rb"))
+      requests[i] = wrk.format("POST", nil, {["Content-Type"] = "image/png"}, file:read("*a"))
+      file:close()
+   end
+end
+
+function request()
+   at = at % #requests + 1
+   return requests[at]
+end
+
+function done(summary, latency)
+   local e = summary.errors
+   io.write(string.format("wrk %d %d %d %d %d %d\n", summary.requests, summary.duration, latency:percentile(50),
+      latency:percentile(99), latency.max, e.connect + e.read + e.write + e.status + e.timeout))
+end
