@@ -112,7 +112,7 @@ static void tell_end(const struct import *im, const cJSON *set, bool created, co
                 cJSON_AddStringToObject(data, "error", e->message);
         } else {
                 cJSON_AddBoolToObject(data, "created", created);
-                cJSON_AddItemReferenceToObject(data, "dataset", (cJSON *)(uintptr_t)set);
+                json_add(data, "dataset", cJSON_Duplicate(set, true));
         }
         tell(im, "end", data);
         cJSON_Delete(data);

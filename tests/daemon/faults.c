@@ -153,6 +153,7 @@ static cl_int strike(enum call call, size_t bytes, cl_int *ret_late)
         case KIND_ABORT:
                 abort();
         case KIND_SEGV:
+                signal(SIGSEGV, SIG_DFL); /* sanitizers would tell of it as a defect of ours */
                 raise(SIGSEGV);
                 abort();
         case KIND_FAIL:
