@@ -17,6 +17,7 @@ enum {
         POOL_BYTES = 8 << 10, /* of a connection: header, and one chunk of body */
         ROUNDS = 16,          /* of the library in a turn, while it has something at hand */
         MAX_PARAMETERS = 64,  /* above TARGET_MAX_QUERY, which answers where the library does not fail */
+        MOST_VAIN = 8,
         TICK_MS = 250,
         FAREWELL_MS = 1000,
 };
@@ -28,6 +29,7 @@ struct http {
         struct links links;
         int64_t tick_ms;
         int64_t rest_ms[HTTP_MAX_FDS]; /* of each daemon: it is not run before */
+        int vain[HTTP_MAX_FDS]; /* turns of each in a row after which clients waited and none was there */
 };
 
 static enum MHD_Result on_request(void *ctx, struct MHD_Connection *con, const char *url, const char *method,
@@ -268,8 +270,12 @@ static void run_daemon(struct http *h, int i, int64_t now_ms)
         do
                 MHD_run(d);
         while (--rounds && MHD_get_timeout(d, &ms) == MHD_YES && ms == 0);
-        if (!h->host.stopping && connections(d) == 0 && clients_wait(d))
-                h->rest_ms[i] = now_ms + TICK_MS;
+        /* Once or twice they have only just come. */
+        h->vain[i] = !h->host.stopping && connections(d) == 0 && clients_wait(d) ? h->vain[i] + 1 : 0;
+        if (h->vain[i] < MOST_VAIN)
+                return;
+        h->vain[i] = 0;
+        h->rest_ms[i] = now_ms + TICK_MS;
 }
 
 /* A connection that ends at once. */

@@ -44,17 +44,33 @@ static void bind_params(const struct exec *x, int node, struct op_call *c)
         }
 }
 
-/* What was chosen, as far as the selftest allows it. */
-static void bind_variants(const struct exec *x, const struct op *op, enum op_variant ret[OP_DIRECTIONS])
+static void choose_variants(const struct exec *x, const struct op *op, enum op_variant ret[OP_DIRECTIONS])
 {
         const int n = x->plan->n, lanes = x->plan->lanes;
         char name[STRATEGY_NAME];
         if (!strategy_name(op, n, lanes, dev_info(x->dev), name) ||
                 !strategies_find(x->memory.strategies, name, ret))
                 strategy_prefer(op, n, lanes, dev_info(x->dev), ret);
+}
+
+/* What was chosen, as far as the selftest allows it. */
+static void bind_variants(const struct exec *x, const struct op *op, enum op_variant ret[OP_DIRECTIONS])
+{
+        choose_variants(x, op, ret);
         for (int d = 0; d < OP_DIRECTIONS; d++)
                 while (ret[d] > OP_NAIVE && !selftest_allows(x->dev, op->kind, ret[d]))
                         ret[d]--;
+}
+
+static int test_layers(const struct exec *x, struct err *e)
+{
+        int rc = 0;
+        for (int i = 0; i < x->net->num_nodes && rc == 0; i++) {
+                enum op_variant v[OP_DIRECTIONS];
+                choose_variants(x, x->net->nodes[i].op, v);
+                rc = selftest_layer(x->dev, x->net->nodes[i].op, v, e);
+        }
+        return rc;
 }
 
 static struct op_call bind_node(const struct exec *x, int node)
@@ -172,6 +188,8 @@ int exec_create(struct dev *d, const struct net *net, const struct plan *plan,
         int rc = selftest_lanes(d, plan->lanes, e);
         if (rc == 0 && memory->precision == OP_TF32)
                 rc = selftest_tf32(d, e);
+        if (rc == 0)
+                rc = test_layers(x, e);
         if (rc == 0)
                 rc = launch_list_create(&x->launches, e);
         if (rc == 0)

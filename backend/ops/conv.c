@@ -169,6 +169,14 @@ static unsigned conv_variants(
         return set;
 }
 
+/* Winograd's kernels are compiled for the number of taps, and for a device. */
+static bool conv_same_programs(const struct op *a, const struct op *b, enum op_variant v)
+{
+        const struct conv_args *x = a->args, *y = b->args;
+        const int *k = x->kernel_size, *l = y->kernel_size;
+        return v == OP_WINOGRAD && k[0] == l[0] && k[1] == l[1] && y->stride[0] == 1 && y->stride[1] == 1;
+}
+
 /* Products of vectors that one core forms, tap by tap; the kernels reach nine tenths of what it can do. */
 static double tiled_cost(const struct op *op, int blocks, const struct dev_info *info)
 {
@@ -305,6 +313,7 @@ const struct op_kind op_conv2d = {
         .needs = conv_needs,
         .variants = conv_variants,
         .prefer = conv_prefer,
+        .same_programs = conv_same_programs,
         .flops = conv_flops,
         .forward = conv_forward,
         .backward = conv_backward,

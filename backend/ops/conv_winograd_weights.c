@@ -72,7 +72,8 @@ static struct cut cut_of(const struct op *op, int blocks, const struct dev_info 
         struct cut best = k;
         double least = 0;
         k.tiles = op_ceil_div(outs, k.tile);
-        for (k.patch = 2; k.patch <= MOST_PATCH; k.patch *= 2)
+        /* The larger patch where it fits at all: each has programs of its own. */
+        for (k.patch = MOST_PATCH; k.patch >= 1 && !best.memory_bytes; k.patch /= 2)
                 for (k.chunk = 1; k.chunk <= k.vectors; k.chunk++)
                         for (int r = 1; r <= k.tiles; r = r < 8 ? r + 1 : 2 * r) {
                                 k.range = op_ceil_div(k.tiles, r);

@@ -130,6 +130,9 @@ struct op_kind {
          */
         enum op_variant (*prefer)(const struct op *op, enum op_direction direction, int n, int lanes,
                 const struct dev_info *info);
+        /* Whether two layers run the same programs in this variant, beyond tiled: what the selftest finds of
+           one then holds for the other. NULL where there are no such variants. */
+        bool (*same_programs)(const struct op *a, const struct op *b, enum op_variant v);
         /* Floating point operations of a forward pass over one sample, a multiply-add counted as two. */
         int64_t (*flops)(const struct op *op);
         /* NULL where `view`. */

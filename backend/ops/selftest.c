@@ -18,6 +18,8 @@ static const uint64_t seed = 20240607;
 
 /* Marks of the device: two an op and two for the loss, then one for tf32 and one for each number of lanes
    that was tried. */
+/* One for each example of the op that has more variants than naive and tiled: it was tried in these. */
+enum { TRIED_MARK = 64 };
 enum { FIRST_LANES_MARK = DEV_MARKS - TENSOR_MAX_LANES - 1, TF32_MARK = FIRST_LANES_MARK - 1 };
 
 struct selftest {
@@ -109,12 +111,6 @@ static int batch_for(int n, int lanes)
         return lanes == 1 && n > 3 ? 3 : n;
 }
 
-static bool is_there(const struct selftest *s, const struct op *op)
-{
-        return s->variant <= OP_TILED ||
-               op->kind->variants(op, OP_FORWARD, s->lanes, dev_info(s->dev)) & 1u << s->variant;
-}
-
 static int try_kind(struct selftest *s, const struct op_kind *kind, struct err *e)
 {
         int rc = 0, index = 0;
@@ -126,8 +122,7 @@ static int try_kind(struct selftest *s, const struct op_kind *kind, struct err *
                 rc = op_create(kind, x->args, in, kind->num_inputs, &op, e);
                 if (rc)
                         return rc;
-                if (is_there(s, op))
-                        rc = try_example(s, op, index++, batch_for(x->n, s->lanes), e);
+                rc = try_example(s, op, index++, batch_for(x->n, s->lanes), e);
                 op_destroy(op);
         }
         return rc;
@@ -197,17 +192,15 @@ static int try_variant(struct selftest *s, const struct op_kind *kind, struct er
         return 0;
 }
 
-/* Jobs run the fast variants, so the naive one is compiled and tried only where the tiled one is wrong. */
+/* Jobs run the tiled variant, so the naive one is compiled and tried only where that is wrong. */
 static int try_variants(struct selftest *s, const struct op_kind *kind, struct err *e)
 {
-        const int fastest =
-                kind && kind->variants && s->lanes == dev_info(s->dev)->lanes ? OP_VARIANTS - 1 : OP_TILED;
-        for (int v = fastest; v >= OP_NAIVE; v--) {
+        for (int v = OP_TILED; v >= OP_NAIVE; v--) {
                 s->variant = (enum op_variant)v;
                 if (dev_marked(s->dev, mark_of(kind, s->variant)))
                         continue;
                 int rc = try_variant(s, kind, e);
-                if (rc || (!s->is_bad && v <= OP_TILED))
+                if (rc || !s->is_bad)
                         return rc;
         }
         return 0;
@@ -250,6 +243,42 @@ int selftest_run(struct dev *d, cJSON **ret_report, struct err *e)
 {
         struct err scratch = {0};
         return run(d, dev_info(d)->lanes, ret_report, e ? e : &scratch);
+}
+
+/* The examples that run the same programs as `op` does in s->variant, once each. */
+static int try_like(struct selftest *s, const struct op *op, struct err *e)
+{
+        int rc = 0, index = 0;
+        for (const struct op_example *x = op->kind->examples; x && x->n && rc == 0; x++, index++) {
+                struct op *example;
+                rc = op_create(op->kind, x->args, &x->in, 1, &example, e);
+                if (rc)
+                        return rc;
+                if (op->kind->same_programs(op, example, s->variant) &&
+                        !dev_marked(s->dev, TRIED_MARK + index)) {
+                        rc = try_example(s, example, index, batch_for(x->n, s->lanes), e);
+                        if (rc == 0)
+                                dev_mark(s->dev, TRIED_MARK + index);
+                }
+                op_destroy(example);
+        }
+        return rc;
+}
+
+int selftest_layer(struct dev *d, const struct op *op, const enum op_variant v[OP_DIRECTIONS], struct err *e)
+{
+        struct err scratch = {0};
+        struct selftest s = {.dev = d, .lanes = dev_info(d)->lanes, .lie = getenv("CNND_TEST_LIE")};
+        int rc = 0;
+        for (int i = 0; i < OP_DIRECTIONS && rc == 0; i++) {
+                s.variant = v[i];
+                if (v[i] > OP_TILED && !dev_marked(d, mark_of(op->kind, v[i])))
+                        rc = try_like(&s, op, e ? e : &scratch);
+                if (s.is_bad)
+                        dev_mark(d, mark_of(op->kind, v[i]));
+                s.is_bad = false;
+        }
+        return rc;
 }
 
 int selftest_check(struct dev *d, struct err *e)

@@ -1,5 +1,6 @@
 #include "train/tuning.h"
 #include "base/json.h"
+#include "ops/selftest.h"
 #include "ops/tuner.h"
 
 #include <stdlib.h>
@@ -14,6 +15,7 @@ struct binding {
         struct strategies *measured, *bound;
         double until;
         int added;
+        bool wrong; /* something of what was chosen computes wrong on this device */
 };
 
 static double now(void)
@@ -39,6 +41,14 @@ static int find(struct binding *b, const struct op *op, int n, int lanes, const 
         return rc ? rc : strategies_put(b->measured, name, ret, e);
 }
 
+static bool is_allowed(const struct dev *d, const struct op *op, const enum op_variant v[OP_DIRECTIONS])
+{
+        bool all = true;
+        for (int i = 0; i < OP_DIRECTIONS; i++)
+                all = all && selftest_allows(d, op->kind, v[i]);
+        return all;
+}
+
 static int bind_layer(struct binding *b, const struct op *op, int n, int lanes, struct err *e)
 {
         char name[STRATEGY_NAME];
@@ -46,6 +56,9 @@ static int bind_layer(struct binding *b, const struct op *op, int n, int lanes, 
         if (!strategy_name(op, n, lanes, dev_info(b->dev), name) || strategies_find(b->bound, name, v))
                 return 0;
         int rc = find(b, op, n, lanes, name, v, e);
+        if (rc == 0)
+                rc = selftest_layer(b->dev, op, v, e);
+        b->wrong = b->wrong || (rc == 0 && !is_allowed(b->dev, op, v));
         if (rc == 0)
                 rc = strategies_put(b->bound, name, v, e);
         b->added += rc == 0;
@@ -60,6 +73,15 @@ static int bind_all(struct binding *b, const struct setup *s, struct err *e)
                         rc = bind_layer(b, s->net->nodes[k].op, s->plans[i]->n, s->plans[i]->lanes, e);
         dev_peak_reset(b->dev);
         return rc;
+}
+
+static int tell_wrong(const struct train_hooks *hooks, struct err *e)
+{
+        return hooks->event(hooks->ctx, "note",
+                "{\"text\":\"the selftest found a fast variant of a layer wrong on this device: it is "
+                "switched off there, "
+                "which takes longer and is right\"}",
+                e);
 }
 
 static int tell(const struct strategies *bound, const struct train_hooks *hooks, struct err *e)
@@ -92,6 +114,8 @@ int tuning_bind(struct dev *d, const struct setup *s, const struct train_job *jo
                 t->measured(t->ctx, b.measured);
         if (rc == 0 && b.added)
                 rc = tell(b.bound, hooks, e);
+        if (rc == 0 && b.wrong)
+                rc = tell_wrong(hooks, e);
         strategies_destroy(b.measured);
         if (rc) {
                 strategies_destroy(b.bound);

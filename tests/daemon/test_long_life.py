@@ -34,6 +34,7 @@ class Mix:
         summary = {"architecture": "lenet", "input": [1, 28, 28], "batch": 1}
         often = [
             ("GET", "/v1/health", None, 200), ("GET", "/v1/version", None, 200), ("GET", "/v1/devices", None, 200),
+            ("GET", "/v1/devices/0:0", None, 200),
             ("GET", "/v1/datasets", None, 200), ("GET", "/v1/datasets/fashion-mnist", None, 200),
             ("GET", "/v1/models", None, 200), ("GET", "/v1/models/kept", None, 200),
             ("GET", "/v1/models/kept/weights", None, 200), ("GET", "/v1/jobs?limit=5", None, 200),

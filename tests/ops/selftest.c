@@ -1,5 +1,6 @@
 #include "ops.h"
 #include "base/json.h"
+#include "ops/conv.h"
 #include "ops/kinds.h"
 #include "ops/selftest.h"
 
@@ -59,6 +60,28 @@ static void a_lying_op_is_switched_off(void **state)
         assert_true(selftest_allows_loss(f->dev, OP_TILED));
 }
 
+static void a_lying_winograd_is_switched_off(void **state)
+{
+        struct ops_fixture *f = *state;
+        struct err e = {0};
+        const enum op_variant v[OP_DIRECTIONS] = {OP_WINOGRAD, OP_TILED, OP_TILED};
+        struct op *op = ops_layer(&op_conv2d, &(const struct conv_args){4, {3, 3}, {1, 1}, {1, 1}, 1, true},
+                (struct shape){4, 9, 9});
+        struct op *wide = ops_layer(&op_conv2d, &(const struct conv_args){4, {5, 5}, {1, 1}, {2, 2}, 1, true},
+                (struct shape){4, 9, 9});
+        CHECK_OK(selftest_layer(f->dev, op, v, &e), &e);
+        assert_true(selftest_allows(f->dev, &op_conv2d, OP_WINOGRAD));
+        setenv("CNND_TEST_LIE", "conv2d", 1);
+        CHECK_OK(selftest_layer(f->dev, op, v, &e), &e); /* once is enough */
+        assert_true(selftest_allows(f->dev, &op_conv2d, OP_WINOGRAD));
+        CHECK_OK(selftest_layer(f->dev, wide, v, &e), &e);
+        unsetenv("CNND_TEST_LIE");
+        assert_false(selftest_allows(f->dev, &op_conv2d, OP_WINOGRAD));
+        assert_true(selftest_allows(f->dev, &op_conv2d, OP_TILED));
+        op_destroy(op);
+        op_destroy(wide);
+}
+
 static void a_lying_loss_is_switched_off(void **state)
 {
         struct ops_fixture *f = *state;
@@ -73,6 +96,7 @@ int main(void)
                 cmocka_unit_test(every_op_has_examples),
                 cmocka_unit_test(an_honest_device_passes),
                 cmocka_unit_test(a_lying_op_is_switched_off),
+                cmocka_unit_test(a_lying_winograd_is_switched_off),
                 cmocka_unit_test(a_lying_loss_is_switched_off),
         };
         return OPS_RUN(tests);
