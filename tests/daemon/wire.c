@@ -13,7 +13,11 @@ static void every_field_arrives(void **state)
                 sent.platform_version};
         for (int i = 0; i < 7; i++)
                 snprintf(texts[i], sizeof sent.id, "text %d", i);
+        snprintf(sent.id, sizeof sent.id, "1:2");
         sent.type = DEV_GPU;
+        sent.compute_units = 132;
+        sent.native_width = 4;
+        sent.lanes = 32;
         sent.tf32 = DEV_TF32_EMULATED;
         sent.global_bytes = (uint64_t)1 << 52;
         sent.max_alloc_bytes = 12345678901;
@@ -23,7 +27,7 @@ static void every_field_arrives(void **state)
         cJSON *json = wire_device_json(&sent);
         CHECK_OK(wire_device_read(json, &got, &e), &e);
         cJSON_Delete(json);
-        assert_string_equal(got.id, "text 0");
+        assert_string_equal(got.id, "1:2");
         assert_string_equal(got.platform_version, "text 6");
         assert_int_equal(got.type, DEV_GPU);
         assert_int_equal(got.tf32, DEV_TF32_EMULATED);
