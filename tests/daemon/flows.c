@@ -8,9 +8,10 @@
 #define TRAIN(more)                                                                                          \
         "{\"type\":\"train\",\"architecture\":\"lenet\",\"dataset\":\"tiny\",\"batch_size\":2,"              \
         "\"optimizer\":{\"name\":\"sgd\",\"lr\":0.1},\"seed\":7" more "}"
-#define SHORT TRAIN(",\"name\":\"short\",\"epochs\":1")
-#define LONG  TRAIN(",\"name\":\"rest 900\",\"epochs\":100000")
-#define NAMED TRAIN(",\"name\":\"named\",\"epochs\":2,\"save_as\":\"named\",\"priority\":-1")
+#define SHORT  TRAIN(",\"name\":\"short\",\"epochs\":1")
+#define LONG   TRAIN(",\"name\":\"rest 900\",\"epochs\":100000")
+#define STEADY TRAIN(",\"name\":\"rest 50\",\"epochs\":100000")
+#define NAMED  TRAIN(",\"name\":\"named\",\"epochs\":2,\"save_as\":\"named\",\"priority\":-1")
 #define LAYERS                                                                                               \
         "{\"architecture\":{\"layers\":[{\"type\":\"flatten\"},{\"type\":\"linear\",\"out_features\":2}]},"  \
         "\"input\":[1,2,2],\"batch\":2}"
@@ -121,8 +122,8 @@ const struct flow flows[] = {
         {"run-classify", .during = {SUBMIT("{\"type\":\"classify\",\"model\":\"it\",\"dataset\":\"tiny\"}"),
                 {"GET", "/v1/jobs/{}/events", NDJSON, "", 200}, GET("/v1/jobs/{}/result", 200)},
                 .after = {WAIT("ended")}},
-        {"stop", .before = {SUBMIT(LONG), WAIT("running")}, .during = {POST("/v1/jobs/{}/cancel", 202)}, .after = {CANCEL, WAIT("ended")}},
-        {"rest", .before = {SUBMIT(LONG), WAIT("running")},
+        {"stop", .before = {SUBMIT(STEADY), WAIT("running")}, .during = {POST("/v1/jobs/{}/cancel", 202)}, .after = {CANCEL, WAIT("ended")}},
+        {"rest", .before = {SUBMIT(STEADY), WAIT("running")},
                 .during = {POST("/v1/jobs/{}/pause", 202), POST("/v1/jobs/{}/resume", 202)},
                 .after = {CANCEL, WAIT("ended")}},
 

@@ -120,10 +120,12 @@ static bool numeric(char c)
 
 void talk_mask(char *text)
 {
-        static const char queue[] = "\"queue\":";
+        static const char queue[] = "\"queue\":", metrics[] = "\"metrics\":";
+        const bool running = strstr(text, "\"state\":\"running\"") != NULL;
         char *to = text;
         for (const char *from = text; *from;) {
-                if (strncmp(from, queue, sizeof queue - 1) == 0)
+                if (strncmp(from, queue, sizeof queue - 1) == 0 ||
+                        (running && strncmp(from, metrics, sizeof metrics - 1) == 0))
                         from += strcspn(from, "}");
                 if (!*from)
                         break;

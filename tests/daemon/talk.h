@@ -27,8 +27,8 @@ struct request {
    silent; `tired`, where not NULL, is called first, and TALK_LONG_MS more waited. */
 void talk(const char *socket, const struct request *rq, int patience_ms, void (*tired)(void),
         struct answer *ret);
-/* Masks what may differ from one run to the next: every number becomes '#', and where a job stands in line,
-   which is looked up only now and then, goes. */
+/* Masks what may differ from one run to the next: every number becomes '#'; where a job stands in line, which
+   is looked up only now and then, goes, and of a job that runs how far it is. */
 void talk_mask(char *text);
 
 #endif
