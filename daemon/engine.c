@@ -199,7 +199,8 @@ static void end_process(struct engine *en, const struct err *why)
 static void check_device(struct engine *en, const struct err *why)
 {
         struct err e;
-        if (why->code == ERR_LOST || (why->cl && selftest_check(en->dev, &e)))
+        bool suspect = why->cl || why->code == ERR_DEVICE;
+        if (why->code == ERR_LOST || (suspect && selftest_check(en->dev, &e)))
                 end_process(en, why);
 }
 
