@@ -1,6 +1,7 @@
 #include "daemon/worker.h"
 
 #include "base/chan.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "daemon/children.h"
 #include "daemon/clock.h"
@@ -39,7 +40,7 @@ static int heartbeat(struct worker *w, const struct engine_pulse *p, struct err 
         cJSON_AddNumberToObject(head, "progress", (double)p->progress);
         cJSON_AddBoolToObject(head, "busy", p->busy);
         cJSON_AddNumberToObject(head, "device_bytes", (double)p->device_bytes);
-        cJSON_AddItemToObject(head, "map", wire_map_json(p->map_done, p->map_windows));
+        json_add(head, "map", wire_map_json(p->map_done, p->map_windows));
         int rc = send_message(w, head, NULL, 0, e);
         cJSON_Delete(head);
         return rc;
