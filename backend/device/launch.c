@@ -58,6 +58,12 @@ void launch_int(struct launch *l, int v)
         bind(l, sizeof value, &value);
 }
 
+void launch_int_array(struct launch *l, const int *values, size_t count)
+{
+        for (size_t i = 0; i < count; i++)
+                launch_int(l, values[i]);
+}
+
 void launch_ulong(struct launch *l, uint64_t v)
 {
         cl_ulong value = v;

@@ -28,6 +28,10 @@ struct launch {
    launch list it is recorded into: string literals do. */
 struct launch launch_begin(struct dev *d, const char *file, const char *options, const char *name);
 void launch_int(struct launch *l, int v);
+/* launch_ints(&l, a, b, c) binds as many, in their order. */
+#define launch_ints(l, ...)                                                                                  \
+        launch_int_array((l), (const int[]){__VA_ARGS__}, sizeof((const int[]){__VA_ARGS__}) / sizeof(int))
+void launch_int_array(struct launch *l, const int *values, size_t count);
 void launch_ulong(struct launch *l, uint64_t v);
 void launch_float(struct launch *l, float v);
 void launch_buf(struct launch *l, const struct buf *b);

@@ -30,9 +30,7 @@ static int run_backward(const struct op_call *c, enum activation which, struct e
         launch_tensor(&l, &c->y);
         launch_tensor(&l, &c->dy);
         launch_tensor(&l, &c->dx[0]);
-        launch_int(&l, elementwise_count(c));
-        launch_int(&l, (int)which);
-        launch_int(&l, c->accumulate_dx[0]);
+        launch_ints(&l, elementwise_count(c), (int)which, c->accumulate_dx[0]);
         return elementwise_run(&l, c, e);
 }
 

@@ -56,9 +56,8 @@ static const struct view *statistics(const struct batch_norm_args *a, const stru
 /* Binds what the kernels call OPTIONS. */
 static void launch_options(struct launch *l, const struct batch_norm_args *a)
 {
-        launch_int(l, a->affine);
-        launch_int(l, a->normalize != BATCH_NORM_VARIANCE_ONLY);
-        launch_int(l, a->normalize != BATCH_NORM_MEAN_ONLY);
+        launch_ints(
+                l, a->affine, a->normalize != BATCH_NORM_VARIANCE_ONLY, a->normalize != BATCH_NORM_MEAN_ONLY);
 }
 
 /* The shape as kernels see it. */
@@ -127,9 +126,7 @@ static int stats(const struct op_call *c, struct err *e)
         struct launch l = begin(c, is_tiled(c) ? "batch_norm_stats_tiled" : "batch_norm_stats");
         launch_tensor(&l, &c->x[0]);
         launch_view(&l, &c->workspace);
-        launch_int(&l, x.n);
-        launch_int(&l, x.channels);
-        launch_int(&l, x.pixels);
+        launch_ints(&l, x.n, x.channels, x.pixels);
         return run_sums(&l, c, &x, e);
 }
 
@@ -141,9 +138,7 @@ static int finish(const struct batch_norm_args *a, const struct op_call *c, stru
         for (int i = BATCH_NORM_MEAN; i < BATCH_NORM_PARAMS; i++)
                 launch_param(&l, a, c, i);
         launch_view(&l, &c->saved[0]);
-        launch_int(&l, x.n);
-        launch_int(&l, x.channels);
-        launch_int(&l, x.pixels);
+        launch_ints(&l, x.n, x.channels, x.pixels);
         launch_float(&l, (float)a->eps);
         launch_float(&l, (float)a->momentum);
         return run_channels(&l, &x, e);
@@ -207,9 +202,7 @@ static void launch_gradients(struct launch *l, const struct op_call *c)
         const struct view *dweight = &c->dparams[BATCH_NORM_WEIGHT], *dbias = &c->dparams[BATCH_NORM_BIAS];
         launch_view(l, dweight->buf ? dweight : &c->saved[0]);
         launch_view(l, dbias->buf ? dbias : &c->saved[0]);
-        launch_int(l, dweight->buf != NULL);
-        launch_int(l, dbias->buf != NULL);
-        launch_int(l, c->accumulate_dparams);
+        launch_ints(l, dweight->buf != NULL, dbias->buf != NULL, c->accumulate_dparams);
 }
 
 static int sums(const struct op_call *c, struct err *e)
@@ -220,9 +213,7 @@ static int sums(const struct op_call *c, struct err *e)
         launch_tensor(&l, &c->dy);
         launch_view(&l, &c->saved[0]);
         launch_view(&l, &c->workspace);
-        launch_int(&l, x.n);
-        launch_int(&l, x.channels);
-        launch_int(&l, x.pixels);
+        launch_ints(&l, x.n, x.channels, x.pixels);
         return run_sums(&l, c, &x, e);
 }
 
@@ -250,9 +241,7 @@ static int dx(const struct batch_norm_args *a, const struct op_call *c, struct e
         launch_options(&l, a);
         launch_view(&l, &c->saved[0]);
         launch_view(&l, &c->workspace);
-        launch_int(&l, x.n);
-        launch_int(&l, c->accumulate_dx[0]);
-        launch_int(&l, x.pixels);
+        launch_ints(&l, x.n, c->accumulate_dx[0], x.pixels);
         return is_tiled(c) ? run_planes(&l, &x, e) : run_floats(&l, &x, e);
 }
 
@@ -268,10 +257,7 @@ static int backward_whole(const struct batch_norm_args *a, const struct op_call 
         launch_options(&l, a);
         launch_view(&l, &c->saved[0]);
         launch_gradients(&l, c);
-        launch_int(&l, x.n);
-        launch_int(&l, x.pixels);
-        launch_int(&l, want_dx);
-        launch_int(&l, c->accumulate_dx[0]);
+        launch_ints(&l, x.n, x.pixels, want_dx, c->accumulate_dx[0]);
         return run_channels(&l, &x, e);
 }
 

@@ -86,11 +86,9 @@ static int64_t conv_flops(const struct op *op)
 void conv_geometry(struct launch *l, const struct op *op)
 {
         const struct conv_args *a = op->args;
-        const int values[] = {op->in[0].c, op->in[0].h, op->in[0].w, op->out.c, op->out.h, op->out.w,
+        launch_ints(l, op->in[0].c, op->in[0].h, op->in[0].w, op->out.c, op->out.h, op->out.w,
                 a->kernel_size[0], a->kernel_size[1], a->stride[0], a->stride[1], a->padding[0],
-                a->padding[1], a->groups};
-        for (size_t i = 0; i < sizeof values / sizeof values[0]; i++)
-                launch_int(l, values[i]);
+                a->padding[1], a->groups);
 }
 
 static int forward_naive(const struct op *op, const struct op_call *c, struct err *e)

@@ -140,12 +140,6 @@ static const char *options_of(char *out, const struct op_call *call, const struc
                 t->sums_m, turned, tf32, tf32 && units);
 }
 
-static void bind(struct launch *l, const int *values, size_t count)
-{
-        for (size_t i = 0; i < count; i++)
-                launch_int(l, values[i]);
-}
-
 static int over_tiles(struct launch *l, const struct cut *c, struct err *e)
 {
         const size_t items = (size_t)items_of(&c->tile);
@@ -159,20 +153,16 @@ static int turn(const struct op_call *call, const struct correlation *k, const c
         struct launch l = launch_begin(call->dev, "conv_local", options, "conv_local_turn");
         launch_view(&l, &call->params[0]);
         launch_view(&l, &call->workspace);
-        bind(&l,
-                (int[]){count, k->ins, k->outs, k->taps[0], k->taps[1], k->weights_group, k->weights_out,
-                        k->weights_in, k->tap_first[0] + k->tap_first[1], k->tap_step[0], k->tap_step[1]},
-                11);
+        launch_ints(&l, count, k->ins, k->outs, k->taps[0], k->taps[1], k->weights_group, k->weights_out,
+                k->weights_in, k->tap_first[0] + k->tap_first[1], k->tap_step[0], k->tap_step[1]);
         return launch_over(&l, 1, (size_t[]){(size_t)count}, e);
 }
 
 /* What both kernels of a correlation know of the pixels they write. */
 static void bind_pixels(struct launch *l, const struct correlation *k, const struct tensor *out)
 {
-        bind(l,
-                (int[]){k->size[0], k->size[1], out->s.h, out->s.w, k->out_step[0], k->out_step[1],
-                        k->out_first[0], k->out_first[1]},
-                8);
+        launch_ints(l, k->size[0], k->size[1], out->s.h, out->s.w, k->out_step[0], k->out_step[1],
+                k->out_first[0], k->out_first[1]);
 }
 
 static int join(const struct op_call *call, const struct correlation *k, const struct cut *c,
@@ -186,7 +176,7 @@ static int join(const struct op_call *call, const struct correlation *k, const s
         launch_view(&l, bias ? bias : parts);
         launch_tensor(&l, out);
         bind_pixels(&l, k, out);
-        bind(&l, (int[]){blocks, c->splits, bias != NULL, accumulate}, 4);
+        launch_ints(&l, blocks, c->splits, bias != NULL, accumulate);
         return launch_over(&l, 2, (size_t[]){floats, (size_t)(k->groups * k->outs)}, e);
 }
 
@@ -211,15 +201,13 @@ static int correlate(const struct op_call *call, const struct correlation *k, co
         launch_tensor(&l, out);
         launch_view(&l, scratch);
         bind_pixels(&l, k, out);
-        bind(&l,
-                (int[]){k->groups, k->ins, in->s.h, in->s.w, k->outs, k->taps[0], k->taps[1], k->in_step[0],
-                        k->in_step[1], k->in_first[0], k->in_first[1],
-                        moved ? k->outs * k->ins * taps : k->weights_group, turned ? 1 : k->weights_out,
-                        !turned ? 1
-                        : moved ? k->outs
-                                : k->weights_in,
-                        blocks, c.share, bias != NULL, accumulate},
-                18);
+        launch_ints(&l, k->groups, k->ins, in->s.h, in->s.w, k->outs, k->taps[0], k->taps[1], k->in_step[0],
+                k->in_step[1], k->in_first[0], k->in_first[1],
+                moved ? k->outs * k->ins * taps : k->weights_group, turned ? 1 : k->weights_out,
+                !turned ? 1
+                : moved ? k->outs
+                        : k->weights_in,
+                blocks, c.share, bias != NULL, accumulate);
         rc = over_tiles(&l, &c, e);
         return rc || c.splits == 1 ? rc : join(call, k, &c, options, &parts, bias, out, accumulate, e);
 }
@@ -293,7 +281,7 @@ int conv_local_weights(const struct op *op, const struct op_call *call, struct e
         launch_tensor(&l, &call->dy);
         launch_view(&l, c.splits > 1 ? &call->workspace : &call->dparams[0]);
         conv_geometry(&l, op);
-        bind(&l, (int[]){tensor_blocks(&call->dy), c.share, c.splits == 1 && call->accumulate_dparams}, 3);
+        launch_ints(&l, tensor_blocks(&call->dy), c.share, c.splits == 1 && call->accumulate_dparams);
         int rc = over_tiles(&l, &c, e);
         if (rc == 0 && c.splits > 1)
                 rc = join_weights(call, options, &call->workspace, &call->dparams[0],

@@ -75,14 +75,12 @@ static uint64_t packed_floats(const struct correlation *c, const struct dev_info
 static int pack(const struct op_call *call, const struct correlation *c, const struct cut *k,
         const char *options, struct err *e)
 {
-        const int values[] = {c->outs, c->ins, c->taps[0], c->taps[1], k->chunk, k->tiles, c->weights_group,
-                c->weights_out, c->weights_in, c->tap_first[0], c->tap_step[0], c->tap_first[1],
-                c->tap_step[1]};
         struct launch l = launch_begin(call->dev, "conv_tiled", options, "conv_pack");
         launch_view(&l, &call->params[0]);
         launch_view(&l, &call->workspace);
-        for (size_t i = 0; i < sizeof values / sizeof values[0]; i++)
-                launch_int(&l, values[i]);
+        launch_ints(&l, c->outs, c->ins, c->taps[0], c->taps[1], k->chunk, k->tiles, c->weights_group,
+                c->weights_out, c->weights_in, c->tap_first[0], c->tap_step[0], c->tap_first[1],
+                c->tap_step[1]);
         return launch_grid(
                 &l, 2, (size_t[]){(size_t)(k->tiles * k->chunks), (size_t)c->groups}, (size_t[]){1, 1}, e);
 }
@@ -97,17 +95,15 @@ static int correlate(const struct op_call *call, const struct correlation *c, co
         const int rc = pack(call, c, &k, options, e);
         if (rc)
                 return rc;
-        const int values[] = {c->ins, in->s.h, in->s.w, c->outs, out->s.h, out->s.w, c->taps[0], c->taps[1],
-                c->size[1], c->in_step[0], c->in_step[1], c->in_first[0], c->in_first[1], c->out_step[0],
-                c->out_step[1], c->out_first[0], c->out_first[1], bias != NULL, accumulate, k.chunk,
-                k.segment, k.segments, k.tiles, k.range, k.ranges};
         struct launch l = launch_begin(call->dev, "conv_tiled", options, "conv_tiled");
         launch_tensor(&l, in);
         launch_view(&l, &call->workspace);
         launch_view(&l, bias ? bias : &call->workspace);
         launch_tensor(&l, out);
-        for (size_t i = 0; i < sizeof values / sizeof values[0]; i++)
-                launch_int(&l, values[i]);
+        launch_ints(&l, c->ins, in->s.h, in->s.w, c->outs, out->s.h, out->s.w, c->taps[0], c->taps[1],
+                c->size[1], c->in_step[0], c->in_step[1], c->in_first[0], c->in_first[1], c->out_step[0],
+                c->out_step[1], c->out_first[0], c->out_first[1], bias != NULL, accumulate, k.chunk,
+                k.segment, k.segments, k.tiles, k.range, k.ranges);
         launch_local(&l, k.window_bytes ? (size_t)k.window_bytes : sizeof(float));
         const size_t grid[] = {
                 (size_t)(c->size[0] * k.segments), (size_t)(c->groups * k.ranges), (size_t)blocks};

@@ -116,12 +116,6 @@ uint64_t conv_weights_floats(const struct op *op, int blocks, const struct dev_i
         return c.partial + c.partial_bias;
 }
 
-static void bind(struct launch *l, const int *values, size_t count)
-{
-        for (size_t i = 0; i < count; i++)
-                launch_int(l, values[i]);
-}
-
 int conv_weights_run(const struct op *op, const struct op_call *call, struct err *e)
 {
         const struct conv_args *a = op->args;
@@ -139,10 +133,8 @@ int conv_weights_run(const struct op *op, const struct op_call *call, struct err
         launch_view(&l, &call->workspace);
         launch_view(&l, &partial_bias);
         conv_geometry(&l, op);
-        bind(&l,
-                (int[]){blocks, c.chunk, c.chunks, c.patch[0], c.patch[1], c.splits, c.tiles_k, c.tiles_q,
-                        c.range, c.side, BLOCK, bias},
-                12);
+        launch_ints(&l, blocks, c.chunk, c.chunks, c.patch[0], c.patch[1], c.splits, c.tiles_k, c.tiles_q,
+                c.range, c.side, BLOCK, bias);
         launch_local(&l, (size_t)c.window_bytes);
         int rc = launch_grid(
                 &l, 3, (size_t[]){(size_t)c.splits, columns, (size_t)c.ranges}, (size_t[]){1, 1, 1}, e);
@@ -154,9 +146,7 @@ int conv_weights_run(const struct op *op, const struct op_call *call, struct err
         launch_view(&l, &call->dparams[0]);
         launch_view(&l, &call->dparams[bias ? 1 : 0]);
         conv_geometry(&l, op);
-        bind(&l,
-                (int[]){c.chunk, c.chunks, c.splits, c.tiles_k, c.tiles_q, c.side, bias,
-                        call->accumulate_dparams},
-                8);
+        launch_ints(&l, c.chunk, c.chunks, c.splits, c.tiles_k, c.tiles_q, c.side, bias,
+                call->accumulate_dparams);
         return launch_grid(&l, 2, (size_t[]){(size_t)c.tiles_k, columns}, (size_t[]){1, 1}, e);
 }

@@ -77,13 +77,11 @@ static struct cut cut_of(
 static int pack(const struct op_call *call, const struct correlation *c, const struct cut *k,
         const char *options, struct err *e)
 {
-        const int values[] = {c->outs, c->ins, k->chunk, c->weights_group, c->weights_out, c->weights_in,
-                c->tap_first[0] + c->tap_first[1], c->tap_step[0], c->tap_step[1]};
         struct launch l = launch_begin(call->dev, "conv_winograd", options, "conv_winograd_pack");
         launch_view(&l, &call->params[0]);
         launch_view(&l, &call->workspace);
-        for (size_t i = 0; i < sizeof values / sizeof values[0]; i++)
-                launch_int(&l, values[i]);
+        launch_ints(&l, c->outs, c->ins, k->chunk, c->weights_group, c->weights_out, c->weights_in,
+                c->tap_first[0] + c->tap_first[1], c->tap_step[0], c->tap_step[1]);
         return launch_grid(&l, 3, (size_t[]){(size_t)k->tiles, (size_t)c->groups, (size_t)k->chunks},
                 (size_t[]){1, 1, 1}, e);
 }
@@ -98,16 +96,14 @@ static int correlate(const struct op_call *call, const struct correlation *c, co
         const int rc = pack(call, c, &k, options, e);
         if (rc)
                 return rc;
-        const int values[] = {c->ins, in->s.h, in->s.w, c->outs, out->s.h, out->s.w, c->in_first[0],
-                c->in_first[1], bias != NULL, accumulate, k.chunk, k.patch, k.spots[0] * k.spots[1],
-                k.spots[1], k.tiles, k.range, k.ranges};
         struct launch l = launch_begin(call->dev, "conv_winograd", options, "conv_winograd");
         launch_tensor(&l, in);
         launch_view(&l, &call->workspace);
         launch_view(&l, bias ? bias : &call->workspace);
         launch_tensor(&l, out);
-        for (size_t i = 0; i < sizeof values / sizeof values[0]; i++)
-                launch_int(&l, values[i]);
+        launch_ints(&l, c->ins, in->s.h, in->s.w, c->outs, out->s.h, out->s.w, c->in_first[0], c->in_first[1],
+                bias != NULL, accumulate, k.chunk, k.patch, k.spots[0] * k.spots[1], k.spots[1], k.tiles,
+                k.range, k.ranges);
         launch_local(&l, (size_t)k.memory_bytes);
         const size_t grid[] = {(size_t)k.patches, (size_t)(c->groups * k.ranges), (size_t)blocks};
         return launch_grid(&l, 3, grid, (size_t[]){1, 1, 1}, e);

@@ -107,12 +107,6 @@ double conv_winograd_weights_cost(const struct op *op, int blocks, const struct 
         return cost_of(&c, a->groups, blocks, info);
 }
 
-static void bind(struct launch *l, const int *values, size_t count)
-{
-        for (size_t i = 0; i < count; i++)
-                launch_int(l, values[i]);
-}
-
 int conv_winograd_weights(const struct op *op, const struct op_call *call, struct err *e)
 {
         const struct conv_args *a = op->args;
@@ -127,11 +121,9 @@ int conv_winograd_weights(const struct op *op, const struct op_call *call, struc
         launch_tensor(&l, &call->dy);
         launch_view(&l, &call->workspace);
         launch_view(&l, &partial_bias);
-        bind(&l,
-                (int[]){ins, op->in[0].h, op->in[0].w, outs, op->out.h, op->out.w, a->padding[0],
-                        a->padding[1], blocks, k.spots[0] * k.spots[1], k.spots[1], k.vectors, k.chunk,
-                        k.chunks, k.tiles, k.range, bias},
-                17);
+        launch_ints(&l, ins, op->in[0].h, op->in[0].w, outs, op->out.h, op->out.w, a->padding[0],
+                a->padding[1], blocks, k.spots[0] * k.spots[1], k.spots[1], k.vectors, k.chunk, k.chunks,
+                k.tiles, k.range, bias);
         launch_local(&l, (size_t)k.memory_bytes);
         const int rc = launch_grid(&l, 3,
                 (size_t[]){(size_t)k.splits, (size_t)(a->groups * k.chunks), (size_t)k.ranges},
@@ -143,7 +135,7 @@ int conv_winograd_weights(const struct op *op, const struct op_call *call, struc
         launch_view(&l, &partial_bias);
         launch_view(&l, &call->dparams[0]);
         launch_view(&l, &call->dparams[bias ? 1 : 0]);
-        bind(&l, (int[]){ins, outs, k.splits, k.vectors, bias, call->accumulate_dparams}, 6);
+        launch_ints(&l, ins, outs, k.splits, k.vectors, bias, call->accumulate_dparams);
         return launch_grid(
                 &l, 2, (size_t[]){(size_t)k.tiles, (size_t)(a->groups * k.vectors)}, (size_t[]){1, 1}, e);
 }

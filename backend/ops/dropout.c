@@ -23,11 +23,8 @@ static int mask(const struct op *op, const struct op_call *c, const struct tenso
         launch_tensor(&l, from);
         launch_tensor(&l, to);
         launch_view(&l, &c->vars);
-        launch_int(&l, OP_VAR_SEED);
-        launch_int(&l, OP_VAR_STEP);
-        launch_int(&l, OP_VAR_FIRST);
-        launch_int(&l, (int)((unsigned)PHILOX_DROPOUT | (unsigned)c->layer << 8));
-        launch_int(&l, (int)ceil(a->p * 16777216));
+        launch_ints(&l, OP_VAR_SEED, OP_VAR_STEP, OP_VAR_FIRST,
+                (int)((unsigned)PHILOX_DROPOUT | (unsigned)c->layer << 8), (int)ceil(a->p * 16777216));
         launch_float(&l, a->p < 1 ? (float)(1 / (1 - a->p)) : 0);
         launch_int(&l, count);
         launch_int(&l, accumulate);

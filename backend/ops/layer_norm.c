@@ -108,9 +108,7 @@ static void launch_param(struct launch *l, const struct view *param, const struc
 static int run_groups(struct launch *l, const struct op *op, const struct op_call *c, struct err *e)
 {
         const size_t groups = (size_t)groups_of(op), blocks = (size_t)tensor_blocks(&c->y);
-        launch_int(l, c->y.n);
-        launch_int(l, groups_of(op));
-        launch_int(l, layer_norm_size(op->args));
+        launch_ints(l, c->y.n, groups_of(op), layer_norm_size(op->args));
         const size_t items = (size_t)items_of(c);
         if (items)
                 return launch_grid(l, 2, (size_t[]){groups * items, blocks}, (size_t[]){items, 1}, e);
@@ -157,10 +155,7 @@ static int dparams(const struct op *op, const struct op_call *c, struct err *e)
         launch_param(&l, &c->dparams[0], c);
         launch_param(&l, &c->dparams[1], c);
         launch_view(&l, &c->saved[0]);
-        launch_int(&l, c->accumulate_dparams);
-        launch_int(&l, c->y.n);
-        launch_int(&l, groups_of(op));
-        launch_int(&l, size);
+        launch_ints(&l, c->accumulate_dparams, c->y.n, groups_of(op), size);
         const size_t items = (size_t)items_of(c);
         if (items)
                 return launch_grid(&l, 1, (size_t[]){(size_t)size * items}, (size_t[]){items}, e);

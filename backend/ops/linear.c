@@ -52,9 +52,7 @@ static int forward_naive(const struct op *op, const struct op_call *c, struct er
         launch_view(&l, &c->params[0]);
         launch_view(&l, &c->params[a->bias ? 1 : 0]);
         launch_tensor(&l, &c->y);
-        launch_int(&l, op->in[0].c);
-        launch_int(&l, op->out.c);
-        launch_int(&l, a->bias);
+        launch_ints(&l, op->in[0].c, op->out.c, a->bias);
         const size_t floats = (size_t)op->out.c * (size_t)c->y.lanes;
         return launch_grid(&l, 2, (size_t[]){floats, (size_t)tensor_blocks(&c->y)}, NULL, e);
 }
@@ -67,9 +65,7 @@ static int data_naive(const struct op *op, const struct op_call *c, struct err *
         launch_view(&l, &c->params[0]);
         launch_tensor(&l, &c->dy);
         launch_tensor(&l, &c->dx[0]);
-        launch_int(&l, op->in[0].c);
-        launch_int(&l, op->out.c);
-        launch_int(&l, c->accumulate_dx[0]);
+        launch_ints(&l, op->in[0].c, op->out.c, c->accumulate_dx[0]);
         const size_t floats = (size_t)op->in[0].c * (size_t)c->dy.lanes;
         return launch_grid(&l, 2, (size_t[]){floats, (size_t)tensor_blocks(&c->dy)}, NULL, e);
 }
@@ -82,9 +78,7 @@ static int weights_naive(const struct op *op, const struct op_call *c, struct er
         launch_tensor(&l, &c->x[0]);
         launch_tensor(&l, &c->dy);
         launch_view(&l, &c->dparams[0]);
-        launch_int(&l, op->in[0].c);
-        launch_int(&l, c->dy.n);
-        launch_int(&l, c->accumulate_dparams);
+        launch_ints(&l, op->in[0].c, c->dy.n, c->accumulate_dparams);
         return launch_grid(&l, 1, (size_t[]){(size_t)op_param_count(&op->params[0])}, NULL, e);
 }
 
@@ -153,13 +147,7 @@ static int forward_tiled(const struct op *op, const struct op_call *c, struct er
         launch_view(&l, &c->params[0]);
         launch_view(&l, &c->params[a->bias ? 1 : 0]);
         launch_tensor(&l, &c->y);
-        launch_int(&l, op->in[0].c);
-        launch_int(&l, outs);
-        launch_int(&l, blocks);
-        launch_int(&l, a->bias);
-        launch_int(&l, range);
-        launch_int(&l, share);
-        launch_int(&l, chunk);
+        launch_ints(&l, op->in[0].c, outs, blocks, a->bias, range, share, chunk);
         return launch_grid(
                 &l, 2, (size_t[]){(size_t)ranges, (size_t)op_ceil_div(blocks, share)}, (size_t[]){1, 1}, e);
 }
@@ -174,12 +162,7 @@ static int data_tiled(const struct op *op, const struct op_call *c, struct err *
         launch_view(&l, &c->params[0]);
         launch_tensor(&l, &c->dy);
         launch_tensor(&l, &c->dx[0]);
-        launch_int(&l, op->in[0].c);
-        launch_int(&l, op->out.c);
-        launch_int(&l, blocks);
-        launch_int(&l, c->accumulate_dx[0]);
-        launch_int(&l, share);
-        launch_int(&l, chunk);
+        launch_ints(&l, op->in[0].c, op->out.c, blocks, c->accumulate_dx[0], share, chunk);
         launch_local(&l, (size_t)(chunk * wide) * sizeof(float));
         return launch_grid(
                 &l, 2, (size_t[]){(size_t)strips, (size_t)op_ceil_div(blocks, share)}, (size_t[]){1, 1}, e);
@@ -210,12 +193,7 @@ static int weights_tiled(const struct op *op, const struct op_call *c, struct er
                 launch_tensor(&l, &dy);
                 launch_view(&l, &c->dparams[0]);
                 launch_view(&l, &c->dparams[bias ? 1 : 0]);
-                launch_int(&l, op->in[0].c);
-                launch_int(&l, outs);
-                launch_int(&l, count);
-                launch_int(&l, range);
-                launch_int(&l, bias);
-                launch_int(&l, c->accumulate_dparams || b > 0);
+                launch_ints(&l, op->in[0].c, outs, count, range, bias, c->accumulate_dparams || b > 0);
                 launch_local(&l, (size_t)count * 16 * STRIP * sizeof(float));
                 rc = launch_grid(&l, 2, (size_t[]){(size_t)strips, (size_t)op_ceil_div(outs, range)},
                         (size_t[]){1, 1}, e);

@@ -25,13 +25,9 @@ int loss_launch(const struct loss_call *c, struct err *e)
         launch_view(&l, c->weights.buf ? &c->weights : &c->results);
         launch_view(&l, &c->results);
         launch_view(&l, &c->vars);
-        launch_int(&l, OP_VAR_SLOT);
-        launch_int(&l, x->n);
-        launch_int(&l, x->s.c);
+        launch_ints(&l, OP_VAR_SLOT, x->n, x->s.c);
         launch_float(&l, c->scale);
-        launch_int(&l, c->scale_from_vars ? OP_VAR_SCALE : -1);
-        launch_int(&l, dx != x);
-        launch_int(&l, c->accumulate);
+        launch_ints(&l, c->scale_from_vars ? OP_VAR_SCALE : -1, dx != x, c->accumulate);
         return launch_grid(&l, 1, (size_t[]){items}, (size_t[]){items}, e);
 }
 

@@ -25,11 +25,9 @@ static void bind_moves(struct launch *l, const struct gather_moves *m, const str
                 launch_buf(l, instead);
         if (!m)
                 launch_ulong(l, 0);
-        launch_int(l, m ? m->room : 0);
-        launch_int(l, m ? (int)(uint32_t)m->draw.seed : 0);
-        launch_int(l, m ? (int)(uint32_t)(m->draw.seed >> 32) : 0);
-        launch_int(l, m ? (int)m->draw.epoch : 0);
-        launch_int(l, m ? m->draw.position : 0);
+        launch_ints(l, m ? m->room : 0, m ? (int)(uint32_t)m->draw.seed : 0,
+                m ? (int)(uint32_t)(m->draw.seed >> 32) : 0, m ? (int)m->draw.epoch : 0,
+                m ? m->draw.position : 0);
 }
 
 static void bind_steps(struct launch *l, const struct gather *g)
@@ -57,12 +55,7 @@ static int run_images(
         launch_buf(&l, g->order);
         launch_int(&l, g->first);
         launch_tensor(&l, x);
-        launch_int(&l, x->n);
-        launch_int(&l, g->channels);
-        launch_int(&l, x->s.h);
-        launch_int(&l, x->s.w);
-        launch_int(&l, g->h);
-        launch_int(&l, g->w);
+        launch_ints(&l, x->n, g->channels, x->s.h, x->s.w, g->h, g->w);
         bind_steps(&l, g);
         bind_moves(&l, g->moves, g->images);
         return over_rows(&l, x, e);
@@ -93,10 +86,7 @@ int gather_move(struct dev *d, const struct gather_moves *m, const struct tensor
         struct launch l = launch_begin(d, "gather", options, "gather_tensor");
         launch_tensor(&l, x);
         launch_tensor(&l, y);
-        launch_int(&l, x->n);
-        launch_int(&l, x->s.c);
-        launch_int(&l, x->s.h);
-        launch_int(&l, x->s.w);
+        launch_ints(&l, x->n, x->s.c, x->s.h, x->s.w);
         bind_moves(&l, m, NULL);
         return over_rows(&l, x, e);
 }

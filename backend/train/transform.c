@@ -200,10 +200,8 @@ static void bind_view(struct launch *l, const struct transform *t, uint64_t offs
 
 static void bind_draw(struct launch *l, const struct gather_draw *draw)
 {
-        launch_int(l, (int)(uint32_t)draw->seed);
-        launch_int(l, (int)(uint32_t)(draw->seed >> 32));
-        launch_int(l, (int)draw->epoch);
-        launch_int(l, draw->position);
+        launch_ints(l, (int)(uint32_t)draw->seed, (int)(uint32_t)(draw->seed >> 32), (int)draw->epoch,
+                draw->position);
 }
 
 /* `items` for each lane; where there are 16, one work-item takes them all. */
@@ -220,10 +218,7 @@ static int draw_all(struct transform *t, const struct gather_draw *draw, int n, 
         struct launch l = launch_begin(t->dev, "augment", options, "augment_draw");
         bind_view(&l, t, t->at.table);
         bind_view(&l, t, t->at.draws);
-        launch_int(&l, t->room);
-        launch_int(&l, n);
-        launch_int(&l, t->s.h);
-        launch_int(&l, t->s.w);
+        launch_ints(&l, t->room, n, t->s.h, t->s.w);
         bind_draw(&l, draw);
         return launch_over(&l, 1, (size_t[]){(size_t)n}, e);
 }
@@ -236,19 +231,14 @@ static int sum_up(struct transform *t, const struct tensor *x, bool centred, str
         launch_tensor(&l, x);
         bind_view(&l, t, t->at.stats);
         bind_view(&l, t, t->at.sums);
-        launch_int(&l, t->room);
-        launch_int(&l, (int)shape_count(x->s));
-        launch_int(&l, centred);
+        launch_ints(&l, t->room, (int)shape_count(x->s), centred);
         int rc = over_lanes(&l, x, PARTS, e);
         if (rc)
                 return rc;
         l = launch_begin(t->dev, "augment", options, "augment_stats");
         bind_view(&l, t, t->at.sums);
         bind_view(&l, t, t->at.stats);
-        launch_int(&l, t->room);
-        launch_int(&l, x->n);
-        launch_int(&l, (int)shape_count(x->s));
-        launch_int(&l, centred);
+        launch_ints(&l, t->room, x->n, (int)shape_count(x->s), centred);
         launch_float(&l, NORMALIZE_LEAST);
         return launch_over(&l, 1, (size_t[]){(size_t)x->n}, e);
 }
@@ -271,11 +261,7 @@ static int change_points(struct transform *t, const struct pass *p, const struct
         bind_view(&l, t, t->at.draws);
         bind_view(&l, t, t->at.stats);
         bind_view(&l, t, t->at.channel);
-        launch_int(&l, t->room);
-        launch_int(&l, x->n);
-        launch_int(&l, count);
-        launch_int(&l, x->s.h);
-        launch_int(&l, x->s.w);
+        launch_ints(&l, t->room, x->n, count, x->s.h, x->s.w);
         bind_draw(&l, draw);
         return over_lanes(&l, x, ((size_t)count + 3) / 4, e);
 }
@@ -289,13 +275,7 @@ static int blur(struct transform *t, const struct pass *p, const struct tensor *
         launch_tensor(&l, x);
         launch_tensor(&l, y);
         bind_view(&l, t, t->at.draws);
-        launch_int(&l, t->room);
-        launch_int(&l, x->n);
-        launch_int(&l, (int)shape_count(x->s));
-        launch_int(&l, x->s.h);
-        launch_int(&l, x->s.w);
-        launch_int(&l, p->radius);
-        launch_int(&l, vertical);
+        launch_ints(&l, t->room, x->n, (int)shape_count(x->s), x->s.h, x->s.w, p->radius, vertical);
         return over_lanes(&l, x, (size_t)shape_count(x->s), e);
 }
 
