@@ -204,19 +204,6 @@ ITEM_KERNEL void batch_norm_sums(TENSOR(x), TENSOR(dy), VIEW(saved), VIEW(partia
 #define COUNTED(v, i) (4 * (i) % LANES + (int4)(0, 1, 2, 3) < samples ? (v) : (float4)(0.0f))
 #define TOTAL(v) (((v).x + (v).y) + ((v).z + (v).w))
 #define FOURS (pixels * LANES / 4)
-inline float sum_group(local float *scratch, const float v)
-{
-        const int me = get_local_id(0);
-        barrier(CLK_LOCAL_MEM_FENCE);
-        scratch[me] = v;
-        for (int half_group = GROUP / 2; half_group; half_group /= 2) {
-                barrier(CLK_LOCAL_MEM_FENCE);
-                if (me < half_group)
-                        scratch[me] += scratch[me + half_group];
-        }
-        barrier(CLK_LOCAL_MEM_FENCE);
-        return scratch[0];
-}
 
 GROUP_KERNEL void batch_norm_stats(TENSOR(x), VIEW(partial), const int n, const int channels, const int pixels)
 {
@@ -226,12 +213,12 @@ GROUP_KERNEL void batch_norm_stats(TENSOR(x), VIEW(partial), const int n, const 
         float4 sum = 0, m2 = 0;
         for (int i = get_local_id(0); i < FOURS; i += GROUP)
                 sum += COUNTED(x[i], i);
-        const float mean = sum_group(scratch, TOTAL(sum)) / (float)(samples * pixels);
+        const float mean = sum_items(scratch, TOTAL(sum), GROUP) / (float)(samples * pixels);
         for (int i = get_local_id(0); i < FOURS; i += GROUP) {
                 const float4 d = COUNTED(x[i] - mean, i);
                 m2 = fma(d, d, m2);
         }
-        const float squares = sum_group(scratch, TOTAL(m2));
+        const float squares = sum_items(scratch, TOTAL(m2), GROUP);
         if (get_local_id(0) == 0)
                 vstore2((float2)(mean, squares), b * channels + c, FROM(partial));
 }
@@ -250,7 +237,7 @@ GROUP_KERNEL void batch_norm_sums(TENSOR(x), TENSOR(dy), VIEW(saved), VIEW(parti
                 sum += d;
                 product = fma(d, x[i] - mean, product);
         }
-        const float all = sum_group(scratch, TOTAL(sum)), products = sum_group(scratch, TOTAL(product));
+        const float all = sum_items(scratch, TOTAL(sum), GROUP), products = sum_items(scratch, TOTAL(product), GROUP);
         if (get_local_id(0) == 0)
                 vstore2((float2)(all, products), b * channels + c, FROM(partial));
 }

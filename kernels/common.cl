@@ -161,9 +161,23 @@ inline int16 lanes_before(const int samples)
 #define VECTORS(name) ((global float16 *)AT(name, get_global_id(1)))
 #endif
 
+/* The sum of a work-group of `items`, a power of two, in a fixed order, for all of it. */
+inline float sum_items(local float *scratch, const float v, const int items)
+{
+        const int me = get_local_id(0);
+        barrier(CLK_LOCAL_MEM_FENCE);
+        scratch[me] = v;
+        for (int some = items / 2; some; some /= 2) {
+                barrier(CLK_LOCAL_MEM_FENCE);
+                if (me < some)
+                        scratch[me] += scratch[me + some];
+        }
+        barrier(CLK_LOCAL_MEM_FENCE);
+        return scratch[0];
+}
+
 #if defined(ITEMS) && LANES == 32
-/* Work-groups of ITEMS work-items, a power of two: PARTS of them share a lane. Sums in a fixed order, for all who ask:
-   of one's lane, of the whole group. */
+/* Work-groups of ITEMS work-items: PARTS of them share a lane, and ask for its sum, in a fixed order too. */
 #define PARTS (ITEMS / LANES)
 #define ITEMS_KERNEL kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1)))
 
@@ -177,21 +191,24 @@ inline float sum_parts(local float *scratch, const float v)
                 sum += scratch[i];
         return sum;
 }
-
-inline float sum_items(local float *scratch, const float v)
-{
-        const int me = get_local_id(0);
-        barrier(CLK_LOCAL_MEM_FENCE);
-        scratch[me] = v;
-        for (int some = ITEMS / 2; some; some /= 2) {
-                barrier(CLK_LOCAL_MEM_FENCE);
-                if (me < some)
-                        scratch[me] += scratch[me + some];
-        }
-        barrier(CLK_LOCAL_MEM_FENCE);
-        return scratch[0];
-}
 #endif
+
+/* Sizes of a conv2d, as the host's conv_geometry binds them. */
+#define CONV_GEOMETRY \
+        const int C, const int H, const int W, const int K, const int OH, const int OW, const int R, const int S, \
+                const int stride_h, const int stride_w, const int pad_h, const int pad_w, const int groups
+
+/* First output position whose tap r falls on or behind row 0, and the end of those that fall before row `size`. */
+inline int first_inside(const int r, const int stride, const int pad)
+{
+        return r >= pad ? 0 : (pad - r + stride - 1) / stride;
+}
+
+inline int end_inside(const int r, const int stride, const int pad, const int size, const int outputs)
+{
+        const int last = size - 1 + pad - r;
+        return last < 0 ? 0 : min(outputs, last / stride + 1);
+}
 
 /* Philox4x32-10, the numbers of backend/base/philox.c: counter (index low, index high, stream, purpose). */
 inline uint4 philox(const uint2 seed, const uint4 counter)

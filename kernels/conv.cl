@@ -2,27 +2,9 @@
 
    x (N,C,H,W), y (N,K,OH,OW), w (K,C/groups,R,S) contiguous, bias (K). Grids: forward (floats of a block of y,
    blocks of y), data the same of x, weights (elements of w), bias (K). Sums are formed row by row, so that long ones
-   lose little.
-
-   GEOMETRY  sizes, the same order in every kernel of conv2d; CG and KG are channels per group */
-#define GEOMETRY \
-        const int C, const int H, const int W, const int K, const int OH, const int OW, const int R, const int S, \
-                const int stride_h, const int stride_w, const int pad_h, const int pad_w, const int groups
-
-/* First output position whose tap r falls on or behind row 0, and the end of those that fall before row `size`. */
-static int first_inside(const int r, const int stride, const int pad)
-{
-        return r >= pad ? 0 : (pad - r + stride - 1) / stride;
-}
-
-static int end_inside(const int r, const int stride, const int pad, const int size, const int outputs)
-{
-        const int last = size - 1 + pad - r;
-        return last < 0 ? 0 : min(outputs, last / stride + 1);
-}
-
+   lose little. CG and KG are channels per group. */
 kernel void conv_forward_naive(
-        TENSOR(x), VIEW(w), VIEW(bias), TENSOR(y), GEOMETRY, const int has_bias, const int count)
+        TENSOR(x), VIEW(w), VIEW(bias), TENSOR(y), CONV_GEOMETRY, const int has_bias, const int count)
 {
         const int i = get_global_id(0);
         const int b = get_global_id(1);
@@ -51,7 +33,7 @@ kernel void conv_forward_naive(
 }
 
 kernel void conv_data_naive(
-        VIEW(w), TENSOR(dy), TENSOR(dx), GEOMETRY, const int accumulate, const int count)
+        VIEW(w), TENSOR(dy), TENSOR(dx), CONV_GEOMETRY, const int accumulate, const int count)
 {
         const int i = get_global_id(0);
         const int b = get_global_id(1);
@@ -81,7 +63,7 @@ kernel void conv_data_naive(
         AT(dx, b)[i] = accumulate ? AT(dx, b)[i] + sum : sum;
 }
 
-kernel void conv_weights_naive(TENSOR(x), TENSOR(dy), VIEW(dw), GEOMETRY, const int samples, const int accumulate)
+kernel void conv_weights_naive(TENSOR(x), TENSOR(dy), VIEW(dw), CONV_GEOMETRY, const int samples, const int accumulate)
 {
         const int i = get_global_id(0);
         const int CG = C / groups, KG = K / groups;
@@ -106,7 +88,7 @@ kernel void conv_weights_naive(TENSOR(x), TENSOR(dy), VIEW(dw), GEOMETRY, const 
         FROM(dw)[i] = accumulate ? FROM(dw)[i] + sum : sum;
 }
 
-kernel void conv_bias_naive(TENSOR(dy), VIEW(db), GEOMETRY, const int samples, const int accumulate)
+kernel void conv_bias_naive(TENSOR(dy), VIEW(db), CONV_GEOMETRY, const int samples, const int accumulate)
 {
         const int k = get_global_id(0);
         float sum = 0.0f;

@@ -378,9 +378,8 @@ INLINE void store_turned(local float *tile, const float4 v, const int line, cons
 
 /* Grid: (tiles of q * groups * tiles of k * ITEMS, splits). `share` pixels of all blocks are one split's; `to` is dw, or
    [split][floats of dw]. */
-TILE_KERNEL void conv_local_weights(TENSOR(x), TENSOR(dy), VIEW(to), const int C, const int H, const int W, const int K,
-        const int OH, const int OW, const int R, const int S, const int stride_h, const int stride_w, const int pad_h,
-        const int pad_w, const int groups, const int blocks, const int share, const int accumulate)
+TILE_KERNEL void conv_local_weights(TENSOR(x), TENSOR(dy), VIEW(to), CONV_GEOMETRY, const int blocks, const int share,
+        const int accumulate)
 {
         TILES(tiles);
         EXCHANGE(exchange);
@@ -467,14 +466,9 @@ GROUP_KERNEL void conv_local_bias(TENSOR(dy), VIEW(parts), const int pixels)
         float4 sum = 0;
         for (int i = item; i < pixels * QUADS; i += GROUP)
                 sum += dy[i];
-        sums[item] = (sum.x + sum.y) + (sum.z + sum.w);
-        for (int some = GROUP / 2; some; some /= 2) {
-                barrier(CLK_LOCAL_MEM_FENCE);
-                if (item < some)
-                        sums[item] += sums[item + some];
-        }
+        const float all = sum_items(sums, (sum.x + sum.y) + (sum.z + sum.w), GROUP);
         if (item == 0)
-                FROM(parts)[(ulong)b * get_global_size(1) + k] = sums[0];
+                FROM(parts)[(ulong)b * get_global_size(1) + k] = all;
 }
 
 /* Grid: (count) or more. */

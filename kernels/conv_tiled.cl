@@ -13,11 +13,10 @@
 #ifndef TILE
 #define TILE 6
 #endif
-#define ONE_ITEM __attribute__((reqd_work_group_size(1, 1, 1)))
 
 /* Element (o, i, r, s) of the packed weights is w[group*group_stride + o*out_stride + i*in_stride + row_first +
    r*row_step + column_first + s*column_step]. Grid: (chunks * tiles, groups). */
-kernel ONE_ITEM void conv_pack(VIEW(w), VIEW(packed), const int outs, const int ins, const int rows, const int columns,
+ITEM_KERNEL void conv_pack(VIEW(w), VIEW(packed), const int outs, const int ins, const int rows, const int columns,
         const int chunk, const int tiles, const int group_stride, const int out_stride, const int in_stride,
         const int row_first, const int row_step, const int column_first, const int column_step)
 {
@@ -62,7 +61,7 @@ static void store_sums(float16 sums[TILE], global float *at, const ulong plane, 
 
 /* Grid: (rows * segments, groups * ranges of tiles, blocks). The window holds, of each column [v0, v1) that lies inside
    the input, its `seen` rows that do. */
-kernel ONE_ITEM void conv_tiled(TENSOR(in), VIEW(packed), VIEW(bias), TENSOR(out), const int ins, const int H, const int W,
+ITEM_KERNEL void conv_tiled(TENSOR(in), VIEW(packed), VIEW(bias), TENSOR(out), const int ins, const int H, const int W,
         const int outs, const int OH, const int OW, const int rows, const int columns, const int width,
         const int in_step_h, const int in_step_w, const int in_first_h, const int in_first_w, const int out_step_h,
         const int out_step_w, const int out_first_h, const int out_first_w, const int has_bias, const int accumulate,

@@ -29,10 +29,6 @@ typedef float4 part_t;
 #define load_part vload4
 #endif
 #define PARTS (LANES / WIDTH)
-#define ONE_ITEM __attribute__((reqd_work_group_size(1, 1, 1)))
-#define GEOMETRY \
-        const int C, const int H, const int W, const int K, const int OH, const int OW, const int R, const int S, \
-                const int stride_h, const int stride_w, const int pad_h, const int pad_w, const int groups
 
 static float4 quarter(const part_t v)
 {
@@ -53,17 +49,6 @@ static float4 add_across(const part_t a, const part_t b, const part_t c, const p
         const float4 t = (float4)(p.lo, q.lo) + (float4)(p.hi, q.hi);
         const float4 u = (float4)(r.lo, s.lo) + (float4)(r.hi, s.hi);
         return (float4)(t.even, u.even) + (float4)(t.odd, u.odd);
-}
-
-static int first_inside(const int r, const int stride, const int pad)
-{
-        return r >= pad ? 0 : (pad - r + stride - 1) / stride;
-}
-
-static int end_inside(const int r, const int stride, const int pad, const int size, const int outputs)
-{
-        const int last = size - 1 + pad - r;
-        return last < 0 ? 0 : min(outputs, last / stride + 1);
 }
 
 /* Output pixels [top, bottom) x [left, right). */
@@ -158,7 +143,7 @@ static float sum_area(const global float *dy, const struct area a, const int OW)
 }
 
 /* Grid: (splits, groups * chunks, ranges of tiles). */
-kernel ONE_ITEM void conv_weights_tiled(TENSOR(x), TENSOR(dy), VIEW(partial), VIEW(partial_bias), GEOMETRY,
+ITEM_KERNEL void conv_weights_tiled(TENSOR(x), TENSOR(dy), VIEW(partial), VIEW(partial_bias), CONV_GEOMETRY,
         const int blocks, const int chunk, const int chunks, const int patch_h, const int patch_w, const int splits,
         const int tiles_k, const int tiles_q, const int range, const int side, const int block, const int bias,
         local float *memory)
@@ -222,7 +207,7 @@ static float sum_splits(const global float *from, const int splits, const ulong 
 }
 
 /* Grid: (tiles of k, groups * chunks). */
-kernel ONE_ITEM void conv_weights_sum(VIEW(partial), VIEW(partial_bias), VIEW(dw), VIEW(db), GEOMETRY, const int chunk,
+ITEM_KERNEL void conv_weights_sum(VIEW(partial), VIEW(partial_bias), VIEW(dw), VIEW(db), CONV_GEOMETRY, const int chunk,
         const int chunks, const int splits, const int tiles_k, const int tiles_q, const int side, const int bias,
         const int accumulate)
 {

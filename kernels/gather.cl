@@ -142,20 +142,23 @@ inline struct map identity(void)
         return m;
 }
 
+/* The row of `tensor` that a work-item fills. Those of samples that do not exist are done here. */
+#define ROW_OF(tensor) \
+        const int lane = get_global_id(0) % LANES, line = get_global_id(0) / LANES, c = line / h, row = line % h; \
+        const int sample = get_global_id(1) * LANES + lane; \
+        global float *out = AT(tensor, get_global_id(1)) + (ulong)line * w * LANES + lane; \
+        if (c >= channels) \
+                return; \
+        for (int i = 0; i < w && sample >= n; i++) \
+                out[(ulong)i * LANES] = 0.0f; \
+        if (sample >= n) \
+                return
+
 kernel void gather_images(global const IMAGE_T *images, global const int *order, const int first,
         TENSOR(x), const int n, const int channels, const int h, const int w,
         const int source_h, const int source_w, const ulong step, const ulong plane, const int pitch, DRAW_ARGUMENTS)
 {
-        const int lane = get_global_id(0) % LANES, line = get_global_id(0) / LANES, c = line / h, row = line % h;
-        const int sample = get_global_id(1) * LANES + lane;
-        global float *out = AT(x, get_global_id(1)) + (ulong)line * w * LANES + lane;
-        if (c >= channels)
-                return;
-        if (sample >= n) {
-                for (int i = 0; i < w; i++)
-                        out[(ulong)i * LANES] = 0.0f;
-                return;
-        }
+        ROW_OF(x);
         struct map m = identity();
 #if COUNT
         compose(&m, FROM(draws), room, sample, row, (uint2)(seed_low, seed_high), epoch, (uint)(position + sample), (float)h,
@@ -169,16 +172,7 @@ kernel void gather_images(global const IMAGE_T *images, global const int *order,
 /* The same from a tensor (IMAGE_T float): geometric steps that come after others. */
 kernel void gather_tensor(TENSOR(x), TENSOR(y), const int n, const int channels, const int h, const int w, DRAW_ARGUMENTS)
 {
-        const int lane = get_global_id(0) % LANES, line = get_global_id(0) / LANES, c = line / h, row = line % h;
-        const int sample = get_global_id(1) * LANES + lane;
-        global float *out = AT(y, get_global_id(1)) + (ulong)line * w * LANES + lane;
-        if (c >= channels)
-                return;
-        if (sample >= n) {
-                for (int i = 0; i < w; i++)
-                        out[(ulong)i * LANES] = 0.0f;
-                return;
-        }
+        ROW_OF(y);
         struct map m = identity();
         compose(&m, FROM(draws), room, sample, row, (uint2)(seed_low, seed_high), epoch, (uint)(position + sample), (float)h,
                 (float)w);

@@ -91,8 +91,8 @@ ITEMS_KERNEL void layer_norm_dparams_local(DPARAMS_ARGUMENTS)
                 sum += dy;
                 product = fma(dy, (AT(x, b)[at] - SAVED(b, g)[lane]) * SAVED(b, g)[LANES + lane], product);
         }
-        sum = sum_items(scratch, sum);
-        product = sum_items(scratch, product);
+        sum = sum_items(scratch, sum, ITEMS);
+        product = sum_items(scratch, product, ITEMS);
         if (get_local_id(0) == 0 && has_dweight)
                 FROM(dweight)[i] = accumulate ? FROM(dweight)[i] + product : product;
         if (get_local_id(0) == 0 && has_dbias)

@@ -9,7 +9,6 @@
 #endif
 #define WIDE (8 * TILE)
 #define STRIP 64
-#define ONE_ITEM __attribute__((reqd_work_group_size(1, 1, 1)))
 
 static void load_sums(float16 sums[TILE], const global float *at, const int kept)
 {
@@ -28,7 +27,7 @@ static void store_sums(float16 sums[TILE], global float *at, const int kept)
 
 /* Grid: (ranges of `range` outputs, ranges of `share` blocks). The weights of a range and `chunk` inputs stay in the second
    cache while the blocks pass by. */
-kernel ONE_ITEM void linear_forward_tiled(TENSOR(x), VIEW(w), VIEW(bias), TENSOR(y), const int C, const int K,
+ITEM_KERNEL void linear_forward_tiled(TENSOR(x), VIEW(w), VIEW(bias), TENSOR(y), const int C, const int K,
         const int blocks, const int has_bias, const int range, const int share, const int chunk)
 {
         const int k_first = get_group_id(0) * range, k_end = min(K, k_first + range);
@@ -64,7 +63,7 @@ kernel ONE_ITEM void linear_forward_tiled(TENSOR(x), VIEW(w), VIEW(bias), TENSOR
 
 /* Grid: (strips of WIDE inputs, ranges of `share` blocks). The weights of a strip and `chunk` outputs are copied to
    local memory once for all blocks. */
-kernel ONE_ITEM void linear_data_tiled(VIEW(w), TENSOR(dy), TENSOR(dx), const int C, const int K, const int blocks,
+ITEM_KERNEL void linear_data_tiled(VIEW(w), TENSOR(dy), TENSOR(dx), const int C, const int K, const int blocks,
         const int accumulate, const int share, const int chunk, local float *strip)
 {
         const int c_first = get_group_id(0) * WIDE, width = min(WIDE, C - c_first);
@@ -117,7 +116,7 @@ static void add_gradients(global float *to, const float16 sum, const int count, 
 }
 
 /* Grid: (strips of STRIP inputs, ranges of `range` outputs). x of a strip is turned to [sample][input] in local memory. */
-kernel ONE_ITEM void linear_weights_tiled(TENSOR(x), TENSOR(dy), VIEW(dw), VIEW(db), const int C, const int K,
+ITEM_KERNEL void linear_weights_tiled(TENSOR(x), TENSOR(dy), VIEW(dw), VIEW(db), const int C, const int K,
         const int blocks, const int range, const int bias, const int accumulate, local float *strip)
 {
         const int c_first = get_group_id(0) * STRIP, width = min(STRIP, C - c_first);

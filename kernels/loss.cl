@@ -70,8 +70,8 @@ ITEMS_KERNEL void loss_local(LOSS_ARGUMENTS)
                         dx[k * LANES] = inside ? d * (weight * scale) : 0.0f;
                 }
         }
-        loss = sum_items(scratch, loss);
-        correct = sum_items(scratch, correct);
+        loss = sum_items(scratch, loss, ITEMS);
+        correct = sum_items(scratch, correct, ITEMS);
         if (me == 0)
                 put_sums(FROM(results) + 2 * (vars_buffer + vars_offset)[slot_var], add, loss, correct);
 }

@@ -119,19 +119,6 @@ inline float sum_partials(global const float *partials, const int count)
 #define SCALE_KERNEL ITEM_KERNEL
 #define PARTIALS sum_partials(FROM(clip) + GROUP, partials)
 #else
-inline float sum_group(local float *scratch, const float v)
-{
-        const int me = get_local_id(0);
-        scratch[me] = v;
-        for (int half_group = GROUP / 2; half_group; half_group /= 2) {
-                barrier(CLK_LOCAL_MEM_FENCE);
-                if (me < half_group)
-                        scratch[me] += scratch[me + half_group];
-        }
-        barrier(CLK_LOCAL_MEM_FENCE);
-        return scratch[0];
-}
-
 /* Grid (GROUP * partials). */
 GROUP_KERNEL void clip_squares(VIEW(dw), const ulong count, VIEW(clip))
 {
@@ -140,7 +127,7 @@ GROUP_KERNEL void clip_squares(VIEW(dw), const ulong count, VIEW(clip))
         float sum = 0;
         for (ulong i = from + get_local_id(0); i < end; i += GROUP)
                 sum = fma(FROM(dw)[i], FROM(dw)[i], sum);
-        sum = sum_group(scratch, sum);
+        sum = sum_items(scratch, sum, GROUP);
         if (get_local_id(0) == 0)
                 FROM(clip)[GROUP + get_group_id(0)] = sum;
 }
@@ -150,7 +137,7 @@ inline float sum_partials(global const float *partials, const int count, local f
         float sum = 0;
         for (int i = get_local_id(0); i < count; i += GROUP)
                 sum += partials[i];
-        return sum_group(scratch, sum);
+        return sum_items(scratch, sum, GROUP);
 }
 
 #define SCALE_KERNEL GROUP_KERNEL

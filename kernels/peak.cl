@@ -6,7 +6,7 @@
 #endif
 
 #if LANES == 16
-kernel __attribute__((reqd_work_group_size(1, 1, 1))) void peak(VIEW(out), const int rounds, const float factor)
+ITEM_KERNEL void peak(VIEW(out), const int rounds, const float factor)
 {
         const int i = get_global_id(0);
         float16 sums[CHAINS];

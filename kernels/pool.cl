@@ -183,8 +183,29 @@ ITEM_KERNEL void max_pool2d_forward_tiled(TENSOR(x), TENSOR(y), TAKEN, const int
         }
 }
 
-/* One row of dx where no windows meet: every pixel lies in one window of the row of windows r, or in none. TAKES is what
-   pixel `at` gets of window `window`; both are indices into their planes. */
+/* Rows of dx. TAKES is what pixel `at` gets of window `window` = (r, s); both are indices into their planes. Where no windows
+   meet, every pixel lies in one window of the row of windows r, or in none. */
+#define ROWS_OF_DX(TAKES) \
+        ROWS(h); \
+        for (int i = first; i < last && SEPARATE_WINDOWS; i++) { \
+                ROW_OF_SEPARATE_WINDOWS(TAKES) \
+        } \
+        for (int i = first; i < last && !SEPARATE_WINDOWS; i++) { \
+                ROW_OF_WINDOWS(TAKES) \
+        }
+#define ROW_OF_WINDOWS(TAKES) \
+        const int2 down = covering(i, sh, ph, kh, oh); \
+        int2 windows = 0; \
+        for (int at = i * w; at < (i + 1) * w; at++) { \
+                const int2 across = covering_next(&windows, at - i * w, sw, pw, kw, ow); \
+                float16 sum = 0; \
+                for (int r = down.x; r < down.y; r++) \
+                        for (int s = across.x; s < across.y; s++) { \
+                                const int window = r * ow + s; \
+                                sum += TAKES; \
+                        } \
+                dx[at] = accumulate ? dx[at] + sum : sum; \
+        }
 #define ROW_OF_SEPARATE_WINDOWS(TAKES) \
         const int r = (i + ph) / sh, inside = r < oh && i + ph < r * sh + kh; \
         int at = i * w; \
@@ -206,22 +227,7 @@ ITEM_KERNEL void max_pool2d_backward_tiled(TENSOR(dy), TENSOR(dx), TAKEN, const 
         global const float16 *dy = PLANE(dy, oh, ow);
         global float16 *dx = PLANE(dx, h, w);
         global const int16 *taken = TAKEN_PLANE;
-        ROWS(h);
-        for (int i = first; i < last && SEPARATE_WINDOWS; i++) {
-                ROW_OF_SEPARATE_WINDOWS(taken[window] == (int16)at ? dy[window] : (float16)0)
-        }
-        for (int i = first; i < last && !SEPARATE_WINDOWS; i++) {
-                const int2 down = covering(i, sh, ph, kh, oh);
-                int2 windows = 0;
-                for (int j = 0; j < w; j++) {
-                        const int2 across = covering_next(&windows, j, sw, pw, kw, ow);
-                        float16 sum = 0;
-                        for (int r = down.x; r < down.y; r++)
-                                for (int s = across.x; s < across.y; s++)
-                                        sum += taken[r * ow + s] == (int16)(i * w + j) ? dy[r * ow + s] : (float16)0;
-                        dx[i * w + j] = accumulate ? dx[i * w + j] + sum : sum;
-                }
-        }
+        ROWS_OF_DX(taken[window] == (int16)at ? dy[window] : (float16)0)
 }
 
 ITEM_KERNEL void avg_pool2d_forward_tiled(TENSOR(x), TENSOR(y), const int include_border, const int rows, GEOMETRY)
@@ -249,21 +255,6 @@ ITEM_KERNEL void avg_pool2d_backward_tiled(TENSOR(dy), TENSOR(dx), const int inc
         global const float16 *dy = PLANE(dy, oh, ow);
         global float16 *dx = PLANE(dx, h, w);
         SHARES;
-        ROWS(h);
-        for (int i = first; i < last && SEPARATE_WINDOWS; i++) {
-                ROW_OF_SEPARATE_WINDOWS(dy[window] * SHARE(r, s))
-        }
-        for (int i = first; i < last && !SEPARATE_WINDOWS; i++) {
-                const int2 down = covering(i, sh, ph, kh, oh);
-                int2 windows = 0;
-                for (int j = 0; j < w; j++) {
-                        const int2 across = covering_next(&windows, j, sw, pw, kw, ow);
-                        float16 sum = 0;
-                        for (int r = down.x; r < down.y; r++)
-                                for (int s = across.x; s < across.y; s++)
-                                        sum += dy[r * ow + s] * SHARE(r, s);
-                        dx[i * w + j] = accumulate ? dx[i * w + j] + sum : sum;
-                }
-        }
+        ROWS_OF_DX(dy[window] * SHARE(r, s))
 }
 #endif

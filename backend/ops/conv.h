@@ -14,7 +14,7 @@ struct conv_args {
 
 enum { CONV_LANES = 16 }; /* the blocks that the tiled strategies take */
 
-/* Binds what the kernels call GEOMETRY. */
+/* Binds what the kernels call CONV_GEOMETRY. */
 void conv_geometry(struct launch *l, const struct op *op);
 
 /* Output channels whose sums stay in registers: the tile that costs least over all `outs`. A step of it takes
