@@ -88,6 +88,28 @@ static void output_sums(float16 *v, const int step, const int count)
         v[(count - 1) * step] += last;
 }
 
+/* A tile's columns, then its rows, in loops that stay loops: unrolled they would take a compiler seconds. */
+static void weights_to_points(float16 v[POINTS], const int taps)
+{
+#pragma unroll 1
+        for (int s = 0; s < taps; s++)
+                weight_points(v + s, SIDE, taps);
+#pragma unroll 1
+        for (int r = 0; r < SIDE; r++)
+                weight_points(v + r * SIDE, 1, taps);
+}
+
+/* The sums at (row, column) of `count` x `count` outputs end up at v[row * SIDE + column]. */
+static void points_to_outputs(float16 v[POINTS], const int count)
+{
+#pragma unroll 1
+        for (int s = 0; s < SIDE; s++)
+                output_sums(v + s, SIDE, count);
+#pragma unroll 1
+        for (int r = 0; r < count; r++)
+                output_sums(v + r * SIDE, 1, count);
+}
+
 /* Element (o, i, r, s) of the weights is w[group*group_stride + o*out_stride + i*in_stride + first + r*row_step + s*column_step].
    Grid: (tiles of o, groups, chunks). */
 ITEM_KERNEL void conv_winograd_pack(VIEW(w), VIEW(packed), const int outs, const int ins, const int chunk,
@@ -100,23 +122,18 @@ ITEM_KERNEL void conv_winograd_pack(VIEW(w), VIEW(packed), const int outs, const
         global float *to = FROM(packed) + ((ulong)group * ins + i0) * POINTS * tiles * PACKED;
         for (int i = 0; i < n; i++) {
                 float16 v[POINTS];
-#pragma unroll
-                for (int r = 0; r < TAPS; r++)
-#pragma unroll
-                        for (int s = 0; s < TAPS; s++) {
-                                float each[16] = {0};
-#pragma unroll
-                                for (int o = 0; o < TILE; o++)
-                                        each[o] = from[(ulong)min(tile * TILE + o, outs - 1) * out_stride +
-                                                       (ulong)i * in_stride + r * row_step + s * column_step];
-                                v[r * SIDE + s] = vload16(0, each);
-                        }
 #pragma unroll 1
-                for (int s = 0; s < TAPS; s++)
-                        weight_points(v + s, SIDE, TAPS);
+                for (int tap = 0; tap < TAPS * TAPS; tap++) {
+                        const int r = tap / TAPS, s = tap % TAPS;
+                        float each[16] = {0};
+#pragma unroll
+                        for (int o = 0; o < TILE; o++)
+                                each[o] = from[(ulong)min(tile * TILE + o, outs - 1) * out_stride + (ulong)i * in_stride +
+                                               r * row_step + s * column_step];
+                        v[r * SIDE + s] = vload16(0, each);
+                }
+                weights_to_points(v, TAPS);
 #pragma unroll 1
-                for (int r = 0; r < SIDE; r++)
-                        weight_points(v + r * SIDE, 1, TAPS);
                 for (int p = 0; p < POINTS; p++) {
                         global float *at = to + (((ulong)p * tiles + tile) * n + i) * PACKED;
 #if TILE > 8
@@ -132,46 +149,50 @@ ITEM_KERNEL void conv_winograd_pack(VIEW(w), VIEW(packed), const int outs, const
 static void bring(local float *to, const int step, const global float *from, const int h, const int w, const int H,
         const int W)
 {
+        const bool whole = h >= 0 && w >= 0 && h + SIDE <= H && w + SIDE <= W;
         float16 v[POINTS];
-        if (h >= 0 && w >= 0 && h + SIDE <= H && w + SIDE <= W)
-#pragma unroll
-                for (int p = 0; p < POINTS; p++)
-                        v[p] = vload16((h + p / SIDE) * W + w + p % SIDE, from);
-        else
-#pragma unroll
-                for (int p = 0; p < POINTS; p++) {
-                        const int y = h + p / SIDE, x = w + p % SIDE;
-                        const bool inside = y >= 0 && y < H && x >= 0 && x < W;
-                        v[p] = inside ? vload16(y * W + x, from) : (float16)(0.0f);
-                }
 #pragma unroll 1
-        for (int s = 0; s < SIDE; s++)
+        for (int s = 0; s < SIDE; s++) {
+                const int x = w + s;
+                if (whole)
+#pragma unroll
+                        for (int r = 0; r < SIDE; r++)
+                                v[r * SIDE + s] = vload16((h + r) * W + x, from);
+                else
+#pragma unroll
+                        for (int r = 0; r < SIDE; r++) {
+                                const bool inside = h + r >= 0 && h + r < H && x >= 0 && x < W;
+                                v[r * SIDE + s] = inside ? vload16((h + r) * W + x, from) : (float16)(0.0f);
+                        }
                 input_points(v + s, SIDE);
+        }
 #pragma unroll 1
-        for (int r = 0; r < SIDE; r++)
-                input_points(v + r * SIDE, 1);
-#pragma unroll 1
-        for (int p = 0; p < POINTS; p++)
-                vstore16(v[p], 0, to + p * step);
+        for (int r = 0; r < SIDE; r++) {
+                float16 row[SIDE];
+#pragma unroll
+                for (int s = 0; s < SIDE; s++)
+                        row[s] = v[r * SIDE + s];
+                input_points(row, 1);
+#pragma unroll
+                for (int s = 0; s < SIDE; s++)
+                        vstore16(row[s], 0, to + (r * SIDE + s) * step);
+        }
 }
 
-/* sums[o] (+)= over i < n: w[i][o] * x[i]. */
-static void multiply(local float *sums, const global float *w, const local float *x, const int n, const bool fresh)
-{
-        float16 acc[TILE];
-#pragma unroll
-        for (int o = 0; o < TILE; o++)
-                acc[o] = fresh ? (float16)(0.0f) : vload16(o, sums);
-        for (int i = 0; i < n; i++) {
-                const float16 v = vload16(i, x);
-#pragma unroll
-                for (int o = 0; o < TILE; o++)
-                        acc[o] = fma((float16)(w[i * PACKED + o]), v, acc[o]);
+/* sums[o] (+)= over i < n: w[AT] * x[i]. A function for each place where sums and weights are: OpenCL C 1.2 has no pointer for
+   both. */
+#define PRODUCTS(name, SUMS, WEIGHTS, AT_I_O) \
+        static void name(SUMS float *sums, const WEIGHTS float *w, const local float *x, const int n, const bool fresh) \
+        { \
+                float16 acc[TILE]; \
+                _Pragma("unroll") for (int o = 0; o < TILE; o++) acc[o] = fresh ? (float16)(0.0f) : vload16(o, sums); \
+                for (int i = 0; i < n; i++) { \
+                        const float16 v = vload16(i, x); \
+                        _Pragma("unroll") for (int o = 0; o < TILE; o++) acc[o] = fma((float16)(w[AT_I_O]), v, acc[o]); \
+                } \
+                _Pragma("unroll") for (int o = 0; o < TILE; o++) vstore16(acc[o], o, sums); \
         }
-#pragma unroll
-        for (int o = 0; o < TILE; o++)
-                vstore16(acc[o], o, sums);
-}
+PRODUCTS(multiply, local, global, i * PACKED + o)
 
 /* Sums at the points, `step` floats apart, to outputs (h, w) and on of one channel. */
 static void finish(const local float *sums, const int step, global float *to, const int h, const int w, const int OH,
@@ -181,17 +202,12 @@ static void finish(const local float *sums, const int step, global float *to, co
 #pragma unroll 1
         for (int p = 0; p < POINTS; p++)
                 v[p] = vload16(0, sums + p * step);
+        points_to_outputs(v, STEP);
 #pragma unroll 1
-        for (int s = 0; s < SIDE; s++)
-                output_sums(v + s, SIDE, STEP);
-#pragma unroll 1
-        for (int r = 0; r < STEP; r++)
-                output_sums(v + r * SIDE, 1, STEP);
-#pragma unroll
-        for (int r = 0; r < STEP; r++)
+        for (int r = 0; r < min(STEP, OH - h); r++)
 #pragma unroll
                 for (int s = 0; s < STEP; s++)
-                        if (h + r < OH && w + s < OW) {
+                        if (w + s < OW) {
                                 const int at = (h + r) * OW + w + s;
                                 const float16 sum = v[r * SIDE + s] + bias;
                                 vstore16(accumulate ? vload16(at, to) + sum : sum, at, to);
@@ -289,7 +305,7 @@ static float16 bring_gradients(local float *to, const int step, const global flo
         const int OH, const int OW)
 {
         float16 v[POINTS], sum = 0.0f;
-#pragma unroll
+#pragma unroll 1
         for (int r = 0; r < STEP; r++)
 #pragma unroll
                 for (int s = 0; s < STEP; s++) {
@@ -297,35 +313,14 @@ static float16 bring_gradients(local float *to, const int step, const global flo
                         v[r * SIDE + s] = inside ? vload16((h + r) * OW + w + s, from) : (float16)(0.0f);
                         sum += v[r * SIDE + s];
                 }
-#pragma unroll 1
-        for (int s = 0; s < STEP; s++)
-                weight_points(v + s, SIDE, STEP);
-#pragma unroll 1
-        for (int r = 0; r < SIDE; r++)
-                weight_points(v + r * SIDE, 1, STEP);
+        weights_to_points(v, STEP);
 #pragma unroll 1
         for (int p = 0; p < POINTS; p++)
                 vstore16(v[p], 0, to + p * step);
         return sum;
 }
 
-/* sums[o] (+)= over q < count: dy[o][q] * x[q]. */
-static void correlate(global float *sums, const local float *dy, const local float *x, const int count, const bool fresh)
-{
-        float16 acc[TILE];
-#pragma unroll
-        for (int o = 0; o < TILE; o++)
-                acc[o] = fresh ? (float16)(0.0f) : vload16(o, sums);
-        for (int q = 0; q < count; q++) {
-                const float16 v = vload16(q, x);
-#pragma unroll
-                for (int o = 0; o < TILE; o++)
-                        acc[o] = fma((float16)(dy[o * WIDE + q]), v, acc[o]);
-        }
-#pragma unroll
-        for (int o = 0; o < TILE; o++)
-                vstore16(acc[o], o, sums);
-}
+PRODUCTS(correlate, global, local, o * WIDE + i)
 
 /* Grid: (splits, groups * chunks, ranges of tiles of o). `vectors` of 16 channels make a group's inputs, `chunk` of them a
    chunk. Local memory: x, dy, and 16 channels of one tile at the points. */
@@ -387,22 +382,15 @@ ITEM_KERNEL void conv_winograd_sum(VIEW(partial), VIEW(partial_bias), VIEW(dw), 
                         for (int split = 1; split < splits; split++)
                                 v[p] += vload16(p * TILE + o, from + split * size);
                 }
+                points_to_outputs(v, TAPS);
 #pragma unroll 1
-                for (int s = 0; s < SIDE; s++)
-                        output_sums(v + s, SIDE, TAPS);
-#pragma unroll 1
-                for (int r = 0; r < TAPS; r++)
-                        output_sums(v + r * SIDE, 1, TAPS);
-#pragma unroll
-                for (int r = 0; r < TAPS; r++)
-#pragma unroll
-                        for (int s = 0; s < TAPS; s++) {
-                                float each[16];
-                                vstore16(v[r * SIDE + s], 0, each);
-                                global float *to = FROM(dw) + (k * ins + vector * 16) * TAPS * TAPS + r * TAPS + s;
-                                for (int i = 0; i < min(16, ins - vector * 16); i++)
-                                        to[i * TAPS * TAPS] = accumulate ? to[i * TAPS * TAPS] + each[i] : each[i];
-                        }
+                for (int tap = 0; tap < TAPS * TAPS; tap++) {
+                        float each[16];
+                        vstore16(v[tap / TAPS * SIDE + tap % TAPS], 0, each);
+                        global float *to = FROM(dw) + (k * ins + vector * 16) * TAPS * TAPS + tap;
+                        for (int i = 0; i < min(16, ins - vector * 16); i++)
+                                to[i * TAPS * TAPS] = accumulate ? to[i * TAPS * TAPS] + each[i] : each[i];
+                }
                 if (bias && vector == 0) {
                         float16 sum = vload16(k, FROM(partial_bias));
                         for (int split = 1; split < splits; split++)
