@@ -14,6 +14,8 @@
 #include <stdint.h>
 
 enum { JSON_MAX_DEPTH = 64 };
+/* 2^53: to here a double holds every integer. */
+#define JSON_WHOLE_MAX 9007199254740992.0
 
 /* ERR_SYNTAX with the byte offset in the message when `text` is not one strict JSON value, nests deeper than
    JSON_MAX_DEPTH, repeats a key, or holds a number that a double cannot (1e999) or an integer beyond 2^53.

@@ -3,6 +3,7 @@
 #include "base/str.h"
 #include "net/exec.h"
 #include "ops/selftest.h"
+#include "train/buffers.h"
 #include "train/checkpoint.h"
 #include "train/estimate.h"
 #include "train/feeder.h"
@@ -33,7 +34,7 @@ struct run {
         const struct train_request *request;
         struct setup *setup; /* owned, as all below */
         struct strategies *strategies;
-        struct buf *chunks[PLAN_MAX_CHUNKS], *params, *grads, *labels, *results, *vars, *class_weights;
+        struct buffers buffers;
         struct exec *exec[SETUP_PHASES][2]; /* overwriting gradients and results, adding to them */
         struct feeder *feeder[DATASET_SPLITS];
         struct update *update;
@@ -60,27 +61,11 @@ static double now(void)
 
 static int make_buffers(struct run *r, struct err *e)
 {
-        const struct setup *s = r->setup;
-        int rc = 0;
-        for (int i = 0; i < s->num_chunks && rc == 0; i++)
-                rc = buf_create(r->dev, s->chunk_bytes[i], "activations", &r->chunks[i], e);
-        if (rc == 0)
-                rc = buf_create(r->dev, s->param_bytes, "the parameters", &r->params, e);
-        if (rc == 0)
-                rc = buf_create(r->dev, s->grad_bytes, "the gradients", &r->grads, e);
-        if (rc == 0)
-                rc = buf_create(r->dev, s->labels_bytes, "a batch's labels", &r->labels, e);
-        if (rc == 0)
-                rc = buf_create(r->dev, s->results_bytes, "results", &r->results, e);
-        if (rc == 0)
-                rc = buf_create(r->dev, s->vars_bytes, "the step's variables", &r->vars, e);
-        if (rc == 0 && s->class_weights)
-                rc = buf_create(r->dev, s->class_weights_bytes, "the class weights", &r->class_weights, e);
-        if (rc == 0 && s->class_weights)
-                rc = buf_write(r->class_weights, 0, s->class_weights, s->class_weights_bytes, e);
+        int rc = buffers_init(r->dev, r->setup, &r->buffers, e);
         for (int i = 0; i < DATASET_SPLITS && rc == 0; i++)
-                if (s->count[i])
-                        rc = feeder_create(r->dev, s, r->job->data, (enum dataset_split)i, &r->feeder[i], e);
+                if (r->setup->count[i])
+                        rc = feeder_create(
+                                r->dev, r->setup, r->job->data, (enum dataset_split)i, &r->feeder[i], e);
         return rc;
 }
 
@@ -106,16 +91,10 @@ static int test_device(struct run *r, struct err *e)
 
 static int record_all(struct run *r, struct err *e)
 {
-        struct exec_memory m = {.params = {r->params, 0},
-                .grads = {r->grads, 0},
-                .vars = {r->vars, 0},
-                .labels = {r->labels, 0},
-                .results = {r->results, 0},
-                .class_weights = {r->class_weights, 0},
-                .strategies = r->strategies,
-                .scale_from_vars = true,
-                .precision = r->request->precision};
-        memcpy(m.chunks, r->chunks, sizeof m.chunks);
+        struct exec_memory m = buffers_memory(&r->buffers);
+        m.strategies = r->strategies;
+        m.scale_from_vars = true;
+        m.precision = r->request->precision;
         for (int i = 0; i < 2 * SETUP_PHASES; i++) {
                 m.accumulate = i % 2;
                 if (!r->setup->plans[i / 2] || !(m.accumulate ? r->setup->adds : r->setup->begins)[i / 2])
@@ -145,7 +124,7 @@ static int load_numbers(struct run *r, struct err *e)
         const struct checkpoint numbers = numbers_of(r);
         int rc = start_numbers(r->job, &numbers, &r->progress, &r->note, e);
         if (rc == 0)
-                rc = buf_write(r->params, 0, r->block, net->param_floats * sizeof *r->block, e);
+                rc = buf_write(r->buffers.params, 0, r->block, net->param_floats * sizeof *r->block, e);
         return rc ? rc : update_write_state(r->update, r->state, e);
 }
 
@@ -159,14 +138,7 @@ static void run_finish(struct run *r)
         for (int i = 0; i < DATASET_SPLITS; i++)
                 feeder_destroy(r->feeder[i]);
         update_destroy(r->update);
-        for (int i = 0; i < PLAN_MAX_CHUNKS; i++)
-                buf_destroy(r->chunks[i]);
-        buf_destroy(r->params);
-        buf_destroy(r->grads);
-        buf_destroy(r->labels);
-        buf_destroy(r->results);
-        buf_destroy(r->vars);
-        buf_destroy(r->class_weights);
+        buffers_finish(&r->buffers);
         setup_destroy(r->setup);
         strategies_destroy(r->strategies);
         free(r->block);
@@ -193,7 +165,7 @@ static int set_vars(struct run *r, int slot, double weight, int first, struct er
         r->vars_host[OP_VAR_FIRST] = first;
         r->vars_host[OP_VAR_SEED] = (int32_t)(uint32_t)r->request->seed;
         r->vars_host[OP_VAR_SEED + 1] = (int32_t)(uint32_t)(r->request->seed >> 32);
-        return buf_write_later(r->vars, 0, r->vars_host, sizeof r->vars_host, e);
+        return buf_write_later(r->buffers.vars, 0, r->vars_host, sizeof r->vars_host, e);
 }
 
 static int exploded(struct err *e, const char *what, int64_t step)
@@ -211,7 +183,7 @@ static int drain(struct run *r, struct err *e)
         float results[SETUP_SLOTS][2];
         if (r->num_pending == 0)
                 return 0;
-        int rc = buf_read(r->results, 0, results, (size_t)r->num_pending * sizeof results[0], e);
+        int rc = buf_read(r->buffers.results, 0, results, (size_t)r->num_pending * sizeof results[0], e);
         if (rc)
                 return rc;
         for (int i = 0; i < r->num_pending; i++) {
@@ -275,7 +247,7 @@ static int evaluate(struct run *r, struct score *ret, struct err *e)
 {
         struct score sum = {0};
         int count = r->setup->count[DATASET_VAL];
-        struct view labels = {r->labels, 0};
+        struct view labels = {r->buffers.labels, 0};
         for (int first = 0; first < count;) {
                 int n = count - first < r->setup->eval_batch ? count - first : r->setup->eval_batch;
                 struct exec *x = r->exec[n == r->setup->eval_batch ? SETUP_EVAL : SETUP_EVAL_LAST][0];
@@ -291,7 +263,7 @@ static int evaluate(struct run *r, struct score *ret, struct err *e)
                 if (rc == 0)
                         rc = exec_run(x, e);
                 if (rc == 0)
-                        rc = buf_read(r->results, 0, result, sizeof result, e);
+                        rc = buf_read(r->buffers.results, 0, result, sizeof result, e);
                 if (rc)
                         return rc;
                 sum.loss += (double)result[0];
@@ -334,7 +306,7 @@ static int validate(struct run *r, struct err *e)
 static int fetch_weights(struct run *r, struct err *e)
 {
         const uint64_t count = r->setup->net->param_floats;
-        int rc = buf_read(r->params, 0, r->block, count * sizeof *r->block, e);
+        int rc = buf_read(r->buffers.params, 0, r->block, count * sizeof *r->block, e);
         for (uint64_t i = 0; i < count && rc == 0; i++)
                 if (!isfinite(r->block[i]))
                         rc = exploded(e, "a weight is no finite number after", r->progress.step);
@@ -370,7 +342,7 @@ static int micro_step(struct run *r, int first, int done, int n, int batch, doub
                                                                    : SETUP_TRAIN_LAST;
         struct exec *x = r->exec[phase][done > 0];
         struct tensor input = exec_input(x);
-        struct view labels = {r->labels, 0};
+        struct view labels = {r->buffers.labels, 0};
         int rc = set_vars(r, r->num_pending, weight, done, e);
         if (rc == 0)
                 rc = feeder_next(r->feeder[DATASET_TRAIN], first + done, &input, &labels, e);
