@@ -40,12 +40,6 @@ static int set_up(void **state)
         return 0;
 }
 
-static int tear_down(void **state)
-{
-        trainer_close(*state);
-        return 0;
-}
-
 static struct safetensors *open_model(const struct trainer *t, const char *name)
 {
         char path[160];
@@ -187,5 +181,5 @@ int main(void)
                 cmocka_unit_test(nothing_runs_backward_below),
                 cmocka_unit_test(what_cannot_be_is_refused),
         };
-        return cmocka_run_group_tests_name("finetune", tests, set_up, tear_down);
+        return cmocka_run_group_tests_name("finetune", tests, set_up, trainer_tear_down);
 }

@@ -33,12 +33,6 @@ static int set_up(void **state)
         return 0;
 }
 
-static int tear_down(void **state)
-{
-        trainer_close(*state);
-        return 0;
-}
-
 static double worst(const float *got, const float *want, size_t count)
 {
         double top = 0;
@@ -234,5 +228,5 @@ int main(void)
                 cmocka_unit_test(batch_statistics_are_noted),
                 cmocka_unit_test(refusals_have_the_numbers),
         };
-        return cmocka_run_group_tests_name("micro_batch", tests, set_up, tear_down);
+        return cmocka_run_group_tests_name("micro_batch", tests, set_up, trainer_tear_down);
 }

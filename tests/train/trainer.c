@@ -38,6 +38,18 @@ void trainer_close(struct trainer *t)
         free(t);
 }
 
+int trainer_set_up(void **state)
+{
+        *state = trainer_open(0);
+        return 0;
+}
+
+int trainer_tear_down(void **state)
+{
+        trainer_close(*state);
+        return 0;
+}
+
 static void draw_image(unsigned char *image, int bytes, int index, int label)
 {
         for (int k = 0; k < bytes; k++) {

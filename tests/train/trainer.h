@@ -26,6 +26,9 @@ struct trainer_log {
  * there is none. */
 struct trainer *trainer_open(uint64_t limit);
 void trainer_close(struct trainer *t);
+/* Fixtures of cmocka: a struct trainer in *state. */
+int trainer_set_up(void **state);
+int trainer_tear_down(void **state);
 /* Replaces t->data: `train` and `val` images of c x side x side bytes; label i is of image i % classes,
    except that class 0 is thrice as frequent where `skewed`. */
 void trainer_data(struct trainer *t, int c, int side, int classes, int train, int val, bool skewed);
