@@ -37,6 +37,10 @@ static inline int conv_winograd_tile(const struct dev_info *info)
 {
         return info->native_width >= 16 ? 16 : info->native_width == 8 ? 6 : 3;
 }
+/* `patch` concerns the gradient of the weights, and is CONV_WINOGRAD_PATCH where local memory allows it:
+   whoever does not use it gives that too, for the program is then the same. */
+enum { CONV_WINOGRAD_PATCH = 4 };
+const char *conv_winograd_options(char *out, const struct dev_info *info, int taps, int patch);
 bool conv_winograd_fits(const struct op *op, const struct dev_info *info);
 int conv_winograd_forward(const struct op *op, const struct op_call *call, struct err *e);
 int conv_winograd_data(const struct op *op, const struct op_call *call, struct err *e);

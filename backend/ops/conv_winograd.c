@@ -74,6 +74,12 @@ static struct cut cut_of(
         return best;
 }
 
+const char *conv_winograd_options(char *out, const struct dev_info *info, int taps, int patch)
+{
+        return op_options(
+                out, CONV_LANES, "-DTILE=%d -DTAPS=%d -DPATCH=%d", conv_winograd_tile(info), taps, patch);
+}
+
 static int pack(const struct op_call *call, const struct correlation *c, const struct cut *k,
         const char *options, struct err *e)
 {
@@ -92,7 +98,7 @@ static int correlate(const struct op_call *call, const struct correlation *c, co
         const int blocks = tensor_blocks(in);
         const struct cut k = cut_of(c, out->s, blocks, dev_info(call->dev));
         char options[OP_OPTIONS];
-        op_options(options, CONV_LANES, "-DTILE=%d -DTAPS=%d", k.tile, c->taps[0]);
+        conv_winograd_options(options, dev_info(call->dev), c->taps[0], CONV_WINOGRAD_PATCH);
         const int rc = pack(call, c, &k, options, e);
         if (rc)
                 return rc;

@@ -2,13 +2,7 @@
 
 /* Kernels and their arguments are described in kernels/conv_winograd.cl. [0] is height, [1] is width. */
 
-enum {
-        SIDE = 6,
-        POINTS = SIDE * SIDE,
-        MOST_PATCH = 4,
-        VECTOR_BYTES = CONV_LANES * sizeof(float),
-        GROUPS_PER_UNIT = 4
-};
+enum { SIDE = 6, POINTS = SIDE * SIDE, VECTOR_BYTES = CONV_LANES * sizeof(float), GROUPS_PER_UNIT = 4 };
 
 /* What the work beside the products takes, in products of vectors: a tile of inputs, of gradients to its
    points; vectors of sums that are read and written again, and those of all splits together at the end. */
@@ -73,7 +67,7 @@ static struct cut cut_of(const struct op *op, int blocks, const struct dev_info 
         double least = 0;
         k.tiles = op_ceil_div(outs, k.tile);
         /* The larger patch where it fits at all: each has programs of its own. */
-        for (k.patch = MOST_PATCH; k.patch >= 1 && !best.memory_bytes; k.patch /= 2)
+        for (k.patch = CONV_WINOGRAD_PATCH; k.patch >= 1 && !best.memory_bytes; k.patch /= 2)
                 for (k.chunk = 1; k.chunk <= k.vectors; k.chunk++)
                         for (int r = 1; r <= k.tiles; r = r < 8 ? r + 1 : 2 * r) {
                                 k.range = op_ceil_div(k.tiles, r);
@@ -115,7 +109,7 @@ int conv_winograd_weights(const struct op *op, const struct op_call *call, struc
         const struct cut k = cut_of(op, blocks, dev_info(call->dev));
         const struct view partial_bias = {call->workspace.buf, call->workspace.offset + k.partial};
         char options[OP_OPTIONS];
-        op_options(options, CONV_LANES, "-DTILE=%d -DTAPS=%d -DPATCH=%d", k.tile, a->kernel_size[0], k.patch);
+        conv_winograd_options(options, dev_info(call->dev), a->kernel_size[0], k.patch);
         struct launch l = launch_begin(call->dev, "conv_winograd", options, "conv_winograd_weights");
         launch_tensor(&l, &call->x[0]);
         launch_tensor(&l, &call->dy);
