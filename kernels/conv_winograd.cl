@@ -377,6 +377,7 @@ ITEM_KERNEL void conv_winograd_sum(VIEW(partial), VIEW(partial_bias), VIEW(dw), 
         for (int o = 0; o < min(TILE, outs - tile * TILE); o++) {
                 const ulong k = (ulong)group * outs + tile * TILE + o;
                 float16 v[POINTS];
+#pragma unroll 1
                 for (int p = 0; p < POINTS; p++) {
                         v[p] = vload16(p * TILE + o, from);
                         for (int split = 1; split < splits; split++)
