@@ -150,32 +150,34 @@ static void bring(local float *to, const int step, const global float *from, con
         const int W)
 {
         const bool whole = h >= 0 && w >= 0 && h + SIDE <= H && w + SIDE <= W;
-        float16 v[POINTS];
+        float16 v[POINTS], line[SIDE];
 #pragma unroll 1
         for (int s = 0; s < SIDE; s++) {
                 const int x = w + s;
                 if (whole)
 #pragma unroll
                         for (int r = 0; r < SIDE; r++)
-                                v[r * SIDE + s] = vload16((h + r) * W + x, from);
+                                line[r] = vload16((h + r) * W + x, from);
                 else
 #pragma unroll
                         for (int r = 0; r < SIDE; r++) {
                                 const bool inside = h + r >= 0 && h + r < H && x >= 0 && x < W;
-                                v[r * SIDE + s] = inside ? vload16((h + r) * W + x, from) : (float16)(0.0f);
+                                line[r] = inside ? vload16((h + r) * W + x, from) : (float16)(0.0f);
                         }
-                input_points(v + s, SIDE);
+                input_points(line, 1);
+#pragma unroll
+                for (int r = 0; r < SIDE; r++)
+                        v[r * SIDE + s] = line[r];
         }
 #pragma unroll 1
         for (int r = 0; r < SIDE; r++) {
-                float16 row[SIDE];
 #pragma unroll
                 for (int s = 0; s < SIDE; s++)
-                        row[s] = v[r * SIDE + s];
-                input_points(row, 1);
+                        line[s] = v[r * SIDE + s];
+                input_points(line, 1);
 #pragma unroll
                 for (int s = 0; s < SIDE; s++)
-                        vstore16(row[s], 0, to + (r * SIDE + s) * step);
+                        vstore16(line[s], 0, to + (r * SIDE + s) * step);
         }
 }
 
@@ -198,20 +200,31 @@ PRODUCTS(multiply, local, global, i * PACKED + o)
 static void finish(const local float *sums, const int step, global float *to, const int h, const int w, const int OH,
         const int OW, const float bias, const bool accumulate)
 {
-        float16 v[POINTS];
+        float16 v[POINTS], line[SIDE];
 #pragma unroll 1
-        for (int p = 0; p < POINTS; p++)
-                v[p] = vload16(0, sums + p * step);
-        points_to_outputs(v, STEP);
+        for (int s = 0; s < SIDE; s++) {
+#pragma unroll
+                for (int r = 0; r < SIDE; r++)
+                        line[r] = vload16(0, sums + (r * SIDE + s) * step);
+                output_sums(line, 1, STEP);
+#pragma unroll
+                for (int r = 0; r < STEP; r++)
+                        v[r * SIDE + s] = line[r];
+        }
 #pragma unroll 1
-        for (int r = 0; r < min(STEP, OH - h); r++)
+        for (int r = 0; r < min(STEP, OH - h); r++) {
+#pragma unroll
+                for (int s = 0; s < SIDE; s++)
+                        line[s] = v[r * SIDE + s];
+                output_sums(line, 1, STEP);
 #pragma unroll
                 for (int s = 0; s < STEP; s++)
                         if (w + s < OW) {
                                 const int at = (h + r) * OW + w + s;
-                                const float16 sum = v[r * SIDE + s] + bias;
+                                const float16 sum = line[s] + bias;
                                 vstore16(accumulate ? vload16(at, to) + sum : sum, at, to);
                         }
+        }
 }
 
 /* Grid: (patches, groups * ranges of tiles of o, blocks). `spots` tiles of outputs cover an image, `spots_w` a row of it. */
@@ -305,7 +318,7 @@ static float16 bring_gradients(local float *to, const int step, const global flo
         const int OH, const int OW)
 {
         float16 v[POINTS], sum = 0.0f;
-#pragma unroll 1
+#pragma unroll 2
         for (int r = 0; r < STEP; r++)
 #pragma unroll
                 for (int s = 0; s < STEP; s++) {

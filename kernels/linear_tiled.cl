@@ -147,10 +147,13 @@ ITEM_KERNEL void linear_weights_tiled(TENSOR(x), TENSOR(dy), VIEW(dw), VIEW(db),
                                                 sums[i] = fma((float16)(row[i][n]), v, sums[i]);
                                 }
                         }
+                        float16 done[TILE]; /* so that the sums stay in registers, and the loop below a loop */
 #pragma unroll
                         for (int i = 0; i < TILE; i++)
-                                if (k + i < k_end)
-                                        add_gradients(FROM(dw) + (ulong)(k + i) * C + c_first + c, sums[i], width - c, accumulate);
+                                done[i] = sums[i];
+#pragma unroll 1
+                        for (int i = 0; i < min(TILE, k_end - k); i++)
+                                add_gradients(FROM(dw) + (ulong)(k + i) * C + c_first + c, done[i], width - c, accumulate);
                 }
         for (int k = k_first; bias && c_first == 0 && k < k_end; k++) {
                 float16 sum = 0.0f;
