@@ -33,21 +33,21 @@
 #define P 0.70710678f
 #define Q 1.41421356f
 
-/* Bt v: `step` apart. */
-static void input_points(float16 *v, const int step)
+/* Bt v */
+static void input_points(float16 v[SIDE])
 {
-        const float16 v0 = v[0], v1 = v[step], v2 = v[2 * step], v3 = v[3 * step], v4 = v[4 * step], v5 = v[5 * step];
+        const float16 v0 = v[0], v1 = v[1], v2 = v[2], v3 = v[3], v4 = v[4], v5 = v[5];
         const float16 p_even = fma(-Q2, v2, v4), p_odd = P * fma(-Q2, v1, v3);
         const float16 q_even = fma(-P2, v2, v4), q_odd = Q * fma(-P2, v1, v3);
         v[0] = fma(-(P2 + Q2), v2, v0 + v4);
-        v[step] = p_even + p_odd;
-        v[2 * step] = p_even - p_odd;
-        v[3 * step] = q_even + q_odd;
-        v[4 * step] = q_even - q_odd;
-        v[5 * step] = fma(-(P2 + Q2), v3, v1 + v5);
+        v[1] = p_even + p_odd;
+        v[2] = p_even - p_odd;
+        v[3] = q_even + q_odd;
+        v[4] = q_even - q_odd;
+        v[5] = fma(-(P2 + Q2), v3, v1 + v5);
 }
 
-/* G w: `taps` values become SIDE; the divisions of interpolation are done here. */
+/* G w: `taps` values, `step` apart, become SIDE; the divisions of interpolation are done here. */
 static void weight_points(float16 *v, const int step, const int taps)
 {
         const float16 last = v[(taps - 1) * step];
@@ -164,7 +164,7 @@ static void bring(local float *to, const int step, const global float *from, con
                                 const bool inside = h + r >= 0 && h + r < H && x >= 0 && x < W;
                                 line[r] = inside ? vload16((h + r) * W + x, from) : (float16)(0.0f);
                         }
-                input_points(line, 1);
+                input_points(line);
 #pragma unroll
                 for (int r = 0; r < SIDE; r++)
                         v[r * SIDE + s] = line[r];
@@ -174,7 +174,7 @@ static void bring(local float *to, const int step, const global float *from, con
 #pragma unroll
                 for (int s = 0; s < SIDE; s++)
                         line[s] = v[r * SIDE + s];
-                input_points(line, 1);
+                input_points(line);
 #pragma unroll
                 for (int s = 0; s < SIDE; s++)
                         vstore16(line[s], 0, to + (r * SIDE + s) * step);
