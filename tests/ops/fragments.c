@@ -91,26 +91,51 @@ static float number(int what, int row, int column)
         return (float)((what * 37 + row * 11 + column * 5) % 23 - 11);
 }
 
+/* As a work-group holds them: one of m, FRAGMENTS of n, and their sums. */
+struct held {
+        float a[ITEMS][4], b[ITEMS][FRAGMENTS][2], c[ITEMS][FRAGMENTS][4];
+};
+
+static void fill(struct held *h)
+{
+        for (int lane = 0; lane < ITEMS; lane++)
+                for (int i = 0; i < 4; i++)
+                        h->a[lane][i] = number(0, place_in_a(lane, i).row, place_in_a(lane, i).column);
+        for (int at = 0; at < ITEMS * FRAGMENTS; at++) {
+                const int lane = at / FRAGMENTS, k = at % FRAGMENTS;
+                for (int i = 0; i < 2; i++)
+                        h->b[lane][k][i] = number(1 + k, place_in_b(lane, i).row, place_in_b(lane, i).column);
+                for (int i = 0; i < 4; i++)
+                        h->c[lane][k][i] =
+                                number(20 + k, place_in_c(lane, i).row, place_in_c(lane, i).column);
+        }
+}
+
+static void check(const struct held *h)
+{
+        for (int at = 0; at < ITEMS * FRAGMENTS * 4; at++) {
+                const int lane = at / 4 / FRAGMENTS, k = at / 4 % FRAGMENTS, i = at % 4;
+                const struct place p = place_in_c(lane, i);
+                float want = number(20 + k, p.row, p.column);
+                for (int q = 0; q < K; q++)
+                        want += number(0, p.row, q) * number(1 + k, q, p.column);
+                if (h->c[lane][k][i] != want)
+                        fail_msg("fragment %d, work-item %d, element %d: %g, wanted %g", k, lane, i,
+                                (double)h->c[lane][k][i], (double)want);
+        }
+}
+
 static void products_are_ptx_s(void **state)
 {
         struct ops_fixture *f = *state;
         struct err e = {0};
-        float a[ITEMS][4], b[ITEMS][FRAGMENTS][2], c[ITEMS][FRAGMENTS][4];
+        struct held h;
         const struct {
                 void *host;
                 size_t bytes;
-        } sides[] = {{a, sizeof a}, {b, sizeof b}, {c, sizeof c}};
+        } sides[] = {{h.a, sizeof h.a}, {h.b, sizeof h.b}, {h.c, sizeof h.c}};
         struct buf *bufs[3];
-        for (int lane = 0; lane < ITEMS; lane++)
-                for (int i = 0; i < 4; i++)
-                        a[lane][i] = number(0, place_in_a(lane, i).row, place_in_a(lane, i).column);
-        for (int at = 0; at < ITEMS * FRAGMENTS; at++) {
-                const int lane = at / FRAGMENTS, k = at % FRAGMENTS;
-                for (int i = 0; i < 2; i++)
-                        b[lane][k][i] = number(1 + k, place_in_b(lane, i).row, place_in_b(lane, i).column);
-                for (int i = 0; i < 4; i++)
-                        c[lane][k][i] = number(20 + k, place_in_c(lane, i).row, place_in_c(lane, i).column);
-        }
+        fill(&h);
         struct launch l = begin_probe(f->dev);
         for (int i = 0; i < 3; i++) {
                 CHECK_OK(buf_create(f->dev, sides[i].bytes, "fragments", &bufs[i], &e), &e);
@@ -118,17 +143,8 @@ static void products_are_ptx_s(void **state)
                 launch_view(&l, &(struct view){bufs[i], 0});
         }
         CHECK_OK(launch_grid(&l, 1, (size_t[]){ITEMS}, (size_t[]){ITEMS}, &e), &e);
-        CHECK_OK(buf_read(bufs[2], 0, c, sizeof c, &e), &e);
-        for (int at = 0; at < ITEMS * FRAGMENTS * 4; at++) {
-                const int lane = at / 4 / FRAGMENTS, k = at / 4 % FRAGMENTS, i = at % 4;
-                const struct place p = place_in_c(lane, i);
-                float want = number(20 + k, p.row, p.column);
-                for (int q = 0; q < K; q++)
-                        want += number(0, p.row, q) * number(1 + k, q, p.column);
-                if (c[lane][k][i] != want)
-                        fail_msg("fragment %d, work-item %d, element %d: %g, wanted %g", k, lane, i,
-                                (double)c[lane][k][i], (double)want);
-        }
+        CHECK_OK(buf_read(bufs[2], 0, h.c, sizeof h.c, &e), &e);
+        check(&h);
         for (int i = 0; i < 3; i++)
                 buf_destroy(bufs[i]);
 }
