@@ -318,7 +318,7 @@ static float16 bring_gradients(local float *to, const int step, const global flo
         const int OH, const int OW)
 {
         float16 v[POINTS], sum = 0.0f;
-#pragma unroll 2
+#pragma unroll
         for (int r = 0; r < STEP; r++)
 #pragma unroll
                 for (int s = 0; s < STEP; s++) {
