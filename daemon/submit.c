@@ -78,6 +78,10 @@ static int plan(struct jobs *js, const struct train_request *r, const struct dat
                 if (found && ret->micro_batch >= r->batch_size)
                         break;
         }
+        if (!found && supervisor_looking(sv))
+                return err_set(e, ERR_UNAVAILABLE,
+                        "starting: a driver has not said yet which devices it has, and no other device can take "
+                        "the job");
         return found ? 0 : rc;
 }
 

@@ -467,6 +467,7 @@ int main(int argc, char **argv)
                 return role_main(argc, argv);
         chosen = argc > 1 ? argv[1] : NULL;
         setenv("CNND_FAKE_STEP_MS", "1", 1);
+        setenv("OCL_ICD_VENDORS", "/nonexistent", 1);
         sigemptyset(&set);
         sigaddset(&set, SIGTERM);
         sigaddset(&set, SIGINT);
