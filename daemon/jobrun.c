@@ -70,6 +70,7 @@ static void add_train(const struct jobs *js, cJSON *o, const struct job_row *r, 
                 add_path(o, "init", init);
         }
         cJSON_AddNumberToObject(o, "checkpoint_seconds", checkpoint_seconds);
+        cJSON_AddNumberToObject(o, "checkpoint_step", (double)r->checkpoint_step);
         /* As planned: a device with another memory must not choose again. */
         cJSON *request = json_parse(r->request, strlen(r->request), NULL);
         if (!json_field(request, "micro_batch"))
@@ -182,6 +183,7 @@ static int apply_note(struct jobtx *tx, const struct report *rep, const cJSON *d
                 return err_set(e, ERR_NO_MEMORY, "no memory for a note");
         free(r->note);
         r->note = notes;
+        log_line(LOG_WARN, "job %lld: %s", (long long)r->id, text->valuestring);
         return jobtx_event(tx, rep->event, rep->data, e);
 }
 
