@@ -8,14 +8,21 @@ static bool inside(const struct setup *s, const struct dev_info *info)
         return s->total_bytes <= info->global_bytes && s->largest_bytes <= info->max_alloc_bytes;
 }
 
+/* What is tried for: one request on one device. */
+struct fitting {
+        const struct train_request *r; /* borrowed, as all here */
+        const struct dataset *data;
+        const struct dev_info *info;
+        struct net *net;
+};
+
 /* A setup where it fits. *ret_why is 0 for one that is only too large, also when that shows in the plan. */
-static struct setup *try(const struct train_request *r, const struct dataset *data,
-        const struct dev_info *info, int micro_batch, struct err *ret_why)
+static struct setup *try(const struct fitting *f, int micro_batch, struct err *ret_why)
 {
         struct setup *s = NULL;
         *ret_why = (struct err){0};
-        int rc = setup_create(r, data, info, micro_batch, &s, ret_why);
-        if (rc == 0 && inside(s, info))
+        int rc = setup_create(f->r, f->data, f->info, f->net, micro_batch, f->info->global_bytes, &s, ret_why);
+        if (rc == 0 && inside(s, f->info))
                 return s;
         if (rc == 0)
                 setup_destroy(s);
@@ -24,27 +31,45 @@ static struct setup *try(const struct train_request *r, const struct dataset *da
         return NULL;
 }
 
-static bool fits(const struct train_request *r, const struct dataset *data, const struct dev_info *info,
-        int micro_batch)
+static bool fits(const struct fitting *f, int micro_batch)
 {
         struct err why;
-        struct setup *s = try(r, data, info, micro_batch, &why);
+        struct setup *s = try(f, micro_batch, &why);
         setup_destroy(s);
         return s != NULL;
 }
 
-/* The largest number of images that fits at once, by bisection; 0 when not even one does. */
-static int largest(const struct train_request *r, const struct dataset *data, const struct dev_info *info)
+static bool may_fit(const struct fitting *f, int micro_batch)
 {
-        int low = 0, high = r->batch_size;
+        return setup_may_fit(f->r, f->data, f->info, f->net, micro_batch);
+}
+
+/* The largest number from `low` on, below `high`, for which it holds, by bisection; it holds for `low`, or
+   nothing is known of it. */
+static int bisect(const struct fitting *f, bool (*holds)(const struct fitting *, int), int low, int high)
+{
         while (high - low > 1) {
                 int middle = low + (high - low) / 2;
-                if (fits(r, data, info, middle))
+                if (holds(f, middle))
                         low = middle;
                 else
                         high = middle;
         }
         return low;
+}
+
+/* The largest number of images that fits at once; 0 when not even one does. What may fit mostly does, or
+   almost: few sizes are planned in full. */
+static int largest(const struct fitting *f)
+{
+        int high = bisect(f, may_fit, 0, f->r->batch_size) + 1;
+        for (int step = 1; high > 1; step *= 2) {
+                int low = high - step > 0 ? high - step : 0;
+                if (low == 0 || fits(f, low))
+                        return bisect(f, fits, low, high);
+                high = low;
+        }
+        return 0;
 }
 
 /* The largest divisor of `batch` up to `most` that is a multiple of `step`; 0 for none. */
@@ -67,12 +92,12 @@ static int choose(int batch, int most, int lanes)
         return any * 2 >= most ? any : most;
 }
 
-static int refuse(const struct train_request *r, const struct dataset *data, const struct dev_info *info,
-        int micro_batch, int most, struct err *e)
+static int refuse(const struct fitting *f, int micro_batch, int most, struct err *e)
 {
+        const struct dev_info *info = f->info;
         char needed[160], fitting[80] = "not even one image fits";
         struct setup *s = NULL;
-        if (setup_create(r, data, info, micro_batch, &s, NULL) == 0)
+        if (setup_create(f->r, f->data, info, f->net, micro_batch, UINT64_MAX, &s, NULL) == 0)
                 snprintf(needed, sizeof needed, "takes %llu bytes, the largest buffer %llu",
                         (unsigned long long)s->total_bytes, (unsigned long long)s->largest_bytes);
         else
@@ -80,34 +105,58 @@ static int refuse(const struct train_request *r, const struct dataset *data, con
         setup_destroy(s);
         if (most)
                 snprintf(fitting, sizeof fitting, "the largest batch that fits is %d", most);
-        return err_at(e, ERR_DEVICE_MEMORY, r->micro_batch ? "/micro_batch" : "/batch_size",
+        return err_at(e, ERR_DEVICE_MEMORY, f->r->micro_batch ? "/micro_batch" : "/batch_size",
                 "%d image%s at once %s; %s has %llu bytes and allows %llu in one buffer; %s", micro_batch,
                 micro_batch == 1 ? "" : "s", needed, info->name, (unsigned long long)info->global_bytes,
                 (unsigned long long)info->max_alloc_bytes, fitting);
+}
+
+/* Of what does not fit whole. */
+static int divide(const struct fitting *f, int wanted, struct setup **ret, struct err *e)
+{
+        struct err why;
+        const int most = largest(f);
+        if (f->r->micro_batch || most == 0)
+                return refuse(f, most ? wanted : 1, most, e);
+        *ret = try(f, choose(f->r->batch_size, most, f->info->lanes), &why);
+        if (!*ret && why.code == 0)
+                *ret = try(f, most, &why);
+        if (*ret)
+                return 0;
+        if (why.code == 0)
+                return refuse(f, most, most, e);
+        if (e)
+                *e = why;
+        return why.code;
 }
 
 int estimate_setup(const struct train_request *r, const struct dataset *data, const struct dev_info *info,
         struct setup **ret, struct err *e)
 {
         struct err why;
+        struct fitting f = {r, data, info, NULL};
+        struct setup *s = NULL;
         int rc = train_request_suits(r, info, e);
+        if (rc == 0)
+                rc = setup_net(r, data, &f.net, e);
         if (rc)
                 return rc;
         int wanted = r->micro_batch && r->micro_batch < r->batch_size ? r->micro_batch : r->batch_size;
-        *ret = try(r, data, info, wanted, &why);
-        if (!*ret && why.code == 0) {
-                int most = largest(r, data, info);
-                if (r->micro_batch || most == 0)
-                        return refuse(r, data, info, most ? wanted : 1, most, e);
-                *ret = try(r, data, info, choose(r->batch_size, most, info->lanes), &why);
-                if (!*ret && why.code == 0)
-                        *ret = try(r, data, info, most, &why);
-                if (!*ret && why.code == 0)
-                        return refuse(r, data, info, most, most, e);
+        s = try(&f, wanted, &why);
+        if (!s && why.code == 0) {
+                rc = divide(&f, wanted, &s, e);
+        } else if (!s) {
+                rc = why.code;
+                if (e)
+                        *e = why;
         }
-        if (!*ret && e)
-                *e = why;
-        return *ret ? 0 : why.code;
+        if (rc) {
+                net_destroy(f.net);
+                return rc;
+        }
+        s->owned_net = f.net;
+        *ret = s;
+        return 0;
 }
 
 static bool mixes_samples(const struct net *net)

@@ -106,7 +106,7 @@ class Kills(unittest.TestCase):
             os.unlink(path)
             os.unlink(path.replace(".safetensors", ".before.safetensors"))
 
-        with Daemon() as d:
+        with Daemon({"checkpoint_seconds": 3600}) as d:  # none but at the ends of epochs and at the pause
             d.need_fashion()
             self.damaged(d, "turned", turn, "^the last checkpoint is damaged .*: the job goes on from the one before it, of step 50$")
             self.damaged(d, "gone", remove, "^the checkpoint of step [0-9]+ is gone: the job begins again$")
