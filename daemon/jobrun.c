@@ -387,8 +387,8 @@ static int apply_report(
         return err_set(e, ERR_INTERNAL, "a report of no known kind");
 }
 
-/* The model's file is placed before the transaction that records it: see models.h. */
-static int place_model(struct jobs *js, int64_t id, struct err *e)
+/* The model's file is placed before the transaction that records it: see models.h. `placed` is its name then. */
+static int place_model(struct jobs *js, int64_t id, char placed[REQUEST_NAME_MAX + 1], struct err *e)
 {
         struct job_row row;
         int rc = jobrow_read(js->home.store, id, &row, e);
@@ -399,6 +399,8 @@ static int place_model(struct jobs *js, int64_t id, struct err *e)
                 rc = path ? models_place(js->models, row.save_as, path, e)
                           : err_set(e, ERR_NO_MEMORY, "no memory for a path");
                 free(path);
+                if (rc == 0)
+                        snprintf(placed, REQUEST_NAME_MAX + 1, "%s", row.save_as);
         }
         job_row_finish(&row);
         return rc;
@@ -439,12 +441,13 @@ int jobrun_apply(
 {
         struct jobtx tx;
         const struct report *last = reports;
+        char placed[REQUEST_NAME_MAX + 1] = "";
         bool moved = false;
         int64_t wall = clock_wall_ms();
         int rc = 0;
         for (const struct report *rep = reports; rc == 0 && rep; rep = rep->next) {
                 if (rep->kind == REPORT_DONE && rep->end == TRAIN_DONE)
-                        rc = place_model(js, id, e);
+                        rc = place_model(js, id, placed, e);
                 last = rep;
         }
         if (rc)
@@ -460,6 +463,8 @@ int jobrun_apply(
         enum job_state state = tx.row.state;
         int64_t failures = tx.row.failures, steps = tx.row.step - step, batch = batch_size(&tx.row);
         rc = jobtx_end(&tx, rc, e);
+        if (placed[0])
+                models_placed(js->models, placed, rc == 0);
         if (rc)
                 return rc;
         if (seconds > 0)
