@@ -27,8 +27,8 @@ struct device {
         cJSON *selftest;  /* owned; of the last hello */
 };
 
-/* Starts the first worker. The caller has filled options, hooks, driver, index and info; workers point to `d`,
-   which stays where it is. */
+/* Starts the first worker. The caller has filled options, hooks, driver, index and info; workers point to
+   `d`, which stays where it is. */
 void device_start(struct device *d);
 /* When its worker is gone already. */
 void device_finish(struct device *d);

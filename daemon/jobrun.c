@@ -387,7 +387,8 @@ static int apply_report(
         return err_set(e, ERR_INTERNAL, "a report of no known kind");
 }
 
-/* The model's file is placed before the transaction that records it: see models.h. `placed` is its name then. */
+/* The model's file is placed before the transaction that records it: see models.h. `placed` is its name then.
+ */
 static int place_model(struct jobs *js, int64_t id, char placed[REQUEST_NAME_MAX + 1], struct err *e)
 {
         struct job_row row;

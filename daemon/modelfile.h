@@ -30,8 +30,8 @@ void modelfile_finish(struct modelfile *f);
 /* malloc'ed; NULL when memory is out. */
 char *modelfile_path(const struct modelfile_home *home, const char *name);
 bool modelfile_exists(const struct modelfile_home *home, const char *name);
-/* Makes NAME a hard link to `file` (on the same file system), atomically and durably; after 0 modelfile_placed
-   follows: it stays, or what was there before is there again. */
+/* Makes NAME a hard link to `file` (on the same file system), atomically and durably; after 0
+   modelfile_placed follows: it stays, or what was there before is there again. */
 int modelfile_place(const struct modelfile_home *home, const char *name, const char *file, struct err *e);
 void modelfile_placed(const struct modelfile_home *home, const char *name, bool stays);
 int modelfile_remove(const struct modelfile_home *home, const char *name, struct err *e);

@@ -98,7 +98,8 @@ static int plan(struct jobs *js, const struct train_request *r, const struct dat
         }
         if (!found && supervisor_looking(sv))
                 return err_set(e, ERR_UNAVAILABLE,
-                        "starting: a driver has not said yet which devices it has, and no other device can take "
+                        "starting: a driver has not said yet which devices it has, and no other device can "
+                        "take "
                         "the job");
         return found ? 0 : rc;
 }

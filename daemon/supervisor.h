@@ -1,7 +1,7 @@
 /* The devices of the machine and one worker process for each. The front itself never loads an OpenCL driver:
-   a child for each driver (`--role probe`, probe.h) lists its devices, a child each (`--role worker`, device.h)
-   owns one. Children see one driver alone (device/vendors.h), so that a driver that crashes or hangs costs its
-   own devices and no others.
+   a child for each driver (`--role probe`, probe.h) lists its devices, a child each (`--role worker`,
+   device.h) owns one. Children see one driver alone (device/vendors.h), so that a driver that crashes or
+   hangs costs its own devices and no others.
 
    A worker is restarted when it died, with a back-off that doubles from 100 ms; killed when its heartbeat
    stopped for HEARTBEAT_LOST_MS, or when it was busy for `watchdog_seconds` without its engine thread's
@@ -56,8 +56,8 @@ void supervisor_set_hooks(struct supervisor *sv, const struct supervisor_hooks *
 bool supervisor_looking(const struct supervisor *sv);
 /* Whether it is known which devices there are; or there is one that works, whatever another driver says. */
 bool supervisor_probed(const struct supervisor *sv);
-/* What keeps it from having any device, for people ("OpenCL driver … failed when asked for its devices …"); ""
-   if none. */
+/* What keeps it from having any device, for people ("OpenCL driver … failed when asked for its devices …");
+   "" if none. */
 const char *supervisor_problem(const struct supervisor *sv);
 /* Devices in use, 0 before a probe has ended; more may come. */
 int supervisor_count(const struct supervisor *sv);

@@ -133,7 +133,8 @@ static int tune_device(const struct conf *conf, const struct dev_info *info, str
         return rc ? err_wrap(e, "device %s", info->id) : 0;
 }
 
-/* Of the drivers that this process sees. ERR_NOT_FOUND where the configuration names none of their devices. */
+/* Of the drivers that this process sees. ERR_NOT_FOUND where the configuration names none of their devices.
+ */
 static int tune_driver(const struct conf *conf, struct err *e)
 {
         struct dev_info *list = NULL;

@@ -206,7 +206,8 @@ static int collect_params(struct net *net, struct err *e)
 
 static int by_name(const void *a, const void *b)
 {
-        const struct net_node *x = *(const struct net_node *const *)a, *y = *(const struct net_node *const *)b;
+        const struct net_node *x = *(const struct net_node *const *)a,
+                              *y = *(const struct net_node *const *)b;
         const int order = strcmp(x->name, y->name);
         return order ? order : (x > y) - (x < y);
 }

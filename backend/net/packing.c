@@ -18,11 +18,11 @@ struct link {
 };
 
 struct packing {
-        int moments, leaves;  /* a power of two */
-        struct level *levels; /* owned; node 1 is the root, of node n the children are 2n and 2n+1 */
+        int moments, leaves;    /* a power of two */
+        struct level *levels;   /* owned; node 1 is the root, of node n the children are 2n and 2n+1 */
         struct packed *lasting; /* owned; of long lives, by offset */
         int num_lasting, cap_lasting;
-        uint64_t largest; /* among them */
+        uint64_t largest;     /* among them */
         struct packed *brief; /* owned */
         int num_brief, cap_brief;
         struct link *links; /* owned; each brief piece at each moment of its life */

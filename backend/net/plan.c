@@ -214,7 +214,8 @@ static int place_all(const struct net *net, struct plan *p, uint64_t max_floats,
 {
         struct order *order = malloc((size_t)p->num_slots * sizeof *order);
         struct packings all = {.moments = time_backward(net, 0) + 1};
-        int rc = order ? 0 : err_set(e, ERR_NO_MEMORY, "no memory to plan %d tensors", p->num_slots), count = 0;
+        int rc = order ? 0 : err_set(e, ERR_NO_MEMORY, "no memory to plan %d tensors", p->num_slots),
+            count = 0;
         for (int i = 0; i < p->num_slots && rc == 0; i++)
                 if (p->slots[i].last >= 0)
                         order[count++] = (struct order){p->slots[i].floats, i};

@@ -70,8 +70,7 @@ static uint64_t mix(uint64_t sum, const void *bytes, size_t len)
         return sum;
 }
 
-static uint64_t sum_of(
-        const struct safetensors_tensor *tensors, int count, const char *const values[VALUES])
+static uint64_t sum_of(const struct safetensors_tensor *tensors, int count, const char *const values[VALUES])
 {
         uint64_t sum = CHECKPOINT_VERSION;
         for (int i = 0; i < VALUES; i++)

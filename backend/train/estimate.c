@@ -21,7 +21,8 @@ static struct setup *try(const struct fitting *f, int micro_batch, struct err *r
 {
         struct setup *s = NULL;
         *ret_why = (struct err){0};
-        int rc = setup_create(f->r, f->data, f->info, f->net, micro_batch, f->info->global_bytes, &s, ret_why);
+        int rc =
+                setup_create(f->r, f->data, f->info, f->net, micro_batch, f->info->global_bytes, &s, ret_why);
         if (rc == 0 && inside(s, f->info))
                 return s;
         if (rc == 0)

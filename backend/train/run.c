@@ -37,7 +37,7 @@ struct run {
         struct exec *exec[SETUP_PHASES][2]; /* overwriting gradients and results, adding to them */
         struct feeder *feeder[DATASET_SPLITS];
         struct update *update;
-        float *block, *state; /* host copies of the parameters and the optimizer's state */
+        float *block, *state;    /* host copies of the parameters and the optimizer's state */
         struct str damage, note; /* what people should know of the start */
         struct progress progress;
         struct {

@@ -47,8 +47,8 @@ struct setup {
 
 /* The request's network for this data set, with the layers frozen that are to be; for batches of any size. */
 int setup_net(const struct train_request *r, const struct dataset *data, struct net **ret, struct err *e);
-/* However large, with UINT64_MAX as its limit: estimate.h asks what fits. ERR_DEVICE_MEMORY as soon as it shows
-   that it takes more than `limit_bytes`; if only the plans do, that is no error. 1 <= micro_batch <=
+/* However large, with UINT64_MAX as its limit: estimate.h asks what fits. ERR_DEVICE_MEMORY as soon as it
+   shows that it takes more than `limit_bytes`; if only the plans do, that is no error. 1 <= micro_batch <=
    r->batch_size. */
 int setup_create(const struct train_request *r, const struct dataset *data, const struct dev_info *info,
         struct net *net, int micro_batch, uint64_t limit_bytes, struct setup **ret, struct err *e);

@@ -4,6 +4,7 @@
    abort-devices  when it is asked for its devices
    fail           then, with an error
    none           it is well and has no device */
+#include <CL/cl_ext.h>
 #include <CL/cl_icd.h>
 
 #include <stdbool.h>
@@ -31,10 +32,10 @@ static bool told(const char *word)
 static CL_API_ENTRY cl_int CL_API_CALL platform_info(
         cl_platform_id p, cl_platform_info what, size_t size, void *value, size_t *ret)
 {
-        const char *text = what == CL_PLATFORM_EXTENSIONS            ? "cl_khr_icd"
-                           : what == CL_PLATFORM_ICD_SUFFIX_KHR      ? "BROKEN"
-                           : what == CL_PLATFORM_VERSION             ? "OpenCL 1.2"
-                                                                     : "Broken";
+        const char *text = what == CL_PLATFORM_EXTENSIONS       ? "cl_khr_icd"
+                           : what == CL_PLATFORM_ICD_SUFFIX_KHR ? "BROKEN"
+                           : what == CL_PLATFORM_VERSION        ? "OpenCL 1.2"
+                                                                : "Broken";
         (void)p;
         if (value && size < strlen(text) + 1)
                 return CL_INVALID_VALUE;

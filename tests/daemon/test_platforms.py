@@ -11,7 +11,7 @@ import unittest
 from harness import BINARY, Daemon, busy, main, send_signal, small_job, wait_for
 
 BROKEN = os.environ.get("CNND_BROKEN_LIBRARY", "")
-WATCHDOG_SECONDS = max(1.0, busy())  # a probe has five times as long
+WATCHDOG_SECONDS = max(2.0, busy())  # a probe has five times as long
 
 
 @contextlib.contextmanager

@@ -277,7 +277,8 @@ static void a_damaged_checkpoint_gives_way_to_the_one_before(void **state)
         goes_on(f, "damaged", 10, "the last checkpoint is damaged (");
         die_late(f, "damaged");
         assert_int_equal(unlink(path), 0);
-        goes_on(f, "damaged", 10, "the last checkpoint is gone: the job goes on from the one before it, of step 5");
+        goes_on(f, "damaged", 10,
+                "the last checkpoint is gone: the job goes on from the one before it, of step 5");
 }
 
 /* What is damaged never becomes the one before: the next damage finds the good one still. */

@@ -49,7 +49,8 @@ static void check(int longest, uint32_t sizes, bool sorted, uint64_t *n)
                 piece->last = piece->first + (int)draw(n, (uint32_t)longest);
                 if (piece->last >= MOMENTS)
                         piece->last = MOMENTS - 1;
-                piece->size = sorted ? 1 + (uint64_t)sizes * (uint64_t)(PIECES - i) / PIECES : 1 + draw(n, sizes);
+                piece->size =
+                        sorted ? 1 + (uint64_t)sizes * (uint64_t)(PIECES - i) / PIECES : 1 + draw(n, sizes);
                 piece->offset = packing_lowest(p, piece->size, piece->first, piece->last);
                 if (piece->offset != lowest(pieces, i, *piece))
                         fail_msg("piece %d of %d..%d, %d: at %d, not at %d", i, piece->first, piece->last,
@@ -85,7 +86,8 @@ static void a_chain_lies_without_gaps(void **state)
                 CHECK_OK(packing_put(p, &kept, &e), &e);
         }
         for (int i = 0; i < MOMENTS; i++) {
-                struct packed passing = {.size = 5, .first = 2 * MOMENTS - 1 - i, .last = 2 * MOMENTS - 1 - i};
+                struct packed passing = {
+                        .size = 5, .first = 2 * MOMENTS - 1 - i, .last = 2 * MOMENTS - 1 - i};
                 passing.offset = packing_lowest(p, passing.size, passing.first, passing.last);
                 assert_int_equal(passing.offset, 7 * (i + 1));
                 CHECK_OK(packing_put(p, &passing, &e), &e);
