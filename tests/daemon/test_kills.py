@@ -91,7 +91,7 @@ class Kills(unittest.TestCase):
         self.assertEqual(len(notes), 1)
         self.assertRegex(notes[0], text)
         self.assertEqual(job["notes"], notes)
-        self.assertTrue(any("job %d: %s" % (id, notes[0]) in line for line in d.log_lines))
+        harness.wait_for(lambda: any("job %d: %s" % (id, notes[0]) in line for line in d.log_lines), what="a line of the log")
         self.compare(d, id, name, name + "-calm")
 
     def test_damaged_checkpoint(self):

@@ -58,7 +58,7 @@ class Platforms(unittest.TestCase):
             self.assertEqual(os.path.basename(row["driver"]), name)
             self.assertRegex(row["reason"], reason)
             self.assertEqual(row["devices"], 0)
-            self.assertTrue(any(name in line and row["reason"] in line for line in d.log_lines))
+            wait_for(lambda: any(name in line and row["reason"] in line for line in d.log_lines), what="a line of the log")
 
     def test_crash(self):
         self.check("abort", "killed by signal 6")
