@@ -246,6 +246,8 @@ int net_create(const cJSON *architecture, struct shape input, struct net **ret, 
                 rc = names_differ(net, e);
         free(b.shared);
         if (rc == 0)
+                rc = net_find_twins(net, e);
+        if (rc == 0)
                 rc = collect_params(net, e);
         if (rc == 0 && net->trainable_floats == 0)
                 rc = err_at(e, ERR_INVALID, "/layers", "the network has nothing to train");

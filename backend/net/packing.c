@@ -7,10 +7,11 @@
 /* Pieces that live no longer are found by their moments, others by their offsets. */
 enum { SHORT_LIFE = 8 };
 
-/* Of a node of the tree below: bounds of the levels of its moments. Everything below a moment's level is
-   taken at that moment. A node's `low` holds for all nodes beneath it, whatever they say. */
+/* Of a node of the tree below: bounds of the levels of its moments, and where the highest of their brief
+   pieces ends. Everything below a moment's level is taken at that moment. A node's `low` holds for all nodes
+   beneath it, whatever they say. */
 struct level {
-        uint64_t low, high;
+        uint64_t low, high, top;
 };
 
 struct link {
@@ -27,8 +28,7 @@ struct packing {
         int num_brief, cap_brief;
         struct link *links; /* owned; each brief piece at each moment of its life */
         int num_links, cap_links;
-        int *heads;      /* owned; of each moment */
-        uint64_t *lived; /* owned; a bit for each moment that has a brief piece */
+        int *heads; /* owned; of each moment */
 };
 
 int packing_create(int moments, struct packing **ret, struct err *e)
@@ -41,8 +41,7 @@ int packing_create(int moments, struct packing **ret, struct err *e)
                 continue;
         p->levels = calloc(2 * (size_t)p->leaves, sizeof *p->levels);
         p->heads = malloc((size_t)moments * sizeof *p->heads);
-        p->lived = calloc((size_t)moments / 64 + 1, sizeof *p->lived);
-        if (!p->levels || !p->heads || !p->lived) {
+        if (!p->levels || !p->heads) {
                 packing_destroy(p);
                 return err_set(e, ERR_NO_MEMORY, "no memory for a plan");
         }
@@ -61,7 +60,6 @@ void packing_destroy(struct packing *p)
         free(p->brief);
         free(p->links);
         free(p->heads);
-        free(p->lived);
         free(p);
 }
 
@@ -126,50 +124,46 @@ static int find_lasting(const struct packing *p, uint64_t offset)
 }
 
 /* `at`, or above what lies in the way there and lives long. */
-static uint64_t above_lasting(const struct packing *p, uint64_t at, uint64_t size, int first, int last)
+static uint64_t above_lasting(const struct packing *p, uint64_t at, const struct packed *want)
 {
         for (int i = find_lasting(p, at > p->largest ? at - p->largest : 0); i < p->num_lasting; i++) {
                 const struct packed *other = &p->lasting[i];
-                if (other->offset >= at + size)
+                if (other->offset >= at + want->size)
                         break;
-                if (other->first <= last && first <= other->last)
+                if (other->first <= want->last && want->first <= other->last)
                         at = larger(at, other->offset + other->size);
         }
         return at;
 }
 
-/* The next moment from `from` on that has a brief piece; beyond `last` for none. */
-static int next_lived(const struct packing *p, int from, int last)
-{
-        while (from <= last) {
-                const uint64_t rest = p->lived[from / 64] >> (from % 64);
-                if (rest)
-                        return from + __builtin_ctzll(rest);
-                from = (from / 64 + 1) * 64;
-        }
-        return from;
-}
-
 /* `at`, or above what lies in the way there and lives briefly. */
-static uint64_t above_brief(const struct packing *p, uint64_t at, uint64_t size, int first, int last)
+static uint64_t above_brief(
+        const struct packing *p, int node, int begin, int end, uint64_t at, const struct packed *want)
 {
-        for (int t = next_lived(p, first, last); t <= last; t = next_lived(p, t + 1, last))
-                for (int i = p->heads[t]; i >= 0; i = p->links[i].next) {
-                        const struct packed *other = &p->brief[p->links[i].piece];
-                        if (other->offset < at + size && other->offset + other->size > at)
-                                at = other->offset + other->size;
-                }
+        if (want->last < begin || end < want->first || p->levels[node].top <= at)
+                return at;
+        if (begin < end) {
+                const int middle = begin + (end - begin) / 2;
+                at = above_brief(p, 2 * node, begin, middle, at, want);
+                return above_brief(p, 2 * node + 1, middle + 1, end, at, want);
+        }
+        for (int i = p->heads[begin]; i >= 0; i = p->links[i].next) {
+                const struct packed *other = &p->brief[p->links[i].piece];
+                if (other->offset < at + want->size)
+                        at = larger(at, other->offset + other->size);
+        }
         return at;
 }
 
 /* From below: whatever is in the way at some place leaves no room up to its own end. */
 uint64_t packing_lowest(const struct packing *p, uint64_t size, int first, int last)
 {
+        const struct packed want = {.size = size, .first = first, .last = last};
         uint64_t at = highest(p, 1, 0, p->leaves - 1, first, last, 0), before;
         do {
                 before = at;
-                at = above_lasting(p, at, size, first, last);
-                at = above_brief(p, at, size, first, last);
+                at = above_lasting(p, at, &want);
+                at = above_brief(p, 1, 0, p->leaves - 1, at, &want);
         } while (at != before);
         return at;
 }
@@ -211,7 +205,8 @@ static int put_brief(struct packing *p, const struct packed *piece, struct err *
         for (int t = piece->first; t <= piece->last; t++) {
                 p->links[p->num_links] = (struct link){p->num_brief, p->heads[t]};
                 p->heads[t] = p->num_links++;
-                p->lived[t / 64] |= (uint64_t)1 << (t % 64);
+                for (int node = p->leaves + t; node > 0; node /= 2)
+                        p->levels[node].top = larger(p->levels[node].top, piece->offset + piece->size);
         }
         p->num_brief++;
         return 0;

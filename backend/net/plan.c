@@ -148,7 +148,9 @@ static void give_nodes(const struct net *net, const struct dev_info *info, struc
                 const struct op *op = net->nodes[i].op;
                 struct plan_node *node = &p->nodes[i];
                 bool train = p->mode == PLAN_TRAIN;
-                if (op->kind->needs)
+                if (net->nodes[i].twin < i)
+                        node->needs = p->nodes[net->nodes[i].twin].needs;
+                else if (op->kind->needs)
                         op->kind->needs(op, p->n, p->lanes, info, &node->needs);
                 for (int k = 0; k < OP_MAX_SAVED; k++) {
                         bool wanted = train && k < node->needs.num_saved && node->needs.saved[k];

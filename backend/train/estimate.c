@@ -40,18 +40,47 @@ static bool fits(const struct fitting *f, int micro_batch)
         return s != NULL;
 }
 
-static bool may_fit(const struct fitting *f, int micro_batch)
+/* UINT64_MAX where one tensor is too large already, or it cannot be told. */
+static uint64_t least_bytes(const struct fitting *f, int micro_batch)
 {
-        return setup_may_fit(f->r, f->data, f->info, f->net, micro_batch);
+        uint64_t bytes = UINT64_MAX;
+        (void)setup_least_bytes(f->r, f->data, f->info, f->net, micro_batch, &bytes, NULL);
+        return bytes;
 }
 
-/* The largest number from `low` on, below `high`, for which it holds, by bisection; it holds for `low`, or
-   nothing is known of it. */
-static int bisect(const struct fitting *f, bool (*holds)(const struct fitting *, int), int low, int high)
+/* The most blocks of samples, fewer than the whole batch's, whose tensors may fit; 0 for none. Plans differ
+   in little but the number of blocks, so that a line through two sizes leads to the third. */
+static int most_blocks(const struct fitting *f)
+{
+        enum { STRAIGHT = 8 }; /* so often at most */
+        const int lanes = f->info->lanes;
+        const uint64_t limit = f->info->global_bytes;
+        int low = 0, high = (f->r->batch_size + lanes - 1) / lanes;
+        uint64_t below = plan_param_bytes(f->net, PLAN_TRAIN), above = least_bytes(f, f->r->batch_size);
+        for (int i = 0; high - low > 1; i++) {
+                int middle = low + (high - low) / 2;
+                if (i < STRAIGHT && above != UINT64_MAX && below < limit && limit < above)
+                        middle = low + (int)((double)(high - low) * (double)(limit - below) /
+                                               (double)(above - below));
+                middle = middle <= low ? low + 1 : middle >= high ? high - 1 : middle;
+                const uint64_t bytes = least_bytes(f, middle * lanes);
+                if (bytes <= limit) {
+                        low = middle;
+                        below = bytes;
+                } else {
+                        high = middle;
+                        above = bytes;
+                }
+        }
+        return low;
+}
+
+/* The largest number from `low` on, below `high`, that fits; `low` does, or is 0. */
+static int bisect(const struct fitting *f, int low, int high)
 {
         while (high - low > 1) {
                 int middle = low + (high - low) / 2;
-                if (holds(f, middle))
+                if (fits(f, middle))
                         low = middle;
                 else
                         high = middle;
@@ -63,14 +92,15 @@ static int bisect(const struct fitting *f, bool (*holds)(const struct fitting *,
    almost: few sizes are planned in full. */
 static int largest(const struct fitting *f)
 {
-        int high = bisect(f, may_fit, 0, f->r->batch_size) + 1;
-        for (int step = 1; high > 1; step *= 2) {
-                int low = high - step > 0 ? high - step : 0;
-                if (low == 0 || fits(f, low))
-                        return bisect(f, fits, low, high);
-                high = low;
+        const int lanes = f->info->lanes, whole = f->r->batch_size;
+        int blocks = most_blocks(f), high = blocks ? blocks * lanes + 1 : whole < lanes ? whole : lanes;
+        for (int step = 1; blocks > 0; step *= 2) {
+                if (fits(f, blocks * lanes))
+                        return bisect(f, blocks * lanes, high);
+                high = blocks * lanes;
+                blocks -= step;
         }
-        return 0;
+        return bisect(f, 0, high);
 }
 
 /* The largest divisor of `batch` up to `most` that is a multiple of `step`; 0 for none. */

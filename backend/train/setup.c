@@ -106,6 +106,14 @@ static int least_bytes(const struct setup *s, const struct dev_info *info, uint6
         return 0;
 }
 
+int setup_least_bytes(const struct train_request *r, const struct dataset *data, const struct dev_info *info,
+        struct net *net, int micro_batch, uint64_t *ret, struct err *e)
+{
+        struct setup s = {.net = net, .micro_batch = micro_batch};
+        count_batches(&s, r, data);
+        return least_bytes(&s, info, ret, e);
+}
+
 static int check_limit(
         const struct setup *s, const struct dev_info *info, uint64_t limit_bytes, struct err *e)
 {
@@ -115,14 +123,6 @@ static int check_limit(
                 rc = err_set(e, ERR_DEVICE_MEMORY, "%d images at once take at least %llu bytes",
                         s->micro_batch, (unsigned long long)bytes);
         return rc;
-}
-
-bool setup_may_fit(const struct train_request *r, const struct dataset *data, const struct dev_info *info,
-        struct net *net, int micro_batch)
-{
-        struct setup s = {.net = net, .micro_batch = micro_batch};
-        count_batches(&s, r, data);
-        return check_limit(&s, info, info->global_bytes, NULL) == 0;
 }
 
 static int make_plans(struct setup *s, const struct dev_info *info, struct err *e)

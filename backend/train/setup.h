@@ -53,9 +53,9 @@ int setup_net(const struct train_request *r, const struct dataset *data, struct 
 int setup_create(const struct train_request *r, const struct dataset *data, const struct dev_info *info,
         struct net *net, int micro_batch, uint64_t limit_bytes, struct setup **ret, struct err *e);
 void setup_destroy(struct setup *s);
-/* False where the lives of its tensors alone show that it takes more than the device has, or that one is too
-   large for a buffer: far cheaper than a setup. */
-bool setup_may_fit(const struct train_request *r, const struct dataset *data, const struct dev_info *info,
-        struct net *net, int micro_batch);
+/* No setup of this size takes less, going by the lives of its tensors alone: far cheaper than a setup.
+   ERR_DEVICE_MEMORY where one is too large for a buffer. */
+int setup_least_bytes(const struct train_request *r, const struct dataset *data, const struct dev_info *info,
+        struct net *net, int micro_batch, uint64_t *ret, struct err *e);
 
 #endif
