@@ -48,22 +48,23 @@ static uint64_t least_bytes(const struct fitting *f, int micro_batch)
         return bytes;
 }
 
-/* The most blocks of samples, fewer than the whole batch's, whose tensors may fit; 0 for none. Plans differ
-   in little but the number of blocks, so that a line through two sizes leads to the third. */
-static int most_blocks(const struct fitting *f)
+/* The largest multiple of `unit` samples, below the `high`-th, whose tensors may fit: how many units; 0 for
+   none. Plans differ in little but the size of their tensors, so that a line through two leads to the third.
+ */
+static int most_units(const struct fitting *f, int unit, int high)
 {
         enum { STRAIGHT = 8 }; /* so often at most */
-        const int lanes = f->info->lanes;
         const uint64_t limit = f->info->global_bytes;
-        int low = 0, high = (f->r->batch_size + lanes - 1) / lanes;
-        uint64_t below = plan_param_bytes(f->net, PLAN_TRAIN), above = least_bytes(f, f->r->batch_size);
+        uint64_t below = plan_param_bytes(f->net, PLAN_TRAIN),
+                 above = least_bytes(f, high * unit < f->r->batch_size ? high * unit : f->r->batch_size);
+        int low = 0;
         for (int i = 0; high - low > 1; i++) {
                 int middle = low + (high - low) / 2;
                 if (i < STRAIGHT && above != UINT64_MAX && below < limit && limit < above)
                         middle = low + (int)((double)(high - low) * (double)(limit - below) /
                                                (double)(above - below));
                 middle = middle <= low ? low + 1 : middle >= high ? high - 1 : middle;
-                const uint64_t bytes = least_bytes(f, middle * lanes);
+                const uint64_t bytes = least_bytes(f, middle * unit);
                 if (bytes <= limit) {
                         low = middle;
                         below = bytes;
@@ -88,17 +89,22 @@ static int bisect(const struct fitting *f, int low, int high)
         return low;
 }
 
-/* The largest number of images that fits at once; 0 when not even one does. What may fit mostly does, or
-   almost: few sizes are planned in full. */
+/* The largest number of images that fits at once; 0 when not even one does. Full plans depend on the number
+   of blocks, or of images where not even one block fits; what may fit mostly does, or almost. */
 static int largest(const struct fitting *f)
 {
         const int lanes = f->info->lanes, whole = f->r->batch_size;
-        int blocks = most_blocks(f), high = blocks ? blocks * lanes + 1 : whole < lanes ? whole : lanes;
-        for (int step = 1; blocks > 0; step *= 2) {
-                if (fits(f, blocks * lanes))
-                        return bisect(f, blocks * lanes, high);
-                high = blocks * lanes;
-                blocks -= step;
+        int unit = lanes, count = most_units(f, lanes, (whole + lanes - 1) / lanes);
+        if (count == 0) {
+                unit = 1;
+                count = most_units(f, 1, whole < lanes ? whole : lanes);
+        }
+        int high = count * unit + 1;
+        for (int step = 1; count > 0; step *= 2) {
+                if (fits(f, count * unit))
+                        return bisect(f, count * unit, high);
+                high = count * unit;
+                count -= step;
         }
         return bisect(f, 0, high);
 }
