@@ -90,21 +90,25 @@ static int bisect(const struct fitting *f, int low, int high)
 }
 
 /* The largest number of images that fits at once; 0 when not even one does. Full plans depend on the number
-   of blocks, or of images where not even one block fits; what may fit mostly does, or almost. */
-static int largest(const struct fitting *f)
+   of blocks, or of images where not even one block fits; what may fit mostly does, or almost.
+   *ret_setup is the setup of this size where the search came by it, else NULL. */
+static int largest(const struct fitting *f, struct setup **ret_setup)
 {
+        struct err why;
         const int lanes = f->info->lanes, whole = f->r->batch_size;
         int unit = lanes, count = most_units(f, lanes, (whole + lanes - 1) / lanes);
         if (count == 0) {
                 unit = 1;
                 count = most_units(f, 1, whole < lanes ? whole : lanes);
         }
-        int high = count * unit + 1;
-        for (int step = 1; count > 0; step *= 2) {
+        *ret_setup = count ? try(f, count * unit, &why) : NULL;
+        if (*ret_setup)
+                return count * unit;
+        int high = count * unit;
+        for (int step = 1; (count -= step) > 0; step *= 2) {
                 if (fits(f, count * unit))
                         return bisect(f, count * unit, high);
                 high = count * unit;
-                count -= step;
         }
         return bisect(f, 0, high);
 }
@@ -152,10 +156,16 @@ static int refuse(const struct fitting *f, int micro_batch, int most, struct err
 static int divide(const struct fitting *f, int wanted, struct setup **ret, struct err *e)
 {
         struct err why;
-        const int most = largest(f);
+        struct setup *s = NULL;
+        const int most = largest(f, &s), chosen = choose(f->r->batch_size, most, f->info->lanes);
+        if (s && chosen == most && !f->r->micro_batch) {
+                *ret = s;
+                return 0;
+        }
+        setup_destroy(s);
         if (f->r->micro_batch || most == 0)
                 return refuse(f, most ? wanted : 1, most, e);
-        *ret = try(f, choose(f->r->batch_size, most, f->info->lanes), &why);
+        *ret = try(f, chosen, &why);
         if (!*ret && why.code == 0)
                 *ret = try(f, most, &why);
         if (*ret)
