@@ -1,5 +1,7 @@
 #include "device/vendors.h"
 
+#include "base/file.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
@@ -7,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 static const char platform_variable[] = "CNND_PLATFORM";
 
@@ -66,17 +67,24 @@ static int make_folder(const char *path, struct err *e)
         return mkdir(path, 0700) == 0 || errno == EEXIST ? 0 : err_errno(e, errno, "%s", path);
 }
 
-/* Processes of one driver may do so at the same time. */
-static int make_link(const char *file, const char *path, struct err *e)
+/* A copy, not a link: whoever tidies or damages a state folder is to reach nothing outside. Processes of one
+   driver may do so at the same time. */
+static int copy_file(const char *from, const char *to, struct err *e)
 {
-        char there[PATH_MAX];
-        if (symlink(file, path) == 0)
-                return 0;
-        ssize_t n = errno == EEXIST ? readlink(path, there, sizeof there - 1) : -1;
-        if (n >= 0 && strncmp(there, file, (size_t)n) == 0 && file[n] == '\0')
-                return 0;
-        unlink(path);
-        return symlink(file, path) == 0 || errno == EEXIST ? 0 : err_errno(e, errno, "%s", path);
+        void *text = NULL;
+        size_t len = 0;
+        struct file_new *f = NULL;
+        int rc = file_map(from, &text, &len, e);
+        if (rc == 0)
+                rc = file_create(to, &f, e);
+        if (rc == 0)
+                rc = file_write(f, text, len, e);
+        if (rc == 0)
+                rc = file_commit(f, e);
+        else
+                file_abandon(f);
+        file_unmap(text, len);
+        return rc;
 }
 
 int vendors_use(const char *folder, const char *file, int platform, struct err *e)
@@ -91,7 +99,7 @@ int vendors_use(const char *folder, const char *file, int platform, struct err *
         if (rc == 0)
                 rc = make_folder(alone, e);
         if (rc == 0)
-                rc = make_link(file, path, e);
+                rc = copy_file(file, path, e);
         if (rc == 0 &&
                 (setenv("OCL_ICD_VENDORS", alone, 1) != 0 || setenv(platform_variable, number, 1) != 0))
                 rc = err_errno(e, errno, "choosing driver %s", name);

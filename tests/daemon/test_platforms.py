@@ -58,6 +58,8 @@ class Platforms(unittest.TestCase):
             self.assertEqual(os.path.basename(row["driver"]), name)
             self.assertRegex(row["reason"], reason)
             self.assertEqual(row["devices"], 0)
+            files = [os.path.join(path, name) for path, _, names in os.walk(d.state) for name in names]
+            self.assertEqual([path for path in files if os.path.islink(path)], [], "nothing leads out of the state folder")
             wait_for(lambda: any(name in line and row["reason"] in line for line in d.log_lines), what="a line of the log")
 
     def test_crash(self):
