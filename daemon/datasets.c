@@ -42,6 +42,14 @@ char *datasets_path(const struct datasets *ds, const char *name)
         return asprintf(&path, "%s/datasets/%s%s", ds->state_dir, name, suffix) < 0 ? NULL : path;
 }
 
+/* What swap.h wants to know. */
+static void place_of(
+        const struct datasets *ds, const char *name, char folder[PATH_MAX], char file[NAME_MAX + 1])
+{
+        snprintf(folder, PATH_MAX, "%s/datasets", ds->state_dir);
+        snprintf(file, NAME_MAX + 1, "%s%s", name, suffix);
+}
+
 static struct entry *find(const struct datasets *ds, const char *name)
 {
         for (struct entry *en = ds->list; en; en = en->next)
@@ -378,14 +386,13 @@ int datasets_delete(struct datasets *ds, const struct identity *who, const char 
         if (!en->user[0] && !who->operator)
                 return err_set(
                         e, ERR_DENIED, "the data set '%s' is everybody's: an operator may remove it", name);
-        char *path = datasets_path(ds, name);
-        if (!path)
-                return err_set(e, ERR_NO_MEMORY, "no memory for a path");
-        if (unlink(path) != 0 && errno != ENOENT)
-                rc = err_errno(e, errno, "%s", path);
-        free(path);
-        if (rc == 0)
-                rc = drop_owner(ds, name, e);
+        char folder[PATH_MAX], file[NAME_MAX + 1];
+        place_of(ds, name, folder, file);
+        rc = swap_away(folder, file, e);
+        if (rc)
+                return rc;
+        rc = drop_owner(ds, name, e);
+        swap_end(folder, file, rc == 0);
         if (rc)
                 return rc;
         drop(ds, en);
@@ -406,8 +413,7 @@ static int place(struct datasets *ds, struct entry *en, const char *path, const 
         int64_t bytes, bool created, struct err *e)
 {
         char folder[PATH_MAX], file[NAME_MAX + 1], owner[IDENTITY_USER_MAX + 1];
-        snprintf(folder, sizeof folder, "%s/datasets", ds->state_dir);
-        snprintf(file, sizeof file, "%s%s", en->name, suffix);
+        place_of(ds, en->name, folder, file);
         snprintf(owner, sizeof owner, "%s", created ? who->user : en->user);
         int rc = created && owner[0] ? datasets_set_owner(ds, en->name, owner, bytes, e) : 0;
         if (rc == 0)

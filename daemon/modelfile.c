@@ -61,20 +61,18 @@ int modelfile_place(const struct modelfile_home *home, const char *name, const c
         return swap_begin(home->dir, final, file, e);
 }
 
-void modelfile_placed(const struct modelfile_home *home, const char *name, bool stays)
+int modelfile_remove(const struct modelfile_home *home, const char *name, struct err *e)
 {
         char final[NAME_MAX + 1];
         file_name(final, name);
-        swap_end(home->dir, final, stays);
+        return swap_away(home->dir, final, e);
 }
 
-int modelfile_remove(const struct modelfile_home *home, const char *name, struct err *e)
+void modelfile_settle(const struct modelfile_home *home, const char *name, bool done)
 {
-        char file[NAME_MAX + 1];
-        file_name(file, name);
-        if (unlinkat(home->dir_fd, file, 0) != 0 && errno != ENOENT)
-                return err_errno(e, errno, "%s/%s", home->dir, file);
-        return fsync(home->dir_fd) == 0 ? 0 : err_errno(e, errno, "%s", home->dir);
+        char final[NAME_MAX + 1];
+        file_name(final, name);
+        swap_end(home->dir, final, done);
 }
 
 static int64_t mtime_ns(const struct stat *st)

@@ -109,7 +109,7 @@ int models_place(struct models *ms, const char *name, const char *file, struct e
 
 void models_placed(struct models *ms, const char *name, bool committed)
 {
-        modelfile_placed(&ms->files, name, committed);
+        modelfile_settle(&ms->files, name, committed);
 }
 
 static int delete_row(struct models *ms, const char *name, struct err *e)
@@ -412,7 +412,11 @@ int models_delete(struct models *ms, const char *name, struct err *e)
          * back. */
         if (rc == 0)
                 rc = modelfile_remove(&ms->files, name, e);
-        return rc ? rc : delete_row(ms, name, e);
+        if (rc)
+                return rc;
+        rc = delete_row(ms, name, e);
+        modelfile_settle(&ms->files, name, rc == 0);
+        return rc;
 }
 
 static int put_store(struct put *p, cJSON **ret_model, bool *ret_created, struct err *e)
@@ -437,7 +441,7 @@ static int put_store(struct put *p, cJSON **ret_model, bool *ret_created, struct
                 rc = store_commit(ms->store, e);
         if (rc)
                 store_rollback(ms->store);
-        modelfile_placed(&ms->files, p->name, rc == 0);
+        modelfile_settle(&ms->files, p->name, rc == 0);
         return rc ? rc : models_get(ms, p->name, ret_model, e);
 }
 

