@@ -175,17 +175,17 @@ class Door(unittest.TestCase):
         self.assertLess(max(least.values()), 0.1 * harness.busy())
 
     def burst(self, clients):
-        """Seconds until the last of so many is answered."""
+        """Seconds until the last of so many is answered; infinite where the deadline for a header passed first."""
         sockets = [socket.create_connection((self.daemon.host, self.daemon.port), 10) for _ in range(clients)]
         begun = time.monotonic()
         for s in sockets:
             s.sendall(b"GET /v1/version HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-        for s in sockets:
-            self.assertEqual(raw_status(s.recv(10000)), 200)
+        statuses = {raw_status(s.recv(10000)) for s in sockets}
         seconds = time.monotonic() - begun
         for s in sockets:
             s.close()
-        return seconds
+        self.assertLessEqual(statuses, {200, 408})
+        return seconds if statuses == {200} else float("inf")
 
     def test_noise(self):
         self.daemon.raw(os.urandom(4000), 2)
