@@ -387,26 +387,6 @@ static int apply_report(
         return err_set(e, ERR_INTERNAL, "a report of no known kind");
 }
 
-/* The model's file is placed before the transaction that records it: see models.h. `placed` is its name then.
- */
-static int place_model(struct jobs *js, int64_t id, char placed[REQUEST_NAME_MAX + 1], struct err *e)
-{
-        struct job_row row;
-        int rc = jobrow_read(js->home.store, id, &row, e);
-        if (rc)
-                return rc;
-        if (row.type == JOB_TRAIN && row.save_as[0]) {
-                char *path = jobcore_path(js, id, "/model.safetensors");
-                rc = path ? models_place(js->models, row.save_as, path, e)
-                          : err_set(e, ERR_NO_MEMORY, "no memory for a path");
-                free(path);
-                if (rc == 0)
-                        snprintf(placed, REQUEST_NAME_MAX + 1, "%s", row.save_as);
-        }
-        job_row_finish(&row);
-        return rc;
-}
-
 /* Images of a step; 0 for a job that does not train. */
 static int64_t batch_size(const struct job_row *r)
 {
@@ -448,7 +428,7 @@ int jobrun_apply(
         int rc = 0;
         for (const struct report *rep = reports; rc == 0 && rep; rep = rep->next) {
                 if (rep->kind == REPORT_DONE && rep->end == TRAIN_DONE)
-                        rc = place_model(js, id, placed, e);
+                        rc = jobcore_place_model(js, id, placed, e);
                 last = rep;
         }
         if (rc)
