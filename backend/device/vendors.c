@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,14 +68,29 @@ static int make_folder(const char *path, struct err *e)
         return mkdir(path, 0700) == 0 || errno == EEXIST ? 0 : err_errno(e, errno, "%s", path);
 }
 
+static bool holds(const char *path, const void *text, size_t len)
+{
+        void *there = NULL;
+        size_t there_len = 0;
+        if (file_map(path, &there, &there_len, NULL))
+                return false;
+        const bool same = there_len == len && memcmp(there, text, len) == 0;
+        file_unmap(there, there_len);
+        return same;
+}
+
 /* A copy, not a link: whoever tidies or damages a state folder is to reach nothing outside. Processes of one
-   driver may do so at the same time. */
+   driver may do so at the same time; where it is there already, a full disk is no matter. */
 static int copy_file(const char *from, const char *to, struct err *e)
 {
         void *text = NULL;
         size_t len = 0;
         struct file_new *f = NULL;
         int rc = file_map(from, &text, &len, e);
+        if (rc == 0 && holds(to, text, len)) {
+                file_unmap(text, len);
+                return 0;
+        }
         if (rc == 0)
                 rc = file_create(to, &f, e);
         if (rc == 0)
