@@ -7,6 +7,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 static void add_row(struct table *tb, const cJSON *d)
 {
@@ -20,6 +21,19 @@ static void add_row(struct table *tb, const cJSON *d)
         table_cell(tb, isfinite(job) ? text_number(job).s : "");
         table_cell(tb, rest_text(d, "driver", ""));
         table_cell(tb, rest_text(d, "reason", ""));
+}
+
+/* A driver that failed, in the place of the devices that it may have. */
+static void add_failed(struct table *tb, const cJSON *p)
+{
+        const double platform = rest_number(p, "platform");
+        table_cell(tb, isfinite(platform) ? text_number(platform).s : "?");
+        for (int i = 0; i < 3; i++)
+                table_cell(tb, "");
+        table_styled(tb, term_state_style("failed"), "failed");
+        table_cell(tb, "");
+        table_cell(tb, rest_text(p, "driver", ""));
+        table_cell(tb, rest_text(p, "reason", ""));
 }
 
 int cmd_devices(struct ctl *c, const struct args *a, struct err *e)
@@ -38,6 +52,11 @@ int cmd_devices(struct ctl *c, const struct args *a, struct err *e)
         {
                 if (tb)
                         add_row(tb, d);
+        }
+        cJSON_ArrayForEach(d, rest_list(tree, "platforms"))
+        {
+                if (tb && strcmp(rest_text(d, "state", ""), "failed") == 0)
+                        add_failed(tb, d);
         }
         rc = tb ? table_print(tb, stdout, e) : err_set(e, ERR_NO_MEMORY, "no memory for a table");
         table_destroy(tb);

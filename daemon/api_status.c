@@ -50,20 +50,24 @@ int api_status_version(void *ctx, struct http_request *rq, struct err *e)
 int api_status_devices(void *ctx, struct http_request *rq, struct err *e)
 {
         const struct supervisor *sv = ((struct api *)ctx)->service->supervisor;
-        cJSON *items = NULL, *tree = cJSON_CreateObject();
+        cJSON *items = NULL, *platforms = NULL, *tree = cJSON_CreateObject();
         const char *problem = supervisor_problem(sv);
         int rc = tree ? target_only(&rq->target, "", e)
                       : err_set(e, ERR_NO_MEMORY, "no memory for the answer");
         if (rc == 0)
                 rc = supervisor_json(sv, &items, e);
+        if (rc == 0)
+                rc = supervisor_platforms(sv, &platforms, e);
         if (rc == 0) {
                 json_add(tree, "devices", items);
+                json_add(tree, "platforms", platforms);
                 if (*problem)
                         cJSON_AddStringToObject(tree, "problem", problem);
                 else
                         cJSON_AddNullToObject(tree, "problem");
                 return reply_json(&rq->reply, 200, tree, e);
         }
+        cJSON_Delete(items);
         cJSON_Delete(tree);
         return rc;
 }

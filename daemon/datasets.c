@@ -2,6 +2,7 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "daemon/swap.h"
 #include "daemon/wire.h"
 #include "train/request.h"
 
@@ -39,6 +40,14 @@ char *datasets_path(const struct datasets *ds, const char *name)
 {
         char *path = NULL;
         return asprintf(&path, "%s/datasets/%s%s", ds->state_dir, name, suffix) < 0 ? NULL : path;
+}
+
+/* What swap.h wants to know. */
+static void place_of(
+        const struct datasets *ds, const char *name, char folder[PATH_MAX], char file[NAME_MAX + 1])
+{
+        snprintf(folder, PATH_MAX, "%s/datasets", ds->state_dir);
+        snprintf(file, NAME_MAX + 1, "%s%s", name, suffix);
 }
 
 static struct entry *find(const struct datasets *ds, const char *name)
@@ -138,9 +147,10 @@ static int read_folder(struct datasets *ds, struct err *e)
         const struct dirent *file;
         int rc = 0;
         snprintf(path, sizeof path, "%s/datasets", ds->state_dir);
-        DIR *dir = opendir(path);
+        rc = swap_tidy(path, e);
+        DIR *dir = rc ? NULL : opendir(path);
         if (!dir)
-                return err_errno(e, errno, "%s", path);
+                return rc ? rc : err_errno(e, errno, "%s", path);
         while (rc == 0 && (file = readdir(dir)) != NULL) {
                 size_t n = strlen(file->d_name), tail = sizeof suffix - 1;
                 if (n <= tail || n - tail > DATASET_NAME_MAX || strcmp(file->d_name + n - tail, suffix) != 0)
@@ -376,32 +386,17 @@ int datasets_delete(struct datasets *ds, const struct identity *who, const char 
         if (!en->user[0] && !who->operator)
                 return err_set(
                         e, ERR_DENIED, "the data set '%s' is everybody's: an operator may remove it", name);
-        char *path = datasets_path(ds, name);
-        if (!path)
-                return err_set(e, ERR_NO_MEMORY, "no memory for a path");
-        if (unlink(path) != 0 && errno != ENOENT)
-                rc = err_errno(e, errno, "%s", path);
-        free(path);
-        if (rc == 0)
-                rc = drop_owner(ds, name, e);
+        char folder[PATH_MAX], file[NAME_MAX + 1];
+        place_of(ds, name, folder, file);
+        rc = swap_away(folder, file, e);
+        if (rc)
+                return rc;
+        rc = drop_owner(ds, name, e);
+        swap_end(folder, file, rc == 0);
         if (rc)
                 return rc;
         drop(ds, en);
         return 0;
-}
-
-/* The rename is to survive power loss, too. */
-static int rename_durably(const struct datasets *ds, const char *from, const char *to, struct err *e)
-{
-        char folder[PATH_MAX];
-        if (rename(from, to) != 0)
-                return err_errno(e, errno, "%s", to);
-        snprintf(folder, sizeof folder, "%s/datasets", ds->state_dir);
-        int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        int rc = fd < 0 || fsync(fd) != 0 ? err_errno(e, errno, "%s", folder) : 0;
-        if (fd >= 0)
-                close(fd);
-        return rc;
 }
 
 int datasets_may_replace(struct datasets *ds, const struct identity *who, const char *name, struct err *e)
@@ -412,19 +407,22 @@ int datasets_may_replace(struct datasets *ds, const struct identity *who, const 
         return err_set(e, ERR_EXISTS, "the name '%s' is taken by another user's data set", name);
 }
 
-/* The owner's row comes first: a file without one would be open to everybody. */
-static int place(struct datasets *ds, struct entry *en, const char *path, const char *user, int64_t bytes,
-        struct err *e)
+/* A new one's row comes first: a file without one would be open to everybody. Another's follows its file, and
+   where it cannot, the old file comes back. */
+static int place(struct datasets *ds, struct entry *en, const char *path, const struct identity *who,
+        int64_t bytes, bool created, struct err *e)
 {
-        char owner[IDENTITY_USER_MAX + 1];
-        char *to = datasets_path(ds, en->name);
-        int rc = to ? 0 : err_set(e, ERR_NO_MEMORY, "no memory for a path");
-        snprintf(owner, sizeof owner, "%s", user);
-        if (rc == 0 && owner[0])
-                rc = datasets_set_owner(ds, en->name, owner, bytes, e);
+        char folder[PATH_MAX], file[NAME_MAX + 1], owner[IDENTITY_USER_MAX + 1];
+        place_of(ds, en->name, folder, file);
+        snprintf(owner, sizeof owner, "%s", created ? who->user : en->user);
+        int rc = created && owner[0] ? datasets_set_owner(ds, en->name, owner, bytes, e) : 0;
         if (rc == 0)
-                rc = rename_durably(ds, path, to, e);
-        free(to);
+                rc = swap_begin(folder, file, path, e);
+        if (rc)
+                return rc;
+        if (!created && owner[0])
+                rc = datasets_set_owner(ds, en->name, owner, bytes, e);
+        swap_end(folder, file, rc == 0);
         return rc;
 }
 
@@ -443,7 +441,7 @@ int datasets_adopt(struct datasets *ds, const char *name, const char *path, cons
                         "the import made a damaged file: %s", why.message);
         rc = en || (en = add(ds, name, e)) ? 0 : ERR_NO_MEMORY;
         if (rc == 0)
-                rc = place(ds, en, path, created ? who->user : en->user, bytes, e);
+                rc = place(ds, en, path, who, bytes, created, e);
         if (rc) {
                 dataset_close(data);
                 if (created && en) {

@@ -381,6 +381,7 @@ static int train(struct engine *en, const cJSON *head, struct train_outcome *out
                         .data = data,
                         .dir = wire_text(head, "dir"),
                         .init_weights = cJSON_IsString(init) ? init->valuestring : NULL,
+                        .checkpoint_step = wire_int(head, "checkpoint_step"),
                         .checkpoint_seconds = json_field(head, "checkpoint_seconds")->valuedouble};
                 /* The plan was made for an empty device; models come back when they are asked for. */
                 loaded_drop(en->loaded);

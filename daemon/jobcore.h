@@ -31,4 +31,8 @@ char *jobcore_path(const struct jobs *js, int64_t id, const char *file);
  */
 void jobcore_tidy(const struct jobs *js, int64_t id, enum job_state state);
 
+/* Of a job that saves one, the model's file is placed before the transaction that records it: see models.h.
+   `placed` is then its name, and models_placed follows. */
+int jobcore_place_model(struct jobs *js, int64_t id, char placed[REQUEST_NAME_MAX + 1], struct err *e);
+
 #endif

@@ -70,6 +70,7 @@ static void add_train(const struct jobs *js, cJSON *o, const struct job_row *r, 
                 add_path(o, "init", init);
         }
         cJSON_AddNumberToObject(o, "checkpoint_seconds", checkpoint_seconds);
+        cJSON_AddNumberToObject(o, "checkpoint_step", (double)r->checkpoint_step);
         /* As planned: a device with another memory must not choose again. */
         cJSON *request = json_parse(r->request, strlen(r->request), NULL);
         if (!json_field(request, "micro_batch"))
@@ -182,6 +183,7 @@ static int apply_note(struct jobtx *tx, const struct report *rep, const cJSON *d
                 return err_set(e, ERR_NO_MEMORY, "no memory for a note");
         free(r->note);
         r->note = notes;
+        log_line(LOG_WARN, "job %lld: %s", (long long)r->id, text->valuestring);
         return jobtx_event(tx, rep->event, rep->data, e);
 }
 
@@ -385,23 +387,6 @@ static int apply_report(
         return err_set(e, ERR_INTERNAL, "a report of no known kind");
 }
 
-/* The model's file is placed before the transaction that records it: see models.h. */
-static int place_model(struct jobs *js, int64_t id, struct err *e)
-{
-        struct job_row row;
-        int rc = jobrow_read(js->home.store, id, &row, e);
-        if (rc)
-                return rc;
-        if (row.type == JOB_TRAIN && row.save_as[0]) {
-                char *path = jobcore_path(js, id, "/model.safetensors");
-                rc = path ? models_place(js->models, row.save_as, path, e)
-                          : err_set(e, ERR_NO_MEMORY, "no memory for a path");
-                free(path);
-        }
-        job_row_finish(&row);
-        return rc;
-}
-
 /* Images of a step; 0 for a job that does not train. */
 static int64_t batch_size(const struct job_row *r)
 {
@@ -437,12 +422,13 @@ int jobrun_apply(
 {
         struct jobtx tx;
         const struct report *last = reports;
+        char placed[REQUEST_NAME_MAX + 1] = "";
         bool moved = false;
         int64_t wall = clock_wall_ms();
         int rc = 0;
         for (const struct report *rep = reports; rc == 0 && rep; rep = rep->next) {
                 if (rep->kind == REPORT_DONE && rep->end == TRAIN_DONE)
-                        rc = place_model(js, id, e);
+                        rc = jobcore_place_model(js, id, placed, e);
                 last = rep;
         }
         if (rc)
@@ -458,6 +444,8 @@ int jobrun_apply(
         enum job_state state = tx.row.state;
         int64_t failures = tx.row.failures, steps = tx.row.step - step, batch = batch_size(&tx.row);
         rc = jobtx_end(&tx, rc, e);
+        if (placed[0])
+                models_placed(js->models, placed, rc == 0);
         if (rc)
                 return rc;
         if (seconds > 0)

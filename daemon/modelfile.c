@@ -1,6 +1,7 @@
 #include "daemon/modelfile.h"
 
 #include "base/json.h"
+#include "daemon/swap.h"
 #include "model/safetensors.h"
 #include "train/request.h"
 
@@ -18,21 +19,13 @@ static const char suffix[] = ".safetensors";
 
 int modelfile_open(struct modelfile_home *home, const char *state_dir, struct err *e)
 {
-        const struct dirent *file;
         *home = (struct modelfile_home){.dir_fd = -1};
         if (asprintf(&home->dir, "%s/models", state_dir) < 0) {
                 home->dir = NULL;
                 return err_set(e, ERR_NO_MEMORY, "no memory for a path");
         }
         home->dir_fd = open(home->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        DIR *dir = home->dir_fd < 0 ? NULL : opendir(home->dir);
-        if (!dir)
-                return err_errno(e, errno, "%s", home->dir);
-        while ((file = readdir(dir)) != NULL)
-                if (strncmp(file->d_name, ".new-", 5) == 0)
-                        unlinkat(home->dir_fd, file->d_name, 0);
-        closedir(dir);
-        return 0;
+        return home->dir_fd < 0 ? err_errno(e, errno, "%s", home->dir) : swap_tidy(home->dir, e);
 }
 
 void modelfile_close(struct modelfile_home *home)
@@ -49,43 +42,37 @@ char *modelfile_path(const struct modelfile_home *home, const char *name)
         return asprintf(&path, "%s/%s%s", home->dir, name, suffix) < 0 ? NULL : path;
 }
 
-static void file_name(char out[NAME_MAX + 1], const char *before, const char *name)
+static void file_name(char out[NAME_MAX + 1], const char *name)
 {
-        snprintf(out, NAME_MAX + 1, "%s%s%s", before, name, suffix);
+        snprintf(out, NAME_MAX + 1, "%s%s", name, suffix);
 }
 
 bool modelfile_exists(const struct modelfile_home *home, const char *name)
 {
         char file[NAME_MAX + 1];
-        file_name(file, "", name);
+        file_name(file, name);
         return faccessat(home->dir_fd, file, R_OK, 0) == 0;
 }
 
 int modelfile_place(const struct modelfile_home *home, const char *name, const char *file, struct err *e)
 {
-        char final[NAME_MAX + 1], fresh[NAME_MAX + 1];
-        file_name(final, "", name);
-        file_name(fresh, ".new-", name);
-        unlinkat(home->dir_fd, fresh, 0);
-        if (linkat(AT_FDCWD, file, home->dir_fd, fresh, 0) != 0)
-                return err_errno(e, errno, "%s", file);
-        if (renameat(home->dir_fd, fresh, home->dir_fd, final) != 0) {
-                int rc = err_errno(e, errno, "%s/%s", home->dir, final);
-                unlinkat(home->dir_fd, fresh, 0);
-                return rc;
-        }
-        /* Renaming onto another name of the same file does nothing and leaves the first name. */
-        unlinkat(home->dir_fd, fresh, 0);
-        return fsync(home->dir_fd) == 0 ? 0 : err_errno(e, errno, "%s", home->dir);
+        char final[NAME_MAX + 1];
+        file_name(final, name);
+        return swap_begin(home->dir, final, file, e);
 }
 
 int modelfile_remove(const struct modelfile_home *home, const char *name, struct err *e)
 {
-        char file[NAME_MAX + 1];
-        file_name(file, "", name);
-        if (unlinkat(home->dir_fd, file, 0) != 0 && errno != ENOENT)
-                return err_errno(e, errno, "%s/%s", home->dir, file);
-        return fsync(home->dir_fd) == 0 ? 0 : err_errno(e, errno, "%s", home->dir);
+        char final[NAME_MAX + 1];
+        file_name(final, name);
+        return swap_away(home->dir, final, e);
+}
+
+void modelfile_settle(const struct modelfile_home *home, const char *name, bool done)
+{
+        char final[NAME_MAX + 1];
+        file_name(final, name);
+        swap_end(home->dir, final, done);
 }
 
 static int64_t mtime_ns(const struct stat *st)

@@ -30,9 +30,11 @@ void modelfile_finish(struct modelfile *f);
 /* malloc'ed; NULL when memory is out. */
 char *modelfile_path(const struct modelfile_home *home, const char *name);
 bool modelfile_exists(const struct modelfile_home *home, const char *name);
-/* Makes NAME a hard link to `file` (on the same file system), atomically and durably. */
+/* Makes NAME a hard link to `file` (on the same file system), or takes it away, atomically and durably; after
+   0 modelfile_settle follows: it stays so, or what was there before is there again. */
 int modelfile_place(const struct modelfile_home *home, const char *name, const char *file, struct err *e);
 int modelfile_remove(const struct modelfile_home *home, const char *name, struct err *e);
+void modelfile_settle(const struct modelfile_home *home, const char *name, bool done);
 /* Calls `each` for every model file; non-zero stops and is returned. */
 int modelfile_each(const struct modelfile_home *home,
         int (*each)(void *ctx, const char *name, int64_t inode, int64_t mtime_ns, struct err *e), void *ctx,

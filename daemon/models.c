@@ -107,6 +107,11 @@ int models_place(struct models *ms, const char *name, const char *file, struct e
         return modelfile_place(&ms->files, name, file, e);
 }
 
+void models_placed(struct models *ms, const char *name, bool committed)
+{
+        modelfile_settle(&ms->files, name, committed);
+}
+
 static int delete_row(struct models *ms, const char *name, struct err *e)
 {
         sqlite3_stmt *st;
@@ -407,7 +412,11 @@ int models_delete(struct models *ms, const char *name, struct err *e)
          * back. */
         if (rc == 0)
                 rc = modelfile_remove(&ms->files, name, e);
-        return rc ? rc : delete_row(ms, name, e);
+        if (rc)
+                return rc;
+        rc = delete_row(ms, name, e);
+        modelfile_settle(&ms->files, name, rc == 0);
+        return rc;
 }
 
 static int put_store(struct put *p, cJSON **ret_model, bool *ret_created, struct err *e)
@@ -423,18 +432,17 @@ static int put_store(struct put *p, cJSON **ret_model, bool *ret_created, struct
                 rc = quota_bytes(ms->quota, &p->who, st.st_size, e);
         if (rc == 0)
                 rc = modelfile_place(&ms->files, p->name, p->path, e);
-        if (rc == 0)
-                rc = store_begin(ms->store, e);
         if (rc)
                 return rc;
-        rc = models_record(ms, p->name, p->who.user, 0, NULL, e);
+        rc = store_begin(ms->store, e);
+        if (rc == 0)
+                rc = models_record(ms, p->name, p->who.user, 0, NULL, e);
         if (rc == 0)
                 rc = store_commit(ms->store, e);
-        if (rc) {
+        if (rc)
                 store_rollback(ms->store);
-                return rc;
-        }
-        return models_get(ms, p->name, ret_model, e);
+        modelfile_settle(&ms->files, p->name, rc == 0);
+        return rc ? rc : models_get(ms, p->name, ret_model, e);
 }
 
 static void put_checked(void *ctx, struct chan_message *m, const struct err *error)

@@ -60,9 +60,11 @@ int models_put(struct models *ms, const char *name, const struct identity *who, 
 int models_facts(struct models *ms, const char *name, const struct model_facts **ret, struct err *e);
 /* "STATE/models/NAME.safetensors", malloc'ed. NULL when memory is out. */
 char *models_path(const struct models *ms, const char *name);
-/* First half of saving a job's model: puts a hard link to `file` in place, durably. May be repeated. */
+/* Saving a job's model, first: puts a hard link to `file` in place, durably. May be repeated. */
 int models_place(struct models *ms, const char *name, const char *file, struct err *e);
-/* Second half, within the caller's transaction: the row, read from the placed file's metadata. `metrics` is
+/* At last, where that was done: the row is committed, or the file that was there before comes back. */
+void models_placed(struct models *ms, const char *name, bool committed);
+/* Between, within the caller's transaction: the row, read from the placed file's metadata. `metrics` is
    borrowed; job 0 for none. A row that was there keeps its owner. May be repeated. */
 int models_record(struct models *ms, const char *name, const char *user, int64_t job, const cJSON *metrics,
         struct err *e);

@@ -10,13 +10,14 @@
 #include "daemon/import_role.h"
 #include "daemon/wire.h"
 #include "daemon/worker.h"
+#include "device/vendors.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 struct role_args {
-        const char *role, *device, *state, *name, *log; /* borrowed; "" where absent */
+        const char *role, *device, *driver, *platform, *state, *name, *log; /* borrowed; "" where absent */
 };
 
 bool role_requested(int argc, char **argv)
@@ -27,12 +28,13 @@ bool role_requested(int argc, char **argv)
 /* The front alone writes these: pairs of an option and its value. */
 static bool parse(int argc, char **argv, struct role_args *a)
 {
-        *a = (struct role_args){"", "", "", "", "info"};
+        *a = (struct role_args){"", "", "", "", "", "", "info"};
         for (int i = 1; i < argc; i += 2) {
                 const struct {
                         const char *option, **value;
-                } known[] = {{"--role", &a->role}, {"--device", &a->device}, {"--state", &a->state},
-                        {"--name", &a->name}, {"--log", &a->log}};
+                } known[] = {{"--role", &a->role}, {"--device", &a->device}, {"--driver", &a->driver},
+                        {"--platform", &a->platform}, {"--state", &a->state}, {"--name", &a->name},
+                        {"--log", &a->log}};
                 size_t k = 0, count = sizeof known / sizeof known[0];
                 while (k < count && strcmp(known[k].option, argv[i]) != 0)
                         k++;
@@ -59,10 +61,25 @@ static int answer(const char *op, const char *key, cJSON *value, struct err *e)
         return rc;
 }
 
+/* Of all OpenCL drivers the one that the front names, under its number: that of a device, too. */
+static int choose_driver(const struct role_args *a, struct err *e)
+{
+        char *folder = NULL;
+        if (!a->driver[0])
+                return 0;
+        if (asprintf(&folder, "%s/cache/vendors", a->state) < 0)
+                return err_set(e, ERR_NO_MEMORY, "no memory for a path");
+        int rc = vendors_use(folder, a->driver, atoi(a->platform[0] ? a->platform : a->device), e);
+        free(folder);
+        return rc;
+}
+
 static int probe(const struct role_args *a, struct err *e)
 {
         struct dev_info *infos = NULL;
-        int count = 0, rc = drivercache_use(a->state, "probe", e);
+        int count = 0, rc = choose_driver(a, e);
+        if (rc == 0)
+                rc = drivercache_use(a->state, "probe", e);
         if (rc == 0)
                 rc = dev_list(&infos, &count, e);
         if (rc)
@@ -72,6 +89,12 @@ static int probe(const struct role_args *a, struct err *e)
                 json_push(list, wire_device_json(&infos[i]));
         free(infos);
         return answer("devices", "devices", list, e);
+}
+
+static int work(const struct role_args *a, struct err *e)
+{
+        int rc = choose_driver(a, e);
+        return rc ? rc : worker_main(a->device, a->state, e);
 }
 
 static int decode(const struct role_args *a, struct err *e)
@@ -115,7 +138,7 @@ int role_main(int argc, char **argv)
         if (strcmp(a.role, "probe") == 0)
                 rc = probe(&a, &e);
         else if (strcmp(a.role, "worker") == 0)
-                rc = worker_main(a.device, a.state, &e);
+                rc = work(&a, &e);
         else if (strcmp(a.role, "decoder") == 0)
                 rc = decode(&a, &e);
         else if (strcmp(a.role, "import") == 0)

@@ -47,6 +47,24 @@ static int may_save(struct jobs *js, const struct identity *who, const char *nam
         return rc;
 }
 
+/* Whether a plan for one is a plan for the other. */
+static bool alike(const struct dev_info *a, const struct dev_info *b)
+{
+        return strcmp(a->name, b->name) == 0 && strcmp(a->driver, b->driver) == 0 &&
+               strcmp(a->platform, b->platform) == 0 && a->global_bytes == b->global_bytes &&
+               a->max_alloc_bytes == b->max_alloc_bytes && a->lanes == b->lanes && a->tf32 == b->tf32;
+}
+
+/* Whether one before it that is in use is alike: a large network is not planned twice. */
+static bool known(const struct supervisor *sv, int device)
+{
+        for (int i = 0; i < device; i++)
+                if (supervisor_state(sv, i) != DEVICE_QUARANTINED &&
+                        alike(supervisor_info(sv, i), supervisor_info(sv, device)))
+                        return true;
+        return false;
+}
+
 /* Plans on every device in use: the first that takes whole batches, else the one that takes the largest
    micro-batches; the last device's refusal otherwise. */
 static int plan(struct jobs *js, const struct train_request *r, const struct dataset *data,
@@ -64,7 +82,7 @@ static int plan(struct jobs *js, const struct train_request *r, const struct dat
         bool found = false;
         for (int i = 0; i < count; i++) {
                 struct train_estimate here;
-                if (supervisor_state(sv, i) == DEVICE_QUARANTINED)
+                if (supervisor_state(sv, i) == DEVICE_QUARANTINED || known(sv, i))
                         continue;
                 rc = train_request_suits(r, supervisor_info(sv, i), e);
                 if (rc)
@@ -78,6 +96,11 @@ static int plan(struct jobs *js, const struct train_request *r, const struct dat
                 if (found && ret->micro_batch >= r->batch_size)
                         break;
         }
+        if (!found && supervisor_looking(sv))
+                return err_set(e, ERR_UNAVAILABLE,
+                        "starting: a driver has not said yet which devices it has, and no other device can "
+                        "take "
+                        "the job");
         return found ? 0 : rc;
 }
 

@@ -1,5 +1,7 @@
 /* The devices of the machine and one worker process for each. The front itself never loads an OpenCL driver:
-   a child (`--role probe`) lists the devices, a child each (`--role worker`) owns one.
+   a child for each driver (`--role probe`, probe.h) lists its devices, a child each (`--role worker`,
+   device.h) owns one. Children see one driver alone (device/vendors.h), so that a driver that crashes or
+   hangs costs its own devices and no others.
 
    A worker is restarted when it died, with a back-off that doubles from 100 ms; killed when its heartbeat
    stopped for HEARTBEAT_LOST_MS, or when it was busy for `watchdog_seconds` without its engine thread's
@@ -19,6 +21,8 @@
 #include <stdint.h>
 
 enum { SUPERVISOR_FAILURES = 3, SUPERVISOR_HEARTBEAT_LOST_MS = 10000, SUPERVISOR_MAX_DEVICES = 64 };
+/* Opening a device and testing its kernels compiles them: this many times the watchdog's patience. */
+enum { SUPERVISOR_STARTING_PATIENCE = 5 };
 
 enum device_state { DEVICE_STARTING, DEVICE_READY, DEVICE_QUARANTINED };
 
@@ -42,18 +46,20 @@ struct supervisor_hooks {
         void (*lost)(void *ctx, int device, const char *why, bool quarantined);
 };
 
-/* Starts the probe. ERR_INVALID for a device_spec of no known form. */
+/* Starts the probes. ERR_INVALID for a device_spec of no known form. */
 int supervisor_create(const struct supervisor_options *o, struct supervisor **ret, struct err *e);
 /* Kills the workers (by way of children_destroy). */
 void supervisor_destroy(struct supervisor *sv);
 void supervisor_set_hooks(struct supervisor *sv, const struct supervisor_hooks *hooks);
 
-/* False until the probe has told which devices there are. */
+/* Whether a driver has not answered yet: there may be more devices than now. */
+bool supervisor_looking(const struct supervisor *sv);
+/* Whether it is known which devices there are; or there is one that works, whatever another driver says. */
 bool supervisor_probed(const struct supervisor *sv);
-/* What keeps it from having devices, for people ("the driver died when asked for its devices …"); "" if none.
- */
+/* What keeps it from having any device, for people ("OpenCL driver … failed when asked for its devices …");
+   "" if none. */
 const char *supervisor_problem(const struct supervisor *sv);
-/* Devices in use, 0 before the probe has ended. */
+/* Devices in use, 0 before a probe has ended; more may come. */
 int supervisor_count(const struct supervisor *sv);
 const struct dev_info *supervisor_info(const struct supervisor *sv, int device);
 enum device_state supervisor_state(const struct supervisor *sv, int device);
@@ -64,6 +70,8 @@ bool supervisor_all_quarantined(const struct supervisor *sv);
    "memory","max_buffer","compute_units","state":"starting"|"ready"|"busy"|"quarantined","job":7|null,"map":{"done","windows"}|null,
    "device_bytes","worker_pid","failures","reason":null|"why there is no worker","selftest":{…}|null}. */
 int supervisor_json(const struct supervisor *sv, cJSON **ret, struct err *e);
+/* An array of what came of asking each driver: probe_json. */
+int supervisor_platforms(const struct supervisor *sv, cJSON **ret, struct err *e);
 /* One of them. NULL when memory is out. */
 cJSON *supervisor_device_json(const struct supervisor *sv, int device);
 

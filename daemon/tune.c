@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "daemon/drivercache.h"
 #include "daemon/tuned.h"
+#include "device/vendors.h"
 #include "ops/selftest.h"
 #include "ops/tuner.h"
 #include "zoo/zoo.h"
@@ -13,6 +14,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* The exit status of a process whose driver has no device to tune. */
+enum { NOTHING_TUNED = 3 };
 
 static const struct {
         const char *architecture; /* JSON */
@@ -127,12 +133,12 @@ static int tune_device(const struct conf *conf, const struct dev_info *info, str
         return rc ? err_wrap(e, "device %s", info->id) : 0;
 }
 
-int tune_main(const struct conf *conf, struct err *e)
+/* Of the drivers that this process sees. ERR_NOT_FOUND where the configuration names none of their devices.
+ */
+static int tune_driver(const struct conf *conf, struct err *e)
 {
         struct dev_info *list = NULL;
         int count = 0, tuned = 0;
-        if (mkdir(conf->state, 0700) != 0 && errno != EEXIST)
-                return err_errno(e, errno, "%s", conf->state);
         int rc = drivercache_use(conf->state, "tune", e);
         if (rc == 0)
                 rc = dev_list(&list, &count, e);
@@ -145,4 +151,68 @@ int tune_main(const struct conf *conf, struct err *e)
         if (rc == 0 && tuned == 0)
                 return err_set(e, ERR_NOT_FOUND, "no OpenCL device is named by \"%s\"", conf->device);
         return rc;
+}
+
+/* In a process of its own, which sees no other driver and may die of this one. */
+static int tune_alone(const struct conf *conf, const char *driver, int platform, struct err *e)
+{
+        char folder[PATH_MAX];
+        int status = 0;
+        snprintf(folder, sizeof folder, "%s/cache/vendors", conf->state);
+        fflush(stdout);
+        pid_t pid = fork();
+        if (pid < 0)
+                return err_errno(e, errno, "fork");
+        if (pid == 0) {
+                int rc = vendors_use(folder, driver, platform, e);
+                if (rc == 0)
+                        rc = tune_driver(conf, e);
+                if (rc && rc != ERR_NOT_FOUND)
+                        fprintf(stderr, "cnnd: OpenCL driver %s: %s\n", driver, e->message);
+                fflush(stdout);
+                _exit(rc == 0 ? 0 : rc == ERR_NOT_FOUND ? NOTHING_TUNED : 1);
+        }
+        if (waitpid(pid, &status, 0) < 0)
+                return err_errno(e, errno, "waitpid");
+        if (WIFSIGNALED(status))
+                fprintf(stderr, "cnnd: OpenCL driver %s: killed by signal %d (%s)\n", driver,
+                        WTERMSIG(status), strsignal(WTERMSIG(status)));
+        if (WIFEXITED(status) && WEXITSTATUS(status) == NOTHING_TUNED)
+                return ERR_NOT_FOUND;
+        return status == 0 ? 0 : err_set(e, ERR_DEVICE, "OpenCL driver %s failed", driver);
+}
+
+static int make_folders(const struct conf *conf, struct err *e)
+{
+        char cache[PATH_MAX];
+        snprintf(cache, sizeof cache, "%s/cache", conf->state);
+        if (mkdir(conf->state, 0700) != 0 && errno != EEXIST)
+                return err_errno(e, errno, "%s", conf->state);
+        return mkdir(cache, 0700) == 0 || errno == EEXIST ? 0 : err_errno(e, errno, "%s", cache);
+}
+
+/* A driver that fails does not keep the others from being tuned. */
+int tune_main(const struct conf *conf, struct err *e)
+{
+        struct vendors drivers;
+        struct err why;
+        int tuned = 0, failed = 0, rc = make_folders(conf, e);
+        if (rc == 0)
+                rc = vendors_find(&drivers, e);
+        if (rc)
+                return rc;
+        if (drivers.count == 0)
+                return tune_driver(conf, e);
+        for (int i = 0; i < drivers.count; i++) {
+                int one = tune_alone(conf, drivers.file[i], i, &why);
+                tuned += one == 0;
+                if (one && one != ERR_NOT_FOUND) {
+                        failed++;
+                        *e = why;
+                }
+        }
+        vendors_finish(&drivers);
+        if (failed)
+                return e->code;
+        return tuned ? 0 : err_set(e, ERR_NOT_FOUND, "no OpenCL device is named by \"%s\"", conf->device);
 }

@@ -2,7 +2,8 @@
    second; the engine thread owns the device.
 
    Front to worker (JSON heads; raw bytes where said):
-     {"op":"train","job":7,"request":{…},"dataset":PATH,"dir":PATH,"init":PATH|null,"checkpoint_seconds":30}
+     {"op":"train","job":7,"request":{…},"dataset":PATH,"dir":PATH,"init":PATH|null,"checkpoint_seconds":30,
+      "checkpoint_step":5}
      {"op":"evaluate","job":8,"model":PATH,"dataset":PATH,"dir":PATH,"limit":0}    writes dir/result.json
      {"op":"stop"|"cancel","job":7}                       at the next step, with or without a checkpoint
      {"op":"synced","mark":5}                             all events before that sync are committed

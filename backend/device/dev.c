@@ -1,5 +1,6 @@
 #include "device/dev.h"
 #include "device/cl.h"
+#include "device/vendors.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -136,6 +137,8 @@ static int each_device(bool (*visit)(void *ctx, cl_platform_id, cl_device_id, co
 {
         cl_platform_id platforms[MAX_PLATFORMS];
         cl_uint count = 0;
+        const int alone = vendors_platform();
+        int place = 0; /* among all devices of a driver that is seen alone */
         cl_int status = clGetPlatformIDs(MAX_PLATFORMS, platforms, &count);
         if (status == -1001) /* the loader's "no platform": a machine without drivers */
                 return 0;
@@ -155,7 +158,8 @@ static int each_device(bool (*visit)(void *ctx, cl_platform_id, cl_device_id, co
                         devices = MAX_DEVICES;
                 for (cl_uint n = 0; n < devices; n++) {
                         struct dev_info info;
-                        int rc = read_info(platforms[p], (int)p, (int)n, ids[n], &info, e);
+                        int rc = alone < 0 ? read_info(platforms[p], (int)p, (int)n, ids[n], &info, e)
+                                           : read_info(platforms[p], alone, place++, ids[n], &info, e);
                         if (rc)
                                 return rc;
                         if (visit(ctx, platforms[p], ids[n], &info))

@@ -204,14 +204,30 @@ static int collect_params(struct net *net, struct err *e)
         return 0;
 }
 
+static int by_name(const void *a, const void *b)
+{
+        const struct net_node *x = *(const struct net_node *const *)a,
+                              *y = *(const struct net_node *const *)b;
+        const int order = strcmp(x->name, y->name);
+        return order ? order : (x > y) - (x < y);
+}
+
+/* Names the first layer whose name one before it has. */
 static int names_differ(const struct net *net, struct err *e)
 {
+        const struct net_node *second = NULL;
+        const struct net_node **order = calloc((size_t)net->num_nodes + 1, sizeof *order);
+        if (!order)
+                return err_set(e, ERR_NO_MEMORY, "no memory for a network of %d layers", net->num_nodes);
         for (int i = 0; i < net->num_nodes; i++)
-                for (int k = 0; k < i; k++)
-                        if (strcmp(net->nodes[i].name, net->nodes[k].name) == 0)
-                                return err_at(e, ERR_INVALID, net->nodes[i].pointer,
-                                        "two layers are called \"%s\"", net->nodes[i].name);
-        return 0;
+                order[i] = &net->nodes[i];
+        qsort(order, (size_t)net->num_nodes, sizeof *order, by_name);
+        for (int i = 1; i < net->num_nodes; i++)
+                if (strcmp(order[i - 1]->name, order[i]->name) == 0 && (!second || order[i] < second))
+                        second = order[i];
+        free(order);
+        return second ? err_at(e, ERR_INVALID, second->pointer, "two layers are called \"%s\"", second->name)
+                      : 0;
 }
 
 int net_create(const cJSON *architecture, struct shape input, struct net **ret, struct err *e)
@@ -229,6 +245,8 @@ int net_create(const cJSON *architecture, struct shape input, struct net **ret, 
         if (rc == 0)
                 rc = names_differ(net, e);
         free(b.shared);
+        if (rc == 0)
+                rc = net_find_twins(net, e);
         if (rc == 0)
                 rc = collect_params(net, e);
         if (rc == 0 && net->trainable_floats == 0)

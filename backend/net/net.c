@@ -1,5 +1,6 @@
 #include "net/net.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,6 +34,50 @@ void net_place_params(struct net *net)
                         net->trainable_floats = offset;
         }
         net->param_floats = offset;
+}
+
+static uint64_t mix(uint64_t hash, const void *bytes, size_t len)
+{
+        for (size_t i = 0; i < len; i++)
+                hash = (hash ^ ((const unsigned char *)bytes)[i]) * 0x100000001B3U;
+        return hash;
+}
+
+static uint64_t hash_of(const struct op *op)
+{
+        uint64_t hash = mix(0xCBF29CE484222325U, &op->kind, sizeof op->kind);
+        hash = mix(hash, op->args, op->kind->args_bytes);
+        return mix(hash, op->in, (size_t)op->num_inputs * sizeof *op->in);
+}
+
+static bool alike(const struct op *a, const struct op *b)
+{
+        return a->kind == b->kind && a->num_inputs == b->num_inputs &&
+               memcmp(a->in, b->in, (size_t)a->num_inputs * sizeof *a->in) == 0 &&
+               memcmp(a->args, b->args, a->kind->args_bytes) == 0;
+}
+
+int net_find_twins(struct net *net, struct err *e)
+{
+        size_t size = 64;
+        while (size < 2 * (size_t)net->num_nodes)
+                size *= 2;
+        int *places = malloc(size * sizeof *places); /* nodes by the hash of their ops */
+        if (!places)
+                return err_set(e, ERR_NO_MEMORY, "no memory for a network of %d layers", net->num_nodes);
+        for (size_t i = 0; i < size; i++)
+                places[i] = -1;
+        for (int i = 0; i < net->num_nodes; i++) {
+                const struct op *op = net->nodes[i].op;
+                size_t at = hash_of(op) % size;
+                while (places[at] >= 0 && !alike(net->nodes[places[at]].op, op))
+                        at = (at + 1) % size;
+                if (places[at] < 0)
+                        places[at] = i;
+                net->nodes[i].twin = places[at];
+        }
+        free(places);
+        return 0;
 }
 
 int net_freeze(struct net *net, const char *prefix)

@@ -30,6 +30,7 @@ struct net_node {
         int inputs[OP_MAX_INPUTS];     /* values */
         int output;                    /* value */
         int first_param;               /* index into params; op->num_params of them */
+        int twin;                      /* the first node whose op differs in nothing; may be this one */
         bool frozen;                   /* its parameters stay as they are: net_freeze */
 };
 
@@ -62,6 +63,8 @@ void net_destroy(struct net *net);
    their parameters out of the block's first part: before plans are made. Returns how many layers that were.
  */
 int net_freeze(struct net *net, const char *prefix);
+/* Finds each node's twin. */
+int net_find_twins(struct net *net, struct err *e);
 /* Lays the parameters out in the flat block: those that are trained first, both in the order of layers. */
 void net_place_params(struct net *net);
 /* Forward FLOPs of one sample. */

@@ -1,4 +1,5 @@
 #include "net/plan.h"
+#include "net/packing.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -58,29 +59,28 @@ static void find_trained(const struct net *net, struct plan *p)
         }
 }
 
-static int count_readers(const struct net *net, int value)
+static void count_readers(const struct net *net, int *readers)
 {
-        int readers = 0;
         for (int i = 0; i < net->num_nodes; i++)
                 for (int k = 0; k < net->nodes[i].op->num_inputs; k++)
-                        readers += net->nodes[i].inputs[k] == value;
-        return readers;
+                        readers[net->nodes[i].inputs[k]]++;
 }
 
 /* May `node` write its result over its input? Only if nobody else reads that input, now or in backward. */
-static bool can_overwrite(const struct net *net, const struct plan *p, const struct net_node *node)
+static bool can_overwrite(
+        const struct net *net, const struct plan *p, const int *readers, const struct net_node *node)
 {
         int x = node->inputs[0];
         const struct net_value *value = &net->values[x];
         if (!node->op->kind->in_place || value->producer < 0 || value->parent >= 0 ||
-                net->values[node->output].parent >= 0 || count_readers(net, x) != 1)
+                net->values[node->output].parent >= 0 || readers[x] != 1)
                 return false;
         const struct op_kind *producer = net->nodes[value->producer].op->kind;
         return p->mode != PLAN_TRAIN || !(producer->backward_reads & OP_READS_Y);
 }
 
 /* Slots of values and gradients. A value that overwrites its input shares the input's, a slice its root's. */
-static void give_values(const struct net *net, struct plan *p)
+static void give_values(const struct net *net, const int *readers, struct plan *p)
 {
         for (int v = 0; v < net->num_values; v++) {
                 const struct net_value *value = &net->values[v];
@@ -88,7 +88,7 @@ static void give_values(const struct net *net, struct plan *p)
                 if (value->parent >= 0)
                         continue;
                 p->grad[v] = -1;
-                if (producer && can_overwrite(net, p, producer)) {
+                if (producer && can_overwrite(net, p, readers, producer)) {
                         p->data[v] = p->data[producer->inputs[0]];
                         p->grad[v] = p->grad[producer->inputs[0]];
                 } else {
@@ -148,7 +148,9 @@ static void give_nodes(const struct net *net, const struct dev_info *info, struc
                 const struct op *op = net->nodes[i].op;
                 struct plan_node *node = &p->nodes[i];
                 bool train = p->mode == PLAN_TRAIN;
-                if (op->kind->needs)
+                if (net->nodes[i].twin < i)
+                        node->needs = p->nodes[net->nodes[i].twin].needs;
+                else if (op->kind->needs)
                         op->kind->needs(op, p->n, p->lanes, info, &node->needs);
                 for (int k = 0; k < OP_MAX_SAVED; k++) {
                         bool wanted = train && k < node->needs.num_saved && node->needs.saved[k];
@@ -175,105 +177,107 @@ static int by_size(const void *a, const void *b)
         return x->slot - y->slot;
 }
 
-static bool meet(const struct plan_slot *a, const struct plan_slot *b)
-{
-        return a->first <= b->last && b->first <= a->last;
-}
-
-/* Slots that have their place, by chunk and offset: a network of thousands of layers is planned in a
-   request's time, again and again for the largest batch that fits. */
-struct placed {
-        int *slots; /* owned; room for all */
-        int count;
+struct packings {
+        struct packing *chunk[PLAN_MAX_CHUNKS]; /* owned; NULL where nothing is yet */
+        int moments;
 };
 
-static bool before(const struct plan_slot *a, const struct plan_slot *b)
-{
-        return a->chunk != b->chunk ? a->chunk < b->chunk : a->offset < b->offset;
-}
-
-/* The index of the first that is not before `s`. */
-static int find_place(const struct plan *p, const struct placed *done, const struct plan_slot *s)
-{
-        int low = 0, high = done->count;
-        while (low < high) {
-                const int middle = low + (high - low) / 2;
-                if (before(&p->slots[done->slots[middle]], s))
-                        low = middle + 1;
-                else
-                        high = middle;
-        }
-        return low;
-}
-
-/* The lowest offset in `chunk` at which `s` meets nobody. */
-static uint64_t lowest(const struct plan *p, const struct placed *done, const struct plan_slot *s, int chunk)
-{
-        const struct plan_slot begin = {.chunk = chunk};
-        uint64_t at = 0;
-        for (int i = find_place(p, done, &begin); i < done->count; i++) {
-                const struct plan_slot *other = &p->slots[done->slots[i]];
-                if (other->chunk != chunk || other->offset >= at + s->floats)
-                        break;
-                if (meet(other, s) && other->offset + other->floats > at)
-                        at = other->offset + other->floats;
-        }
-        return at;
-}
-
-static void keep_place(const struct plan *p, struct placed *done, const struct plan_slot *s)
-{
-        const int at = find_place(p, done, s);
-        memmove(&done->slots[at + 1], &done->slots[at], (size_t)(done->count - at) * sizeof *done->slots);
-        done->slots[at] = (int)(s - p->slots);
-        done->count++;
-}
-
+/* The first chunk that has room, at the lowest offset that it has. */
 static int place_one(
-        struct plan *p, struct placed *done, struct plan_slot *s, uint64_t max_floats, struct err *e)
+        struct plan *p, struct packings *all, struct plan_slot *s, uint64_t max_floats, struct err *e)
 {
-        if (s->floats > max_floats)
-                return err_set(e, ERR_DEVICE_MEMORY,
-                        "one tensor of the network takes %llu bytes; the device allows %llu in one piece",
-                        (unsigned long long)s->floats * 4, (unsigned long long)max_floats * 4);
         for (int chunk = 0; chunk < PLAN_MAX_CHUNKS; chunk++) {
-                uint64_t at = lowest(p, done, s, chunk);
+                struct packing **packing = &all->chunk[chunk];
+                int rc = *packing ? 0 : packing_create(all->moments, packing, e);
+                if (rc)
+                        return rc;
+                uint64_t at = packing_lowest(*packing, s->floats, s->first, s->last);
                 if (at + s->floats > max_floats)
                         continue;
                 s->chunk = chunk;
                 s->offset = at;
-                keep_place(p, done, s);
                 if (at + s->floats > p->chunk_floats[chunk])
                         p->chunk_floats[chunk] = at + s->floats;
                 if (chunk >= p->num_chunks)
                         p->num_chunks = chunk + 1;
-                return 0;
+                return packing_put(*packing, &(struct packed){at, s->floats, s->first, s->last}, e);
         }
         return err_set(e, ERR_DEVICE_MEMORY, "the network takes more than %d pieces of %llu bytes",
                 PLAN_MAX_CHUNKS, (unsigned long long)max_floats * 4);
 }
 
+static uint64_t largest_slot(const struct dev_info *info)
+{
+        return info->max_alloc_bytes / 4 / PLAN_ALIGN * PLAN_ALIGN;
+}
+
 /* Greedy by size: the largest first, each as low as it goes. */
-static int place_all(struct plan *p, uint64_t max_floats, struct err *e)
+static int place_all(const struct net *net, struct plan *p, uint64_t max_floats, struct err *e)
 {
         struct order *order = malloc((size_t)p->num_slots * sizeof *order);
-        struct placed done = {.slots = malloc((size_t)p->num_slots * sizeof *done.slots)};
-        int rc = 0, count = 0;
-        if (!order || !done.slots)
-                rc = err_set(e, ERR_NO_MEMORY, "no memory to plan %d tensors", p->num_slots);
+        struct packings all = {.moments = time_backward(net, 0) + 1};
+        int rc = order ? 0 : err_set(e, ERR_NO_MEMORY, "no memory to plan %d tensors", p->num_slots),
+            count = 0;
         for (int i = 0; i < p->num_slots && rc == 0; i++)
                 if (p->slots[i].last >= 0)
                         order[count++] = (struct order){p->slots[i].floats, i};
         if (rc == 0)
                 qsort(order, (size_t)count, sizeof *order, by_size);
         for (int i = 0; i < count && rc == 0; i++)
-                rc = place_one(p, &done, &p->slots[order[i].slot], max_floats, e);
+                rc = place_one(p, &all, &p->slots[order[i].slot], max_floats, e);
+        for (int i = 0; i < PLAN_MAX_CHUNKS; i++)
+                packing_destroy(all.chunk[i]);
         free(order);
-        free(done.slots);
         return rc;
 }
 
-int plan_create(const struct net *net, const struct dev_info *info, enum plan_mode mode, int n,
+/* What lives at once, at the fullest moment; ERR_DEVICE_MEMORY for a tensor that no chunk can hold. */
+static int find_peak(const struct net *net, struct plan *p, uint64_t max_floats, struct err *e)
+{
+        const int moments = time_backward(net, 0) + 1;
+        uint64_t *change = calloc((size_t)moments + 1, sizeof *change), now = 0; /* wraps on the way */
+        if (!change)
+                return err_set(e, ERR_NO_MEMORY, "no memory for a plan");
+        for (int i = 0; i < p->num_slots; i++) {
+                const struct plan_slot *s = &p->slots[i];
+                if (s->last < 0)
+                        continue;
+                if (s->floats > max_floats) {
+                        free(change);
+                        return err_set(e, ERR_DEVICE_MEMORY,
+                                "one tensor of the network takes %llu bytes; the device allows %llu in one "
+                                "piece",
+                                (unsigned long long)s->floats * 4, (unsigned long long)max_floats * 4);
+                }
+                change[s->first] += s->floats;
+                change[s->last + 1] -= s->floats;
+        }
+        for (int t = 0; t < moments; t++) {
+                now += change[t];
+                if (now > p->peak_floats)
+                        p->peak_floats = now;
+        }
+        free(change);
+        return 0;
+}
+
+static int outline(const struct net *net, const struct dev_info *info, struct plan *p, struct err *e)
+{
+        int *readers = calloc((size_t)net->num_values, sizeof *readers);
+        if (!readers)
+                return err_set(e, ERR_NO_MEMORY, "no memory for a plan");
+        count_readers(net, readers);
+        find_trained(net, p);
+        give_values(net, readers, p);
+        give_nodes(net, info, p);
+        live_forward(net, p);
+        if (p->mode == PLAN_TRAIN)
+                live_backward(net, p);
+        free(readers);
+        return find_peak(net, p, largest_slot(info), e);
+}
+
+int plan_outline(const struct net *net, const struct dev_info *info, enum plan_mode mode, int n,
         struct plan **ret, struct err *e)
 {
         struct plan *p = calloc(1, sizeof *p);
@@ -288,18 +292,24 @@ int plan_create(const struct net *net, const struct dev_info *info, enum plan_mo
         p->grad = calloc((size_t)net->num_values, sizeof *p->grad);
         p->wants_grad = calloc((size_t)net->num_values, sizeof *p->wants_grad);
         p->nodes = calloc((size_t)net->num_nodes, sizeof *p->nodes);
-        int rc = 0;
-        if (!p->slots || !p->data || !p->grad || !p->wants_grad || !p->nodes)
-                rc = err_set(e, ERR_NO_MEMORY, "no memory for a plan");
-        if (rc == 0) {
-                find_trained(net, p);
-                give_values(net, p);
-                give_nodes(net, info, p);
-                live_forward(net, p);
-                if (mode == PLAN_TRAIN)
-                        live_backward(net, p);
-                rc = place_all(p, info->max_alloc_bytes / 4 / PLAN_ALIGN * PLAN_ALIGN, e);
+        int rc = p->slots && p->data && p->grad && p->wants_grad && p->nodes
+                         ? outline(net, info, p, e)
+                         : err_set(e, ERR_NO_MEMORY, "no memory for a plan");
+        if (rc) {
+                plan_destroy(p);
+                return rc;
         }
+        *ret = p;
+        return 0;
+}
+
+int plan_create(const struct net *net, const struct dev_info *info, enum plan_mode mode, int n,
+        struct plan **ret, struct err *e)
+{
+        struct plan *p = NULL;
+        int rc = plan_outline(net, info, mode, n, &p, e);
+        if (rc == 0)
+                rc = place_all(net, p, largest_slot(info), e);
         if (rc) {
                 plan_destroy(p);
                 return rc;

@@ -40,6 +40,7 @@ struct plan {
         int *data, *grad;        /* owned; slot of each value's root, -1 where there is none */
         bool *wants_grad;        /* owned; of each value: something before it is trained */
         struct plan_node *nodes; /* owned */
+        uint64_t peak_floats;    /* what lives at the fullest moment: no placing takes less */
         uint64_t chunk_floats[PLAN_MAX_CHUNKS];
         int num_chunks;
 };
@@ -50,6 +51,9 @@ int plan_lanes(const struct dev_info *info, int n);
 
 /* ERR_DEVICE_MEMORY when one tensor alone is larger than the device's largest allocation. */
 int plan_create(const struct net *net, const struct dev_info *info, enum plan_mode mode, int n,
+        struct plan **ret, struct err *e);
+/* The same without a place for anything: what there is, its lives and the peak. Far cheaper. */
+int plan_outline(const struct net *net, const struct dev_info *info, enum plan_mode mode, int n,
         struct plan **ret, struct err *e);
 void plan_destroy(struct plan *p);
 /* Of all chunks together. */

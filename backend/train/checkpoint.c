@@ -7,12 +7,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { PATH_LEN = 4096, VALUE_LEN = 160 };
+enum which { LAST, BEFORE_LAST, KEPT };
 
-static void path_of(char *out, const char *dir)
+/* Metadata that say how far a job is; the sum is over them, too. */
+enum value { STEP, WINDOW, EPOCH, STOPPING, VALUES };
+static const char *const keys[VALUES] = {"step", "window", "epoch", "stopping"};
+
+static void path_of(char *out, const char *dir, enum which which)
 {
-        snprintf(out, PATH_LEN, "%s/checkpoint.safetensors", dir);
+        snprintf(out, PATH_LEN, "%s/checkpoint%s.safetensors", dir, which == LAST ? "" : ".before");
 }
 
 static int count_trained(const struct net *net)
@@ -52,34 +58,94 @@ static int count_tensors(const struct checkpoint *c)
         return c->net->num_params + optimizer_states(c->optimizer, names) * count_trained(c->net);
 }
 
+/* Any change of one word changes it: each step is one to one in both. */
+static uint64_t mix(uint64_t sum, const void *bytes, size_t len)
+{
+        for (size_t i = 0; i < len; i += sizeof sum) {
+                uint64_t word = 0;
+                memcpy(&word, (const char *)bytes + i, len - i < sizeof word ? len - i : sizeof word);
+                sum = (sum ^ word) * 0x9E3779B97F4A7C15U;
+                sum ^= sum >> 32;
+        }
+        return sum;
+}
+
+static uint64_t sum_of(const struct safetensors_tensor *tensors, int count, const char *const values[VALUES])
+{
+        uint64_t sum = CHECKPOINT_VERSION;
+        for (int i = 0; i < VALUES; i++)
+                sum = mix(sum, values[i], strlen(values[i]) + 1);
+        for (int i = 0; i < count; i++)
+                sum = mix(sum, tensors[i].data, tensors[i].bytes);
+        return sum;
+}
+
+/* All of a checkpoint's numbers, in one order. */
+struct numbers {
+        struct safetensors_tensor *tensors; /* owned, as the counters */
+        int64_t *counters;
+        int count;
+};
+
+static void numbers_finish(struct numbers *n)
+{
+        free(n->tensors);
+        free(n->counters);
+}
+
+static int numbers_init(struct numbers *n, const struct checkpoint *c, struct err *e)
+{
+        *n = (struct numbers){.count = count_tensors(c)};
+        n->tensors = calloc((size_t)n->count, sizeof *n->tensors);
+        n->counters = malloc((size_t)c->net->num_params * sizeof *n->counters);
+        if (!n->tensors || !n->counters) {
+                numbers_finish(n);
+                return err_set(e, ERR_NO_MEMORY, "no memory for a checkpoint");
+        }
+        weights_tensors(c->net, c->block, n->counters, n->tensors);
+        state_tensors(c, n->tensors, n->tensors + c->net->num_params);
+        return 0;
+}
+
+/* At each moment one that is whole stands in its place. Where the file system has no links there is no second
+   one. */
+static int write_last(const char *dir, const struct numbers *n, const char *const *metadata, struct err *e)
+{
+        char last[PATH_LEN], before[PATH_LEN];
+        path_of(last, dir, LAST);
+        path_of(before, dir, BEFORE_LAST);
+        unlink(before);
+        const bool kept = link(last, before) == 0;
+        int rc = safetensors_write(last, n->tensors, n->count, metadata, e);
+        if (rc == ERR_DISK && kept && unlink(before) == 0) /* it may have been the room that was wanted */
+                rc = safetensors_write(last, n->tensors, n->count, metadata, e);
+        return rc;
+}
+
 int checkpoint_write(const char *dir, const struct checkpoint *c, const struct progress *p, struct err *e)
 {
-        char path[PATH_LEN], version[16], step[32], window[VALUE_LEN], epoch[VALUE_LEN], stopping[VALUE_LEN];
-        const int count = count_tensors(c);
-        struct safetensors_tensor *tensors = calloc((size_t)count, sizeof *tensors);
-        int64_t *counters = malloc((size_t)c->net->num_params * sizeof *counters);
-        int rc = 0;
-        if (!tensors || !counters) {
-                rc = err_set(e, ERR_NO_MEMORY, "no memory for a checkpoint");
-                goto out;
-        }
-        weights_tensors(c->net, c->block, counters, tensors);
-        state_tensors(c, tensors, tensors + c->net->num_params);
-        path_of(path, dir);
+        char version[16], sum[20], text[VALUES][VALUE_LEN];
+        const char *const values[VALUES] = {text[STEP], text[WINDOW], text[EPOCH], text[STOPPING]};
+        struct numbers n;
+        int rc = numbers_init(&n, c, e);
+        if (rc)
+                return rc;
         snprintf(version, sizeof version, "%d", CHECKPOINT_VERSION);
-        snprintf(step, sizeof step, "%" PRId64, p->step);
-        snprintf(window, sizeof window, "%a %" PRId64 " %" PRId64, p->window.loss, p->window.correct,
+        snprintf(text[STEP], VALUE_LEN, "%" PRId64, p->step);
+        snprintf(text[WINDOW], VALUE_LEN, "%a %" PRId64 " %" PRId64, p->window.loss, p->window.correct,
                 p->window.count);
-        snprintf(epoch, sizeof epoch, "%a %" PRId64 " %" PRId64, p->epoch.loss, p->epoch.correct,
+        snprintf(text[EPOCH], VALUE_LEN, "%a %" PRId64 " %" PRId64, p->epoch.loss, p->epoch.correct,
                 p->epoch.count);
-        snprintf(stopping, sizeof stopping, "%a %" PRId64 " %" PRId64, p->stopping.best, p->stopping.epochs,
+        snprintf(text[STOPPING], VALUE_LEN, "%a %" PRId64 " %" PRId64, p->stopping.best, p->stopping.epochs,
                 p->stopping.waited);
-        const char *metadata[] = {"checkpoint", version, "step", step, "window", window, "epoch", epoch,
-                "stopping", stopping, NULL};
-        rc = safetensors_write(path, tensors, count, metadata, e);
-out:
-        free(tensors);
-        free(counters);
+        snprintf(sum, sizeof sum, "%016" PRIx64, sum_of(n.tensors, n.count, values));
+        const char *metadata[2 * VALUES + 5] = {"checkpoint", version, "sum", sum};
+        for (int i = 0; i < VALUES; i++) {
+                metadata[4 + 2 * i] = keys[i];
+                metadata[5 + 2 * i] = values[i];
+        }
+        rc = write_last(dir, &n, metadata, e);
+        numbers_finish(&n);
         return rc;
 }
 
@@ -100,17 +166,18 @@ static bool plausible(const struct progress *p)
 
 static int parse(const struct safetensors *file, struct progress *p, struct err *e)
 {
-        if (atoi(value_of(file, "checkpoint")) != CHECKPOINT_VERSION)
-                return err_set(e, ERR_INVALID, "the checkpoint is of version \"%.20s\", this build reads %d",
+        const int version = atoi(value_of(file, "checkpoint"));
+        if (version != CHECKPOINT_VERSION && version != CHECKPOINT_VERSION_WITHOUT_SUM)
+                return err_set(e, ERR_INVALID, "it is of version \"%.20s\", this build reads %d",
                         value_of(file, "checkpoint"), CHECKPOINT_VERSION);
-        bool ok = sscanf(value_of(file, "step"), "%" SCNd64, &p->step) == 1 &&
-                  sscanf(value_of(file, "window"), "%la %" SCNd64 " %" SCNd64, &p->window.loss,
+        bool ok = sscanf(value_of(file, keys[STEP]), "%" SCNd64, &p->step) == 1 &&
+                  sscanf(value_of(file, keys[WINDOW]), "%la %" SCNd64 " %" SCNd64, &p->window.loss,
                           &p->window.correct, &p->window.count) == 3 &&
-                  sscanf(value_of(file, "epoch"), "%la %" SCNd64 " %" SCNd64, &p->epoch.loss,
+                  sscanf(value_of(file, keys[EPOCH]), "%la %" SCNd64 " %" SCNd64, &p->epoch.loss,
                           &p->epoch.correct, &p->epoch.count) == 3 &&
-                  sscanf(value_of(file, "stopping"), "%la %" SCNd64 " %" SCNd64, &p->stopping.best,
+                  sscanf(value_of(file, keys[STOPPING]), "%la %" SCNd64 " %" SCNd64, &p->stopping.best,
                           &p->stopping.epochs, &p->stopping.waited) == 3;
-        return ok && plausible(p) ? 0 : err_set(e, ERR_SYNTAX, "the checkpoint's progress is damaged");
+        return ok && plausible(p) ? 0 : err_set(e, ERR_SYNTAX, "what it says of its progress cannot be");
 }
 
 static int read_state(const struct checkpoint *c, const struct safetensors *file, struct err *e)
@@ -142,31 +209,74 @@ static int read_tensors(const struct checkpoint *c, const struct safetensors *fi
         return rc ? rc : read_state(c, file, e);
 }
 
-int checkpoint_read(
-        const char *dir, const struct checkpoint *c, struct progress *ret, bool *ret_found, struct err *e)
+/* Of what was read into `c`. */
+static int check_sum(const struct checkpoint *c, const struct safetensors *file, struct err *e)
 {
-        char path[PATH_LEN];
-        struct safetensors *file;
-        struct progress p = {0};
-        struct err why = {0};
-        path_of(path, dir);
-        int rc = safetensors_open(path, &file, &why);
-        if (rc == ERR_NOT_FOUND) {
-                *ret_found = false;
+        const char *want = value_of(file, "sum"), *values[VALUES];
+        char sum[20];
+        struct numbers n;
+        if (!*want && atoi(value_of(file, "checkpoint")) == CHECKPOINT_VERSION_WITHOUT_SUM)
                 return 0;
+        for (int i = 0; i < VALUES; i++)
+                values[i] = value_of(file, keys[i]);
+        int rc = numbers_init(&n, c, e);
+        if (rc)
+                return rc;
+        snprintf(sum, sizeof sum, "%016" PRIx64, sum_of(n.tensors, n.count, values));
+        numbers_finish(&n);
+        return strcmp(sum, want) == 0 ? 0 : err_set(e, ERR_SYNTAX, "its sum is not that of its numbers");
+}
+
+static int read_file(const char *path, const struct checkpoint *c, struct progress *ret, struct err *e)
+{
+        struct safetensors *file;
+        int rc = safetensors_open(path, &file, e);
+        if (rc)
+                return rc;
+        rc = parse(file, ret, e);
+        if (rc == 0)
+                rc = read_tensors(c, file, e);
+        if (rc == 0)
+                rc = check_sum(c, file, e);
+        safetensors_close(file);
+        return rc;
+}
+
+/* In the place of what is no good: it would be kept as the one before the next. */
+static void put_back(const char *dir)
+{
+        char last[PATH_LEN], before[PATH_LEN];
+        path_of(last, dir, LAST);
+        path_of(before, dir, BEFORE_LAST);
+        (void)rename(before, last); /* else it stays where it is, and is found there again */
+}
+
+int checkpoint_read(const char *dir, const struct checkpoint *c, struct progress *ret, bool *ret_found,
+        struct str *damage, struct err *e)
+{
+        static const char *const names[KEPT] = {"the last checkpoint", "the one before it"};
+        *ret_found = false;
+        for (int i = LAST; i < KEPT; i++) {
+                char path[PATH_LEN];
+                struct progress p = {0};
+                struct err why = {0};
+                path_of(path, dir, (enum which)i);
+                int rc = read_file(path, c, &p, &why);
+                if (rc == ERR_NO_MEMORY)
+                        return err_set(e, rc, "checkpoint: %s", why.message);
+                if (rc == 0) {
+                        if (i == BEFORE_LAST) {
+                                str_addf(damage, "%s: the job goes on from %s, of step %" PRId64,
+                                        damage->len ? "" : "the last checkpoint is gone", names[i], p.step);
+                                put_back(dir);
+                        }
+                        *ret = p;
+                        *ret_found = true;
+                        return 0;
+                }
+                if (rc != ERR_NOT_FOUND)
+                        str_addf(damage, "%s%s is damaged (%s)", damage->len ? ", " : "", names[i],
+                                why.message);
         }
-        if (rc == 0) {
-                rc = parse(file, &p, &why);
-                if (rc == 0)
-                        rc = read_tensors(c, file, &why);
-                safetensors_close(file);
-        }
-        if (rc) {
-                if (e)
-                        *e = why;
-                return err_wrap(e, "checkpoint");
-        }
-        *ret = p;
-        *ret_found = true;
         return 0;
 }

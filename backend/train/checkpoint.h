@@ -1,22 +1,25 @@
-/* A job's state between two steps, on disk: dir/checkpoint.safetensors.
+/* A job's state between two steps, on disk: dir/checkpoint.safetensors, and the one before it, a link to the
+   file that was, as dir/checkpoint.before.safetensors: it costs its room on the disk, and no time.
 
    Tensors: the network's, by name, and the optimizer's, by theirs and PyTorch's name for what they are:
    "optimizer.exp_avg.net.0.weight". Metadata: "checkpoint" (CHECKPOINT_VERSION), "step", and the running sums
    as hexadecimal floats, so that a resumed curve is the undisturbed one to the last bit, "stopping" what
-   early stopping has seen. Everything else (order of images, random numbers, learning rate) follows from the
-   request and the step. Raise CHECKPOINT_VERSION when a field is added or changes its meaning; a file of
-   another version is refused and the job starts again. */
+   early stopping has seen, "sum" a checksum of all these. Everything else (order of images, random numbers,
+   learning rate) follows from the request and the step. Raise CHECKPOINT_VERSION when a field is added or
+   changes its meaning; a file of another version is refused and the job starts again. Only that before the
+   sum is still read. */
 #ifndef CNND_CHECKPOINT_H
 #define CNND_CHECKPOINT_H
 
 #include "base/err.h"
+#include "base/str.h"
 #include "net/net.h"
 #include "train/optimizer.h"
 #include "train/stopping.h"
 
 #include <stdbool.h>
 
-enum { CHECKPOINT_VERSION = 2 };
+enum { CHECKPOINT_VERSION = 3, CHECKPOINT_VERSION_WITHOUT_SUM = 2 };
 
 /* Sums over samples since the last `train` event and since the epoch began. */
 struct progress {
@@ -36,10 +39,12 @@ struct checkpoint {
         float *block, *state;
 };
 
+/* Where the disk is full the one before the last is given up. */
 int checkpoint_write(const char *dir, const struct checkpoint *c, const struct progress *p, struct err *e);
-/* *ret_found is false where there is none. A file that is damaged, of another network or of another optimizer
-   is an error; block and state may then have been written to. */
-int checkpoint_read(
-        const char *dir, const struct checkpoint *c, struct progress *ret, bool *ret_found, struct err *e);
+/* The last one that is whole, of this network and of this optimizer; *ret_found is false where there is none,
+   and block and state may then have been written to. What is wrong with those after it is added to `damage`
+   in words for people, as is where the job goes on; nothing where all is well. */
+int checkpoint_read(const char *dir, const struct checkpoint *c, struct progress *ret, bool *ret_found,
+        struct str *damage, struct err *e);
 
 #endif

@@ -8,14 +8,22 @@ static bool inside(const struct setup *s, const struct dev_info *info)
         return s->total_bytes <= info->global_bytes && s->largest_bytes <= info->max_alloc_bytes;
 }
 
+/* What is tried for: one request on one device. */
+struct fitting {
+        const struct train_request *r; /* borrowed, as all here */
+        const struct dataset *data;
+        const struct dev_info *info;
+        struct net *net;
+};
+
 /* A setup where it fits. *ret_why is 0 for one that is only too large, also when that shows in the plan. */
-static struct setup *try(const struct train_request *r, const struct dataset *data,
-        const struct dev_info *info, int micro_batch, struct err *ret_why)
+static struct setup *try(const struct fitting *f, int micro_batch, struct err *ret_why)
 {
         struct setup *s = NULL;
         *ret_why = (struct err){0};
-        int rc = setup_create(r, data, info, micro_batch, &s, ret_why);
-        if (rc == 0 && inside(s, info))
+        int rc =
+                setup_create(f->r, f->data, f->info, f->net, micro_batch, f->info->global_bytes, &s, ret_why);
+        if (rc == 0 && inside(s, f->info))
                 return s;
         if (rc == 0)
                 setup_destroy(s);
@@ -24,27 +32,85 @@ static struct setup *try(const struct train_request *r, const struct dataset *da
         return NULL;
 }
 
-static bool fits(const struct train_request *r, const struct dataset *data, const struct dev_info *info,
-        int micro_batch)
+static bool fits(const struct fitting *f, int micro_batch)
 {
         struct err why;
-        struct setup *s = try(r, data, info, micro_batch, &why);
+        struct setup *s = try(f, micro_batch, &why);
         setup_destroy(s);
         return s != NULL;
 }
 
-/* The largest number of images that fits at once, by bisection; 0 when not even one does. */
-static int largest(const struct train_request *r, const struct dataset *data, const struct dev_info *info)
+/* UINT64_MAX where one tensor is too large already, or it cannot be told. */
+static uint64_t least_bytes(const struct fitting *f, int micro_batch)
 {
-        int low = 0, high = r->batch_size;
+        uint64_t bytes = UINT64_MAX;
+        (void)setup_least_bytes(f->r, f->data, f->info, f->net, micro_batch, &bytes, NULL);
+        return bytes;
+}
+
+/* The largest multiple of `unit` samples, below the `high`-th, whose tensors may fit: how many units; 0 for
+   none. Plans differ in little but the size of their tensors, so that a line through two leads to the third.
+ */
+static int most_units(const struct fitting *f, int unit, int high)
+{
+        enum { STRAIGHT = 8 }; /* so often at most */
+        const uint64_t limit = f->info->global_bytes;
+        uint64_t below = plan_param_bytes(f->net, PLAN_TRAIN),
+                 above = least_bytes(f, high * unit < f->r->batch_size ? high * unit : f->r->batch_size);
+        int low = 0;
+        for (int i = 0; high - low > 1; i++) {
+                int middle = low + (high - low) / 2;
+                if (i < STRAIGHT && above != UINT64_MAX && below < limit && limit < above)
+                        middle = low + (int)((double)(high - low) * (double)(limit - below) /
+                                               (double)(above - below));
+                middle = middle <= low ? low + 1 : middle >= high ? high - 1 : middle;
+                const uint64_t bytes = least_bytes(f, middle * unit);
+                if (bytes <= limit) {
+                        low = middle;
+                        below = bytes;
+                } else {
+                        high = middle;
+                        above = bytes;
+                }
+        }
+        return low;
+}
+
+/* The largest number from `low` on, below `high`, that fits; `low` does, or is 0. */
+static int bisect(const struct fitting *f, int low, int high)
+{
         while (high - low > 1) {
                 int middle = low + (high - low) / 2;
-                if (fits(r, data, info, middle))
+                if (fits(f, middle))
                         low = middle;
                 else
                         high = middle;
         }
         return low;
+}
+
+/* The largest number of images that fits at once; 0 when not even one does. Full plans depend on the number
+   of blocks, or of images where not even one block fits; what may fit mostly does, or almost.
+   *ret_setup is the setup of this size where the search came by it, else NULL. */
+static int largest(const struct fitting *f, struct setup **ret_setup)
+{
+        struct err why;
+        const int lanes = f->info->lanes, whole = f->r->batch_size;
+        int unit = lanes, count = most_units(f, lanes, (whole + lanes - 1) / lanes);
+        if (count == 0) {
+                unit = 1;
+                count = most_units(f, 1, whole < lanes ? whole : lanes);
+        }
+        *ret_setup = count ? try(f, count * unit, &why) : NULL;
+        if (*ret_setup)
+                return count * unit;
+        int high = count * unit;
+        for (int step = 1; (count -= step) > 0; step *= 2) {
+                if (fits(f, count * unit))
+                        return bisect(f, count * unit, high);
+                high = count * unit;
+        }
+        return bisect(f, 0, high);
 }
 
 /* The largest divisor of `batch` up to `most` that is a multiple of `step`; 0 for none. */
@@ -67,12 +133,12 @@ static int choose(int batch, int most, int lanes)
         return any * 2 >= most ? any : most;
 }
 
-static int refuse(const struct train_request *r, const struct dataset *data, const struct dev_info *info,
-        int micro_batch, int most, struct err *e)
+static int refuse(const struct fitting *f, int micro_batch, int most, struct err *e)
 {
+        const struct dev_info *info = f->info;
         char needed[160], fitting[80] = "not even one image fits";
         struct setup *s = NULL;
-        if (setup_create(r, data, info, micro_batch, &s, NULL) == 0)
+        if (setup_create(f->r, f->data, info, f->net, micro_batch, UINT64_MAX, &s, NULL) == 0)
                 snprintf(needed, sizeof needed, "takes %llu bytes, the largest buffer %llu",
                         (unsigned long long)s->total_bytes, (unsigned long long)s->largest_bytes);
         else
@@ -80,34 +146,64 @@ static int refuse(const struct train_request *r, const struct dataset *data, con
         setup_destroy(s);
         if (most)
                 snprintf(fitting, sizeof fitting, "the largest batch that fits is %d", most);
-        return err_at(e, ERR_DEVICE_MEMORY, r->micro_batch ? "/micro_batch" : "/batch_size",
+        return err_at(e, ERR_DEVICE_MEMORY, f->r->micro_batch ? "/micro_batch" : "/batch_size",
                 "%d image%s at once %s; %s has %llu bytes and allows %llu in one buffer; %s", micro_batch,
                 micro_batch == 1 ? "" : "s", needed, info->name, (unsigned long long)info->global_bytes,
                 (unsigned long long)info->max_alloc_bytes, fitting);
+}
+
+/* Of what does not fit whole. */
+static int divide(const struct fitting *f, int wanted, struct setup **ret, struct err *e)
+{
+        struct err why;
+        struct setup *s = NULL;
+        const int most = largest(f, &s), chosen = choose(f->r->batch_size, most, f->info->lanes);
+        if (s && chosen == most && !f->r->micro_batch) {
+                *ret = s;
+                return 0;
+        }
+        setup_destroy(s);
+        if (f->r->micro_batch || most == 0)
+                return refuse(f, most ? wanted : 1, most, e);
+        *ret = try(f, chosen, &why);
+        if (!*ret && why.code == 0)
+                *ret = try(f, most, &why);
+        if (*ret)
+                return 0;
+        if (why.code == 0)
+                return refuse(f, most, most, e);
+        if (e)
+                *e = why;
+        return why.code;
 }
 
 int estimate_setup(const struct train_request *r, const struct dataset *data, const struct dev_info *info,
         struct setup **ret, struct err *e)
 {
         struct err why;
+        struct fitting f = {r, data, info, NULL};
+        struct setup *s = NULL;
         int rc = train_request_suits(r, info, e);
+        if (rc == 0)
+                rc = setup_net(r, data, &f.net, e);
         if (rc)
                 return rc;
         int wanted = r->micro_batch && r->micro_batch < r->batch_size ? r->micro_batch : r->batch_size;
-        *ret = try(r, data, info, wanted, &why);
-        if (!*ret && why.code == 0) {
-                int most = largest(r, data, info);
-                if (r->micro_batch || most == 0)
-                        return refuse(r, data, info, most ? wanted : 1, most, e);
-                *ret = try(r, data, info, choose(r->batch_size, most, info->lanes), &why);
-                if (!*ret && why.code == 0)
-                        *ret = try(r, data, info, most, &why);
-                if (!*ret && why.code == 0)
-                        return refuse(r, data, info, most, most, e);
+        s = try(&f, wanted, &why);
+        if (!s && why.code == 0) {
+                rc = divide(&f, wanted, &s, e);
+        } else if (!s) {
+                rc = why.code;
+                if (e)
+                        *e = why;
         }
-        if (!*ret && e)
-                *e = why;
-        return *ret ? 0 : why.code;
+        if (rc) {
+                net_destroy(f.net);
+                return rc;
+        }
+        s->owned_net = f.net;
+        *ret = s;
+        return 0;
 }
 
 static bool mixes_samples(const struct net *net)

@@ -38,8 +38,8 @@ struct run {
         struct exec *exec[SETUP_PHASES][2]; /* overwriting gradients and results, adding to them */
         struct feeder *feeder[DATASET_SPLITS];
         struct update *update;
-        float *block, *state; /* host copies of the parameters and the optimizer's state */
-        struct str note;      /* what people should know of the start */
+        float *block, *state;    /* host copies of the parameters and the optimizer's state */
+        struct str damage, note; /* what people should know of the start */
         struct progress progress;
         struct {
                 int n;
@@ -122,7 +122,7 @@ static int load_numbers(struct run *r, struct err *e)
         if (!r->block || !r->state)
                 return err_set(e, ERR_NO_MEMORY, "no memory for the weights");
         const struct checkpoint numbers = numbers_of(r);
-        int rc = start_numbers(r->job, &numbers, &r->progress, &r->note, e);
+        int rc = start_numbers(r->job, &numbers, &r->progress, &r->damage, &r->note, e);
         if (rc == 0)
                 rc = buf_write(r->buffers.params, 0, r->block, net->param_floats * sizeof *r->block, e);
         return rc ? rc : update_write_state(r->update, r->state, e);
@@ -143,6 +143,7 @@ static void run_finish(struct run *r)
         strategies_destroy(r->strategies);
         free(r->block);
         free(r->state);
+        str_free(&r->damage);
         str_free(&r->note);
 }
 
@@ -402,15 +403,15 @@ static int after_step(struct run *r, struct err *e)
         return rc;
 }
 
-static int tell_note(struct run *r, struct err *e)
+static int tell(struct run *r, const struct str *text, struct err *e)
 {
         struct str s = {0};
-        if (!r->note.len && !r->note.failed)
+        if (!text->len && !text->failed)
                 return 0;
         str_add(&s, "{\"text\":");
-        str_add_json(&s, r->note.data ? r->note.data : "");
+        str_add_json(&s, text->data ? text->data : "");
         str_add(&s, "}");
-        s.failed = s.failed || r->note.failed;
+        s.failed = s.failed || text->failed;
         return emit(r, "note", &s, e);
 }
 
@@ -425,7 +426,9 @@ static int loop(struct run *r, enum train_end *ret_end, struct err *e)
 {
         const struct setup *s = r->setup;
         int64_t ordered_epoch = -1;
-        int rc = tell_note(r, e);
+        int rc = tell(r, &r->damage, e);
+        if (rc == 0)
+                rc = tell(r, &r->note, e);
         *ret_end = TRAIN_DONE;
         while (r->progress.step < s->steps && !stops_early(r) && rc == 0) {
                 enum train_want want = r->hooks->between_steps(r->hooks->ctx);

@@ -13,24 +13,6 @@ static int used(int count, int limit)
         return limit && limit < count ? limit : count;
 }
 
-static int make_net(
-        const struct train_request *r, const struct dataset *data, struct net **ret, struct err *e)
-{
-        struct shape input = {
-                data->c, r->resize_h ? r->resize_h : data->h, r->resize_w ? r->resize_w : data->w};
-        int rc = zoo_net(r->architecture, data->num_classes, input, ret, e);
-        if (rc)
-                return err_prefix(e, "/architecture");
-        int outputs = (*ret)->values[(*ret)->output].s.c;
-        if (outputs == data->num_classes)
-                return 0;
-        net_destroy(*ret);
-        *ret = NULL;
-        return err_at(e, ERR_INVALID, "/architecture",
-                "the network gives %d numbers; data set %s has %d classes", outputs, data->name,
-                data->num_classes);
-}
-
 /* Before plans are made: what is frozen needs no gradients. */
 static int freeze_layers(const struct train_request *r, struct net *net, struct err *e)
 {
@@ -48,6 +30,29 @@ static int freeze_layers(const struct train_request *r, struct net *net, struct 
         if (net->trainable_floats == 0)
                 return err_at(e, ERR_INVALID, "/init/freeze",
                         "all of the network is frozen, nothing is left to train");
+        return 0;
+}
+
+int setup_net(const struct train_request *r, const struct dataset *data, struct net **ret, struct err *e)
+{
+        struct net *net = NULL;
+        struct shape input = {
+                data->c, r->resize_h ? r->resize_h : data->h, r->resize_w ? r->resize_w : data->w};
+        int rc = zoo_net(r->architecture, data->num_classes, input, &net, e);
+        if (rc)
+                return err_prefix(e, "/architecture");
+        int outputs = net->values[net->output].s.c;
+        if (outputs != data->num_classes)
+                rc = err_at(e, ERR_INVALID, "/architecture",
+                        "the network gives %d numbers; data set %s has %d classes", outputs, data->name,
+                        data->num_classes);
+        if (rc == 0)
+                rc = freeze_layers(r, net, e);
+        if (rc) {
+                net_destroy(net);
+                return rc;
+        }
+        *ret = net;
         return 0;
 }
 
@@ -84,6 +89,40 @@ static void count_batches(struct setup *s, const struct train_request *r, const 
         s->steps = s->steps_per_epoch * r->epochs;
         if (r->max_steps && r->max_steps < s->steps)
                 s->steps = r->max_steps;
+}
+
+/* What its fullest training batch takes at least. */
+static int least_bytes(const struct setup *s, const struct dev_info *info, uint64_t *ret, struct err *e)
+{
+        struct plan *p = NULL;
+        int n = 0;
+        for (int i = 0; i < SETUP_EVAL; i++)
+                n = s->n[i] > n ? s->n[i] : n;
+        int rc = n ? plan_outline(s->net, info, PLAN_TRAIN, n, &p, e) : 0;
+        if (rc)
+                return rc;
+        *ret = plan_param_bytes(s->net, PLAN_TRAIN) + (p ? p->peak_floats * sizeof(float) : 0);
+        plan_destroy(p);
+        return 0;
+}
+
+int setup_least_bytes(const struct train_request *r, const struct dataset *data, const struct dev_info *info,
+        struct net *net, int micro_batch, uint64_t *ret, struct err *e)
+{
+        struct setup s = {.net = net, .micro_batch = micro_batch};
+        count_batches(&s, r, data);
+        return least_bytes(&s, info, ret, e);
+}
+
+static int check_limit(
+        const struct setup *s, const struct dev_info *info, uint64_t limit_bytes, struct err *e)
+{
+        uint64_t bytes = 0;
+        int rc = limit_bytes == UINT64_MAX ? 0 : least_bytes(s, info, &bytes, e);
+        if (rc == 0 && bytes > limit_bytes)
+                rc = err_set(e, ERR_DEVICE_MEMORY, "%d images at once take at least %llu bytes",
+                        s->micro_batch, (unsigned long long)bytes);
+        return rc;
 }
 
 static int make_plans(struct setup *s, const struct dev_info *info, struct err *e)
@@ -183,20 +222,17 @@ static void place_images(struct setup *s, const struct dataset *data, const stru
 }
 
 int setup_create(const struct train_request *r, const struct dataset *data, const struct dev_info *info,
-        int micro_batch, struct setup **ret, struct err *e)
+        struct net *net, int micro_batch, uint64_t limit_bytes, struct setup **ret, struct err *e)
 {
         struct setup *s = calloc(1, sizeof *s);
         if (!s)
                 return err_set(e, ERR_NO_MEMORY, "no memory for a job");
+        s->net = net;
         s->micro_batch = micro_batch;
         count_batches(s, r, data);
         int rc = 0;
         if (s->count[DATASET_TRAIN] == 0)
                 rc = err_at(e, ERR_INVALID, "/dataset", "data set %s has no training images", data->name);
-        if (rc == 0)
-                rc = make_net(r, data, &s->net, e);
-        if (rc == 0)
-                rc = freeze_layers(r, s->net, e);
         if (rc == 0)
                 rc = check_input(s, r, e);
         if (rc == 0)
@@ -206,6 +242,8 @@ int setup_create(const struct train_request *r, const struct dataset *data, cons
         if (rc == 0)
                 rc = class_weights_make(&r->class_weights, data->split[DATASET_TRAIN].labels,
                         s->count[DATASET_TRAIN], data->num_classes, &s->class_weights, e);
+        if (rc == 0)
+                rc = check_limit(s, info, limit_bytes, e);
         if (rc == 0)
                 rc = make_plans(s, info, e);
         if (rc) {
@@ -225,7 +263,7 @@ void setup_destroy(struct setup *s)
                 return;
         for (int i = 0; i < SETUP_PHASES; i++)
                 plan_destroy(s->plans[i]);
-        net_destroy(s->net);
+        net_destroy(s->owned_net);
         free(s->class_weights);
         free(s);
 }

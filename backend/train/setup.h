@@ -24,7 +24,8 @@ enum setup_phase {
 enum { SETUP_SLOTS = 128 };
 
 struct setup {
-        struct net *net;           /* owned */
+        struct net *net;           /* borrowed */
+        struct net *owned_net;     /* the same where it goes with the setup, else NULL */
         int count[DATASET_SPLITS]; /* images used */
         int micro_batch;           /* samples of training that run at once, at most the batch */
         int n[SETUP_PHASES];       /* samples, 0 where the phase does not occur */
@@ -44,9 +45,17 @@ struct setup {
         uint64_t total_bytes, largest_bytes;             /* as buf_create accounts them */
 };
 
-/* However large: estimate.h asks what fits. 1 <= micro_batch <= r->batch_size. */
+/* The request's network for this data set, with the layers frozen that are to be; for batches of any size. */
+int setup_net(const struct train_request *r, const struct dataset *data, struct net **ret, struct err *e);
+/* However large, with UINT64_MAX as its limit: estimate.h asks what fits. ERR_DEVICE_MEMORY as soon as it
+   shows that it takes more than `limit_bytes`; if only the plans do, that is no error. 1 <= micro_batch <=
+   r->batch_size. */
 int setup_create(const struct train_request *r, const struct dataset *data, const struct dev_info *info,
-        int micro_batch, struct setup **ret, struct err *e);
+        struct net *net, int micro_batch, uint64_t limit_bytes, struct setup **ret, struct err *e);
 void setup_destroy(struct setup *s);
+/* No setup of this size takes less, going by the lives of its tensors alone: far cheaper than a setup.
+   ERR_DEVICE_MEMORY where one is too large for a buffer. */
+int setup_least_bytes(const struct train_request *r, const struct dataset *data, const struct dev_info *info,
+        struct net *net, int micro_batch, uint64_t *ret, struct err *e);
 
 #endif

@@ -16,17 +16,27 @@ static int load_model(
         return rc ? err_wrap(e, "init.from \"%s\"", init->from) : 0;
 }
 
+static void begin(const struct train_job *job, const struct checkpoint *c)
+{
+        weights_init(c->net, &job->request->init, job->request->seed, c->block);
+        update_first_state(c->optimizer, c->net->trainable_floats, c->state);
+}
+
 int start_numbers(const struct train_job *job, const struct checkpoint *c, struct progress *ret,
-        struct str *note, struct err *e)
+        struct str *damage, struct str *note, struct err *e)
 {
         bool found;
-        weights_init(c->net, &job->request->init, job->request->seed, c->block);
-        update_first_state(c->optimizer, c->net->trainable_floats, c->state);
+        begin(job, c);
         *ret = (struct progress){0};
-        if (checkpoint_read(job->dir, c, ret, &found, NULL) == 0 && found)
-                return 0;
+        int rc = checkpoint_read(job->dir, c, ret, &found, damage, e);
+        if (rc || found)
+                return rc;
         /* A checkpoint that does not fit is as good as none: the same request gives the same run. */
-        weights_init(c->net, &job->request->init, job->request->seed, c->block);
-        update_first_state(c->optimizer, c->net->trainable_floats, c->state);
+        if (damage->len)
+                str_add(damage, ": the job begins again");
+        else if (job->checkpoint_step > 0)
+                str_addf(damage, "the checkpoint of step %lld is gone: the job begins again",
+                        (long long)job->checkpoint_step);
+        begin(job, c);
         return job->init_weights ? load_model(job, c, note, e) : 0;
 }

@@ -7,8 +7,9 @@
 #include "train/train.h"
 
 /* Fills c's block and state and *ret: from the job's checkpoint, or else as its request's `init` wants it.
-   What people should know of the latter is added to `note`, where it was; nothing else. */
+   What people should know is added in words: to `damage`, of a checkpoint that is no good; to `note`, of the
+   request's `init`. */
 int start_numbers(const struct train_job *job, const struct checkpoint *c, struct progress *ret,
-        struct str *note, struct err *e);
+        struct str *damage, struct str *note, struct err *e);
 
 #endif

@@ -56,6 +56,7 @@ struct train_job {
         const char *dir;          /* the job's own folder: checkpoint.safetensors, model.safetensors */
         const char *init_weights; /* safetensors file for request->init_from, else NULL */
         const struct train_tuning *tuning; /* NULL: nothing is measured, what strategy_prefer says */
+        int64_t checkpoint_step;           /* of the last one that was told of; 0 for none */
         double checkpoint_seconds; /* at most this long between checkpoints (one is made at each epoch's end
                                       too) */
 };

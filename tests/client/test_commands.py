@@ -246,11 +246,14 @@ class Tables(Case):
         device = {"id": "0:0", "name": "pthread-haswell", "vendor": "v", "driver": "3.1", "type": "cpu",
                   "memory": 5 << 30, "state": "busy", "job": 7, "reason": None, "selftest": None}
         self.server.on("GET", "/v1/devices", {"devices": [
-            device, {**device, "id": "1:12", "state": "quarantined", "job": None, "reason": "died three times"}]})
+            device, {**device, "id": "1:12", "state": "quarantined", "job": None, "reason": "died three times"}],
+            "platforms": [{"platform": 0, "driver": "/a.icd", "state": "found", "devices": 1, "reason": None},
+                          {"platform": 2, "driver": "/b.icd", "state": "failed", "devices": 0, "reason": "it hung"}]})
         self.assertColumns(self.cnnctl("devices")[0], [
             ["ID", "NAME", "TYPE", "MEMORY", "STATE", "JOB", "DRIVER", "REASON"],
             ["0:0", "pthread-haswell", "cpu", "5.00 GiB", "busy", "7", "3.1", ""],
-            ["1:12", "pthread-haswell", "cpu", "5.00 GiB", "quarantined", "", "3.1", "died three times"]])
+            ["1:12", "pthread-haswell", "cpu", "5.00 GiB", "quarantined", "", "3.1", "died three times"],
+            ["2", "", "", "", "failed", "", "/b.icd", "it hung"]])
 
     def test_datasets(self):
         self.server.on("GET", "/v1/datasets", {"datasets": [

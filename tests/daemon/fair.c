@@ -3,6 +3,7 @@
 
 #include "base/json.h"
 #include "daemon/clock.h"
+#include "daemon/jobcore.h"
 #include "daemon/role.h"
 
 static const struct identity operator= {.user = "ottilie", .operator= true };
@@ -21,13 +22,36 @@ static int count(struct service *s, enum job_state state, const char *user)
         return n;
 }
 
+/* Now: a look at the line is good for many times as long as it took, which may be long, and here whoever
+   asks has just joined it. */
 static int position(struct service *s, int64_t id)
 {
+        s->jobs->line.until_us = 0;
         cJSON *job = front_job(s, id);
         const cJSON *at = json_field(json_field(job, "queue"), "position");
         int n = cJSON_IsNumber(at) ? at->valueint : 0;
         cJSON_Delete(job);
         return n;
+}
+
+/* Device seconds of the user's jobs, all together and the longest of them. */
+static double seconds_of(struct service *s, const char *user, double *ret_longest)
+{
+        struct err e;
+        cJSON *list = NULL;
+        const cJSON *job;
+        double sum = 0;
+        const struct jobs_filter f = {.state = -1, .user = user, .limit = JOBS_LIST_MAX};
+        CHECK_OK(jobs_list(s->jobs, &f, &list, &e), &e);
+        *ret_longest = 0;
+        cJSON_ArrayForEach(job, list)
+        {
+                const double seconds = json_field(job, "device_seconds")->valuedouble;
+                sum += seconds;
+                *ret_longest = seconds > *ret_longest ? seconds : *ret_longest;
+        }
+        cJSON_Delete(list);
+        return sum;
 }
 
 static void a_flood_delays_nobody(void **state)
@@ -38,10 +62,14 @@ static void a_flood_delays_nobody(void **state)
                 last = front_submit(s, SHORT);
         for (int i = 0; i < 3; i++)
                 bert[i] = front_submit_as(s, &front_bert, SHORT);
-        assert_true(position(s, bert[0]) <= 2);
+        assert_in_range(position(s, bert[0]), 1, 2);
         assert_true(position(s, last) >= 40);
         front_wait_state(s, bert[2], JOB_SUCCEEDED);
-        assert_in_range(count(s, JOB_SUCCEEDED, "anna"), 1, 5);
+        /* While bert waited, anna began nothing with more than he had. */
+        double longest, berts = seconds_of(s, "bert", &longest), annas = seconds_of(s, "anna", &longest);
+        assert_true(count(s, JOB_SUCCEEDED, "anna") >= 1);
+        if (annas > berts + longest + 0.05)
+                fail_msg("anna had %.3f s, at most %.3f at once, bert %.3f", annas, longest, berts);
         front_wait_state(s, last, JOB_SUCCEEDED);
         service_destroy(s);
 }
@@ -57,8 +85,8 @@ static void a_long_job_yields_after_its_slice(void **state)
         int64_t bert = front_submit_as(s, &front_bert, LONG);
         front_wait_state(s, bert, JOB_RUNNING);
         int64_t waited = clock_now_ms() - begun;
-        assert_in_range(waited, 450, 500 + 400);
-        assert_int_equal(front_state(s, anna), JOB_QUEUED);
+        assert_true(waited >= 450);
+        assert_int_equal(front_state(s, anna), JOB_QUEUED); /* before its end, which is a second off */
         /* It takes its turn again, once bert has had more; and nothing of it is lost. */
         front_wait_state(s, anna, JOB_SUCCEEDED);
         front_check_undisturbed(s, *state, anna, 400);

@@ -17,6 +17,7 @@
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -345,6 +346,30 @@ static void check_kept(void)
         sqlite3_reset(st);
 }
 
+static void check_pair(const char *name, int64_t bytes, int64_t inode, int64_t mtime_ns)
+{
+        struct stat st;
+        char path[200];
+        snprintf(path, sizeof path, "%s/models/%s.safetensors", famine.state, name);
+        if (stat(path, &st) != 0)
+                FAIL("model %s has a row and no file", name);
+        if (st.st_size != bytes || (int64_t)st.st_ino != inode ||
+                st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec != mtime_ns)
+                FAIL("the row of model %s is of another file", name);
+}
+
+/* Whatever failed, a model's row is of the file that stands there. */
+static void check_pairs(void)
+{
+        sqlite3_stmt *st;
+        struct err e = {0};
+        CHECK_OK(store_prepare(famine.store, "SELECT name, bytes, inode, mtime_ns FROM models", &st, &e), &e);
+        while (store_step(famine.store, st, &e) == 1)
+                check_pair((const char *)sqlite3_column_text(st, 0), sqlite3_column_int64(st, 1),
+                        sqlite3_column_int64(st, 2), sqlite3_column_int64(st, 3));
+        sqlite3_reset(st);
+}
+
 /* --- the sweep --- */
 
 static void open_store(void)
@@ -374,6 +399,7 @@ static long sweep(struct want *want)
                         met = disturbed(want);
                         failed += met;
                         healthy();
+                        check_pairs();
                         calm(want, false);
                 }
         }
@@ -467,6 +493,7 @@ int main(int argc, char **argv)
                 return role_main(argc, argv);
         chosen = argc > 1 ? argv[1] : NULL;
         setenv("CNND_FAKE_STEP_MS", "1", 1);
+        setenv("OCL_ICD_VENDORS", "/nonexistent", 1);
         sigemptyset(&set);
         sigaddset(&set, SIGTERM);
         sigaddset(&set, SIGINT);

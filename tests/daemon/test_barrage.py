@@ -25,6 +25,7 @@ KILLS = int(os.environ.get("KILLS", "40"))
 ROUND = int(os.environ.get("ROUND", "100"))
 SEED = int(os.environ.get("SEED", random.SystemRandom().randrange(1 << 31)))
 REAL = "REAL" in os.environ
+NO_DRIVERS = {} if REAL else {"OCL_ICD_VENDORS": "/nonexistent"}
 # Of a front: so long it lives at most, from its start or once it listens.
 STARTING_SECONDS, LIVING_SECONDS = 0.08, 3.0 if REAL else 0.35
 JOBS_A_KILL = 4
@@ -164,7 +165,7 @@ class Round:
     def __init__(self, dice, state):
         self.ledger, self.random, self.kills = Ledger(), dice, 0
         self.daemon = Daemon({"listen": "none", "requests_per_second": 0, "queued_jobs": 0, "checkpoint_seconds": 1,
-                              "slice_seconds": 0.1}, state=state, env={"CNND_FAKE_STEP_MS": "1"})
+                              "slice_seconds": 0.1}, state=state, env={"CNND_FAKE_STEP_MS": "1", **NO_DRIVERS})
         self.socket = self.daemon.options["socket"] = os.path.join(state, "socket")
         self.daemon.connection = lambda timeout=60: LocalConnection(self.socket)
 

@@ -1,8 +1,9 @@
 """Small requests that nest, repeat, claim or expand: each gets its 4xx after 100 ms of the front's time at most, and
-with less than 8 MiB more memory at its worst."""
+with less than 8 MiB more memory at its worst. Large ones that are right take no longer."""
 
 import json
 import os
+import signal
 import unittest
 
 import harness
@@ -96,6 +97,28 @@ JOBS = {
     "freeze": with_json(init='{"from":"x","freeze":%s}' % ones(MANY, '"net.0"')),
     "normalize": job(dataset={"name": "x", "normalize": {"mean": "M", "std": "M"}}).replace('"M"', ones(60000)),
     "betas": job(optimizer={"name": "adam", "betas": "B"}).replace('"B"', ones(MANY)),
+}
+
+CONV = {"type": "conv2d", "out_channels": 8, "kernel_size": 3, "padding": 1}
+THIN = {"type": "conv2d", "out_channels": 8, "kernel_size": 1}
+
+
+def large(*layers, **changes):
+    """None fits into a device with its whole batch."""
+    return job(architecture={"layers": [*layers, FLAT, OUT]}, **{"batch_size": 1024, **changes})
+
+
+# Bodies of POST /v1/jobs that are right.
+VALID = {
+    "4,000 convolutions": large(*[CONV] * 4000),
+    "and in batches of 1,000": large(*[CONV] * 4000, batch_size=1000),
+    "with a micro-batch": large(*[CONV] * 4000, micro_batch=4),
+    "convolutions and activations": large(*[CONV, {"type": "relu"}] * 2000),
+    "with normalisations": large(*[CONV, {"type": "batch_norm"}, {"type": "relu"}] * 1333),
+    "of two kinds": large(*[CONV, THIN] * 2000),
+    "that grow": large(*[dict(CONV, out_channels=1 + i // 100) for i in range(4000)]),
+    "that shrink": large(*[dict(CONV, out_channels=40 - i // 100) for i in range(4000)]),
+    "residuals": large(CONV, *[{"type": "residual", "layers": [CONV, {"type": "relu"}]}] * 1300),
 }
 
 # Bodies of POST /v1/architectures/summary.
@@ -199,6 +222,21 @@ class Excess(unittest.TestCase):
     def test_summaries(self):
         for name, text in SUMMARIES.items():
             self.check(name, body(text.encode(), path="/v1/architectures/summary"))
+
+    def test_valid_jobs(self):
+        worker = self.daemon.worker()
+        harness.send_signal(worker, signal.SIGSTOP)  # none is to be run
+        for name, text in VALID.items():
+            with self.subTest(name):
+                status, seconds, kib = self.measure(body(text.encode()))
+                if os.environ.get("EXCESS_SHOW"):
+                    print("%-40s %3d %5.2f s %6d KiB" % (name, status, seconds, kib))
+                self.assertEqual(status, 201)
+                self.assertLessEqual(seconds, MOST_SECONDS)
+        for listed in self.daemon.get("/v1/jobs")["jobs"]:
+            self.assertLess(listed["memory"]["micro_batch"], 1000)
+            self.daemon.request("POST", "/v1/jobs/%d/cancel" % listed["id"])
+        harness.send_signal(worker)
 
     def test_requests(self):
         for name, data in RAW.items():

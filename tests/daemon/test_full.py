@@ -2,6 +2,7 @@
 """The disk is full, descriptors are used up, somebody holds the database: new work is refused with a reason, reads and
 streams go on, and all is well again when the cause is gone."""
 import contextlib
+import io
 import json
 import os
 import resource
@@ -13,8 +14,9 @@ import subprocess
 import tempfile
 import time
 import unittest
+import zipfile
 
-from harness import SANITIZED, Daemon, busy, long_job, main, npy, send_signal, small_job, wait_for
+from harness import SANITIZED, Daemon, busy, long_job, main, npy, png, send_signal, small_job, wait_for
 
 
 @contextlib.contextmanager
@@ -283,6 +285,57 @@ class Locked(unittest.TestCase):
             self.assertEqual([e[0] for e in events], list(range(1, len(events) + 1)))
             steps = [e[2]["step"] for e in events if e[1] == "train"]
             self.assertEqual(steps, list(range(1, len(steps) + 1)), "no point of the curve is missing")
+
+
+    def test_what_cannot_be_stored_changes_nothing(self):
+        """A model's weights, and a data set, whose row cannot be written: the old pair of file and row stands."""
+        def job(seed):
+            return small_job(epochs=1, seed=seed, save_as="m%d" % seed)
+
+        def sets(grey):
+            out = io.BytesIO()
+            with zipfile.ZipFile(out, "w") as z:
+                for i in range(8):
+                    z.writestr("%s/%d.png" % ("ab"[i % 2], i), png(4, 4, bytes([grey + i]) * 16))
+            return out.getvalue()
+
+        with Daemon() as d:
+            d.need_fashion()
+            for seed in (1, 2):
+                d.wait(d.submit(job(seed))["id"])
+            old, new = d.weights("m1"), d.weights("m2")
+            self.assertNotEqual(old, new)
+            self.assertEqual(d.request("PUT", "/v1/datasets/set?val=0.5", sets(10))[0], 201)
+            image = b"P5 28 28 255\n" + bytes(range(196)) * 4
+            files = [os.path.join(d.state, *path) for path in (("models", "m1.safetensors"), ("datasets", "set.cnnd"))]
+
+            def seen():
+                answer = d.request("POST", "/v1/models/m1/classify", image)[2]
+                return [d.weights("m1"), d.get("/v1/models/m1"), answer, d.get("/v1/datasets/set"),
+                        *[(os.stat(path).st_ino, os.stat(path).st_mtime_ns) for path in files],
+                        [os.listdir(os.path.dirname(path)) for path in files]]
+
+            before = seen()
+            with contextlib.closing(sqlite3.connect(os.path.join(d.state, "cnnd.db"), isolation_level=None)) as db:
+                db.execute("BEGIN IMMEDIATE")
+                for path, body in (("models/m1/weights", new), ("datasets/set?val=0.5", sets(20)),
+                                   ("models/m3/weights", new), ("datasets/other?val=0.5", sets(20))):
+                    status, _, answer = d.request("PUT", "/v1/" + path, body)
+                    self.assertEqual(status, 503, path)
+                    self.assertIn("locked", answer["detail"])
+                    self.assertEqual(seen(), before, path)
+                for path in ("models/m1", "datasets/set"):
+                    self.assertEqual(d.request("DELETE", "/v1/" + path)[0], 503, path)
+                    self.assertEqual(seen(), before, path)
+                db.execute("ROLLBACK")
+            self.assertEqual(d.request("PUT", "/v1/models/m1/weights", new)[0], 200)
+            self.assertNotEqual(d.weights("m1"), old)
+            self.assertEqual(d.request("PUT", "/v1/datasets/set?val=0.5", sets(20))[0], 200)
+            after = seen()
+            d.stop()
+            d.start()
+            d.need_device()
+            self.assertEqual(seen(), after)
 
 
 if __name__ == "__main__":

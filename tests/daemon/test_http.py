@@ -163,20 +163,29 @@ class Door(unittest.TestCase):
             self.assertEqual(raw_status(s.recv(10000)), 200)
 
     def test_bursts(self):
-        """libmicrohttpd's own loop stalls at 128 connections that are ready at once."""
-        worst = {}
+        """libmicrohttpd's own loop stalls at 128 connections that are ready at once: each time, and by far longer than
+        other work holds up one burst of five."""
+        least = {}
         for clients in (1, 16, 127, 128, 129, 256, 600):
-            sockets = [socket.create_connection((self.daemon.host, self.daemon.port), 10) for _ in range(clients)]
-            begun = time.monotonic()
-            for s in sockets:
-                s.sendall(b"GET /v1/version HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-            for s in sockets:
-                self.assertEqual(raw_status(s.recv(10000)), 200)
-            worst[clients] = time.monotonic() - begun
-            for s in sockets:
-                s.close()
-        print("seconds until the last answer:", {n: round(t, 4) for n, t in worst.items()})
-        self.assertLess(max(worst.values()), 0.1 * harness.busy())
+            bound, times = 0.1 * harness.busy(), []
+            while len(times) < 5 and min(times, default=bound) >= bound:
+                times.append(self.burst(clients))
+            least[clients] = min(times)
+        print("seconds until the last answer:", {n: round(t, 4) for n, t in least.items()})
+        self.assertLess(max(least.values()), 0.1 * harness.busy())
+
+    def burst(self, clients):
+        """Seconds until the last of so many is answered; infinite where the deadline for a header passed first."""
+        sockets = [socket.create_connection((self.daemon.host, self.daemon.port), 10) for _ in range(clients)]
+        begun = time.monotonic()
+        for s in sockets:
+            s.sendall(b"GET /v1/version HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        statuses = {raw_status(s.recv(10000)) for s in sockets}
+        seconds = time.monotonic() - begun
+        for s in sockets:
+            s.close()
+        self.assertLessEqual(statuses, {200, 408})
+        return seconds if statuses == {200} else float("inf")
 
     def test_noise(self):
         self.daemon.raw(os.urandom(4000), 2)

@@ -78,6 +78,39 @@ class Kills(unittest.TestCase):
                 self.assertEqual(d.weights(name), want)
                 self.assertEqual([event for _, event, _ in d.events(id)].count("end"), 1)
 
+    def damaged(self, d, name, damage, text):
+        """A paused job whose checkpoints are `damage`d goes on, says so, and ends as if nothing had been."""
+        id = d.submit(train(name))["id"]
+        d.wait_step(id, 60)
+        d.request("POST", "/v1/jobs/%d/pause" % id)
+        d.wait(id, ("paused",))
+        damage(os.path.join(d.state, "jobs", str(id), "checkpoint.safetensors"))
+        d.request("POST", "/v1/jobs/%d/resume" % id)
+        job = d.wait(id)
+        notes = [data["text"] for _, event, data in d.events(id) if event == "note"]
+        self.assertEqual(len(notes), 1)
+        self.assertRegex(notes[0], text)
+        self.assertEqual(job["notes"], notes)
+        harness.wait_for(lambda: any("job %d: %s" % (id, notes[0]) in line for line in d.log_lines), what="a line of the log")
+        self.compare(d, id, name, name + "-calm")
+
+    def test_damaged_checkpoint(self):
+        def turn(path):
+            with open(path, "r+b") as f:
+                f.seek(os.path.getsize(path) // 2)
+                byte = f.read(1)[0]
+                f.seek(-1, os.SEEK_CUR)
+                f.write(bytes([byte ^ 1]))
+
+        def remove(path):
+            os.unlink(path)
+            os.unlink(path.replace(".safetensors", ".before.safetensors"))
+
+        with Daemon({"checkpoint_seconds": 3600}) as d:  # none but at the ends of epochs and at the pause
+            d.need_fashion()
+            self.damaged(d, "turned", turn, "^the last checkpoint is damaged .*: the job goes on from the one before it, of step 50$")
+            self.damaged(d, "gone", remove, "^the checkpoint of step [0-9]+ is gone: the job begins again$")
+
     def test_kernel_that_never_returns(self):
         with Daemon({"watchdog_seconds": 8}) as d:
             marker = os.path.join(d.state, "hang")

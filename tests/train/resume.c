@@ -25,7 +25,7 @@ struct watch {
         bool die;       /* end by an error, as a lost worker would, instead of a stop */
         int steps, checkpoints, train_events;
         double last_loss;
-        char events[64][400];
+        char events[64][400], note[800];
 };
 
 static const char job_text[] = "{\"type\":\"train\",\"architecture\":\"bn-lenet\",\"dataset\":\"noise\","
@@ -39,6 +39,8 @@ static int on_event(void *ctx, const char *event, const char *data, struct err *
         assert_non_null(json);
         if (strcmp(event, "checkpoint") == 0)
                 w->checkpoints++;
+        if (strcmp(event, "note") == 0)
+                snprintf(w->note, sizeof w->note, "%s", json_field(json, "text")->valuestring);
         if (strcmp(event, "train") == 0) {
                 int step = (int)json_field(json, "step")->valuedouble;
                 w->train_events++;
@@ -212,18 +214,110 @@ static void stops_and_deaths_leave_no_trace(void **state)
                 assert_string_equal(parts.events[i], whole.events[i]);
 }
 
-static void a_damaged_checkpoint_starts_again(void **state)
+static void path_of(const struct fixture *f, const char *name, bool before, char out[200])
+{
+        snprintf(out, 200, "%s/%s/checkpoint%s.safetensors", f->dir, name, before ? ".before" : "");
+}
+
+/* Turns one bit at this part of the file; 1 is its end. */
+static void turn_bit(const char *path, double part)
+{
+        FILE *file = fopen(path, "r+b");
+        assert_non_null(file);
+        fseek(file, 0, SEEK_END);
+        const long at = (long)((double)(ftell(file) - 1) * part);
+        fseek(file, at, SEEK_SET);
+        const int byte = fgetc(file);
+        fseek(file, at, SEEK_SET);
+        fputc(byte ^ 4, file);
+        assert_int_equal(fclose(file), 0);
+}
+
+/* A job that died at step 13: its last checkpoint is of step 10, the one before of step 5. */
+static void die_late(const struct fixture *f, const char *name)
+{
+        struct err e = {0};
+        struct train_outcome out;
+        struct watch w = {.stop_after = 13, .die = true};
+        char path[200];
+        for (int before = 0; before < 2; before++) {
+                path_of(f, name, before, path);
+                unlink(path);
+        }
+        assert_int_equal(run(f, name, &w, &out, &e), ERR_CLOSED);
+        assert_string_equal(w.note, "");
+}
+
+static void goes_on(const struct fixture *f, const char *name, int steps, const char *note)
+{
+        struct err e = {0};
+        struct train_outcome out;
+        struct watch w = {.stop_after = NO_STOP};
+        CHECK_OK(run(f, name, &w, &out, &e), &e);
+        assert_int_equal(w.train_events, steps);
+        if (strncmp(w.note, note, strlen(note)) != 0 || !w.note[0] != !note[0])
+                fail_msg("\"%s\" is no \"%s\"", w.note, note);
+        compare(f, name);
+}
+
+/* Wherever it is damaged, in its weights too, the job goes on from the one before and says so. */
+static void a_damaged_checkpoint_gives_way_to_the_one_before(void **state)
+{
+        const struct fixture *f = *state;
+        static const double parts[] = {0, 0.004, 0.1, 0.5, 0.9, 1};
+        char path[200];
+        for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+                die_late(f, "damaged");
+                path_of(f, "damaged", false, path);
+                turn_bit(path, parts[i]);
+                goes_on(f, "damaged", 10, "the last checkpoint is damaged (");
+        }
+        die_late(f, "damaged");
+        assert_int_equal(truncate(path, 1000), 0);
+        goes_on(f, "damaged", 10, "the last checkpoint is damaged (");
+        die_late(f, "damaged");
+        assert_int_equal(unlink(path), 0);
+        goes_on(f, "damaged", 10,
+                "the last checkpoint is gone: the job goes on from the one before it, of step 5");
+}
+
+/* What is damaged never becomes the one before: the next damage finds the good one still. */
+static void damage_twice_is_survived(void **state)
 {
         const struct fixture *f = *state;
         struct err e = {0};
         struct train_outcome out;
-        static struct watch w = {.stop_after = NO_STOP};
-        char path[160];
-        snprintf(path, sizeof path, "%s/dead/checkpoint.safetensors", f->dir);
-        assert_int_equal(truncate(path, 1000), 0);
-        CHECK_OK(run(f, "dead", &w, &out, &e), &e);
-        assert_int_equal(w.train_events, 15);
-        compare(f, "dead");
+        struct watch w = {.stop_after = 7, .die = true};
+        char path[200];
+        die_late(f, "twice");
+        path_of(f, "twice", false, path);
+        turn_bit(path, 0.5);
+        assert_int_equal(run(f, "twice", &w, &out, &e), ERR_CLOSED); /* before it writes another */
+        assert_non_null(strstr(w.note, "of step 5"));
+        w.stop_after = 12;
+        assert_int_equal(run(f, "twice", &w, &out, &e), ERR_CLOSED);
+        turn_bit(path, 0.5);
+        goes_on(f, "twice", 10, "the last checkpoint is damaged (");
+}
+
+static void without_a_good_checkpoint_it_begins_again(void **state)
+{
+        const struct fixture *f = *state;
+        char path[200];
+        die_late(f, "both");
+        for (int before = 0; before < 2; before++) {
+                path_of(f, "both", before, path);
+                turn_bit(path, 0.5);
+        }
+        goes_on(f, "both", 15,
+                "the last checkpoint is damaged (its sum is not that of its numbers), the one before it is "
+                "damaged (its sum is not that of its numbers): the job begins again");
+        die_late(f, "both");
+        for (int before = 0; before < 2; before++) {
+                path_of(f, "both", before, path);
+                assert_int_equal(unlink(path), 0);
+        }
+        goes_on(f, "both", 15, ""); /* nobody has told this run of one */
 }
 
 static void planned_bytes_are_the_allocated_ones(void **state)
@@ -402,7 +496,9 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(stops_and_deaths_leave_no_trace),
-                cmocka_unit_test(a_damaged_checkpoint_starts_again),
+                cmocka_unit_test(a_damaged_checkpoint_gives_way_to_the_one_before),
+                cmocka_unit_test(damage_twice_is_survived),
+                cmocka_unit_test(without_a_good_checkpoint_it_begins_again),
                 cmocka_unit_test(planned_bytes_are_the_allocated_ones),
                 cmocka_unit_test(every_optimizer_resumes),
                 cmocka_unit_test(a_checkpoint_of_another_optimizer_starts_again),

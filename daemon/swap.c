@@ -1,0 +1,102 @@
+#include "daemon/swap.h"
+
+#include "base/log.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* The name on its way in, the one that is kept; and that of a file of base/file.h. */
+static const char fresh_prefix[] = ".new-", old_prefix[] = ".old-";
+
+static void path_of(char out[PATH_MAX], const char *dir, const char *prefix, const char *name)
+{
+        snprintf(out, PATH_MAX, "%s/%s%s", dir, prefix, name);
+}
+
+/* Keeps what is there, if anything, and lets `file` take its place. */
+static int replace(const char *dir, const char *name, const char *file, struct err *e)
+{
+        char path[PATH_MAX], fresh[PATH_MAX], old[PATH_MAX];
+        path_of(path, dir, "", name);
+        path_of(fresh, dir, fresh_prefix, name);
+        path_of(old, dir, old_prefix, name);
+        unlink(fresh);
+        unlink(old);
+        if (link(path, old) != 0 && errno != ENOENT)
+                return err_errno(e, errno, "%s", path);
+        int rc = link(file, fresh) == 0 ? 0 : err_errno(e, errno, "%s", file);
+        if (rc == 0 && rename(fresh, path) != 0)
+                rc = err_errno(e, errno, "%s", path);
+        /* Renaming onto another name of the same file does nothing and leaves the first name. */
+        unlink(fresh);
+        if (rc)
+                unlink(old);
+        return rc;
+}
+
+static int put_aside(const char *dir, const char *name, struct err *e)
+{
+        char path[PATH_MAX], old[PATH_MAX];
+        path_of(path, dir, "", name);
+        path_of(old, dir, old_prefix, name);
+        unlink(old);
+        return rename(path, old) == 0 || errno == ENOENT ? 0 : err_errno(e, errno, "%s", path);
+}
+
+/* NULL for `file`: nothing takes its place. */
+static int begin(const char *dir, const char *name, const char *file, struct err *e)
+{
+        int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0)
+                return err_errno(e, errno, "%s", dir);
+        int rc = file ? replace(dir, name, file, e) : put_aside(dir, name, e);
+        if (rc == 0 && fsync(fd) != 0) {
+                rc = err_errno(e, errno, "%s", dir);
+                swap_end(dir, name, false);
+        }
+        close(fd);
+        return rc;
+}
+
+int swap_begin(const char *dir, const char *name, const char *file, struct err *e)
+{
+        return begin(dir, name, file, e);
+}
+
+int swap_away(const char *dir, const char *name, struct err *e)
+{
+        return begin(dir, name, NULL, e);
+}
+
+void swap_end(const char *dir, const char *name, bool stays)
+{
+        char path[PATH_MAX], old[PATH_MAX];
+        path_of(path, dir, "", name);
+        path_of(old, dir, old_prefix, name);
+        if (!stays && rename(old, path) != 0) {
+                if (errno == ENOENT)
+                        unlink(path);
+                else
+                        log_line(LOG_ERROR, "%s stays in the place of %s: %s", path, old, strerror(errno));
+        }
+        unlink(old);
+}
+
+int swap_tidy(const char *dir, struct err *e)
+{
+        const struct dirent *file;
+        DIR *d = opendir(dir);
+        if (!d)
+                return err_errno(e, errno, "%s", dir);
+        while ((file = readdir(d)) != NULL)
+                if (strncmp(file->d_name, fresh_prefix, sizeof fresh_prefix - 1) == 0 ||
+                        strncmp(file->d_name, old_prefix, sizeof old_prefix - 1) == 0)
+                        unlinkat(dirfd(d), file->d_name, 0);
+        closedir(d);
+        return 0;
+}
