@@ -447,7 +447,7 @@ bool house_turn(struct house *h)
                 return heard;
         feed_tick(h->feed, clock_now_ms());
         curves_tick(h->curves);
-        http_run(h->http);
+        http_run(h->http, ~0u);
         return heard;
 }
 
