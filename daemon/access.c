@@ -21,6 +21,7 @@ struct access {
         struct access_options o;
         struct known known[KNOWN_USERS];
         int64_t free_until_ms; /* nobody had a token a moment ago */
+        uid_t self;
 };
 
 int access_create(const struct access_options *o, struct access **ret, struct err *e)
@@ -38,6 +39,7 @@ int access_create(const struct access_options *o, struct access **ret, struct er
         if (!a)
                 return err_set(e, ERR_NO_MEMORY, "no memory for access");
         a->o = *o;
+        a->self = geteuid();
         *ret = a;
         return 0;
 }
@@ -87,6 +89,6 @@ int access_admit(struct access *a, bool local, uid_t uid, const char *authorizat
                 return by_header(a, authorization, ret, e);
         if (!local && ((!a->o.loopback && !a->o.insecure) || token_needed(a)))
                 return err_set(e, ERR_LOGIN, "a token is needed here; the server's operators give them out");
-        access_peer(a, local ? uid : geteuid(), ret);
+        access_peer(a, local ? uid : a->self, ret);
         return 0;
 }

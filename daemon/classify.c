@@ -1,12 +1,12 @@
 #include "daemon/classify.h"
 
-#include "base/json.h"
 #include "daemon/clock.h"
 #include "daemon/crowd.h"
 #include "daemon/maporder.h"
 #include "daemon/solo.h"
 #include "daemon/wire.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,37 +37,44 @@ void classify_destroy(struct classify *cl)
         free(cl);
 }
 
+/* Takes the floats and the facts behind them from the decoder's answer. */
+static int take_image(struct enquiry *q, struct chan_message *m, struct err *e)
+{
+        const size_t image = (size_t)q->shape.c * (size_t)q->shape.h * (size_t)q->shape.w * sizeof(float);
+        const size_t bytes = m->raw_len > sizeof q->facts ? m->raw_len - sizeof q->facts : 0;
+        const size_t n = q->map.window ? 1 : bytes / image;
+        if (bytes == 0 || n < 1 || n > INT_MAX || (!q->map.window && bytes % image))
+                return err_set(e, ERR_INTERNAL, "the decoder's answer cannot be read");
+        memcpy(&q->facts, (const char *)m->raw + bytes, sizeof q->facts);
+        int rc = image_facts_check(&q->facts, e);
+        if (rc == 0 && q->map.window)
+                rc = maporder_check(&q->map, q->shape.c, &q->facts, bytes, e);
+        if (rc == 0 && q->layer && n != 1)
+                rc = err_set(e, ERR_INVALID, "one image is looked at; %zu came", n);
+        if (rc)
+                return rc;
+        q->n = (int)n;
+        q->bytes = bytes;
+        q->pixels = m->raw;
+        m->raw = NULL;
+        m->raw_len = 0;
+        return 0;
+}
+
 static void decoded(void *ctx, struct chan_message *m, const struct err *error)
 {
         struct enquiry *q = ctx;
-        const cJSON *n = json_field(m->head, "n");
         struct err e;
-        size_t image = (size_t)q->shape.c * (size_t)q->shape.h * (size_t)q->shape.w * sizeof(float);
         if (q->gone) {
                 enquiry_answer(q, NULL, NULL);
                 return;
         }
-        if (!error && q->map.window && maporder_check(&q->map, q->shape.c, m, &e))
+        if (!error && take_image(q, m, &e))
                 error = &e;
-        if (!error && !q->map.window &&
-                (!cJSON_IsNumber(n) || n->valueint < 1 || m->raw_len != (size_t)n->valueint * image)) {
-                err_set(&e, ERR_INTERNAL, "the decoder's answer cannot be read");
-                error = &e;
-        }
-        if (!error && q->layer && n->valueint != 1) {
-                err_set(&e, ERR_INVALID, "one image is looked at; %d came", n->valueint);
-                error = &e;
-        }
         if (error) {
                 enquiry_answer(q, NULL, error);
                 return;
         }
-        q->n = q->map.window ? 1 : n->valueint;
-        q->image = cJSON_DetachItemFromObjectCaseSensitive(m->head, "image");
-        q->pixels = m->raw;
-        q->bytes = m->raw_len;
-        m->raw = NULL;
-        m->raw_len = 0;
         q->phase = ENQUIRY_WAITING;
         q->since_us = clock_now_us();
 }

@@ -21,7 +21,7 @@ static void answer_logits(struct enquiry *q, const float *logits, int classes)
         if (rc == 0 && f->shape.num_classes != classes)
                 rc = err_set(&e, ERR_UNAVAILABLE, "the model '%s' was just replaced; try again", q->model);
         if (rc == 0)
-                rc = predictions_write(&body, f, q->image, logits, q->n, q->top, &e);
+                rc = predictions_write(&body, f, &q->facts, logits, q->n, q->top, &e);
         if (rc == 0)
                 q->home->images += (uint64_t)q->n;
         enquiry_answer(q, &body, rc ? &e : NULL);

@@ -4,22 +4,30 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "daemon/clock.h"
+#include "daemon/decoder_role.h"
+#include "daemon/imagefacts.h"
 #include "daemon/wire.h"
 
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 
 /* Most often that a process is started ahead of the requests. */
 enum { SPARE_MS = 1000 };
-/* Small images go to the decoder together. */
-enum { BATCH_MAX = 64, BATCH_BYTES = 1 << 20 };
+/* Small images go to the decoder together: these before the turn ends, so that it works while the front reads
+   on, the others in its end. */
+enum { BATCH_EARLY = 4, BATCH_MAX = 64, BATCH_BYTES = 1 << 20 };
+/* With the decoder at once. */
+enum { MESSAGES_MAX = 8 };
 
 struct request {
-        struct request *next;
+        TAILQ_ENTRY(request) place;
         int64_t id;
-        cJSON *head; /* owned; of an image, its entry in the message's list */
-        void *raw;   /* owned */
+        int64_t message; /* the id of the first request of the message it is in; 0: it waits */
+        cJSON *head;     /* owned; of a command */
+        void *raw;       /* owned; of an image, with its decoder_body */
         size_t raw_len;
         bool tried; /* a decoder has already ended with it in hand: it goes by itself */
         bool image;
@@ -28,15 +36,18 @@ struct request {
         decode_done done;
         void *ctx;
 };
+TAILQ_HEAD(request_list, request);
 
-/* The decoder works on the first request, or on the first few images. Its death is their fault: of several
-   it is found by sending each by itself. */
+/* The decoder works on the first message; the others are there so that it need not wait. Its death is that
+   message's fault: of several images, the one is found by sending each by itself. */
 struct decode {
         const char *state_dir; /* borrowed */
         struct children *kids;
-        struct child *child; /* NULL: none, or it is on its way out */
-        struct request *first, *last;
-        int sent; /* as many of the first are with the child */
+        struct child *child;      /* NULL: none, or it is on its way out */
+        struct request_list list; /* owned; in order of arrival */
+        int messages;             /* with the child */
+        int waiting;              /* requests that are not */
+        size_t sent_bytes;        /* of those that are */
         int64_t next_id, deadline_ms;
         int64_t start_ms; /* from when on one is started though nobody waits for it */
 };
@@ -48,6 +59,7 @@ struct decode *decode_create(const char *state_dir, struct children *kids)
                 return NULL;
         dc->state_dir = state_dir;
         dc->kids = kids;
+        TAILQ_INIT(&dc->list);
         return dc;
 }
 
@@ -60,43 +72,85 @@ static void request_free(struct request *r)
 
 void decode_destroy(struct decode *dc)
 {
+        struct request *r;
         if (!dc)
                 return;
-        while (dc->first) {
-                struct request *r = dc->first;
-                dc->first = r->next;
+        while ((r = TAILQ_FIRST(&dc->list)) != NULL) {
+                TAILQ_REMOVE(&dc->list, r, place);
                 request_free(r);
         }
         free(dc);
 }
 
-static void end_first(struct decode *dc, struct chan_message *m, const struct err *e)
+/* --- what is with the decoder --- */
+
+/* The first that it has in hand, NULL for none. */
+static struct request *first_sent(const struct decode *dc)
 {
-        struct request *r = dc->first;
-        dc->first = r->next;
-        if (!dc->first)
-                dc->last = NULL;
-        dc->sent -= dc->sent > 0;
+        struct request *r = TAILQ_FIRST(&dc->list);
+        while (r && !r->message)
+                r = TAILQ_NEXT(r, place);
+        return r;
+}
+
+static void note_sent(struct decode *dc, struct request *r, int64_t message)
+{
+        r->message = message;
+        dc->sent_bytes += r->raw_len;
+        dc->waiting--;
+}
+
+/* It waits again. */
+static void take_back(struct decode *dc, struct request *r)
+{
+        r->message = 0;
+        dc->sent_bytes -= r->raw_len;
+        dc->waiting++;
+}
+
+static void take_all_back(struct decode *dc)
+{
+        struct request *r;
+        TAILQ_FOREACH(r, &dc->list, place)
+        {
+                if (r->message)
+                        take_back(dc, r);
+        }
+        dc->messages = 0;
+}
+
+static void unlink_request(struct decode *dc, struct request *r)
+{
+        if (r->message)
+                take_back(dc, r);
+        dc->waiting--;
+        TAILQ_REMOVE(&dc->list, r, place);
+}
+
+static void end_request(struct decode *dc, struct request *r, struct chan_message *m, const struct err *e)
+{
+        unlink_request(dc, r);
         r->done(r->ctx, m, e);
         request_free(r);
 }
 
-/* One image's part of the decoder's answer: of *raw, from *at on, its floats are copied. */
-static void end_image(struct decode *dc, cJSON *entry, const struct chan_message *m, size_t *at)
+/* One image's part of the decoder's answer: of m->raw, from *at on, its floats and its facts are copied. */
+static void end_image(
+        struct decode *dc, struct request *r, const cJSON *entry, const struct chan_message *m, size_t *at)
 {
-        const struct request *r = dc->first;
-        const cJSON *n = json_field(entry, "n"), *error = json_field(entry, "error");
+        const cJSON *error = json_field(entry, "error");
         const size_t image = (size_t)r->to.c * (size_t)r->to.h * (size_t)r->to.w * sizeof(float);
-        struct chan_message part = {.head = entry};
+        const size_t left = m->raw_len - *at;
+        struct chan_message part = {0};
         struct err why;
         int rc = 0;
         if (error) {
                 rc = wire_error_read(error, &why);
-        } else if (!cJSON_IsNumber(n) || n->valueint < 1 ||
-                   (m->raw_len - *at) / image < (size_t)n->valueint) {
+        } else if (!cJSON_IsNumber(entry) || entry->valueint < 1 || left < sizeof(struct image_facts) ||
+                   (left - sizeof(struct image_facts)) / image < (size_t)entry->valueint) {
                 rc = err_set(&why, ERR_INTERNAL, "the decoder's answer cannot be read");
         } else {
-                part.raw_len = (size_t)n->valueint * image;
+                part.raw_len = (size_t)entry->valueint * image + sizeof(struct image_facts);
                 part.raw = malloc(part.raw_len);
                 if (part.raw)
                         memcpy(part.raw, (const char *)m->raw + *at, part.raw_len);
@@ -104,57 +158,84 @@ static void end_image(struct decode *dc, cJSON *entry, const struct chan_message
                         rc = err_set(&why, ERR_NO_MEMORY, "no memory for an image");
                 *at += part.raw_len;
         }
-        end_first(dc, &part, rc ? &why : NULL);
+        end_request(dc, r, &part, rc ? &why : NULL);
         chan_message_finish(&part);
 }
 
-/* Those that the decoder left over are with it no more. */
-static void end_images(struct decode *dc, struct chan_message *m)
+static void end_images(struct decode *dc, int64_t message, const struct chan_message *m)
 {
-        cJSON *list = cJSON_GetObjectItemCaseSensitive(m->head, "images"), *entry;
+        const cJSON *list = json_field(m->head, "images"), *entry = list->child;
+        const cJSON nothing = {0}; /* for the first at least, or it would be sent for ever */
+        struct request *r = first_sent(dc);
         size_t at = 0;
-        if (cJSON_GetArraySize(list) == 0) /* or the first would be sent for ever */
-                json_push(list, cJSON_CreateObject());
-        while (dc->sent && (entry = cJSON_DetachItemFromArray(list, 0)) != NULL)
-                end_image(dc, entry, m, &at);
-        dc->sent = 0;
+        for (entry = entry ? entry : &nothing; entry && r && r->message == message; entry = entry->next) {
+                end_image(dc, r, entry, m, &at);
+                r = first_sent(dc);
+        }
+}
+
+static int count_in(const struct decode *dc, int64_t message)
+{
+        const struct request *r;
+        int count = 0;
+        TAILQ_FOREACH(r, &dc->list, place)
+        count += r->message == message;
+        return count;
+}
+
+/* The message is answered or lost. Those of it that are left over wait again; `tried`: each for itself. */
+static void end_message(struct decode *dc, int64_t message, bool tried)
+{
+        struct request *r;
+        TAILQ_FOREACH(r, &dc->list, place)
+        {
+                if (r->message != message)
+                        continue;
+                r->tried = r->tried || tried;
+                take_back(dc, r);
+        }
+        dc->messages--;
+        dc->deadline_ms = clock_now_ms() + DECODE_TIMEOUT_MS;
 }
 
 static int child_message(void *ctx, struct child *c, struct chan_message *m)
 {
         struct decode *dc = ctx;
+        struct request *r = first_sent(dc);
         const cJSON *error = json_field(m->head, "error");
+        const int64_t message = r ? r->message : 0;
         struct err why;
-        if (c != dc->child || !dc->sent || wire_int(m->head, "request") != dc->first->id)
+        if (c != dc->child || !r || wire_int(m->head, "request") != message)
                 return 0;
         if (json_field(m->head, "last"))
                 dc->child = NULL;
-        if (!error && cJSON_IsArray(json_field(m->head, "images"))) {
-                end_images(dc, m);
-                return 0;
-        }
+        const bool several = count_in(dc, message) > 1;
         if (error)
                 (void)wire_error_read(error, &why);
-        end_first(dc, m, error ? &why : NULL);
+        if (!error && cJSON_IsArray(json_field(m->head, "images")) && r->image)
+                end_images(dc, message, m);
+        else if (!error || !several)
+                end_request(dc, r, m, error ? &why : NULL);
+        end_message(dc, message, error && several);
+        if (!dc->child)
+                take_all_back(dc);
         return 0;
 }
 
-/* The child is gone or killed with `sent` requests in hand. */
+/* The child is gone or killed with requests in hand. */
 static void lost(struct decode *dc, const char *why, bool again)
 {
         struct chan_message none = {0};
         struct err e;
-        int left = dc->sent;
-        again = again && !dc->first->tried;
-        dc->sent = 0;
-        if (left > 1 || again) {
-                for (struct request *r = dc->first; left > 0; r = r->next, left--)
-                        r->tried = true;
+        struct request *r = first_sent(dc);
+        const bool once_more = count_in(dc, r->message) > 1 || (again && !r->tried);
+        end_message(dc, r->message, true);
+        take_all_back(dc);
+        if (once_more)
                 return;
-        }
-        log_line(LOG_WARN, "the decoder was %s at a request of %zu bytes", why, dc->first->raw_len);
+        log_line(LOG_WARN, "the decoder was %s at a request of %zu bytes", why, r->raw_len);
         err_set(&e, ERR_INVALID, "the decoder could not read it");
-        end_first(dc, &none, &e);
+        end_request(dc, r, &none, &e);
 }
 
 static void child_gone(void *ctx, struct child *c, int status, const char *why)
@@ -165,7 +246,7 @@ static void child_gone(void *ctx, struct child *c, int status, const char *why)
                 return;
         dc->child = NULL;
         /* Once more: the child may have been on its way out before it saw the request. */
-        if (dc->sent)
+        if (dc->messages)
                 lost(dc, why, true);
 }
 
@@ -190,13 +271,26 @@ static void add_target(cJSON *head, const struct decode_target *to)
         json_add(head, "import", recipe_json(to->recipe));
 }
 
-/* How many of the first requests go in one message. */
-static int count_batch(const struct decode *dc)
+/* The next that may go, NULL for none. Behind those that were left over nothing goes before what is with the
+   decoder is answered: its answers are in the order of the list. */
+static struct request *next_to_go(const struct decode *dc)
 {
-        const struct request *first = dc->first;
+        struct request *r = TAILQ_FIRST(&dc->list);
+        if (!dc->messages)
+                return r;
+        if (dc->messages == MESSAGES_MAX || !dc->waiting || !r->message)
+                return NULL;
+        while (r->message)
+                r = TAILQ_NEXT(r, place);
+        return dc->sent_bytes + r->raw_len <= BATCH_BYTES ? r : NULL;
+}
+
+/* How many go in one message, of `first` and those behind it. */
+static int count_batch(const struct request *first)
+{
         size_t bytes = 0;
         int count = 0;
-        for (const struct request *r = first; r && count < BATCH_MAX; r = r->next) {
+        for (const struct request *r = first; r && count < BATCH_MAX; r = TAILQ_NEXT(r, place)) {
                 bytes += r->raw_len;
                 if (count &&
                         (!r->image || r->tried || bytes > BATCH_BYTES || !same_target(&r->to, &first->to)))
@@ -208,56 +302,65 @@ static int count_batch(const struct decode *dc)
         return count;
 }
 
-static int send_images(struct decode *dc, int count, struct err *e)
+static int send_images(struct decode *dc, const struct request *first, int count, struct err *e)
 {
-        const struct request *r = dc->first;
         struct str raw = {0};
         cJSON *head = cJSON_CreateObject();
         cJSON_AddStringToObject(head, "op", "images");
-        cJSON_AddNumberToObject(head, "request", (double)r->id);
-        add_target(head, &r->to);
-        cJSON *list = cJSON_AddArrayToObject(head, "bodies");
-        for (int i = 0; list && i < count; i++, r = r->next) {
-                cJSON_AddItemReferenceToArray(list, r->head);
-                if (count > 1)
-                        str_add_bytes(&raw, r->raw, r->raw_len);
-        }
-        int rc = !list || raw.failed ? err_set(e, ERR_NO_MEMORY, "no memory for a request") : 0;
+        cJSON_AddNumberToObject(head, "request", (double)first->id);
+        add_target(head, &first->to);
+        const struct request *r = first;
+        for (int i = 0; count > 1 && i < count; i++, r = TAILQ_NEXT(r, place))
+                str_add_bytes(&raw, r->raw, r->raw_len);
+        int rc = !head || raw.failed ? err_set(e, ERR_NO_MEMORY, "no memory for a request") : 0;
         if (rc == 0 && count > 1)
                 rc = child_send(dc->child, head, raw.data, raw.len, e);
         else if (rc == 0)
-                rc = child_send(dc->child, head, dc->first->raw, dc->first->raw_len, e);
+                rc = child_send(dc->child, head, first->raw, first->raw_len, e);
         cJSON_Delete(head);
         str_free(&raw);
         return rc;
 }
 
-/* Hands the first requests to the child. */
+/* Hands `first` and who goes with it to the child. */
+static int send_next(struct decode *dc, struct request *first, struct err *e)
+{
+        const int count = count_batch(first);
+        int rc = first->image ? send_images(dc, first, count, e)
+                              : child_send(dc->child, first->head, first->raw, first->raw_len, e);
+        if (rc)
+                return rc;
+        struct request *r = first;
+        for (int i = 0; i < count; i++, r = TAILQ_NEXT(r, place))
+                note_sent(dc, r, first->id);
+        if (!dc->messages)
+                dc->deadline_ms = clock_now_ms() + DECODE_TIMEOUT_MS;
+        dc->messages++;
+        return 0;
+}
+
+/* Hands over what may go. */
 static void pump(struct decode *dc)
 {
-        while (dc->first && !dc->sent) {
+        struct request *first;
+        while ((first = next_to_go(dc)) != NULL) {
                 struct err e;
-                int count = count_batch(dc);
                 int rc = dc->child ? 0 : start(dc, &e);
-                if (rc == 0 && dc->first->image)
-                        rc = send_images(dc, count, &e);
-                else if (rc == 0)
-                        rc = child_send(dc->child, dc->first->head, dc->first->raw, dc->first->raw_len, &e);
+                if (rc == 0)
+                        rc = send_next(dc, first, &e);
                 if (rc) {
                         struct chan_message none = {0};
-                        end_first(dc, &none, &e);
-                        continue;
+                        end_request(dc, first, &none, &e);
                 }
-                dc->sent = count;
-                dc->deadline_ms = clock_now_ms() + DECODE_TIMEOUT_MS;
         }
 }
 
-/* Takes `head`. NULL with *e set on failure. */
-static struct request *push(struct decode *dc, cJSON *head, const void *raw, size_t raw_len, decode_done done,
-        void *ctx, struct err *e)
+/* Takes `head`; `raw` is two parts one behind the other, copied. NULL with *e set on failure. */
+static struct request *push(struct decode *dc, cJSON *head, const void *raw[2], const size_t len[2],
+        decode_done done, void *ctx, struct err *e)
 {
         struct request *r = calloc(1, sizeof *r);
+        const size_t raw_len = len[0] + len[1];
         if (r && raw_len)
                 r->raw = malloc(raw_len);
         if (!r || (raw_len && !r->raw) || json_fell_short()) {
@@ -270,16 +373,15 @@ static struct request *push(struct decode *dc, cJSON *head, const void *raw, siz
         }
         r->id = ++dc->next_id;
         r->head = head;
-        if (raw_len)
-                memcpy(r->raw, raw, raw_len);
+        if (len[0])
+                memcpy(r->raw, raw[0], len[0]);
+        if (len[1])
+                memcpy((char *)r->raw + len[0], raw[1], len[1]);
         r->raw_len = raw_len;
         r->done = done;
         r->ctx = ctx;
-        if (dc->last)
-                dc->last->next = r;
-        else
-                dc->first = r;
-        dc->last = r;
+        TAILQ_INSERT_TAIL(&dc->list, r, place);
+        dc->waiting++;
         return r;
 }
 
@@ -287,25 +389,27 @@ static int push_command(struct decode *dc, cJSON *head, const void *raw, size_t 
         void *ctx, struct err *e)
 {
         cJSON_AddNumberToObject(head, "request", (double)(dc->next_id + 1));
-        return push(dc, head, raw, raw_len, done, ctx, e) ? 0 : ERR_NO_MEMORY;
+        const void *parts[2] = {NULL, raw};
+        return push(dc, head, parts, (size_t[2]){0, raw_len}, done, ctx, e) ? 0 : ERR_NO_MEMORY;
 }
 
 int decode_image(struct decode *dc, const void *body, size_t len, const char *media_type,
         const struct decode_target *target, decode_done done, void *ctx, struct err *e)
 {
-        cJSON *entry = cJSON_CreateArray();
-        if (entry) {
-                json_push(entry, cJSON_CreateNumber((double)len));
-                if (media_type)
-                        json_push(entry, cJSON_CreateString(media_type));
-        }
-        struct request *r = push(dc, entry, body, len, done, ctx, e);
+        struct decoder_body b = {.len = len};
+        snprintf(b.media_type, sizeof b.media_type, "%s", media_type ? media_type : "");
+        const void *parts[2] = {&b, body};
+        struct request *r = push(dc, NULL, parts, (size_t[2]){sizeof b, len}, done, ctx, e);
         if (!r)
                 return ERR_NO_MEMORY;
         r->image = true;
         r->recipe = *target->recipe;
         r->to = *target;
         r->to.recipe = &r->recipe;
+        if (dc->child && dc->waiting >= BATCH_EARLY && (r = next_to_go(dc)) != NULL) {
+                struct err later; /* it goes, or fails, at the next tick */
+                (void)send_next(dc, r, &later);
+        }
         return 0;
 }
 
@@ -353,17 +457,12 @@ int decode_sheet(struct decode *dc, const struct sheet *sheet, decode_done done,
 
 bool decode_drop(struct decode *dc, const void *ctx)
 {
-        struct request *before = NULL;
-        int sent = dc->sent;
-        for (struct request *r = dc->first; r; before = r, r = r->next) {
-                if (sent-- > 0 || r->ctx != ctx)
+        struct request *r;
+        TAILQ_FOREACH(r, &dc->list, place)
+        {
+                if (r->message || r->ctx != ctx)
                         continue;
-                if (before)
-                        before->next = r->next;
-                else
-                        dc->first = r->next;
-                if (dc->last == r)
-                        dc->last = before;
+                unlink_request(dc, r);
                 request_free(r);
                 return true;
         }
@@ -372,7 +471,7 @@ bool decode_drop(struct decode *dc, const void *ctx)
 
 void decode_tick(struct decode *dc, int64_t now_ms)
 {
-        if (dc->sent && now_ms >= dc->deadline_ms && dc->child) {
+        if (dc->messages && now_ms >= dc->deadline_ms && dc->child) {
                 struct child *c = dc->child;
                 dc->child = NULL;
                 child_kill(c);
@@ -386,7 +485,10 @@ void decode_tick(struct decode *dc, int64_t now_ms)
 
 int decode_timeout_ms(const struct decode *dc, int64_t now_ms)
 {
-        int64_t due = dc->sent ? dc->deadline_ms : dc->first ? now_ms : dc->child ? INT64_MAX : dc->start_ms;
+        int64_t due = next_to_go(dc) ? now_ms
+                      : dc->messages ? dc->deadline_ms
+                      : dc->child    ? INT64_MAX
+                                     : dc->start_ms;
         if (due == INT64_MAX)
                 return -1;
         return due > now_ms ? (int)(due - now_ms) : 0;

@@ -1,8 +1,9 @@
 /* The front's side of the decoder process: bytes from outside go there, and floats or checked facts come
    back. The process is started ahead of the first request, and again when it died or left. One thread.
 
-   Small images go to it several at a time. A request that kills the decoder twice, the second time by itself,
-   is answered ERR_INVALID "the decoder could not read it"; the others go to the next one. */
+   Small images go to it several in a message, and the next messages before the first is answered. A request
+   that kills the decoder twice, the second time by itself, is answered ERR_INVALID "the decoder could not
+   read it"; the others go to the next one. */
 #ifndef CNND_DECODE_H
 #define CNND_DECODE_H
 
@@ -32,11 +33,11 @@ struct decode_target {
         int c, h, w; /* of the model's input */
         const struct recipe *recipe;
 };
-/* Decodes an image body, prepares it by the recipe and fits it to (c,h,w): the answer's head has "n" and
-   "image" (classify.h), its raw bytes are n*c*h*w floats. `body` is copied. */
+/* Decodes an image body, prepares it by the recipe and fits it to (c,h,w): the answer's raw bytes are n*c*h*w
+   floats and behind them a struct image_facts, unchecked. `body` is copied. */
 int decode_image(struct decode *dc, const void *body, size_t len, const char *media_type,
         const struct decode_target *target, decode_done done, void *ctx, struct err *e);
-/* The same for one image in full, fitted to c channels alone: the head's "h" and "w" tell its sides.
+/* The same for one image in full, fitted to c channels alone: the facts tell its sides.
    ERR_INVALID for a stack, ERR_TOO_LARGE above DECODE_FIELD_BYTES of floats or DECODE_FIELD_SIDE pixels a
    side. */
 enum { DECODE_FIELD_SIDE = 32768, DECODE_FIELD_BYTES = 256 << 20 };

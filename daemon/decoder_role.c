@@ -6,6 +6,7 @@
 #include "daemon/children.h"
 #include "daemon/decode.h"
 #include "daemon/modelcheck.h"
+#include "daemon/imagefacts.h"
 #include "daemon/sandbox.h"
 #include "daemon/wire.h"
 #include "data/grid.h"
@@ -28,48 +29,6 @@ struct answer {
         size_t raw_len;
         bool last; /* this process has read what it should not go on after */
 };
-
-static void add_pixel(cJSON *o, const struct image *im)
-{
-        static const char *const units[] = {[IMAGE_METRES] = "m", [IMAGE_PER_METRE] = "1/m"};
-        const double size[2] = {im->pixel_h, im->pixel_w};
-        if (im->unit == IMAGE_UNKNOWN) {
-                cJSON_AddNullToObject(o, "pixel_size");
-                cJSON_AddNullToObject(o, "pixel_unit");
-        } else {
-                json_add(o, "pixel_size", cJSON_CreateDoubleArray(size, 2));
-                cJSON_AddStringToObject(o, "pixel_unit", units[im->unit]);
-        }
-}
-
-/* The picture as it came, before it was prepared. */
-static cJSON *describe(const struct image *im)
-{
-        cJSON *o = cJSON_CreateObject();
-        cJSON_AddStringToObject(o, "format", im->format);
-        cJSON_AddNumberToObject(o, "frames", im->n);
-        cJSON_AddNumberToObject(o, "channels", im->c);
-        cJSON_AddNumberToObject(o, "height", im->h);
-        cJSON_AddNumberToObject(o, "width", im->w);
-        cJSON_AddNumberToObject(o, "databar_height", im->databar_h);
-        add_pixel(o, im);
-        return o;
-}
-
-/* What the recipe did to it, before it was cut or fitted. `h` and `w` are the sides that it came with. */
-static void describe_preparation(
-        cJSON *picture, const struct image *im, int h, int w, const struct recipe *r, bool bytes)
-{
-        cJSON *o = r->h ? cJSON_AddObjectToObject(picture, "prepared")
-                        : cJSON_AddNullToObject(picture, "prepared");
-        if (!o || r->h == 0)
-                return;
-        cJSON_AddBoolToObject(o, "rescaled", im->h != h || im->w != w);
-        cJSON_AddNumberToObject(o, "height", im->h);
-        cJSON_AddNumberToObject(o, "width", im->w);
-        add_pixel(o, im);
-        cJSON_AddStringToObject(o, "normalize", recipe_values_name(bytes ? RECIPE_KEEP : r->values));
-}
 
 /* Whether one image can go on in full with c channels. */
 static int check_field(const struct image *im, int c, struct err *e)
@@ -100,15 +59,14 @@ static int read_target(const cJSON *head, struct decode_target *ret, struct reci
 }
 
 /* As an import would (prepare.h), then to what the model takes; of a field only the channels. */
-static int prepare(
-        struct image *im, const struct decode_target *to, bool field, cJSON *picture, struct err *e)
+static int prepare(struct image *im, const struct decode_target *to, bool field, struct image_facts *facts,
+        struct err *e)
 {
         const struct recipe *r = to->recipe;
-        const int h = im->h, w = im->w;
         bool bytes = false;
         int rc = r->h ? prepare_image(im, r, false, &bytes, e) : 0;
-        if (rc == 0)
-                describe_preparation(picture, im, h, w, r, bytes);
+        if (rc == 0 && r->h)
+                image_facts_prepared(facts, im, bytes ? RECIPE_KEEP : r->values);
         if (rc == 0 && field)
                 rc = check_field(im, to->c, e);
         if (rc == 0 && !field && r->h)
@@ -120,32 +78,26 @@ static int prepare(
         return rc;
 }
 
-/* The answer's "n", "h", "w" and "image" into `head`, the floats into *ret. */
+static size_t image_bytes(const struct image *im)
+{
+        return (size_t)im->n * (size_t)im->c * (size_t)im->h * (size_t)im->w * sizeof *im->pixels;
+}
+
 static int decode_body(const void *body, size_t len, const char *media, const struct decode_target *to,
-        bool field, cJSON *head, struct image *ret, struct err *e)
+        bool field, struct image *ret, struct image_facts *ret_facts, struct err *e)
 {
         struct image im = {0};
         int rc = image_decode(body, len, media, &im, e);
         if (rc)
                 return rc;
-        cJSON *picture = describe(&im);
-        rc = prepare(&im, to, field, picture, e);
+        image_facts_describe(ret_facts, &im);
+        rc = prepare(&im, to, field, ret_facts, e);
         if (rc) {
-                cJSON_Delete(picture);
                 image_finish(&im);
                 return rc;
         }
-        json_add(head, "image", picture);
-        cJSON_AddNumberToObject(head, "n", im.n);
-        cJSON_AddNumberToObject(head, "h", im.h);
-        cJSON_AddNumberToObject(head, "w", im.w);
         *ret = im;
         return 0;
-}
-
-static size_t image_bytes(const struct image *im)
-{
-        return (size_t)im->n * (size_t)im->c * (size_t)im->h * (size_t)im->w * sizeof *im->pixels;
 }
 
 static const char *text_of(const cJSON *v)
@@ -153,68 +105,86 @@ static const char *text_of(const cJSON *v)
         return cJSON_IsString(v) ? v->valuestring : NULL;
 }
 
-/* One image in full. */
+/* One image in full, which is large: its memory becomes the answer's. */
 static int read_field(const struct chan_message *m, struct answer *a, struct err *e)
 {
         struct image im = {0};
+        struct image_facts facts;
         struct recipe recipe = {0};
         struct decode_target to;
         a->last = image_distrusted(m->raw, m->raw_len);
         int rc = read_target(m->head, &to, &recipe, e);
         if (rc == 0)
                 rc = decode_body(m->raw, m->raw_len, text_of(json_field(m->head, "media_type")), &to, true,
-                        a->head, &im, e);
+                        &im, &facts, e);
         if (rc)
                 return rc;
-        a->raw = im.pixels;
-        a->raw_len = image_bytes(&im);
+        const size_t bytes = image_bytes(&im);
+        char *raw = realloc(im.pixels, bytes + sizeof facts);
+        if (!raw) {
+                image_finish(&im);
+                return err_set(e, ERR_NO_MEMORY, "no memory for an answer");
+        }
+        memcpy(raw + bytes, &facts, sizeof facts);
+        a->raw = raw;
+        a->raw_len = bytes + sizeof facts;
         return 0;
 }
 
-/* The next body, whose entry is [bytes, media type]: appends its floats to `raw`, and what is to be said of
-   it to `list`. */
-static int decode_one(const char *body, size_t len, const cJSON *entry, const struct decode_target *to,
+/* The next body: appends what came of it to `raw`, and the number of its frames or why there are none to
+   `list`. */
+static int decode_one(const char *body, const struct decoder_body *b, const struct decode_target *to,
         cJSON *list, struct str *raw, struct err *e)
 {
         struct image im = {0};
+        struct image_facts facts;
         struct err why;
-        cJSON *head = cJSON_CreateObject();
-        int rc = decode_body(body, len, text_of(cJSON_GetArrayItem(entry, 1)), to, false, head, &im, &why);
-        if (rc)
-                json_add(head, "error", wire_error_json(&why));
-        else
+        cJSON *entry;
+        if (decode_body(
+                    body, b->len, b->media_type[0] ? b->media_type : NULL, to, false, &im, &facts, &why)) {
+                entry = cJSON_CreateObject();
+                json_add(entry, "error", wire_error_json(&why));
+        } else {
+                entry = cJSON_CreateNumber(im.n);
                 str_add_bytes(raw, im.pixels, image_bytes(&im));
+                str_add_bytes(raw, &facts, sizeof facts);
+        }
         image_finish(&im);
-        if (!json_push(list, head) || raw->failed)
+        if (!json_push(list, entry) || raw->failed)
                 return err_set(e, ERR_NO_MEMORY, "no memory for an answer");
         return 0;
+}
+
+/* The head before the next body of `left` bytes of message. */
+static int read_body_head(const char *at, size_t left, struct decoder_body *ret, struct err *e)
+{
+        if (left >= sizeof *ret) {
+                memcpy(ret, at, sizeof *ret);
+                if (ret->len <= left - sizeof *ret && memchr(ret->media_type, '\0', sizeof ret->media_type))
+                        return 0;
+        }
+        return err_set(e, ERR_INTERNAL, "a request that cannot be read");
 }
 
 /* Bodies one behind the other, each for itself. Those behind one that is distrusted, or for which the answer
    has grown too large, are left over. */
 static int read_images(const struct chan_message *m, struct answer *a, struct err *e)
 {
-        const cJSON *entry, *bodies = json_field(m->head, "bodies");
+        const char *p = m->raw, *end = p + m->raw_len;
         struct str raw = {0};
         struct recipe recipe = {0};
         struct decode_target to;
-        size_t at = 0;
         int rc = read_target(m->head, &to, &recipe, e);
         cJSON *list = cJSON_AddArrayToObject(a->head, "images");
-        cJSON_ArrayForEach(entry, bodies)
-        {
-                const cJSON *len = cJSON_GetArrayItem(entry, 0);
-                if (rc || a->last || raw.len > ANSWER_BYTES)
+        while (rc == 0 && p < end && !a->last && raw.len <= ANSWER_BYTES) {
+                struct decoder_body b;
+                rc = read_body_head(p, (size_t)(end - p), &b, e);
+                if (rc)
                         break;
-                if (!cJSON_IsNumber(len) || len->valuedouble < 0 ||
-                        len->valuedouble > (double)(m->raw_len - at)) {
-                        rc = err_set(e, ERR_INTERNAL, "a request that cannot be read");
-                        break;
-                }
-                const char *body = (const char *)m->raw + at;
-                a->last = image_distrusted(body, (size_t)len->valuedouble);
-                rc = decode_one(body, (size_t)len->valuedouble, entry, &to, list, &raw, e);
-                at += (size_t)len->valuedouble;
+                p += sizeof b;
+                a->last = image_distrusted(p, b.len);
+                rc = decode_one(p, &b, &to, list, &raw, e);
+                p += b.len;
         }
         a->raw_len = raw.len;
         a->raw = raw.len ? str_take(&raw) : NULL;

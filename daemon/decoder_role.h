@@ -2,15 +2,15 @@
    sandbox.h. The only files it can work on are uploads, in STATE/tmp.
 
    Front to decoder:
-     {"op":"images","request":1,"c":1,"h":28,"w":28,"import":{…}|null,"bodies":[[BYTES,"image/png"], [BYTES],
-   …]} raw: the bodies; a media type where one is claimed
+     {"op":"images","request":1,"c":1,"h":28,"w":28,"import":{…}|null}   raw: bodies, each behind its
+   decoder_body
      {"op":"field","request":3,"media_type":"image/png","c":1,"h":28,"w":28,"import":{…}|null}   raw: the body
      {"op":"model","request":2,"path":PATH,"overrides":{…}|null}
      {"op":"grid","request":3,"count":24,"columns":12,"c":1,"h":28,"w":28}     raw: count*c*h*w floats
    Decoder to front, one answer a request, in order; "last":true where it ends after it:
-     {"request":1,"images":[{"n":1,"h":28,"w":28,"image":{…}}, {"error":{…}}, …]}   raw: n*c*h*w floats of
-   each; "image" as classify.h has it; fewer than were sent: the rest is left over
-     {"request":3,"n":1,"h":…,"w":…,"image":{…}}          raw: c*h*w floats, h and w the image's own
+     {"request":1,"images":[1, {"error":{…}}, …]}   the frames of each body; raw: of each without an error
+   n*c*h*w floats and its struct image_facts; fewer than were sent: the rest is left over
+     {"request":3}                            raw: c*h*w floats, h and w the image's own, and the facts
      {"request":2,"model":{"architecture","input","classes","preprocessing"}}
      {"request":3}                            raw: a PNG
      {"request":2,"error":{…}} */
@@ -18,6 +18,16 @@
 #define CNND_DECODER_ROLE_H
 
 #include "base/err.h"
+#include "daemon/media.h"
+
+#include <assert.h>
+#include <stdint.h>
+
+struct decoder_body {
+        uint64_t len;
+        char media_type[MEDIA_MAX + 4]; /* "" for no claim */
+};
+static_assert(sizeof(struct decoder_body) % 8 == 0, "no bytes between or behind the fields");
 
 /* Runs until the front closes the channel, or a file was answered that image_distrusted names: what it may
    have done to this process ends with it, and the front starts another. `uploads` is

@@ -6,7 +6,9 @@
 #include "daemon/evaluate.h"
 #include "daemon/loaded.h"
 #include "daemon/mapqueue.h"
+#include "daemon/questions.h"
 #include "daemon/tuned.h"
+#include "daemon/voice.h"
 #include "daemon/wire.h"
 #include "data/dataset.h"
 #include "device/dev.h"
@@ -33,8 +35,7 @@ struct queue {
 };
 
 struct engine {
-        int (*send)(void *ctx, const cJSON *head, const void *raw, size_t raw_len, struct err *e);
-        void *send_ctx;
+        struct voice voice;
         char *device, *state_dir; /* owned */
         struct mapqueue *maps;    /* owned; any thread */
         /* Under `lock`: */
@@ -153,44 +154,11 @@ int engine_post(struct engine *en, struct chan_message *m, struct err *e)
         return 0;
 }
 
-/* {"op":`op`, `id_key`:id}; NULL when memory is out. */
-static cJSON *answer(const char *op, const char *id_key, int64_t id)
-{
-        cJSON *head = cJSON_CreateObject();
-        if (!head)
-                return NULL;
-        cJSON_AddStringToObject(head, "op", op);
-        if (id_key)
-                cJSON_AddNumberToObject(head, id_key, (double)id);
-        return head;
-}
-
-/* Sends and frees `head`. */
-static int send_answer(struct engine *en, cJSON *head, const void *raw, size_t raw_len, struct err *e)
-{
-        if (!head)
-                return err_set(e, ERR_NO_MEMORY, "no memory for an answer");
-        int rc = en->send(en->send_ctx, head, raw, raw_len, e);
-        cJSON_Delete(head);
-        return rc;
-}
-
-static void send_error(
-        struct engine *en, const char *op, const char *id_key, int64_t id, const struct err *why)
-{
-        struct err gone;
-        cJSON *head = answer(op, id_key, id);
-        if (head)
-                json_add(head, "error", wire_error_json(why));
-        /* A front that is gone ends this process by itself. */
-        (void)send_answer(en, head, NULL, 0, &gone);
-}
-
 /* Nothing can be done on the device any more. The front puts what was in hand back, and starts a worker anew.
  */
 static void end_process(struct engine *en, const struct err *why)
 {
-        send_error(en, "failed", NULL, 0, why);
+        voice_fail(&en->voice, "failed", NULL, 0, why);
         _exit(1); /* not exit: the driver's exit handlers may hang */
 }
 
@@ -204,88 +172,54 @@ static void check_device(struct engine *en, const struct err *why)
                 end_process(en, why);
 }
 
-static int classify(struct engine *en, struct chan_message *m, struct err *e)
+static void answer_alone(struct engine *en, struct chan_message *m)
 {
-        struct infer *model = NULL;
-        int c, h, w, classes;
-        int64_t n = wire_int(m->head, "n");
-        int rc = loaded_get(
-                en->loaded, wire_text(m->head, "model"), wire_int(m->head, "generation"), &model, e);
-        if (rc)
-                return rc;
-        infer_shape(model, &c, &h, &w, &classes);
-        size_t values = (size_t)c * (size_t)h * (size_t)w * sizeof(float);
-        if (n < 1 || n > INT_MAX || m->raw_len / values != (size_t)n || m->raw_len % values)
-                return err_set(e, ERR_INTERNAL, "%lld images of %dx%dx%d in %zu bytes", (long long)n, c, h, w,
-                        m->raw_len);
-        size_t bytes = (size_t)n * (size_t)classes * sizeof(float);
-        float *logits = malloc(bytes);
-        if (!logits)
-                return err_set(e, ERR_NO_MEMORY, "no memory for %lld results", (long long)n);
-        rc = infer_run(model, m->raw, (int)n, logits, e);
-        if (rc == 0) {
-                cJSON *head = answer("classified", "request", wire_int(m->head, "request"));
-                if (head) {
-                        cJSON_AddNumberToObject(head, "n", (double)n);
-                        cJSON_AddNumberToObject(head, "classes", classes);
-                }
-                rc = send_answer(en, head, logits, bytes, e);
+        struct err e = {0};
+        int said;
+        if (strcmp(wire_text(m->head, "op"), "look") == 0
+                        ? questions_look(en->loaded, &en->voice, m, &e)
+                        : questions_classify(en->loaded, &en->voice, &m, 1, &said, &e)) {
+                check_device(en, &e);
+                voice_fail(&en->voice, "classify_failed", "request", wire_int(m->head, "request"), &e);
         }
-        free(logits);
-        return rc;
+        note_progress(en);
 }
 
-/* A layer's filters where no image came, else what it makes of the image. */
-static int look(struct engine *en, struct chan_message *m, struct err *e)
+/* Several in one run. Where that fails, the others are not to share it: each runs alone. */
+static void answer_together(struct engine *en, struct chan_message *const *m, int count)
 {
-        struct infer *model = NULL;
-        struct infer_maps maps = {0};
-        const char *layer = wire_text(m->head, "layer");
-        int c, h, w, classes;
-        int rc = loaded_get(
-                en->loaded, wire_text(m->head, "model"), wire_int(m->head, "generation"), &model, e);
-        if (rc)
-                return rc;
-        infer_shape(model, &c, &h, &w, &classes);
-        if (m->raw_len == 0)
-                rc = infer_filters(model, layer, &maps, e);
-        else if (m->raw_len == (size_t)c * (size_t)h * (size_t)w * sizeof(float))
-                rc = infer_activations(model, m->raw, layer, &maps, e);
-        else
-                rc = err_set(e, ERR_INTERNAL, "an image of %dx%dx%d in %zu bytes", c, h, w, m->raw_len);
-        if (rc)
-                return rc;
-        cJSON *head = answer("looked", "request", wire_int(m->head, "request"));
-        if (head) {
-                cJSON_AddNumberToObject(head, "count", maps.count);
-                cJSON_AddNumberToObject(head, "channels", maps.channels);
-                cJSON_AddNumberToObject(head, "h", maps.h);
-                cJSON_AddNumberToObject(head, "w", maps.w);
-        }
-        const size_t values = (size_t)maps.count * (size_t)maps.channels * (size_t)maps.h * (size_t)maps.w;
-        rc = send_answer(en, head, maps.data, values * sizeof(float), e);
-        free(maps.data);
-        return rc;
+        struct err e = {0};
+        int said = 0;
+        if (count > 1 && questions_classify(en->loaded, &en->voice, m, count, &said, &e))
+                check_device(en, &e);
+        else if (count > 1)
+                said = count;
+        for (int i = said; i < count; i++)
+                answer_alone(en, m[i]);
+        note_progress(en);
 }
 
 /* Works off the classifications that wait now. Those that come meanwhile are for the next time: clients who
    ask again at once would hold up a job for ever. */
 static void answer_requests(struct engine *en)
 {
-        struct command *c;
         pthread_mutex_lock(&en->lock);
         struct queue now = en->requests;
         en->requests = (struct queue){0};
         pthread_mutex_unlock(&en->lock);
-        while ((c = pop(&now)) != NULL) {
-                struct err e = {0};
-                if (strcmp(wire_text(c->m.head, "op"), "look") == 0 ? look(en, &c->m, &e)
-                                                                    : classify(en, &c->m, &e)) {
-                        check_device(en, &e);
-                        send_error(en, "classify_failed", "request", wire_int(c->m.head, "request"), &e);
+        while (now.first) {
+                struct chan_message *m[QUESTIONS_TOGETHER];
+                size_t bytes = 0;
+                int count = 0;
+                for (struct command *c = now.first; c && count < QUESTIONS_TOGETHER; c = c->next) {
+                        bytes += c->m.raw_len;
+                        if (count && (bytes > QUESTIONS_BYTES || !questions_agree(m[0], &c->m)))
+                                break;
+                        m[count++] = &c->m;
                 }
-                command_free(c);
-                note_progress(en);
+                answer_together(en, m, count);
+                while (count--)
+                        command_free(pop(&now));
         }
 }
 
@@ -327,13 +261,13 @@ static enum train_want between_steps(void *ctx)
 static int send_event(void *ctx, const char *event, const char *data, struct err *e)
 {
         struct engine *en = ctx;
-        cJSON *head = answer("event", "job", en->running);
+        cJSON *head = voice_head("event", "job", en->running);
         if (head) {
                 cJSON_AddStringToObject(head, "event", event);
                 cJSON_AddStringToObject(head, "data", data);
         }
         note_progress(en);
-        return send_answer(en, head, NULL, 0, e);
+        return voice_say(&en->voice, head, NULL, 0, e);
 }
 
 /* Waits until the front has stored all events so far. A front that cannot (its disk is full) holds the run
@@ -341,10 +275,10 @@ static int send_event(void *ctx, const char *event, const char *data, struct err
 static int sync_events(void *ctx, struct err *e)
 {
         struct engine *en = ctx;
-        cJSON *head = answer("sync", "job", en->running);
+        cJSON *head = voice_head("sync", "job", en->running);
         int64_t mark = ++en->marks;
         cJSON_AddNumberToObject(head, "mark", (double)mark);
-        int rc = send_answer(en, head, NULL, 0, e);
+        int rc = voice_say(&en->voice, head, NULL, 0, e);
         for (bool done = false; rc == 0 && !done;) {
                 struct timespec until;
                 clock_gettime(CLOCK_REALTIME, &until);
@@ -425,7 +359,7 @@ static void run_job(struct engine *en, struct command *c)
         int rc = strcmp(wire_text(head, "op"), "train") == 0 ? train(en, head, &out, &e)
                                                              : evaluate(en, head, &out, &e);
         if (rc == 0) {
-                cJSON *done = answer("done", "job", en->running);
+                cJSON *done = voice_head("done", "job", en->running);
                 if (done) {
                         cJSON_AddStringToObject(done, "end", ends[out.end]);
                         cJSON_AddNumberToObject(done, "step", (double)out.step);
@@ -433,11 +367,11 @@ static void run_job(struct engine *en, struct command *c)
                         cJSON_AddBoolToObject(done, "stopped_early", out.stopped_early);
                         cJSON_AddNumberToObject(done, "epoch", out.epoch);
                 }
-                rc = send_answer(en, done, NULL, 0, &e);
+                rc = voice_say(&en->voice, done, NULL, 0, &e);
         }
         if (rc) {
                 check_device(en, &e);
-                send_error(en, "job_failed", "job", en->running, &e);
+                voice_fail(&en->voice, "job_failed", "job", en->running, &e);
         }
         en->running = 0;
         note_progress(en);
@@ -453,12 +387,12 @@ static int test_device(struct engine *en, struct err *e)
                 cJSON_Delete(report);
                 return err_wrap(e, "selftest of device %s", en->device);
         }
-        cJSON *head = answer("hello", NULL, 0);
+        cJSON *head = voice_head("hello", NULL, 0);
         if (head)
                 json_add(head, "selftest", report);
         else
                 cJSON_Delete(report);
-        return send_answer(en, head, NULL, 0, e);
+        return voice_say(&en->voice, head, NULL, 0, e);
 }
 
 static int open_device(struct engine *en, struct err *e)
@@ -514,8 +448,7 @@ int engine_start(const struct engine_options *o, struct engine **ret, struct err
                 return err_set(e, ERR_NO_MEMORY, "no memory for the engine");
         pthread_mutex_init(&en->lock, NULL);
         pthread_cond_init(&en->wake, NULL);
-        en->send = o->send;
-        en->send_ctx = o->ctx;
+        en->voice = (struct voice){o->send, o->ctx};
         en->hang_file = getenv("CNND_TEST_HANG_FILE");
         en->hang_step = hang_step ? strtoll(hang_step, NULL, 10) : 1;
         en->device = strdup(o->device);

@@ -9,7 +9,6 @@ void enquiry_free(struct enquiry *q)
         free(q->model);
         free(q->layer);
         free(q->pixels);
-        cJSON_Delete(q->image);
         free(q);
 }
 

@@ -5,6 +5,7 @@
 
 #include "daemon/batches.h"
 #include "daemon/classify.h"
+#include "daemon/imagefacts.h"
 
 enum enquiry_phase { ENQUIRY_DECODING, ENQUIRY_WAITING, ENQUIRY_ON_DEVICE };
 
@@ -21,9 +22,9 @@ struct enquiry {
         struct classify_map map; /* of classify_map, else with a window of 0 */
         struct model_shape shape;
         int top, n;
-        float *pixels; /* owned; kept until the answer, for a second try */
-        cJSON *image;  /* owned; what the decoder told of the body */
+        float *pixels; /* owned; kept until the answer, for a second try; NULL where there was no body */
         size_t bytes;
+        struct image_facts facts; /* of the body */
         struct classify_caller caller;
         int64_t since_us; /* when it began to wait for a device */
         /* While ENQUIRY_ON_DEVICE; `batch` is 0 for a look or a map, `at` its first image in the batch. */

@@ -59,13 +59,15 @@ static bool path_matches(const char *path, const struct target *t)
 static int find_route(struct exchange *x, const char *method, int *status, struct err *e)
 {
         char allow[64] = "";
+        const char *wanted = x->rq.head ? "GET" : method;
+        for (const struct http_route *r = x->host->o.routes; r->method && !x->route; r++)
+                if (strcmp(r->method, wanted) == 0 && path_matches(r->path, &x->rq.target))
+                        x->route = r;
+        if (x->route)
+                return 0;
         for (const struct http_route *r = x->host->o.routes; r->method; r++) {
                 if (!path_matches(r->path, &x->rq.target))
                         continue;
-                if (strcmp(r->method, x->rq.head ? "GET" : method) == 0) {
-                        x->route = r;
-                        return 0;
-                }
                 snprintf(allow + strlen(allow), sizeof allow - strlen(allow), "%s%s%s", *allow ? ", " : "",
                         r->method, strcmp(r->method, "GET") == 0 ? ", HEAD" : "");
         }

@@ -16,6 +16,7 @@ struct exchange_host {
         struct histogram *timing; /* owned by http.c; one for each route */
         struct exchange *exchanges;
         bool stopping; /* streams end */
+        bool due[2];   /* the listener of TCP, of the Unix socket (link.local) has work that wakes nobody */
 };
 
 enum exchange_phase {

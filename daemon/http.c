@@ -25,6 +25,7 @@ enum {
 struct http {
         struct exchange_host host;
         struct MHD_Daemon *daemons[HTTP_MAX_FDS];
+        bool local[HTTP_MAX_FDS]; /* of each daemon: it listens on the Unix socket */
         int daemon_count;
         struct links links;
         int64_t tick_ms;
@@ -154,6 +155,7 @@ static int start_daemon(struct http *h, int fd, bool tls, struct err *e)
                 close(fd);
                 return err_set(e, ERR_IO, "the HTTP server does not start");
         }
+        h->local[h->daemon_count] = fd == h->host.o.unix_fd;
         h->daemons[h->daemon_count++] = d;
         return 0;
 }
@@ -228,7 +230,7 @@ void http_destroy(struct http *h)
         }
         end_exchanges(h);
         for (int64_t until = clock_now_ms() + FAREWELL_MS; clock_now_ms() < until;) {
-                http_run(h);
+                http_run(h, ~0u);
                 if (!h->host.exchanges)
                         break;
                 poll(NULL, 0, 10);
@@ -260,18 +262,26 @@ static bool clients_wait(struct MHD_Daemon *d)
         return poll(&p, 1, 0) > 0;
 }
 
+static bool is_due(struct http *h, int i)
+{
+        unsigned long long ms;
+        return h->host.due[h->local[i]] || (MHD_get_timeout(h->daemons[i], &ms) == MHD_YES && ms == 0);
+}
+
 static void run_daemon(struct http *h, int i, int64_t now_ms)
 {
         struct MHD_Daemon *d = h->daemons[i];
         if (rests(h, i))
                 return;
-        unsigned long long ms;
         int rounds = ROUNDS;
-        do
+        do {
+                h->host.due[h->local[i]] = false;
                 MHD_run(d);
-        while (--rounds && MHD_get_timeout(d, &ms) == MHD_YES && ms == 0);
+        } while (--rounds && is_due(h, i));
         /* Once or twice they have only just come. */
         h->vain[i] = !h->host.stopping && connections(d) == 0 && clients_wait(d) ? h->vain[i] + 1 : 0;
+        if (h->vain[i])
+                h->host.due[h->local[i]] = true;
         if (h->vain[i] < MOST_VAIN)
                 return;
         h->vain[i] = 0;
@@ -279,8 +289,9 @@ static void run_daemon(struct http *h, int i, int64_t now_ms)
 }
 
 /* A connection that ends at once. */
-static void wake_listener(struct http *h, struct MHD_Daemon *d)
+static void wake_listener(struct http *h, int i)
 {
+        struct MHD_Daemon *d = h->daemons[i];
         const struct sockaddr sa = {.sa_family = AF_UNIX};
         const unsigned count = connections(d);
         int pair[2];
@@ -289,6 +300,7 @@ static void wake_listener(struct http *h, struct MHD_Daemon *d)
         if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0)
                 return; /* still none: at the next tick */
         close(pair[1]);
+        h->host.due[h->local[i]] = true;
         if (MHD_add_connection(d, pair[0], &sa, sizeof sa) != MHD_YES)
                 log_line(LOG_DEBUG, "http: clients wait, and the listener takes no connection");
 }
@@ -307,6 +319,8 @@ int http_timeout_ms(const struct http *h)
         for (int i = 0; i < h->daemon_count; i++) {
                 if (rests(h, i))
                         ms = TICK_MS;
+                else if (h->host.due[h->local[i]])
+                        ms = 0;
                 else if (MHD_get_timeout(h->daemons[i], &ms) != MHD_YES)
                         continue;
                 if (ms < least)
@@ -315,16 +329,17 @@ int http_timeout_ms(const struct http *h)
         return (int)least;
 }
 
-void http_run(struct http *h)
+void http_run(struct http *h, unsigned readable)
 {
         int64_t now = clock_now_ms();
         for (int i = 0; i < h->daemon_count; i++)
-                run_daemon(h, i, now);
+                if (readable & 1u << i || is_due(h, i))
+                        run_daemon(h, i, now);
         if (now < h->tick_ms)
                 return;
         h->tick_ms = now + TICK_MS;
         for (int i = 0; i < h->daemon_count && !h->host.stopping; i++)
-                wake_listener(h, h->daemons[i]);
+                wake_listener(h, i);
         links_expire(&h->links, now);
 }
 
@@ -355,6 +370,12 @@ bool http_local(const struct http_request *rq, uid_t *ret_uid)
         return l->local;
 }
 
+static void resume(struct exchange *x)
+{
+        x->host->due[x->link->local] = true;
+        MHD_resume_connection(x->con);
+}
+
 void http_answer(struct http_request *rq, int rc, const struct err *e)
 {
         struct exchange *x = exchange_of(rq);
@@ -362,7 +383,7 @@ void http_answer(struct http_request *rq, int rc, const struct err *e)
                 exchange_refuse(x, 0, e);
         x->phase = EXCHANGE_ANSWER;
         x->host->stats.waiting--;
-        MHD_resume_connection(x->con);
+        resume(x);
 }
 
 void http_wake(struct http_request *rq)
@@ -371,7 +392,7 @@ void http_wake(struct http_request *rq)
         if (!x->resting)
                 return;
         x->resting = false;
-        MHD_resume_connection(x->con);
+        resume(x);
 }
 
 int http_admit_again(struct http_request *rq, struct err *e)

@@ -110,8 +110,9 @@ enum { HTTP_MAX_FDS = 2 };
 int http_fds(const struct http *h, int fds[HTTP_MAX_FDS]);
 /* Milliseconds until http_run should be called though none is readable. */
 int http_timeout_ms(const struct http *h);
-/* Does all that can be done without blocking. Handlers and stream reads run in here. */
-void http_run(struct http *h);
+/* Does all that can be done without blocking; bit i of `readable` is set where http_fds' i-th was. Handlers
+   and stream reads run in here. */
+void http_run(struct http *h, unsigned readable);
 
 struct http_stats {
         uint64_t answers[6]; /* by the status's first digit */

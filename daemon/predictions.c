@@ -1,7 +1,5 @@
 #include "daemon/predictions.h"
 
-#include "base/json.h"
-
 #include <math.h>
 #include <stdlib.h>
 
@@ -43,19 +41,16 @@ static void add_image(
         str_add(out, "]}");
 }
 
-int predictions_write(struct str *out, const struct model_facts *model, const cJSON *image,
+int predictions_write(struct str *out, const struct model_facts *model, const struct image_facts *facts,
         const float *logits, int n, int top, struct err *e)
 {
         struct ranked *ranks = malloc((size_t)model->shape.num_classes * sizeof *ranks);
-        char *picture = image ? json_text(image) : NULL;
-        if (!ranks || (image && !picture))
+        if (!ranks)
                 out->failed = true;
         str_add(out, "{\"model\":");
         str_add_json(out, model->name);
-        if (picture) {
-                str_add(out, ",\"image\":");
-                str_add(out, picture);
-        }
+        str_add(out, ",\"image\":");
+        image_facts_write(facts, out);
         str_add(out, ",\"results\":[");
         for (int i = 0; i < n && !out->failed; i++) {
                 if (i)
@@ -64,6 +59,5 @@ int predictions_write(struct str *out, const struct model_facts *model, const cJ
         }
         str_add(out, "]}\n");
         free(ranks);
-        cJSON_free(picture);
         return out->failed ? err_set(e, ERR_NO_MEMORY, "no memory for the answer") : 0;
 }

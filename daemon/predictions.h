@@ -5,13 +5,12 @@
 #include "base/err.h"
 #include "base/str.h"
 #include "daemon/modelfacts.h"
-
-#include <cjson/cJSON.h>
+#include "daemon/imagefacts.h"
 
 /* Appends {"model","image","results":[{"predictions":[{"label","index","probability","logit"}, …best
-   first]}]} and a newline: of `n` images with `top` predictions each, 0 for all. `logits` (n,num_classes);
-   `image` is the decoder's description, NULL for none. ERR_NO_MEMORY. */
-int predictions_write(struct str *out, const struct model_facts *model, const cJSON *image,
+   first]}]} and a newline: of `n` images with `top` predictions each, 0 for all. `logits` (n,num_classes).
+   ERR_NO_MEMORY. */
+int predictions_write(struct str *out, const struct model_facts *model, const struct image_facts *facts,
         const float *logits, int n, int top, struct err *e);
 
 #endif

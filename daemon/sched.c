@@ -28,6 +28,7 @@ struct run {
         bool yields;      /* it was told to stop for another job */
         int64_t sync;     /* a mark that waits for the commit of all before it; 0: none */
         int64_t due_ms;   /* when they are to be committed */
+        bool nothing;     /* the device is free, and no job waited for it when it was last asked */
 };
 
 struct sched {
@@ -255,6 +256,7 @@ static void start_job(struct sched *sc, int device, int64_t now_ms)
                 sc->retry_ms = now_ms + RETRY_MS;
         }
         if (rc || !next.id) {
+                sc->runs[device].nothing = rc == 0;
                 free(spare);
                 return;
         }
@@ -353,13 +355,16 @@ void sched_tick(struct sched *sc, int64_t now_ms)
         for (int i = 0; i < count; i++)
                 commit_waiting(sc, i, now_ms);
         changed = jobrun_changed(sc->jobs) || changed;
+        for (int i = 0; i < count && changed; i++)
+                sc->runs[i].nothing = false;
         if (changed || sc->draining)
                 for (int i = 0; i < count; i++)
                         pass_wish(sc, i);
         if (sc->draining || now_ms < sc->retry_ms)
                 return;
         for (int i = 0; i < count; i++)
-                if (!sc->runs[i].job && supervisor_state(sc->supervisor, i) == DEVICE_READY)
+                if (!sc->runs[i].job && !sc->runs[i].nothing &&
+                        supervisor_state(sc->supervisor, i) == DEVICE_READY)
                         start_job(sc, i, now_ms);
         if (changed || now_ms >= yield_due(sc))
                 yield_one(sc, count, now_ms);

@@ -334,7 +334,8 @@ static int64_t lesser(int64_t a, int64_t b)
         return a < 0 || (b >= 0 && b < a) ? b : a;
 }
 
-static int wait_for_work(struct server *s, struct err *e)
+/* *ret_readable is what http_run takes. */
+static int wait_for_work(struct server *s, bool *ret_signals, unsigned *ret_readable, struct err *e)
 {
         struct pollfd polled[HTTP_MAX_FDS + 2] = {
                 {.fd = s->signal_fd, .events = POLLIN}, {.fd = service_fd(s->service), .events = POLLIN}};
@@ -351,6 +352,10 @@ static int wait_for_work(struct server *s, struct err *e)
         const struct timespec t = {timeout / 1000000, timeout % 1000000 * 1000};
         if (ppoll(polled, (nfds_t)count + 2, timeout < 0 ? NULL : &t, NULL) < 0 && errno != EINTR)
                 return err_errno(e, errno, "ppoll");
+        *ret_signals = polled[0].revents;
+        *ret_readable = 0;
+        for (int i = 0; i < count; i++)
+                *ret_readable |= polled[i + 2].revents ? 1u << i : 0;
         return 0;
 }
 
@@ -358,17 +363,19 @@ int server_run(struct server *s, struct err *e)
 {
         notify_tell(&s->notify, "READY=1");
         for (;;) {
-                int rc = wait_for_work(s, e);
+                bool signals = false;
+                unsigned readable = 0;
+                int rc = wait_for_work(s, &signals, &readable, e);
                 notify_tick(&s->notify, clock_now_ms());
                 if (rc)
                         return rc;
-                if (take_signals(s))
+                if (signals && take_signals(s))
                         return 0;
                 service_run(s->service);
                 feed_tick(s->feed, clock_now_ms());
                 importfeed_tick(s->importfeed, clock_now_ms());
                 curves_tick(s->curves);
-                http_run(s->http);
+                http_run(s->http, readable);
                 if (s->draining && (service_drained(s->service) || clock_now_ms() >= s->end_ms))
                         return 0;
         }

@@ -92,7 +92,7 @@ int solo_send(struct enquiry *q, struct err *e)
         if (q->layer)
                 cJSON_AddStringToObject(head, "layer", q->layer);
         if (q->map.window)
-                rc = maporder_fill(&q->map, q->home->models, q->model, q->image, f->shape.c, head, e);
+                rc = maporder_fill(&q->map, q->home->models, q->model, &q->facts, f->shape.c, head, e);
         if (rc == 0)
                 rc = supervisor_send(q->home->supervisor, device, head, q->pixels, q->bytes, e);
         cJSON_Delete(head);

@@ -1,4 +1,5 @@
--- For wrk: posts the images named after `--` one after the other, and prints what tests/bench/serve reads.
+-- For wrk: posts the images named after `--` one after the other, or gets where there are none, and prints what
+-- tests/bench/serve reads.
 local requests, at = {}, 0
 
 function init(args)
@@ -10,12 +11,13 @@ function init(args)
 end
 
 function request()
+   if #requests == 0 then return wrk.format("GET") end
    at = at % #requests + 1
    return requests[at]
 end
 
 function done(summary, latency)
    local e = summary.errors
-   io.write(string.format("wrk %d %d %d %d %d %d\n", summary.requests, summary.duration, latency:percentile(50),
-      latency:percentile(99), latency.max, e.connect + e.read + e.write + e.status + e.timeout))
+   io.write(string.format("wrk %d %d %d %d %d %d %d\n", summary.requests, summary.duration, latency:percentile(50),
+      latency:percentile(99), latency.max, e.connect + e.read + e.write + e.timeout, e.status))
 end

@@ -70,6 +70,7 @@ static void post_crowd(struct service *s, const char *model, struct front_answer
 
 static void they_go_together_and_each_gets_its_own(void **state)
 {
+        front_batch.window_us = 10000000;
         struct service *s = front_start(*state);
         struct front_answer a[CROWD];
         make_model(s, "it");
@@ -79,6 +80,7 @@ static void they_go_together_and_each_gets_its_own(void **state)
                 assert_int_equal(outcome(&a[i]), i);
         assert_int_equal(classify_images(s->classify), CROWD);
         assert_int_equal(classify_batches(s->classify), 1);
+        front_batch.window_us = 500;
         service_destroy(s);
 }
 
@@ -86,6 +88,7 @@ static void a_batch_is_no_larger_than_told(void **state)
 {
         struct front_answer a[CROWD];
         front_batch.max_images = 3;
+        front_batch.window_us = 10000000;
         struct service *s = front_start(*state);
         make_model(s, "it");
         post_crowd(s, "it", a);
@@ -94,6 +97,7 @@ static void a_batch_is_no_larger_than_told(void **state)
                 assert_int_equal(outcome(&a[i]), i);
         assert_int_equal(classify_batches(s->classify), (CROWD + 2) / 3);
         front_batch.max_images = 64;
+        front_batch.window_us = 500;
         service_destroy(s);
 }
 
@@ -132,6 +136,26 @@ static void a_broken_image_is_its_senders_alone(void **state)
         for (int i = 0; i < CROWD; i++)
                 assert_int_equal(outcome(&a[i]), i);
         assert_int_equal(outcome(&a[CROWD]), ERR_MEDIA);
+        service_destroy(s);
+}
+
+/* The decoder leaves after HDF5; what it had in hand beside it and behind it goes to the next one. */
+static void one_that_ends_the_decoder_is_the_only_one_it_ends(void **state)
+{
+        static const char hdf[] = "\x89HDF\r\n\x1a\n and no more";
+        struct service *s = front_start(*state);
+        struct front_answer a[2 * CROWD], last = {0};
+        const struct classify_caller caller = {.ctx = &last, .done = front_classified};
+        struct err e;
+        make_model(s, "it");
+        post_crowd(s, "it", a);
+        assert_int_equal(classify_start(s->classify, "it", hdf, sizeof hdf - 1, NULL, 1, &caller, &e), 0);
+        post_crowd(s, "it", a + CROWD);
+        wait_all(s, a, 2 * CROWD);
+        wait_all(s, &last, 1);
+        for (int i = 0; i < 2 * CROWD; i++)
+                assert_int_equal(outcome(&a[i]), i % CROWD);
+        assert_int_equal(outcome(&last), ERR_SYNTAX);
         service_destroy(s);
 }
 
@@ -302,6 +326,40 @@ static void a_job_goes_on_beside_clients_who_never_rest(void **state)
         service_destroy(s);
 }
 
+/* How many images the worker ran together with this one. */
+static int company(const struct front_answer *a)
+{
+        const cJSON *image = cJSON_GetArrayItem(json_field(a->result, "results"), 0);
+        return json_field(cJSON_GetArrayItem(json_field(image, "predictions"), 0), "logit")->valueint - 1;
+}
+
+static void what_comes_during_a_step_is_answered_in_one_run(void **state)
+{
+        setenv("CNND_FAKE_STEP_MS", "300", 1);
+        struct service *s = front_start(*state);
+        struct front_answer a[CROWD] = {0};
+        int most = 0;
+        make_model(s, "it");
+        int64_t job = front_submit(s, FRONT_JOB("long", "\"epochs\":1000"));
+        front_wait_step(s, job, 1);
+        for (int i = 0; i < CROWD; i++) {
+                const struct classify_caller caller = {.ctx = &a[i], .done = front_classified};
+                int64_t begun = clock_now_ms();
+                assert_int_equal(post(s, "it", grey_of(i), &caller), 0);
+                while (clock_now_ms() - begun < 5)
+                        front_turn(s);
+        }
+        wait_all(s, a, CROWD);
+        for (int i = 0; i < CROWD; i++) {
+                most = company(&a[i]) > most ? company(&a[i]) : most;
+                assert_int_equal(outcome(&a[i]), i);
+        }
+        assert_true(classify_batches(s->classify) > CROWD / 2); /* they were sent one by one */
+        assert_true(most >= CROWD / 2);                         /* a step ends among them at most once */
+        unsetenv("CNND_FAKE_STEP_MS");
+        service_destroy(s);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, front_make_state, front_drop_state)
 
 int main(int argc, char **argv)
@@ -313,11 +371,13 @@ int main(int argc, char **argv)
                 TEST(a_batch_is_no_larger_than_told),
                 TEST(nobody_waits_for_those_who_do_not_come),
                 TEST(a_broken_image_is_its_senders_alone),
+                TEST(one_that_ends_the_decoder_is_the_only_one_it_ends),
                 TEST(one_that_kills_the_worker_dies_alone),
                 TEST(a_dead_decoder_costs_nobody_an_answer),
                 TEST(a_deleted_model_is_missed_by_its_own_alone),
                 TEST(some_of_them_leave),
                 TEST(a_job_goes_on_beside_clients_who_never_rest),
+                TEST(what_comes_during_a_step_is_answered_in_one_run),
         };
         if (argc > 1)
                 cmocka_set_test_filter(argv[1]);

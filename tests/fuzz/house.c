@@ -4,6 +4,7 @@
 #include "daemon/api.h"
 #include "daemon/clock.h"
 #include "daemon/listen.h"
+#include "daemon/imagefacts.h"
 #include "daemon/wire.h"
 #include "data/dataset.h"
 #include "fuzz.h"
@@ -95,25 +96,25 @@ static void say_error(struct kid *k, const struct chan_message *m, const char *o
         kids_say(k, head, NULL, 0);
 }
 
+/* Zeros, and the facts of one image behind them. */
 static void decode(struct kid *k, const struct chan_message *m, bool field)
 {
-        static const float zeros[3 * 64 * 64];
+        static char raw[3 * 64 * 64 * sizeof(float) + sizeof(struct image_facts)];
         cJSON *head = reply_to(m, "decoded");
-        size_t h = field ? 8 : size_of(m, "h"), w = field ? 8 : size_of(m, "w");
-        size_t bytes = size_of(m, "c") * h * w * sizeof(float);
-        cJSON *image = cJSON_AddObjectToObject(head, "image");
-        cJSON_AddNumberToObject(image, "height", (double)h);
-        cJSON_AddNumberToObject(image, "width", (double)w);
-        cJSON_AddNumberToObject(head, "n", 1);
-        cJSON_AddNumberToObject(head, "h", (double)h);
-        cJSON_AddNumberToObject(head, "w", (double)w);
-        FUZZ_CHECK(bytes <= sizeof zeros);
-        kids_say(k, head, zeros, bytes);
+        const int h = field ? 8 : (int)size_of(m, "h"), w = field ? 8 : (int)size_of(m, "w");
+        const size_t bytes = size_of(m, "c") * (size_t)h * (size_t)w * sizeof(float);
+        const struct image_facts p = {.format = "PGM", .frames = 1, .came = {.height = h, .width = w}};
+        FUZZ_CHECK(bytes + sizeof p <= sizeof raw);
+        memset(raw, 0, bytes);
+        memcpy(raw + bytes, &p, sizeof p);
+        if (!field)
+                cJSON_AddItemToArray(cJSON_AddArrayToObject(head, "images"), cJSON_CreateNumber(1));
+        kids_say(k, head, raw, bytes + sizeof p);
 }
 
 static void answer_decoder(struct kid *k, const struct chan_message *m, const char *op)
 {
-        if (strcmp(op, "image") == 0 || strcmp(op, "field") == 0)
+        if (strcmp(op, "images") == 0 || strcmp(op, "field") == 0)
                 decode(k, m, op[0] == 'f');
         else if (strcmp(op, "grid") == 0)
                 kids_say(k, reply_to(m, "drawn"), "picture", 7);
@@ -448,7 +449,7 @@ bool house_turn(struct house *h)
                 return heard;
         feed_tick(h->feed, clock_now_ms());
         curves_tick(h->curves);
-        http_run(h->http);
+        http_run(h->http, ~0u);
         return heard;
 }
 

@@ -2,11 +2,13 @@
    clients stays well-formed.
 
    The input is lines. "+" first: a device is there already. ">x": a client asks (the table below). "W{…}#64":
-   the worker says this head with 64 bytes behind it; so do P the probe, D the decoder, I an import. "~Wxyz":
-   it sends bytes that are no message. "!W9": it dies with that status of waitpid. */
+   the worker says this head with 64 bytes behind it; so do P the probe, D the decoder, I an import.
+   "#64@xyz": behind these come the facts of an image of 8x8 whose first bytes are xyz. "~Wxyz": it sends
+   bytes that are no message. "!W9": it dies with that status of waitpid. */
 #include "fuzz.h"
 
 #include "base/json.h"
+#include "daemon/imagefacts.h"
 #include "house.h"
 #include "kids.h"
 
@@ -107,26 +109,36 @@ static struct kid *kid_of(char letter)
         return role ? kids_find(role) : NULL;
 }
 
-static void say(struct kid *k, const char *head, size_t head_len, size_t raw_len)
+/* `raw_len` zeros follow the head, and the facts where there are some. */
+static void say(
+        struct kid *k, const char *head, size_t head_len, size_t raw_len, const struct image_facts *facts)
 {
         static const uint8_t raw[RAW_BYTES];
+        const size_t all = raw_len + (facts ? sizeof *facts : 0);
         uint8_t prefix[16] = {'c', 'n', 'd', '0' + CHAN_VERSION};
         for (int i = 0; i < 4; i++) {
                 prefix[4 + i] = (uint8_t)(head_len >> (8 * i));
-                prefix[8 + i] = (uint8_t)(raw_len >> (8 * i));
+                prefix[8 + i] = (uint8_t)(all >> (8 * i));
         }
         kids_babble(k, prefix, sizeof prefix);
         kids_babble(k, head, head_len);
         kids_babble(k, raw, raw_len);
+        if (facts)
+                kids_babble(k, facts, sizeof *facts);
 }
 
 static void say_line(struct kid *k, const char *line)
 {
         const char *count = strrchr(line, '#');
+        char *rest = NULL;
+        struct image_facts p = {.format = "PGM", .frames = 1, .came = {.height = 8, .width = 8}};
         size_t raw_len = 0, head_len = count ? (size_t)(count - line) : strlen(line);
         if (count)
-                raw_len = strtoul(count + 1, NULL, 10) % RAW_BYTES;
-        say(k, line, head_len, raw_len);
+                raw_len = strtoul(count + 1, &rest, 10) % RAW_BYTES;
+        const bool told = rest && *rest == '@';
+        if (told)
+                memcpy(&p, rest + 1, strnlen(rest + 1, sizeof p));
+        say(k, line, head_len, raw_len, told ? &p : NULL);
 }
 
 static void act(struct scene *s, const char *line)

@@ -1,6 +1,7 @@
 #include "check.h"
 
 #include "data/image.h"
+#include "data/pngplain.h"
 
 #include <png.h>
 #include <zlib.h>
@@ -150,6 +151,115 @@ static void reads_what_pillow_writes(void **state)
         image_finish(&im);
 }
 
+static void append_chunk(struct file *f, const char *type, const void *data, size_t len)
+{
+        unsigned char *p = realloc(f->bytes, f->len + len + 12);
+        assert_non_null(p);
+        f->bytes = p;
+        p += f->len;
+        f->len += len + 12;
+        memcpy(p + 4, type, 4);
+        if (len)
+                memcpy(p + 8, data, len);
+        uint32_t crc = (uint32_t)crc32(0, p + 4, (uInt)len + 4);
+        for (int i = 0; i < 4; i++) {
+                p[i] = (unsigned char)(len >> (24 - 8 * i));
+                p[8 + len + (size_t)i] = (unsigned char)(crc >> (24 - 8 * i));
+        }
+}
+
+/* What PNG predicts of byte i of a row from those before and above it. */
+static int predict(int filter, const unsigned char *row, const unsigned char *up, int i, int c)
+{
+        const int left = i < c ? 0 : row[i - c], above = up[i], corner = i < c ? 0 : up[i - c];
+        const int p = left + above - corner;
+        const int to_left = abs(p - left), to_above = abs(p - above), to_corner = abs(p - corner);
+        const int nearest = to_left <= to_above && to_left <= to_corner ? left
+                            : to_above <= to_corner                     ? above
+                                                                        : corner;
+        const int all[] = {0, left, above, (left + above) / 2, nearest};
+        return all[filter];
+}
+
+/* 8 bits a sample, the filters by turns. */
+static struct file encode_filters(int w, int h, int c, int first_filter)
+{
+        const int len = w * c;
+        struct file f = {.bytes = malloc(8), .len = 8};
+        unsigned char *rows = malloc((size_t)h * (size_t)(len + 1)), *row = calloc(2, (size_t)len);
+        unsigned char head[13] = {
+                [3] = (unsigned char)w, [7] = (unsigned char)h, [8] = 8, [9] = c == 3 ? 2 : 0};
+        unsigned char *up = row + len;
+        uLongf packed_len = compressBound((uLong)(h * (len + 1)));
+        unsigned char *packed = malloc(packed_len);
+        assert_true(f.bytes && rows && row && packed);
+        memcpy(f.bytes, "\x89PNG\r\n\x1a\n", 8);
+        for (int y = 0; y < h; y++) {
+                unsigned char *out = rows + (size_t)y * (size_t)(len + 1);
+                out[0] = (unsigned char)((first_filter + y) % 5);
+                for (int i = 0; i < len; i++) {
+                        row[i] = (unsigned char)sample_at(8, i / c, y, i % c);
+                        out[1 + i] = (unsigned char)(row[i] - predict(out[0], row, up, i, c));
+                }
+                memcpy(up, row, (size_t)len);
+        }
+        assert_int_equal(compress(packed, &packed_len, rows, (uLong)(h * (len + 1))), Z_OK);
+        append_chunk(&f, "IHDR", head, sizeof head);
+        append_chunk(&f, "tEXt", "a\0b", 3);
+        append_chunk(&f, "IDAT", packed, packed_len);
+        append_chunk(&f, "IEND", NULL, 0);
+        free(rows);
+        free(row);
+        free(packed);
+        return f;
+}
+
+static void plain_files_are_read_without_libpng(void **state)
+{
+        (void)state;
+        for (int i = 0; i < 2 * 5 * 3; i++) {
+                const int c = i % 2 ? 3 : 1, w = 1 + i % 3 * 9, h = 7;
+                struct file f = encode_filters(w, h, c, i % 5);
+                struct image im = {0};
+                assert_true(pngplain_decode(f.bytes, f.len, &im));
+                assert_int_equal(
+                        im.n * 100000 + im.c * 10000 + im.h * 100 + im.w, 100000 + c * 10000 + h * 100 + w);
+                for (int k = 0; k < c * h * w; k++) {
+                        float want = expected(8, c == 3 ? PNG_COLOR_TYPE_RGB : PNG_COLOR_TYPE_GRAY, k % w,
+                                k / w % h, k / (w * h));
+                        if (im.pixels[k] != want)
+                                fail_msg("%d channels, %dx%d, filter %d: [%d] is %g, wanted %g", c, w, h,
+                                        i % 5, k, (double)im.pixels[k], (double)want);
+                }
+                image_finish(&im);
+                free(f.bytes);
+        }
+}
+
+/* Every byte but those of the text counts. */
+static void libpng_tells_what_is_wrong(void **state)
+{
+        struct file f = encode_filters(9, 7, 1, 0);
+        struct image im = {0};
+        (void)state;
+        for (size_t n = 8; n < f.len; n++) {
+                unsigned char *cut = malloc(n);
+                assert_non_null(cut);
+                memcpy(cut, f.bytes, n);
+                assert_false(pngplain_decode(cut, n, &im));
+                free(cut);
+        }
+        for (size_t n = 8; n < f.len; n++) {
+                if (n >= 33 && n < 33 + 15)
+                        continue;
+                f.bytes[n] ^= 4;
+                assert_false(pngplain_decode(f.bytes, f.len, &im));
+                f.bytes[n] ^= 4;
+        }
+        assert_null(im.pixels);
+        free(f.bytes);
+}
+
 static int decode_copy(const unsigned char *bytes, size_t len, struct err *e)
 {
         struct image im = {0};
@@ -223,6 +333,8 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(reads_every_kind),
                 cmocka_unit_test(reads_what_pillow_writes),
+                cmocka_unit_test(plain_files_are_read_without_libpng),
+                cmocka_unit_test(libpng_tells_what_is_wrong),
                 cmocka_unit_test(cut_and_flipped_files_are_damaged),
                 cmocka_unit_test(claims_are_bounded_before_memory_is_taken),
         };

@@ -31,7 +31,7 @@ LIBRARIES = {
     r'seccomp': {'daemon'},
     r'curl/': {'client'},
     r'(windows|winhttp|bcrypt)\.h': {'backend/base', 'client'},
-    r'(tiffio|jpeglib|jerror|png|hdf5|archive|archive_entry)\.h': {'backend/data'},
+    r'(tiffio|jpeglib|jerror|png|libdeflate|hdf5|archive|archive_entry)\.h': {'backend/data'},
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.M)
 
