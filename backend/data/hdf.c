@@ -148,6 +148,18 @@ static int check_storage(
         return 0;
 }
 
+/* IEEE 754's half, as NumPy writes it; this library has no name for it. */
+static bool is_half(hid_t type)
+{
+        hid_t half = H5Tcopy(H5T_IEEE_F32LE);
+        bool same = half >= 0 && H5Tset_fields(half, 15, 10, 5, 0, 10) >= 0 && H5Tset_size(half, 2) >= 0 &&
+                    H5Tset_ebias(half, 15) >= 0 && H5Tequal(type, half) > 0;
+        same = same || (half >= 0 && H5Tset_order(half, H5T_ORDER_BE) >= 0 && H5Tequal(type, half) > 0);
+        if (half >= 0)
+                H5Tclose(half);
+        return same;
+}
+
 /* One of the integers and floats that machines have. A damaged type of odd bits would be converted bit by
    bit, and the library does not hold those bits against the element's size. */
 static bool is_plain(hid_t type)
@@ -159,7 +171,7 @@ static bool is_plain(hid_t type)
         for (size_t i = 0; i < sizeof plain / sizeof plain[0]; i++)
                 if (H5Tequal(type, plain[i]) > 0)
                         return true;
-        return false;
+        return is_half(type);
 }
 
 static int read_type(hid_t set, struct hdf_shape *s, struct err *e)

@@ -28,7 +28,7 @@ int hdf_each(hid_t group, hdf_visit visit, void *ctx, struct err *e);
 struct hdf_shape {
         int ndim;
         uint64_t dims[HDF_MAX_DIMS];
-        bool real; /* integers or floats of 8 to 64 bits; else records, text, … */
+        bool real; /* integers of 8 to 64 bits or floats of 16 to 64; else records, text, … */
         bool is_signed, is_float;
         size_t bytes; /* of an element */
 };

@@ -27,7 +27,7 @@ class Emd(Case):
         return os.path.join(self.out.name, name)
 
     def test_velox_types(self):
-        for kind in ('u1', 'u2', 'u2be', 'u4', 'i1', 'i2be', 'i4', 'i8', 'f4', 'f4be', 'f8'):
+        for kind in ('u1', 'u2', 'u2be', 'u4', 'i1', 'i2be', 'i4', 'i8', 'f2', 'f2be', 'f4', 'f4be', 'f8'):
             want = scaled(STACK[:1].astype(kind.replace('be', '')))[:, None]
             head = self.same(self.path('velox_' + kind), want, 'm', (4e-10, 2e-10))
             self.assertEqual(head['format'], 'EMD')

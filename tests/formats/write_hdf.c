@@ -134,6 +134,17 @@ static hid_t ncem(hid_t f, const char *name)
         return g;
 }
 
+/* As NumPy's is written. */
+static hid_t half(H5T_order_t order)
+{
+        hid_t type = H5Tcopy(H5T_IEEE_F32LE);
+        NEED(H5Tset_fields(type, 15, 10, 5, 0, 10));
+        NEED(H5Tset_size(type, 2));
+        NEED(H5Tset_ebias(type, 15));
+        NEED(H5Tset_order(type, order));
+        return type;
+}
+
 static void write_types(void)
 {
         const struct {
@@ -141,8 +152,8 @@ static void write_types(void)
                 hid_t type;
         } types[] = {{"u1", H5T_STD_U8LE}, {"u2", H5T_STD_U16LE}, {"u2be", H5T_STD_U16BE},
                 {"u4", H5T_STD_U32LE}, {"i1", H5T_STD_I8LE}, {"i2be", H5T_STD_I16BE}, {"i4", H5T_STD_I32LE},
-                {"i8", H5T_STD_I64LE}, {"f4", H5T_IEEE_F32LE}, {"f4be", H5T_IEEE_F32BE},
-                {"f8", H5T_IEEE_F64LE}};
+                {"i8", H5T_STD_I64LE}, {"f2", half(H5T_ORDER_LE)}, {"f2be", half(H5T_ORDER_BE)},
+                {"f4", H5T_IEEE_F32LE}, {"f4be", H5T_IEEE_F32BE}, {"f8", H5T_IEEE_F64LE}};
         for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
                 char name[64];
                 snprintf(name, sizeof name, "velox_%s", types[i].name);
