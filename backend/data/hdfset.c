@@ -52,7 +52,10 @@ static int read_old_layout(struct opening *o, struct hdf_cursor c, struct err *e
 {
         struct hdf_set *s = &o->set;
         int count = (int)hdf_take(&c, 1);
-        s->layout = (enum hdf_layout)hdf_take(&c, 1);
+        int kind = (int)hdf_take(&c, 1);
+        if (kind > HDF_CHUNKED)
+                return hdf_damaged("a data set", e);
+        s->layout = (enum hdf_layout)kind;
         hdf_skip(&c, 5);
         if (s->layout != HDF_COMPACT)
                 s->at = hdf_take_address(o->f, &c);

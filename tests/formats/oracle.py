@@ -80,12 +80,13 @@ def from_tiff(path):
         if len(stack) == 1 and file.imagej_metadata and file.imagej_metadata.get('images', 1) > 1:
             stack = [file.asarray()]
         a = np.stack(stack) if len(stack) > 1 else stack[0]
-        rows = int((file.fei_metadata or {}).get('Image', {}).get('ResolutionY', 0) or 0)
+        fei = file.fei_metadata
+        rows = int((fei or {}).get('Image', {}).get('ResolutionY', 0) or 0)
         bands = best.samplesperpixel
         if best.photometric == 3:
             a = np.moveaxis(best.colormap[:, a], 0, -1)
             bands = 3
-        if best.photometric == 0 and a.dtype.kind == 'u':
+        if best.photometric == 0 and a.dtype.kind == 'u' and best.bitspersample > 1:
             a = np.iinfo(a.dtype).max - a
         if a.dtype == bool:
             a = a.astype(np.float32)
@@ -100,6 +101,10 @@ def from_tiff(path):
     if a.shape[-3] == 3 and (a == a[..., :1, :, :]).all():
         a = a[..., :1, :, :]
     pixels = scaled(a).reshape((-1,) + a.shape[-3:])
+    scan = (fei or {}).get('Scan', {})
+    if {'PixelWidth', 'PixelHeight'} <= set(scan):
+        yield pixels, (float(scan['PixelHeight']), float(scan['PixelWidth']))
+        return
     size = None
     try:
         loaded = hs.load(path)
@@ -129,6 +134,18 @@ def from_emd(path):
             yield frames(np.moveaxis(a, -1, 0)), sizes.get(frozenset(a.shape[:2]))
 
 
+def from_dm(path):
+    """hyperspy takes the pixels for little-endian whatever the file says: the flag is the third number of its head."""
+    with open(path, 'rb') as file:
+        head = file.read(16)
+    big = not any(head[8:12] if head[3] == 3 else head[12:16])
+    for data, size in from_hyperspy(path):
+        if data.dtype.kind == 'c':
+            continue
+        data = data.astype(np.float32) if data.dtype == bool else data
+        yield frames(data.byteswap() if big else data), size
+
+
 def from_ser(path):
     for data, size in from_hyperspy(path):
         yield frames(data), size
@@ -138,7 +155,7 @@ def from_mrc(path):
     with mrcfile.open(path, permissive=True) as m:
         size = (float(m.voxel_size.y) * 1e-10, float(m.voxel_size.x) * 1e-10)
         if m.header.exttyp in (b'FEI1', b'FEI2'):
-            first = m.indexed_extended_header[0]
+            first = m.extended_header[0]
             size = (float(first['Pixel size Y']), float(first['Pixel size X']))
         yield frames(m.data)[..., ::-1, :], size if min(size) > 0 else None
 
@@ -163,19 +180,15 @@ def from_pillow(path):
 def references(path):
     """Candidates (pixels (n,c,h,w), pixel size or None) that other readers see; empty where they see no image."""
     kind = os.path.splitext(path)[1].lower()
-    readers = {'.mrc': from_mrc, '.emd': from_emd, '.ser': from_ser, '.npy': from_numpy, '.npz': from_numpy, '.png': from_pillow,
+    readers = {'.dm3': from_dm, '.dm4': from_dm, '.mrc': from_mrc, '.emd': from_emd, '.ser': from_ser, '.npy': from_numpy, '.npz': from_numpy, '.png': from_pillow,
                '.jpg': from_pillow, '.pgm': from_pillow, '.ppm': from_pillow}
     if kind in ('.tif', '.tiff'):
         try:
             yield from from_tiff(path)
         except ValueError:  # tifffile has no LZW or PackBits of its own
             yield from from_pillow(path)
-    elif kind in readers:
-        yield from readers[kind](path)
     else:
-        for data, size in from_hyperspy(path):
-            if data.dtype.kind != 'c':
-                yield frames(data.astype(np.float32) if data.dtype == bool else data), size
+        yield from readers[kind](path)
 
 
 def compare(head, got, path):

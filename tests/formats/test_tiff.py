@@ -92,7 +92,12 @@ class Tiff(Case):
             for big in (False, True):
                 self.same(tiff([page(a, big, bits=bits, data=[b''.join(rows)])], big), want)
             white = tiff([page(a, bits=bits, photometric=0, data=[b''.join(rows)])])
-            self.same(white, np.float32(1) - want)
+            self.same(white, ((1 << bits) - 1 - a.astype('i4')).astype('f4')[None, None] / np.float32((1 << bits) - 1))
+
+    def test_white_is_zero(self):
+        for kind in ('u1', 'u2'):
+            a = values(kind, (300, 256))
+            self.same(tiff([page(a, photometric=0)]), scaled(np.iinfo(kind).max - a)[None, None])
 
     def test_samples(self):
         for planar in (1, 2):

@@ -35,7 +35,7 @@ def tiffs(out):
         a = np.abs(a).astype(kind) if kind[0] == 'u' else a.astype(kind)
         for order in '<>':
             for way in ways:
-                if 'predictor' in way and kind[0] == 'f':
+                if 'predictor' in way and (kind[0] == 'f' or kind[1] == '8'):
                     continue
                 path = put(out, '%s_%s_%s.tif' % (kind, letter(order), '_'.join(way) or 'plain'), None)
                 tifffile.imwrite(path, a, byteorder=order, **way)
@@ -102,7 +102,7 @@ def sers(out):
     for version in (0x210, 0x220):
         for kind in ('u1', 'u2', 'u4', 'i1', 'i2', 'i4', 'f4', 'f8'):
             for count in (1, 3):
-                yield put(out, '%s_%x_%d.ser' % (kind, version, count), ser(list(values(kind, (count, 6, 5))), version, step=(3e-10, 2e-10)))
+                yield put(out, '%s_%x_%d.ser' % (kind, version, count), ser(list(values(kind, (count, 6, 5))), version, step=(3e-10, 2e-10), complete=True))
 
 
 def velox(file, a, **way):
@@ -120,7 +120,7 @@ def ncem(file, a, names=('dim1', 'dim2', 'dim3'), **way):
     for i, n in enumerate(a.shape):
         stack = a.ndim == 3 and i == 0
         axis = group.create_dataset(names[i], data=np.arange(n) * (1 if stack else 0.25))
-        axis.attrs['name'], axis.attrs['units'] = ('z', '') if stack else ('yx'[a.ndim - 1 - i], '[n_m]')
+        axis.attrs['name'], axis.attrs['units'] = ('z', '') if stack else ('xy'[(a.ndim - 1 - i) % 2], '[n_m]')
     file.attrs['version_major'], file.attrs['version_minor'] = 0, 2
 
 
@@ -161,8 +161,8 @@ def picture(mode):
         image = Image.fromarray(values('u1', (20, 31)), 'P')
         image.putpalette(values('u1', (768,)).tobytes())
         return image
-    if mode == 'I;16':
-        return Image.fromarray(values('u2', (20, 31)))
+    if mode in ('I', 'I;16'):
+        return Image.fromarray(values('u2', (20, 31)).astype('i4' if mode == 'I' else 'u2'))
     samples = len(mode)
     return Image.fromarray(values('u1', (20, 31, samples) if samples > 1 else (20, 31)), mode)
 
@@ -178,7 +178,7 @@ def others(out):
     yield from pictures(out, 'png', [(mode, 'png') for mode in ('1', 'L', 'LA', 'P', 'RGB', 'RGBA', 'I;16')], lambda way: {})
     yield from pictures(out, 'jpg', [(mode, way) for mode in ('L', 'RGB') for way in ('baseline', 'progressive')],
                         lambda way: {'progressive': way == 'progressive', 'quality': 90})
-    yield from pictures(out, 'pgm', [('L', 'binary'), ('I;16', 'binary')], lambda way: {})
+    yield from pictures(out, 'pgm', [('L', 'binary'), ('I', 'binary')], lambda way: {})
     yield from pictures(out, 'ppm', [('RGB', 'binary')], lambda way: {})
     text = 'P2\n# drawn\n7 5\n255\n' + '\n'.join(' '.join('%d' % (v) for v in row) for row in values('u1', (5, 7)))
     yield put(out, 'text.pgm', text.encode())
