@@ -5,6 +5,7 @@ Files: what hyperspy ships for its own tests (the folder in CNND_ORACLE_FILES, e
 written.py. Prints a line a file and a table of formats. Exits 77 where one of the readers is missing."""
 import collections
 import gzip
+import json
 import logging
 import os
 import re
@@ -115,6 +116,19 @@ def from_tiff(path):
     yield pixels, size
 
 
+def emd_size(group, frames_last):
+    """What h5py finds beside the data: Velox' JSON, or the first steps along NCEM's axes."""
+    if 'Metadata' in group:
+        about = json.loads(group['Metadata'][:, 0].tobytes().split(b'\0')[0])['BinaryResult']
+        return tuple(float(about['PixelSize'][k]) * FACTOR[about['PixelUnitX']] for k in ('height', 'width'))
+    axes = [group[name] for name in ('dim1', 'dim2', 'dim3') if name in group]
+    axes = axes[:2] if frames_last else axes[-2:]
+    units = [axis.attrs.get('units') for axis in axes]
+    if len(axes) < 2 or any(str(unit) != '[n_m]' for unit in units):
+        return None
+    return tuple(float(axis[1] - axis[0]) * 1e-9 for axis in axes)
+
+
 def from_emd(path):
     """Every data set of two or three dimensions as h5py reads it, frames first or last; hyperspy knows the sizes."""
     sizes = {}
@@ -123,15 +137,18 @@ def from_emd(path):
             sizes.setdefault(frozenset(data.shape[-2:]), size)
     except Exception:  # hyperspy cannot read it; h5py's pixels remain
         pass
-    sets = []
+    found = []
+
+    def visit(name, o):
+        if isinstance(o, h5py.Dataset) and o.ndim in (2, 3) and o.dtype.kind in 'uif':
+            a = o[()]
+            found.append((frames(a), sizes.get(frozenset(a.shape[-2:])) or emd_size(o.parent, False)))
+            if a.ndim == 3:
+                found.append((frames(np.moveaxis(a, -1, 0)), sizes.get(frozenset(a.shape[:2])) or emd_size(o.parent, True)))
+
     with h5py.File(path, 'r') as file:
-        file.visititems(lambda name, o: sets.append(o[()]) if isinstance(o, h5py.Dataset) and o.ndim in (2, 3) else None)
-    for a in sets:
-        if a.dtype.kind not in 'uif':
-            continue
-        yield frames(a), sizes.get(frozenset(a.shape[-2:]))
-        if a.ndim == 3:
-            yield frames(np.moveaxis(a, -1, 0)), sizes.get(frozenset(a.shape[:2]))
+        file.visititems(visit)
+    yield from found
 
 
 def from_dm(path):
@@ -203,7 +220,7 @@ def compare(head, got, path):
         if size is None:
             return 'equal', 'size n.a.'
         if not head['unit']:
-            return 'equal', 'size not told, other reader has %g x %g' % size
+            return 'SIZE MISSING', 'the other reader has %g x %g' % size
         close = all(abs(a - b) <= 1e-6 * abs(b) for a, b in zip((head['pixel_h'], head['pixel_w']), size))
         if close:
             return 'equal', 'size %.6g %s' % (head['pixel_w'], head['unit'])
@@ -211,7 +228,7 @@ def compare(head, got, path):
             return 'doubted', DOUBTED[name]
         return 'SIZE DIFFERS', '%g x %g, other reader has %g x %g' % (head['pixel_h'], head['pixel_w'], *size)
     if not wants:
-        return 'n.a.', 'the other reader sees no image'
+        return 'NO READER', 'the other reader sees no image'
     return 'PIXELS DIFFER', '%s, other reader has %s' % (got.shape, [w.shape for w, _ in wants])
 
 
@@ -242,8 +259,8 @@ def judge(decoder, path):
         return 'refused' if known else 'REFUSED', '%s: %s' % (head['refused'], head['why'])
     try:
         return compare(head, got, path)
-    except Exception as why:  # a reader that fails on a file has nothing to say of it
-        return 'n.a.', 'the other reader: %s' % str(why).split('\n')[0][:80]
+    except Exception as why:  # what other readers raise is as different as they are
+        return 'NO READER', 'the other reader: %s' % str(why).split('\n')[0][:80]
 
 
 def main():

@@ -236,6 +236,23 @@ class Tiff(Case):
             self.same(tiff([page(a, extra=tags)]), scaled(a)[None, None], 'm', (3 * factor, 2 * factor))
         self.same(tiff([page(a, extra=tags[1:])]), scaled(a)[None, None])
 
+    def test_jeol(self):
+        a = values('u2', (4, 5))
+        text = ('<?xml version="1.0"?><TemReporter><ElectronGun><AccelerationVoltage>200000</AccelerationVoltage></ElectronGun>'
+                '<Eos><EosMode>%s</EosMode></Eos><ImageFormingSystem><ModeString>%s</ModeString><SelectorValue>%s</SelectorValue>'
+                '<SelectorUnitString>%s</SelectorUnitString></ImageFormingSystem></TemReporter>\0')
+        wave = 2.507934e-12  # of electrons at 200 kV
+        for inch, side in ((2, 0.0254), (3, 0.01)):
+            for words, unit, factor in ((('eosTEM', 'MAG', 5000, 'X'), 'm', 1 / 5000),
+                                        (('eosTEM', 'DIFF', 400, 'mm'), '1/m', 1 / (0.4 * wave)),
+                                        (('eosTEM', 'DIFF', 40, 'cm'), '1/m', 1 / (0.4 * wave)),
+                                        (('eosTEM', 'DIFF', 0, 'cm'), '', 0), (('eosTEM', 'LOWMAG', 50, 'X'), '', 0),
+                                        (('eosASID', 'MAG', 5000, 'X'), '', 0), (('eosTEM', 'MAG', '', 'X'), '', 0)):
+                tags = [(270, 's', (text % words).encode()), (282, 'r', [(100, 1)]), (283, 'r', [(50, 1)]), (296, 'H', [inch])]
+                for big in (False, True):
+                    data = tiff([page(a, big, extra=tags)], big)
+                    self.same(data, scaled(a)[None, None], unit, (side / 50 * factor, side / 100 * factor))
+
     def test_resolution_of_printers_is_none(self):
         a = values('u1', (4, 5))
         tags = [(282, 'r', [(72, 1)]), (283, 'r', [(72, 1)]), (296, 'H', [2])]
