@@ -127,8 +127,6 @@ static int child_message(void *ctx, struct child *c, struct chan_message *m)
         struct err why;
         if (c != dc->child || !dc->sent || wire_int(m->head, "request") != dc->first->id)
                 return 0;
-        if (json_field(m->head, "last"))
-                dc->child = NULL;
         if (!error && cJSON_IsArray(json_field(m->head, "images"))) {
                 end_images(dc, m);
                 return 0;

@@ -26,7 +26,6 @@ struct answer {
         cJSON *head; /* owned, as raw */
         void *raw;
         size_t raw_len;
-        bool last; /* this process has read what it should not go on after */
 };
 
 static void add_pixel(cJSON *o, const struct image *im)
@@ -159,7 +158,6 @@ static int read_field(const struct chan_message *m, struct answer *a, struct err
         struct image im = {0};
         struct recipe recipe = {0};
         struct decode_target to;
-        a->last = image_distrusted(m->raw, m->raw_len);
         int rc = read_target(m->head, &to, &recipe, e);
         if (rc == 0)
                 rc = decode_body(m->raw, m->raw_len, text_of(json_field(m->head, "media_type")), &to, true,
@@ -190,8 +188,8 @@ static int decode_one(const char *body, size_t len, const cJSON *entry, const st
         return 0;
 }
 
-/* Bodies one behind the other, each for itself. Those behind one that is distrusted, or for which the answer
-   has grown too large, are left over. */
+/* Bodies one behind the other, each for itself. Those for which the answer has grown too large are left over.
+ */
 static int read_images(const struct chan_message *m, struct answer *a, struct err *e)
 {
         const cJSON *entry, *bodies = json_field(m->head, "bodies");
@@ -204,7 +202,7 @@ static int read_images(const struct chan_message *m, struct answer *a, struct er
         cJSON_ArrayForEach(entry, bodies)
         {
                 const cJSON *len = cJSON_GetArrayItem(entry, 0);
-                if (rc || a->last || raw.len > ANSWER_BYTES)
+                if (rc || raw.len > ANSWER_BYTES)
                         break;
                 if (!cJSON_IsNumber(len) || len->valuedouble < 0 ||
                         len->valuedouble > (double)(m->raw_len - at)) {
@@ -212,7 +210,6 @@ static int read_images(const struct chan_message *m, struct answer *a, struct er
                         break;
                 }
                 const char *body = (const char *)m->raw + at;
-                a->last = image_distrusted(body, (size_t)len->valuedouble);
                 rc = decode_one(body, (size_t)len->valuedouble, entry, &to, list, &raw, e);
                 at += (size_t)len->valuedouble;
         }
@@ -272,7 +269,7 @@ static int work(const struct chan_message *m, struct answer *a, struct err *e)
 }
 
 /* Answers one request; an error is the channel's. */
-static int serve(const struct chan_message *m, bool *ret_last, struct err *e)
+static int serve(const struct chan_message *m, struct err *e)
 {
         struct answer a = {.head = cJSON_CreateObject()};
         struct err why;
@@ -288,10 +285,7 @@ static int serve(const struct chan_message *m, bool *ret_last, struct err *e)
                 json_add(a.head, "error", wire_error_json(&why));
         }
         json_add(a.head, "request", cJSON_Duplicate(json_field(m->head, "request"), true));
-        if (a.last)
-                cJSON_AddTrueToObject(a.head, "last");
         rc = chan_send(CHILD_FD, a.head, a.raw, a.raw_len, e);
-        *ret_last = a.last;
 out:
         free(a.raw);
         cJSON_Delete(a.head);
@@ -314,14 +308,11 @@ int decoder_role_run(const char *uploads, struct err *e)
         int rc = sandbox_enter(&o, e);
         while (rc == 0) {
                 struct chan_message m = {0};
-                bool last = false;
                 rc = chan_receive(CHILD_FD, &m, e);
                 if (rc == 0)
-                        rc = serve(&m, &last, e);
+                        rc = serve(&m, e);
                 chan_message_finish(&m);
                 asan_check_leaks();
-                if (last)
-                        return 0;
         }
         return rc == ERR_CLOSED ? 0 : rc;
 }

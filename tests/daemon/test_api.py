@@ -328,13 +328,15 @@ class Api(unittest.TestCase):
         self.assertEqual(self.daemon.request("POST", path, harness.png(28, 28, grey))[0], 200)
 
     def test_classify_hdf5(self):
-        """The decoder that read one leaves; those behind it find another."""
+        """Whole, damaged and empty-handed ones in turn: one decoder answers them all."""
         path = "/v1/models/net/classify"
         folder = os.path.join(os.path.dirname(__file__), "..", "fuzz", "corpus", "emd")
         with open(os.path.join(folder, "velox_stack_2"), "rb") as f:
             stack = f.read()
         with open(os.path.join(folder, "bomb_external_link"), "rb") as f:
             link = f.read()
+        self.assertEqual(self.daemon.request("POST", path, stack)[0], 200)
+        decoders = self.daemon.decoders()
         for _ in range(5):
             status, _, answer = self.daemon.request("POST", path, stack, {"Content-Type": "application/x-emd"})
             self.assertEqual((status, len(answer["results"])), (200, 3), answer)
@@ -342,6 +344,7 @@ class Api(unittest.TestCase):
             self.assertEqual(self.daemon.request("POST", path, harness.png(28, 28, test_image(1)))[0], 200)
             self.assertEqual(self.daemon.request("POST", path, link)[0], 422)
             self.assertEqual(self.daemon.request("POST", path, stack[: len(stack) // 2])[0], 400)
+            self.assertEqual(self.daemon.decoders(), decoders)
 
     def test_every_decoder_works_in_the_sandbox(self):
         """Whole and broken files of every format: an answer each, and no decoder that the sandbox had to kill."""
