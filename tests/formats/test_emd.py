@@ -43,6 +43,22 @@ class Emd(Case):
         self.same(self.path('ncem_frames_last'), STACK[:, None].astype('f4'), 'm', (3e-9, 5e-9))
         self.refused(self.path('ncem_volume'), 'invalid', 'volume')
 
+    def test_latest_format(self):
+        for name in ('stack_0', 'stack_1', 'stack_2', 'single_0', 'single_1', 'single_2', 'implicit'):
+            self.same(self.path('latest_' + name), STACK[:, None].astype('f4'), 'm', (4e-10, 2e-10))
+        y, x = np.mgrid[:40, :40]
+        self.same(self.path('latest_pages'), (y * 10 + x)[None, None].astype('f4'), 'm', (4e-10, 2e-10))
+        self.refused(self.path('latest_unlimited'), 'invalid', 'index 4 .* libver earliest')
+        self.refused(self.path('latest_dense'), 'invalid', 'fractal heap')
+
+    def test_headers(self):
+        self.same(self.path('velox_compact'), scaled(STACK[:1].astype('u1'))[:, None], 'm', (4e-10, 2e-10))
+        self.same(self.path('ncem_attributes'), STACK[:1, None].astype('f4'), 'm', (3e-9, 5e-9))
+
+    def test_small_steps_far_from_zero(self):
+        """The step between two doubles, not between the floats that are nearest to them."""
+        self.same(self.path('ncem_far'), STACK[:1, None].astype('f4'), 'm', (2 ** -10 * 1e-9, 2 ** -10 * 1e-9))
+
     def test_no_images(self):
         self.refused(self.path('complex'), 'invalid', 'complex')
         self.refused(self.path('empty'), 'invalid', 'without an image')
@@ -57,6 +73,10 @@ class Emd(Case):
         with open(self.path('velox_stack_1'), 'rb') as f:
             data = f.read()
         self.cuts(data, ('syntax', 'media', 'invalid', 'too_large'))
+        with open(self.path('velox_stack_2'), 'rb') as f:
+            data = bytearray(f.read())
+        data[data.index(b'\x78\x5e' if b'\x78\x5e' in data else b'\x78\x9c') + 12] ^= 1
+        self.refused(bytes(data), 'syntax', 'checksum')
 
 
 run()
