@@ -74,8 +74,9 @@ static int check_shape(struct intake *in, const struct image *im, struct err *e)
                 in->c = im->c;
         if (im->c != in->c && !in->o.channels)
                 return err_set(e, ERR_INVALID,
-                        "%d channels where the images before have %d: say channels=1 or channels=3", im->c,
-                        in->c);
+                        "%d channels where the images before have %d; the option channels, 1 or 3, makes "
+                        "them equal",
+                        im->c, in->c);
         if (im->c != in->c && !convertible)
                 return err_set(e, ERR_INVALID, "%d channels cannot become %d", im->c, in->c);
         if (r->h == 0) {
@@ -84,8 +85,8 @@ static int check_shape(struct intake *in, const struct image *im, struct err *e)
         }
         if (!in->o.recipe.h && (im->h != r->h || im->w != r->w))
                 return err_set(e, ERR_INVALID,
-                        "%dx%d pixels where the images before have %dx%d: say size=", im->h, im->w, r->h,
-                        r->w);
+                        "%dx%d pixels where the images before have %dx%d; the option size makes them equal",
+                        im->h, im->w, r->h, r->w);
         if (r->fit == RECIPE_TILE && (im->h < r->h || im->w < r->w))
                 return err_set(e, ERR_INVALID, "%dx%d pixels are smaller than a tile of %dx%d", im->h, im->w,
                         r->h, r->w);
