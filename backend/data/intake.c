@@ -33,6 +33,11 @@ void intake_finish(struct intake *in)
         spool_close(&in->spool);
 }
 
+static int tell(struct intake *in, struct err *e)
+{
+        return in->hooks->progress ? in->hooks->progress(in->hooks->ctx, &in->progress, e) : 0;
+}
+
 static int add_source(struct intake *in, const char *name, struct intake_source **ret, struct err *e)
 {
         if (in->count == in->cap) {
@@ -161,7 +166,7 @@ int intake_image(
                 rc = store_frame(in, s, im, i, e);
                 in->progress.images = in->samples;
                 if (rc == 0)
-                        rc = in->hooks->progress(in->hooks->ctx, &in->progress, e);
+                        rc = tell(in, e);
         }
         if (rc == 0 && ret)
                 *ret = s;
@@ -242,7 +247,7 @@ static int fill_section(struct intake *in, struct section *to, int split, struct
                 in->progress.split = split == INTAKE_TRAIN ? "train" : "val";
                 in->progress.written += list[i]->samples;
                 if (rc == 0)
-                        rc = in->hooks->progress(in->hooks->ctx, &in->progress, e);
+                        rc = tell(in, e);
         }
         return rc != 0 ? rc : spool_map(&to->spool, &to->images, e);
 }

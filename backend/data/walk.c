@@ -224,19 +224,37 @@ int walk_peek(struct walk *w, const void **ret, size_t *ret_len, struct err *e)
         return 0;
 }
 
+/* Grows *io to `len` bytes and reads on behind the *have that are there. */
+static int fill(struct walk *w, unsigned char **io, size_t *have, size_t len, struct err *e)
+{
+        unsigned char *more = realloc(*io, len);
+        if (!more)
+                return err_set(e, ERR_NO_MEMORY, "no memory for %zu bytes of %s", len, w->name);
+        *io = more;
+        ssize_t n = read_up_to(w, more + *have, len - *have);
+        if (n < 0)
+                return damaged(w, e);
+        *have += (size_t)n;
+        return 0;
+}
+
 int walk_read(struct walk *w, void **ret, size_t *ret_len, struct err *e)
 {
-        size_t size = (size_t)w->size, have = w->have;
-        unsigned char *bytes = malloc(size + 1); /* one byte more would be too much */
+        /* One byte more would be too much. No more memory than a bomb may fill before it is known for one. */
+        const size_t size = (size_t)w->size, all = size + 1, first = WALK_DENSE_BYTES + STEP_BYTES;
+        size_t have = w->have;
+        unsigned char *bytes = malloc(sizeof w->head);
         if (!bytes)
-                return err_set(e, ERR_NO_MEMORY, "no memory for the %zu bytes of %s", size, w->name);
+                return err_set(e, ERR_NO_MEMORY, "no memory for %s", w->name);
         memcpy(bytes, w->head, have);
-        ssize_t n = read_up_to(w, bytes + have, size + 1 - have);
-        if (n != (ssize_t)(size - have)) {
+        int rc = fill(w, &bytes, &have, all < first ? all : first, e);
+        if (rc == 0 && have == first && all > first)
+                rc = fill(w, &bytes, &have, all, e);
+        if (rc == 0 && have != size)
+                rc = err_set(e, ERR_SYNTAX, "%s is not as long as the archive tells", w->name);
+        if (rc != 0) {
                 free(bytes);
-                if (n < 0)
-                        return damaged(w, e);
-                return err_set(e, ERR_SYNTAX, "%s is not as long as the archive tells", w->name);
+                return rc;
         }
         *ret = bytes;
         *ret_len = size;

@@ -314,8 +314,15 @@ class Api(unittest.TestCase):
             for p, q in zip(answer["results"][0]["predictions"], plain["results"][0]["predictions"]):
                 self.assertEqual(p["label"], q["label"])
                 self.assertAlmostEqual(p["logit"], q["logit"], places=4)
+        with open(os.path.join(os.path.dirname(__file__), "..", "fuzz", "corpus", "emd", "complex"), "rb") as f:
+            complex_emd = f.read()
         for status, kind, body in (
             (422, "application/x-dm", harness.dm4(28, 28, grey, data_type=3)),
+            (422, "application/x-mrc", harness.mrc(28, 28, grey)[:12] + struct.pack("<i", 4) + harness.mrc(28, 28, grey)[16:]),
+            (422, "application/x-ser", harness.ser(28, 28, grey)[:6] + struct.pack("<I", 0x4120) + harness.ser(28, 28, grey)[10:]),
+            (422, "application/x-npy", harness.npy((28, 28), [0] * 1568).replace(b"<f4", b"<c8")),
+            (422, "application/x-npy", harness.npy((784,), [0] * 784)),
+            (422, "application/x-emd", complex_emd),
             (400, "application/x-dm", harness.dm4(28, 29, grey)),
             (400, "image/tiff", harness.tiff(28, 40, grey)),
             (415, "image/tiff", harness.dm4(28, 28, grey)),

@@ -7,24 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int on_file(void *ctx, struct err *e)
-{
-        (void)ctx;
-        (void)e;
-        return 0;
-}
-
-static int on_progress(void *ctx, const struct import_progress *p, struct err *e)
-{
-        (void)ctx;
-        (void)p;
-        (void)e;
-        return 0;
-}
-
 static int answer(const char *path, const char *folder)
 {
-        const struct import_hooks hooks = {.file = on_file, .progress = on_progress};
+        const struct import_hooks hooks = {0};
         struct import_options options;
         struct err e = {0};
         char out[1024];
