@@ -7,7 +7,7 @@ import tarfile
 import zipfile
 import zlib
 
-ZEROS = 256 << 20
+ZEROS = 128 << 20
 MAGICS = {'png': b'\x89PNG\r\n\x1a\n', 'tif': b'II*\0\x08\0\0\0', 'dm4': struct.pack('>IQI', 4, ZEROS, 1), 'emd': b'\x89HDF\r\n\x1a\n',
           'ser': b'II\x97\1\x10\2\0\0', 'npz': b'PK\3\4', 'jpg': b'\xff\xd8\xff\xe0', 'mrc': (b'\4\0\0\0' * 4).ljust(208, b'\0') + b'MAP '}
 
