@@ -1,5 +1,6 @@
 """EMD: Velox and NCEM flavours that libhdf5 wrote; nothing leads out of the file."""
 import os
+import struct
 import subprocess
 import tempfile
 
@@ -68,6 +69,22 @@ class Emd(Case):
             self.refused(self.path('bomb_' + name), 'invalid', 'without an image')
         self.refused(self.path('bomb_external_storage'), 'invalid', 'in another file')
         self.refused(self.path('bomb_virtual'), 'invalid', 'made of others')
+
+    def test_circles(self):
+        """A node of a tree that names itself as its child."""
+        for name in ('velox_stack_0', 'ncem_stack'):
+            with open(self.path(name), 'rb') as f:
+                data = f.read()
+            at = data.find(b'TREE')
+            while at >= 0:
+                child = at + 24 + (8 if data[at + 4] == 0 else 40)
+                for level in (1, 255):
+                    turned = bytearray(data)
+                    turned[at + 5] = level
+                    turned[child:child + 8] = struct.pack('<Q', at)
+                    head, _ = self.decoder.decode(bytes(turned))
+                    self.assertIn(head.get('refused'), ('syntax', 'invalid'), (name, at, level, head))
+                at = data.find(b'TREE', at + 1)
 
     def test_damage(self):
         with open(self.path('velox_stack_1'), 'rb') as f:
