@@ -1,5 +1,6 @@
 """EMD: Velox and NCEM flavours that libhdf5 wrote; nothing leads out of the file."""
 import os
+import re
 import struct
 import subprocess
 import tempfile
@@ -85,6 +86,20 @@ class Emd(Case):
                     head, _ = self.decoder.decode(bytes(turned))
                     self.assertIn(head.get('refused'), ('syntax', 'invalid'), (name, at, level, head))
                 at = data.find(b'TREE', at + 1)
+
+    def test_unknown_class_in_an_old_layout(self):
+        """Neither compact nor contiguous nor chunked, and far outside the file."""
+        with open(self.path('velox_u1'), 'rb') as f:
+            data = f.read()
+        layouts = list(re.finditer(b'\\x08\\0\\x18\\0.\\0\\0\\0(\\x03\\x01.{16})', data, re.DOTALL))
+        self.assertEqual(len(layouts), 2, 'of the metadata and of the image')
+        for kind in (2, 3, 255):
+            old = struct.pack('<BBB5xQ', 1, 2, kind, 4 * len(data))
+            turned = bytearray(data)
+            for layout in layouts:
+                turned[layout.start(1):layout.start(1) + len(old)] = old
+            head, _ = self.decoder.decode(bytes(turned))
+            self.assertIn(head.get('refused'), ('syntax', 'invalid'), (kind, head))
 
     def test_damage(self):
         with open(self.path('velox_stack_1'), 'rb') as f:
