@@ -75,6 +75,8 @@ static const struct command_option summary_options[] = {
         {"input", OPTION_SHAPE, "1x224x224", "channels, height and width of an image", NULL, 0},
         {"batch", OPTION_INT, "N", "images at a time (1)", NULL, 0},
         {"num-classes", OPTION_INT, "N", "outputs of the last layer (10)", NULL, 0}, END};
+static const struct command_option datasets_options[] = {
+        {"sheet", OPTION_TEXT, "FILE", "write a contact sheet of its classes (PNG)", NULL, 0}, END};
 static const struct command_option import_options[] = {
         {"size", OPTION_TEXT, "SIZE", "scale images to this side", NULL, 0},
         {"fit", OPTION_TEXT, "HOW", "how images of another shape are made to fit: resize, crop or tile", NULL,
@@ -113,7 +115,8 @@ const struct command command_table[] = {
         {"summary", "ARCH", 1, 1, false,
                 "layers of a network (a preset, or a .json file), with shapes and costs",
                 "  cnnctl summary bn-lenet --input 1x28x28 --batch 128", summary_options, cmd_summary},
-        {"datasets", "", 0, 0, false, "list data sets", NULL, NULL, cmd_datasets},
+        {"datasets", "[NAME]", 0, 1, false, "list data sets, or the classes of one", NULL, datasets_options,
+                cmd_datasets},
         {"import", "NAME PATH", 2, 2, false, "make a data set",
                 "PATH is a folder of one folder a class, a zip or tar of such, an .npz or a .safetensors "
                 "file.",

@@ -207,8 +207,6 @@ static int child_message(void *ctx, struct child *c, struct chan_message *m)
         struct err why;
         if (c != dc->child || !r || wire_int(m->head, "request") != message)
                 return 0;
-        if (json_field(m->head, "last"))
-                dc->child = NULL;
         const bool several = count_in(dc, message) > 1;
         if (error)
                 (void)wire_error_read(error, &why);
@@ -217,8 +215,6 @@ static int child_message(void *ctx, struct child *c, struct chan_message *m)
         else if (!error || !several)
                 end_request(dc, r, m, error ? &why : NULL);
         end_message(dc, message, error && several);
-        if (!dc->child)
-                take_all_back(dc);
         return 0;
 }
 

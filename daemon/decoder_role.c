@@ -27,7 +27,6 @@ struct answer {
         cJSON *head; /* owned, as raw */
         void *raw;
         size_t raw_len;
-        bool last; /* this process has read what it should not go on after */
 };
 
 /* Whether one image can go on in full with c channels. */
@@ -112,7 +111,6 @@ static int read_field(const struct chan_message *m, struct answer *a, struct err
         struct image_facts facts;
         struct recipe recipe = {0};
         struct decode_target to;
-        a->last = image_distrusted(m->raw, m->raw_len);
         int rc = read_target(m->head, &to, &recipe, e);
         if (rc == 0)
                 rc = decode_body(m->raw, m->raw_len, text_of(json_field(m->head, "media_type")), &to, true,
@@ -166,8 +164,8 @@ static int read_body_head(const char *at, size_t left, struct decoder_body *ret,
         return err_set(e, ERR_INTERNAL, "a request that cannot be read");
 }
 
-/* Bodies one behind the other, each for itself. Those behind one that is distrusted, or for which the answer
-   has grown too large, are left over. */
+/* Bodies one behind the other, each for itself. Those for which the answer has grown too large are left over.
+ */
 static int read_images(const struct chan_message *m, struct answer *a, struct err *e)
 {
         const char *p = m->raw, *end = p + m->raw_len;
@@ -176,13 +174,12 @@ static int read_images(const struct chan_message *m, struct answer *a, struct er
         struct decode_target to;
         int rc = read_target(m->head, &to, &recipe, e);
         cJSON *list = cJSON_AddArrayToObject(a->head, "images");
-        while (rc == 0 && p < end && !a->last && raw.len <= ANSWER_BYTES) {
+        while (rc == 0 && p < end && raw.len <= ANSWER_BYTES) {
                 struct decoder_body b;
                 rc = read_body_head(p, (size_t)(end - p), &b, e);
                 if (rc)
                         break;
                 p += sizeof b;
-                a->last = image_distrusted(p, b.len);
                 rc = decode_one(p, &b, &to, list, &raw, e);
                 p += b.len;
         }
@@ -242,7 +239,7 @@ static int work(const struct chan_message *m, struct answer *a, struct err *e)
 }
 
 /* Answers one request; an error is the channel's. */
-static int serve(const struct chan_message *m, bool *ret_last, struct err *e)
+static int serve(const struct chan_message *m, struct err *e)
 {
         struct answer a = {.head = cJSON_CreateObject()};
         struct err why;
@@ -258,10 +255,7 @@ static int serve(const struct chan_message *m, bool *ret_last, struct err *e)
                 json_add(a.head, "error", wire_error_json(&why));
         }
         json_add(a.head, "request", cJSON_Duplicate(json_field(m->head, "request"), true));
-        if (a.last)
-                cJSON_AddTrueToObject(a.head, "last");
         rc = chan_send(CHILD_FD, a.head, a.raw, a.raw_len, e);
-        *ret_last = a.last;
 out:
         free(a.raw);
         cJSON_Delete(a.head);
@@ -284,14 +278,11 @@ int decoder_role_run(const char *uploads, struct err *e)
         int rc = sandbox_enter(&o, e);
         while (rc == 0) {
                 struct chan_message m = {0};
-                bool last = false;
                 rc = chan_receive(CHILD_FD, &m, e);
                 if (rc == 0)
-                        rc = serve(&m, &last, e);
+                        rc = serve(&m, e);
                 chan_message_finish(&m);
                 asan_check_leaks();
-                if (last)
-                        return 0;
         }
         return rc == ERR_CLOSED ? 0 : rc;
 }

@@ -7,7 +7,7 @@
      {"op":"field","request":3,"media_type":"image/png","c":1,"h":28,"w":28,"import":{…}|null}   raw: the body
      {"op":"model","request":2,"path":PATH,"overrides":{…}|null}
      {"op":"grid","request":3,"count":24,"columns":12,"c":1,"h":28,"w":28}     raw: count*c*h*w floats
-   Decoder to front, one answer a request, in order; "last":true where it ends after it:
+   Decoder to front, one answer a request, in order:
      {"request":1,"images":[1, {"error":{…}}, …]}   the frames of each body; raw: of each without an error
    n*c*h*w floats and its struct image_facts; fewer than were sent: the rest is left over
      {"request":3}                            raw: c*h*w floats, h and w the image's own, and the facts
@@ -29,9 +29,7 @@ struct decoder_body {
 };
 static_assert(sizeof(struct decoder_body) % 8 == 0, "no bytes between or behind the fields");
 
-/* Runs until the front closes the channel, or a file was answered that image_distrusted names: what it may
-   have done to this process ends with it, and the front starts another. `uploads` is
-   the folder where they lie. */
+/* Runs until the front closes the channel. `uploads` is the folder where they lie. */
 int decoder_role_run(const char *uploads, struct err *e);
 
 #endif

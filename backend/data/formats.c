@@ -9,29 +9,28 @@ struct format {
         const char *types; /* media types, separated and ended by blanks */
         int (*decode)(const unsigned char *bytes, size_t len, struct image *ret, struct err *e);
         bool (*is)(const unsigned char *bytes, size_t len); /* where a magic does not tell */
-        bool distrusted;
 };
 
 #define PNM_TYPES  "image/x-portable-graymap image/x-portable-pixmap image/x-portable-anymap "
 #define TIFF_TYPES "image/tiff "
 /* The weaker a sign, the later it is asked. */
 static const struct format formats[] = {
-        {"PNG", "\x89PNG\r\n\x1a\n", 8, "image/png ", png_decode, NULL, false},
-        {"JPEG", "\xff\xd8\xff", 3, "image/jpeg ", jpeg_decode, NULL, false},
-        {"PGM", "P2", 2, PNM_TYPES, pnm_decode, NULL, false},
-        {"PPM", "P3", 2, PNM_TYPES, pnm_decode, NULL, false},
-        {"PGM", "P5", 2, PNM_TYPES, pnm_decode, NULL, false},
-        {"PPM", "P6", 2, PNM_TYPES, pnm_decode, NULL, false},
-        {"NPY", "\x93NUMPY", 6, "application/x-npy ", npy_decode, NULL, false},
-        {"NPZ", "PK\3\4", 4, "application/x-npz application/zip ", npz_decode, NULL, false},
-        {"TIFF", "II*\0", 4, TIFF_TYPES, tiff_decode, NULL, false},
-        {"TIFF", "MM\0*", 4, TIFF_TYPES, tiff_decode, NULL, false},
-        {"TIFF", "II+\0", 4, TIFF_TYPES, tiff_decode, NULL, false},
-        {"TIFF", "MM\0+", 4, TIFF_TYPES, tiff_decode, NULL, false},
-        {"EMD", "\x89HDF\r\n\x1a\n", 8, "application/x-emd application/x-hdf5 ", emd_decode, NULL, true},
-        {"SER", "II\x97\1", 4, "application/x-ser ", ser_decode, NULL, false},
-        {"DM", "", 0, "application/x-dm ", dm_decode, dm_is, false},
-        {"MRC", "", 0, "application/x-mrc ", mrc_decode, mrc_is, false},
+        {"PNG", "\x89PNG\r\n\x1a\n", 8, "image/png ", png_decode, NULL},
+        {"JPEG", "\xff\xd8\xff", 3, "image/jpeg ", jpeg_decode, NULL},
+        {"PGM", "P2", 2, PNM_TYPES, pnm_decode, NULL},
+        {"PPM", "P3", 2, PNM_TYPES, pnm_decode, NULL},
+        {"PGM", "P5", 2, PNM_TYPES, pnm_decode, NULL},
+        {"PPM", "P6", 2, PNM_TYPES, pnm_decode, NULL},
+        {"NPY", "\x93NUMPY", 6, "application/x-npy ", npy_decode, NULL},
+        {"NPZ", "PK\3\4", 4, "application/x-npz application/zip ", npz_decode, NULL},
+        {"TIFF", "II*\0", 4, TIFF_TYPES, tiff_decode, NULL},
+        {"TIFF", "MM\0*", 4, TIFF_TYPES, tiff_decode, NULL},
+        {"TIFF", "II+\0", 4, TIFF_TYPES, tiff_decode, NULL},
+        {"TIFF", "MM\0+", 4, TIFF_TYPES, tiff_decode, NULL},
+        {"EMD", "\x89HDF\r\n\x1a\n", 8, "application/x-emd application/x-hdf5 ", emd_decode, NULL},
+        {"SER", "II\x97\1", 4, "application/x-ser ", ser_decode, NULL},
+        {"DM", "", 0, "application/x-dm ", dm_decode, dm_is},
+        {"MRC", "", 0, "application/x-mrc ", mrc_decode, mrc_is},
 };
 enum { FORMATS = sizeof formats / sizeof formats[0] };
 
@@ -74,12 +73,6 @@ const char *image_format(const void *head, size_t len)
 {
         const struct format *f = format_of(head, len);
         return f ? f->name : NULL;
-}
-
-bool image_distrusted(const void *bytes, size_t len)
-{
-        const struct format *f = format_of(bytes, len);
-        return f && f->distrusted;
 }
 
 int image_decode(const void *bytes, size_t len, const char *media_type, struct image *ret, struct err *e)

@@ -42,10 +42,6 @@ int image_decode(const void *bytes, size_t len, const char *media_type, struct i
 enum { IMAGE_HEAD_BYTES = 4096 };
 const char *image_format(const void *head, size_t len);
 
-/* Whether content like this is read by a library that damaged files are known to break (libhdf5): a process
-   that has decoded it should serve nobody else. */
-bool image_distrusted(const void *bytes, size_t len);
-
 /* Makes every image (c,h,w): grey to RGB by copies, RGB to grey by ITU-R BT.601 luma, bilinear resize with
    half-pixel centres (PyTorch's interpolate, align_corners=False, antialias off); the size of a pixel follows
    the resize. ERR_INVALID for channel

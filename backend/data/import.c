@@ -123,7 +123,7 @@ static int take_image(struct haul *h, const char *name, const void *bytes, size_
 {
         struct image im = {0};
         struct err why = {0};
-        int rc = h->in.hooks->file(h->in.hooks->ctx, e);
+        int rc = h->in.hooks->file ? h->in.hooks->file(h->in.hooks->ctx, e) : 0;
         if (rc != 0)
                 return rc;
         rc = image_decode(bytes, len, NULL, &im, &why);

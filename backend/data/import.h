@@ -59,6 +59,7 @@ struct import_progress {
         const char *split;     /* "train" or "val" while that is being written, NULL before */
         uint64_t written;      /* of the images */
 };
+/* Either may be NULL. */
 struct import_hooks {
         void *ctx;
         /* Before each file that is decoded, so that the process can watch its limits. */

@@ -33,6 +33,11 @@ void intake_finish(struct intake *in)
         spool_close(&in->spool);
 }
 
+static int tell(struct intake *in, struct err *e)
+{
+        return in->hooks->progress ? in->hooks->progress(in->hooks->ctx, &in->progress, e) : 0;
+}
+
 static int add_source(struct intake *in, const char *name, struct intake_source **ret, struct err *e)
 {
         if (in->count == in->cap) {
@@ -74,8 +79,9 @@ static int check_shape(struct intake *in, const struct image *im, struct err *e)
                 in->c = im->c;
         if (im->c != in->c && !in->o.channels)
                 return err_set(e, ERR_INVALID,
-                        "%d channels where the images before have %d: say channels=1 or channels=3", im->c,
-                        in->c);
+                        "%d channels where the images before have %d; the option channels, 1 or 3, makes "
+                        "them equal",
+                        im->c, in->c);
         if (im->c != in->c && !convertible)
                 return err_set(e, ERR_INVALID, "%d channels cannot become %d", im->c, in->c);
         if (r->h == 0) {
@@ -84,8 +90,8 @@ static int check_shape(struct intake *in, const struct image *im, struct err *e)
         }
         if (!in->o.recipe.h && (im->h != r->h || im->w != r->w))
                 return err_set(e, ERR_INVALID,
-                        "%dx%d pixels where the images before have %dx%d: say size=", im->h, im->w, r->h,
-                        r->w);
+                        "%dx%d pixels where the images before have %dx%d; the option size makes them equal",
+                        im->h, im->w, r->h, r->w);
         if (r->fit == RECIPE_TILE && (im->h < r->h || im->w < r->w))
                 return err_set(e, ERR_INVALID, "%dx%d pixels are smaller than a tile of %dx%d", im->h, im->w,
                         r->h, r->w);
@@ -160,7 +166,7 @@ int intake_image(
                 rc = store_frame(in, s, im, i, e);
                 in->progress.images = in->samples;
                 if (rc == 0)
-                        rc = in->hooks->progress(in->hooks->ctx, &in->progress, e);
+                        rc = tell(in, e);
         }
         if (rc == 0 && ret)
                 *ret = s;
@@ -241,7 +247,7 @@ static int fill_section(struct intake *in, struct section *to, int split, struct
                 in->progress.split = split == INTAKE_TRAIN ? "train" : "val";
                 in->progress.written += list[i]->samples;
                 if (rc == 0)
-                        rc = in->hooks->progress(in->hooks->ctx, &in->progress, e);
+                        rc = tell(in, e);
         }
         return rc != 0 ? rc : spool_map(&to->spool, &to->images, e);
 }

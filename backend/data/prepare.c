@@ -46,31 +46,38 @@ static uint32_t bin_of(const size_t *bins, size_t *rank)
         return i;
 }
 
-/* The value of a rank in two passes over the halves of the keys: linear whatever the values. */
-static float select_rank(const float *values, size_t count, size_t rank, size_t *bins)
+/* The values of two ranks in two passes over the halves of the keys: linear whatever the values. `bins`: 2 *
+ * HALF. */
+static void select_ranks(const float *values, size_t count, size_t ranks[2], size_t *bins, float ret[2])
 {
+        uint32_t high[2];
         memset(bins, 0, HALF * sizeof *bins);
         for (size_t i = 0; i < count; i++)
                 bins[key_of(values[i]) >> 16]++;
-        uint32_t high = bin_of(bins, &rank);
-        memset(bins, 0, HALF * sizeof *bins);
+        for (int k = 0; k < 2; k++)
+                high[k] = bin_of(bins, &ranks[k]);
+        memset(bins, 0, 2 * HALF * sizeof *bins);
         for (size_t i = 0; i < count; i++) {
                 uint32_t key = key_of(values[i]);
-                if (key >> 16 == high)
-                        bins[key & (HALF - 1)]++;
+                for (int k = 0; k < 2; k++)
+                        if (key >> 16 == high[k])
+                                bins[k * HALF + (int)(key & (HALF - 1))]++;
         }
-        return value_of(high << 16 | bin_of(bins, &rank));
+        for (int k = 0; k < 2; k++)
+                ret[k] = value_of(high[k] << 16 | bin_of(bins + k * HALF, &ranks[k]));
 }
 
 int prepare_stretch(float *values, size_t count, struct err *e)
 {
-        size_t *bins = malloc(HALF * sizeof *bins);
+        size_t *bins = malloc(2 * HALF * sizeof *bins);
         if (!bins)
                 return err_set(e, ERR_NO_MEMORY, "no memory for percentiles");
         double last = (double)(count - 1);
-        float low = select_rank(values, count, (size_t)llrint(LOW_SHARE * last), bins);
-        float high = select_rank(values, count, (size_t)llrint(HIGH_SHARE * last), bins);
+        size_t ranks[2] = {(size_t)llrint(LOW_SHARE * last), (size_t)llrint(HIGH_SHARE * last)};
+        float ends[2];
+        select_ranks(values, count, ranks, bins, ends);
         free(bins);
+        const float low = ends[0], high = ends[1];
         /* In double: the span of two floats may be beyond the floats. */
         double span = (double)high - (double)low;
         for (size_t i = 0; i < count; i++) {

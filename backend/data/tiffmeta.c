@@ -12,6 +12,7 @@ enum {
         TAG_DESCRIPTION = 270,
         TAG_X_RESOLUTION = 282,
         TAG_Y_RESOLUTION = 283,
+        TAG_RESOLUTION_UNIT = 296,
         TAG_SIS = 33560,
         TAG_ZEISS = 34118,
         TAG_FEI = 34680,
@@ -42,7 +43,7 @@ struct scan {
         size_t len;
         bool big, large; /* large: BigTIFF */
         struct tiffmeta *m;
-        double width, x_resolution, y_resolution, dm_x, dm_y;
+        double width, x_resolution, y_resolution, resolution_unit, dm_x, dm_y;
         char dm_unit[32];
         char *text; /* owned; TEXT_BYTES */
 };
@@ -221,6 +222,52 @@ static void read_imagej(struct scan *s, const char *text)
         set_pixel(s->m, 1 / s->y_resolution, 1 / s->x_resolution, name);
 }
 
+/* What "<KEY>" within "<SECTION>" holds, up to the next "<"; "" where there is none. */
+static const char *xml_value(const char *text, const char *section, const char *key)
+{
+        char open[64], close[64];
+        snprintf(open, sizeof open, "<%s>", section);
+        snprintf(close, sizeof close, "</%s>", section);
+        const char *begin = strstr(text, open), *end = begin ? strstr(begin, close) : NULL;
+        snprintf(open, sizeof open, "<%s>", key);
+        const char *value = end ? strstr(begin, open) : NULL;
+        return value && value < end ? value + strlen(open) : "";
+}
+
+static bool xml_is(const char *text, const char *section, const char *key, const char *value)
+{
+        const char *is = xml_value(text, section, key);
+        return strncmp(is, value, strlen(value)) == 0 && is[strlen(value)] == '<';
+}
+
+/* Of electrons behind so many volts, in metres. */
+static double wave_length(double volts)
+{
+        const double planck = 6.62607015e-34, mass = 9.1093837e-31, charge = 1.602176634e-19,
+                     light = 299792458;
+        return planck / sqrt(2 * mass * charge * volts * (1 + charge * volts / (2 * mass * light * light)));
+}
+
+/* SightX: the resolution counts pixels on the camera, which are divided by the magnification, or of a
+   diffraction pattern by the camera length and the wave length. Scanned pictures do not tell. */
+static void read_jeol(struct scan *s, const char *text)
+{
+        static const char *const imaging = "ImageFormingSystem";
+        double by = strtod(xml_value(text, imaging, "SelectorValue"), NULL);
+        const double side = s->resolution_unit == 2 ? 0.0254 : 0.01;
+        bool pattern = xml_is(text, imaging, "ModeString", "DIFF");
+        if (!xml_is(text, "Eos", "EosMode", "eosTEM") ||
+                (!pattern && !xml_is(text, imaging, "ModeString", "MAG")))
+                return;
+        if (pattern) {
+                by *= xml_is(text, imaging, "SelectorUnitString", "mm")   ? 1e-3
+                      : xml_is(text, imaging, "SelectorUnitString", "cm") ? 1e-2
+                                                                          : 1;
+                by *= wave_length(strtod(xml_value(text, "ElectronGun", "AccelerationVoltage"), NULL));
+        }
+        set_pixel(s->m, side / s->y_resolution / by, side / s->x_resolution / by, pattern ? "1/m" : "m");
+}
+
 static void take_tag(struct scan *s, const struct tag *t, int pass)
 {
         /* First what others refer to. */
@@ -231,6 +278,8 @@ static void take_tag(struct scan *s, const struct tag *t, int pass)
                         s->x_resolution = number_of(s, t);
                 else if (t->id == TAG_Y_RESOLUTION)
                         s->y_resolution = number_of(s, t);
+                else if (t->id == TAG_RESOLUTION_UNIT)
+                        s->resolution_unit = number_of(s, t);
                 else if (t->id == TAG_DM_X_SCALE)
                         s->dm_x = number_of(s, t);
                 else if (t->id == TAG_DM_Y_SCALE)
@@ -243,6 +292,8 @@ static void take_tag(struct scan *s, const struct tag *t, int pass)
         case TAG_DESCRIPTION:
                 if (strncmp(text_of(s, t), "ImageJ=", 7) == 0)
                         read_imagej(s, s->text);
+                else if (strstr(s->text, "<TemReporter"))
+                        read_jeol(s, s->text);
                 break;
         case TAG_SIS:
                 read_sis(s, t);

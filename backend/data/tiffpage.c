@@ -3,6 +3,7 @@
 #include "data/sample.h"
 #include "data/span.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -241,6 +242,14 @@ static struct sample sample_of(const struct tiffpage *p, bool big_endian)
         return (struct sample){kind, p->bits / 8, big_endian};
 }
 
+/* As if the samples had been inverted before they were scaled, to the last bit. */
+static void invert(float *to, size_t count, int bits)
+{
+        const float most = (float)((1 << bits) - 1);
+        for (size_t i = 0; i < count; i++)
+                to[i] = (most - rintf(to[i] * most)) / most;
+}
+
 /* `count` pixels from `from` (its row of samples) to pixel (y,x); `sample` is the one plane it holds, or -1
    for all of them side by side. */
 static void spread_row(
@@ -267,10 +276,8 @@ static void spread_row(
                 else
                         sample_read(&kind, from + skip * (size_t)kind.bytes, step * (size_t)kind.bytes, count,
                                 to);
-                for (size_t i = 0; p->photometric == PHOTOMETRIC_MINISWHITE && kind.kind == SAMPLE_UINT &&
-                                   p->bits <= 16 && i < count;
-                        i++)
-                        to[i] = 1.0f - to[i];
+                if (p->photometric == PHOTOMETRIC_MINISWHITE && kind.kind == SAMPLE_UINT && p->bits <= 16)
+                        invert(to, count, p->bits);
         }
 }
 

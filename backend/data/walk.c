@@ -7,12 +7,15 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { BLOCK_BYTES = 1 << 16, SHOWN = 120 };
+enum { BLOCK_BYTES = 1 << 16, STEP_BYTES = 1 << 20, SHOWN = 120 };
 
 struct walk {
         struct archive *archive;
         uint64_t budget; /* bytes that may still be unpacked */
-        uint64_t size;   /* of the file at hand */
+        uint64_t size;   /* of the file at hand, */
+        uint64_t read;   /* what was read of it, */
+        uint64_t from;   /* and where the archive was before it */
+        bool inflated;   /* past WALK_DENSE_RATIO */
         int files;
         char name[SHOWN];
         unsigned char head[WALK_PEEK];
@@ -22,6 +25,9 @@ struct walk {
 static int damaged(struct walk *w, struct err *e)
 {
         const char *why = archive_error_string(w->archive);
+        if (w->inflated)
+                return err_set(e, ERR_TOO_LARGE, "%s unpacks to more than %d MiB, at more than %d to 1",
+                        w->name, WALK_DENSE_BYTES >> 20, WALK_DENSE_RATIO);
         if (w->files == 0 && why && strstr(why, "Unrecognized"))
                 return err_set(e, ERR_MEDIA, "the content is neither a zip nor a tar");
         return err_set(e, ERR_SYNTAX, "the archive: %s", why ? why : "damaged");
@@ -131,16 +137,52 @@ static int check_entry(struct walk *w, struct archive_entry *entry, struct err *
         return 0;
 }
 
+/* Reads until `len` bytes are there or the file ends; -1 for damage, and for what is packed too well. */
+static ssize_t read_up_to(struct walk *w, unsigned char *to, size_t len)
+{
+        size_t have = 0;
+        while (have < len) {
+                size_t want = len - have < STEP_BYTES ? len - have : STEP_BYTES;
+                ssize_t n = archive_read_data(w->archive, to + have, want);
+                if (n < 0)
+                        return -1;
+                if (n == 0)
+                        break;
+                have += (size_t)n;
+                w->read += (uint64_t)n;
+                w->inflated =
+                        w->read > WALK_DENSE_BYTES && w->read / WALK_DENSE_RATIO > walk_bytes(w) - w->from;
+                if (w->inflated)
+                        return -1;
+        }
+        return (ssize_t)have;
+}
+
+/* The rest of a file in a packed tar, which has to be unpacked to come to the next one. */
+static int drain(struct walk *w, struct err *e)
+{
+        unsigned char block[BLOCK_BYTES];
+        ssize_t n = 1;
+        while (n > 0 && w->read < w->size && archive_filter_count(w->archive) > 1)
+                n = read_up_to(w, block, sizeof block);
+        return n < 0 ? damaged(w, e) : 0;
+}
+
 int walk_next(struct walk *w, struct walk_file *ret, struct err *e)
 {
         for (;;) {
                 struct archive_entry *entry = NULL;
+                int rc = drain(w, e);
+                if (rc != 0)
+                        return rc;
                 w->have = 0;
-                int rc = archive_read_next_header(w->archive, &entry);
+                w->size = w->read = 0;
+                rc = archive_read_next_header(w->archive, &entry);
                 if (rc == ARCHIVE_EOF)
                         return 0;
                 if (rc != ARCHIVE_OK && rc != ARCHIVE_WARN)
                         return damaged(w, e);
+                w->from = walk_bytes(w);
                 if (++w->files > WALK_MAX_FILES)
                         return err_set(e, ERR_TOO_LARGE, "more than %d files", WALK_MAX_FILES);
                 const char *raw = archive_entry_pathname_utf8(entry);
@@ -166,26 +208,11 @@ int walk_next(struct walk *w, struct walk_file *ret, struct err *e)
         }
 }
 
-/* Reads until `len` bytes are there or the file ends; -1 for damage. */
-static ssize_t read_up_to(struct archive *a, unsigned char *to, size_t len)
-{
-        size_t have = 0;
-        while (have < len) {
-                ssize_t n = archive_read_data(a, to + have, len - have);
-                if (n < 0)
-                        return -1;
-                if (n == 0)
-                        break;
-                have += (size_t)n;
-        }
-        return (ssize_t)have;
-}
-
 int walk_peek(struct walk *w, const void **ret, size_t *ret_len, struct err *e)
 {
         size_t want = w->size < sizeof w->head ? (size_t)w->size : sizeof w->head;
         if (w->have < want) {
-                ssize_t n = read_up_to(w->archive, w->head + w->have, want - w->have);
+                ssize_t n = read_up_to(w, w->head + w->have, want - w->have);
                 if (n < 0)
                         return damaged(w, e);
                 w->have += (size_t)n;
@@ -197,19 +224,37 @@ int walk_peek(struct walk *w, const void **ret, size_t *ret_len, struct err *e)
         return 0;
 }
 
+/* Grows *io to `len` bytes and reads on behind the *have that are there. */
+static int fill(struct walk *w, unsigned char **io, size_t *have, size_t len, struct err *e)
+{
+        unsigned char *more = realloc(*io, len);
+        if (!more)
+                return err_set(e, ERR_NO_MEMORY, "no memory for %zu bytes of %s", len, w->name);
+        *io = more;
+        ssize_t n = read_up_to(w, more + *have, len - *have);
+        if (n < 0)
+                return damaged(w, e);
+        *have += (size_t)n;
+        return 0;
+}
+
 int walk_read(struct walk *w, void **ret, size_t *ret_len, struct err *e)
 {
-        size_t size = (size_t)w->size, have = w->have;
-        unsigned char *bytes = malloc(size + 1); /* one byte more would be too much */
+        /* One byte more would be too much. No more memory than a bomb may fill before it is known for one. */
+        const size_t size = (size_t)w->size, all = size + 1, first = WALK_DENSE_BYTES + STEP_BYTES;
+        size_t have = w->have;
+        unsigned char *bytes = malloc(sizeof w->head);
         if (!bytes)
-                return err_set(e, ERR_NO_MEMORY, "no memory for the %zu bytes of %s", size, w->name);
+                return err_set(e, ERR_NO_MEMORY, "no memory for %s", w->name);
         memcpy(bytes, w->head, have);
-        ssize_t n = read_up_to(w->archive, bytes + have, size + 1 - have);
-        if (n != (ssize_t)(size - have)) {
+        int rc = fill(w, &bytes, &have, all < first ? all : first, e);
+        if (rc == 0 && have == first && all > first)
+                rc = fill(w, &bytes, &have, all, e);
+        if (rc == 0 && have != size)
+                rc = err_set(e, ERR_SYNTAX, "%s is not as long as the archive tells", w->name);
+        if (rc != 0) {
                 free(bytes);
-                if (n < 0)
-                        return damaged(w, e);
-                return err_set(e, ERR_SYNTAX, "%s is not as long as the archive tells", w->name);
+                return rc;
         }
         *ret = bytes;
         *ret_len = size;

@@ -15,6 +15,8 @@
 
 enum { WALK_NAME_MAX = 1024, WALK_MAX_FILES = 1 << 20 };
 #define WALK_MAX_BYTES ((uint64_t)4 << 30) /* of one file */
+/* A larger file that is packed this well is a bomb: ERR_TOO_LARGE. Deflate's best is 1032. */
+enum { WALK_DENSE_BYTES = 32 << 20, WALK_DENSE_RATIO = 512 };
 
 struct walk;
 
@@ -29,7 +31,7 @@ int walk_open(const char *path, uint64_t ratio, struct walk **ret, struct err *e
 /* NULL accepted. */
 void walk_close(struct walk *w);
 /* 1 and the next file, 0 at the end. ERR_SYNTAX for damage, ERR_INVALID for what is encrypted or packed
-   otherwise than deflated, ERR_TOO_LARGE past the bounds. */
+   otherwise than deflated, ERR_TOO_LARGE past the bounds, in what is passed over, too. */
 int walk_next(struct walk *w, struct walk_file *ret, struct err *e);
 /* The first bytes of that file, WALK_PEEK or all of a shorter one, before walk_read; borrowed until the next
  * file. */

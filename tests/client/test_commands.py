@@ -265,6 +265,20 @@ class Tables(Case):
             ["fashion-mnist", "ready", "1x28x28", "10", "60,000", "10,000", "IDX"],
             ["grid", "failed", "", "", "", "", "no images"]])
 
+    def test_one_dataset(self):
+        self.server.on("GET", "/v1/datasets/grid", {"name": "grid", "classes": ["bar", "hole ö"], "train": 1300, "val": 7,
+                                                    "class_counts": {"train": [1200, 100], "val": [7, 0]}})
+        self.assertColumns("\n".join(line for line in self.cnnctl("datasets", "grid")[0].splitlines() if "───" not in line), [
+            ["CLASS", "TRAIN", "VALIDATION"], ["bar", "1,200", "7"], ["hole ö", "100", "0"], ["all", "1,300", "7"]])
+        self.server.on("GET", "/v1/datasets/grid/sheet", Answer(200, b"\x89PNG", "image/png"))
+        path = os.path.join(self.dir, "sheet.png")
+        self.cnnctl("datasets", "grid", "--sheet", path)
+        with open(path, "rb") as f:
+            self.assertEqual(f.read(), b"\x89PNG")
+        self.assertIn("name of a data set", self.cnnctl("datasets", "--sheet", path, status=2)[1])
+        self.server.on("GET", "/v1/datasets/none", Answer(404, {"status": 404, "detail": "there is no data set none"}))
+        self.assertIn("no data set none", self.cnnctl("datasets", "none", status=1)[1])
+
     def test_models(self):
         model = {"name": "my-lenet", "architecture": "bn-lenet", "input": [1, 28, 28], "classes": ["a", "b"],
                  "metrics": {"val_acc": 0.877}, "job": 7, "user": "ada", "bytes": 178944,

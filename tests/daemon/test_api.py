@@ -314,8 +314,15 @@ class Api(unittest.TestCase):
             for p, q in zip(answer["results"][0]["predictions"], plain["results"][0]["predictions"]):
                 self.assertEqual(p["label"], q["label"])
                 self.assertAlmostEqual(p["logit"], q["logit"], places=4)
+        with open(os.path.join(os.path.dirname(__file__), "..", "fuzz", "corpus", "emd", "complex"), "rb") as f:
+            complex_emd = f.read()
         for status, kind, body in (
             (422, "application/x-dm", harness.dm4(28, 28, grey, data_type=3)),
+            (422, "application/x-mrc", harness.mrc(28, 28, grey)[:12] + struct.pack("<i", 4) + harness.mrc(28, 28, grey)[16:]),
+            (422, "application/x-ser", harness.ser(28, 28, grey)[:6] + struct.pack("<I", 0x4120) + harness.ser(28, 28, grey)[10:]),
+            (422, "application/x-npy", harness.npy((28, 28), [0] * 1568).replace(b"<f4", b"<c8")),
+            (422, "application/x-npy", harness.npy((784,), [0] * 784)),
+            (422, "application/x-emd", complex_emd),
             (400, "application/x-dm", harness.dm4(28, 29, grey)),
             (400, "image/tiff", harness.tiff(28, 40, grey)),
             (415, "image/tiff", harness.dm4(28, 28, grey)),
@@ -328,13 +335,15 @@ class Api(unittest.TestCase):
         self.assertEqual(self.daemon.request("POST", path, harness.png(28, 28, grey))[0], 200)
 
     def test_classify_hdf5(self):
-        """The decoder that read one leaves; those behind it find another."""
+        """Whole, damaged and empty-handed ones in turn: one decoder answers them all."""
         path = "/v1/models/net/classify"
         folder = os.path.join(os.path.dirname(__file__), "..", "fuzz", "corpus", "emd")
         with open(os.path.join(folder, "velox_stack_2"), "rb") as f:
             stack = f.read()
         with open(os.path.join(folder, "bomb_external_link"), "rb") as f:
             link = f.read()
+        self.assertEqual(self.daemon.request("POST", path, stack)[0], 200)
+        decoders = self.daemon.decoders()
         for _ in range(5):
             status, _, answer = self.daemon.request("POST", path, stack, {"Content-Type": "application/x-emd"})
             self.assertEqual((status, len(answer["results"])), (200, 3), answer)
@@ -342,6 +351,7 @@ class Api(unittest.TestCase):
             self.assertEqual(self.daemon.request("POST", path, harness.png(28, 28, test_image(1)))[0], 200)
             self.assertEqual(self.daemon.request("POST", path, link)[0], 422)
             self.assertEqual(self.daemon.request("POST", path, stack[: len(stack) // 2])[0], 400)
+            self.assertEqual(self.daemon.decoders(), decoders)
 
     def test_every_decoder_works_in_the_sandbox(self):
         """Whole and broken files of every format: an answer each, and no decoder that the sandbox had to kill."""

@@ -252,14 +252,14 @@ class Dm:
         kind = DATA_TYPES[a.dtype.str[1:]] if data_type is None else data_type
         dims = dims or a.shape[::-1]
         units = units or [unit] * len(dims)
-        calibrations = [self.group('', [self.number('Scale', s, 'f4'), self.text('Units', u)])
+        calibrations = [self.group('', [self.number('Origin', 0, 'f4'), self.number('Scale', s, 'f4'), self.text('Units', u)])
                         for s, u in zip(scale or [1] * len(dims), units)]
+        brightness = self.group('Brightness', [self.number('Origin', 0, 'f4'), self.number('Scale', 1, 'f4'), self.text('Units', '')])
         raw = self.array('Data', a.astype('u1') if a.dtype == bool else a) if data is None else data
         tags = [self.group('ImageData', [
-            self.group('Calibrations', [self.group('Dimension', calibrations)]), raw, self.number('DataType', kind),
+            self.group('Calibrations', [brightness, self.group('Dimension', calibrations)]), raw, self.number('DataType', kind),
             self.group('Dimensions', [self.number('', d) for d in dims]), self.number('PixelDepth', a.dtype.itemsize)])]
-        if meta:
-            tags.append(self.group('ImageTags', [self.group('Meta Data', [self.text('Format', meta)])]))
+        tags.append(self.group('ImageTags', [self.group('Meta Data', [self.text('Format', meta)])] if meta else []))
         return self.group('', tags)
 
     def images(self, images, thumbnails=()):
@@ -272,12 +272,13 @@ class Dm:
 SER_TYPES = {'u1': 1, 'u2': 2, 'u4': 3, 'i1': 4, 'i2': 5, 'i4': 6, 'f4': 7, 'f8': 8, 'c8': 9}
 
 
-def ser(frames, version=0x210, kind=0x4122, step=(1e-9, 1e-9), valid=None, dtype=None, sizes=None, offsets=None):
-    """`frames` (h,w) each with its top row first; the file has the bottom first."""
+def ser(frames, version=0x210, kind=0x4122, step=(1e-9, 1e-9), valid=None, dtype=None, sizes=None, offsets=None, complete=False):
+    """`frames` (h,w) each with its top row first; the file has the bottom first. `complete`: with what this reader passes over."""
     word = '<I' if version <= 0x210 else '<Q'
     size = struct.calcsize(word)
     head = struct.pack('<HHHIIII', 0x4949, 0x0197, version, kind, 0x4152, len(frames), len(frames) if valid is None else valid)
-    table = len(head) + size + 4
+    series = struct.pack('<IddIII', len(frames), 0, 1, 0, 0, 0) if complete else b''
+    table = len(head) + size + 4 + len(series)
     at, places, body = table + 2 * size * len(frames), [], b''
     for i, a in enumerate(frames):
         a = np.asarray(a)
@@ -285,9 +286,9 @@ def ser(frames, version=0x210, kind=0x4122, step=(1e-9, 1e-9), valid=None, dtype
         places.append(at + len(body))
         body += struct.pack('<ddiddi', 0, step[1], 0, 0, step[0], 0)
         body += struct.pack('<HII', SER_TYPES[a.dtype.str[1:]] if dtype is None else dtype, nx, ny)
-        body += a[::-1].astype(a.dtype.newbyteorder('<')).tobytes()
+        body += a[::-1].astype(a.dtype.newbyteorder('<')).tobytes() + struct.pack('<HHI', 0x4152, 0, 0) * complete
     places = offsets or places
-    return (head + struct.pack(word, table) + struct.pack('<I', 0) + b''.join(struct.pack(word, p) for p in places)
+    return (head + struct.pack(word, table) + struct.pack('<I', bool(series)) + series + b''.join(struct.pack(word, p) for p in places)
             + b'\0' * size * len(frames) + body)
 
 

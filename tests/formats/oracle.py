@@ -1,9 +1,11 @@
 #!/usr/bin/python3
 """Holds the decoders against other people's readers, pixel for pixel: CNND_DECODE names the tool.
 
-Files: what hyperspy ships for its own tests (the folder in CNND_ORACLE_FILES, else the installed package's), and
-files that tifffile, mrcfile and h5py write here. Prints a line a file. Exits 77 where one of the readers is missing."""
+Files: what hyperspy ships for its own tests (the folder in CNND_ORACLE_FILES, else the installed package's), and those of
+written.py. Prints a line a file and a table of formats. Exits 77 where one of the readers is missing."""
+import collections
 import gzip
+import json
 import logging
 import os
 import re
@@ -19,10 +21,12 @@ try:
     import mrcfile
     import numpy as np
     import tifffile
+    from PIL import Image
 except ImportError as missing:
-    print('skipped: %s (apt-get install python3-hyperspy python3-mrcfile python3-tifffile python3-h5py)' % missing)
+    print('skipped: %s (apt-get install python3-hyperspy python3-mrcfile python3-tifffile python3-h5py python3-pil)' % missing)
     sys.exit(77)
 
+import written
 from formats import Decoder, scaled
 
 logging.disable(logging.CRITICAL)
@@ -30,8 +34,9 @@ warnings.filterwarnings('ignore')
 
 FACTOR = {'m': 1, 'cm': 1e-2, 'mm': 1e-3, 'um': 1e-6, 'µm': 1e-6, 'μm': 1e-6, 'micron': 1e-6, 'nm': 1e-9, 'Å': 1e-10, 'A': 1e-10,
           '1/m': 1, '1/nm': 1e9, '1 / nm': 1e9, '1/µm': 1e6, '1/A': 1e10}
-# What may be refused: it is no image, or nothing of it was ever stored.
-NO_IMAGE = 'complex numbers|a spectrum|of spectra|dimensions are no image|a spectrum image|0 stored bytes|without an image'
+# What may be refused: it is no image (a 422), or nothing of it was ever stored.
+NO_IMAGE = 'complex numbers|a spectrum|of spectra|dimensions are no image|dimensions; |a spectrum image|without an image'
+NOT_STORED = ' 0 stored bytes'
 # Where the other reader is the one to doubt, and why.
 DOUBTED = {
     'FEI-Helios-navcam.tif': 'hyperspy takes the width of the field for the height of a pixel, and the other way round',
@@ -76,12 +81,13 @@ def from_tiff(path):
         if len(stack) == 1 and file.imagej_metadata and file.imagej_metadata.get('images', 1) > 1:
             stack = [file.asarray()]
         a = np.stack(stack) if len(stack) > 1 else stack[0]
-        rows = int((file.fei_metadata or {}).get('Image', {}).get('ResolutionY', 0) or 0)
+        fei = file.fei_metadata
+        rows = int((fei or {}).get('Image', {}).get('ResolutionY', 0) or 0)
         bands = best.samplesperpixel
         if best.photometric == 3:
             a = np.moveaxis(best.colormap[:, a], 0, -1)
             bands = 3
-        if best.photometric == 0 and a.dtype.kind == 'u':
+        if best.photometric == 0 and a.dtype.kind == 'u' and best.bitspersample > 1:
             a = np.iinfo(a.dtype).max - a
         if a.dtype == bool:
             a = a.astype(np.float32)
@@ -96,6 +102,10 @@ def from_tiff(path):
     if a.shape[-3] == 3 and (a == a[..., :1, :, :]).all():
         a = a[..., :1, :, :]
     pixels = scaled(a).reshape((-1,) + a.shape[-3:])
+    scan = (fei or {}).get('Scan', {})
+    if {'PixelWidth', 'PixelHeight'} <= set(scan):
+        yield pixels, (float(scan['PixelHeight']), float(scan['PixelWidth']))
+        return
     size = None
     try:
         loaded = hs.load(path)
@@ -106,6 +116,19 @@ def from_tiff(path):
     yield pixels, size
 
 
+def emd_size(group, frames_last):
+    """What h5py finds beside the data: Velox' JSON, or the first steps along NCEM's axes."""
+    if 'Metadata' in group:
+        about = json.loads(group['Metadata'][:, 0].tobytes().split(b'\0')[0])['BinaryResult']
+        return tuple(float(about['PixelSize'][k]) * FACTOR[about['PixelUnitX']] for k in ('height', 'width'))
+    axes = [group[name] for name in ('dim1', 'dim2', 'dim3') if name in group]
+    axes = axes[:2] if frames_last else axes[-2:]
+    units = [axis.attrs.get('units') for axis in axes]
+    if len(axes) < 2 or any(str(unit) != '[n_m]' for unit in units):
+        return None
+    return tuple(float(axis[1] - axis[0]) * 1e-9 for axis in axes)
+
+
 def from_emd(path):
     """Every data set of two or three dimensions as h5py reads it, frames first or last; hyperspy knows the sizes."""
     sizes = {}
@@ -114,15 +137,30 @@ def from_emd(path):
             sizes.setdefault(frozenset(data.shape[-2:]), size)
     except Exception:  # hyperspy cannot read it; h5py's pixels remain
         pass
-    sets = []
+    found = []
+
+    def visit(name, o):
+        if isinstance(o, h5py.Dataset) and o.ndim in (2, 3) and o.dtype.kind in 'uif':
+            a = o[()]
+            found.append((frames(a), sizes.get(frozenset(a.shape[-2:])) or emd_size(o.parent, False)))
+            if a.ndim == 3:
+                found.append((frames(np.moveaxis(a, -1, 0)), sizes.get(frozenset(a.shape[:2])) or emd_size(o.parent, True)))
+
     with h5py.File(path, 'r') as file:
-        file.visititems(lambda name, o: sets.append(o[()]) if isinstance(o, h5py.Dataset) and o.ndim in (2, 3) else None)
-    for a in sets:
-        if a.dtype.kind not in 'uif':
+        file.visititems(visit)
+    yield from found
+
+
+def from_dm(path):
+    """hyperspy takes the pixels for little-endian whatever the file says: the flag is the third number of its head."""
+    with open(path, 'rb') as file:
+        head = file.read(16)
+    big = not any(head[8:12] if head[3] == 3 else head[12:16])
+    for data, size in from_hyperspy(path):
+        if data.dtype.kind == 'c':
             continue
-        yield frames(a), sizes.get(frozenset(a.shape[-2:]))
-        if a.ndim == 3:
-            yield frames(np.moveaxis(a, -1, 0)), sizes.get(frozenset(a.shape[:2]))
+        data = data.astype(np.float32) if data.dtype == bool else data
+        yield frames(data.byteswap() if big else data), size
 
 
 def from_ser(path):
@@ -130,23 +168,44 @@ def from_ser(path):
         yield frames(data), size
 
 
+def from_mrc(path):
+    with mrcfile.open(path, permissive=True) as m:
+        size = (float(m.voxel_size.y) * 1e-10, float(m.voxel_size.x) * 1e-10)
+        if m.header.exttyp in (b'FEI1', b'FEI2'):
+            first = m.extended_header[0]
+            size = (float(first['Pixel size Y']), float(first['Pixel size X']))
+        yield frames(m.data)[..., ::-1, :], size if min(size) > 0 else None
+
+
+def from_numpy(path):
+    a = np.load(path)
+    a = a['x'] if path.endswith('.npz') else a
+    a = a.astype(np.float32) if a.dtype == bool else a
+    yield scaled(a).reshape((1,) * (4 - a.ndim) + a.shape), None
+
+
+def from_pillow(path):
+    with Image.open(path) as image:
+        image = image.convert('RGB') if image.mode == 'P' else image
+        a = np.asarray(image)
+        alpha = image.mode in ('LA', 'RGBA')
+    a = a.astype(np.float32) if a.dtype == bool else a.astype('u2') if a.dtype.kind == 'i' else a
+    a = np.moveaxis(a, -1, 0) if a.ndim == 3 else a[None]
+    yield scaled(a[:-1] if alpha else a)[None], None
+
+
 def references(path):
     """Candidates (pixels (n,c,h,w), pixel size or None) that other readers see; empty where they see no image."""
     kind = os.path.splitext(path)[1].lower()
+    readers = {'.dm3': from_dm, '.dm4': from_dm, '.mrc': from_mrc, '.emd': from_emd, '.ser': from_ser, '.npy': from_numpy, '.npz': from_numpy, '.png': from_pillow,
+               '.jpg': from_pillow, '.pgm': from_pillow, '.ppm': from_pillow}
     if kind in ('.tif', '.tiff'):
-        yield from from_tiff(path)
-    elif kind == '.mrc':
-        with mrcfile.open(path, permissive=True) as m:
-            size = (float(m.voxel_size.y) * 1e-10, float(m.voxel_size.x) * 1e-10)
-            yield frames(m.data)[..., ::-1, :], size if min(size) > 0 else None
-    elif kind == '.emd':
-        yield from from_emd(path)
-    elif kind == '.ser':
-        yield from from_ser(path)
+        try:
+            yield from from_tiff(path)
+        except ValueError:  # tifffile has no LZW or PackBits of its own
+            yield from from_pillow(path)
     else:
-        for data, size in from_hyperspy(path):
-            if data.dtype.kind != 'c':
-                yield frames(data.astype(np.float32) if data.dtype == bool else data), size
+        yield from readers[kind](path)
 
 
 def compare(head, got, path):
@@ -161,7 +220,7 @@ def compare(head, got, path):
         if size is None:
             return 'equal', 'size n.a.'
         if not head['unit']:
-            return 'equal', 'size not told, other reader has %g x %g' % size
+            return 'SIZE MISSING', 'the other reader has %g x %g' % size
         close = all(abs(a - b) <= 1e-6 * abs(b) for a, b in zip((head['pixel_h'], head['pixel_w']), size))
         if close:
             return 'equal', 'size %.6g %s' % (head['pixel_w'], head['unit'])
@@ -169,7 +228,7 @@ def compare(head, got, path):
             return 'doubted', DOUBTED[name]
         return 'SIZE DIFFERS', '%g x %g, other reader has %g x %g' % (head['pixel_h'], head['pixel_w'], *size)
     if not wants:
-        return 'n.a.', 'the other reader sees no image'
+        return 'NO READER', 'the other reader sees no image'
     return 'PIXELS DIFFER', '%s, other reader has %s' % (got.shape, [w.shape for w, _ in wants])
 
 
@@ -191,63 +250,41 @@ def vendor_files(folder, out):
                             yield z.extract(member, out)
 
 
-def written_files(out):
-    """Files by the other readers' writers: types, byte orders, layouts."""
-    rng = np.random.default_rng(7)
-    for kind in ('u1', 'u2', 'u4', 'i1', 'i2', 'i4', 'f2', 'f4', 'f8'):
-        a = (rng.standard_normal((37, 45)) * 100).astype('f8')
-        a = np.abs(a).astype(kind) if kind[0] == 'u' else a.astype(kind)
-        for order in '<>':
-            for how in ({}, {'tile': (16, 32)}, {'compression': 'zlib'}, {'compression': 'zlib', 'predictor': kind[0] != 'f'},
-                        {'rowsperstrip': 5}, {'bigtiff': True}):
-                path = os.path.join(out, 'written_%s_%s_%s.tif' % (kind, 'lb'[order == '>'], '_'.join(how) or 'plain'))
-                tifffile.imwrite(path, a, byteorder=order, **how)
-                yield path
-    for planar in ('contig', 'separate'):
-        for samples in (3, 4):
-            a = rng.integers(0, 65535, (samples, 20, 31), 'u2')
-            a = a if planar == 'separate' else np.ascontiguousarray(np.moveaxis(a, 0, -1))
-            path = os.path.join(out, 'written_rgb%d_%s.tif' % (samples, planar))
-            tifffile.imwrite(path, a, photometric='rgb', planarconfig=planar, extrasamples=['unassalpha'] * (samples - 3))
-            yield path
-    for name, how in (('imagej', {'imagej': True}), ('imagej_run', {'imagej': True, 'truncate': True})):
-        path = os.path.join(out, 'written_%s.tif' % name)
-        tifffile.imwrite(path, rng.integers(0, 65535, (5, 22, 33), 'u2'), resolution=(0.5, 0.25), metadata={'unit': 'nm'}, **how)
-        yield path
-    for kind in ('i1', 'i2', 'u2', 'f2', 'f4'):
-        for shape in ((23, 31), (4, 23, 31)):
-            path = os.path.join(out, 'written_%s_%dd.mrc' % (kind, len(shape)))
-            with mrcfile.new(path, overwrite=True) as m:
-                m.set_data((rng.standard_normal(shape) * 40).astype(kind) if kind != 'u2' else rng.integers(0, 65535, shape, kind))
-                if len(shape) == 3:
-                    m.set_image_stack()
-                m.voxel_size = (1.25, 2.5, 1)
-            yield path
+def judge(decoder, path):
+    """A verdict, in capitals where it is bad, and what there is to say."""
+    head, got = decoder.decode(path)
+    if got is None:
+        no_image = re.search(NO_IMAGE, head['why'])
+        known = head['refused'] == 'invalid' if no_image else re.search(NOT_STORED, head['why'])
+        return 'refused' if known else 'REFUSED', '%s: %s' % (head['refused'], head['why'])
+    try:
+        return compare(head, got, path)
+    except Exception as why:  # what other readers raise is as different as they are
+        return 'NO READER', 'the other reader: %s' % str(why).split('\n')[0][:80]
 
 
 def main():
     decoder = Decoder()
     folder = os.environ.get('CNND_ORACLE_FILES') or os.path.join(os.path.dirname(hyperspy.__file__), 'tests', 'io')
-    counts = {}
+    counts, table = collections.Counter(), collections.defaultdict(collections.Counter)
     with tempfile.TemporaryDirectory() as out:
-        paths = list(vendor_files(folder, out)) if os.path.isdir(folder) else []
-        if not paths:
+        vendors = list(vendor_files(folder, out)) if os.path.isdir(folder) else []
+        if not vendors:
             print('no files of vendors under %s: CNND_ORACLE_FILES names them' % folder)
-        for path in paths + list(written_files(out)):
-            head, got = decoder.decode(path)
-            if got is None:
-                verdict, detail = 'refused' if re.search(NO_IMAGE, head['why']) else 'REFUSED', head['why']
-            else:
-                try:
-                    verdict, detail = compare(head, got, path)
-                except Exception as why:  # a reader that fails on a file has nothing to say of it
-                    verdict, detail = 'n.a.', 'the other reader: %s' % str(why).split('\n')[0][:80]
-            counts[verdict] = counts.get(verdict, 0) + 1
-            place = os.path.relpath(path, out if path.startswith(out) else folder)
-            print('%-14s %-64s %s' % (verdict, place, detail), flush=True)
+        for origin, paths in (('vendor', vendors), ('written', written.files(out)), ('no image', written.no_images(out))):
+            for path in paths:
+                verdict, detail = judge(decoder, path)
+                if origin != 'vendor' and verdict != ('refused' if origin == 'no image' else 'equal'):
+                    verdict = verdict.upper()
+                counts[verdict] += 1
+                table[os.path.splitext(path)[1].lower().replace('tiff', 'tif'), origin][verdict] += 1
+                place = os.path.relpath(path, out if path.startswith(out) else folder)
+                print('%-14s %-64s %s' % (verdict, place, detail), flush=True)
+    decoder.close()
+    for (kind, origin), row in sorted(table.items()):
+        print('%-6s %-9s %s' % (kind, origin, ', '.join('%d %s' % (n, v) for v, n in sorted(row.items()))))
     print(', '.join('%d %s' % (n, v) for v, n in sorted(counts.items())))
-    bad = sum(n for v, n in counts.items() if v.isupper())
-    sys.exit(1 if bad or counts.get('equal', 0) < 100 else 0)
+    sys.exit(1 if any(v.isupper() for v in counts) or counts['equal'] < 100 else 0)
 
 
 main()

@@ -1,6 +1,7 @@
 """Small files that claim, nest, link or inflate: each is refused within a second, and a second's worth of memory.
 
-A fresh decoder a file, so that its peak of memory is its own: at most 64 MiB above what one takes for an empty file."""
+Images go to a decoder, archives to an import, a fresh process each, so that its peak of memory is its own: at most 64 MiB
+above what one takes for an empty file."""
 import json
 import os
 import re
@@ -14,6 +15,7 @@ import zlib
 
 import numpy as np
 
+from archives import archives
 from formats import DECODE, Dm, mrc, npy, npz, page, run, ser, tiff, values
 
 SMALL = values('u1', (4, 4))
@@ -130,20 +132,21 @@ class Bombs(unittest.TestCase):
     def setUpClass(cls):
         cls.out = tempfile.TemporaryDirectory()
         subprocess.run([os.environ['WRITE_HDF'], cls.out.name], check=True)
-        cls.idle = cls('test_all').measure(b'')[2]
+        cls.tools = {'image': [DECODE], 'archive': [os.environ['CNND_IMPORT'], cls.out.name]}
+        cls.idle = {kind: cls('test_images').measure(kind, b'')[2] for kind in cls.tools}
 
     @classmethod
     def tearDownClass(cls):
         cls.out.cleanup()
 
-    def measure(self, data):
-        """(head, seconds, peak KiB) of a decoder that sees nothing else."""
+    def measure(self, kind, data):
+        """(head, seconds, peak KiB) of a process that sees nothing else."""
         path = data
         if isinstance(data, bytes):
             path = os.path.join(self.out.name, 'one')
             with open(path, 'wb') as f:
                 f.write(data)
-        with subprocess.Popen([DECODE], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        with subprocess.Popen(self.tools[kind], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
             start = time.monotonic()
             child.stdin.write(path.encode() + b'\n')
             child.stdin.flush()
@@ -155,18 +158,25 @@ class Bombs(unittest.TestCase):
         self.assertEqual(child.returncode, 0)
         return json.loads(line or '{"ended": %d}' % child.returncode), seconds, peak
 
-    def test_all(self):
+    def refuse(self, kind, bombs):
+        for name, data in bombs:
+            with self.subTest(name):
+                head, seconds, peak = self.measure(kind, data)
+                size = len(data) if isinstance(data, bytes) else os.path.getsize(data)
+                more = peak - self.idle[kind]
+                print('%-24s %8d bytes %5.2f s %6d KiB  %s' % (name, size, seconds, more, head.get('why', head)))
+                self.assertIn(head.get('refused'), ('syntax', 'invalid', 'too_large', 'media'), head)
+                self.assertLess(seconds, MOST_SECONDS)
+                self.assertLess(more, MOST_KIB)
+
+    def test_images(self):
         bombs = [('tiff_' + n, d) for n, d in tiffs()] + [('dm_' + n, d) for n, d in dms()] + list(others())
         bombs += [('hdf_' + n[5:], os.path.join(self.out.name, n)) for n in sorted(os.listdir(self.out.name)) if n.startswith('bomb_')]
         self.assertGreater(len(bombs), 60)
-        for name, data in bombs:
-            with self.subTest(name):
-                head, seconds, peak = self.measure(data)
-                size = len(data) if isinstance(data, bytes) else os.path.getsize(data)
-                print('%-24s %8d bytes %5.2f s %6d KiB  %s' % (name, size, seconds, peak - self.idle, head.get('why', head)))
-                self.assertIn(head.get('refused'), ('syntax', 'invalid', 'too_large', 'media'), head)
-                self.assertLess(seconds, MOST_SECONDS)
-                self.assertLess(peak - self.idle, MOST_KIB)
+        self.refuse('image', bombs)
+
+    def test_archives(self):
+        self.refuse('archive', archives())
 
 
 run()

@@ -92,7 +92,12 @@ class Tiff(Case):
             for big in (False, True):
                 self.same(tiff([page(a, big, bits=bits, data=[b''.join(rows)])], big), want)
             white = tiff([page(a, bits=bits, photometric=0, data=[b''.join(rows)])])
-            self.same(white, np.float32(1) - want)
+            self.same(white, ((1 << bits) - 1 - a.astype('i4')).astype('f4')[None, None] / np.float32((1 << bits) - 1))
+
+    def test_white_is_zero(self):
+        for kind in ('u1', 'u2'):
+            a = values(kind, (300, 256))
+            self.same(tiff([page(a, photometric=0)]), scaled(np.iinfo(kind).max - a)[None, None])
 
     def test_samples(self):
         for planar in (1, 2):
@@ -230,6 +235,23 @@ class Tiff(Case):
             tags = [(65003, 's', unit), (65004, 's', unit), (65009, 'd', [2]), (65010, 'd', [3])]
             self.same(tiff([page(a, extra=tags)]), scaled(a)[None, None], 'm', (3 * factor, 2 * factor))
         self.same(tiff([page(a, extra=tags[1:])]), scaled(a)[None, None])
+
+    def test_jeol(self):
+        a = values('u2', (4, 5))
+        text = ('<?xml version="1.0"?><TemReporter><ElectronGun><AccelerationVoltage>200000</AccelerationVoltage></ElectronGun>'
+                '<Eos><EosMode>%s</EosMode></Eos><ImageFormingSystem><ModeString>%s</ModeString><SelectorValue>%s</SelectorValue>'
+                '<SelectorUnitString>%s</SelectorUnitString></ImageFormingSystem></TemReporter>\0')
+        wave = 2.507934e-12  # of electrons at 200 kV
+        for inch, side in ((2, 0.0254), (3, 0.01)):
+            for words, unit, factor in ((('eosTEM', 'MAG', 5000, 'X'), 'm', 1 / 5000),
+                                        (('eosTEM', 'DIFF', 400, 'mm'), '1/m', 1 / (0.4 * wave)),
+                                        (('eosTEM', 'DIFF', 40, 'cm'), '1/m', 1 / (0.4 * wave)),
+                                        (('eosTEM', 'DIFF', 0, 'cm'), '', 0), (('eosTEM', 'LOWMAG', 50, 'X'), '', 0),
+                                        (('eosASID', 'MAG', 5000, 'X'), '', 0), (('eosTEM', 'MAG', '', 'X'), '', 0)):
+                tags = [(270, 's', (text % words).encode()), (282, 'r', [(100, 1)]), (283, 'r', [(50, 1)]), (296, 'H', [inch])]
+                for big in (False, True):
+                    data = tiff([page(a, big, extra=tags)], big)
+                    self.same(data, scaled(a)[None, None], unit, (side / 50 * factor, side / 100 * factor))
 
     def test_resolution_of_printers_is_none(self):
         a = values('u1', (4, 5))

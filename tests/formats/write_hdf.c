@@ -17,13 +17,21 @@ static const char *folder;
                 }                                                                                            \
         } while (0)
 
-static hid_t create(const char *name)
+static hid_t create_in(const char *name, H5F_libver_t version)
 {
         char path[1024];
         snprintf(path, sizeof path, "%s/%s", folder, name);
-        hid_t f = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+        hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+        NEED(H5Pset_libver_bounds(access, version, H5F_LIBVER_LATEST));
+        hid_t f = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, access);
         NEED(f);
+        H5Pclose(access);
         return f;
+}
+
+static hid_t create(const char *name)
+{
+        return create_in(name, H5F_LIBVER_EARLIEST);
 }
 
 static hid_t group(hid_t at, const char *name)
@@ -113,10 +121,10 @@ static void text_attribute(hid_t at, const char *name, const char *text, int var
         H5Aclose(a);
 }
 
-static void axis(hid_t at, const char *name, double step, const char *unit, int variable)
+static void axis_from(hid_t at, const char *name, double from, double step, const char *unit, int variable)
 {
         hsize_t two = 2;
-        double v[2] = {0, step};
+        double v[2] = {from, from + step};
         hid_t space = H5Screate_simple(1, &two, NULL);
         hid_t set = H5Dcreate2(at, name, H5T_IEEE_F64LE, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
         NEED(H5Dwrite(set, H5T_NATIVE_DOUBLE, H5S_ALL, H5S_ALL, H5P_DEFAULT, v));
@@ -124,14 +132,34 @@ static void axis(hid_t at, const char *name, double step, const char *unit, int 
         H5Dclose(set);
 }
 
+static void axis(hid_t at, const char *name, double step, const char *unit, int variable)
+{
+        axis_from(at, name, 0, step, unit, variable);
+}
+
+static void number_attribute(hid_t at, const char *name, int v)
+{
+        hid_t a = H5Acreate2(at, name, H5T_STD_I32BE, H5Screate(H5S_SCALAR), H5P_DEFAULT, H5P_DEFAULT);
+        NEED(H5Awrite(a, H5T_NATIVE_INT, &v));
+        H5Aclose(a);
+}
+
 static hid_t ncem(hid_t f, const char *name)
 {
-        hid_t g = group(f, name), space = H5Screate(H5S_SCALAR);
-        hid_t a = H5Acreate2(g, "emd_group_type", H5T_STD_I32BE, space, H5P_DEFAULT, H5P_DEFAULT);
-        int one = 1;
-        NEED(H5Awrite(a, H5T_NATIVE_INT, &one));
-        H5Aclose(a);
+        hid_t g = group(f, name);
+        number_attribute(g, "emd_group_type", 1);
         return g;
+}
+
+/* As NumPy's is written. */
+static hid_t half(H5T_order_t order)
+{
+        hid_t type = H5Tcopy(H5T_IEEE_F32LE);
+        NEED(H5Tset_fields(type, 15, 10, 5, 0, 10));
+        NEED(H5Tset_size(type, 2));
+        NEED(H5Tset_ebias(type, 15));
+        NEED(H5Tset_order(type, order));
+        return type;
 }
 
 static void write_types(void)
@@ -141,8 +169,8 @@ static void write_types(void)
                 hid_t type;
         } types[] = {{"u1", H5T_STD_U8LE}, {"u2", H5T_STD_U16LE}, {"u2be", H5T_STD_U16BE},
                 {"u4", H5T_STD_U32LE}, {"i1", H5T_STD_I8LE}, {"i2be", H5T_STD_I16BE}, {"i4", H5T_STD_I32LE},
-                {"i8", H5T_STD_I64LE}, {"f4", H5T_IEEE_F32LE}, {"f4be", H5T_IEEE_F32BE},
-                {"f8", H5T_IEEE_F64LE}};
+                {"i8", H5T_STD_I64LE}, {"f2", half(H5T_ORDER_LE)}, {"f2be", half(H5T_ORDER_BE)},
+                {"f4", H5T_IEEE_F32LE}, {"f4be", H5T_IEEE_F32BE}, {"f8", H5T_IEEE_F64LE}};
         for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
                 char name[64];
                 snprintf(name, sizeof name, "velox_%s", types[i].name);
@@ -157,6 +185,79 @@ static void write_types(void)
                 image(velox(f), "Data", H5T_STD_I16LE, chunked(3, filters), 3, 1);
                 H5Fclose(f);
         }
+}
+
+/* 40x40 in chunks of 1x1, more than an index has in one page. */
+static void write_pages(void)
+{
+        enum { SIDE = 40 };
+        const hsize_t dims[2] = {SIDE, SIDE}, chunk[2] = {1, 1};
+        double v[SIDE * SIDE];
+        hid_t f = create_in("latest_pages", H5F_LIBVER_LATEST), plan = H5Pcreate(H5P_DATASET_CREATE);
+        hid_t space = H5Screate_simple(2, dims, NULL);
+        NEED(H5Pset_chunk(plan, 2, chunk));
+        hid_t set = H5Dcreate2(velox(f), "Data", H5T_STD_I16LE, space, H5P_DEFAULT, plan, H5P_DEFAULT);
+        for (int i = 0; i < SIDE * SIDE; i++)
+                v[i] = value(0, (hsize_t)(i / SIDE), (hsize_t)(i % SIDE));
+        NEED(H5Dwrite(set, H5T_NATIVE_DOUBLE, H5S_ALL, H5S_ALL, H5P_DEFAULT, v));
+        H5Dclose(set);
+        H5Fclose(f);
+}
+
+/* What the library's latest version of the format has instead: other headers, other lists of chunks. */
+static void write_latest(void)
+{
+        const hsize_t whole[3] = {H, W, N}, most[3] = {H, W, H5S_UNLIMITED};
+        static const double zeros[H * W * N];
+        char name[64];
+        for (int filters = 0; filters < 3; filters++)
+                for (int single = 0; single < 2; single++) {
+                        hid_t plan = chunked(3, filters);
+                        if (single)
+                                NEED(H5Pset_chunk(plan, 3, whole));
+                        snprintf(name, sizeof name, "latest_%s_%d", single ? "single" : "stack", filters);
+                        hid_t f = create_in(name, H5F_LIBVER_LATEST);
+                        image(velox(f), "Data", H5T_STD_I16LE, plan, 3, 1);
+                        H5Fclose(f);
+                }
+        hid_t f = create_in("latest_implicit", H5F_LIBVER_LATEST), plan = chunked(3, 0);
+        NEED(H5Pset_alloc_time(plan, H5D_ALLOC_TIME_EARLY));
+        image(velox(f), "Data", H5T_STD_I16LE, plan, 3, 1);
+        H5Fclose(f);
+        f = create_in("latest_unlimited", H5F_LIBVER_LATEST);
+        hid_t space = H5Screate_simple(3, whole, most);
+        hid_t set =
+                H5Dcreate2(velox(f), "Data", H5T_STD_I16LE, space, H5P_DEFAULT, chunked(3, 0), H5P_DEFAULT);
+        NEED(H5Dwrite(set, H5T_NATIVE_DOUBLE, H5S_ALL, H5S_ALL, H5P_DEFAULT, zeros));
+        H5Dclose(set);
+        H5Fclose(f);
+        f = create_in("latest_dense", H5F_LIBVER_LATEST);
+        for (int i = 0; i < 20; i++) {
+                snprintf(name, sizeof name, "g%d", i);
+                H5Gclose(group(f, name));
+        }
+        H5Fclose(f);
+        write_pages();
+}
+
+static void write_headers(void)
+{
+        hid_t f = create("velox_compact"), plan = H5Pcreate(H5P_DATASET_CREATE);
+        NEED(H5Pset_layout(plan, H5D_COMPACT));
+        image(velox(f), "Data", H5T_STD_U8LE, plan, 2, 1);
+        H5Fclose(f);
+        f = create("ncem_attributes");
+        hid_t g = group(f, "one");
+        for (int i = 0; i < 40; i++) {
+                char name[32];
+                snprintf(name, sizeof name, "attribute %d", i);
+                text_attribute(g, name, "a text that needs its room in the header", i % 2);
+        }
+        number_attribute(g, "emd_group_type", 1);
+        image(g, "data", H5T_STD_I32LE, H5P_DEFAULT, 2, 0);
+        axis(g, "dim1", 3, "[n_m]", 0);
+        axis(g, "dim2", 5, "[n_m]", 1);
+        H5Fclose(f);
 }
 
 static void write_ncem(void)
@@ -176,6 +277,12 @@ static void write_ncem(void)
                 axis(g, "dim3", 5, "nm", 0);
                 H5Fclose(f);
         }
+        f = create("ncem_far");
+        g = ncem(f, "one");
+        image(g, "data", H5T_STD_I32LE, H5P_DEFAULT, 2, 0);
+        axis_from(g, "dim1", 1048576, 0x1p-10, "[n_m]", 0);
+        axis_from(g, "dim2", -1048576, 0x1p-10, "[n_m]", 0);
+        H5Fclose(f);
         f = create("ncem_frames_last");
         g = ncem(f, "one");
         image(g, "realslice", H5T_IEEE_F32LE, H5P_DEFAULT, 3, 1);
@@ -287,6 +394,8 @@ int main(int argc, char **argv)
         folder = argv[1];
         write_types();
         write_ncem();
+        write_latest();
+        write_headers();
         write_ways_out();
         write_sizes();
         write_others();

@@ -45,23 +45,6 @@ static void check_result(const char *path)
         FUZZ_CHECK(unlink(path) == 0);
 }
 
-static int on_file(void *ctx, struct err *e)
-{
-        (void)ctx;
-        (void)e;
-        return 0;
-}
-
-static int on_progress(void *ctx, const struct import_progress *p, struct err *e)
-{
-        (void)ctx;
-        (void)p;
-        (void)e;
-        return 0;
-}
-
-static const struct import_hooks hooks = {.file = on_file, .progress = on_progress};
-
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
         char path[FUZZ_PATH_BYTES], out[300];
@@ -69,6 +52,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
         if (len == 0)
                 return 0;
         const struct import_options o = choose(bytes[0]);
+        const struct import_hooks hooks = {0};
         snprintf(out, sizeof out, "%s/set", fuzz_dir());
         const struct import_place place = {.name = "set", .out_path = out, .tmp_dir = fuzz_dir()};
         int fd = fuzz_file(bytes + 1, len - 1, path);

@@ -23,6 +23,7 @@ MAY = {
 }
 # Libraries that only some rooms may see.
 LIBRARIES = {
+    r'hdf5\.h': set(),
     r'CL/': {'backend/device'},
     r'clblast': {'backend/device'},
     r'sqlite3\.h': {'daemon'},
@@ -31,7 +32,7 @@ LIBRARIES = {
     r'seccomp': {'daemon'},
     r'curl/': {'client'},
     r'(windows|winhttp|bcrypt)\.h': {'backend/base', 'client'},
-    r'(tiffio|jpeglib|jerror|png|libdeflate|hdf5|archive|archive_entry)\.h': {'backend/data'},
+    r'(tiffio|jpeglib|jerror|png|libdeflate|archive|archive_entry)\.h': {'backend/data'},
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.M)
 

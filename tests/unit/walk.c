@@ -147,6 +147,34 @@ static void test_what_is_refused(void **state)
         assert_int_equal(walk_text(1032, got, sizeof got, &e), ERR_SYNTAX);
 }
 
+/* Refused before all of it is unpacked, where it is read and where it only stands in the way. */
+static void test_what_is_packed_too_well(void **state)
+{
+        static const int formats[][2] = {
+                {ARCHIVE_FORMAT_TAR_USTAR, ARCHIVE_FILTER_GZIP}, {ARCHIVE_FORMAT_ZIP, 0}};
+        const size_t len = WALK_DENSE_BYTES + (4 << 20);
+        char *text = calloc(1, len + 1), *got = malloc(len + 64);
+        struct err e = {0};
+        (void)state;
+        assert_true(text && got);
+        for (int kept = 0; kept < 2; kept++)
+                for (size_t i = 0; i < 2; i++) {
+                        const struct put puts[] = {{.name = kept ? "a/x" : "a/.x", .content = text},
+                                {.name = "a/y", .content = "y"}, {0}};
+                        bool skips = !kept && formats[i][0] == ARCHIVE_FORMAT_ZIP;
+                        memset(text, ' ', len);
+                        write_archive(formats[i][0], formats[i][1], puts);
+                        assert_int_equal(walk_text(1032, got, len + 64, &e), skips ? 0 : ERR_TOO_LARGE);
+                        assert_true(skips || strstr(e.message, "at more than 512 to 1"));
+                        for (size_t k = 0; k < len; k += 50)
+                                text[k] = (char)('0' + k / 50 * 2654435761u % 64);
+                        write_archive(formats[i][0], formats[i][1], puts);
+                        assert_int_equal(walk_text(1032, got, len + 64, &e), 0);
+                }
+        free(got);
+        free(text);
+}
+
 static void test_packings_that_are_not_read(void **state)
 {
         char got[512];
@@ -177,6 +205,7 @@ int main(void)
                 cmocka_unit_test(test_names_and_contents),
                 cmocka_unit_test(test_links_are_passed_over),
                 cmocka_unit_test(test_what_is_refused),
+                cmocka_unit_test(test_what_is_packed_too_well),
                 cmocka_unit_test(test_packings_that_are_not_read),
         };
         int fd = mkstemp(path);
