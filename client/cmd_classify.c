@@ -51,22 +51,63 @@ static void add_results(struct table *tb, const struct term *t, const char *file
         }
 }
 
-static int classify(struct ctl *c, const char *path, const char *file, struct table *tb, struct err *e)
+/* The files of an archive or a folder, each as if it had been sent by itself. */
+static void add_files(struct table *tb, const struct term *t, const char *archive, const cJSON *files)
+{
+        const cJSON *entry;
+        size_t len = strlen(archive);
+        while (len > 1 && archive[len - 1] == '/')
+                len--;
+        cJSON_ArrayForEach(entry, files)
+        {
+                struct str name = {0};
+                str_addf(&name, "%.*s/%s", (int)len, archive, rest_text(entry, "file", "?"));
+                if (name.data)
+                        add_results(tb, t, name.data, rest_list(entry, "results"));
+                str_free(&name);
+        }
+}
+
+/* Says which files of an archive the server could not read; whether there were any. */
+static bool tell_problems(const char *archive, const cJSON *files)
+{
+        const cJSON *entry;
+        bool any = false;
+        cJSON_ArrayForEach(entry, files)
+        {
+                const cJSON *problem = json_field(entry, "error");
+                if (!problem)
+                        continue;
+                command_say("%s: %s: %s", archive, rest_text(entry, "file", "?"),
+                        rest_text(problem, "detail", "the server could not read it"));
+                any = true;
+        }
+        return any;
+}
+
+/* *ret_status stays where all of it was read. */
+static int classify(
+        struct ctl *c, const char *path, const char *file, struct table *tb, int *ret_status, struct err *e)
 {
         struct transfer_file body;
         struct fetch_request q = {
                 .method = "POST", .path = path, .headers = {NULL, "Accept: application/json"}};
         struct fetch_reply reply = {0};
         cJSON *tree = NULL;
-        int rc = transfer_open(&body, file, &q, e);
+        int rc = transfer_open_tree(&body, file, &q, e);
         if (rc != 0)
                 return rc;
         rc = rest_call(c->http, &q, &reply, &tree, e);
         transfer_close(&body);
         if (rc != 0)
                 return rc;
+        const cJSON *files = json_field(tree, "files");
+        if (tell_problems(file, files))
+                *ret_status = STATUS_FAILED;
         if (c->json)
                 command_print_json(&reply);
+        else if (files)
+                add_files(tb, &c->term, file, files);
         else
                 add_results(tb, &c->term, file, rest_list(tree, "results"));
         fetch_reply_finish(&reply);
@@ -88,7 +129,7 @@ int cmd_classify(struct ctl *c, const struct args *a, struct err *e)
                 rc = err_set(e, ERR_NO_MEMORY, "no memory for a request");
         for (int i = 1; rc == 0 && i < a->word_count; i++) {
                 struct err own = {0};
-                int one = classify(c, path.data, a->words[i], tb, &own);
+                int one = classify(c, path.data, a->words[i], tb, &status, &own);
                 done += one == 0;
                 if (one == ERR_CLOSED) {
                         *e = own;

@@ -4,7 +4,6 @@
 #include "client/command.h"
 #include "client/rest.h"
 #include "client/sse.h"
-#include "client/tar.h"
 #include "client/text.h"
 #include "client/transfer.h"
 
@@ -19,7 +18,6 @@ enum { BAR_COLUMNS = 32, DRAW_MS = 100 };
 struct importer {
         struct ctl *c;
         struct err *e;
-        struct tar *tar; /* of a folder */
         struct transfer_file file;
         struct sse sse;
         uint64_t sent, size;
@@ -107,7 +105,7 @@ static int on_bytes(void *data, const void *bytes, size_t len)
 static int64_t on_source(void *data, void *bytes, size_t len)
 {
         struct importer *im = data;
-        int64_t n = im->tar ? tar_read(im->tar, bytes, len, im->e) : transfer_source(&im->file, bytes, len);
+        int64_t n = transfer_source(&im->file, bytes, len);
         im->sent += n > 0 ? (uint64_t)n : 0;
         return n;
 }
@@ -126,25 +124,6 @@ static void add_query(struct str *path, const struct args *a)
                 fetch_escape(path, value);
                 gap = '&';
         }
-}
-
-/* Opens what is to be sent and puts it into `q`. */
-static int open_source(struct importer *im, const char *from, struct fetch_request *q)
-{
-        struct path_info info;
-        struct err ignored;
-        int rc;
-        if (path_look(from, &info, &ignored) == 0 && info.folder) {
-                rc = tar_create(from, &im->tar, im->e);
-                q->headers[0] = "Content-Type: application/x-tar";
-                q->source_len = rc == 0 ? tar_size(im->tar) : 0;
-        } else {
-                rc = transfer_open(&im->file, from, q, im->e);
-        }
-        q->source = on_source;
-        q->source_data = im;
-        im->size = q->source_len;
-        return rc;
 }
 
 /* What the events told in the end; a server that sent none has answered in full. */
@@ -178,7 +157,10 @@ int cmd_import(struct ctl *c, const struct args *a, struct err *e)
         str_add(&path, "/v1/datasets/");
         fetch_escape(&path, a->words[0]);
         add_query(&path, a);
-        int rc = open_source(&im, a->words[1], &q);
+        int rc = transfer_open_tree(&im.file, a->words[1], &q, e);
+        q.source = on_source;
+        q.source_data = &im;
+        im.size = q.source_len;
         if (rc != 0)
                 rc = command_misused("%s", e->message);
         else if (path.failed)
@@ -200,7 +182,6 @@ int cmd_import(struct ctl *c, const struct args *a, struct err *e)
         sse_finish(&im.sse);
         cJSON_Delete(im.progress);
         cJSON_Delete(im.end);
-        tar_destroy(im.tar);
         transfer_close(&im.file);
         str_free(&path);
         return rc;

@@ -2,6 +2,7 @@
 #include "base/file.h"
 #include "client/interrupt.h"
 #include "client/rest.h"
+#include "client/tar.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -90,13 +91,13 @@ static const char *media_header(const char *path)
 int64_t transfer_source(void *data, void *bytes, size_t len)
 {
         struct transfer_file *f = data;
-        return path_read(f->file, bytes, len, f->e);
+        return f->tar ? tar_read(f->tar, bytes, len, f->e) : path_read(f->file, bytes, len, f->e);
 }
 
 int transfer_open(struct transfer_file *f, const char *path, struct fetch_request *q, struct err *e)
 {
         struct path_info info;
-        *f = (struct transfer_file){NULL, e};
+        *f = (struct transfer_file){.e = e};
         int rc = path_open(path, &f->file, &info, e);
         if (rc == 0 && !info.regular)
                 rc = err_set(e, ERR_INVALID, "%s is no regular file", path);
@@ -111,10 +112,29 @@ int transfer_open(struct transfer_file *f, const char *path, struct fetch_reques
         return 0;
 }
 
+int transfer_open_tree(struct transfer_file *f, const char *path, struct fetch_request *q, struct err *e)
+{
+        struct path_info info;
+        struct err ignored;
+        if (path_look(path, &info, &ignored) != 0 || !info.folder)
+                return transfer_open(f, path, q, e);
+        *f = (struct transfer_file){.e = e};
+        int rc = tar_create(path, &f->tar, e);
+        if (rc != 0)
+                return rc;
+        q->headers[0] = "Content-Type: application/x-tar";
+        q->source = transfer_source;
+        q->source_data = f;
+        q->source_len = tar_size(f->tar);
+        return 0;
+}
+
 void transfer_close(struct transfer_file *f)
 {
         path_close(f->file);
+        tar_destroy(f->tar);
         f->file = NULL;
+        f->tar = NULL;
 }
 
 int transfer_read(const char *path, size_t most, struct str *ret, struct err *e)

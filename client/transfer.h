@@ -12,14 +12,17 @@
 int transfer_download(
         struct fetch *h, struct fetch_request *q, const char *file, int *ret_signal, struct err *e);
 
-/* A file as a request's body. */
+/* A file as a request's body, or a folder as a tar of it. */
 struct transfer_file {
-        struct path_file *file; /* owned */
+        struct path_file *file; /* owned; or */
+        struct tar *tar;        /* owned */
         struct err *e;          /* borrowed; told when reading fails */
 };
 /* Opens a regular file and puts it into `q`, with the media type of its name as headers[0]. `f` and `e` must
    outlive the exchange. ERR_NOT_FOUND, ERR_DENIED, ERR_INVALID for what is no regular file. */
 int transfer_open(struct transfer_file *f, const char *path, struct fetch_request *q, struct err *e);
+/* The same, or a folder: tar.h. */
+int transfer_open_tree(struct transfer_file *f, const char *path, struct fetch_request *q, struct err *e);
 /* The next bytes of it, as a fetch_source; `data` is a struct transfer_file. */
 int64_t transfer_source(void *data, void *bytes, size_t len);
 void transfer_close(struct transfer_file *f);

@@ -1,5 +1,6 @@
 #include "daemon/classify.h"
 
+#include "daemon/album.h"
 #include "daemon/clock.h"
 #include "daemon/crowd.h"
 #include "daemon/maporder.h"
@@ -37,16 +38,33 @@ void classify_destroy(struct classify *cl)
         free(cl);
 }
 
+/* What lies behind the floats: the facts of `count` files. */
+static int take_facts(struct enquiry *q, const char *from, int count, struct err *e)
+{
+        int rc = 0;
+        for (int i = count - 1; i >= 0 && rc == 0; i--) { /* the first are kept */
+                memcpy(&q->facts, from + (size_t)i * sizeof q->facts, sizeof q->facts);
+                rc = image_facts_check(&q->facts, e);
+        }
+        return rc;
+}
+
 /* Takes the floats and the facts behind them from the decoder's answer. */
-static int take_image(struct enquiry *q, struct chan_message *m, struct err *e)
+static int take_images(struct enquiry *q, struct chan_message *m, struct err *e)
 {
         const size_t image = (size_t)q->shape.c * (size_t)q->shape.h * (size_t)q->shape.w * sizeof(float);
-        const size_t bytes = m->raw_len > sizeof q->facts ? m->raw_len - sizeof q->facts : 0;
+        int images = 0, facts = 1;
+        q->files = cJSON_DetachItemFromObjectCaseSensitive(m->head, "files");
+        int rc = q->files ? album_count(q->files, &images, &facts, e) : 0;
+        if (rc)
+                return rc;
+        const size_t tail = (size_t)facts * sizeof q->facts;
+        const size_t bytes = m->raw_len > tail ? m->raw_len - tail : 0;
         const size_t n = q->map.window ? 1 : bytes / image;
-        if (bytes == 0 || n < 1 || n > INT_MAX || (!q->map.window && bytes % image))
+        if (bytes == 0 || n < 1 || n > INT_MAX || (!q->map.window && bytes % image) ||
+                (q->files && n != (size_t)images))
                 return err_set(e, ERR_INTERNAL, "the decoder's answer cannot be read");
-        memcpy(&q->facts, (const char *)m->raw + bytes, sizeof q->facts);
-        int rc = image_facts_check(&q->facts, e);
+        rc = take_facts(q, (const char *)m->raw + bytes, facts, e);
         if (rc == 0 && q->map.window)
                 rc = maporder_check(&q->map, q->shape.c, &q->facts, bytes, e);
         if (rc == 0 && q->layer && n != 1)
@@ -69,7 +87,7 @@ static void decoded(void *ctx, struct chan_message *m, const struct err *error)
                 enquiry_answer(q, NULL, NULL);
                 return;
         }
-        if (!error && take_image(q, m, &e))
+        if (!error && take_images(q, m, &e))
                 error = &e;
         if (error) {
                 enquiry_answer(q, NULL, error);

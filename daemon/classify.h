@@ -43,6 +43,9 @@ struct classify_caller {
    cropped), "pixel_size":[height,width]|null,"pixel_unit":"m"|"1/m"|null} of the body as it came, and in it
    "prepared": what the model's recipe made of that before it was cut or fitted, {"rescaled":true,"height",
    "width","pixel_size","pixel_unit","normalize":"percentiles"|"per_image"|"none"}, null for a model without.
+   Of a zip or a tar (album.h) each file has its own "image" and "results", or an "error" (a problem
+   document):
+   {"model":…,"files":[{"file","image","results"}, {"file","error"}, …]}.
    `media_type` is the request's, NULL for no claim; `top` is the number of predictions an image, 0 for all.
    Returns 0 when `done` will be called from a later service_run, once; else the error (ERR_NOT_FOUND,
    ERR_UNAVAILABLE, ERR_QUOTA) and `done` is never called. Errors that `done` may see: ERR_MEDIA, ERR_SYNTAX,

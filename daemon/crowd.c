@@ -20,7 +20,10 @@ static void answer_logits(struct enquiry *q, const float *logits, int classes)
         int rc = models_facts(q->home->models, q->model, &f, &e);
         if (rc == 0 && f->shape.num_classes != classes)
                 rc = err_set(&e, ERR_UNAVAILABLE, "the model '%s' was just replaced; try again", q->model);
-        if (rc == 0)
+        if (rc == 0 && q->files)
+                rc = predictions_write_files(
+                        &body, f, q->files, (char *)q->pixels + q->bytes, logits, q->top, &e);
+        else if (rc == 0)
                 rc = predictions_write(&body, f, &q->facts, logits, q->n, q->top, &e);
         if (rc == 0)
                 q->home->images += (uint64_t)q->n;

@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "daemon/album.h"
 #include "daemon/clock.h"
 #include "daemon/decoder_role.h"
 #include "daemon/imagefacts.h"
@@ -134,38 +135,48 @@ static void end_request(struct decode *dc, struct request *r, struct chan_messag
         request_free(r);
 }
 
-/* One image's part of the decoder's answer: of m->raw, from *at on, its floats and its facts are copied. */
+/* Bytes of what a body became: its images and their facts. ERR_INTERNAL where `left` has not as many. */
+static int measure(const struct request *r, const cJSON *entry, size_t left, size_t *ret, struct err *e)
+{
+        const size_t image = (size_t)r->to.c * (size_t)r->to.h * (size_t)r->to.w * sizeof(float);
+        const cJSON *files = json_field(entry, "files");
+        int images = cJSON_IsNumber(entry) ? entry->valueint : 0, facts = 1;
+        int rc = files ? album_count(files, &images, &facts, e) : 0;
+        const size_t tail = (size_t)facts * sizeof(struct image_facts);
+        if (rc)
+                return rc;
+        if (images < 1 || left < tail || (left - tail) / image < (size_t)images)
+                return err_set(e, ERR_INTERNAL, "the decoder's answer cannot be read");
+        *ret = (size_t)images * image + tail;
+        return 0;
+}
+
+/* One body's part of the decoder's answer: of m->raw, from *at on, its floats and its facts are copied;
+   `entry` is lent. */
 static void end_image(
-        struct decode *dc, struct request *r, const cJSON *entry, const struct chan_message *m, size_t *at)
+        struct decode *dc, struct request *r, cJSON *entry, const struct chan_message *m, size_t *at)
 {
         const cJSON *error = json_field(entry, "error");
-        const size_t image = (size_t)r->to.c * (size_t)r->to.h * (size_t)r->to.w * sizeof(float);
-        const size_t left = m->raw_len - *at;
-        struct chan_message part = {0};
+        struct chan_message part = {.head = entry};
         struct err why;
-        int rc = 0;
-        if (error) {
-                rc = wire_error_read(error, &why);
-        } else if (!cJSON_IsNumber(entry) || entry->valueint < 1 || left < sizeof(struct image_facts) ||
-                   (left - sizeof(struct image_facts)) / image < (size_t)entry->valueint) {
-                rc = err_set(&why, ERR_INTERNAL, "the decoder's answer cannot be read");
-        } else {
-                part.raw_len = (size_t)entry->valueint * image + sizeof(struct image_facts);
-                part.raw = malloc(part.raw_len);
-                if (part.raw)
-                        memcpy(part.raw, (const char *)m->raw + *at, part.raw_len);
-                else
-                        rc = err_set(&why, ERR_NO_MEMORY, "no memory for an image");
-                *at += part.raw_len;
+        size_t bytes = 0;
+        int rc = error ? wire_error_read(error, &why) : measure(r, entry, m->raw_len - *at, &bytes, &why);
+        if (rc == 0 && !(part.raw = malloc(bytes)))
+                rc = err_set(&why, ERR_NO_MEMORY, "no memory for an image");
+        if (rc == 0) {
+                memcpy(part.raw, (const char *)m->raw + *at, bytes);
+                part.raw_len = bytes;
         }
+        *at += bytes;
         end_request(dc, r, &part, rc ? &why : NULL);
+        part.head = NULL;
         chan_message_finish(&part);
 }
 
 static void end_images(struct decode *dc, int64_t message, const struct chan_message *m)
 {
-        const cJSON *list = json_field(m->head, "images"), *entry = list->child;
-        const cJSON nothing = {0}; /* for the first at least, or it would be sent for ever */
+        cJSON *entry = cJSON_GetObjectItemCaseSensitive(m->head, "images")->child;
+        cJSON nothing = {0}; /* for the first at least, or it would be sent for ever */
         struct request *r = first_sent(dc);
         size_t at = 0;
         for (entry = entry ? entry : &nothing; entry && r && r->message == message; entry = entry->next) {

@@ -34,7 +34,8 @@ struct decode_target {
         const struct recipe *recipe;
 };
 /* Decodes an image body, prepares it by the recipe and fits it to (c,h,w): the answer's raw bytes are n*c*h*w
-   floats and behind them a struct image_facts, unchecked. `body` is copied. */
+   floats and behind them a struct image_facts, unchecked; of an archive the head is what album_read says, and
+   the facts of each of its files are there. `body` is copied. */
 int decode_image(struct decode *dc, const void *body, size_t len, const char *media_type,
         const struct decode_target *target, decode_done done, void *ctx, struct err *e);
 /* The same for one image in full, fitted to c channels alone: the facts tell its sides.

@@ -3,15 +3,15 @@
 #include "base/asan.h"
 #include "base/chan.h"
 #include "base/json.h"
+#include "daemon/album.h"
 #include "daemon/children.h"
 #include "daemon/decode.h"
 #include "daemon/modelcheck.h"
-#include "daemon/imagefacts.h"
+#include "daemon/posted.h"
 #include "daemon/sandbox.h"
 #include "daemon/wire.h"
 #include "data/grid.h"
 #include "data/image.h"
-#include "data/prepare.h"
 
 #include <malloc.h>
 #include <stdlib.h>
@@ -29,19 +29,6 @@ struct answer {
         size_t raw_len;
 };
 
-/* Whether one image can go on in full with c channels. */
-static int check_field(const struct image *im, int c, struct err *e)
-{
-        if (im->n != 1)
-                return err_set(e, ERR_INVALID, "a map is made of one image; this holds %d", im->n);
-        if (im->h > DECODE_FIELD_SIDE || im->w > DECODE_FIELD_SIDE ||
-                (uint64_t)c * (uint64_t)im->h * (uint64_t)im->w > DECODE_FIELD_BYTES / sizeof(float))
-                return err_set(e, ERR_TOO_LARGE,
-                        "an image of %dx%dx%d is more than a map takes: %d pixels a side, %d MiB of floats",
-                        c, im->h, im->w, DECODE_FIELD_SIDE, DECODE_FIELD_BYTES >> 20);
-        return 0;
-}
-
 /* A target that came in a request's head. */
 static int read_target(const cJSON *head, struct decode_target *ret, struct recipe *ret_recipe, struct err *e)
 {
@@ -55,48 +42,6 @@ static int read_target(const cJSON *head, struct decode_target *ret, struct reci
                 rc = recipe_parse(json_field(head, "import"), "/import", ret_recipe, e);
         *ret = (struct decode_target){(int)c, (int)h, (int)w, ret_recipe};
         return rc;
-}
-
-/* As an import would (prepare.h), then to what the model takes; of a field only the channels. */
-static int prepare(struct image *im, const struct decode_target *to, bool field, struct image_facts *facts,
-        struct err *e)
-{
-        const struct recipe *r = to->recipe;
-        bool bytes = false;
-        int rc = r->h ? prepare_image(im, r, false, &bytes, e) : 0;
-        if (rc == 0 && r->h)
-                image_facts_prepared(facts, im, bytes ? RECIPE_KEEP : r->values);
-        if (rc == 0 && field)
-                rc = check_field(im, to->c, e);
-        if (rc == 0 && !field && r->h)
-                rc = prepare_frames(im, r, to->c, bytes, e);
-        if (rc == 0)
-                rc = image_fit(im, to->c, field ? im->h : to->h, field ? im->w : to->w, e);
-        if (rc == 0 && field && bytes)
-                prepare_round(im->pixels, (size_t)im->c * (size_t)im->h * (size_t)im->w);
-        return rc;
-}
-
-static size_t image_bytes(const struct image *im)
-{
-        return (size_t)im->n * (size_t)im->c * (size_t)im->h * (size_t)im->w * sizeof *im->pixels;
-}
-
-static int decode_body(const void *body, size_t len, const char *media, const struct decode_target *to,
-        bool field, struct image *ret, struct image_facts *ret_facts, struct err *e)
-{
-        struct image im = {0};
-        int rc = image_decode(body, len, media, &im, e);
-        if (rc)
-                return rc;
-        image_facts_describe(ret_facts, &im);
-        rc = prepare(&im, to, field, ret_facts, e);
-        if (rc) {
-                image_finish(&im);
-                return rc;
-        }
-        *ret = im;
-        return 0;
 }
 
 static const char *text_of(const cJSON *v)
@@ -113,11 +58,11 @@ static int read_field(const struct chan_message *m, struct answer *a, struct err
         struct decode_target to;
         int rc = read_target(m->head, &to, &recipe, e);
         if (rc == 0)
-                rc = decode_body(m->raw, m->raw_len, text_of(json_field(m->head, "media_type")), &to, true,
+                rc = posted_read(m->raw, m->raw_len, text_of(json_field(m->head, "media_type")), &to, true,
                         &im, &facts, e);
         if (rc)
                 return rc;
-        const size_t bytes = image_bytes(&im);
+        const size_t bytes = posted_bytes(&im);
         char *raw = realloc(im.pixels, bytes + sizeof facts);
         if (!raw) {
                 image_finish(&im);
@@ -129,25 +74,38 @@ static int read_field(const struct chan_message *m, struct answer *a, struct err
         return 0;
 }
 
-/* The next body: appends what came of it to `raw`, and the number of its frames or why there are none to
-   `list`. */
-static int decode_one(const char *body, const struct decoder_body *b, const struct decode_target *to,
-        cJSON *list, struct str *raw, struct err *e)
+/* An image: what came of it behind `raw`, and the number of its frames. */
+static int decode_single(const char *body, size_t len, const char *media, const struct decode_target *to,
+        cJSON **ret, struct str *raw, struct err *e)
 {
         struct image im = {0};
         struct image_facts facts;
+        int rc = posted_read(body, len, media, to, false, &im, &facts, e);
+        if (rc)
+                return rc;
+        str_add_bytes(raw, im.pixels, posted_bytes(&im));
+        str_add_bytes(raw, &facts, sizeof facts);
+        *ret = cJSON_CreateNumber(im.n);
+        image_finish(&im);
+        return 0;
+}
+
+/* The next body: appends what came of it to `raw`, and the number of its frames, an archive's files or why
+   there are none to `list`. */
+static int decode_one(const char *body, const struct decoder_body *b, const struct decode_target *to,
+        cJSON *list, struct str *raw, struct err *e)
+{
+        const char *media = b->media_type[0] ? b->media_type : NULL;
+        const size_t before = raw->len;
         struct err why;
-        cJSON *entry;
-        if (decode_body(
-                    body, b->len, b->media_type[0] ? b->media_type : NULL, to, false, &im, &facts, &why)) {
+        cJSON *entry = NULL;
+        int rc = album_is(body, b->len, media) ? album_read(body, b->len, to, &entry, raw, &why)
+                                               : decode_single(body, b->len, media, to, &entry, raw, &why);
+        if (rc) {
+                raw->len = before;
                 entry = cJSON_CreateObject();
                 json_add(entry, "error", wire_error_json(&why));
-        } else {
-                entry = cJSON_CreateNumber(im.n);
-                str_add_bytes(raw, im.pixels, image_bytes(&im));
-                str_add_bytes(raw, &facts, sizeof facts);
         }
-        image_finish(&im);
         if (!json_push(list, entry) || raw->failed)
                 return err_set(e, ERR_NO_MEMORY, "no memory for an answer");
         return 0;

@@ -8,7 +8,8 @@
      {"op":"model","request":2,"path":PATH,"overrides":{…}|null}
      {"op":"grid","request":3,"count":24,"columns":12,"c":1,"h":28,"w":28}     raw: count*c*h*w floats
    Decoder to front, one answer a request, in order:
-     {"request":1,"images":[1, {"error":{…}}, …]}   the frames of each body; raw: of each without an error
+     {"request":1,"images":[1, {"error":{…}}, {"files":[…]}, …]}   the frames of each body, an archive's files
+   (album.h); raw: of each without an error
    n*c*h*w floats and its struct image_facts; fewer than were sent: the rest is left over
      {"request":3}                            raw: c*h*w floats, h and w the image's own, and the facts
      {"request":2,"model":{"architecture","input","classes","preprocessing"}}

@@ -9,6 +9,7 @@ void enquiry_free(struct enquiry *q)
         free(q->model);
         free(q->layer);
         free(q->pixels);
+        cJSON_Delete(q->files);
         free(q);
 }
 

@@ -24,7 +24,8 @@ struct enquiry {
         int top, n;
         float *pixels; /* owned; kept until the answer, for a second try; NULL where there was no body */
         size_t bytes;
-        struct image_facts facts; /* of the body */
+        struct image_facts facts; /* of the body, or of an archive's first image */
+        cJSON *files;             /* owned; of an archive (album.h), whose facts lie behind the pixels */
         struct classify_caller caller;
         int64_t since_us; /* when it began to wait for a device */
         /* While ENQUIRY_ON_DEVICE; `batch` is 0 for a look or a map, `at` its first image in the batch. */

@@ -1,7 +1,12 @@
 #include "daemon/predictions.h"
 
+#include "base/json.h"
+#include "daemon/problem.h"
+#include "daemon/wire.h"
+
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct ranked {
         float logit;
@@ -41,15 +46,14 @@ static void add_image(
         str_add(out, "]}");
 }
 
-int predictions_write(struct str *out, const struct model_facts *model, const struct image_facts *facts,
-        const float *logits, int n, int top, struct err *e)
+/* "image" and "results" of `n` images. */
+static void add_images(struct str *out, const struct model_facts *model, const struct image_facts *facts,
+        const float *logits, int n, int top)
 {
         struct ranked *ranks = malloc((size_t)model->shape.num_classes * sizeof *ranks);
         if (!ranks)
                 out->failed = true;
-        str_add(out, "{\"model\":");
-        str_add_json(out, model->name);
-        str_add(out, ",\"image\":");
+        str_add(out, "\"image\":");
         image_facts_write(facts, out);
         str_add(out, ",\"results\":[");
         for (int i = 0; i < n && !out->failed; i++) {
@@ -57,7 +61,67 @@ int predictions_write(struct str *out, const struct model_facts *model, const st
                         str_add(out, ",");
                 add_image(out, model, logits + (size_t)i * (size_t)model->shape.num_classes, ranks, top);
         }
-        str_add(out, "]}\n");
+        str_add(out, "]");
         free(ranks);
+}
+
+static void begin(struct str *out, const struct model_facts *model)
+{
+        str_add(out, "{\"model\":");
+        str_add_json(out, model->name);
+        str_add(out, ",");
+}
+
+static int end(struct str *out, struct err *e)
+{
+        str_add(out, "}\n");
         return out->failed ? err_set(e, ERR_NO_MEMORY, "no memory for the answer") : 0;
+}
+
+int predictions_write(struct str *out, const struct model_facts *model, const struct image_facts *facts,
+        const float *logits, int n, int top, struct err *e)
+{
+        begin(out, model);
+        add_images(out, model, facts, logits, n, top);
+        return end(out, e);
+}
+
+/* Why a file could not be read. */
+static void add_problem(struct str *out, const cJSON *error)
+{
+        struct err why;
+        const int code = wire_error_read(error, &why);
+        str_add(out, "\"error\":");
+        problem_write(out, problem_status(code), &why);
+        if (!out->failed)
+                out->len--; /* its newline */
+}
+
+int predictions_write_files(struct str *out, const struct model_facts *model, const cJSON *files,
+        const void *facts, const float *logits, int top, struct err *e)
+{
+        const char *next = facts;
+        const cJSON *file;
+        struct image_facts each;
+        begin(out, model);
+        str_add(out, "\"files\":[");
+        cJSON_ArrayForEach(file, files)
+        {
+                const cJSON *error = json_field(file, "error");
+                const int n = (int)wire_int(file, "n");
+                str_add(out, file == files->child ? "{\"file\":" : ",{\"file\":");
+                str_add_json(out, wire_text(file, "file"));
+                str_add(out, ",");
+                if (error) {
+                        add_problem(out, error);
+                } else {
+                        memcpy(&each, next, sizeof each);
+                        next += sizeof each;
+                        add_images(out, model, &each, logits, n, top);
+                        logits += (size_t)n * (size_t)model->shape.num_classes;
+                }
+                str_add(out, "}");
+        }
+        str_add(out, "]");
+        return end(out, e);
 }

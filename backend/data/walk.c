@@ -33,30 +33,50 @@ static int damaged(struct walk *w, struct err *e)
         return err_set(e, ERR_SYNTAX, "the archive: %s", why ? why : "damaged");
 }
 
-int walk_open(const char *path, uint64_t ratio, struct walk **ret, struct err *e)
+/* A reader of what these archives may be, for `size` bytes. */
+static int create(uint64_t size, uint64_t ratio, struct walk **ret, struct err *e)
 {
-        struct stat st;
+        if (size == 0)
+                return err_set(e, ERR_SYNTAX, "the archive is empty");
         struct walk *w = calloc(1, sizeof *w);
         if (!w || !(w->archive = archive_read_new())) {
                 free(w);
                 return err_set(e, ERR_NO_MEMORY, "no memory to unpack");
         }
-        if (stat(path, &st) != 0 || st.st_size == 0) {
-                walk_close(w);
-                return err_set(e, ERR_SYNTAX, "the archive is empty");
-        }
-        if (__builtin_mul_overflow((uint64_t)st.st_size, ratio, &w->budget))
+        if (__builtin_mul_overflow(size, ratio, &w->budget))
                 w->budget = UINT64_MAX;
         archive_read_support_filter_gzip(w->archive);
         archive_read_support_format_tar(w->archive);
         archive_read_support_format_zip_seekable(w->archive);
-        if (archive_read_open_filename(w->archive, path, BLOCK_BYTES) != ARCHIVE_OK) {
+        *ret = w;
+        return 0;
+}
+
+/* `status` is libarchive's of the opening. */
+static int opened(struct walk *w, int status, struct walk **ret, struct err *e)
+{
+        if (status != ARCHIVE_OK) {
                 int rc = damaged(w, e);
                 walk_close(w);
                 return rc;
         }
         *ret = w;
         return 0;
+}
+
+int walk_open(const char *path, uint64_t ratio, struct walk **ret, struct err *e)
+{
+        struct stat st;
+        struct walk *w = NULL;
+        int rc = create(stat(path, &st) == 0 ? (uint64_t)st.st_size : 0, ratio, &w, e);
+        return rc ? rc : opened(w, archive_read_open_filename(w->archive, path, BLOCK_BYTES), ret, e);
+}
+
+int walk_open_bytes(const void *bytes, size_t len, uint64_t ratio, struct walk **ret, struct err *e)
+{
+        struct walk *w = NULL;
+        int rc = create(len, ratio, &w, e);
+        return rc ? rc : opened(w, archive_read_open_memory(w->archive, bytes, len), ret, e);
 }
 
 void walk_close(struct walk *w)

@@ -28,6 +28,8 @@ struct walk_file {
 /* ERR_MEDIA where the content is neither zip nor tar. `ratio` is how many bytes one byte of the archive may
    unpack to at most, all files together: 1032 is deflate's best. */
 int walk_open(const char *path, uint64_t ratio, struct walk **ret, struct err *e);
+/* The same for an archive in memory, which is borrowed until walk_close. */
+int walk_open_bytes(const void *bytes, size_t len, uint64_t ratio, struct walk **ret, struct err *e);
 /* NULL accepted. */
 void walk_close(struct walk *w);
 /* 1 and the next file, 0 at the end. ERR_SYNTAX for damage, ERR_INVALID for what is encrypted or packed

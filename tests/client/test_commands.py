@@ -463,6 +463,27 @@ class Classify(Case):
         self.assertEqual(len(out.splitlines()), 2)
         self.assertRegex(err, r"^cnnctl: a: truncated PNG\ncnnctl: missing: cannot open .*\n$")
 
+    def test_a_folder(self):
+        files = {"ice/1.png": b"one", "2.dm4": b"two", "3.txt": b"three"}
+        for name, content in files.items():
+            self.write("today/" + name, content)
+        answer = {"model": "m", "files": [
+            {"file": "2.dm4", "results": [self.result(("cat", 0.5)), self.result(("dog", 0.25))]},
+            {"file": "3.txt", "error": {"status": 415, "detail": "no picture"}},
+            {"file": "ice/1.png", "results": [self.result(("cat", 0.5))]}]}
+        self.server.on("POST", "/v1/models/m/classify?top=1", answer)
+        for extra in ([], ["--json"]):
+            out, err = self.cnnctl("classify", "m", "today/", "--top", 1, *extra, status=1)
+            self.assertEqual(err, "cnnctl: today/: 3.txt: no picture\n")
+        self.assertEqual(json.loads(out), answer)
+        out, _ = self.cnnctl("classify", "m", "today", "--top", 1, status=1)
+        self.assertColumns(out, [["IMAGE", "CLASS", "PROBABILITY", ""], ["today/2.dm4[0]", "cat", "50.0 %", "█" * 10],
+                                 ["today/2.dm4[1]", "dog", "25.0 %", "█" * 5], ["today/ice/1.png", "cat", "50.0 %", "█" * 10]])
+        for request in self.server.requests:
+            self.assertEqual(request.headers["Content-Type"], "application/x-tar")
+            with tarfile.open(fileobj=io.BytesIO(request.body), mode="r:") as tar:
+                self.assertEqual({m.name: tar.extractfile(m).read() for m in tar.getmembers()}, files)
+
     def test_json(self):
         self.server.on("POST", "/v1/models/m/classify?top=3", Answer(body='{"results" : []}'))
         self.write("a", "a")

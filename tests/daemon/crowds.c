@@ -139,26 +139,6 @@ static void a_broken_image_is_its_senders_alone(void **state)
         service_destroy(s);
 }
 
-/* The decoder leaves after HDF5; what it had in hand beside it and behind it goes to the next one. */
-static void one_that_ends_the_decoder_is_the_only_one_it_ends(void **state)
-{
-        static const char hdf[] = "\x89HDF\r\n\x1a\n and no more";
-        struct service *s = front_start(*state);
-        struct front_answer a[2 * CROWD], last = {0};
-        const struct classify_caller caller = {.ctx = &last, .done = front_classified};
-        struct err e;
-        make_model(s, "it");
-        post_crowd(s, "it", a);
-        assert_int_equal(classify_start(s->classify, "it", hdf, sizeof hdf - 1, NULL, 1, &caller, &e), 0);
-        post_crowd(s, "it", a + CROWD);
-        wait_all(s, a, 2 * CROWD);
-        wait_all(s, &last, 1);
-        for (int i = 0; i < 2 * CROWD; i++)
-                assert_int_equal(outcome(&a[i]), i % CROWD);
-        assert_int_equal(outcome(&last), ERR_SYNTAX);
-        service_destroy(s);
-}
-
 static void one_that_kills_the_worker_dies_alone(void **state)
 {
         struct service *s = front_start(*state);
@@ -371,7 +351,6 @@ int main(int argc, char **argv)
                 TEST(a_batch_is_no_larger_than_told),
                 TEST(nobody_waits_for_those_who_do_not_come),
                 TEST(a_broken_image_is_its_senders_alone),
-                TEST(one_that_ends_the_decoder_is_the_only_one_it_ends),
                 TEST(one_that_kills_the_worker_dies_alone),
                 TEST(a_dead_decoder_costs_nobody_an_answer),
                 TEST(a_deleted_model_is_missed_by_its_own_alone),

@@ -43,13 +43,11 @@ static void write_archive(int format, int filter, const struct put *puts)
         assert_int_equal(archive_write_free(a), ARCHIVE_OK);
 }
 
-/* The names and contents that a walk finds: "name=content;…". */
-static int walk_text(uint64_t ratio, char *out, size_t size, struct err *e)
+/* The names and contents that a walk, opened with `rc`, finds: "name=content;…". It is closed. */
+static int text_of(struct walk *w, int rc, char *out, size_t size, struct err *e)
 {
-        struct walk *w = NULL;
         struct walk_file f;
         size_t n = 0;
-        int rc = walk_open(path, ratio, &w, e);
         out[0] = '\0';
         while (rc == 0 && (rc = walk_next(w, &f, e)) > 0) {
                 void *bytes = NULL;
@@ -68,6 +66,33 @@ static int walk_text(uint64_t ratio, char *out, size_t size, struct err *e)
                 free(bytes);
         }
         walk_close(w);
+        return rc;
+}
+
+/* Of the file, and the same of its bytes. */
+static int walk_text(uint64_t ratio, char *out, size_t size, struct err *e)
+{
+        char *again = malloc(size);
+        struct err why = {0};
+        struct walk *w = NULL;
+        struct stat st;
+        assert_int_equal(stat(path, &st), 0);
+        void *bytes = malloc((size_t)st.st_size + 1);
+        FILE *f = fopen(path, "r");
+        assert_true(bytes && f && again);
+        assert_int_equal(fread(bytes, 1, (size_t)st.st_size, f), st.st_size);
+        fclose(f);
+        int rc = walk_open_bytes(bytes, (size_t)st.st_size, ratio, &w, &why);
+        const int same = text_of(w, rc, again, size, &why);
+        free(bytes);
+        w = NULL;
+        rc = walk_open(path, ratio, &w, e);
+        rc = text_of(w, rc, out, size, e);
+        assert_int_equal(same, rc);
+        assert_string_equal(again, out);
+        if (rc)
+                assert_string_equal(why.message, e->message);
+        free(again);
         return rc;
 }
 
