@@ -22,6 +22,8 @@ enum { SPARE_MS = 1000 };
 enum { BATCH_EARLY = 4, BATCH_MAX = 64, BATCH_BYTES = 1 << 20 };
 /* With the decoder at once. */
 enum { MESSAGES_MAX = 8 };
+/* A larger body, an archive or a model is read elsewhere, so that nobody waits long behind it. */
+enum { LARGE_BYTES = 4 << 20 };
 
 struct request {
         TAILQ_ENTRY(request) place;
@@ -51,9 +53,11 @@ struct decode {
         size_t sent_bytes;        /* of those that are */
         int64_t next_id, deadline_ms;
         int64_t start_ms; /* from when on one is started though nobody waits for it */
+        struct decode
+                *slow; /* owned; what takes long, with a decoder that is started for it. NULL in itself */
 };
 
-struct decode *decode_create(const char *state_dir, struct children *kids)
+static struct decode *create(const char *state_dir, struct children *kids)
 {
         struct decode *dc = calloc(1, sizeof *dc);
         if (!dc)
@@ -61,6 +65,16 @@ struct decode *decode_create(const char *state_dir, struct children *kids)
         dc->state_dir = state_dir;
         dc->kids = kids;
         TAILQ_INIT(&dc->list);
+        return dc;
+}
+
+struct decode *decode_create(const char *state_dir, struct children *kids)
+{
+        struct decode *dc = create(state_dir, kids);
+        if (dc && !(dc->slow = create(state_dir, kids))) {
+                decode_destroy(dc);
+                return NULL;
+        }
         return dc;
 }
 
@@ -80,6 +94,7 @@ void decode_destroy(struct decode *dc)
                 TAILQ_REMOVE(&dc->list, r, place);
                 request_free(r);
         }
+        decode_destroy(dc->slow);
         free(dc);
 }
 
@@ -403,6 +418,8 @@ static int push_command(struct decode *dc, cJSON *head, const void *raw, size_t 
 int decode_image(struct decode *dc, const void *body, size_t len, const char *media_type,
         const struct decode_target *target, decode_done done, void *ctx, struct err *e)
 {
+        if (len > LARGE_BYTES || album_is(body, len, media_type))
+                dc = dc->slow;
         struct decoder_body b = {.len = len};
         snprintf(b.media_type, sizeof b.media_type, "%s", media_type ? media_type : "");
         const void *parts[2] = {&b, body};
@@ -430,7 +447,7 @@ int decode_field(struct decode *dc, const void *body, size_t len, const char *me
                         cJSON_AddStringToObject(head, "media_type", media_type);
                 add_target(head, target);
         }
-        return push_command(dc, head, body, len, done, ctx, e);
+        return push_command(dc->slow, head, body, len, done, ctx, e);
 }
 
 int decode_model(struct decode *dc, const char *path, const cJSON *overrides, decode_done done, void *ctx,
@@ -443,7 +460,7 @@ int decode_model(struct decode *dc, const char *path, const cJSON *overrides, de
                 json_add(
                         head, "overrides", overrides ? cJSON_Duplicate(overrides, true) : cJSON_CreateNull());
         }
-        return push_command(dc, head, NULL, 0, done, ctx, e);
+        return push_command(dc->slow, head, NULL, 0, done, ctx, e);
 }
 
 int decode_sheet(struct decode *dc, const struct sheet *sheet, decode_done done, void *ctx, struct err *e)
@@ -473,7 +490,7 @@ bool decode_drop(struct decode *dc, const void *ctx)
                 request_free(r);
                 return true;
         }
-        return false;
+        return dc->slow && decode_drop(dc->slow, ctx);
 }
 
 void decode_tick(struct decode *dc, int64_t now_ms)
@@ -486,16 +503,26 @@ void decode_tick(struct decode *dc, int64_t now_ms)
         }
         pump(dc);
         struct err e;
+        if (!dc->slow)
+                return;
         if (!dc->child && now_ms >= dc->start_ms && start(dc, &e))
                 log_line(LOG_WARN, "no decoder is ready for the next request: %s", e.message);
+        decode_tick(dc->slow, now_ms);
+}
+
+static int64_t due_ms(const struct decode *dc, int64_t now_ms)
+{
+        if (next_to_go(dc))
+                return now_ms;
+        if (dc->messages)
+                return dc->deadline_ms;
+        return dc->child || !dc->slow ? INT64_MAX : dc->start_ms;
 }
 
 int decode_timeout_ms(const struct decode *dc, int64_t now_ms)
 {
-        int64_t due = next_to_go(dc) ? now_ms
-                      : dc->messages ? dc->deadline_ms
-                      : dc->child    ? INT64_MAX
-                                     : dc->start_ms;
+        const int64_t one = due_ms(dc, now_ms), other = due_ms(dc->slow, now_ms);
+        const int64_t due = one < other ? one : other;
         if (due == INT64_MAX)
                 return -1;
         return due > now_ms ? (int)(due - now_ms) : 0;

@@ -3,7 +3,8 @@
 
    Small images go to it several in a message, and the next messages before the first is answered. A request
    that kills the decoder twice, the second time by itself, is answered ERR_INVALID "the decoder could not
-   read it"; the others go to the next one. */
+   read it"; the others go to the next one. Large bodies, archives, whole micrographs and models have a second
+   process, which is started for the first of them. */
 #ifndef CNND_DECODE_H
 #define CNND_DECODE_H
 

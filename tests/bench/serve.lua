@@ -5,7 +5,7 @@ local requests, at = {}, 0
 function init(args)
    for i = 1, #args do
       local file = assert(io.open(args[i], "rb"))
-      requests[i] = wrk.format("POST", nil, {["Content-Type"] = "image/png"}, file:read("*a"))
+      requests[i] = wrk.format("POST", nil, {["Content-Type"] = args[i]:match("%.tar$") and "application/x-tar" or "image/png"}, file:read("*a"))
       file:close()
    end
 end

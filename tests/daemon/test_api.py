@@ -343,7 +343,7 @@ class Api(unittest.TestCase):
         with open(os.path.join(folder, "bomb_external_link"), "rb") as f:
             link = f.read()
         self.assertEqual(self.daemon.request("POST", path, stack)[0], 200)
-        decoders = self.daemon.decoders()
+        decoder = self.daemon.decoders()[0]
         for _ in range(5):
             status, _, answer = self.daemon.request("POST", path, stack, {"Content-Type": "application/x-emd"})
             self.assertEqual((status, len(answer["results"])), (200, 3), answer)
@@ -351,7 +351,7 @@ class Api(unittest.TestCase):
             self.assertEqual(self.daemon.request("POST", path, harness.png(28, 28, test_image(1)))[0], 200)
             self.assertEqual(self.daemon.request("POST", path, link)[0], 422)
             self.assertEqual(self.daemon.request("POST", path, stack[: len(stack) // 2])[0], 400)
-            self.assertEqual(self.daemon.decoders(), decoders)
+            self.assertIn(decoder, self.daemon.decoders())
 
     def test_every_decoder_works_in_the_sandbox(self):
         """Whole and broken files of every format: an answer each, and no decoder that the sandbox had to kill."""

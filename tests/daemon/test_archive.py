@@ -6,6 +6,7 @@ import io
 import os
 import random
 import tarfile
+import threading
 import time
 import unittest
 import zipfile
@@ -122,6 +123,28 @@ class Archive(unittest.TestCase):
         for kind in ("application/x-npz", "application/zip", None):
             answer = self.post(npz, kind)
             self.assertEqual((answer["image"]["format"], len(answer["results"])), ("NPZ", 2))
+
+    def test_nobody_waits_behind_one(self):
+        blank = png(4096, 4096, bytes(1 << 24))
+        slow = tarred([("a%d.png" % i, blank) for i in range(30)])
+        dot = png(28, 28, grey(9, 784))
+        want, seconds, waits = self.post(dot), [], []
+
+        def send():
+            begun = time.monotonic()
+            self.post(slow)
+            seconds.append(time.monotonic() - begun)
+
+        thread = threading.Thread(target=send)
+        thread.start()
+        while thread.is_alive():
+            begun = time.monotonic()
+            self.assertEqual(self.post(dot), want)
+            waits.append(time.monotonic() - begun)
+        thread.join()
+        print("an archive took %.2f s, %d images beside it, the slowest %.3f s" % (seconds[0], len(waits), max(waits)))
+        self.assertGreater(len(waits), 5)
+        self.assertLess(max(waits), seconds[0] / 3)
 
     def test_bombs_end_soon(self):
         """Pixels or bytes that a small archive blows up to."""

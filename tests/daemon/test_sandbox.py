@@ -20,15 +20,15 @@ class Sandbox(unittest.TestCase):
             self.assertEqual(d.request("PUT", "/v1/models/n/weights", weights)[0], 201)
             self.assertEqual(d.request("POST", "/v1/models/m/classify", b"\x89PNG\r\n\x1a\nbroken")[0], 400)
             self.assertEqual(d.request("PUT", "/v1/models/o/weights", b"broken" * 9)[0] // 100, 4)
-            wait_for(lambda: len(d.decoders()) == 1, what="one decoder that did all of it")
-            pids = d.decoders()
-            with open("/proc/%s/status" % pids[0], encoding="ascii") as f:
-                status = dict(line.rstrip("\n").split(":\t", 1) for line in f if ":\t" in line)
-            self.assertEqual(status["NoNewPrivs"], "1")
+            wait_for(lambda: len(d.decoders()) == 2, what="one decoder for images and one for models")
             with open(BINARY, "rb") as f:
                 sanitized = b"__asan_init" in f.read()
-            if not sanitized:
-                self.assertEqual(status["Seccomp"], "2")
+            for pid in d.decoders():
+                with open("/proc/%s/status" % pid, encoding="ascii") as f:
+                    status = dict(line.rstrip("\n").split(":\t", 1) for line in f if ":\t" in line)
+                self.assertEqual(status["NoNewPrivs"], "1")
+                if not sanitized:
+                    self.assertEqual(status["Seccomp"], "2")
 
     def test_every_format_needs_no_other_call(self):
         """The corpora of the decoders' fuzzers, whole files and broken ones: none takes a call that is not allowed."""
