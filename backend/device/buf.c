@@ -2,6 +2,7 @@
 #include "device/cl.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* PoCL and others align what they hand out to at most this; rounding keeps vector loads at a buffer's end
  * inside. */
@@ -71,27 +72,32 @@ static int copied(struct dev *d, cl_int status, const char *what, size_t len, st
         return rc;
 }
 
-static int write_to(struct buf *b, cl_bool block, size_t offset, const void *from, size_t len, struct err *e)
+int buf_write(struct buf *b, size_t offset, const void *from, size_t len, struct err *e)
 {
         int rc = check_range(b, offset, len, e);
         if (rc || len == 0)
                 return rc;
-        cl_event event;
-        cl_int status = clEnqueueWriteBuffer(
-                b->dev->queue, b->mem, block, offset, len, from, 0, NULL, block ? NULL : &event);
-        if (status == CL_SUCCESS && !block)
-                return pending_add(b->dev, event, "a copy to the device", e);
+        cl_int status =
+                clEnqueueWriteBuffer(b->dev->queue, b->mem, CL_TRUE, offset, len, from, 0, NULL, NULL);
         return copied(b->dev, status, "writing", len, e);
-}
-
-int buf_write(struct buf *b, size_t offset, const void *from, size_t len, struct err *e)
-{
-        return write_to(b, CL_TRUE, offset, from, len, e);
 }
 
 int buf_write_later(struct buf *b, size_t offset, const void *from, size_t len, struct err *e)
 {
-        return write_to(b, CL_FALSE, offset, from, len, e);
+        int rc = check_range(b, offset, len, e);
+        if (rc || len == 0)
+                return rc;
+        void *copy = malloc(len);
+        if (!copy)
+                return err_set(e, ERR_NO_MEMORY, "no memory to copy %zu bytes", len);
+        memcpy(copy, from, len);
+        cl_event event;
+        cl_int status =
+                clEnqueueWriteBuffer(b->dev->queue, b->mem, CL_FALSE, offset, len, copy, 0, NULL, &event);
+        if (status == CL_SUCCESS)
+                return pending_add_copy(b->dev, event, "a copy to the device", copy, e);
+        free(copy);
+        return copied(b->dev, status, "writing", len, e);
 }
 
 int buf_read(struct buf *b, size_t offset, void *to, size_t len, struct err *e)

@@ -16,7 +16,7 @@ uint64_t buf_rounded(uint64_t bytes);
 /* Blocking copies; `offset` and `len` in bytes, checked. */
 int buf_write(struct buf *b, size_t offset, const void *from, size_t len, struct err *e);
 int buf_read(struct buf *b, size_t offset, void *to, size_t len, struct err *e);
-/* Enqueued copy: `from` must live until the queue has passed it (dev_finish, or a blocking read after it). */
+/* Enqueued copy of what `from` holds now. Also ERR_NO_MEMORY. */
 int buf_write_later(struct buf *b, size_t offset, const void *from, size_t len, struct err *e);
 /* Enqueued: every byte zero. */
 int buf_zero(struct buf *b, size_t offset, size_t len, struct err *e);

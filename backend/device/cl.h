@@ -13,6 +13,7 @@ struct prog;
 struct pending {
         cl_event event;
         const char *what; /* borrowed: a literal */
+        void *copy;       /* owned; what the command reads, NULL for nothing of ours */
 };
 enum { PENDING_MAX = 1024 };
 
@@ -51,6 +52,8 @@ void prog_release_all(struct dev *d);
 /* A driver may take a command and fail it later, which its event alone tells. Takes the event of one that was
    enqueued; where very many are kept it waits for them. */
 int pending_add(struct dev *d, cl_event event, const char *what, struct err *e);
+/* The same of a command that reads `copy`, malloc'ed: it is freed when the command has ended. */
+int pending_add_copy(struct dev *d, cl_event event, const char *what, void *copy, struct err *e);
 /* After the queue was waited for: the error is that of the first command that failed. None is kept. */
 int pending_check(struct dev *d, struct err *e);
 

@@ -1,9 +1,34 @@
 #include "device/cl.h"
 
+#include <stdlib.h>
+
+/* What a driver that has lost its device may still read: it is nobody's until the process ends, which it does
+   soon. */
+static struct left {
+        struct left *next;
+        void *copy;
+} * all_left;
+
+static void let_go(const struct pending *p)
+{
+        cl_int state;
+        cl_int status =
+                clGetEventInfo(p->event, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof state, &state, NULL);
+        struct left *left = NULL;
+        if (status == CL_SUCCESS && state <= CL_COMPLETE)
+                free(p->copy);
+        else if ((left = malloc(sizeof *left)) != NULL)
+                *left = (struct left){all_left, p->copy};
+        all_left = left ? left : all_left;
+}
+
 static void forget(struct dev *d)
 {
-        for (int i = 0; i < d->num_pending; i++)
+        for (int i = 0; i < d->num_pending; i++) {
+                if (d->pending[i].copy)
+                        let_go(&d->pending[i]);
                 clReleaseEvent(d->pending[i].event);
+        }
         d->num_pending = 0;
 }
 
@@ -24,8 +49,13 @@ int pending_check(struct dev *d, struct err *e)
         return rc;
 }
 
+int pending_add_copy(struct dev *d, cl_event event, const char *what, void *copy, struct err *e)
+{
+        d->pending[d->num_pending++] = (struct pending){event, what, copy};
+        return d->num_pending < PENDING_MAX ? 0 : dev_finish(d, e);
+}
+
 int pending_add(struct dev *d, cl_event event, const char *what, struct err *e)
 {
-        d->pending[d->num_pending++] = (struct pending){event, what};
-        return d->num_pending < PENDING_MAX ? 0 : dev_finish(d, e);
+        return pending_add_copy(d, event, what, NULL, e);
 }

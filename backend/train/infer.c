@@ -250,7 +250,6 @@ static int put_samples(struct infer *m, struct lane *l, const struct gather *g, 
         return transform_run(l->transform, g, &(struct gather_draw){0}, &some, NULL, m->dev, e);
 }
 
-/* Does not wait for the copy: settle. */
 static int put_images(struct infer *m, struct lane *l, const float *images, int n, struct err *e)
 {
         struct shape in = m->net->values[0].s;
@@ -291,15 +290,6 @@ static int run_lane(struct infer *m, struct lane *l, int n, float *logits, struc
         return 0;
 }
 
-/* After a failure the device may still read what put_images was given. */
-static int settle(struct infer *m, int rc)
-{
-        struct err late;
-        if (rc)
-                (void)dev_finish(m->dev, &late); /* the first failure is the one to tell */
-        return rc;
-}
-
 /* The smallest lane for n samples. A fresh one is saved after its first run. */
 static int lane_for(struct infer *m, int n, struct lane **ret, bool *ret_fresh, struct err *e)
 {
@@ -323,7 +313,7 @@ int infer_run(struct infer *m, const float *images, int n, float *logits, struct
                         rc = put_images(m, l, images + (size_t)done * image, part, e);
                 if (rc == 0)
                         rc = run_lane(m, l, part, logits + done * m->num_classes, e);
-                if (settle(m, rc))
+                if (rc)
                         return rc;
                 if (fresh)
                         prog_save(m->dev, NULL); /* the next start compiles again where this fails: no harm */
@@ -427,7 +417,7 @@ int infer_activations(
                 rc = exec_run_to(l->exec, node, &t, e);
         if (rc == 0)
                 rc = read_sample(&t, data, e);
-        if (settle(m, rc)) {
+        if (rc) {
                 free(data);
                 return rc;
         }

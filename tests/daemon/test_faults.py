@@ -200,6 +200,7 @@ class Drivers(unittest.TestCase):
             cls.census[scene] = warm
         cls.census["checkpoint"] = {"clEnqueueReadBuffer": READ_BACKS}
         cls.ask("again")
+        cls.ask("map")  # starts the second decoder
         cls.descriptors = front_state(cls.daemon.process.pid)[0]
 
     @classmethod
