@@ -7,7 +7,7 @@
 #include <time.h>
 
 /* What a first job waits at most, but for the layer in hand. */
-#define MOST_SECONDS 3.0
+#define MOST_SECONDS 2.0
 
 struct binding {
         struct dev *dev;
