@@ -2,10 +2,8 @@
 """A zip or a tar of pictures is classified in one request: each file gets what it gets when it is posted by itself."""
 
 import gzip
-import io
 import os
 import random
-import tarfile
 import threading
 import time
 import unittest
@@ -13,27 +11,10 @@ import zipfile
 
 import harness
 from harness import dm4, mrc, npy, png, tiff
+from test_import import tarred, zipped
 
 CLASSIFY = "/v1/models/net/classify?top=2"
 EMD = os.path.join(os.path.dirname(__file__), "..", "fuzz", "corpus", "emd", "velox_stack_2")
-
-
-def zipped(files, how=zipfile.ZIP_DEFLATED):
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", how) as z:
-        for name, data in files:
-            z.writestr(name, data)
-    return out.getvalue()
-
-
-def tarred(files):
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as t:
-        for name, data in files:
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            t.addfile(info, io.BytesIO(data))
-    return out.getvalue()
 
 
 def grey(seed, count):
