@@ -24,7 +24,8 @@ static void agrees_with_reference(void **state)
         };
         for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
                 struct op *op = ops_layer(&op_batch_norm, &cases[i].args, cases[i].in);
-                ops_check_all(*state, op, cases[i].n, 2e-5);
+                ops_check_all(
+                        *state, op, cases[i].n, 1e-4); /* of a lone channel's gradients, which may cancel */
                 op_destroy(op);
         }
 }
