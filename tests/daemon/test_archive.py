@@ -107,7 +107,7 @@ class Archive(unittest.TestCase):
 
     def test_nobody_waits_behind_one(self):
         blank = png(4096, 4096, bytes(1 << 24))
-        slow = tarred([("a%d.png" % i, blank) for i in range(30)])
+        slow = tarred([("a%d.png" % i, blank) for i in range(6 if harness.SANITIZED else 30)])
         dot = png(28, 28, grey(9, 784))
         want, seconds, waits = self.post(dot), [], []
 
