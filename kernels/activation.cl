@@ -1,8 +1,6 @@
 /* Element-wise activations. x, y, dy, dx are tensors of one shape; y may be x, dx may be dy. `count` is the number of
    floats in a block, padding lanes included. `which` chooses at run time, because each kernel costs a tenth of a second
    to compile. Grids: elementwise.h. */
-enum { RELU, SIGMOID, TANH };
-
 #if !TILED
 GROUP_KERNEL void activation_forward(TENSOR(x), TENSOR(y), const int count, const int which)
 {

@@ -23,11 +23,6 @@ inline moments moments_join(const moments a, const moments b)
         return m;
 }
 
-inline float inverse_std(const float variance, const float eps)
-{
-        return 1.0f / sqrt(variance + eps);
-}
-
 /* What a training forward leaves behind beside y. */
 inline void keep(const moments m, const int c, const float eps, const float momentum, global float *saved,
         global float *running_mean, global float *running_var, global float *batches)
@@ -116,7 +111,7 @@ GROUP_KERNEL void batch_norm_dx_frozen(TENSOR(dy), TENSOR(dx), VIEW(weight), OPT
 /* Grid (pixels * LANES, channels, blocks) or more: a work-item a float. `mean` and `spread` are taken every `step` floats; spread is a
    variance where `from_variance`, else an inverse standard deviation. */
 GROUP_KERNEL void batch_norm_apply(TENSOR(x), TENSOR(y), VIEW(weight), VIEW(bias), OPTIONS, VIEW(mean), VIEW(spread),
-        const int step, const int from_variance, const float eps, const int pixels)
+        const int step, const int from_variance, const float eps, const int activation, const int pixels)
 {
         const int c = get_global_id(1), b = get_global_id(2);
         const ulong at = (ulong)c * pixels * LANES + get_global_id(0);
@@ -124,7 +119,8 @@ GROUP_KERNEL void batch_norm_apply(TENSOR(x), TENSOR(y), VIEW(weight), VIEW(bias
                 return;
         const float spread = FROM(spread)[c * step], inverse = from_variance ? inverse_std(spread, eps) : spread;
         const float centre = centred ? FROM(mean)[c * step] : 0.0f;
-        AT(y, b)[at] = fma(AT(x, b)[at] - centre, (scaled ? inverse : 1.0f) * WEIGHT(c), BIAS(c));
+        const float v = fma(AT(x, b)[at] - centre, (scaled ? inverse : 1.0f) * WEIGHT(c), BIAS(c));
+        AT(y, b)[at] = activate(v, activation);
 }
 
 /* dx = weight / std * (dy - sum(dy)/N - (x - mean)/std * sum(dy * (x - mean)/std)/N). Without centring the second term
@@ -265,25 +261,36 @@ ITEM_KERNEL void batch_norm_stats_tiled(TENSOR(x), VIEW(partial), const int n, c
 }
 
 inline void apply_plane(global const float16 *x, global float16 *y, const int pixels, const float mean,
-        const float scale, const float bias)
+        const float scale, const float bias, const int activation)
 {
-        for (int p = 0; p < pixels; p++)
-                y[p] = fma(x[p] - mean, (float16)scale, (float16)bias);
+#define APPLY(f) \
+        for (int p = 0; p < pixels; p++) \
+                y[p] = f(fma(x[p] - mean, (float16)scale, (float16)bias));
+        if (activation == RELU)
+                APPLY(act_relu_lanes)
+        else if (activation == SIGMOID)
+                APPLY(act_sigmoid_lanes)
+        else if (activation == TANH)
+                APPLY(act_tanh_lanes)
+        else
+                APPLY()
 }
 
 /* Grid (channels, blocks); arguments as in batch_norm_apply. */
 ITEM_KERNEL void batch_norm_apply_tiled(TENSOR(x), TENSOR(y), VIEW(weight), VIEW(bias), OPTIONS, VIEW(mean), VIEW(spread),
-        const int step, const int from_variance, const float eps, const int pixels)
+        const int step, const int from_variance, const float eps, const int activation, const int pixels)
 {
         const int c = get_global_id(0), b = get_global_id(1);
         const float spread = FROM(spread)[c * step], inverse = from_variance ? inverse_std(spread, eps) : spread;
         apply_plane((global const float16 *)AT(x, b) + (ulong)c * pixels, (global float16 *)AT(y, b) + (ulong)c * pixels,
-                pixels, centred ? FROM(mean)[c * step] : 0.0f, (scaled ? inverse : 1.0f) * WEIGHT(c), BIAS(c));
+                pixels, centred ? FROM(mean)[c * step] : 0.0f, (scaled ? inverse : 1.0f) * WEIGHT(c), BIAS(c),
+                activation);
 }
 
 /* The whole forward pass of training. Grid (channels). */
 ITEM_KERNEL void batch_norm_forward_tiled(TENSOR(x), TENSOR(y), VIEW(weight), VIEW(bias), VIEW(running_mean), VIEW(running_var),
-        VIEW(batches), OPTIONS, VIEW(saved), const int n, const int pixels, const float eps, const float momentum)
+        VIEW(batches), OPTIONS, VIEW(saved), const int n, const int pixels, const float eps, const float momentum,
+        const int activation)
 {
         const int c = get_global_id(0), full = n / LANES;
         lane_moments lanes = {0, 0, 0}, last = {0, 0, 0};
@@ -301,7 +308,7 @@ ITEM_KERNEL void batch_norm_forward_tiled(TENSOR(x), TENSOR(y), VIEW(weight), VI
         const float scale = (scaled ? FROM(saved)[2 * c + 1] : 1.0f) * WEIGHT(c);
         for (int b = 0; b * LANES < n; b++)
                 apply_plane((global const float16 *)AT(x, b) + (ulong)c * pixels,
-                        (global float16 *)AT(y, b) + (ulong)c * pixels, pixels, centre, scale, bias);
+                        (global float16 *)AT(y, b) + (ulong)c * pixels, pixels, centre, scale, bias, activation);
 }
 
 /* Sums over one block; padding lanes have dy = 0. */

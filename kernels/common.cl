@@ -81,8 +81,61 @@ typedef float16 lane_t;
         }
 
 FUNCTIONS(float, int, as_float, as_int, )
+
+/* The host's enum op_activation. */
+enum { NO_ACTIVATION, RELU, SIGMOID, TANH };
+
+inline float inverse_std(const float variance, const float eps)
+{
+        return 1.0f / sqrt(variance + eps);
+}
+
+/* What follows a layer and is done to its result v of channel c before that is stored; host side: ops/epilogue.h. A batch
+   norm where `norm`, which then says what it has; then an activation. NORM_OF reads what FINISH takes. */
+enum { NORM = 1, NORM_AFFINE = 2, NORM_CENTRED = 4, NORM_SCALED = 8 };
+#define EPILOGUE \
+        VIEW(norm_mean), VIEW(norm_variance), VIEW(norm_weight), VIEW(norm_bias), const int norm, const float norm_eps, \
+                const int activation
+typedef struct {
+        float mean, scale, bias;
+} norm_t;
+#define NORM_OF(c) \
+        norm_of(FROM(norm_mean), FROM(norm_variance), FROM(norm_weight), FROM(norm_bias), norm, norm_eps, c)
+#define FINISH(v, n) finish(v, n, norm, activation)
+#define FINISH_LANES(v, n) finish_lanes(v, n, norm, activation)
+#define IS_FINISHED (norm || activation != NO_ACTIVATION)
+
+inline norm_t norm_of(global const float *mean, global const float *variance, global const float *weight,
+        global const float *bias, const int norm, const float eps, const int c)
+{
+        norm_t n = {0.0f, 1.0f, 0.0f};
+        if (norm & NORM_CENTRED)
+                n.mean = mean[c];
+        if (norm)
+                n.scale = (norm & NORM_SCALED ? inverse_std(variance[c], eps) : 1.0f) * (norm & NORM_AFFINE ? weight[c] : 1.0f);
+        if (norm & NORM_AFFINE)
+                n.bias = bias[c];
+        return n;
+}
+
+#define FINISHES(T, END) \
+        inline T activate##END(const T v, const int activation) \
+        { \
+                if (activation == RELU) \
+                        return act_relu##END(v); \
+                if (activation == SIGMOID) \
+                        return act_sigmoid##END(v); \
+                return activation == TANH ? act_tanh##END(v) : v; \
+        } \
+        inline T finish##END(const T v, const norm_t n, const int norm, const int activation) \
+        { \
+                return activate##END(norm ? fma(v - n.mean, (T)n.scale, (T)n.bias) : v, activation); \
+        }
+
+FINISHES(float, )
 #if LANES == 16
 FUNCTIONS(float16, int16, as_float16, as_int16, _lanes)
+FINISHES(float16, _lanes)
 
 inline float sum_lanes(const float16 v)
 {

@@ -4,7 +4,7 @@
    blocks of y), data the same of x, weights (elements of w), bias (K). Sums are formed row by row, so that long ones
    lose little. CG and KG are channels per group. */
 kernel void conv_forward_naive(
-        TENSOR(x), VIEW(w), VIEW(bias), TENSOR(y), CONV_GEOMETRY, const int has_bias, const int count)
+        TENSOR(x), VIEW(w), VIEW(bias), TENSOR(y), CONV_GEOMETRY, const int has_bias, EPILOGUE, const int count)
 {
         const int i = get_global_id(0);
         const int b = get_global_id(1);
@@ -29,7 +29,7 @@ kernel void conv_forward_naive(
                         }
                         sum += row;
                 }
-        AT(y, b)[i] = has_bias ? sum + FROM(bias)[k] : sum;
+        AT(y, b)[i] = FINISH(has_bias ? sum + FROM(bias)[k] : sum, NORM_OF(k));
 }
 
 kernel void conv_data_naive(

@@ -54,6 +54,7 @@
 #define SPREAD(d, line, width) ((line) ^ ((d) / 4 * 16 & ((width) - 1)))
 /* A work-item's results are pairs of columns: of sum i, first c0 and c1, then c2 and c3 eight rows below. */
 typedef float2 result;
+#define FINISH_RESULT(v, n) (float2)(FINISH((v).x, n), FINISH((v).y, n))
 #define COMPONENT(v, j) ((j) == 0 ? (v).x : (v).y)
 #define RESULTS (2 * SUMS)
 #define RESULT_OF(sums, i) ((i) % 2 ? (float2)(sums[(i) / 2].z, sums[(i) / 2].w) : (float2)(sums[(i) / 2].x, sums[(i) / 2].y))
@@ -155,6 +156,7 @@ INLINE void multiply(float4 sums[SUMS], local const float *buffer, local float *
 #define ROW_OF(item) ((item) / 32 / (TILE_N / 64) * 4 + ((item) >> 1 & 1) + ((item) >> 3 & 2))
 #define COLUMN_OF(item) ((item) / 32 % (TILE_N / 64) * 8 + ((item) & 1) + ((item) >> 1 & 6))
 typedef float4 result;
+#define FINISH_RESULT(v, n) (float4)(FINISH((v).x, n), FINISH((v).y, n), FINISH((v).z, n), FINISH((v).w, n))
 #define COMPONENT(v, j) ((j) == 0 ? (v).x : (j) == 1 ? (v).y : (j) == 2 ? (v).z : (v).w)
 #define RESULTS SUMS
 #define RESULT_OF(sums, i) sums[i]
@@ -266,7 +268,7 @@ INLINE void store_pixels(local float *buffer, const float4 v[LOADS_N], const int
 TILE_KERNEL void conv_local(TENSOR(in), VIEW(w), VIEW(bias), TENSOR(out), VIEW(parts), PIXELS, const int groups,
         const int ins, const int H, const int W, const int outs, const int R, const int S, const int in_step_h,
         const int in_step_w, const int in_first_h, const int in_first_w, const int group_stride, const int o_stride,
-        const int q_stride, const int blocks, const int share, const int has_bias, const int accumulate)
+        const int q_stride, const int blocks, const int share, const int has_bias, const int accumulate, EPILOGUE)
 {
         TILES(tiles);
         EXCHANGE(exchange);
@@ -330,11 +332,25 @@ TILE_KERNEL void conv_local(TENSOR(in), VIEW(w), VIEW(bias), TENSOR(out), VIEW(p
                 const result sum = has_bias ? RESULT_OF(sums, i) + FROM(bias)[channel] : RESULT_OF(sums, i);
                 *to = accumulate ? *to + sum : sum;
         }
+        if (!IS_FINISHED || get_num_groups(1) > 1)
+                return;
+/* A loop of its own that stays one: unrolled with the functions in it, it would take a compiler minutes. */
+#pragma unroll 1
+        for (int i = 0; i < RESULTS; i++) {
+                const int n = RESULT_N(item, i) / WIDE, pixel = p0 + n / RESULTS_OF_LANES, in_block = pixel % pixels;
+                const int o = o0 + RESULT_M(item, i), channel = group * outs + o;
+                if (pixel >= blocks * pixels || o >= outs)
+                        continue;
+                const int at = OUT_AT(channel, in_block / width, in_block % width) * RESULTS_OF_LANES;
+                global result *to = (global result *)AT(out, pixel / pixels) + at + n % RESULTS_OF_LANES;
+                const norm_t of = NORM_OF(channel);
+                *to = FINISH_RESULT(*to, of);
+        }
 }
 
 /* Grid: (floats of the parts of a channel, channels) or more. */
 GROUP_KERNEL void conv_local_join(VIEW(parts), VIEW(bias), TENSOR(out), PIXELS, const int blocks, const int splits,
-        const int has_bias, const int accumulate)
+        const int has_bias, const int accumulate, EPILOGUE)
 {
         const int channel = get_global_id(1), channels = get_global_size(1), pixels = height * width;
         const int pixel = get_global_id(0) / LANES, lane = get_global_id(0) % LANES;
@@ -346,7 +362,7 @@ GROUP_KERNEL void conv_local_join(VIEW(parts), VIEW(bias), TENSOR(out), PIXELS, 
                 sum += part[(ulong)i * channels * blocks * pixels * LANES];
         const int in_block = pixel % pixels;
         global float *to = AT(out, pixel / pixels) + OUT_AT(channel, in_block / width, in_block % width) * LANES + lane;
-        *to = accumulate ? *to + sum : sum;
+        *to = FINISH(accumulate ? *to + sum : sum, NORM_OF(channel));
 }
 
 /* turned[group][(i, r, s)][o] from w, which says where (o, i, r, s) lies. Grid: (floats) or more. */

@@ -65,7 +65,7 @@ ITEM_KERNEL void conv_tiled(TENSOR(in), VIEW(packed), VIEW(bias), TENSOR(out), c
         const int outs, const int OH, const int OW, const int rows, const int columns, const int width,
         const int in_step_h, const int in_step_w, const int in_first_h, const int in_first_w, const int out_step_h,
         const int out_step_w, const int out_first_h, const int out_first_w, const int has_bias, const int accumulate,
-        const int chunk, const int segment, const int segments, const int tiles, const int range, const int ranges,
+        const int chunk, const int segment, const int segments, const int tiles, const int range, const int ranges, EPILOGUE,
         local float *window)
 {
         const int t = get_group_id(0) / segments, u0 = get_group_id(0) % segments * segment, u1 = min(width, u0 + segment);
@@ -86,10 +86,15 @@ ITEM_KERNEL void conv_tiled(TENSOR(in), VIEW(packed), VIEW(bias), TENSOR(out), c
                                 FROM(packed) + (((ulong)group * tiles + tile) * ins + i0) * rows * columns * TILE;
                         const int o0 = group * outs + tile * TILE, kept = outs - tile * TILE;
                         global float *to = AT(out, b) + ((ulong)o0 * OH + t * out_step_h + out_first_h) * OW * LANES;
+                        const bool ends = IS_FINISHED && i0 + n == ins;
                         float16 start[TILE];
+                        norm_t norms[TILE];
 #pragma unroll
                         for (int o = 0; o < TILE; o++)
                                 start[o] = has_bias ? FROM(bias)[o0 + min(o, kept - 1)] : 0.0f;
+#pragma unroll 1
+                        for (int o = 0; ends && o < min(TILE, kept); o++)
+                                norms[o] = NORM_OF(o0 + o);
                         for (int u = u0; u < u1; u++) {
                                 const int v = u * in_step_w + in_first_w, s0 = max(0, -v), s1 = min(columns, W - v);
                                 global float *at = to + (ulong)(u * out_step_w + out_first_w) * LANES;
@@ -107,7 +112,17 @@ ITEM_KERNEL void conv_tiled(TENSOR(in), VIEW(packed), VIEW(bias), TENSOR(out), c
                                         for (int s = s0; s < s1; s++)
                                                 add_products(sums, w + (s * rows + r0) * n * TILE,
                                                         window + (v + s - v0) * seen * n * LANES, seen * n);
-                                store_sums(sums, at, plane, kept);
+                                if (!ends) {
+                                        store_sums(sums, at, plane, kept);
+                                        continue;
+                                }
+                                float16 done[TILE]; /* so that the sums stay in registers, and the loop below a loop */
+#pragma unroll
+                                for (int o = 0; o < TILE; o++)
+                                        done[o] = sums[o];
+#pragma unroll 1
+                                for (int o = 0; o < min(TILE, kept); o++)
+                                        vstore16(FINISH_LANES(done[o], norms[o]), o * plane, at);
                         }
                 }
         }

@@ -197,8 +197,8 @@ static void bring(local float *to, const int step, const global float *from, con
 PRODUCTS(multiply, local, global, i * PACKED + o)
 
 /* Sums at the points, `step` floats apart, to outputs (h, w) and on of one channel. */
-static void finish(const local float *sums, const int step, global float *to, const int h, const int w, const int OH,
-        const int OW, const float bias, const bool accumulate)
+static void put_outputs(const local float *sums, const int step, global float *to, const int h, const int w, const int OH,
+        const int OW, const float bias, const bool accumulate, const norm_t n, const int norm, const int activation)
 {
         float16 v[POINTS], line[SIDE];
 #pragma unroll 1
@@ -222,8 +222,24 @@ static void finish(const local float *sums, const int step, global float *to, co
                         if (w + s < OW) {
                                 const int at = (h + r) * OW + w + s;
                                 const float16 sum = line[s] + bias;
-                                vstore16(accumulate ? vload16(at, to) + sum : sum, at, to);
+                                line[s] = accumulate ? vload16(at, to) + sum : sum;
                         }
+                if (IS_FINISHED) {
+                        float16 done[STEP]; /* so that the line stays in registers, and the loop a loop */
+#pragma unroll
+                        for (int s = 0; s < STEP; s++)
+                                done[s] = line[s];
+#pragma unroll 1
+                        for (int s = 0; s < STEP; s++)
+                                done[s] = FINISH_LANES(done[s], n);
+#pragma unroll
+                        for (int s = 0; s < STEP; s++)
+                                line[s] = done[s];
+                }
+#pragma unroll
+                for (int s = 0; s < STEP; s++)
+                        if (w + s < OW)
+                                vstore16(line[s], (h + r) * OW + w + s, to);
         }
 }
 
@@ -231,7 +247,7 @@ static void finish(const local float *sums, const int step, global float *to, co
 ITEM_KERNEL void conv_winograd(TENSOR(in), VIEW(packed), VIEW(bias), TENSOR(out), const int ins, const int H, const int W,
         const int outs, const int OH, const int OW, const int first_h, const int first_w, const int has_bias,
         const int accumulate, const int chunk, const int patch, const int spots, const int spots_w, const int tiles,
-        const int range, const int ranges, local float *memory)
+        const int range, const int ranges, EPILOGUE, local float *memory)
 {
         const int spot0 = get_global_id(0) * patch, count = min(patch, spots - spot0), b = get_global_id(2);
         const int group = get_global_id(1) / ranges, tile0 = get_global_id(1) % ranges * range;
@@ -256,10 +272,12 @@ ITEM_KERNEL void conv_winograd(TENSOR(in), VIEW(packed), VIEW(bias), TENSOR(out)
         }
         for (int o = 0; o < min(kept * TILE, outs - tile0 * TILE); o++) {
                 const int k = group * outs + tile0 * TILE + o;
+                const norm_t n = NORM_OF(k);
                 for (int t = 0; t < count; t++)
-                        finish(sums + ((o / TILE * patch + t) * TILE + o % TILE) * LANES, step,
+                        put_outputs(sums + ((o / TILE * patch + t) * TILE + o % TILE) * LANES, step,
                                 AT(out, b) + (ulong)k * OH * OW * LANES, (spot0 + t) / spots_w * STEP,
-                                (spot0 + t) % spots_w * STEP, OH, OW, has_bias ? FROM(bias)[k] : 0.0f, accumulate);
+                                (spot0 + t) % spots_w * STEP, OH, OW, has_bias ? FROM(bias)[k] : 0.0f, accumulate, n, norm,
+                                activation);
         }
 }
 

@@ -6,7 +6,8 @@
 #define CHUNK 64
 #endif
 
-kernel void linear_forward_naive(TENSOR(x), VIEW(w), VIEW(bias), TENSOR(y), const int C, const int K, const int has_bias)
+kernel void linear_forward_naive(
+        TENSOR(x), VIEW(w), VIEW(bias), TENSOR(y), const int C, const int K, const int has_bias, EPILOGUE)
 {
         const int i = get_global_id(0);
         const int b = get_global_id(1);
@@ -22,7 +23,7 @@ kernel void linear_forward_naive(TENSOR(x), VIEW(w), VIEW(bias), TENSOR(y), cons
                         part = fma(weights[c], samples[(ulong)c * LANES], part);
                 sum += part;
         }
-        AT(y, b)[i] = has_bias ? sum + FROM(bias)[k] : sum;
+        AT(y, b)[i] = FINISH(has_bias ? sum + FROM(bias)[k] : sum, NORM_OF(k));
 }
 
 kernel void linear_data_naive(VIEW(w), TENSOR(dy), TENSOR(dx), const int C, const int K, const int accumulate)

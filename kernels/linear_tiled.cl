@@ -28,7 +28,7 @@ static void store_sums(float16 sums[TILE], global float *at, const int kept)
 /* Grid: (ranges of `range` outputs, ranges of `share` blocks). The weights of a range and `chunk` inputs stay in the second
    cache while the blocks pass by. */
 ITEM_KERNEL void linear_forward_tiled(TENSOR(x), VIEW(w), VIEW(bias), TENSOR(y), const int C, const int K,
-        const int blocks, const int has_bias, const int range, const int share, const int chunk)
+        const int blocks, const int has_bias, const int range, const int share, const int chunk, EPILOGUE)
 {
         const int k_first = get_group_id(0) * range, k_end = min(K, k_first + range);
         const int b_first = get_group_id(1) * share, b_end = min(blocks, b_first + share);
@@ -55,7 +55,17 @@ ITEM_KERNEL void linear_forward_tiled(TENSOR(x), VIEW(w), VIEW(bias), TENSOR(y),
                                         for (int i = 0; i < TILE; i++)
                                                 sums[i] = fma((float16)(row[i][c]), v, sums[i]);
                                 }
-                                store_sums(sums, at, kept);
+                                if (!IS_FINISHED || c0 + chunk < C) {
+                                        store_sums(sums, at, kept);
+                                        continue;
+                                }
+                                float16 done[TILE]; /* so that the sums stay in registers, and the loop below a loop */
+#pragma unroll
+                                for (int i = 0; i < TILE; i++)
+                                        done[i] = sums[i];
+#pragma unroll 1
+                                for (int i = 0; i < min(TILE, kept); i++)
+                                        vstore16(FINISH_LANES(done[i], NORM_OF(k + i)), i, at);
                         }
                 }
         }

@@ -3,6 +3,7 @@
 #include "ops/selftest.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 struct exec {
         struct dev *dev;         /* borrowed */
@@ -10,6 +11,7 @@ struct exec {
         const struct plan *plan; /* borrowed */
         struct exec_memory memory;
         struct launch_list *launches; /* owned */
+        struct launch_list *layers;   /* owned; forward without epilogues, NULL until somebody asks for a layer */
 };
 
 static struct view slot_view(const struct exec *x, int slot)
@@ -95,15 +97,34 @@ static struct op_call bind_node(const struct exec *x, int node)
         return c;
 }
 
-static int record_forward(struct exec *x, struct err *e)
+/* The nodes behind `node` that its forward does too. What it stores is the last one's result. */
+static void bind_epilogue(const struct exec *x, int node, struct op_call *c)
+{
+        for (int i = x->plan->nodes[node].followed; i >= 0; i = x->plan->nodes[i].followed) {
+                const struct op *op = x->net->nodes[i].op;
+                if (op->kind->activation) {
+                        c->epilogue.activation = op->kind->activation;
+                } else {
+                        struct op_call norm = {0};
+                        bind_params(x, i, &norm);
+                        c->epilogue.norm = op;
+                        memcpy(c->epilogue.norm_params, norm.params, sizeof norm.params);
+                }
+                c->y = value_tensor(x, x->plan->data, x->net->nodes[i].output);
+        }
+}
+
+static int record_forward(struct exec *x, struct launch_list *list, bool epilogues, struct err *e)
 {
         for (int i = 0; i < x->net->num_nodes; i++) {
                 const struct op *op = x->net->nodes[i].op;
-                if (op->kind->view)
+                if (op->kind->view || (epilogues && x->plan->nodes[i].done_by != i))
                         continue;
                 struct op_call c = bind_node(x, i);
                 c.workspace = slot_view(x, x->plan->nodes[i].workspace_forward);
-                launch_list_owner(x->launches, 2 * i);
+                if (epilogues)
+                        bind_epilogue(x, i, &c);
+                launch_list_owner(list, 2 * i);
                 int rc = op->kind->forward(op, &c, e);
                 if (rc)
                         return err_wrap(e, "%s (%s)", x->net->nodes[i].name, op->kind->type);
@@ -168,7 +189,7 @@ static int record(struct exec *x, float scale, struct err *e)
         if (!written)
                 return err_set(e, ERR_NO_MEMORY, "no memory to record a network");
         launch_record(x->dev, x->launches);
-        int rc = record_forward(x, e);
+        int rc = record_forward(x, x->launches, true, e);
         if (rc == 0 && x->plan->mode != PLAN_INFER)
                 rc = record_loss(x, scale, e);
         if (rc == 0 && x->plan->mode == PLAN_TRAIN)
@@ -207,6 +228,7 @@ void exec_destroy(struct exec *x)
         if (!x)
                 return;
         launch_list_destroy(x->launches);
+        launch_list_destroy(x->layers);
         free(x);
 }
 
@@ -215,9 +237,27 @@ int exec_run(struct exec *x, struct err *e)
         return launch_list_run(x->dev, x->launches, e);
 }
 
+static int record_layers(struct exec *x, struct err *e)
+{
+        struct launch_list *list = NULL;
+        int rc = launch_list_create(&list, e);
+        if (rc)
+                return rc;
+        launch_record(x->dev, list);
+        rc = record_forward(x, list, false, e);
+        launch_record_end(x->dev);
+        if (rc)
+                launch_list_destroy(list);
+        else
+                x->layers = list;
+        return rc;
+}
+
 int exec_run_to(struct exec *x, int node, struct tensor *ret, struct err *e)
 {
-        int rc = launch_list_run_to(x->dev, x->launches, 2 * node, e);
+        int rc = x->layers ? 0 : record_layers(x, e);
+        if (rc == 0)
+                rc = launch_list_run_to(x->dev, x->layers, 2 * node, e);
         if (rc == 0)
                 *ret = value_tensor(x, x->plan->data, x->net->nodes[node].output);
         return rc;

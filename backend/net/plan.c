@@ -1,12 +1,13 @@
 #include "net/plan.h"
 #include "net/packing.h"
+#include "ops/kinds.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 int plan_lanes(const struct dev_info *info, int n)
 {
-        return n >= info->lanes / 2 ? info->lanes : 1;
+        return info->lanes == 16 || n >= info->lanes / 2 ? info->lanes : 1;
 }
 
 /* Moments; see plan.h. */
@@ -72,11 +73,34 @@ static bool can_overwrite(
 {
         int x = node->inputs[0];
         const struct net_value *value = &net->values[x];
-        if (!node->op->kind->in_place || value->producer < 0 || value->parent >= 0 ||
+        const bool may = node->op->kind->in_place || (node->op->kind->forward_in_place && p->mode != PLAN_TRAIN);
+        if (!may || value->producer < 0 || value->parent >= 0 ||
                 net->values[node->output].parent >= 0 || readers[x] != 1)
                 return false;
         const struct op_kind *producer = net->nodes[value->producer].op->kind;
         return p->mode != PLAN_TRAIN || !(producer->backward_reads & OP_READS_Y);
+}
+
+/* What writes its result over that of a layer which can do it before storing it becomes that layer's epilogue: a
+   batch norm with running statistics comes first in one, an activation last. */
+static void find_epilogues(const struct net *net, const int *readers, struct plan *p)
+{
+        for (int i = 0; i < net->num_nodes; i++) {
+                const struct net_node *node = &net->nodes[i];
+                p->nodes[i].done_by = i;
+                p->nodes[i].followed = -1;
+                if (node->op->kind->view || !can_overwrite(net, p, readers, node))
+                        continue;
+                const int before = net->values[node->inputs[0]].producer, first = p->nodes[before].done_by;
+                const unsigned takes = net->nodes[first].op->kind->epilogues;
+                const bool ended = net->nodes[before].op->kind->activation != OP_NO_ACTIVATION;
+                const bool is_norm = node->op->kind == &op_batch_norm, is_activation = node->op->kind->activation;
+                if ((is_activation && takes & OP_TAKES_ACTIVATION && !ended) ||
+                        (is_norm && takes & OP_TAKES_NORM && before == first)) {
+                        p->nodes[i].done_by = first;
+                        p->nodes[before].followed = i;
+                }
+        }
 }
 
 /* Slots of values and gradients. A value that overwrites its input shares the input's, a slice its root's. */
@@ -269,6 +293,7 @@ static int outline(const struct net *net, const struct dev_info *info, struct pl
         count_readers(net, readers);
         find_trained(net, p);
         give_values(net, readers, p);
+        find_epilogues(net, readers, p);
         give_nodes(net, info, p);
         live_forward(net, p);
         if (p->mode == PLAN_TRAIN)

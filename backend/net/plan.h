@@ -30,6 +30,8 @@ struct plan_slot {
 struct plan_node {
         struct op_needs needs;
         int saved[OP_MAX_SAVED], workspace_forward, workspace_backward; /* slots, -1 where none */
+        int done_by;  /* whose forward does this node's too, as its epilogue: itself, or one before it */
+        int followed; /* the next node that the same forward does, -1 where this is the last */
 };
 
 struct plan {
@@ -45,8 +47,8 @@ struct plan {
         int num_chunks;
 };
 
-/* Samples side by side in a block for batches of n on this device: the device's lanes, or 1 where most of
-   them would stay empty. */
+/* Samples side by side in a block for batches of n on this device: the device's lanes, or 1 on a GPU where most
+   of them would stay empty. On a CPU kernels whose vectors run over samples are faster even for one alone. */
 int plan_lanes(const struct dev_info *info, int n);
 
 /* ERR_DEVICE_MEMORY when one tensor alone is larger than the device's largest allocation. */

@@ -2,15 +2,12 @@
 #include "ops/kinds.h"
 #include "ref/ref.h"
 
-/* In the order of kernels/activation.cl. */
-enum activation { RELU, SIGMOID, TANH };
-
 static int64_t one_per_element(const struct op *op)
 {
         return shape_count(op->out);
 }
 
-static int run_forward(const struct op_call *c, enum activation which, struct err *e)
+static int run_forward(const struct op_call *c, enum op_activation which, struct err *e)
 {
         struct launch l =
                 elementwise_begin(c, "activation", "activation_forward", "activation_forward_tiled");
@@ -21,7 +18,7 @@ static int run_forward(const struct op_call *c, enum activation which, struct er
         return elementwise_run(&l, c, e);
 }
 
-static int run_backward(const struct op_call *c, enum activation which, struct err *e)
+static int run_backward(const struct op_call *c, enum op_activation which, struct err *e)
 {
         if (!c->dx[0].at.buf)
                 return 0;
@@ -55,6 +52,7 @@ static const struct op_example examples[] = {{NULL, {3, 5, 7}, 19}, {NULL, {2, 1
                 .num_inputs = 1,                                                                             \
                 .backward_reads = OP_READS_Y,                                                                \
                 .in_place = true,                                                                            \
+                .activation = WHICH,                                                                         \
                 .shape = elementwise_shape,                                                                  \
                 .flops = one_per_element,                                                                    \
                 .forward = NAME##_forward,                                                                   \
@@ -63,6 +61,6 @@ static const struct op_example examples[] = {{NULL, {3, 5, 7}, 19}, {NULL, {2, 1
                 .examples = examples,                                                                        \
         };
 
-ACTIVATION(relu, RELU, "max(x, 0)")
-ACTIVATION(sigmoid, SIGMOID, "1 / (1 + exp(-x))")
-ACTIVATION(tanh, TANH, "hyperbolic tangent")
+ACTIVATION(relu, OP_RELU, "max(x, 0)")
+ACTIVATION(sigmoid, OP_SIGMOID, "1 / (1 + exp(-x))")
+ACTIVATION(tanh, OP_TANH, "hyperbolic tangent")

@@ -162,6 +162,7 @@ static int apply(const struct batch_norm_args *a, const struct op_call *c, struc
         launch_int(&l, c->training ? 2 : 1);
         launch_int(&l, !c->training);
         launch_float(&l, (float)a->eps);
+        launch_int(&l, (int)c->epilogue.activation);
         launch_int(&l, x.pixels);
         return is_tiled(c) ? run_planes(&l, &x, e) : run_floats(&l, &x, e);
 }
@@ -180,6 +181,7 @@ static int forward_whole(const struct batch_norm_args *a, const struct op_call *
         launch_int(&l, x.pixels);
         launch_float(&l, (float)a->eps);
         launch_float(&l, (float)a->momentum);
+        launch_int(&l, (int)c->epilogue.activation);
         return run_channels(&l, &x, e);
 }
 
@@ -318,6 +320,8 @@ const struct op_kind op_batch_norm = {
         .fields = batch_norm_fields,
         .num_inputs = 1,
         .backward_reads = OP_READS_X,
+        .forward_in_place = true,
+        .epilogues = OP_TAKES_ACTIVATION,
         .shape = batch_norm_shape,
         .needs = batch_norm_needs,
         .flops = batch_norm_flops,

@@ -1,5 +1,6 @@
 #include "ops/conv.h"
 #include "ops/conv_local.h"
+#include "ops/epilogue.h"
 #include "ops/kinds.h"
 #include "ref/ref.h"
 
@@ -104,6 +105,7 @@ static int forward_naive(const struct op *op, const struct op_call *c, struct er
         launch_tensor(&l, &c->y);
         conv_geometry(&l, op);
         launch_int(&l, a->bias);
+        launch_epilogue(&l, c);
         launch_int(&l, count);
         return launch_grid(&l, 2, (size_t[]){(size_t)count, (size_t)tensor_blocks(&c->y)}, NULL, e);
 }
@@ -307,6 +309,7 @@ const struct op_kind op_conv2d = {
         .fields = conv_fields,
         .num_inputs = 1,
         .backward_reads = OP_READS_X,
+        .epilogues = OP_TAKES_NORM | OP_TAKES_ACTIVATION,
         .shape = conv_shape,
         .needs = conv_needs,
         .variants = conv_variants,

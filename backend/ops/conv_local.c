@@ -1,6 +1,7 @@
 #include "ops/conv_local.h"
 #include "ops/conv.h"
 #include "ops/correlation.h"
+#include "ops/epilogue.h"
 
 /* Kernels and their arguments are described in kernels/conv_local.cl. */
 
@@ -177,6 +178,7 @@ static int join(const struct op_call *call, const struct correlation *k, const s
         launch_tensor(&l, out);
         bind_pixels(&l, k, out);
         launch_ints(&l, blocks, c->splits, bias != NULL, accumulate);
+        launch_epilogue(&l, call);
         return launch_over(&l, 2, (size_t[]){floats, (size_t)(k->groups * k->outs)}, e);
 }
 
@@ -208,6 +210,7 @@ static int correlate(const struct op_call *call, const struct correlation *k, co
                 : moved ? k->outs
                         : k->weights_in,
                 blocks, c.share, bias != NULL, accumulate);
+        launch_epilogue(&l, call);
         rc = over_tiles(&l, &c, e);
         return rc || c.splits == 1 ? rc : join(call, k, &c, options, &parts, bias, out, accumulate, e);
 }

@@ -1,5 +1,6 @@
 #include "ops/conv.h"
 #include "ops/correlation.h"
+#include "ops/epilogue.h"
 
 /* Kernels and their arguments are described in kernels/conv_tiled.cl. [0] is height, [1] is width. */
 
@@ -104,6 +105,7 @@ static int correlate(const struct op_call *call, const struct correlation *c, co
                 c->size[1], c->in_step[0], c->in_step[1], c->in_first[0], c->in_first[1], c->out_step[0],
                 c->out_step[1], c->out_first[0], c->out_first[1], bias != NULL, accumulate, k.chunk,
                 k.segment, k.segments, k.tiles, k.range, k.ranges);
+        launch_epilogue(&l, call);
         launch_local(&l, k.window_bytes ? (size_t)k.window_bytes : sizeof(float));
         const size_t grid[] = {
                 (size_t)(c->size[0] * k.segments), (size_t)(c->groups * k.ranges), (size_t)blocks};

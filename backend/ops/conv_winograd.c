@@ -1,5 +1,6 @@
 #include "ops/conv.h"
 #include "ops/correlation.h"
+#include "ops/epilogue.h"
 
 /* Kernels and their arguments are described in kernels/conv_winograd.cl. [0] is height, [1] is width. */
 
@@ -110,6 +111,7 @@ static int correlate(const struct op_call *call, const struct correlation *c, co
         launch_ints(&l, c->ins, in->s.h, in->s.w, c->outs, out->s.h, out->s.w, c->in_first[0], c->in_first[1],
                 bias != NULL, accumulate, k.chunk, k.patch, k.spots[0] * k.spots[1], k.spots[1], k.tiles,
                 k.range, k.ranges);
+        launch_epilogue(&l, call);
         launch_local(&l, (size_t)k.memory_bytes);
         const size_t grid[] = {(size_t)k.patches, (size_t)(c->groups * k.ranges), (size_t)blocks};
         return launch_grid(&l, 3, grid, (size_t[]){1, 1, 1}, e);

@@ -45,6 +45,7 @@ static int add_forward(const struct op *op, const struct op_call *c, struct err 
         launch_tensor(&l, &c->x[1]);
         launch_tensor(&l, &c->y);
         launch_int(&l, elementwise_count(c));
+        launch_int(&l, (int)c->epilogue.activation);
         return elementwise_run(&l, c, e);
 }
 
@@ -76,6 +77,7 @@ const struct op_kind op_add = {
         .fields = no_fields,
         .num_inputs = 2,
         .in_place = true,
+        .epilogues = OP_TAKES_ACTIVATION,
         .internal = true,
         .shape = add_shape,
         .flops = add_flops,

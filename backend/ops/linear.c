@@ -1,6 +1,7 @@
 #include "ops/linear.h"
 #include "ops/conv.h"
 #include "ops/conv_local.h"
+#include "ops/epilogue.h"
 #include "ops/kinds.h"
 #include "ref/ref.h"
 
@@ -53,6 +54,7 @@ static int forward_naive(const struct op *op, const struct op_call *c, struct er
         launch_view(&l, &c->params[a->bias ? 1 : 0]);
         launch_tensor(&l, &c->y);
         launch_ints(&l, op->in[0].c, op->out.c, a->bias);
+        launch_epilogue(&l, c);
         const size_t floats = (size_t)op->out.c * (size_t)c->y.lanes;
         return launch_grid(&l, 2, (size_t[]){floats, (size_t)tensor_blocks(&c->y)}, NULL, e);
 }
@@ -148,6 +150,7 @@ static int forward_tiled(const struct op *op, const struct op_call *c, struct er
         launch_view(&l, &c->params[a->bias ? 1 : 0]);
         launch_tensor(&l, &c->y);
         launch_ints(&l, op->in[0].c, outs, blocks, a->bias, range, share, chunk);
+        launch_epilogue(&l, c);
         return launch_grid(
                 &l, 2, (size_t[]){(size_t)ranges, (size_t)op_ceil_div(blocks, share)}, (size_t[]){1, 1}, e);
 }
@@ -279,6 +282,7 @@ const struct op_kind op_linear = {
         .fields = linear_fields,
         .num_inputs = 1,
         .backward_reads = OP_READS_X,
+        .epilogues = OP_TAKES_NORM | OP_TAKES_ACTIVATION,
         .shape = linear_shape,
         .needs = linear_needs,
         .flops = linear_flops,

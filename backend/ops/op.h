@@ -75,6 +75,20 @@ enum op_variant { OP_NAIVE, OP_TILED, OP_WINOGRAD, OP_VARIANTS };
    of fraction by matrix units, whose sums are floats. */
 enum op_precision { OP_FP32, OP_TF32 };
 
+/* In the order of kernels/common.cl. */
+enum op_activation { OP_NO_ACTIVATION, OP_RELU, OP_SIGMOID, OP_TANH };
+
+/* What follows a layer and is done to its result before that is stored, bit for bit what these layers would do by
+   themselves: first a batch_norm with running statistics, then an activation. See ops/epilogue.h. */
+struct op_epilogue {
+        const struct op *norm; /* borrowed; NULL: none */
+        struct view norm_params[OP_MAX_PARAMS];
+        enum op_activation activation;
+};
+
+/* Epilogues that a kind's forward can do. */
+enum { OP_TAKES_ACTIVATION = 1, OP_TAKES_NORM = 2 };
+
 /* Everything bound. `dev` may be recording. Tensors have the plan's `lanes`; batch is x[0].n. */
 struct op_call {
         struct dev *dev;
@@ -90,6 +104,7 @@ struct op_call {
         struct view dparams[OP_MAX_PARAMS]; /* backward only; buf NULL: frozen or not trainable */
         struct view saved[OP_MAX_SAVED];
         struct view workspace;
+        struct op_epilogue epilogue; /* forward only */
         struct view vars; /* the step's variables, see below */
         int layer;        /* the node's number in its net: layers draw different numbers */
 };
@@ -115,6 +130,9 @@ struct op_kind {
         int num_inputs;
         unsigned backward_reads; /* OP_READS_… */
         bool in_place;           /* y may be x[0], dx[0] may be dy (backward must then not read x[0]) */
+        bool forward_in_place;   /* y may be x[0] where there is no backward */
+        unsigned epilogues;      /* OP_TAKES_…; `flops` leaves them out */
+        enum op_activation activation; /* of kinds that are one */
         bool view;               /* y is x's memory under another shape: no launch at all */
         bool internal; /* made by the net itself where it joins branches: no layer type of a user's */
         /* From op->in and op->args: checks them, sets op->out and op->params. The pointer in an error is the

@@ -80,6 +80,23 @@ static bool lies(const struct selftest *s, const char *op)
         return s->lie && s->variant != OP_NAIVE && strcmp(s->lie, op) == 0;
 }
 
+/* With what the op's forward can do for the layers behind it. */
+static int try_epilogue(struct selftest *s, const struct trial *base, int index, struct err *e)
+{
+        static const struct op_kind *const activations[] = {&op_relu, &op_sigmoid, &op_tanh};
+        struct trial t = *base;
+        struct trial_epilogue *x;
+        struct trial_result r;
+        int rc = trial_epilogue_create(
+                t.op, t.op->kind->epilogues & OP_TAKES_NORM, activations[index % 3], seed, &x, e);
+        if (rc)
+                return rc;
+        t.epilogue = x;
+        rc = note(s, trial_seeded(&t, seed, &r, e), &r, e);
+        trial_epilogue_destroy(x);
+        return rc;
+}
+
 static int try_example(struct selftest *s, const struct op *op, int index, int n, struct err *e)
 {
         struct trial_result r;
@@ -99,10 +116,10 @@ static int try_example(struct selftest *s, const struct op *op, int index, int n
         int rc = note(s, trial_seeded(&t, seed + (uint64_t)index, &r, e), &r, e);
         for (int i = 0; i < op->num_params; i++)
                 running = running || !op->params[i].trainable;
-        if (rc || !running)
-                return rc;
         t.training = t.backward = t.slices = false;
-        return note(s, trial_seeded(&t, seed, &r, e), &r, e);
+        if (rc == 0 && running)
+                rc = note(s, trial_seeded(&t, seed, &r, e), &r, e);
+        return rc || !op->kind->epilogues ? rc : try_epilogue(s, &t, index, e);
 }
 
 /* Samples for blocks of `lanes`: examples are written for 16; one by one a few do. */

@@ -6,11 +6,12 @@
 #include <string.h>
 
 /* The buffers of one run. An index into `areas` for each thing, -1 where the op has none. */
-enum { MAX_AREAS = 2 * OP_MAX_INPUTS + 2 * OP_MAX_PARAMS + OP_MAX_SAVED + 4 };
+enum { MAX_AREAS = 2 * OP_MAX_INPUTS + 3 * OP_MAX_PARAMS + OP_MAX_SAVED + 4 };
 struct bench {
         struct area areas[MAX_AREAS];
         int count;
         int x[OP_MAX_INPUTS], y, dy, dx[OP_MAX_INPUTS], params[OP_MAX_PARAMS], dparams[OP_MAX_PARAMS];
+        int norm_params[OP_MAX_PARAMS];
         int saved[OP_MAX_SAVED], workspace, vars;
 };
 
@@ -125,6 +126,10 @@ static int lay_out(const struct trial *t, struct bench *b, struct err *e)
         for (int i = 0; i < op->num_params && rc == 0; i++)
                 rc = add_floats(
                         b, op->params[i].name, (uint64_t)op_param_count(&op->params[i]), &b->params[i], e);
+        const struct op *norm = t->epilogue ? t->epilogue->norm : NULL;
+        for (int i = 0; norm && i < norm->num_params && rc == 0; i++)
+                rc = add_floats(b, norm->params[i].name, (uint64_t)op_param_count(&norm->params[i]),
+                        &b->norm_params[i], e);
         for (int i = 0; i < needs.num_saved && t->training && rc == 0; i++)
                 rc = add_floats(b, "saved", needs.saved[i], &b->saved[i], e);
         uint64_t workspace = needs.workspace_forward;
@@ -170,6 +175,11 @@ static void fill(const struct trial *t, struct bench *b, const struct trial_data
                 if (b->dparams[i] >= 0 && t->accumulate_dparams)
                         area_put(&b->areas[b->dparams[i]], d->dparams[i], NULL);
         }
+        for (int i = 0; i < OP_MAX_PARAMS; i++)
+                if (b->norm_params[i] >= 0) {
+                        area_put(&b->areas[b->norm_params[i]], t->epilogue->params[i], NULL);
+                        area_watch(&b->areas[b->norm_params[i]]);
+                }
         if (!t->backward)
                 return;
         area_put(&b->areas[b->dy], d->dy, NULL);
@@ -208,6 +218,13 @@ static struct op_call call_of(const struct trial *t, const struct bench *b)
         for (int i = 0; i < t->op->num_params; i++) {
                 c.params[i] = view_of(b, b->params[i]);
                 c.dparams[i] = view_of(b, b->dparams[i]);
+        }
+        for (int i = 0; i < OP_MAX_PARAMS; i++)
+                c.epilogue.norm_params[i] = view_of(b, b->norm_params[i]);
+        if (t->epilogue) {
+                c.epilogue.norm = t->epilogue->norm;
+                c.epilogue.activation =
+                        t->epilogue->activation ? t->epilogue->activation->kind->activation : OP_NO_ACTIVATION;
         }
         for (int i = 0; i < OP_MAX_SAVED; i++)
                 c.saved[i] = view_of(b, b->saved[i]);
@@ -257,7 +274,7 @@ int trial_run(const struct trial *t, struct trial_data *data, struct err *e)
                 return err_set(e, ERR_NO_MEMORY, "no memory for a trial");
         b->y = b->dy = b->workspace = b->vars = -1;
         for (int i = 0; i < OP_MAX_PARAMS; i++)
-                b->params[i] = b->dparams[i] = -1;
+                b->params[i] = b->dparams[i] = b->norm_params[i] = -1;
         for (int i = 0; i < OP_MAX_INPUTS; i++)
                 b->x[i] = b->dx[i] = -1;
         for (int i = 0; i < OP_MAX_SAVED; i++)

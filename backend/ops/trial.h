@@ -10,6 +10,7 @@
 #define CNND_TRIAL_H
 
 #include "ops/op.h"
+#include "ops/trial_epilogue.h"
 
 enum { TRIAL_WHAT = 24 };
 
@@ -26,6 +27,7 @@ struct trial {
         bool accumulate_dx, accumulate_dparams;
         bool no_dx;          /* nobody wants the gradient of the inputs */
         bool frozen;         /* nobody wants the gradient of the parameters */
+        const struct trial_epilogue *epilogue; /* borrowed; NULL: none. Not with backward */
         const int32_t *vars; /* OP_VARS words; NULL for trial_vars */
         int layer;
         bool lie; /* trial_compare reads y falsely: what a driver that computes wrong would give */

@@ -133,7 +133,9 @@ int trial_compare(const struct trial *t, struct trial_data *data, struct trial_r
                 t->op->kind->ref->backward(t->op, &r);
                 add_starts(t, data, &r);
         }
-        int rc = trial_run(t, data, e);
+        int rc = t->epilogue ? trial_epilogue_reference(t->epilogue, t->n, r.y, e) : 0;
+        if (rc == 0)
+                rc = trial_run(t, data, e);
         if (rc == 0) {
                 *ret = (struct trial_result){0};
                 data->y[0] += t->lie ? 1.0f : 0.0f;

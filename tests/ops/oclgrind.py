@@ -38,7 +38,7 @@ def check(checks, binary, folder, **env):
         sys.exit(log)
 
 
-LINE = 'AT(y, block)[i] = AT(a, block)[i] + AT(b, block)[i];'
+LINE = 'AT(y, block)[i] = activate(AT(a, block)[i] + AT(b, block)[i], activation);'
 FAULTS = [
     (MEMORY_AND_RACES, 'AT(y, block)[i + 1000000] = 0.0f;', 'Invalid write'),
     (MEMORY_AND_RACES, 'AT(y, block)[0] = (float)i;', 'data race'),

@@ -1,4 +1,5 @@
 #include "ops.h"
+#include "ops/kinds.h"
 #include "ref/ref.h"
 
 #include <math.h>
@@ -65,11 +66,13 @@ static const char *describe(const struct trial *t)
 {
         static char text[256];
         const struct shape s = t->op->in[0];
-        snprintf(text, sizeof text, "%s n=%d %dx%dx%d lanes=%d variant=%d%s%s%s%s%s%s%s%s", t->op->kind->type,
+        snprintf(text, sizeof text, "%s n=%d %dx%dx%d lanes=%d variant=%d%s%s%s%s%s%s%s%s%s %s", t->op->kind->type,
                 t->n, s.c, s.h, s.w, t->lanes, (int)t->variant, t->training ? " training" : "",
                 t->backward ? " backward" : "", t->slices ? " slices" : "", t->in_place ? " in-place" : "",
                 t->accumulate_dx ? " accumulate-dx" : "", t->accumulate_dparams ? " accumulate-dparams" : "",
-                t->no_dx ? " no-dx" : "", t->frozen ? " frozen" : "");
+                t->no_dx ? " no-dx" : "", t->frozen ? " frozen" : "",
+                t->epilogue && t->epilogue->norm ? " norm" : "",
+                t->epilogue && t->epilogue->activation ? t->epilogue->activation->kind->type : "");
         return text;
 }
 
@@ -85,9 +88,30 @@ void ops_check(const struct trial *t, uint64_t seed, double tolerance)
                         r.error, tolerance);
 }
 
+/* What the op's forward does for layers behind it. */
+static void check_epilogues(struct ops_fixture *f, const struct trial *base, double tolerance)
+{
+        static const struct op_kind *const activations[] = {NULL, &op_relu, &op_sigmoid, &op_tanh};
+        const unsigned takes = base->op->kind->epilogues;
+        for (int norm = 0; norm <= (takes & OP_TAKES_NORM ? 1 : 0); norm++)
+                for (int i = norm ? 0 : 1; takes & OP_TAKES_ACTIVATION && i < 4; i++) {
+                        struct err e = {0};
+                        struct trial t = *base;
+                        struct trial_epilogue *x;
+                        CHECK_OK(trial_epilogue_create(t.op, norm, activations[i], f->seed, &x, &e), &e);
+                        t.epilogue = x;
+                        t.slices = i % 2;
+                        ops_check(&t, f->seed + 20, tolerance);
+                        t.training = true;
+                        ops_check(&t, f->seed + 21, tolerance);
+                        trial_epilogue_destroy(x);
+                }
+}
+
 static void check_ways(struct ops_fixture *f, const struct trial *base, double tolerance)
 {
         struct trial t = *base;
+        check_epilogues(f, base, tolerance);
         ops_check(&t, f->seed, tolerance);
         t.slices = true;
         ops_check(&t, f->seed + 1, tolerance);

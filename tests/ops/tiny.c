@@ -62,11 +62,20 @@ static int try_way(struct ops_fixture *f, const struct op *op, int i, bool odd)
         ops_check(&t, f->seed, t.precision == OP_TF32 ? 2e-3 : 1e-4);
         for (int k = 0; k < op->num_params; k++)
                 running = running || !op->params[k].trainable;
-        if (!running)
-                return 1;
         t.training = t.backward = t.accumulate_dx = t.accumulate_dparams = false;
-        ops_check(&t, f->seed, 1e-4);
-        return 2;
+        if (running)
+                ops_check(&t, f->seed, 1e-4);
+        if (!op->kind->epilogues)
+                return 1 + running;
+        struct trial_epilogue *x;
+        struct err e = {0};
+        CHECK_OK(trial_epilogue_create(
+                         op, op->kind->epilogues & OP_TAKES_NORM, odd ? &op_relu : &op_tanh, f->seed, &x, &e),
+                &e);
+        t.epilogue = x;
+        ops_check(&t, f->seed, t.precision == OP_TF32 ? 2e-3 : 1e-4);
+        trial_epilogue_destroy(x);
+        return 2 + running;
 }
 
 static void every_kernel(void **state)
