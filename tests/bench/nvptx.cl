@@ -36,6 +36,16 @@ FUNCTION int max(int a, int b)
         return a > b ? a : b;
 }
 
+FUNCTION float fabs(float v)
+{
+        return __nvvm_fabs_f(v);
+}
+
+FUNCTION float sqrt(float v)
+{
+        return __nvvm_sqrt_rn_f(v);
+}
+
 FUNCTION float fma(float a, float b, float c)
 {
         return __nvvm_fma_rn_f(a, b, c);
