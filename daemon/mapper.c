@@ -56,6 +56,8 @@ static int read_order(struct mapper *mp, struct err *e)
                 mp->m.raw_len != (size_t)mp->c * (size_t)h * (size_t)w * sizeof(float))
                 return err_set(
                         e, ERR_INTERNAL, "an image of %dx%dx%d in %zu bytes", mp->c, h, w, mp->m.raw_len);
+        if (!cJSON_IsObject(json_field(head, "image")))
+                return err_set(e, ERR_INTERNAL, "a map without what its image is");
         int rc = windows_layout(h, w, number_of(head, "window"), number_of(head, "stride"), &mp->at, e);
         return rc ? rc : read_classes(mp, e);
 }
