@@ -126,7 +126,7 @@ static int read_body_head(const char *at, size_t left, struct decoder_body *ret,
  */
 static int read_images(const struct chan_message *m, struct answer *a, struct err *e)
 {
-        const char *p = m->raw, *end = p + m->raw_len;
+        const char *p = m->raw ? m->raw : "", *end = p + m->raw_len;
         struct str raw = {0};
         struct recipe recipe = {0};
         struct decode_target to;
@@ -189,7 +189,7 @@ static const struct {
 /* What is asked for, or why not. */
 static int work(const struct chan_message *m, struct answer *a, struct err *e)
 {
-        const char *op = text_of(json_field(m->head, "op"));
+        const char *op = json_field(m->head, "request") ? text_of(json_field(m->head, "op")) : NULL;
         for (size_t i = 0; op && i < sizeof ops / sizeof ops[0]; i++)
                 if (strcmp(ops[i].op, op) == 0)
                         return ops[i].serve(m, a, e);
@@ -199,6 +199,7 @@ static int work(const struct chan_message *m, struct answer *a, struct err *e)
 /* Answers one request; an error is the channel's. */
 static int serve(const struct chan_message *m, struct err *e)
 {
+        const cJSON *number = json_field(m->head, "request");
         struct answer a = {.head = cJSON_CreateObject()};
         struct err why;
         int rc = sandbox_allow_cpu(CPU_SECONDS, e);
@@ -212,7 +213,7 @@ static int serve(const struct chan_message *m, struct err *e)
                 a.raw_len = 0;
                 json_add(a.head, "error", wire_error_json(&why));
         }
-        json_add(a.head, "request", cJSON_Duplicate(json_field(m->head, "request"), true));
+        json_add(a.head, "request", number ? cJSON_Duplicate(number, true) : cJSON_CreateNull());
         rc = chan_send(CHILD_FD, a.head, a.raw, a.raw_len, e);
 out:
         free(a.raw);

@@ -128,7 +128,8 @@ int engine_post(struct engine *en, struct chan_message *m, struct err *e)
         }
         if (strcmp(op, "synced") == 0) {
                 pthread_mutex_lock(&en->lock);
-                en->synced = wire_int(m->head, "mark");
+                const int64_t mark = wire_int(m->head, "mark");
+                en->synced = mark > en->synced ? mark : en->synced;
                 pthread_cond_signal(&en->wake);
                 pthread_mutex_unlock(&en->lock);
                 return 0;
@@ -305,18 +306,24 @@ static int train(struct engine *en, const cJSON *head, struct train_outcome *out
                 .event = send_event,
                 .between_steps = between_steps,
                 .before_checkpoint = sync_events};
+        const char *dir = NULL;
+        double seconds = 0;
         const cJSON *init = json_field(head, "init");
-        int rc = train_request_parse(json_field(head, "request"), &request, e);
+        int rc = wire_need_text(head, "dir", &dir, e);
+        if (rc == 0)
+                rc = wire_need_number(head, "checkpoint_seconds", &seconds, e);
+        if (rc == 0)
+                rc = train_request_parse(json_field(head, "request"), &request, e);
         if (rc)
                 return rc;
         rc = dataset_open(wire_text(head, "dataset"), &data, e);
         if (rc == 0) {
                 struct train_job job = {.request = &request,
                         .data = data,
-                        .dir = wire_text(head, "dir"),
+                        .dir = dir,
                         .init_weights = cJSON_IsString(init) ? init->valuestring : NULL,
                         .checkpoint_step = wire_int(head, "checkpoint_step"),
-                        .checkpoint_seconds = json_field(head, "checkpoint_seconds")->valuedouble};
+                        .checkpoint_seconds = seconds};
                 /* The plan was made for an empty device; models come back when they are asked for. */
                 loaded_drop(en->loaded);
                 rc = tuned_train(en->state_dir, en->dev, en->known, &job, json_field(head, "strategies"),
@@ -332,14 +339,20 @@ static int evaluate(struct engine *en, const cJSON *head, struct train_outcome *
         char path[PATH_MAX];
         struct dataset *data = NULL;
         struct infer *model = NULL;
-        snprintf(path, sizeof path, "%s/result.json", wire_text(head, "dir"));
-        int rc = dataset_open(wire_text(head, "dataset"), &data, e);
+        const char *dir = NULL;
+        int64_t limit = 0;
+        int rc = wire_need_text(head, "dir", &dir, e);
+        if (rc == 0)
+                rc = json_get_int(head, "limit", 0, INT_MAX, "", &limit, e);
+        if (rc == 0)
+                rc = dataset_open(wire_text(head, "dataset"), &data, e);
         if (rc == 0)
                 rc = infer_create(en->dev, en->known, wire_text(head, "model"), &model, e);
         if (rc == 0) {
+                snprintf(path, sizeof path, "%s/result.json", dir);
                 const struct evaluate_job job = {.model_name = wire_text(head, "name"),
                         .data = data,
-                        .limit = (int)wire_int(head, "limit"),
+                        .limit = (int)limit,
                         .result_path = path};
                 rc = evaluate_run(model, &job, between_steps, en, out, e);
                 out->device_bytes = dev_bytes(en->dev);

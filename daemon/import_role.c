@@ -126,6 +126,8 @@ static int read_options(const cJSON *list, struct import_options *ret, struct er
 {
         const cJSON *o;
         import_defaults(ret);
+        if (list && !cJSON_IsObject(list))
+                return err_set(e, ERR_INTERNAL, "a request that cannot be read");
         cJSON_ArrayForEach(o, list)
         {
                 int rc = import_option(ret, o->string, cJSON_IsString(o) ? o->valuestring : "", e);

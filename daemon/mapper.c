@@ -2,7 +2,9 @@
 
 #include "base/json.h"
 #include "daemon/clock.h"
+#include "daemon/decode.h"
 #include "daemon/wire.h"
+#include "data/image.h"
 #include "data/overlay.h"
 #include "train/mapping.h"
 
@@ -49,10 +51,13 @@ static int read_order(struct mapper *mp, struct err *e)
         const int h = number_of(head, "h"), w = number_of(head, "w");
         mp->c = number_of(head, "c");
         mp->batch = BATCH_FIRST;
-        if (mp->c < 1 || h < 1 || w < 1 ||
+        if (mp->c < 1 || mp->c > IMAGE_MAX_CHANNELS || h < 1 || h > DECODE_FIELD_SIDE || w < 1 ||
+                w > DECODE_FIELD_SIDE ||
                 mp->m.raw_len != (size_t)mp->c * (size_t)h * (size_t)w * sizeof(float))
                 return err_set(
                         e, ERR_INTERNAL, "an image of %dx%dx%d in %zu bytes", mp->c, h, w, mp->m.raw_len);
+        if (!cJSON_IsObject(json_field(head, "image")))
+                return err_set(e, ERR_INTERNAL, "a map without what its image is");
         int rc = windows_layout(h, w, number_of(head, "window"), number_of(head, "stride"), &mp->at, e);
         return rc ? rc : read_classes(mp, e);
 }
@@ -185,7 +190,7 @@ static double pixel_of(const cJSON *image)
         const cJSON *field = cJSON_IsObject(prepared) ? prepared : image;
         const cJSON *width = cJSON_GetArrayItem(json_field(field, "pixel_size"), 1);
         return strcmp(wire_text(field, "pixel_unit"), "m") == 0 && cJSON_IsNumber(width) ? width->valuedouble
-                                                                                       : 0;
+                                                                                         : 0;
 }
 
 int mapper_body(const struct mapper *mp, struct str *out, struct err *e)

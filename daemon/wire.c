@@ -19,6 +19,24 @@ int64_t wire_int(const cJSON *head, const char *key)
         return json_get_int(head, key, -most, most, "", &v, NULL) ? 0 : v;
 }
 
+int wire_need_text(const cJSON *head, const char *key, const char **ret, struct err *e)
+{
+        const cJSON *v = json_field(head, key);
+        if (!cJSON_IsString(v) || !v->valuestring[0])
+                return err_set(e, ERR_INTERNAL, "a message without \"%s\"", key);
+        *ret = v->valuestring;
+        return 0;
+}
+
+int wire_need_number(const cJSON *head, const char *key, double *ret, struct err *e)
+{
+        const cJSON *v = json_field(head, key);
+        if (!cJSON_IsNumber(v) || v->valuedouble < 0)
+                return err_set(e, ERR_INTERNAL, "a message without \"%s\", 0 or more", key);
+        *ret = v->valuedouble;
+        return 0;
+}
+
 cJSON *wire_map_json(int64_t done, int64_t windows)
 {
         cJSON *o = windows ? cJSON_CreateObject() : cJSON_CreateNull();

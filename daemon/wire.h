@@ -12,6 +12,11 @@
 const char *wire_text(const cJSON *head, const char *key);
 int64_t wire_int(const cJSON *head, const char *key);
 
+/* A text that a message is to have: borrowed from the head. ERR_INTERNAL where it is not there. */
+int wire_need_text(const cJSON *head, const char *key, const char **ret, struct err *e);
+/* The same for a number of 0 or more. */
+int wire_need_number(const cJSON *head, const char *key, double *ret, struct err *e);
+
 /* {"done","windows"} of the class map in hand, null where there are no windows. NULL when memory is out. */
 cJSON *wire_map_json(int64_t done, int64_t windows);
 

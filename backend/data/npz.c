@@ -1,8 +1,8 @@
 /* NPZ: a zip of NPY files, unpacked by libarchive in memory. */
 #include "data/decoder.h"
 #include "data/span.h"
+#include "data/unpack.h"
 
-#include <archive.h>
 #include <archive_entry.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,21 +26,6 @@ static int damaged(struct unpack *u)
 {
         const char *why = archive_error_string(u->archive);
         return err_set(u->e, ERR_SYNTAX, "%s", why ? why : "damaged");
-}
-
-/* Reads exactly `len` bytes, or fewer at the end; -1 for damage. */
-static ssize_t read_up_to(struct archive *a, unsigned char *to, size_t len)
-{
-        size_t have = 0;
-        while (have < len) {
-                ssize_t n = archive_read_data(a, to + have, len - have);
-                if (n < 0)
-                        return -1;
-                if (n == 0)
-                        break;
-                have += (size_t)n;
-        }
-        return (ssize_t)have;
 }
 
 /* The entry's size, held against the archive's. */
@@ -71,7 +56,7 @@ static int read_rest(
         if (!bytes)
                 return err_set(u->e, ERR_NO_MEMORY, "no memory for an array of %zu bytes", size);
         memcpy(bytes, head, have);
-        ssize_t n = read_up_to(u->archive, bytes + have, size + 1 - have);
+        ssize_t n = unpack_read(u->archive, bytes + have, size + 1 - have);
         if (n != (ssize_t)(size - have)) {
                 free(bytes);
                 return n < 0 ? damaged(u) : err_set(u->e, ERR_SYNTAX, "an array is not as long as it claims");
@@ -89,7 +74,7 @@ static int decode_entry(struct unpack *u, struct archive_entry *entry, struct im
         int rc = entry_size(u, entry, &size);
         if (rc != 0)
                 return rc;
-        ssize_t have = read_up_to(u->archive, head, size < sizeof head ? size : sizeof head);
+        ssize_t have = unpack_read(u->archive, head, size < sizeof head ? size : sizeof head);
         if (have < 0)
                 return damaged(u);
         if (have < MAGIC || memcmp(head, "\x93NUMPY", MAGIC) != 0)

@@ -1,6 +1,7 @@
 #include "data/walk.h"
 
-#include <archive.h>
+#include "data/unpack.h"
+
 #include <archive_entry.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -157,23 +158,23 @@ static int check_entry(struct walk *w, struct archive_entry *entry, struct err *
         return 0;
 }
 
-/* Reads until `len` bytes are there or the file ends; -1 for damage, and for what is packed too well. */
-static ssize_t read_up_to(struct walk *w, unsigned char *to, size_t len)
+/* As unpack_read, counted: -1 for what is packed too well, too. */
+static ssize_t read_counted(struct walk *w, unsigned char *to, size_t len)
 {
         size_t have = 0;
         while (have < len) {
                 size_t want = len - have < STEP_BYTES ? len - have : STEP_BYTES;
-                ssize_t n = archive_read_data(w->archive, to + have, want);
+                ssize_t n = unpack_read(w->archive, to + have, want);
                 if (n < 0)
                         return -1;
-                if (n == 0)
-                        break;
                 have += (size_t)n;
                 w->read += (uint64_t)n;
                 w->inflated =
                         w->read > WALK_DENSE_BYTES && w->read / WALK_DENSE_RATIO > walk_bytes(w) - w->from;
                 if (w->inflated)
                         return -1;
+                if ((size_t)n < want)
+                        break;
         }
         return (ssize_t)have;
 }
@@ -184,7 +185,7 @@ static int drain(struct walk *w, struct err *e)
         unsigned char block[BLOCK_BYTES];
         ssize_t n = 1;
         while (n > 0 && w->read < w->size && archive_filter_count(w->archive) > 1)
-                n = read_up_to(w, block, sizeof block);
+                n = read_counted(w, block, sizeof block);
         return n < 0 ? damaged(w, e) : 0;
 }
 
@@ -232,7 +233,7 @@ int walk_peek(struct walk *w, const void **ret, size_t *ret_len, struct err *e)
 {
         size_t want = w->size < sizeof w->head ? (size_t)w->size : sizeof w->head;
         if (w->have < want) {
-                ssize_t n = read_up_to(w, w->head + w->have, want - w->have);
+                ssize_t n = read_counted(w, w->head + w->have, want - w->have);
                 if (n < 0)
                         return damaged(w, e);
                 w->have += (size_t)n;
@@ -251,7 +252,7 @@ static int fill(struct walk *w, unsigned char **io, size_t *have, size_t len, st
         if (!more)
                 return err_set(e, ERR_NO_MEMORY, "no memory for %zu bytes of %s", len, w->name);
         *io = more;
-        ssize_t n = read_up_to(w, more + *have, len - *have);
+        ssize_t n = read_counted(w, more + *have, len - *have);
         if (n < 0)
                 return damaged(w, e);
         *have += (size_t)n;

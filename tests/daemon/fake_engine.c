@@ -14,6 +14,7 @@
 #include "train/infer.h"
 #include "train/train.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -256,7 +257,8 @@ static int misbehave(const struct train_job *job, const struct state *s, struct 
 
 static void sleep_ms(int64_t ms)
 {
-        nanosleep(&(struct timespec){.tv_nsec = (long)ms * 1000000L}, NULL);
+        if (ms > 0)
+                nanosleep(&(struct timespec){.tv_nsec = (long)ms * 1000000L}, NULL);
 }
 
 static int one_step(
@@ -327,10 +329,14 @@ int infer_create(
         int rc = safetensors_open(path, &st, e);
         if (rc)
                 return rc;
+        const char *input = safetensors_metadata(st, "input");
+        if (!input) {
+                safetensors_close(st);
+                return err_set(e, ERR_INVALID, "%s is no model", path);
+        }
         struct infer *m = calloc(1, sizeof *m);
         cJSON *classes = cJSON_Parse(safetensors_metadata(st, "classes"));
-        if (!m || sscanf(safetensors_metadata(st, "input"), "[%d,%d,%d]", &m->input[0], &m->input[1],
-                          &m->input[2]) != 3)
+        if (!m || sscanf(input, "[%d,%d,%d]", &m->input[0], &m->input[1], &m->input[2]) != 3)
                 abort();
         m->classes = cJSON_GetArraySize(classes);
         cJSON_Delete(classes);
@@ -371,7 +377,8 @@ int infer_run(struct infer *m, const float *images, int n, float *logits, struct
                 if (first == 1.0f)
                         abort();
                 for (int k = 0; k < m->classes; k++)
-                        logits[i * m->classes + k] = k == (int)(first * 10.0f + 0.5f) ? (float)(n + 1) : 0.0f;
+                        logits[i * m->classes + k] =
+                                (float)k == truncf(first * 10.0f + 0.5f) ? (float)(n + 1) : 0.0f;
         }
         return 0;
 }

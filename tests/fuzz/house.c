@@ -6,12 +6,10 @@
 #include "daemon/listen.h"
 #include "daemon/imagefacts.h"
 #include "daemon/wire.h"
-#include "data/dataset.h"
 #include "fuzz.h"
 #include "kids.h"
-#include "model/safetensors.h"
+#include "stock.h"
 
-#include <dirent.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -19,9 +17,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { IMAGES = 6, SIDE = 4, CLASSES = 2, STARTING_TURNS = 50, PATH_BYTES = 300 };
-
-#define LAYERS "{\"layers\":[{\"type\":\"flatten\"},{\"type\":\"linear\",\"out_features\":2,\"bias\":false}]}"
+enum { STARTING_TURNS = 50, PATH_BYTES = 300 };
 
 struct house {
         struct service *service;
@@ -124,12 +120,12 @@ static void answer_decoder(struct kid *k, const struct chan_message *m, const ch
 
 static void answer_worker(struct kid *k, const struct chan_message *m, const char *op)
 {
-        static const float logits[CLASSES] = {1, 2};
+        static const float logits[STOCK_CLASSES] = {1, 2};
         cJSON *head = NULL;
         if (strcmp(op, "classify") == 0) {
                 head = reply_to(m, "classified");
                 cJSON_AddNumberToObject(head, "n", 1);
-                cJSON_AddNumberToObject(head, "classes", CLASSES);
+                cJSON_AddNumberToObject(head, "classes", STOCK_CLASSES);
                 kids_say(k, head, logits, sizeof logits);
         } else if (strcmp(op, "map") == 0) {
                 kids_say(k, reply_to(m, "mapped"), "{}", 2);
@@ -185,20 +181,9 @@ static void introduce(void)
 
 static void empty_folder(const char *name)
 {
-        char path[PATH_BYTES], inner[PATH_BYTES + 300];
+        char path[PATH_BYTES];
         path_of(path, name);
-        DIR *dir = opendir(path);
-        for (const struct dirent *d; dir && (d = readdir(dir));) {
-                if (strcmp(d->d_name, ".") == 0 || strcmp(d->d_name, "..") == 0)
-                        continue;
-                snprintf(inner, sizeof inner, "%s/%s", name, d->d_name);
-                if (d->d_type == DT_DIR)
-                        empty_folder(inner);
-                snprintf(inner, sizeof inner, "%s/%s", path, d->d_name);
-                remove(inner);
-        }
-        if (dir)
-                closedir(dir);
+        stock_clear(path);
 }
 
 static void put_link(const char *file, const char *place)
@@ -207,41 +192,6 @@ static void put_link(const char *file, const char *place)
         path_of(from, file);
         path_of(to, place);
         FUZZ_CHECK(link(from, to) == 0);
-}
-
-static void write_tiny(void)
-{
-        static const char *const names[CLASSES] = {"a", "b"};
-        uint8_t images[IMAGES * SIDE * SIDE] = {0};
-        int32_t labels[IMAGES] = {0, 1, 0, 1, 0, 1};
-        char path[PATH_BYTES];
-        struct err e;
-        struct dataset d = {.name = "tiny", .c = 1, .h = SIDE, .w = SIDE, .num_classes = CLASSES};
-        d.classes = (char **)(uintptr_t)names;
-        for (int s = 0; s < DATASET_SPLITS; s++) {
-                d.split[s].count = IMAGES;
-                d.split[s].images = images;
-                d.split[s].labels = labels;
-        }
-        path_of(path, "tiny.cnnd");
-        FUZZ_CHECK(dataset_write(&d, path, &e) == 0);
-}
-
-static void write_net(void)
-{
-        static const float weights[CLASSES * SIDE * SIDE];
-        static const char *const metadata[] = {
-                "architecture", LAYERS, "input", "[1,4,4]", "classes", "[\"a\",\"b\"]", NULL};
-        const struct safetensors_tensor t = {.name = "net.1.weight",
-                .type = SAFETENSORS_F32,
-                .ndim = 2,
-                .dims = {CLASSES, SIDE * SIDE},
-                .data = weights,
-                .bytes = sizeof weights};
-        char path[PATH_BYTES];
-        struct err e;
-        path_of(path, "net.safetensors");
-        FUZZ_CHECK(safetensors_write(path, &t, 1, metadata, &e) == 0);
 }
 
 /* All but the database, which is younger. */
@@ -304,7 +254,8 @@ static void say_event(int64_t job, const char *event, const char *data)
 /* The model's row, and job 1 on its way to its end. */
 static void fill_database(struct house *h)
 {
-        static const char text[] = "{\"type\":\"train\",\"dataset\":\"tiny\",\"architecture\":" LAYERS "}";
+        static const char text[] =
+                "{\"type\":\"train\",\"dataset\":\"tiny\",\"architecture\":" STOCK_LAYERS "}";
         const struct identity who = {.user = "root"};
         struct err e;
         int64_t id;
@@ -347,8 +298,10 @@ static void make_state(void)
                 path_of(path, folders[i]);
                 FUZZ_CHECK(mkdir(path, 0700) == 0);
         }
-        write_tiny();
-        write_net();
+        path_of(path, "tiny.cnnd");
+        stock_dataset(path);
+        path_of(path, "net.safetensors");
+        stock_model(path);
         put_link("tiny.cnnd", "state/datasets/tiny.cnnd");
         put_link("net.safetensors", "state/models/net.safetensors");
         open_service(&h);
