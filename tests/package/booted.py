@@ -83,7 +83,8 @@ def device_ready():
 
 
 def job_of(number):
-    return ask("/v1/jobs/%d" % number, check=False) or {"state": "", "progress": {"step": -1}}
+    answer = ask("/v1/jobs/%d" % number, check=False)
+    return answer if answer and "state" in answer else {"state": "", "progress": {"step": -1}}
 
 
 def step_of(number):
@@ -94,11 +95,17 @@ def goes_on(number):
     """Waits until the job has made a step more than it has told of until now."""
     before = curve(number)["train"]["step"]
     last = before[-1] if before else 0
-    return wait_for("job %d beyond step %d" % (number, last), lambda: step_of(number) > last)[1]
+    seconds = wait_for("job %d beyond step %d" % (number, last), lambda: step_of(number) > last)[1]
+    holds(job_of(number)["state"] in ("queued", "running"), "job %d is over" % number)
+    return seconds
 
 
 def curve(number):
-    return wait_for("a curve", lambda: ask("/v1/jobs/%d/curve" % number, check=False))[0]
+    def asked():
+        answer = ask("/v1/jobs/%d/curve" % number, check=False)
+        return answer if answer and "train" in answer else None
+
+    return wait_for("a curve", asked)[0]
 
 
 def journal(*words):
@@ -259,7 +266,7 @@ def trains_undisturbed():
     number = submit(harness.small_job(name="undisturbed", epochs=REFERENCE_STEPS // 16, report_every=16))
     wait_for("job %d" % number, lambda: job_of(number)["state"] == "succeeded")
     keep(undisturbed=curve(number)["train"])
-    number = submit(harness.long_job(report_every=16))
+    number = submit(harness.long_job(report_every=16, epochs=100000))
     keep(long=number)
     wait_for("its first steps", lambda: step_of(number) > 16)
     return "job %d goes on to the end of all checks" % number
@@ -372,9 +379,11 @@ def removes():
     apt("remove", "cnnd", "cnnctl")
     equal(shown("ActiveState", "LoadState")["LoadState"] in ("not-found", "masked"), True, "unit")
     equal(shown("ActiveState"), "inactive", "unit")
-    equal(run("pgrep", "-u", "cnnd", check=False), "", "processes")
+    user = int(run("id", "-u", "cnnd"))
+    left = [pid for pid in filter(str.isdigit, os.listdir("/proc")) if os.stat("/proc/" + pid).st_uid == user]
+    equal(left, [], "processes")
     left = leftovers()
-    holds("/var/lib/cnnd" in left and os.path.exists("/var/lib/cnnd/cnnd.db") or os.listdir("/var/lib/cnnd"), left)
+    holds("/var/lib/cnnd" in left and os.listdir("/var/lib/cnnd"), left)
     holds("/etc/cnnd" in left, left)
     apt("install", package("cnnd"), package("cnnctl"))
     wait_for("the unit", lambda: shown("ActiveState") == "active", 60)
