@@ -14,8 +14,9 @@
 #include <string.h>
 #include <sys/queue.h>
 
-/* Most often that a process is started ahead of the requests. */
-enum { SPARE_MS = 1000 };
+/* Most often that a process is started ahead of the requests; twice as long after each that has said nothing.
+ */
+enum { SPARE_MS = 1000, SPARE_MS_MAX = 64000 };
 /* Small images go to the decoder together: these before the turn ends, so that it works while the front reads
    on, the others in its end. */
 enum { BATCH_EARLY = 4, BATCH_MAX = 64, BATCH_BYTES = 1 << 20 };
@@ -51,6 +52,7 @@ struct decodeline {
         size_t sent_bytes;        /* of those that are */
         int64_t next_id, deadline_ms;
         int64_t start_ms; /* of a spare: from when on one is started though nobody waits for it */
+        int64_t spare_ms; /* from one to the next */
 };
 
 struct decodeline *decodeline_create(const char *state_dir, struct children *kids, bool spare)
@@ -61,6 +63,7 @@ struct decodeline *decodeline_create(const char *state_dir, struct children *kid
         l->state_dir = state_dir;
         l->kids = kids;
         l->spare = spare;
+        l->spare_ms = SPARE_MS;
         TAILQ_INIT(&l->list);
         return l;
 }
@@ -220,6 +223,7 @@ static int child_message(void *ctx, struct child *c, struct chan_message *m)
         if (c != l->child || !r || wire_int(m->head, "request") != message)
                 return 0;
         const bool several = count_in(l, message) > 1;
+        l->spare_ms = SPARE_MS;
         if (error)
                 (void)wire_error_read(error, &why);
         if (!error && cJSON_IsArray(json_field(m->head, "images")) && r->image)
@@ -262,7 +266,8 @@ static int start(struct decodeline *l, struct err *e)
 {
         const char *const args[] = {"--role", "decoder", "--state", l->state_dir, NULL};
         const struct child_hooks hooks = {.ctx = l, .message = child_message, .gone = child_gone};
-        l->start_ms = clock_now_ms() + SPARE_MS;
+        l->start_ms = clock_now_ms() + l->spare_ms;
+        l->spare_ms = l->spare_ms < SPARE_MS_MAX ? l->spare_ms * 2 : SPARE_MS_MAX;
         return child_start(l->kids, args, &hooks, &l->child, e);
 }
 

@@ -229,10 +229,20 @@ int64_t device_due_ms(const struct device *d)
 void device_tick(struct device *d, int64_t now_ms)
 {
         char why[200];
-        if (now_ms < device_due_ms(d))
+        const int64_t late_ms = now_ms - device_due_ms(d);
+        if (late_ms < 0)
                 return;
         if (!d->worker) {
                 device_start(d);
+                return;
+        }
+        /* The front wakes when it is due, so it was stopped, and the worker may have been: it gets a moment.
+         */
+        if (late_ms >= SUPERVISOR_AWAY_MS) {
+                log_line(LOG_INFO, "cnnd was stopped, or had no processor, for %lld s",
+                        (long long)(late_ms / 1000));
+                d->heard_ms += late_ms + SUPERVISOR_AWAY_MS;
+                d->moved_ms += late_ms + SUPERVISOR_AWAY_MS;
                 return;
         }
         if (now_ms - d->heard_ms >= SUPERVISOR_HEARTBEAT_LOST_MS)

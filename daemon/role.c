@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 
 struct role_args {
         const char *role, *device, *driver, *platform, *state, *name, *log; /* borrowed; "" where absent */
@@ -131,6 +132,9 @@ int role_main(int argc, char **argv)
                 fprintf(stderr, "cnnd: --role is for cnnd itself\n");
                 return 2;
         }
+        /* The kernel calls a program by the file's name, here /proc/self/exe's. */
+        snprintf(title, sizeof title, "cnnd-%s", a.role);
+        prctl(PR_SET_NAME, title);
         snprintf(title, sizeof title, "%s%s%s", a.role, a.device[0] ? " " : "", a.device);
         int level = log_level_parse(a.log);
         log_init(level < 0 ? LOG_INFO : (enum log_level)level, title);

@@ -84,6 +84,11 @@ static int confine_files(const char *folder, struct err *e)
                         "this kernel has no Landlock: files are guarded by their permissions alone");
                 return 0;
         }
+        if (ruleset < 0 && errno == EPERM)
+                return err_set(e, ERR_UNAVAILABLE,
+                        "the decoder's sandbox: Landlock is not permitted; what cnnd runs in, a container "
+                        "perhaps, has to allow landlock_create_ruleset, landlock_add_rule and "
+                        "landlock_restrict_self");
         if (ruleset < 0)
                 return err_errno(e, errno, "Landlock");
         int rc = folder ? add_folder(ruleset, folder, e) : 0;

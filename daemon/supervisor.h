@@ -21,6 +21,8 @@
 #include <stdint.h>
 
 enum { SUPERVISOR_FAILURES = 3, SUPERVISOR_HEARTBEAT_LOST_MS = 10000, SUPERVISOR_MAX_DEVICES = 64 };
+/* Time for which the front itself stood still counts against no worker: from this long on. */
+enum { SUPERVISOR_AWAY_MS = 2000 };
 /* Opening a device and testing its kernels compiles them: this many times the watchdog's patience. */
 enum { SUPERVISOR_STARTING_PATIENCE = 5 };
 

@@ -1,6 +1,7 @@
 """Kills at every joint: whatever dies, a job ends with the curve and the weights of an undisturbed run."""
 
 import os
+import signal
 import threading
 import time
 import unittest
@@ -110,6 +111,27 @@ class Kills(unittest.TestCase):
             d.need_fashion()
             self.damaged(d, "turned", turn, "^the last checkpoint is damaged .*: the job goes on from the one before it, of step 50$")
             self.damaged(d, "gone", remove, "^the checkpoint of step [0-9]+ is gone: the job begins again$")
+
+    def test_stopped_and_continued(self):
+        """All of it at once, as a frozen cgroup is: for that time nobody's heartbeat is missed."""
+        with Daemon() as d:
+            d.need_device()
+            worker = d.worker()
+            for pid in (d.process.pid, worker):
+                send_signal(pid, signal.SIGSTOP)
+            answers = []
+            asking = threading.Thread(target=lambda: answers.append(d.request("GET", "/v1/health", timeout=120)[0]))
+            asking.start()  # what wakes the front before the worker has said anything
+            time.sleep(13)
+            send_signal(d.process.pid, signal.SIGCONT)
+            asking.join()
+            send_signal(worker, signal.SIGCONT)
+            self.assertEqual(answers, [200])
+            time.sleep(3)
+            log = "".join(line for line in d.log_lines if "/v1/health" not in line)
+            self.assertNotIn("no heartbeat", log)
+            self.assertIn("cnnd was stopped", log)
+            self.assertEqual(d.worker(), worker)
 
     def test_kernel_that_never_returns(self):
         with Daemon({"watchdog_seconds": 8}) as d:

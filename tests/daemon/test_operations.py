@@ -144,6 +144,16 @@ class ServiceManager(unittest.TestCase):
                             rest.append(s.recv(100))
                     self.assertIn(b"STOPPING=1", rest)
 
+    def test_names_of_processes(self):
+        """What top, the journal and the kernel's out-of-memory killer call them."""
+        def name(pid):
+            with open("/proc/%d/comm" % pid) as f:
+                return f.read()
+
+        with Daemon(device=False) as d:
+            self.assertEqual(name(d.process.pid), "cnnd\n")
+            wait_for(lambda: [name(pid) for pid in d.decoders()] == ["cnnd-decoder\n"], what="a decoder with its name")
+
     def test_unit_is_tight(self):
         unit = os.path.join(ROOT, "packaging", "cnnd.service")
         if not shutil.which("systemd-analyze"):
