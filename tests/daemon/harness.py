@@ -43,6 +43,11 @@ def busy():
     return max(1.5, os.getloadavg()[0] / os.cpu_count()) * (4 if SANITIZED else 1)
 
 
+def limit(seconds):
+    """What a test may hold cnnd to: the seconds themselves, or busy() times as many where sanitizers are built in."""
+    return seconds * (busy() if SANITIZED else 1)
+
+
 class Daemon:
     """One running cnnd. `options` become --name value; a state folder that is given is not removed. What the driver
     has compiled is shared with other tests, unless private_cache leaves it to cnnd to choose a folder."""
@@ -104,8 +109,8 @@ class Daemon:
 
     def need_device(self, seconds=120):
         """Waits until jobs can run; skips the test where this machine has no device."""
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
+        begun = time.monotonic()
+        while time.monotonic() - begun < seconds * busy():
             status, _, body = self.request("GET", "/v1/health")
             if status == 200:
                 return
@@ -129,7 +134,7 @@ class Daemon:
         """SIGTERM; returns the exit status."""
         if self.process and self.process.poll() is None:
             self.process.terminate()
-        return self._wait(seconds)
+        return self._wait(seconds * busy())
 
     def kill(self):
         """SIGKILL, as a crash would."""
@@ -158,7 +163,7 @@ class Daemon:
         return self.process.poll() is None
 
     def connection(self, timeout=60):
-        return http.client.HTTPConnection(self.host, self.port, timeout=timeout)
+        return http.client.HTTPConnection(self.host, self.port, timeout=timeout * busy())
 
     def request(self, method, path, body=None, headers=None, timeout=60):
         """(status, headers, body); a JSON answer is parsed, another stays bytes."""
@@ -200,12 +205,12 @@ class Daemon:
 
     def wait(self, job, states=("succeeded",), seconds=120):
         """Waits for one of the states and returns the job."""
-        end = time.monotonic() + seconds
+        begun = time.monotonic()
         while True:
             body = self.get("/v1/jobs/%d" % job)
             if body["state"] in states:
                 return body
-            if body["state"] in ("succeeded", "failed", "cancelled") or time.monotonic() > end:
+            if body["state"] in ("succeeded", "failed", "cancelled") or time.monotonic() - begun > seconds * busy():
                 raise AssertionError("job %d is %s: %s" % (job, body["state"], body["error"]))
             time.sleep(0.02)
 
@@ -416,14 +421,16 @@ def ser(width, height, grey):
 
 
 def wait_for(condition, seconds=30, what="condition"):
-    """Returns what the condition does when it first holds."""
-    end = time.monotonic() + seconds
+    """Returns what the condition does when it first holds. The seconds are those of a machine that has nothing else to
+    do; they grow with busy()."""
+    begun = time.monotonic()
     while True:
         value = condition()
         if value:
             return value
-        if time.monotonic() > end:
-            raise AssertionError("%s: not within %d s" % (what, seconds))
+        waited, limit = time.monotonic() - begun, seconds * busy()
+        if waited > limit:
+            raise AssertionError("%s: not within %d s" % (what, limit))
         time.sleep(0.02)
 
 
