@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "base/str.h"
 #include "daemon/tuned.h"
+#include "device/clblast.h"
 
 #include <microhttpd.h>
 #include <sqlite3.h>
@@ -42,6 +43,10 @@ int api_status_version(void *ctx, struct http_request *rq, struct err *e)
         write_platforms(((struct api *)ctx)->service->supervisor, &text);
         str_addf(&text, "]},\"libraries\":{\"libmicrohttpd\":\"%s\",\"sqlite\":\"%s\",\"cjson\":\"%s\"}",
                 MHD_get_version(), sqlite3_libversion(), cJSON_Version());
+        if (clblast_version())
+                str_addf(&text, ",\"clblast\":\"%s\"", clblast_version());
+        else
+                str_add(&text, ",\"clblast\":null");
         str_addf(&text, ",\"formats\":{\"api\":1,\"database\":%d,\"dataset\":%d,\"channel\":%d}}\n",
                 STORE_VERSION, DATASET_VERSION, CHAN_VERSION);
         return reply_text(&rq->reply, 200, "application/json", &text, e);

@@ -2,7 +2,7 @@
 
    x (N,C,H,W), y (N,K,OH,OW), w (K,C/groups,R,S) contiguous, bias (K). Grids: forward (floats of a block of y,
    blocks of y), data the same of x, weights (elements of w), bias (K). Sums are formed row by row, so that long ones
-   lose little. CG and KG are channels per group. */
+   lose little. CG and KG are channels per group. conv_add_bias is for products that were formed without the bias. */
 kernel void conv_forward_naive(
         TENSOR(x), VIEW(w), VIEW(bias), TENSOR(y), CONV_GEOMETRY, const int has_bias, const int count)
 {
@@ -104,4 +104,11 @@ kernel void conv_bias_naive(TENSOR(dy), VIEW(db), CONV_GEOMETRY, const int sampl
                 sum += image;
         }
         FROM(db)[k] = accumulate ? FROM(db)[k] + sum : sum;
+}
+
+kernel void conv_add_bias(VIEW(b), TENSOR(y), const int pixels, const int count)
+{
+        const int i = get_global_id(0);
+        if (i < count)
+                AT(y, get_global_id(1))[i] += FROM(b)[i / LANES / pixels];
 }

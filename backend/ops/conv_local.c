@@ -257,7 +257,8 @@ static int join_weights(const struct op_call *call, const char *options, const s
         return launch_over(&l, 1, (size_t[]){(size_t)count}, e);
 }
 
-static int bias_gradient(const struct op *op, const struct op_call *call, const char *options, struct err *e)
+static int bias_gradient(
+        const struct op *op, const struct op_call *call, const char *options, struct err *e)
 {
         const struct tensor *dy = &call->dy;
         const size_t grid[] = {LAUNCH_GROUP, (size_t)op->out.c, (size_t)tensor_blocks(dy)};
@@ -289,6 +290,12 @@ int conv_local_weights(const struct op *op, const struct op_call *call, struct e
         if (rc == 0 && op->num_params == 2 && call->dparams[1].buf)
                 rc = bias_gradient(op, call, options, e);
         return rc;
+}
+
+int conv_local_bias(const struct op *op, const struct op_call *call, struct err *e)
+{
+        char options[OP_OPTIONS];
+        return bias_gradient(op, call, options_of(options, call, &tiles[TILES - 1], false), e);
 }
 
 static void raise(uint64_t *most, uint64_t floats)
