@@ -81,9 +81,9 @@ int clblast_params_read(const char *text, size_t len, struct clblast_params *ret
                                 params[i].name, copy);
                 at += used;
         }
-        if (copy[at + (int)strspn(copy + at, " \t\r")])
-                return err_set(
-                        e, ERR_INVALID, "'%.40s' is more than CLBlast's parameters", copy + at);
+        const char *rest = copy + at + strspn(copy + at, " \t\r");
+        if (*rest)
+                return err_set(e, ERR_INVALID, "'%.40s' is more than CLBlast's parameters", rest);
         const int rc = check(&p, e);
         if (rc)
                 return err_wrap(e, "CLBlast's parameters");
