@@ -112,7 +112,7 @@ class Clblast(unittest.TestCase):
         self.d = self.enterContext(
             Daemon({"checkpoint_seconds": 0.2, "watchdog_seconds": 3600}, env={"CNND_TEST_CLBLAST": "1"}))
         self.d.need_fashion()
-        if not self.d.get("/v1/version")["libraries"]["clblast"]:
+        if not self.d.get("/v1/version")["clblast"]:
             self.skipTest("built without CLBlast")
         self.finish(self.submit("first", max_steps=1))
 
