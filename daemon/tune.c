@@ -71,7 +71,8 @@ static int tune_clblast(struct tune *t, struct err *e)
         struct clblast_params p;
         struct str text = {0};
         double gflops;
-        int rc = dev_info(t->dev)->clblast ? tuner_clblast(t->dev, clblast_seconds, &p, &gflops, e) : ERR_NOT_FOUND;
+        int rc = dev_info(t->dev)->clblast ? tuner_clblast(t->dev, clblast_seconds, &p, &gflops, e)
+                                           : ERR_NOT_FOUND;
         if (rc == ERR_NOT_FOUND) {
                 if (dev_info(t->dev)->clblast)
                         printf("# %s\n", e->message);

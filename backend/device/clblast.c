@@ -35,18 +35,20 @@ static const struct {
 /* Tiles are no larger than these, so that a plan knows the workspace before anything is measured. */
 enum { MOST_TILE = 128, MOST_DEPTH = 32 };
 
-/* What the kernel takes for granted of its parameters: the first is a multiple of the product of the others. */
+/* What the kernel takes for granted of its parameters: the first is a multiple of the product of the others.
+ */
 static int check(const struct clblast_params *p, struct err *e)
 {
-        static const enum param rules[][3] = {{KWG, KWI, KREG}, {MWG, MDIMC, VWM}, {NWG, NDIMC, VWN},
-                {MWG, MDIMA, VWM}, {NWG, NDIMB, VWN}};
+        static const enum param rules[][3] = {
+                {KWG, KWI, KREG}, {MWG, MDIMC, VWM}, {NWG, NDIMC, VWN}, {MWG, MDIMA, VWM}, {NWG, NDIMB, VWN}};
         const int *v = p->value;
         for (int i = 0; i < CLBLAST_PARAMS; i++)
                 if (v[i] < params[i].least || v[i] > params[i].most)
                         return err_set(e, ERR_INVALID, "%s=%d is not between %d and %d", params[i].name, v[i],
                                 params[i].least, params[i].most);
         if (v[VWM] & (v[VWM] - 1) || v[VWN] & (v[VWN] - 1))
-                return err_set(e, ERR_INVALID, "VWM=%d and VWN=%d are not both powers of two", v[VWM], v[VWN]);
+                return err_set(
+                        e, ERR_INVALID, "VWM=%d and VWN=%d are not both powers of two", v[VWM], v[VWN]);
         for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
                 const enum param *r = rules[i];
                 if (v[r[0]] % (v[r[1]] * v[r[2]]))
@@ -124,7 +126,7 @@ uint64_t clblast_workspace_floats(int m, int n, int k, const struct dev_info *in
 _Static_assert(MOST_TILE % MOST_DEPTH == 0, "padding to tiles pads to depths");
 
 #define TEXT_OF(x) #x
-#define TEXT(x) TEXT_OF(x)
+#define TEXT(x)    TEXT_OF(x)
 
 const char *clblast_version(void)
 {
@@ -138,15 +140,25 @@ static const char *status_name(CLBlastStatusCode status)
                 CLBlastStatusCode status;
                 const char *name;
         } names[] = {
-#define S(x)                                                                                                 \
-        {                                                                                                    \
-                CLBlast##x, "CLBlast" #x                                                                     \
-        }
-                S(NotImplemented), S(InvalidMatrixA), S(InvalidMatrixB), S(InvalidMatrixC), S(InvalidDimension),
-                S(InvalidLeadDimA), S(InvalidLeadDimB), S(InvalidLeadDimC), S(InsufficientMemoryA),
-                S(InsufficientMemoryB), S(InsufficientMemoryC), S(InsufficientMemoryTemp),
-                S(InvalidOverrideKernel), S(MissingOverrideParameter), S(InvalidLocalMemUsage),
-                S(DatabaseError), S(UnknownError), S(UnexpectedError),
+#define S(x) {CLBlast##x, "CLBlast" #x}
+                S(NotImplemented),
+                S(InvalidMatrixA),
+                S(InvalidMatrixB),
+                S(InvalidMatrixC),
+                S(InvalidDimension),
+                S(InvalidLeadDimA),
+                S(InvalidLeadDimB),
+                S(InvalidLeadDimC),
+                S(InsufficientMemoryA),
+                S(InsufficientMemoryB),
+                S(InsufficientMemoryC),
+                S(InsufficientMemoryTemp),
+                S(InvalidOverrideKernel),
+                S(MissingOverrideParameter),
+                S(InvalidLocalMemUsage),
+                S(DatabaseError),
+                S(UnknownError),
+                S(UnexpectedError),
 #undef S
         };
         for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
@@ -170,8 +182,8 @@ static int override(struct dev *d, const char *kernel, size_t count, const char 
         return status == CLBlastSuccess ? 0 : failed(e, status, "CLBlast's parameters", d);
 }
 
-/* Every product goes through Xgemm: for small ones CLBlast has another kernel with parameters of its own, which
-   own kernels beat. */
+/* Every product goes through Xgemm: for small ones CLBlast has another kernel with parameters of its own,
+   which own kernels beat. */
 int clblast_apply(struct dev *d, const struct clblast_params *p, struct err *e)
 {
         const char *names[CLBLAST_PARAMS], *least[] = {"XGEMM_MIN_INDIRECT_SIZE"};
@@ -207,18 +219,22 @@ struct clblast_call {
         cl_mem a, b, c, workspace; /* owned: sub-buffers that begin where the matrices do, or soon before */
 };
 
-/* `floats` of memory from `v` on, in *ret; and how far behind its begin they stand, which is 0 wherever the device
-   lets a sub-buffer begin there: then CLBlast copies nothing that has whole tiles, and offsets stay small. */
+/* `floats` of memory from `v` on, in *ret; and how far behind its begin they stand, which is 0 wherever the
+   device lets a sub-buffer begin there: then CLBlast copies nothing that has whole tiles, and offsets stay
+   small. */
 static int cut(struct view *v, uint64_t floats, cl_mem *ret, struct err *e)
 {
         const struct dev *d = v->buf->dev;
-        const uint64_t step = d->info.base_align_bytes > sizeof(float) ? d->info.base_align_bytes / sizeof(float) : 1;
+        const uint64_t step =
+                d->info.base_align_bytes > sizeof(float) ? d->info.base_align_bytes / sizeof(float) : 1;
         const uint64_t first = v->offset / step * step;
         const cl_buffer_region region = {first * sizeof(float), (v->offset + floats - first) * sizeof(float)};
         cl_int status;
-        *ret = clCreateSubBuffer(v->buf->mem, CL_MEM_READ_WRITE, CL_BUFFER_CREATE_TYPE_REGION, &region, &status);
+        *ret = clCreateSubBuffer(
+                v->buf->mem, CL_MEM_READ_WRITE, CL_BUFFER_CREATE_TYPE_REGION, &region, &status);
         if (status != CL_SUCCESS)
-                return err_cl(e, status, "a matrix of %llu floats on %s", (unsigned long long)floats, d->info.name);
+                return err_cl(
+                        e, status, "a matrix of %llu floats on %s", (unsigned long long)floats, d->info.name);
         v->offset -= first;
         return 0;
 }
@@ -233,17 +249,18 @@ static int cut_all(struct clblast_call *call, struct err *e)
         struct gemm *g = &call->gemm;
         const struct dev *d = g->c.buf->dev;
         const uint64_t step = d->info.base_align_bytes / sizeof(float);
-        int rc = cut(&g->a, g->turn_a ? floats_of(g->k, g->m, g->lda) : floats_of(g->m, g->k, g->lda), &call->a, e);
+        int rc = cut(&g->a, g->turn_a ? floats_of(g->k, g->m, g->lda) : floats_of(g->m, g->k, g->lda),
+                &call->a, e);
         if (rc == 0)
-                rc = cut(&g->b, g->turn_b ? floats_of(g->n, g->k, g->ldb) : floats_of(g->k, g->n, g->ldb), &call->b,
-                        e);
+                rc = cut(&g->b, g->turn_b ? floats_of(g->n, g->k, g->ldb) : floats_of(g->k, g->n, g->ldb),
+                        &call->b, e);
         if (rc == 0)
                 rc = cut(&g->c, floats_of(g->m, g->n, g->ldc), &call->c, e);
         if (step > 1) /* CLBlast begins at its begin */
                 g->workspace.offset = (g->workspace.offset + step - 1) / step * step;
         return rc ? rc
-                  : cut(&g->workspace, clblast_workspace_floats(g->m, g->n, g->k, &d->info) - step, &call->workspace,
-                            e);
+                  : cut(&g->workspace, clblast_workspace_floats(g->m, g->n, g->k, &d->info) - step,
+                            &call->workspace, e);
 }
 
 int clblast_call_create(struct dev *d, const struct gemm *g, struct clblast_call **ret, struct err *e)
@@ -279,9 +296,10 @@ int clblast_call_enqueue(struct dev *d, const struct clblast_call *call, cl_even
         const struct gemm *g = &call->gemm;
         const CLBlastStatusCode status = CLBlastSgemmWithTempBuffer(CLBlastLayoutColMajor,
                 g->turn_a ? CLBlastTransposeYes : CLBlastTransposeNo,
-                g->turn_b ? CLBlastTransposeYes : CLBlastTransposeNo, (size_t)g->m, (size_t)g->n, (size_t)g->k, 1.0f,
-                call->a, g->a.offset, (size_t)g->lda, call->b, g->b.offset, (size_t)g->ldb,
-                g->accumulate ? 1.0f : 0.0f, call->c, g->c.offset, (size_t)g->ldc, &d->queue, ret, call->workspace);
+                g->turn_b ? CLBlastTransposeYes : CLBlastTransposeNo, (size_t)g->m, (size_t)g->n,
+                (size_t)g->k, 1.0f, call->a, g->a.offset, (size_t)g->lda, call->b, g->b.offset,
+                (size_t)g->ldb, g->accumulate ? 1.0f : 0.0f, call->c, g->c.offset, (size_t)g->ldc, &d->queue,
+                ret, call->workspace);
         char what[80];
         if (status == CLBlastSuccess)
                 return 0;

@@ -26,10 +26,10 @@ struct dev_info {
         size_t base_align_bytes; /* of a sub-buffer */
         int native_width;        /* floats in a vector register, as the driver says; 1 on most GPUs */
         enum dev_tf32 tf32;
-        bool clblast; /* whether CLBlast may multiply there: on GPUs, where it was built in. CNND_TEST_CLBLAST in the
-                         environment is for tests: on every device */
-        int lanes; /* samples that stand side by side in a blocked tensor on this device (tensor.h): 16 on
-                      CPUs. CNND_TEST_LANES in the environment is for tests: another number on every device */
+        bool clblast; /* whether CLBlast may multiply there: on GPUs, where it was built in. CNND_TEST_CLBLAST
+                         in the environment is for tests: on every device */
+        int lanes;    /* samples that stand side by side in a blocked tensor on this device (tensor.h): 16 on
+                         CPUs. CNND_TEST_LANES in the environment is for tests: another number on every device */
 };
 
 /* Where drivers that keep what they compile (PoCL) shall do so, unless the environment says already. Before

@@ -11,7 +11,7 @@ enum { MAX_DIMS = 3 };
 struct recorded {
         cl_kernel kernel;          /* owned; its arguments stay bound */
         struct clblast_call *gemm; /* owned; instead of a kernel */
-        const char *name; /* borrowed */
+        const char *name;          /* borrowed */
         int owner;
         cl_uint dims;
         bool has_local;

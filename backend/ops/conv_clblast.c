@@ -1,9 +1,10 @@
 #include "device/clblast.h"
 #include "ops/conv.h"
 
-/* A 1x1 convolution, block by block of samples: y_b (K x P) = w (K x C) x_b (C x P), where P counts the floats of a
-   channel. Seen column by column, as CLBlast's kernel wants its result, that is y_b' (P x K) = x_b' (P x C) w' (C x K),
-   and nothing but the weights has to be turned. linear is the same with one pixel. */
+/* A 1x1 convolution, block by block of samples: y_b (K x P) = w (K x C) x_b (C x P), where P counts the
+   floats of a channel. Seen column by column, as CLBlast's kernel wants its result, that is y_b' (P x K) =
+   x_b' (P x C) w' (C x K), and nothing but the weights has to be turned. linear is the same with one pixel.
+ */
 
 /* The part of a device's memory that the workspace of a layer may be. */
 enum { MOST_SHARE = 16 };
@@ -21,8 +22,9 @@ uint64_t conv_clblast_floats(const struct op *op, int lanes, const struct dev_in
 bool conv_clblast_fits(const struct op *op, int lanes, const struct dev_info *info)
 {
         const struct conv_args *a = op->args;
-        return info->clblast && lanes > 1 && a->groups == 1 && a->kernel_size[0] == 1 && a->kernel_size[1] == 1 &&
-               a->stride[0] == 1 && a->stride[1] == 1 && a->padding[0] == 0 && a->padding[1] == 0 &&
+        return info->clblast && lanes > 1 && a->groups == 1 && a->kernel_size[0] == 1 &&
+               a->kernel_size[1] == 1 && a->stride[0] == 1 && a->stride[1] == 1 && a->padding[0] == 0 &&
+               a->padding[1] == 0 &&
                conv_clblast_floats(op, lanes, info) * sizeof(float) <= info->global_bytes / MOST_SHARE;
 }
 
@@ -35,7 +37,8 @@ static int add_bias(const struct op *op, const struct op_call *call, struct err 
 {
         char options[OP_OPTIONS];
         const int pixels = op->out.h * op->out.w, count = op->out.c * pixels * call->y.lanes;
-        struct launch l = launch_begin(call->dev, "conv", op_options(options, call->y.lanes, NULL), "conv_add_bias");
+        struct launch l =
+                launch_begin(call->dev, "conv", op_options(options, call->y.lanes, NULL), "conv_add_bias");
         launch_view(&l, &call->params[1]);
         launch_tensor(&l, &call->y);
         launch_ints(&l, pixels, count);

@@ -257,8 +257,7 @@ static int join_weights(const struct op_call *call, const char *options, const s
         return launch_over(&l, 1, (size_t[]){(size_t)count}, e);
 }
 
-static int bias_gradient(
-        const struct op *op, const struct op_call *call, const char *options, struct err *e)
+static int bias_gradient(const struct op *op, const struct op_call *call, const char *options, struct err *e)
 {
         const struct tensor *dy = &call->dy;
         const size_t grid[] = {LAUNCH_GROUP, (size_t)op->out.c, (size_t)tensor_blocks(dy)};

@@ -264,7 +264,8 @@ static int linear_forward(const struct op *op, const struct op_call *c, struct e
         case OP_CLBLAST:
                 return conv_clblast_forward(&conv, c, e);
         case OP_TILED:
-                return c->y.lanes == CONV_LOCAL_LANES ? conv_local_forward(&conv, c, e) : forward_tiled(op, c, e);
+                return c->y.lanes == CONV_LOCAL_LANES ? conv_local_forward(&conv, c, e)
+                                                      : forward_tiled(op, c, e);
         default:
                 return forward_naive(op, c, e);
         }
@@ -290,12 +291,13 @@ static int backward_weights(const struct op *op, const struct op_call *c, struct
         const struct op conv = as_conv(op, &args);
         const enum op_variant v = variant_of(op, c, OP_WEIGHTS);
         if (v == OP_TILED)
-                return c->dy.lanes == CONV_LOCAL_LANES ? conv_local_weights(&conv, c, e) : weights_tiled(op, c, e);
+                return c->dy.lanes == CONV_LOCAL_LANES ? conv_local_weights(&conv, c, e)
+                                                       : weights_tiled(op, c, e);
         const int rc = v == OP_CLBLAST ? conv_clblast_weights(&conv, c, e) : weights_naive(op, c, e);
         if (rc || op->num_params < 2 || !c->dparams[1].buf)
                 return rc;
         return v == OP_CLBLAST && local_fits(c->dy.lanes, dev_info(c->dev)) ? conv_local_bias(&conv, c, e)
-                                                                           : bias_naive(op, c, e);
+                                                                            : bias_naive(op, c, e);
 }
 
 static int linear_backward(const struct op *op, const struct op_call *c, struct err *e)

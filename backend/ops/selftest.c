@@ -16,8 +16,9 @@
 static const double tolerance = 1e-4, tolerance_tf32 = 2e-3;
 static const uint64_t seed = 20240607;
 
-/* Marks of the device: one for each variant of an op and of the loss that is wrong; one for each example that was
-   tried by Winograd's and by CLBlast's kernels; then one for tf32 and one for each number of lanes that was tried. */
+/* Marks of the device: one for each variant of an op and of the loss that is wrong; one for each example that
+   was tried by Winograd's and by CLBlast's kernels; then one for tf32 and one for each number of lanes that
+   was tried. */
 enum { WINOGRAD_MARK = 96, CLBLAST_MARK = 112 };
 enum { FIRST_LANES_MARK = DEV_MARKS - TENSOR_MAX_LANES - 1, TF32_MARK = FIRST_LANES_MARK - 1 };
 
@@ -38,7 +39,7 @@ struct selftest {
 static int mark_of(const struct op_kind *kind, enum op_variant variant)
 {
         int index = op_kinds_count; /* the loss stands behind the ops */
-        if (variant == OP_CLBLAST) /* one product for all */
+        if (variant == OP_CLBLAST)  /* one product for all */
                 kind = &op_linear;
         for (int i = 0; kind && i < op_kinds_count; i++)
                 if (op_kinds[i] == kind)

@@ -5,8 +5,8 @@
        conv2d 64x24x24 out_channels=64 kernel_size=3x3 stride=1x1 padding=1x1 groups=1 bias=0 batch>16
 
    and its variants in the order forward, gradient of the input, gradient of the parameters: "winograd tiled
-   winograd". Beside the layers stand the parameters of the device's matrix products by CLBlast, in the form of
-   clblast.h, under the name "clblast Xgemm". */
+   winograd". Beside the layers stand the parameters of the device's matrix products by CLBlast, in the form
+   of clblast.h, under the name "clblast Xgemm". */
 #ifndef CNND_STRATEGY_H
 #define CNND_STRATEGY_H
 

@@ -87,8 +87,8 @@ int tuner_measure(struct dev *d, const struct op *op, int n, int lanes, enum op_
         return rc;
 }
 
-/* For kernels that go through local memory, from 32 sums of a work-group a side to 128, and one that does not. In the
-   order of clblast.h. */
+/* For kernels that go through local memory, from 32 sums of a work-group a side to 128, and one that does
+   not. In the order of clblast.h. */
 static const struct clblast_params candidates[] = {
         {{0, 1, 16, 2, 16, 8, 64, 16, 8, 64, 1, 1, 0, 0, 4, 4}},
         {{0, 1, 16, 2, 32, 16, 128, 32, 16, 128, 1, 1, 0, 0, 4, 4}},
@@ -177,7 +177,8 @@ static int try_candidate(
         return 0;
 }
 
-int tuner_clblast(struct dev *d, double seconds, struct clblast_params *ret, double *ret_gflops, struct err *e)
+int tuner_clblast(
+        struct dev *d, double seconds, struct clblast_params *ret, double *ret_gflops, struct err *e)
 {
         enum { COUNT = sizeof candidates / sizeof candidates[0], CHANNELS = 256, SIDE = 14 };
         struct err scratch = {0};
@@ -202,7 +203,8 @@ int tuner_clblast(struct dev *d, double seconds, struct clblast_params *ret, dou
                 }
         }
         if (rc == 0 && best == 0)
-                rc = err_set(e, ERR_NOT_FOUND, "CLBlast multiplies right on %s with no parameters that were tried",
+                rc = err_set(e, ERR_NOT_FOUND,
+                        "CLBlast multiplies right on %s with no parameters that were tried",
                         dev_info(d)->name);
         if (rc == 0)
                 rc = clblast_apply(d, &candidates[found], e);

@@ -63,8 +63,13 @@ static int bind_layer(struct binding *b, const struct op *op, int n, int lanes, 
 {
         char name[STRATEGY_NAME];
         enum op_variant v[OP_DIRECTIONS];
-        if (!strategy_name(op, n, lanes, dev_info(b->dev), name) || strategies_find(b->bound, name, v))
+        if (!strategy_name(op, n, lanes, dev_info(b->dev), name))
                 return 0;
+        if (strategies_find(b->bound, name, v))
+                return takes_clblast(v) && dev_info(b->dev)->clblast && !strategies_clblast(b->bound)
+                               ? err_set(e, ERR_INVALID,
+                                         "the job is bound to CLBlast without its parameters: %s", name)
+                               : 0;
         int rc = find(b, op, n, lanes, name, v, e);
         if (rc == 0 && takes_clblast(v))
                 strategies_put_clblast(b->bound, clblast_applied(b->dev));
@@ -87,14 +92,17 @@ static int bind_all(struct binding *b, const struct setup *s, struct err *e)
         return rc;
 }
 
-/* CLBlast's parameters: the job's, else the device's. Without CLBlast the job's layers would give other numbers. */
+/* CLBlast's parameters: the job's, else the device's. Without CLBlast the job's layers would give other
+ * numbers. */
 static int apply_clblast(struct binding *b, struct err *e)
 {
-        const struct clblast_params *bound = strategies_clblast(b->bound), *known = strategies_clblast(b->known);
+        const struct clblast_params *bound = strategies_clblast(b->bound),
+                                    *known = strategies_clblast(b->known);
         const char *began = "the job began with matrix products by CLBlast";
         if (bound && !clblast_version())
                 return err_set(e, ERR_STATE,
-                        "%s, and this cnnd was built without it: install one that has it, or submit the job again",
+                        "%s, and this cnnd was built without it: install one that has it, or submit the job "
+                        "again",
                         began);
         b->moved = bound && !dev_info(b->dev)->clblast;
         if (!dev_info(b->dev)->clblast || (!bound && !known))
@@ -106,7 +114,8 @@ static int apply_clblast(struct binding *b, struct err *e)
 static int tell_moved(const struct train_hooks *hooks, struct err *e)
 {
         return hooks->event(hooks->ctx, "note",
-                "{\"text\":\"the job began on a device with CLBlast and goes on here without it: its numbers are "
+                "{\"text\":\"the job began on a device with CLBlast and goes on here without it: its numbers "
+                "are "
                 "rounded differently from here on\"}",
                 e);
 }

@@ -1,5 +1,5 @@
-/* Products by CLBlast on whatever device there is, with parameters that its search found there. CLBlast compiles for
-   half a minute of a core on PoCL before its first product, and PoCL keeps that. */
+/* Products by CLBlast on whatever device there is, with parameters that its search found there. CLBlast
+   compiles for half a minute of a core on PoCL before its first product, and PoCL keeps that. */
 #include "ops.h"
 #include "ops/conv.h"
 #include "ops/kinds.h"
@@ -102,8 +102,8 @@ static void other_layers_do_not_take_it(void **state)
         }
 }
 
-/* The plan holds what CLBlast takes beside the matrices, and a layer for which that is too much of the device's
-   memory does without. */
+/* The plan holds what CLBlast takes beside the matrices, and a layer for which that is too much of the
+   device's memory does without. */
 static void workspace_is_planned(void **state)
 {
         struct ops_fixture *f = *state;
@@ -112,7 +112,8 @@ static void workspace_is_planned(void **state)
         struct op *op = ops_layer(&op_linear, &(struct linear_args){500, true}, (struct shape){300, 1, 1});
         info.clblast = true;
         op->kind->needs(op, 20, 16, &info, &with);
-        assert_int_equal(with.workspace_forward, 128 * 512 + (128 + 512) * 384 + info.base_align_bytes / sizeof(float));
+        assert_int_equal(with.workspace_forward,
+                128 * 512 + (128 + 512) * 384 + info.base_align_bytes / sizeof(float));
         assert_int_equal(with.workspace_backward, with.workspace_forward);
         info.clblast = false;
         op->kind->needs(op, 20, 16, &info, &without);

@@ -115,7 +115,8 @@ static void tables_go_through_text_and_json(void **state)
 }
 
 #define PARAMETERS                                                                                           \
-        "GEMMK=0 KREG=1 KWG=16 KWI=2 MDIMA=16 MDIMC=8 MWG=64 NDIMB=16 NDIMC=8 NWG=64 SA=1 SB=1 STRM=0 STRN=0 "  \
+        "GEMMK=0 KREG=1 KWG=16 KWI=2 MDIMA=16 MDIMC=8 MWG=64 NDIMB=16 NDIMC=8 NWG=64 SA=1 SB=1 STRM=0 "      \
+        "STRN=0 "                                                                                            \
         "VWM=4 VWN=4"
 
 static void clblasts_parameters_stand_beside_the_layers(void **state)
@@ -155,19 +156,24 @@ static void wrong_parameters_are_refused(void **state)
                 {"", "parameter GEMMK is missing"},
                 {"GEMMK=0 KREG=1 KWG=16", "parameter KWI is missing"},
                 {PARAMETERS " VWN=4", "'VWN=4' is more than"},
-                {"GEMMK=1 KREG=1 KWG=16 KWI=2 MDIMA=16 MDIMC=8 MWG=64 NDIMB=16 NDIMC=8 NWG=64 SA=1 SB=1 STRM=0 "
+                {"GEMMK=1 KREG=1 KWG=16 KWI=2 MDIMA=16 MDIMC=8 MWG=64 NDIMB=16 NDIMC=8 NWG=64 SA=1 SB=1 "
+                 "STRM=0 "
                  "STRN=0 VWM=4 VWN=4",
                         "GEMMK=1 is not between 0 and 0"},
-                {"GEMMK=0 KREG=1 KWG=16 KWI=2 MDIMA=16 MDIMC=8 MWG=256 NDIMB=16 NDIMC=8 NWG=64 SA=1 SB=1 STRM=0 "
+                {"GEMMK=0 KREG=1 KWG=16 KWI=2 MDIMA=16 MDIMC=8 MWG=256 NDIMB=16 NDIMC=8 NWG=64 SA=1 SB=1 "
+                 "STRM=0 "
                  "STRN=0 VWM=4 VWN=4",
                         "MWG=256 is not between 1 and 128"},
-                {"GEMMK=0 KREG=1 KWG=16 KWI=2 MDIMA=16 MDIMC=8 MWG=48 NDIMB=16 NDIMC=8 NWG=64 SA=1 SB=1 STRM=0 "
+                {"GEMMK=0 KREG=1 KWG=16 KWI=2 MDIMA=16 MDIMC=8 MWG=48 NDIMB=16 NDIMC=8 NWG=64 SA=1 SB=1 "
+                 "STRM=0 "
                  "STRN=0 VWM=4 VWN=4",
                         "MWG=48 is no multiple of MDIMC=8 times VWM=4"},
-                {"GEMMK=0 KREG=1 KWG=2 KWI=2 MDIMA=16 MDIMC=8 MWG=64 NDIMB=16 NDIMC=8 NWG=64 SA=1 SB=1 STRM=0 "
+                {"GEMMK=0 KREG=1 KWG=2 KWI=2 MDIMA=16 MDIMC=8 MWG=64 NDIMB=16 NDIMC=8 NWG=64 SA=1 SB=1 "
+                 "STRM=0 "
                  "STRN=0 VWM=4 VWN=4",
                         "64 work-items do not load 2 by MDIMA=16"},
-                {"GEMMK=0 KREG=1 KWG=16 KWI=2 MDIMA=16 MDIMC=8 MWG=64 NDIMB=16 NDIMC=8 NWG=64 SA=1 SB=1 STRM=0 "
+                {"GEMMK=0 KREG=1 KWG=16 KWI=2 MDIMA=16 MDIMC=8 MWG=64 NDIMB=16 NDIMC=8 NWG=64 SA=1 SB=1 "
+                 "STRM=0 "
                  "STRN=0 VWM=3 VWN=4",
                         "not both powers of two"},
                 {"GEMMK=0 KREG=1 KWG=99999999999 KWI=2", "is missing"},
