@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "base/str.h"
 #include "daemon/tuned.h"
+#include "device/clblast.h"
 
 #include <microhttpd.h>
 #include <sqlite3.h>
@@ -40,7 +41,12 @@ int api_status_version(void *ctx, struct http_request *rq, struct err *e)
         str_addf(&text, "{\"cnnd\":\"%s\",\"opencl\":{\"api\":\"%d.%d\",\"platforms\":[", CNND_VERSION,
                 CL_TARGET_OPENCL_VERSION / 100, CL_TARGET_OPENCL_VERSION / 10 % 10);
         write_platforms(((struct api *)ctx)->service->supervisor, &text);
-        str_addf(&text, "]},\"libraries\":{\"libmicrohttpd\":\"%s\",\"sqlite\":\"%s\",\"cjson\":\"%s\"}",
+        str_add(&text, "]},\"clblast\":");
+        if (clblast_version())
+                str_add_json(&text, clblast_version());
+        else
+                str_add(&text, "null");
+        str_addf(&text, ",\"libraries\":{\"libmicrohttpd\":\"%s\",\"sqlite\":\"%s\",\"cjson\":\"%s\"}",
                 MHD_get_version(), sqlite3_libversion(), cJSON_Version());
         str_addf(&text, ",\"formats\":{\"api\":1,\"database\":%d,\"dataset\":%d,\"channel\":%d}}\n",
                 STORE_VERSION, DATASET_VERSION, CHAN_VERSION);

@@ -418,6 +418,9 @@ static int open_device(struct engine *en, struct err *e)
                 return err_wrap(e, "device %s", en->device);
         note_progress(en);
         rc = tuned_load(en->state_dir, dev_info(en->dev), &en->known, e);
+        const struct clblast_params *clblast = rc ? NULL : strategies_clblast(en->known);
+        if (clblast && dev_info(en->dev)->clblast)
+                rc = clblast_apply(en->dev, clblast, e);
         if (rc)
                 return rc;
         en->loaded = loaded_create(en->dev, en->known);

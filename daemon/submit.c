@@ -52,7 +52,8 @@ static bool alike(const struct dev_info *a, const struct dev_info *b)
 {
         return strcmp(a->name, b->name) == 0 && strcmp(a->driver, b->driver) == 0 &&
                strcmp(a->platform, b->platform) == 0 && a->global_bytes == b->global_bytes &&
-               a->max_alloc_bytes == b->max_alloc_bytes && a->lanes == b->lanes && a->tf32 == b->tf32;
+               a->max_alloc_bytes == b->max_alloc_bytes && a->lanes == b->lanes && a->tf32 == b->tf32 &&
+               a->clblast == b->clblast;
 }
 
 /* Whether one before it that is in use is alike: a large network is not planned twice. */

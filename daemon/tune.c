@@ -19,6 +19,8 @@
 
 /* The exit status of a process whose driver has no device to tune. */
 enum { NOTHING_TUNED = 3 };
+/* For the parameters of CLBlast, whose kernels are compiled for each. */
+static const double clblast_seconds = 60;
 
 static const struct {
         const char *architecture; /* JSON */
@@ -63,6 +65,29 @@ static void print_layer(const char *name, const enum op_variant v[OP_DIRECTIONS]
         fflush(stdout);
 }
 
+/* As in the file too; without it layers are measured without CLBlast. */
+static int tune_clblast(struct tune *t, struct err *e)
+{
+        struct clblast_params p;
+        struct str text = {0};
+        double gflops;
+        int rc = dev_info(t->dev)->clblast ? tuner_clblast(t->dev, clblast_seconds, &p, &gflops, e)
+                                           : ERR_NOT_FOUND;
+        if (rc == ERR_NOT_FOUND) {
+                if (dev_info(t->dev)->clblast)
+                        printf("# %s\n", e->message);
+                *e = (struct err){0};
+                return 0;
+        }
+        if (rc)
+                return err_wrap(e, "CLBlast's parameters");
+        strategies_put_clblast(t->measured, &p);
+        clblast_params_print(&p, &text);
+        printf("clblast Xgemm: %s # %.0f GFLOP/s\n", text.failed ? "" : text.data, gflops);
+        str_free(&text);
+        return 0;
+}
+
 static int tune_layer(struct tune *t, const struct op *op, int n, struct err *e)
 {
         const struct dev_info *info = dev_info(t->dev);
@@ -101,7 +126,7 @@ static int tune_network(struct tune *t, const char *architecture, struct shape i
 static int tune_all(struct dev *d, struct strategies *measured, struct err *e)
 {
         struct tune t = {.dev = d, .measured = measured};
-        int rc = 0;
+        int rc = tune_clblast(&t, e);
         for (size_t i = 0; i < sizeof networks / sizeof networks[0] && rc == 0; i++)
                 rc = tune_network(&t, networks[i].architecture, networks[i].input, e);
         return rc;

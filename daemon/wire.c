@@ -91,6 +91,7 @@ int wire_error_read(const cJSON *o, struct err *ret)
         X(base_align_bytes, 1, 1 << 20)                                                                      \
         X(native_width, 0, 1 << 10)                                                                          \
         X(tf32, 0, DEV_TF32_EMULATED)                                                                        \
+        X(clblast, 0, 1)                                                                                     \
         X(lanes, 1, 256)
 
 cJSON *wire_device_json(const struct dev_info *info)

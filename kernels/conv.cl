@@ -2,7 +2,8 @@
 
    x (N,C,H,W), y (N,K,OH,OW), w (K,C/groups,R,S) contiguous, bias (K). Grids: forward (floats of a block of y,
    blocks of y), data the same of x, weights (elements of w), bias (K). Sums are formed row by row, so that long ones
-   lose little. CG and KG are channels per group. */
+   lose little. CG and KG are channels per group. conv_finish is for products that were formed by
+   others, without bias and epilogue. */
 kernel void conv_forward_naive(
         TENSOR(x), VIEW(w), VIEW(bias), TENSOR(y), CONV_GEOMETRY, const int has_bias, EPILOGUE, const int count)
 {
@@ -104,4 +105,13 @@ kernel void conv_bias_naive(TENSOR(dy), VIEW(db), CONV_GEOMETRY, const int sampl
                 sum += image;
         }
         FROM(db)[k] = accumulate ? FROM(db)[k] + sum : sum;
+}
+
+kernel void conv_finish(VIEW(bias), TENSOR(y), const int pixels, const int has_bias, EPILOGUE, const int count)
+{
+        const int i = get_global_id(0), k = i / LANES / pixels;
+        if (i >= count)
+                return;
+        global float *at = AT(y, get_global_id(1)) + i;
+        *at = FINISH(has_bias ? *at + FROM(bias)[k] : *at, NORM_OF(k));
 }

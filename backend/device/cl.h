@@ -2,6 +2,7 @@
 #ifndef CNND_CL_H
 #define CNND_CL_H
 
+#include "device/clblast.h"
 #include "device/dev.h"
 #include "device/launch.h"
 
@@ -29,6 +30,8 @@ struct dev {
         struct pending pending[PENDING_MAX];
         int num_pending;
         bool marks[DEV_MARKS];
+        bool has_clblast; /* its parameters: clblast_apply */
+        struct clblast_params clblast;
 };
 
 struct buf {
@@ -48,6 +51,15 @@ const char *cl_status_name(cl_int status);
 int prog_kernel(struct dev *d, const char *file, const char *options, const char *name, cl_kernel *ret,
         struct err *e);
 void prog_release_all(struct dev *d);
+
+/* A product with its matrices bound: what a launch list holds of it. The view's buffers must outlive it. */
+struct clblast_call;
+int clblast_call_create(struct dev *d, const struct gemm *g, struct clblast_call **ret, struct err *e);
+void clblast_call_destroy(struct clblast_call *call);
+/* The event, the caller's, is that of its last kernel. */
+int clblast_call_enqueue(struct dev *d, const struct clblast_call *call, cl_event *ret, struct err *e);
+/* Before the device is closed. */
+void clblast_forget(struct dev *d);
 
 /* A driver may take a command and fail it later, which its event alone tells. Takes the event of one that was
    enqueued; where very many are kept it waits for them. */

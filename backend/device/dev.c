@@ -1,5 +1,6 @@
 #include "device/dev.h"
 #include "device/cl.h"
+#include "device/clblast.h"
 #include "device/vendors.h"
 
 #include <ctype.h>
@@ -94,6 +95,7 @@ static void apply_quirks(struct dev_info *info)
 {
         const char *lanes = getenv("CNND_TEST_LANES");
         info->lanes = lanes ? atoi(lanes) : info->type == DEV_GPU ? 32 : 16;
+        info->clblast = clblast_version() && (info->type == DEV_GPU || getenv("CNND_TEST_CLBLAST"));
         /* PoCL reports the whole memory of the machine, which the operating system needs a part of. */
         if (strstr(info->platform, "Portable Computing Language"))
                 info->global_bytes -= info->global_bytes / 8;
@@ -294,6 +296,7 @@ void dev_close(struct dev *d)
         if (!d)
                 return;
         pending_check(d, NULL);
+        clblast_forget(d);
         prog_release_all(d);
         if (d->queue)
                 clReleaseCommandQueue(d->queue);

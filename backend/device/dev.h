@@ -26,8 +26,10 @@ struct dev_info {
         size_t base_align_bytes; /* of a sub-buffer */
         int native_width;        /* floats in a vector register, as the driver says; 1 on most GPUs */
         enum dev_tf32 tf32;
-        int lanes; /* samples that stand side by side in a blocked tensor on this device (tensor.h): 16 on
-                      CPUs. CNND_TEST_LANES in the environment is for tests: another number on every device */
+        bool clblast; /* whether CLBlast may multiply there: on GPUs, where it was built in. CNND_TEST_CLBLAST
+                         in the environment is for tests: on every device */
+        int lanes;    /* samples that stand side by side in a blocked tensor on this device (tensor.h): 16 on
+                         CPUs. CNND_TEST_LANES in the environment is for tests: another number on every device */
 };
 
 /* Where drivers that keep what they compile (PoCL) shall do so, unless the environment says already. Before
@@ -61,7 +63,7 @@ int dev_finish(struct dev *d, struct err *e);
 
 /* Numbered marks that stay with an open device, for whoever needs to remember something about it:
    ops/selftest.h numbers what it found wrong. 0 <= mark < DEV_MARKS. */
-enum { DEV_MARKS = 128 };
+enum { DEV_MARKS = 192 };
 void dev_mark(struct dev *d, int mark);
 bool dev_marked(const struct dev *d, int mark);
 

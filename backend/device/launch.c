@@ -9,8 +9,9 @@
 enum { MAX_DIMS = 3 };
 
 struct recorded {
-        cl_kernel kernel; /* owned; its arguments stay bound */
-        const char *name; /* borrowed */
+        cl_kernel kernel;          /* owned; its arguments stay bound */
+        struct clblast_call *gemm; /* owned; instead of a kernel */
+        const char *name;          /* borrowed */
         int owner;
         cl_uint dims;
         bool has_local;
@@ -118,6 +119,10 @@ static int append(struct launch_list *list, const struct recorded *r, struct err
 static int enqueue(struct dev *d, const struct recorded *r, struct err *e)
 {
         cl_event event;
+        if (r->gemm) {
+                const int rc = clblast_call_enqueue(d, r->gemm, &event, e);
+                return rc ? rc : pending_add(d, event, r->name, e);
+        }
         cl_int status = clEnqueueNDRangeKernel(d->queue, r->kernel, r->dims, NULL, r->global,
                 r->has_local ? r->local : NULL, 0, NULL, &event);
         if (status != CL_SUCCESS)
@@ -154,7 +159,12 @@ static void choose_local(const struct dev *d, struct recorded *r)
 
 int launch_grid(struct launch *l, int dims, const size_t *global, const size_t *local, struct err *e)
 {
-        struct recorded r = {l->kernel, l->name, 0, (cl_uint)dims, local != NULL, {1, 1, 1}, {1, 1, 1}};
+        struct recorded r = {.kernel = l->kernel,
+                .name = l->name,
+                .dims = (cl_uint)dims,
+                .has_local = local != NULL,
+                .global = {1, 1, 1},
+                .local = {1, 1, 1}};
         memcpy(r.global, global, (size_t)dims * sizeof *global);
         if (local)
                 memcpy(r.local, local, (size_t)dims * sizeof *local);
@@ -185,6 +195,22 @@ int launch_over(struct launch *l, int dims, const size_t *counts, struct err *e)
         return launch_grid(l, dims, global, local, e);
 }
 
+int launch_gemm(struct dev *d, const struct gemm *g, struct err *e)
+{
+        struct recorded r = {.name = "clblast_gemm"};
+        int rc = clblast_call_create(d, g, &r.gemm, e);
+        if (rc == 0 && d->recording) {
+                r.owner = d->recording->owner;
+                rc = append(d->recording, &r, e);
+                if (rc == 0)
+                        return 0;
+        } else if (rc == 0) {
+                rc = enqueue(d, &r, e);
+        }
+        clblast_call_destroy(r.gemm);
+        return rc;
+}
+
 int launch_list_create(struct launch_list **ret, struct err *e)
 {
         struct launch_list *list = calloc(1, sizeof *list);
@@ -198,8 +224,11 @@ void launch_list_destroy(struct launch_list *list)
 {
         if (!list)
                 return;
-        for (int i = 0; i < list->count; i++)
-                clReleaseKernel(list->items[i].kernel);
+        for (int i = 0; i < list->count; i++) {
+                if (list->items[i].kernel)
+                        clReleaseKernel(list->items[i].kernel);
+                clblast_call_destroy(list->items[i].gemm);
+        }
         free(list->items);
         free(list);
 }

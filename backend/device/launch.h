@@ -48,6 +48,10 @@ int launch_grid(struct launch *l, int dims, const size_t *global, const size_t *
 enum { LAUNCH_GROUP = 64 };
 int launch_over(struct launch *l, int dims, const size_t *counts, struct err *e);
 
+/* A matrix product by CLBlast: enqueued or recorded like a launch. */
+struct gemm;
+int launch_gemm(struct dev *d, const struct gemm *g, struct err *e);
+
 /* A recorded sequence. */
 struct launch_list;
 int launch_list_create(struct launch_list **ret, struct err *e);

@@ -1,4 +1,5 @@
 #include "net/exec.h"
+#include "device/clblast.h"
 #include "ops/loss.h"
 #include "ops/selftest.h"
 
@@ -53,6 +54,9 @@ static void choose_variants(const struct exec *x, const struct op *op, enum op_v
         if (!strategy_name(op, n, lanes, dev_info(x->dev), name) ||
                 !strategies_find(x->memory.strategies, name, ret))
                 strategy_prefer(op, n, lanes, dev_info(x->dev), ret);
+        for (int d = 0; d < OP_DIRECTIONS; d++) /* what a file says of a device without it */
+                if (ret[d] == OP_CLBLAST && !clblast_applied(x->dev))
+                        ret[d] = OP_TILED;
 }
 
 /* What was chosen, as far as the selftest allows it. */

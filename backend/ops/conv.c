@@ -160,6 +160,8 @@ static unsigned conv_variants(
         if (lanes == CONV_LOCAL_LANES && conv_local_fits(info) &&
                 (direction != OP_DATA || conv_local_data_fits(op)))
                 set |= 1u << OP_TILED;
+        if (conv_clblast_fits(op, lanes, info))
+                set |= 1u << OP_CLBLAST;
         if (lanes != CONV_LANES)
                 return set;
         if (weights ? conv_weights_fits(op, info) : conv_tiled_fits(op, info))
@@ -204,6 +206,8 @@ static enum op_variant variant_of(const struct op *op, const struct op_call *c, 
         const int lanes = direction == OP_FORWARD ? c->y.lanes : c->dy.lanes;
         const unsigned set = conv_variants(op, direction, lanes, dev_info(c->dev));
         enum op_variant v = c->variants[direction];
+        if (v == OP_CLBLAST && c->precision != OP_FP32)
+                v = OP_TILED;
         while (v > OP_NAIVE && !(set & 1u << v))
                 v--;
         return v;
@@ -212,6 +216,8 @@ static enum op_variant variant_of(const struct op *op, const struct op_call *c, 
 static int conv_forward(const struct op *op, const struct op_call *c, struct err *e)
 {
         switch (variant_of(op, c, OP_FORWARD)) {
+        case OP_CLBLAST:
+                return conv_clblast_forward(op, c, e);
         case OP_WINOGRAD:
                 return conv_winograd_forward(op, c, e);
         case OP_TILED:
@@ -224,6 +230,8 @@ static int conv_forward(const struct op *op, const struct op_call *c, struct err
 static int backward_data(const struct op *op, const struct op_call *c, struct err *e)
 {
         switch (variant_of(op, c, OP_DATA)) {
+        case OP_CLBLAST:
+                return conv_clblast_data(op, c, e);
         case OP_WINOGRAD:
                 return conv_winograd_data(op, c, e);
         case OP_TILED:
@@ -235,7 +243,8 @@ static int backward_data(const struct op *op, const struct op_call *c, struct er
 
 static int backward_weights(const struct op *op, const struct op_call *c, struct err *e)
 {
-        switch (variant_of(op, c, OP_WEIGHTS)) {
+        const enum op_variant v = variant_of(op, c, OP_WEIGHTS);
+        switch (v) {
         case OP_WINOGRAD:
                 return conv_winograd_weights(op, c, e);
         case OP_TILED:
@@ -243,8 +252,12 @@ static int backward_weights(const struct op *op, const struct op_call *c, struct
         default:
                 break;
         }
-        const int rc = weights_naive(op, c, e);
-        return rc == 0 && op->num_params == 2 && c->dparams[1].buf ? bias_naive(op, c, e) : rc;
+        const int rc = v == OP_CLBLAST ? conv_clblast_weights(op, c, e) : weights_naive(op, c, e);
+        if (rc || op->num_params < 2 || !c->dparams[1].buf)
+                return rc;
+        return v == OP_CLBLAST && c->dy.lanes == CONV_LOCAL_LANES && conv_local_fits(dev_info(c->dev))
+                       ? conv_local_bias(op, c, e)
+                       : bias_naive(op, c, e);
 }
 
 static int conv_backward(const struct op *op, const struct op_call *c, struct err *e)
@@ -265,11 +278,16 @@ static void conv_needs(
         const int blocks = op_ceil_div(n, lanes);
         if (lanes == CONV_LOCAL_LANES && conv_local_fits(info))
                 conv_local_needs(op, n, info, ret);
+        if (conv_clblast_fits(op, lanes, info)) {
+                const uint64_t floats = conv_clblast_floats(op, lanes, info);
+                ret->workspace_forward = larger(ret->workspace_forward, floats);
+                ret->workspace_backward = larger(ret->workspace_backward, floats);
+        }
         if (lanes != CONV_LANES)
                 return;
         if (conv_tiled_fits(op, info)) {
-                ret->workspace_forward = conv_tiled_forward_floats(op, info);
-                ret->workspace_backward = conv_tiled_data_floats(op, info);
+                ret->workspace_forward = larger(ret->workspace_forward, conv_tiled_forward_floats(op, info));
+                ret->workspace_backward = larger(ret->workspace_backward, conv_tiled_data_floats(op, info));
         }
         if (conv_weights_fits(op, info))
                 ret->workspace_backward =

@@ -54,6 +54,14 @@ int conv_winograd_weights(const struct op *op, const struct op_call *call, struc
 uint64_t conv_winograd_weights_floats(const struct op *op, int blocks, const struct dev_info *info);
 double conv_winograd_weights_cost(const struct op *op, int blocks, const struct dev_info *info);
 
+/* Products by CLBlast: 1x1 kernels alone, without stride, padding or groups, in floats. One number of floats
+   of workspace for all three. The gradient of the bias is the caller's. */
+bool conv_clblast_fits(const struct op *op, int lanes, const struct dev_info *info);
+uint64_t conv_clblast_floats(const struct op *op, int lanes, const struct dev_info *info);
+int conv_clblast_forward(const struct op *op, const struct op_call *call, struct err *e);
+int conv_clblast_data(const struct op *op, const struct op_call *call, struct err *e);
+int conv_clblast_weights(const struct op *op, const struct op_call *call, struct err *e);
+
 /* kernels/conv_weights.cl: gradients of weights and, where wanted, bias. */
 bool conv_weights_fits(const struct op *op, const struct dev_info *info);
 int conv_weights_run(const struct op *op, const struct op_call *call, struct err *e);

@@ -294,6 +294,12 @@ int conv_local_weights(const struct op *op, const struct op_call *call, struct e
         return rc;
 }
 
+int conv_local_bias(const struct op *op, const struct op_call *call, struct err *e)
+{
+        char options[OP_OPTIONS];
+        return bias_gradient(op, call, options_of(options, call, &tiles[TILES - 1], false), e);
+}
+
 static void raise(uint64_t *most, uint64_t floats)
 {
         if (floats > *most)

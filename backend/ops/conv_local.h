@@ -16,7 +16,9 @@ int conv_local_forward(const struct op *conv, const struct op_call *call, struct
 int conv_local_data(const struct op *conv, const struct op_call *call, struct err *e);
 /* Gradients of weights and, where wanted, bias. */
 int conv_local_weights(const struct op *conv, const struct op_call *call, struct err *e);
-/* Workspace of all three, for batches of n. */
+/* The second alone, in the workspace that conv_local_needs tells. */
+int conv_local_bias(const struct op *conv, const struct op_call *call, struct err *e);
+/* Workspace of all, for batches of n. */
 void conv_local_needs(const struct op *conv, int n, const struct dev_info *info, struct op_needs *ret);
 
 #endif

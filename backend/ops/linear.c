@@ -107,9 +107,9 @@ static int strip_blocks(const struct dev_info *info)
         return fit < 16 ? (int)fit : 16;
 }
 
-static bool is_tiled(const struct op_call *c, const struct tensor *t)
+static bool tiled_fits(int lanes, const struct dev_info *info)
 {
-        return op_is_tiled(c) && t->lanes == 16 && strip_blocks(dev_info(c->dev)) > 0;
+        return lanes == 16 && strip_blocks(info) > 0;
 }
 
 /* Sums in registers: two thirds of 16 registers, 12 of 32. */
@@ -204,9 +204,9 @@ static int weights_tiled(const struct op *op, const struct op_call *c, struct er
         return rc;
 }
 
-static bool local(const struct op_call *c)
+static bool local_fits(int lanes, const struct dev_info *info)
 {
-        return op_is_tiled(c) && c->x[0].lanes == CONV_LOCAL_LANES && conv_local_fits(dev_info(c->dev));
+        return lanes == CONV_LOCAL_LANES && conv_local_fits(info);
 }
 
 /* The same layer as a convolution of one pixel. `args` must outlive it. */
@@ -219,12 +219,28 @@ static struct op as_conv(const struct op *op, struct conv_args *args)
         return conv;
 }
 
-static int backward_local(const struct op *op, const struct op_call *c, struct err *e)
+static unsigned linear_variants(
+        const struct op *op, enum op_direction direction, int lanes, const struct dev_info *info)
 {
         struct conv_args args;
         const struct op conv = as_conv(op, &args);
-        const int rc = c->dx[0].at.buf ? conv_local_data(&conv, c, e) : 0;
-        return rc || !c->dparams[0].buf ? rc : conv_local_weights(&conv, c, e);
+        unsigned set = 1u << OP_NAIVE;
+        (void)direction;
+        if (local_fits(lanes, info) || tiled_fits(lanes, info))
+                set |= 1u << OP_TILED;
+        return conv_clblast_fits(&conv, lanes, info) ? set | 1u << OP_CLBLAST : set;
+}
+
+/* What the call asks for, or the best that there is. */
+static enum op_variant variant_of(const struct op *op, const struct op_call *c, enum op_direction direction)
+{
+        const unsigned set = linear_variants(op, direction, c->x[0].lanes, dev_info(c->dev));
+        enum op_variant v = c->variants[direction];
+        if (v == OP_CLBLAST && c->precision != OP_FP32)
+                v = OP_TILED;
+        while (v > OP_NAIVE && !(set & 1u << v))
+                v--;
+        return v;
 }
 
 static void linear_needs(
@@ -234,33 +250,63 @@ static void linear_needs(
         const struct op conv = as_conv(op, &args);
         if (lanes == CONV_LOCAL_LANES && conv_local_fits(info))
                 conv_local_needs(&conv, n, info, ret);
+        if (!conv_clblast_fits(&conv, lanes, info))
+                return;
+        const uint64_t floats = conv_clblast_floats(&conv, lanes, info);
+        if (floats > ret->workspace_forward)
+                ret->workspace_forward = floats;
+        if (floats > ret->workspace_backward)
+                ret->workspace_backward = floats;
 }
 
 static int linear_forward(const struct op *op, const struct op_call *c, struct err *e)
 {
         struct conv_args args;
-        if (local(c)) {
-                const struct op conv = as_conv(op, &args);
-                return conv_local_forward(&conv, c, e);
+        const struct op conv = as_conv(op, &args);
+        switch (variant_of(op, c, OP_FORWARD)) {
+        case OP_CLBLAST:
+                return conv_clblast_forward(&conv, c, e);
+        case OP_TILED:
+                return c->y.lanes == CONV_LOCAL_LANES ? conv_local_forward(&conv, c, e)
+                                                      : forward_tiled(op, c, e);
+        default:
+                return forward_naive(op, c, e);
         }
-        return is_tiled(c, &c->y) ? forward_tiled(op, c, e) : forward_naive(op, c, e);
+}
+
+static int backward_data(const struct op *op, const struct op_call *c, struct err *e)
+{
+        struct conv_args args;
+        const struct op conv = as_conv(op, &args);
+        switch (variant_of(op, c, OP_DATA)) {
+        case OP_CLBLAST:
+                return conv_clblast_data(&conv, c, e);
+        case OP_TILED:
+                return c->dy.lanes == CONV_LOCAL_LANES ? conv_local_data(&conv, c, e) : data_tiled(op, c, e);
+        default:
+                return data_naive(op, c, e);
+        }
+}
+
+static int backward_weights(const struct op *op, const struct op_call *c, struct err *e)
+{
+        struct conv_args args;
+        const struct op conv = as_conv(op, &args);
+        const enum op_variant v = variant_of(op, c, OP_WEIGHTS);
+        if (v == OP_TILED)
+                return c->dy.lanes == CONV_LOCAL_LANES ? conv_local_weights(&conv, c, e)
+                                                       : weights_tiled(op, c, e);
+        const int rc = v == OP_CLBLAST ? conv_clblast_weights(&conv, c, e) : weights_naive(op, c, e);
+        if (rc || op->num_params < 2 || !c->dparams[1].buf)
+                return rc;
+        return v == OP_CLBLAST && local_fits(c->dy.lanes, dev_info(c->dev)) ? conv_local_bias(&conv, c, e)
+                                                                            : bias_naive(op, c, e);
 }
 
 static int linear_backward(const struct op *op, const struct op_call *c, struct err *e)
 {
-        const bool tiled = is_tiled(c, &c->dy);
-        int rc = 0;
-        if (local(c))
-                return backward_local(op, c, e);
-        if (c->dx[0].at.buf)
-                rc = tiled ? data_tiled(op, c, e) : data_naive(op, c, e);
-        if (rc == 0 && c->dparams[0].buf && tiled)
-                return weights_tiled(op, c, e);
-        if (rc == 0 && c->dparams[0].buf)
-                rc = weights_naive(op, c, e);
-        if (rc == 0 && op->num_params == 2 && c->dparams[1].buf)
-                rc = bias_naive(op, c, e);
-        return rc;
+        const int rc = c->dx[0].at.buf ? backward_data(op, c, e) : 0;
+        return rc == 0 && c->dparams[0].buf ? backward_weights(op, c, e) : rc;
 }
 
 static const struct op_field linear_fields[] = {
@@ -285,6 +331,7 @@ const struct op_kind op_linear = {
         .epilogues = OP_TAKES_NORM | OP_TAKES_ACTIVATION,
         .shape = linear_shape,
         .needs = linear_needs,
+        .variants = linear_variants,
         .flops = linear_flops,
         .forward = linear_forward,
         .backward = linear_backward,

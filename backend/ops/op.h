@@ -69,7 +69,7 @@ struct op_needs {
 enum op_direction { OP_FORWARD, OP_DATA, OP_WEIGHTS, OP_DIRECTIONS };
 /* How: strategy.h chooses for each direction; a kind that has but one fast variant is tiled in all or in
  * none. */
-enum op_variant { OP_NAIVE, OP_TILED, OP_WINOGRAD, OP_VARIANTS };
+enum op_variant { OP_NAIVE, OP_TILED, OP_WINOGRAD, OP_CLBLAST, OP_VARIANTS };
 
 /* What conv2d and linear multiply in, where their tensors have 32 lanes: floats, or floats rounded to 10 bits
    of fraction by matrix units, whose sums are floats. */
@@ -148,7 +148,7 @@ struct op_kind {
          */
         enum op_variant (*prefer)(const struct op *op, enum op_direction direction, int n, int lanes,
                 const struct dev_info *info);
-        /* Whether two layers run the same programs in this variant, beyond tiled: what the selftest finds of
+        /* Whether two layers run the same programs in this variant, Winograd's: what the selftest finds of
            one then holds for the other. NULL where there are no such variants. */
         bool (*same_programs)(const struct op *a, const struct op *b, enum op_variant v);
         /* Floating point operations of a forward pass over one sample, a multiply-add counted as two. */

@@ -16,10 +16,10 @@
 static const double tolerance = 1e-4, tolerance_tf32 = 2e-3;
 static const uint64_t seed = 20240607;
 
-/* Marks of the device: two an op and two for the loss, then one for tf32 and one for each number of lanes
-   that was tried. */
-/* One for each example of the op that has more variants than naive and tiled: it was tried in these. */
-enum { TRIED_MARK = 64 };
+/* Marks of the device: one for each variant of an op and of the loss that is wrong; one for each example that
+   was tried by Winograd's and by CLBlast's kernels; then one for tf32 and one for each number of lanes that
+   was tried. */
+enum { WINOGRAD_MARK = 96, CLBLAST_MARK = 112 };
 enum { FIRST_LANES_MARK = DEV_MARKS - TENSOR_MAX_LANES - 1, TF32_MARK = FIRST_LANES_MARK - 1 };
 
 struct selftest {
@@ -39,6 +39,8 @@ struct selftest {
 static int mark_of(const struct op_kind *kind, enum op_variant variant)
 {
         int index = op_kinds_count; /* the loss stands behind the ops */
+        if (variant == OP_CLBLAST)  /* one product for all */
+                kind = &op_linear;
         for (int i = 0; kind && i < op_kinds_count; i++)
                 if (op_kinds[i] == kind)
                         index = i;
@@ -262,20 +264,21 @@ int selftest_run(struct dev *d, cJSON **ret_report, struct err *e)
         return run(d, dev_info(d)->lanes, ret_report, e ? e : &scratch);
 }
 
-/* The examples that run the same programs as `op` does in s->variant, once each. */
+/* The examples that run the same programs as `op` does in s->variant, once each: for CLBlast linear's. */
 static int try_like(struct selftest *s, const struct op *op, struct err *e)
 {
-        int rc = 0, index = 0;
-        for (const struct op_example *x = op->kind->examples; x && x->n && rc == 0; x++, index++) {
+        const bool clblast = s->variant == OP_CLBLAST;
+        const struct op_kind *kind = clblast ? &op_linear : op->kind;
+        int rc = 0, mark = clblast ? CLBLAST_MARK : WINOGRAD_MARK, index = 0;
+        for (const struct op_example *x = kind->examples; x && x->n && rc == 0; x++, mark++, index++) {
                 struct op *example;
-                rc = op_create(op->kind, x->args, &x->in, 1, &example, e);
+                rc = op_create(kind, x->args, &x->in, 1, &example, e);
                 if (rc)
                         return rc;
-                if (op->kind->same_programs(op, example, s->variant) &&
-                        !dev_marked(s->dev, TRIED_MARK + index)) {
+                if ((clblast || kind->same_programs(op, example, s->variant)) && !dev_marked(s->dev, mark)) {
                         rc = try_example(s, example, index, batch_for(x->n, s->lanes), e);
                         if (rc == 0)
-                                dev_mark(s->dev, TRIED_MARK + index);
+                                dev_mark(s->dev, mark);
                 }
                 op_destroy(example);
         }

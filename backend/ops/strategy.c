@@ -14,9 +14,13 @@ struct entry {
 struct strategies {
         struct entry *entries; /* owned, sorted by name */
         int count, room;
+        bool has_clblast;
+        struct clblast_params clblast;
 };
 
-static const char *const variant_names[OP_VARIANTS] = {"naive", "tiled", "winograd"};
+static const char clblast_name[] = "clblast Xgemm";
+
+static const char *const variant_names[OP_VARIANTS] = {"naive", "tiled", "winograd", "clblast"};
 
 const char *op_variant_name(enum op_variant v)
 {
@@ -142,6 +146,8 @@ int strategies_put(
 int strategies_add(struct strategies *s, const struct strategies *more, struct err *e)
 {
         int rc = 0;
+        if (more->has_clblast)
+                strategies_put_clblast(s, &more->clblast);
         for (int i = 0; i < more->count && rc == 0; i++)
                 rc = strategies_put(s, more->entries[i].name, more->entries[i].variants, e);
         return rc;
@@ -154,6 +160,17 @@ bool strategies_find(const struct strategies *s, const char *name, enum op_varia
                 return false;
         memcpy(ret, s->entries[at].variants, sizeof s->entries[at].variants);
         return true;
+}
+
+void strategies_put_clblast(struct strategies *s, const struct clblast_params *p)
+{
+        s->clblast = *p;
+        s->has_clblast = true;
+}
+
+const struct clblast_params *strategies_clblast(const struct strategies *s)
+{
+        return s && s->has_clblast ? &s->clblast : NULL;
 }
 
 static void print_variants(const struct entry *entry, struct str *out)
@@ -182,20 +199,40 @@ static bool read_variants(const char *text, size_t len, enum op_variant ret[OP_D
         return true;
 }
 
+static bool add_text(cJSON *o, const char *name, struct str *text)
+{
+        const bool added = !text->failed && cJSON_AddStringToObject(o, name, text->data);
+        str_clear(text);
+        return added;
+}
+
 cJSON *strategies_json(const struct strategies *s)
 {
         cJSON *o = cJSON_CreateObject();
-        for (int i = 0; o && i < s->count; i++) {
-                struct str text = {0};
-                print_variants(&s->entries[i], &text);
-                const bool added = !text.failed && cJSON_AddStringToObject(o, s->entries[i].name, text.data);
-                str_free(&text);
-                if (!added) {
-                        cJSON_Delete(o);
-                        return NULL;
-                }
+        struct str text = {0};
+        bool added = o != NULL;
+        if (added && s->has_clblast) {
+                clblast_params_print(&s->clblast, &text);
+                added = add_text(o, clblast_name, &text);
         }
-        return o;
+        for (int i = 0; added && i < s->count; i++) {
+                print_variants(&s->entries[i], &text);
+                added = add_text(o, s->entries[i].name, &text);
+        }
+        str_free(&text);
+        if (added)
+                return o;
+        cJSON_Delete(o);
+        return NULL;
+}
+
+static int read_clblast(struct strategies *s, const char *text, size_t len, struct err *e)
+{
+        struct clblast_params p;
+        const int rc = clblast_params_read(text, len, &p, e);
+        if (rc == 0)
+                strategies_put_clblast(s, &p);
+        return rc;
 }
 
 int strategies_read_json(struct strategies *s, const cJSON *json, struct err *e)
@@ -204,6 +241,12 @@ int strategies_read_json(struct strategies *s, const cJSON *json, struct err *e)
         cJSON_ArrayForEach(item, json)
         {
                 enum op_variant v[OP_DIRECTIONS];
+                if (item->string && cJSON_IsString(item) && strcmp(item->string, clblast_name) == 0) {
+                        const int rc = read_clblast(s, item->valuestring, strlen(item->valuestring), e);
+                        if (rc)
+                                return rc;
+                        continue;
+                }
                 if (!item->string || strlen(item->string) >= STRATEGY_NAME || !cJSON_IsString(item) ||
                         !read_variants(item->valuestring, strlen(item->valuestring), v))
                         return err_set(
@@ -217,6 +260,11 @@ int strategies_read_json(struct strategies *s, const cJSON *json, struct err *e)
 
 void strategies_print(const struct strategies *s, struct str *out)
 {
+        if (s->has_clblast) {
+                str_addf(out, "%s: ", clblast_name);
+                clblast_params_print(&s->clblast, out);
+                str_add(out, "\n");
+        }
         for (int i = 0; i < s->count; i++) {
                 str_addf(out, "%s: ", s->entries[i].name);
                 print_variants(&s->entries[i], out);
@@ -231,6 +279,9 @@ static int read_line(struct strategies *s, const char *line, size_t len, struct 
         const char *colon = memchr(line, ':', len);
         if (strspn(line, " \t\r") >= len)
                 return 0;
+        if (colon && (size_t)(colon - line) == strlen(clblast_name) &&
+                memcmp(line, clblast_name, strlen(clblast_name)) == 0)
+                return read_clblast(s, colon + 1, len - (size_t)(colon - line) - 1, e);
         if (!colon || (size_t)(colon - line) >= sizeof name ||
                 !read_variants(colon + 1, len - (size_t)(colon - line) - 1, v))
                 return err_set(e, ERR_SYNTAX, "'%.*s' is no strategy", len < 80 ? (int)len : 80, line);

@@ -5,12 +5,14 @@
        conv2d 64x24x24 out_channels=64 kernel_size=3x3 stride=1x1 padding=1x1 groups=1 bias=0 batch>16
 
    and its variants in the order forward, gradient of the input, gradient of the parameters: "winograd tiled
-   winograd". */
+   winograd". Beside the layers stand the parameters of the device's matrix products by CLBlast, in the form
+   of clblast.h, under the name "clblast Xgemm". */
 #ifndef CNND_STRATEGY_H
 #define CNND_STRATEGY_H
 
 #include "base/err.h"
 #include "base/str.h"
+#include "device/clblast.h"
 #include "ops/op.h"
 
 #include <cjson/cJSON.h>
@@ -31,12 +33,16 @@ struct strategies;
 /* NULL when memory is out. */
 struct strategies *strategies_create(void);
 void strategies_destroy(struct strategies *s);
-int strategies_count(const struct strategies *s);
+int strategies_count(const struct strategies *s); /* layers */
 /* Replaces what it holds of this layer. */
 int strategies_put(
         struct strategies *s, const char *name, const enum op_variant v[OP_DIRECTIONS], struct err *e);
 int strategies_add(struct strategies *s, const struct strategies *more, struct err *e);
 bool strategies_find(const struct strategies *s, const char *name, enum op_variant ret[OP_DIRECTIONS]);
+
+/* CLBlast's parameters; NULL where it holds none. */
+void strategies_put_clblast(struct strategies *s, const struct clblast_params *p);
+const struct clblast_params *strategies_clblast(const struct strategies *s);
 
 /* {"LAYER":"winograd tiled winograd",…}; NULL when memory is out. Reading adds to what is there; ERR_INVALID
    names what is no strategy. */

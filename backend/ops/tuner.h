@@ -17,4 +17,14 @@ struct tuner_times {
 int tuner_measure(struct dev *d, const struct op *op, int n, int lanes, enum op_variant ret[OP_DIRECTIONS],
         struct tuner_times *times, struct err *e);
 
+/* Whether the device leaves a choice in some direction, as far as it has passed the selftest and has
+   parameters for CLBlast. */
+bool tuner_can_choose(const struct dev *d, const struct op *op, int lanes);
+
+/* Tries parameters for CLBlast on a device that may use it (dev_info.clblast), for about `seconds`, and at
+   least one set: each compiles for seconds. What multiplies wrong, or not at all, is passed over. *ret holds
+   the fastest, and it is in force. ERR_NOT_FOUND where there is none. */
+int tuner_clblast(
+        struct dev *d, double seconds, struct clblast_params *ret, double *ret_gflops, struct err *e);
+
 #endif

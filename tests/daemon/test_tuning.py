@@ -4,7 +4,7 @@ import os
 import subprocess
 import unittest
 
-from harness import BINARY, Daemon, send_signal
+from harness import BINARY, Daemon, send_signal, wait_for
 
 LAYERS = [
     {"type": "conv2d", "out_channels": 16, "kernel_size": 3, "padding": 1},
@@ -87,6 +87,93 @@ class Tuning(unittest.TestCase):
     def test_a_device_that_is_not_there(self):
         status, _, body = self.d.request("GET", "/v1/devices/9:9")
         self.assertEqual((status, body["detail"]), (404, "there is no device 9:9"))
+
+
+# What ops/tuner tries first, and another set.
+PARAMETERS = "GEMMK=0 KREG=1 KWG=16 KWI=2 MDIMA=16 MDIMC=8 MWG=64 NDIMB=16 NDIMC=8 NWG=64 SA=1 SB=1 STRM=0 STRN=0 VWM=4 VWN=4"
+OTHERS = PARAMETERS.replace("KWI=2", "KWI=4")
+POINTWISE = "conv2d 16x28x28 out_channels=8 kernel_size=1x1 stride=1x1 padding=0x0 groups=1 bias=1 batch>16"
+LINEAR = "linear 392x1x1 out_features=10 bias=1 batch>16"
+PRODUCTS = [
+    {"type": "conv2d", "out_channels": 16, "kernel_size": 3, "padding": 1},
+    {"type": "conv2d", "out_channels": 16, "kernel_size": 3, "padding": 1},
+    {"type": "relu"},
+    {"type": "conv2d", "out_channels": 8, "kernel_size": 1},
+    {"type": "max_pool2d", "kernel_size": 4},
+    {"type": "flatten"},
+    {"type": "linear", "out_features": 10},
+]
+
+
+class Clblast(unittest.TestCase):
+    """CLBlast's kernels compile for half a minute of a core on PoCL, which keeps them."""
+
+    def setUp(self):
+        self.d = self.enterContext(
+            Daemon({"checkpoint_seconds": 0.2, "watchdog_seconds": 3600}, env={"CNND_TEST_CLBLAST": "1"}))
+        self.d.need_fashion()
+        if not self.d.get("/v1/version")["clblast"]:
+            self.skipTest("built without CLBlast")
+        self.finish(self.submit("first", max_steps=1))
+
+    def submit(self, name, **more):
+        return self.d.submit(train(name, architecture={"layers": PRODUCTS}, **more))["id"]
+
+    def finish(self, id):
+        """Its strategies."""
+        self.d.wait(id, seconds=1500)
+        return self.d.get("/v1/jobs/%d" % id)["strategies"]
+
+    def tune(self, parameters, variants):
+        """The device's tuning as if it had been measured so."""
+        path = tuning_file(self.d)
+        with open(path) as f:
+            lines = [line for line in f.read().splitlines() if line.startswith("#")]
+        lines += ["clblast Xgemm: " + parameters, POINTWISE + ": " + variants, LINEAR + ": " + variants]
+        with open(path, "w") as f:
+            f.write("\n".join(lines) + "\n")
+
+    def test_a_job_keeps_clblasts_parameters(self):
+        self.tune(PARAMETERS, "clblast clblast clblast")
+        device = self.d.get("/v1/devices/" + self.d.get("/v1/devices")["devices"][0]["id"])
+        self.assertEqual(device["strategies"]["clblast Xgemm"], PARAMETERS)
+        self.assertEqual(device["strategies"][LINEAR], "clblast clblast clblast")
+        bound = self.finish(self.submit("calm"))
+        self.assertEqual(bound["clblast Xgemm"], PARAMETERS)
+        self.assertEqual((bound[POINTWISE], bound[LINEAR]), ("clblast clblast clblast",) * 2)
+        calm = self.d.weights("calm")
+        self.finish(self.submit("again"))
+        self.assertEqual(self.d.weights("again"), calm)
+        id = self.submit("killed")
+        self.d.wait_step(id, 30, seconds=1500)
+        self.tune(OTHERS, "tiled tiled tiled")
+        send_signal(self.d.worker())
+        self.assertEqual(self.finish(id), bound)
+        self.assertEqual(self.d.weights("killed"), calm)
+        other = self.finish(self.submit("tiled"))
+        self.assertNotIn("clblast Xgemm", other)
+        self.assertEqual(other[LINEAR], "tiled tiled tiled")
+        self.assertNotEqual(self.d.weights("tiled"), calm)
+
+    def test_a_job_goes_on_where_clblast_is_not_used(self):
+        self.tune(PARAMETERS, "clblast clblast clblast")
+        id = self.submit("moved", epochs=20)
+        self.d.wait_step(id, 60, seconds=1500)
+        self.d.kill()
+        del self.d.env["CNND_TEST_CLBLAST"]
+        self.d.start()
+        self.d.need_device()
+        self.assertEqual(self.finish(id)["clblast Xgemm"], PARAMETERS)
+        self.assertIn("goes on here without it", self.d.get("/v1/jobs/%d" % id)["note"])
+
+    def test_parameters_that_are_none_are_not_taken(self):
+        for wrong, reason in (("MWG=64", "MWG=77 is no multiple of"), ("NWG=64 ", "parameter NWG is missing")):
+            parameters = PARAMETERS.replace(wrong, "MWG=77" if wrong == "MWG=64" else "")
+            self.tune(parameters, "clblast clblast clblast")
+            bound = self.finish(self.submit("wrong-" + wrong[:3].lower(), max_steps=2))
+            self.assertNotIn("clblast Xgemm", bound)
+            self.assertNotIn("clblast", " ".join(bound.values()))
+            wait_for(lambda: any(reason in line for line in self.d.log_lines), what="a warning that names " + wrong)
 
 
 class Command(unittest.TestCase):

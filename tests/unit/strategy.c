@@ -114,6 +114,110 @@ static void tables_go_through_text_and_json(void **state)
         strategies_destroy(t);
 }
 
+#define PARAMETERS                                                                                           \
+        "GEMMK=0 KREG=1 KWG=16 KWI=2 MDIMA=16 MDIMC=8 MWG=64 NDIMB=16 NDIMC=8 NWG=64 SA=1 SB=1 STRM=0 "      \
+        "STRN=0 "                                                                                            \
+        "VWM=4 VWN=4"
+
+static void clblasts_parameters_stand_beside_the_layers(void **state)
+{
+        static const char text[] = "clblast Xgemm: " PARAMETERS "\na layer: clblast tiled naive\n";
+        struct err e = {0};
+        struct str out = {0};
+        enum op_variant v[OP_DIRECTIONS];
+        struct strategies *s = strategies_create(), *t = strategies_create();
+        (void)state;
+        assert_null(strategies_clblast(s));
+        assert_null(strategies_clblast(NULL));
+        CHECK_OK(strategies_read(s, text, &e), &e);
+        assert_int_equal(strategies_count(s), 1);
+        assert_true(strategies_find(s, "a layer", v));
+        assert_int_equal(v[OP_FORWARD], OP_CLBLAST);
+        CHECK_OK(strategies_add(t, s, &e), &e);
+        assert_true(clblast_params_equal(strategies_clblast(s), strategies_clblast(t)));
+        cJSON *json = strategies_json(t);
+        assert_string_equal(json_field(json, "clblast Xgemm")->valuestring, PARAMETERS);
+        strategies_destroy(t);
+        t = strategies_create();
+        CHECK_OK(strategies_read_json(t, json, &e), &e);
+        strategies_print(t, &out);
+        assert_string_equal(out.data, text);
+        cJSON_Delete(json);
+        str_free(&out);
+        strategies_destroy(s);
+        strategies_destroy(t);
+}
+
+static void wrong_parameters_are_refused(void **state)
+{
+        static const struct {
+                const char *text, *why;
+        } wrong[] = {
+                {"", "parameter GEMMK is missing"},
+                {"GEMMK=0 KREG=1 KWG=16", "parameter KWI is missing"},
+                {PARAMETERS " VWN=4", "'VWN=4' is more than"},
+                {"GEMMK=1 KREG=1 KWG=16 KWI=2 MDIMA=16 MDIMC=8 MWG=64 NDIMB=16 NDIMC=8 NWG=64 SA=1 SB=1 "
+                 "STRM=0 "
+                 "STRN=0 VWM=4 VWN=4",
+                        "GEMMK=1 is not between 0 and 0"},
+                {"GEMMK=0 KREG=1 KWG=16 KWI=2 MDIMA=16 MDIMC=8 MWG=256 NDIMB=16 NDIMC=8 NWG=64 SA=1 SB=1 "
+                 "STRM=0 "
+                 "STRN=0 VWM=4 VWN=4",
+                        "MWG=256 is not between 1 and 128"},
+                {"GEMMK=0 KREG=1 KWG=16 KWI=2 MDIMA=16 MDIMC=8 MWG=48 NDIMB=16 NDIMC=8 NWG=64 SA=1 SB=1 "
+                 "STRM=0 "
+                 "STRN=0 VWM=4 VWN=4",
+                        "MWG=48 is no multiple of MDIMC=8 times VWM=4"},
+                {"GEMMK=0 KREG=1 KWG=2 KWI=2 MDIMA=16 MDIMC=8 MWG=64 NDIMB=16 NDIMC=8 NWG=64 SA=1 SB=1 "
+                 "STRM=0 "
+                 "STRN=0 VWM=4 VWN=4",
+                        "64 work-items do not load 2 by MDIMA=16"},
+                {"GEMMK=0 KREG=1 KWG=16 KWI=2 MDIMA=16 MDIMC=8 MWG=64 NDIMB=16 NDIMC=8 NWG=64 SA=1 SB=1 "
+                 "STRM=0 "
+                 "STRN=0 VWM=3 VWN=4",
+                        "not both powers of two"},
+                {"GEMMK=0 KREG=1 KWG=99999999999 KWI=2", "is missing"},
+        };
+        struct strategies *s = strategies_create();
+        (void)state;
+        for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+                struct err e = {0};
+                struct str line = {0};
+                cJSON *json = cJSON_CreateObject();
+                cJSON_AddStringToObject(json, "clblast Xgemm", wrong[i].text);
+                assert_int_equal(strategies_read_json(s, json, &e), ERR_INVALID);
+                assert_non_null(strstr(e.message, wrong[i].why));
+                str_addf(&line, "clblast Xgemm: %s\n", wrong[i].text);
+                e = (struct err){0};
+                assert_int_equal(strategies_read(s, line.data, &e), ERR_INVALID);
+                assert_non_null(strstr(e.message, wrong[i].why));
+                str_free(&line);
+                cJSON_Delete(json);
+        }
+        assert_null(strategies_clblast(s));
+        strategies_destroy(s);
+}
+
+/* Where a device has CLBlast, plain products have a choice and other layers do not. */
+static void products_have_a_choice(void **state)
+{
+        struct dev_info info = cpu;
+        char name[STRATEGY_NAME];
+        const struct conv_args pointwise = {32, {1, 1}, {1, 1}, {0, 0}, 1, true};
+        struct err e = {0};
+        struct op *op;
+        (void)state;
+        info.clblast = true;
+        info.global_bytes = (uint64_t)1 << 34;
+        CHECK_OK(op_create(&op_conv2d, &pointwise, &(struct shape){64, 24, 24}, 1, &op, &e), &e);
+        assert_false(strategy_name(op, 64, LANES, &cpu, name));
+        assert_true(strategy_name(op, 64, LANES, &info, name));
+        op_destroy(op);
+        op = conv((struct shape){64, 24, 24}, 32, 3, 2);
+        assert_false(strategy_name(op, 64, LANES, &info, name));
+        op_destroy(op);
+}
+
 static void wrong_tables_are_refused(void **state)
 {
         static const char *const texts[] = {"a layer\n", "a: tiled tiled\n", "a: tiled tiled tiled tiled\n",
@@ -154,6 +258,9 @@ int main(void)
                 cmocka_unit_test(layers_without_a_choice_have_no_name),
                 cmocka_unit_test(counting_prefers),
                 cmocka_unit_test(tables_go_through_text_and_json),
+                cmocka_unit_test(clblasts_parameters_stand_beside_the_layers),
+                cmocka_unit_test(wrong_parameters_are_refused),
+                cmocka_unit_test(products_have_a_choice),
                 cmocka_unit_test(wrong_tables_are_refused),
                 cmocka_unit_test(shipped_ones_are_for_devices_like_theirs),
         };
