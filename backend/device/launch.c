@@ -14,7 +14,7 @@ struct recorded {
         const char *name;          /* borrowed */
         int owner;
         cl_uint dims;
-        bool has_local;
+        bool has_local, once, has_run;
         size_t global[MAX_DIMS], local[MAX_DIMS];
 };
 
@@ -163,6 +163,7 @@ int launch_grid(struct launch *l, int dims, const size_t *global, const size_t *
                 .name = l->name,
                 .dims = (cl_uint)dims,
                 .has_local = local != NULL,
+                .once = l->once,
                 .global = {1, 1, 1},
                 .local = {1, 1, 1}};
         memcpy(r.global, global, (size_t)dims * sizeof *global);
@@ -257,8 +258,10 @@ int launch_list_run_to(struct dev *d, struct launch_list *list, int last, struct
 {
         int rc = 0;
         for (int i = 0; i < list->count && rc == 0; i++)
-                if (list->items[i].owner <= last)
+                if (list->items[i].owner <= last && !(list->items[i].once && list->items[i].has_run)) {
                         rc = enqueue(d, &list->items[i], e);
+                        list->items[i].has_run = rc == 0;
+                }
         return rc;
 }
 
@@ -278,15 +281,17 @@ int launch_list_profile(struct dev *d, struct launch_list *list, double *seconds
         int *owners, struct err *e)
 {
         for (int i = 0; i < list->count; i++) {
+                struct recorded *r = &list->items[i];
                 double from = now();
-                int rc = enqueue(d, &list->items[i], e);
+                int rc = r->once && r->has_run ? 0 : enqueue(d, r, e);
+                r->has_run = rc == 0;
                 if (rc == 0)
                         rc = dev_finish(d, e);
                 if (rc)
                         return rc;
                 seconds[i] += now() - from;
-                names[i] = list->items[i].name;
-                owners[i] = list->items[i].owner;
+                names[i] = r->name;
+                owners[i] = r->owner;
         }
         return 0;
 }

@@ -21,6 +21,7 @@ struct launch {
         void *kernel; /* cl_kernel, owned until launch_grid */
         const char *name;
         unsigned next, args; /* next argument to bind, arguments the kernel has */
+        bool once;           /* set before launch_grid: a list runs it in its first run alone */
         struct err failure;
 };
 

@@ -126,6 +126,7 @@ static int record_forward(struct exec *x, struct launch_list *list, bool epilogu
                         continue;
                 struct op_call c = bind_node(x, i);
                 c.workspace = slot_view(x, x->plan->nodes[i].workspace_forward);
+                c.params_stay = x->plan->nodes[i].keeps_workspace;
                 if (epilogues)
                         bind_epilogue(x, i, &c);
                 launch_list_owner(list, 2 * i);

@@ -5,6 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Floats of packed parameters that are worth their memory: packing takes as long for one sample as for many. */
+enum { MOST_KEPT = 16 << 20 };
+
 int plan_lanes(const struct dev_info *info, int n)
 {
         return info->lanes == 16 || n >= info->lanes / 2 ? info->lanes : 1;
@@ -138,6 +141,10 @@ static void live_forward(const struct net *net, struct plan *p)
                         touch(p, p->data[node->inputs[k]], time_forward(i));
                 touch(p, p->data[node->output], time_forward(i));
                 touch(p, p->nodes[i].workspace_forward, time_forward(i));
+                if (p->nodes[i].keeps_workspace) {
+                        touch(p, p->nodes[i].workspace_forward, 0);
+                        touch(p, p->nodes[i].workspace_forward, time_loss(net));
+                }
                 for (int k = 0; k < OP_MAX_SAVED; k++)
                         touch(p, p->nodes[i].saved[k], time_forward(i));
         }
@@ -168,6 +175,7 @@ static void live_backward(const struct net *net, struct plan *p)
 
 static void give_nodes(const struct net *net, const struct dev_info *info, struct plan *p)
 {
+        uint64_t kept = 0;
         for (int i = 0; i < net->num_nodes; i++) {
                 const struct op *op = net->nodes[i].op;
                 struct plan_node *node = &p->nodes[i];
@@ -182,6 +190,10 @@ static void give_nodes(const struct net *net, const struct dev_info *info, struc
                 }
                 node->workspace_forward =
                         node->needs.workspace_forward ? new_slot(p, node->needs.workspace_forward) : -1;
+                node->keeps_workspace = p->mode == PLAN_INFER && node->needs.packs_params &&
+                                        kept + node->needs.workspace_forward <= MOST_KEPT;
+                if (node->keeps_workspace)
+                        kept += node->needs.workspace_forward;
                 node->workspace_backward = train && node->needs.workspace_backward
                                                    ? new_slot(p, node->needs.workspace_backward)
                                                    : -1;

@@ -285,6 +285,7 @@ static void conv_needs(
         }
         if (lanes != CONV_LANES)
                 return;
+        ret->packs_params = true;
         if (conv_tiled_fits(op, info)) {
                 ret->workspace_forward = larger(ret->workspace_forward, conv_tiled_forward_floats(op, info));
                 ret->workspace_backward = larger(ret->workspace_backward, conv_tiled_data_floats(op, info));

@@ -77,6 +77,7 @@ static int pack(const struct op_call *call, const struct correlation *c, const s
         const char *options, struct err *e)
 {
         struct launch l = launch_begin(call->dev, "conv_tiled", options, "conv_pack");
+        l.once = call->params_stay;
         launch_view(&l, &call->params[0]);
         launch_view(&l, &call->workspace);
         launch_ints(&l, c->outs, c->ins, c->taps[0], c->taps[1], k->chunk, k->tiles, c->weights_group,

@@ -85,6 +85,7 @@ static int pack(const struct op_call *call, const struct correlation *c, const s
         const char *options, struct err *e)
 {
         struct launch l = launch_begin(call->dev, "conv_winograd", options, "conv_winograd_pack");
+        l.once = call->params_stay;
         launch_view(&l, &call->params[0]);
         launch_view(&l, &call->workspace);
         launch_ints(&l, c->outs, c->ins, k->chunk, c->weights_group, c->weights_out, c->weights_in,

@@ -63,6 +63,7 @@ struct op_needs {
         int num_saved;
         uint64_t saved[OP_MAX_SAVED];                   /* written by a training forward, read by backward */
         uint64_t workspace_forward, workspace_backward; /* scratch within the call */
+        bool packs_params; /* workspace_forward is for what forward makes of the parameters alone */
 };
 
 /* What a call computes: y; the gradient of the inputs; that of the parameters. */
@@ -104,6 +105,7 @@ struct op_call {
         struct view dparams[OP_MAX_PARAMS]; /* backward only; buf NULL: frozen or not trainable */
         struct view saved[OP_MAX_SAVED];
         struct view workspace;
+        bool params_stay; /* and the workspace too from run to run: packing them once is enough */
         struct op_epilogue epilogue; /* forward only */
         struct view vars; /* the step's variables, see below */
         int layer;        /* the node's number in its net: layers draw different numbers */
