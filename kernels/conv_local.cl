@@ -343,8 +343,7 @@ TILE_KERNEL void conv_local(TENSOR(in), VIEW(w), VIEW(bias), TENSOR(out), VIEW(p
                         continue;
                 const int at = OUT_AT(channel, in_block / width, in_block % width) * RESULTS_OF_LANES;
                 global result *to = (global result *)AT(out, pixel / pixels) + at + n % RESULTS_OF_LANES;
-                const norm_t of = NORM_OF(channel);
-                *to = FINISH_RESULT(*to, of);
+                *to = FINISH_RESULT(*to, NORM_OF(channel));
         }
 }
 
