@@ -157,7 +157,7 @@ class Clblast(unittest.TestCase):
 
     def test_a_job_goes_on_where_clblast_is_not_used(self):
         self.tune(PARAMETERS, "clblast clblast clblast")
-        id = self.submit("moved", epochs=20)
+        id = self.submit("moved", epochs=10)
         self.d.wait_step(id, 60, seconds=1500)
         self.d.kill()
         del self.d.env["CNND_TEST_CLBLAST"]
