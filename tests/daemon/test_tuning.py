@@ -164,7 +164,7 @@ class Clblast(unittest.TestCase):
         self.d.start()
         self.d.need_device()
         self.assertEqual(self.finish(id)["clblast Xgemm"], PARAMETERS)
-        self.assertIn("goes on here without it", self.d.get("/v1/jobs/%d" % id)["note"])
+        self.assertIn("goes on here without it", self.d.get("/v1/jobs/%d" % id)["notes"][0])
 
     def test_parameters_that_are_none_are_not_taken(self):
         for wrong, reason in (("MWG=64", "MWG=77 is no multiple of"), ("NWG=64 ", "parameter NWG is missing")):
