@@ -58,9 +58,6 @@ int clblast_call_create(struct dev *d, const struct gemm *g, struct clblast_call
 void clblast_call_destroy(struct clblast_call *call);
 /* The event, the caller's, is that of its last kernel. */
 int clblast_call_enqueue(struct dev *d, const struct clblast_call *call, cl_event *ret, struct err *e);
-/* Before the device is closed. */
-void clblast_forget(struct dev *d);
-
 /* A driver may take a command and fail it later, which its event alone tells. Takes the event of one that was
    enqueued; where very many are kept it waits for them. */
 int pending_add(struct dev *d, cl_event event, const char *what, struct err *e);

@@ -36,6 +36,8 @@ bool clblast_params_equal(const struct clblast_params *a, const struct clblast_p
    kernels, unless these parameters are in force already. ERR_STATE where CLBlast is not there, or not for
    this device (dev_info.clblast). */
 int clblast_apply(struct dev *d, const struct clblast_params *p, struct err *e);
+/* No parameters are in force any more, and what was compiled is gone. */
+void clblast_forget(struct dev *d);
 /* NULL before the first. */
 const struct clblast_params *clblast_applied(const struct dev *d);
 

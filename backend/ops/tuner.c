@@ -212,6 +212,8 @@ int tuner_clblast(
                 *ret = candidates[found];
                 *ret_gflops = 1e-9 * OP_DIRECTIONS * (double)op->kind->flops(op) * dev_info(d)->lanes / best;
         }
+        if (rc)
+                clblast_forget(d);
         op_destroy(op);
         return rc;
 }

@@ -23,7 +23,7 @@ bool tuner_can_choose(const struct dev *d, const struct op *op, int lanes);
 
 /* Tries parameters for CLBlast on a device that may use it (dev_info.clblast), for about `seconds`, and at
    least one set: each compiles for seconds. What multiplies wrong, or not at all, is passed over. *ret holds
-   the fastest, and it is in force. ERR_NOT_FOUND where there is none. */
+   the fastest, and it is in force. ERR_NOT_FOUND where there is none: then none is in force. */
 int tuner_clblast(
         struct dev *d, double seconds, struct clblast_params *ret, double *ret_gflops, struct err *e);
 

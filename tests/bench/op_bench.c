@@ -1,13 +1,15 @@
 /* Times conv2d and linear by direction: GFLOP/s of forward, gradient of the input, gradient of the
    parameters.
 
-       op_bench [--device 0:0] [--batch 128] [--lanes 16] [--naive] [--winograd] [--seconds 0.3] [--kernels]
-   [--cpu-time] [LAYER…]
+       op_bench [--device 0:0] [--batch 128] [--lanes 16] [--naive] [--winograd] [--clblast PARAMETERS]
+   [--seconds 0.3] [--kernels] [--cpu-time] [LAYER…]
 
    LAYER is conv:C,H,W,K,kernel,stride,padding[,groups] or linear:IN,OUT; without any, a list of layers of
-   known networks. --kernels prints what each launch takes. --cpu-time counts the seconds of all cores of a
-   CPU device instead of the wall's: GFLOP/s per core, also on a busy machine. */
+   known networks. PARAMETERS are as the line "clblast Xgemm" of a tuning file has them. --kernels prints what
+   each launch takes. --cpu-time counts the seconds of all cores of a CPU device instead of the wall's:
+   GFLOP/s per core, also on a busy machine. */
 #include "base/err.h"
+#include "device/clblast.h"
 #include "device/launch.h"
 #include "ops/conv.h"
 #include "ops/kinds.h"
@@ -20,8 +22,8 @@
 #include <time.h>
 
 struct settings {
-        const char *device;
-        int batch, lanes; /* 0: the layer's own, the device's own */
+        const char *device, *clblast; /* parameters; NULL without */
+        int batch, lanes;             /* 0: the layer's own, the device's own */
         enum op_variant variant;
         double seconds; /* to measure each direction for */
         bool kernels;
@@ -149,7 +151,10 @@ static int parse(int argc, char **argv, struct settings *s)
                 }
                 if (strcmp(argv[i], "--device") == 0)
                         s->device = value;
-                else if (strcmp(argv[i], "--batch") == 0)
+                else if (strcmp(argv[i], "--clblast") == 0) {
+                        s->clblast = value;
+                        s->variant = OP_CLBLAST;
+                } else if (strcmp(argv[i], "--batch") == 0)
                         s->batch = atoi(value);
                 else if (strcmp(argv[i], "--lanes") == 0)
                         s->lanes = atoi(value);
@@ -160,6 +165,13 @@ static int parse(int argc, char **argv, struct settings *s)
                 i++;
         }
         return i > argc ? 0 : i;
+}
+
+static int apply_clblast(struct dev *d, const char *text, struct err *e)
+{
+        struct clblast_params p;
+        const int rc = clblast_params_read(text, strlen(text), &p, e);
+        return rc ? rc : clblast_apply(d, &p, e);
 }
 
 int main(int argc, char **argv)
@@ -173,11 +185,15 @@ int main(int argc, char **argv)
         const int first = parse(argc, argv, &s);
         if (first == 0) {
                 fprintf(stderr,
-                        "op_bench [--device D] [--batch N] [--lanes L] [--naive] [--winograd] [--seconds S] "
-                        "[--kernels] [--cpu-time] [LAYER...]\n");
+                        "op_bench [--device D] [--batch N] [--lanes L] [--naive] [--winograd] [--clblast P] "
+                        "[--seconds S] [--kernels] [--cpu-time] [LAYER...]\n");
                 return 2;
         }
+        if (s.clblast) /* on CPU devices it is not asked for */
+                setenv("CNND_TEST_CLBLAST", "1", 1);
         int rc = dev_open(s.device ? s.device : "all", NULL, &d, &e);
+        if (rc == 0 && s.clblast)
+                rc = apply_clblast(d, s.clblast, &e);
         if (rc == 0)
                 rc = bench_all(&s, d, argv + first, argc - first, &e);
         dev_close(d);

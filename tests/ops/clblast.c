@@ -44,6 +44,7 @@ static void wrong_products_are_passed_over(void **state)
         assert_int_equal(unsetenv("CNND_TEST_LIE"), 0);
         assert_int_equal(rc, ERR_NOT_FOUND);
         assert_non_null(strstr(e.message, "with no parameters that were tried"));
+        assert_null(clblast_applied(f->dev));
 }
 
 static bool takes_clblast(const struct ops_fixture *f, const struct op *op, int lanes)
