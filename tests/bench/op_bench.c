@@ -2,11 +2,11 @@
    parameters.
 
        op_bench [--device 0:0] [--batch 128] [--lanes 16] [--naive] [--winograd] [--seconds 0.3] [--kernels]
-   [--cpu-time] [LAYER…]
+   [--cpu-time] [--forward] [LAYER…]
 
    LAYER is conv:C,H,W,K,kernel,stride,padding[,groups] or linear:IN,OUT; without any, a list of layers of
-   known networks. --kernels prints what each launch takes. --cpu-time counts the seconds of all cores of a
-   CPU device instead of the wall's: GFLOP/s per core, also on a busy machine. */
+   known networks. --forward leaves the gradients out. --kernels prints what each launch takes. --cpu-time
+   counts the seconds of all cores of a CPU device instead of the wall's: GFLOP/s per core, also on a busy machine. */
 #include "base/err.h"
 #include "device/launch.h"
 #include "ops/conv.h"
@@ -24,7 +24,7 @@ struct settings {
         int batch, lanes; /* 0: the layer's own, the device's own */
         enum op_variant variant;
         double seconds; /* to measure each direction for */
-        bool kernels;
+        bool kernels, forward;
         clockid_t clock;
 };
 
@@ -47,7 +47,7 @@ static int bench_layer(
         struct stopwatch *w = NULL;
         int rc = stopwatch_create(d, op, n, s->lanes ? s->lanes : dev_info(d)->lanes, &w, e);
         printf("%-34s %4d", name, n);
-        for (int i = 0; i < OP_DIRECTIONS && rc == 0; i++) {
+        for (int i = 0; i < (s->forward ? OP_FORWARD + 1 : OP_DIRECTIONS) && rc == 0; i++) {
                 struct launch_list *list = NULL;
                 double seconds = 0;
                 rc = stopwatch_record(w, (enum op_direction)i, s->variant, &list, e);
@@ -143,6 +143,10 @@ static int parse(int argc, char **argv, struct settings *s)
                         s->kernels = true;
                         continue;
                 }
+                if (strcmp(argv[i], "--forward") == 0) {
+                        s->forward = true;
+                        continue;
+                }
                 if (strcmp(argv[i], "--cpu-time") == 0) {
                         s->clock = CLOCK_PROCESS_CPUTIME_ID;
                         continue;
@@ -174,7 +178,7 @@ int main(int argc, char **argv)
         if (first == 0) {
                 fprintf(stderr,
                         "op_bench [--device D] [--batch N] [--lanes L] [--naive] [--winograd] [--seconds S] "
-                        "[--kernels] [--cpu-time] [LAYER...]\n");
+                        "[--kernels] [--cpu-time] [--forward] [LAYER...]\n");
                 return 2;
         }
         int rc = dev_open(s.device ? s.device : "all", NULL, &d, &e);
