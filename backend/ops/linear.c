@@ -152,6 +152,29 @@ static int forward_tiled(const struct op *op, const struct op_call *c, struct er
                 &l, 2, (size_t[]){(size_t)ranges, (size_t)op_ceil_div(blocks, share)}, (size_t[]){1, 1}, e);
 }
 
+/* Of kernels/linear_single.cl: outputs that it computes at a time. */
+enum { SINGLE_TILE = 8 };
+
+static bool is_single(const struct op_call *c)
+{
+        return op_is_tiled(c) && c->y.lanes == 1 && dev_info(c->dev)->type == DEV_CPU;
+}
+
+static int forward_single(const struct op *op, const struct op_call *c, struct err *e)
+{
+        const struct linear_args *a = op->args;
+        const int tiles = op_ceil_div(op->out.c, SINGLE_TILE), share = share_of(c, tiles, 1);
+        char options[OP_OPTIONS];
+        struct launch l = launch_begin(c->dev, "linear_single",
+                op_options(options, 1, "-DTILE=%d", SINGLE_TILE), "linear_forward_single");
+        launch_tensor(&l, &c->x[0]);
+        launch_view(&l, &c->params[0]);
+        launch_view(&l, &c->params[a->bias ? 1 : 0]);
+        launch_tensor(&l, &c->y);
+        launch_ints(&l, op->in[0].c, op->out.c, a->bias, c->x[0].n, share * SINGLE_TILE);
+        return launch_grid(&l, 1, (size_t[]){(size_t)op_ceil_div(tiles, share)}, (size_t[]){1}, e);
+}
+
 static int data_tiled(const struct op *op, const struct op_call *c, struct err *e)
 {
         const int blocks = tensor_blocks(&c->dy), wide = 8 * tile_of(dev_info(c->dev));
@@ -240,6 +263,8 @@ static int linear_forward(const struct op *op, const struct op_call *c, struct e
                 const struct op conv = as_conv(op, &args);
                 return conv_local_forward(&conv, c, e);
         }
+        if (is_single(c))
+                return forward_single(op, c, e);
         return is_tiled(c, &c->y) ? forward_tiled(op, c, e) : forward_naive(op, c, e);
 }
 
