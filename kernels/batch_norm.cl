@@ -123,6 +123,26 @@ GROUP_KERNEL void batch_norm_apply(TENSOR(x), TENSOR(y), VIEW(weight), VIEW(bias
         AT(y, b)[at] = activate(v, activation);
 }
 
+#if LANES == 1
+/* The same for CPU devices: a work-item a channel's plane, by vectors of pixels. Grid (channels, images). */
+ITEM_KERNEL void batch_norm_apply_single(TENSOR(x), TENSOR(y), VIEW(weight), VIEW(bias), OPTIONS, VIEW(mean), VIEW(spread),
+        const int step, const int from_variance, const float eps, const int activation, const int pixels)
+{
+        const int c = get_global_id(0), b = get_global_id(1);
+        const float spread = FROM(spread)[c * step], inverse = from_variance ? inverse_std(spread, eps) : spread;
+        const float centre = centred ? FROM(mean)[c * step] : 0.0f, scale = (scaled ? inverse : 1.0f) * WEIGHT(c);
+        const float shift = BIAS(c);
+        global const float *from = AT(x, b) + (ulong)c * pixels;
+        global float *to = AT(y, b) + (ulong)c * pixels;
+        int p = 0;
+        for (; p + 16 <= pixels; p += 16)
+                vstore16(activate_lanes(fma(vload16(0, from + p) - centre, (float16)scale, (float16)shift), activation), 0,
+                        to + p);
+        for (; p < pixels; p++)
+                to[p] = activate(fma(from[p] - centre, scale, shift), activation);
+}
+#endif
+
 /* dx = weight / std * (dy - sum(dy)/N - (x - mean)/std * sum(dy * (x - mean)/std)/N). Without centring the second term
    is missing and the sum's x stands alone; without scaling the third is missing and std is 1.
    Grid (pixels * LANES, channels, blocks) or more. */

@@ -133,7 +133,8 @@ inline norm_t norm_of(global const float *mean, global const float *variance, gl
         }
 
 FINISHES(float, )
-#if LANES == 16
+/* With one lane they are pixels' on CPU devices. */
+#if LANES == 16 || LANES == 1
 FUNCTIONS(float16, int16, as_float16, as_int16, _lanes)
 FINISHES(float16, _lanes)
 
@@ -144,7 +145,9 @@ inline float sum_lanes(const float16 v)
         const float2 c = b.lo + b.hi;
         return c.x + c.y;
 }
+#endif
 
+#if LANES == 16
 /* Vectors whose mean and squares are found while they lie in the first cache. */
 #define MOMENTS_CHUNK 64
 

@@ -8,9 +8,12 @@
 /* Floats of packed parameters that are worth their memory: packing takes as long for one sample as for many. */
 enum { MOST_KEPT = 16 << 20 };
 
-int plan_lanes(const struct dev_info *info, int n)
+/* Half a block takes about as long as its images one by one. On CPU devices only forward passes have kernels
+   for these, which a training job would have to compile for its last, smaller batches. */
+int plan_lanes(const struct dev_info *info, enum plan_mode mode, int n)
 {
-        return info->lanes == 16 || n >= info->lanes / 2 ? info->lanes : 1;
+        const bool blocks = info->lanes == 16 && mode != PLAN_INFER;
+        return blocks || n >= info->lanes / 2 ? info->lanes : 1;
 }
 
 /* Moments; see plan.h. */
@@ -323,7 +326,7 @@ int plan_outline(const struct net *net, const struct dev_info *info, enum plan_m
                 return err_set(e, ERR_NO_MEMORY, "no memory for a plan");
         p->mode = mode;
         p->n = n;
-        p->lanes = plan_lanes(info, n);
+        p->lanes = plan_lanes(info, mode, n);
         p->slots = calloc(slots, sizeof *p->slots);
         p->data = calloc((size_t)net->num_values, sizeof *p->data);
         p->grad = calloc((size_t)net->num_values, sizeof *p->grad);

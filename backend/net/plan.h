@@ -48,9 +48,9 @@ struct plan {
         int num_chunks;
 };
 
-/* Samples side by side in a block for batches of n on this device: the device's lanes, or 1 on a GPU where most
-   of them would stay empty. On a CPU kernels whose vectors run over samples are faster even for one alone. */
-int plan_lanes(const struct dev_info *info, int n);
+/* Samples side by side in a block for batches of n on this device: the device's lanes, or 1 where most of
+   them would stay empty and there are kernels for that. */
+int plan_lanes(const struct dev_info *info, enum plan_mode mode, int n);
 
 /* ERR_DEVICE_MEMORY when one tensor alone is larger than the device's largest allocation. */
 int plan_create(const struct net *net, const struct dev_info *info, enum plan_mode mode, int n,

@@ -77,6 +77,12 @@ static bool is_tiled(const struct op_call *c)
         return op_is_tiled(c) && c->x[0].lanes == 16;
 }
 
+/* By vectors of pixels, for single images. */
+static bool is_single(const struct op_call *c)
+{
+        return op_is_tiled(c) && c->x[0].lanes == 1 && dev_info(c->dev)->type == DEV_CPU;
+}
+
 /* Sums by work-groups, for devices that have many small cores. */
 static bool is_grouped(const struct op_call *c)
 {
@@ -151,7 +157,9 @@ static int apply(const struct batch_norm_args *a, const struct op_call *c, struc
         const struct view mean = c->training ? c->saved[0] : *statistics(a, c, BATCH_NORM_MEAN);
         const struct view spread =
                 c->training ? (struct view){mean.buf, mean.offset + 1} : *statistics(a, c, BATCH_NORM_VAR);
-        struct launch l = begin(c, is_tiled(c) ? "batch_norm_apply_tiled" : "batch_norm_apply");
+        struct launch l = begin(c, is_tiled(c)    ? "batch_norm_apply_tiled"
+                                   : is_single(c) ? "batch_norm_apply_single"
+                                                  : "batch_norm_apply");
         launch_tensor(&l, &c->x[0]);
         launch_tensor(&l, &c->y);
         launch_param(&l, a, c, BATCH_NORM_WEIGHT);
@@ -164,7 +172,7 @@ static int apply(const struct batch_norm_args *a, const struct op_call *c, struc
         launch_float(&l, (float)a->eps);
         launch_int(&l, (int)c->epilogue.activation);
         launch_int(&l, x.pixels);
-        return is_tiled(c) ? run_planes(&l, &x, e) : run_floats(&l, &x, e);
+        return is_tiled(c) || is_single(c) ? run_planes(&l, &x, e) : run_floats(&l, &x, e);
 }
 
 static int forward_whole(const struct batch_norm_args *a, const struct op_call *c, struct err *e)

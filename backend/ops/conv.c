@@ -1,5 +1,6 @@
 #include "ops/conv.h"
 #include "ops/conv_local.h"
+#include "ops/conv_single.h"
 #include "ops/epilogue.h"
 #include "ops/kinds.h"
 #include "ref/ref.h"
@@ -162,6 +163,8 @@ static unsigned conv_variants(
                 set |= 1u << OP_TILED;
         if (conv_clblast_fits(op, lanes, info))
                 set |= 1u << OP_CLBLAST;
+        if (lanes == 1 && direction == OP_FORWARD && conv_single_fits(op, info))
+                set |= 1u << OP_TILED;
         if (lanes != CONV_LANES)
                 return set;
         if (weights ? conv_weights_fits(op, info) : conv_tiled_fits(op, info))
@@ -213,6 +216,18 @@ static enum op_variant variant_of(const struct op *op, const struct op_call *c, 
         return v;
 }
 
+static int forward_tiled(const struct op *op, const struct op_call *c, struct err *e)
+{
+        switch (c->y.lanes) {
+        case 1:
+                return conv_single_forward(op, c, e);
+        case CONV_LANES:
+                return conv_tiled_forward(op, c, e);
+        default:
+                return conv_local_forward(op, c, e);
+        }
+}
+
 static int conv_forward(const struct op *op, const struct op_call *c, struct err *e)
 {
         switch (variant_of(op, c, OP_FORWARD)) {
@@ -221,7 +236,7 @@ static int conv_forward(const struct op *op, const struct op_call *c, struct err
         case OP_WINOGRAD:
                 return conv_winograd_forward(op, c, e);
         case OP_TILED:
-                return c->y.lanes == CONV_LANES ? conv_tiled_forward(op, c, e) : conv_local_forward(op, c, e);
+                return forward_tiled(op, c, e);
         default:
                 return forward_naive(op, c, e);
         }
@@ -283,6 +298,8 @@ static void conv_needs(
                 ret->workspace_forward = larger(ret->workspace_forward, floats);
                 ret->workspace_backward = larger(ret->workspace_backward, floats);
         }
+        if (lanes == 1 && conv_single_fits(op, info))
+                ret->workspace_forward = conv_single_floats(op, n, info);
         if (lanes != CONV_LANES)
                 return;
         ret->packs_params = true;
@@ -321,6 +338,13 @@ static const struct op_example conv_examples[] = {
         {0},
 };
 
+/* Panels, and few pixels. */
+static const struct op_example conv_single_examples[] = {
+        {&(const struct conv_args){18, {1, 1}, {1, 1}, {0, 0}, 1, true}, {3, 7, 8}, 2},
+        {&(const struct conv_args){9, {3, 3}, {1, 1}, {1, 1}, 1, true}, {9, 2, 3}, 2},
+        {0},
+};
+
 const struct op_kind op_conv2d = {
         .type = "conv2d",
         .doc = "2-D convolution (cross-correlation, as in PyTorch)",
@@ -339,4 +363,5 @@ const struct op_kind op_conv2d = {
         .backward = conv_backward,
         .ref = &ref_conv2d,
         .examples = conv_examples,
+        .single_examples = conv_single_examples,
 };

@@ -155,6 +155,25 @@ static int forward_tiled(const struct op *op, const struct op_call *c, struct er
                 &l, 2, (size_t[]){(size_t)ranges, (size_t)op_ceil_div(blocks, share)}, (size_t[]){1, 1}, e);
 }
 
+/* Of kernels/linear_single.cl: outputs that it computes at a time. */
+enum { SINGLE_TILE = 8 };
+
+static int forward_single(const struct op *op, const struct op_call *c, struct err *e)
+{
+        const struct linear_args *a = op->args;
+        const int tiles = op_ceil_div(op->out.c, SINGLE_TILE), share = share_of(c, tiles, 1);
+        char options[OP_OPTIONS];
+        struct launch l = launch_begin(c->dev, "linear_single",
+                op_options(options, 1, "-DTILE=%d", SINGLE_TILE), "linear_forward_single");
+        launch_tensor(&l, &c->x[0]);
+        launch_view(&l, &c->params[0]);
+        launch_view(&l, &c->params[a->bias ? 1 : 0]);
+        launch_tensor(&l, &c->y);
+        launch_ints(&l, op->in[0].c, op->out.c, a->bias, c->x[0].n, share * SINGLE_TILE);
+        launch_epilogue(&l, c);
+        return launch_grid(&l, 1, (size_t[]){(size_t)op_ceil_div(tiles, share)}, (size_t[]){1}, e);
+}
+
 static int data_tiled(const struct op *op, const struct op_call *c, struct err *e)
 {
         const int blocks = tensor_blocks(&c->dy), wide = 8 * tile_of(dev_info(c->dev));
@@ -225,8 +244,8 @@ static unsigned linear_variants(
         struct conv_args args;
         const struct op conv = as_conv(op, &args);
         unsigned set = 1u << OP_NAIVE;
-        (void)direction;
-        if (local_fits(lanes, info) || tiled_fits(lanes, info))
+        const bool single = lanes == 1 && direction == OP_FORWARD && info->type == DEV_CPU;
+        if (local_fits(lanes, info) || tiled_fits(lanes, info) || single)
                 set |= 1u << OP_TILED;
         return conv_clblast_fits(&conv, lanes, info) ? set | 1u << OP_CLBLAST : set;
 }
@@ -268,6 +287,7 @@ static int linear_forward(const struct op *op, const struct op_call *c, struct e
                 return conv_clblast_forward(&conv, c, e);
         case OP_TILED:
                 return c->y.lanes == CONV_LOCAL_LANES ? conv_local_forward(&conv, c, e)
+                       : c->y.lanes == 1              ? forward_single(op, c, e)
                                                       : forward_tiled(op, c, e);
         default:
                 return forward_naive(op, c, e);

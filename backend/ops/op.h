@@ -163,6 +163,8 @@ struct op_kind {
         /* Two or three, odd and tiny (a few thousand multiply-adds), that reach every kernel. NULL where
          * `view`. */
         const struct op_example *examples;
+        /* More of them, for kernels that only tensors of one lane have. NULL: none. */
+        const struct op_example *single_examples;
 };
 
 extern const struct op_kind *const op_kinds[];

@@ -138,9 +138,44 @@ static int run(
                 l, 3, (size_t[]){(size_t)(out.h * out.w) * (size_t)c->y.lanes, (size_t)out.c, blocks}, e);
 }
 
+/* Of kernels/pool_single.cl: the floats that a line takes. */
+static int line_of(const struct op *op)
+{
+        const struct pool_args *a = op->args;
+        const int windows = (op->out.w - 1) * a->stride[1] + a->kernel_size[1],
+                  image = a->padding[1] + op->in[0].w;
+        return windows > image ? windows : image;
+}
+
+static bool is_single(const struct op *op, const struct op_call *c)
+{
+        const struct dev_info *info = dev_info(c->dev);
+        return op_is_tiled(c) && c->y.lanes == 1 && info->type == DEV_CPU && !c->saved[0].buf &&
+               (uint64_t)line_of(op) * sizeof(float) <= info->local_bytes;
+}
+
+static int max_single(const struct op *op, const struct op_call *c, struct err *e)
+{
+        const struct pool_args *a = op->args;
+        const struct shape x = op->in[0], y = op->out;
+        const int rows = op_ceil_div(LEAST_WORK, y.w);
+        char options[OP_OPTIONS];
+        struct launch l = launch_begin(
+                c->dev, "pool_single", op_options(options, 1, NULL), "max_pool2d_forward_single");
+        launch_tensor(&l, &c->x[0]);
+        launch_tensor(&l, &c->y);
+        launch_ints(&l, rows, x.h, x.w, y.h, y.w, a->kernel_size[0], a->kernel_size[1], a->stride[0],
+                a->stride[1], a->padding[0], a->padding[1], line_of(op));
+        launch_local(&l, (size_t)line_of(op) * sizeof(float));
+        const size_t grid[] = {(size_t)op_ceil_div(y.h, rows), (size_t)y.c, (size_t)c->y.n};
+        return launch_grid(&l, 3, grid, (size_t[]){1, 1, 1}, e);
+}
+
 static int max_forward(const struct op *op, const struct op_call *c, struct err *e)
 {
         const bool keep = c->saved[0].buf != NULL;
+        if (is_single(op, c))
+                return max_single(op, c, e);
         struct launch l = begin(op, c, "max_pool2d_forward", "max_pool2d_forward_tiled");
         launch_tensor(&l, &c->x[0]);
         launch_tensor(&l, &c->y);

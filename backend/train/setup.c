@@ -168,7 +168,7 @@ static void describe_transforms(struct setup *s, const struct train_request *r, 
                         .normalize = &r->normalize,
                         .s = s->net->values[0].s,
                         .n = n,
-                        .lanes = plan_lanes(info, n)};
+                        .lanes = plan_lanes(info, i == DATASET_TRAIN ? PLAN_TRAIN : PLAN_EVAL, n)};
                 struct transform_bytes bytes = transform_bytes(&s->transform[i]);
                 if (s->count[i] && bytes.numbers)
                         add(s, bytes.numbers);

@@ -63,7 +63,7 @@ static int measure(struct bench *b, const struct options *o, const char *text, s
         cJSON *json = json_parse(text, strlen(text), e);
         struct transform_spec spec = {.augment = &augment, .s = {o->c, o->h, o->w}, .n = o->batch};
         int rounds = 0, rc = json ? augment_parse(json, &augment, e) : e->code;
-        spec.lanes = rc == 0 ? plan_lanes(dev_info(b->dev), o->batch) : 1;
+        spec.lanes = rc == 0 ? plan_lanes(dev_info(b->dev), PLAN_TRAIN, o->batch) : 1;
         if (rc == 0)
                 rc = transform_create(b->dev, &spec, &t, e);
         const struct tensor x = tensor_whole((struct view){b->batch, 0}, o->batch, spec.s, spec.lanes);

@@ -2,12 +2,12 @@
    parameters.
 
        op_bench [--device 0:0] [--batch 128] [--lanes 16] [--naive] [--winograd] [--clblast PARAMETERS]
-   [--seconds 0.3] [--kernels] [--cpu-time] [LAYER…]
+   [--seconds 0.3] [--kernels] [--cpu-time] [--forward] [LAYER…]
 
    LAYER is conv:C,H,W,K,kernel,stride,padding[,groups] or linear:IN,OUT; without any, a list of layers of
-   known networks. PARAMETERS are as the line "clblast Xgemm" of a tuning file has them. --kernels prints what
-   each launch takes. --cpu-time counts the seconds of all cores of a CPU device instead of the wall's:
-   GFLOP/s per core, also on a busy machine. */
+   known networks. PARAMETERS are as the line "clblast Xgemm" of a tuning file has them. --forward
+   leaves the gradients out. --kernels prints what each launch takes. --cpu-time counts the seconds of all cores of a
+   CPU device instead of the wall's: GFLOP/s per core, also on a busy machine. */
 #include "base/err.h"
 #include "device/clblast.h"
 #include "device/launch.h"
@@ -26,7 +26,7 @@ struct settings {
         int batch, lanes;             /* 0: the layer's own, the device's own */
         enum op_variant variant;
         double seconds; /* to measure each direction for */
-        bool kernels;
+        bool kernels, forward;
         clockid_t clock;
 };
 
@@ -49,7 +49,7 @@ static int bench_layer(
         struct stopwatch *w = NULL;
         int rc = stopwatch_create(d, op, n, s->lanes ? s->lanes : dev_info(d)->lanes, &w, e);
         printf("%-34s %4d", name, n);
-        for (int i = 0; i < OP_DIRECTIONS && rc == 0; i++) {
+        for (int i = 0; i < (s->forward ? OP_FORWARD + 1 : OP_DIRECTIONS) && rc == 0; i++) {
                 struct launch_list *list = NULL;
                 double seconds = 0;
                 rc = stopwatch_record(w, (enum op_direction)i, s->variant, &list, e);
@@ -145,6 +145,10 @@ static int parse(int argc, char **argv, struct settings *s)
                         s->kernels = true;
                         continue;
                 }
+                if (strcmp(argv[i], "--forward") == 0) {
+                        s->forward = true;
+                        continue;
+                }
                 if (strcmp(argv[i], "--cpu-time") == 0) {
                         s->clock = CLOCK_PROCESS_CPUTIME_ID;
                         continue;
@@ -186,7 +190,7 @@ int main(int argc, char **argv)
         if (first == 0) {
                 fprintf(stderr,
                         "op_bench [--device D] [--batch N] [--lanes L] [--naive] [--winograd] [--clblast P] "
-                        "[--seconds S] [--kernels] [--cpu-time] [LAYER...]\n");
+                        "[--seconds S] [--kernels] [--cpu-time] [--forward] [LAYER...]\n");
                 return 2;
         }
         if (s.clblast) /* on CPU devices it is not asked for */

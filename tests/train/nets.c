@@ -46,7 +46,7 @@ static struct strategies *tap_by_tap(const struct net *net, const struct dev_inf
 {
         struct err e = {0};
         struct strategies *s = strategies_create();
-        const int lanes = plan_lanes(info, n);
+        const int lanes = plan_lanes(info, PLAN_TRAIN, n);
         assert_non_null(s);
         for (int i = 0; i < net->num_nodes; i++) {
                 char name[STRATEGY_NAME];
