@@ -33,7 +33,7 @@ static int confine(const char *uploads, struct err *e)
                 errno = 0;        /* the front's answers only wait a little longer */
         signal(SIGXFSZ, SIG_IGN); /* the write fails */
         int rc = setrlimit(RLIMIT_FSIZE, &file) == 0 ? 0 : err_errno(e, errno, "setrlimit");
-#if !defined ASAN_BUILD && !defined __SANITIZE_THREAD__ /* their shadows take terabytes */
+#ifndef SANITIZED_BUILD /* their shadows take terabytes */
         if (rc == 0 && setrlimit(RLIMIT_DATA, &heap) != 0)
                 rc = err_errno(e, errno, "setrlimit");
 #endif

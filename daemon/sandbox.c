@@ -16,7 +16,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#if defined ASAN_BUILD || defined __SANITIZE_THREAD__
+#ifdef SANITIZED_BUILD
 enum { SANITIZED = true };
 #else
 enum { SANITIZED = false };

@@ -1,4 +1,4 @@
-/* Builds with the address sanitizer: what must differ in them. */
+/* Builds with the address sanitizer, or another: what must differ in them. */
 #ifndef CNND_ASAN_H
 #define CNND_ASAN_H
 
@@ -7,6 +7,15 @@
 #elif defined __has_feature
 #if __has_feature(address_sanitizer)
 #define ASAN_BUILD 1
+#endif
+#endif
+
+/* The thread sanitizer too: its shadow takes terabytes of addresses as well. */
+#if defined ASAN_BUILD || defined __SANITIZE_THREAD__
+#define SANITIZED_BUILD 1
+#elif defined __has_feature
+#if __has_feature(thread_sanitizer)
+#define SANITIZED_BUILD 1
 #endif
 #endif
 

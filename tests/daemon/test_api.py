@@ -502,13 +502,17 @@ class Api(unittest.TestCase):
 
         body = harness.npy((500, 1, 28, 28), [0.5] * (500 * 784))
         head = b"POST /v1/models/net/classify HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body)
-        before, sockets = refused(), []
-        for _ in range(30):
-            sockets.append(socket.create_connection((self.daemon.host, self.daemon.port)))
-            sockets[-1].sendall(head + body)
-        for s in sockets:
-            s.close()
-        harness.wait_for(lambda: refused() > before, what="409s that nobody reads")
+        before, sockets, worker = refused(), [], self.daemon.worker()
+        harness.send_signal(worker, signal.SIGSTOP)  # so that they wait, however slow the front is beside it
+        try:
+            for _ in range(30):
+                sockets.append(socket.create_connection((self.daemon.host, self.daemon.port)))
+                sockets[-1].sendall(head + body)
+            for s in sockets:
+                s.close()
+            harness.wait_for(lambda: refused() >= before + 29, what="409s that nobody reads")  # the first was begun
+        finally:
+            harness.send_signal(worker, signal.SIGCONT)
         waiting = b"\ncnnd_http_waiting 0\n"
         harness.wait_for(lambda: waiting in self.daemon.request("GET", "/metrics")[2], what="an end of the waiting")
 
