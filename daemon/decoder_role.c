@@ -168,6 +168,8 @@ static int draw_grid(const struct chan_message *m, struct answer *a, struct err 
         int rc = 0;
         for (int i = 0; rc == 0 && i < 5; i++)
                 rc = json_get_int(m->head, keys[i], 1, IMAGE_MAX_SIDE, "", &v[i], e);
+        for (int i = 0; rc == 0 && i < 5; i++) /* none may be absent */
+                rc = v[i] ? 0 : err_set(e, ERR_INTERNAL, "a picture without \"%s\"", keys[i]);
         if (rc == 0 && (double)m->raw_len !=
                                (double)v[0] * (double)v[2] * (double)v[3] * (double)v[4] * sizeof(float))
                 rc = err_set(e, ERR_INTERNAL, "a picture that cannot be read");

@@ -67,7 +67,8 @@ static int write_all(int fd, struct iovec *parts, size_t count, struct err *e)
                         return err_errno(e, errno, "channel write");
                 for (size_t left = (size_t)n; count; parts++, count--) {
                         size_t step = left < parts->iov_len ? left : parts->iov_len;
-                        parts->iov_base = (char *)parts->iov_base + step;
+                        if (step) /* a part without bytes may have no address */
+                                parts->iov_base = (char *)parts->iov_base + step;
                         parts->iov_len -= step;
                         left -= step;
                         if (parts->iov_len)
