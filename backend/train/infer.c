@@ -15,6 +15,8 @@
 /* Batches run at one of these sizes, the rest of it empty, so that few plans serve every request. */
 static const int sizes[] = {1, 16, 64, INFER_MAX_BATCH};
 enum { SIZES = sizeof sizes / sizeof sizes[0] };
+/* Fewer images than FEW take longer side by side than one by one where an image takes this many operations. */
+enum { FEW = 8, FLOPS_ALONE = 20000000 };
 /* Of activations: what a larger batch is not worth. */
 #define ACTIVATIONS_MAX ((uint64_t)512 << 20)
 
@@ -36,6 +38,7 @@ struct infer {
         struct buf *params;
         struct lane lanes[SIZES];
         int least, most; /* sizes in use */
+        bool one_by_one; /* few images, instead of in the least */
         int num_classes;
 };
 
@@ -125,8 +128,8 @@ static int build(struct infer *m, const struct safetensors *file, struct err *e)
         return rc;
 }
 
-/* Sizes whose activations are few enough. A CPU device takes 16 samples side by side in less time than one,
-   and so one image gets the bits that it gets among others. */
+/* Sizes whose activations are few enough. A small network on a CPU device waits for launches more than it computes, so that
+   16 samples side by side take no longer than one, which then gets the bits that it gets among others. */
 static int choose_sizes(struct infer *m, struct err *e)
 {
         for (int size = 1; size < SIZES; size++) {
@@ -143,6 +146,7 @@ static int choose_sizes(struct infer *m, struct err *e)
                 m->most = size;
         }
         m->least = m->most > 0 && dev_info(m->dev)->type == DEV_CPU;
+        m->one_by_one = m->least > 0 && net_flops(m->net) >= FLOPS_ALONE;
         return 0;
 }
 
@@ -293,7 +297,7 @@ static int run_lane(struct infer *m, struct lane *l, int n, float *logits, struc
 /* The smallest lane for n samples. A fresh one is saved after its first run. */
 static int lane_for(struct infer *m, int n, struct lane **ret, bool *ret_fresh, struct err *e)
 {
-        int size = m->least;
+        int size = m->one_by_one && n == 1 ? 0 : m->least;
         while (sizes[size] < n)
                 size++;
         *ret = &m->lanes[size];
@@ -306,6 +310,8 @@ int infer_run(struct infer *m, const float *images, int n, float *logits, struct
         size_t image = (size_t)shape_count(m->net->values[0].s);
         for (int done = 0; done < n;) {
                 int part = n - done < sizes[m->most] ? n - done : sizes[m->most];
+                if (m->one_by_one && part < FEW)
+                        part = 1;
                 struct lane *l;
                 bool fresh;
                 int rc = lane_for(m, part, &l, &fresh, e);
