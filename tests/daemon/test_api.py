@@ -496,25 +496,29 @@ class Api(unittest.TestCase):
                     self.assertLess(seconds, 0.05 * harness.busy(), kind)
 
     def test_clients_that_left_are_not_classified_for(self):
-        def refused():
-            text = self.daemon.request("GET", "/metrics")[2]
-            return int(re.search(rb'cnnd_http_answers_total{class="4xx"} (\d+)', text)[1])
+        def number(name):
+            return int(re.search(rb"\n%s (\d+)\n" % name, self.daemon.request("GET", "/metrics")[2])[1])
 
         body = harness.npy((500, 1, 28, 28), [0.5] * (500 * 784))
         head = b"POST /v1/models/net/classify HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body)
-        before, sockets, worker = refused(), [], self.daemon.worker()
-        harness.send_signal(worker, signal.SIGSTOP)  # so that they wait, however slow the front is beside it
+        images = rb'cnnd_images_total{for="classification"}'
+        before, sockets, decoders = number(images), [], self.daemon.decoders()
+        for pid in decoders:  # so that all wait, however slow the front is
+            harness.send_signal(pid, signal.SIGSTOP)
         try:
             for _ in range(30):
                 sockets.append(socket.create_connection((self.daemon.host, self.daemon.port)))
                 sockets[-1].sendall(head + body)
+            harness.wait_for(lambda: number(b"cnnd_http_waiting") == 30, what="clients that wait")
             for s in sockets:
                 s.close()
-            harness.wait_for(lambda: refused() >= before + 29, what="409s that nobody reads")  # the first was begun
+            harness.wait_for(lambda: number(b"cnnd_http_waiting") == 0, what="an end of the waiting")
         finally:
-            harness.send_signal(worker, signal.SIGCONT)
-        waiting = b"\ncnnd_http_waiting 0\n"
-        harness.wait_for(lambda: waiting in self.daemon.request("GET", "/metrics")[2], what="an end of the waiting")
+            for pid in decoders:
+                harness.send_signal(pid, signal.SIGCONT)
+        picture = harness.png(28, 28, test_image(0))
+        self.assertEqual(self.daemon.request("POST", "/v1/models/net/classify", picture)[0], 200)
+        self.assertEqual(number(images), before + 1)
 
     def test_wrong_images(self):
         picture = harness.png(28, 28, test_image(0))
