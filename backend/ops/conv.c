@@ -203,19 +203,6 @@ static enum op_variant conv_prefer(
         return cost < tiled_cost(op, blocks, info) ? OP_WINOGRAD : OP_TILED;
 }
 
-/* What the call asks for, or the best that there is. */
-static enum op_variant variant_of(const struct op *op, const struct op_call *c, enum op_direction direction)
-{
-        const int lanes = direction == OP_FORWARD ? c->y.lanes : c->dy.lanes;
-        const unsigned set = conv_variants(op, direction, lanes, dev_info(c->dev));
-        enum op_variant v = c->variants[direction];
-        if (v == OP_CLBLAST && c->precision != OP_FP32)
-                v = OP_TILED;
-        while (v > OP_NAIVE && !(set & 1u << v))
-                v--;
-        return v;
-}
-
 static int forward_tiled(const struct op *op, const struct op_call *c, struct err *e)
 {
         switch (c->y.lanes) {
@@ -230,7 +217,7 @@ static int forward_tiled(const struct op *op, const struct op_call *c, struct er
 
 static int conv_forward(const struct op *op, const struct op_call *c, struct err *e)
 {
-        switch (variant_of(op, c, OP_FORWARD)) {
+        switch (op_variant_of(op, c, OP_FORWARD)) {
         case OP_CLBLAST:
                 return conv_clblast_forward(op, c, e);
         case OP_WINOGRAD:
@@ -244,7 +231,7 @@ static int conv_forward(const struct op *op, const struct op_call *c, struct err
 
 static int backward_data(const struct op *op, const struct op_call *c, struct err *e)
 {
-        switch (variant_of(op, c, OP_DATA)) {
+        switch (op_variant_of(op, c, OP_DATA)) {
         case OP_CLBLAST:
                 return conv_clblast_data(op, c, e);
         case OP_WINOGRAD:
@@ -258,7 +245,7 @@ static int backward_data(const struct op *op, const struct op_call *c, struct er
 
 static int backward_weights(const struct op *op, const struct op_call *c, struct err *e)
 {
-        const enum op_variant v = variant_of(op, c, OP_WEIGHTS);
+        const enum op_variant v = op_variant_of(op, c, OP_WEIGHTS);
         switch (v) {
         case OP_WINOGRAD:
                 return conv_winograd_weights(op, c, e);

@@ -250,18 +250,6 @@ static unsigned linear_variants(
         return conv_clblast_fits(&conv, lanes, info) ? set | 1u << OP_CLBLAST : set;
 }
 
-/* What the call asks for, or the best that there is. */
-static enum op_variant variant_of(const struct op *op, const struct op_call *c, enum op_direction direction)
-{
-        const unsigned set = linear_variants(op, direction, c->x[0].lanes, dev_info(c->dev));
-        enum op_variant v = c->variants[direction];
-        if (v == OP_CLBLAST && c->precision != OP_FP32)
-                v = OP_TILED;
-        while (v > OP_NAIVE && !(set & 1u << v))
-                v--;
-        return v;
-}
-
 static void linear_needs(
         const struct op *op, int n, int lanes, const struct dev_info *info, struct op_needs *ret)
 {
@@ -282,7 +270,7 @@ static int linear_forward(const struct op *op, const struct op_call *c, struct e
 {
         struct conv_args args;
         const struct op conv = as_conv(op, &args);
-        switch (variant_of(op, c, OP_FORWARD)) {
+        switch (op_variant_of(op, c, OP_FORWARD)) {
         case OP_CLBLAST:
                 return conv_clblast_forward(&conv, c, e);
         case OP_TILED:
@@ -298,7 +286,7 @@ static int backward_data(const struct op *op, const struct op_call *c, struct er
 {
         struct conv_args args;
         const struct op conv = as_conv(op, &args);
-        switch (variant_of(op, c, OP_DATA)) {
+        switch (op_variant_of(op, c, OP_DATA)) {
         case OP_CLBLAST:
                 return conv_clblast_data(&conv, c, e);
         case OP_TILED:
@@ -312,7 +300,7 @@ static int backward_weights(const struct op *op, const struct op_call *c, struct
 {
         struct conv_args args;
         const struct op conv = as_conv(op, &args);
-        const enum op_variant v = variant_of(op, c, OP_WEIGHTS);
+        const enum op_variant v = op_variant_of(op, c, OP_WEIGHTS);
         if (v == OP_TILED)
                 return c->dy.lanes == CONV_LOCAL_LANES ? conv_local_weights(&conv, c, e)
                                                        : weights_tiled(op, c, e);

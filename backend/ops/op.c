@@ -65,6 +65,18 @@ int op_group_items(const struct dev_info *info, int most)
         return items;
 }
 
+enum op_variant op_variant_of(const struct op *op, const struct op_call *c, enum op_direction direction)
+{
+        const int lanes = direction == OP_FORWARD ? c->y.lanes : c->dy.lanes;
+        const unsigned set = op->kind->variants(op, direction, lanes, dev_info(c->dev));
+        enum op_variant v = c->variants[direction];
+        if (v == OP_CLBLAST && c->precision != OP_FP32)
+                v = OP_TILED;
+        while (v > OP_NAIVE && !(set & 1u << v))
+                v--;
+        return v;
+}
+
 const char *op_options(char *out, int lanes, const char *fmt, ...)
 {
         int n = snprintf(out, OP_OPTIONS, "-DLANES=%d", lanes);

@@ -179,6 +179,10 @@ int op_create(const struct op_kind *kind, const void *args, const struct shape *
 void op_destroy(struct op *op);
 int64_t op_param_count(const struct op_param *p); /* elements */
 
+/* The variant that the call asks for in this direction, or the best that there is for its lanes and precision. Of kinds that
+   have `variants`. */
+enum op_variant op_variant_of(const struct op *op, const struct op_call *c, enum op_direction direction);
+
 static inline bool op_is_tiled(const struct op_call *c)
 {
         return c->variants[OP_FORWARD] == OP_TILED;
