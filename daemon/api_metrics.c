@@ -115,6 +115,9 @@ int api_metrics(void *ctx, struct http_request *rq, struct err *e)
                 (unsigned long long)classify_images(api->service->classify));
         number(&text, "cnnd_batches_total", "counter", "batches in which devices took these classifications",
                 (double)classify_batches(api->service->classify));
+        number(&text, "cnnd_sandbox_failures_total", "counter",
+                "decoder processes that could not open their sandbox",
+                (double)decode_refused(api->service->decode));
         write_devices(api->service->supervisor, &text);
         write_http(api->http, &text);
         return reply_text(&rq->reply, 200, "text/plain; version=0.0.4; charset=utf-8", &text, e);

@@ -11,6 +11,7 @@
 enum { LARGE_BYTES = 4 << 20 };
 
 struct decode {
+        struct decoder_health health;
         struct decodeline *quick, *slow; /* owned */
 };
 
@@ -19,8 +20,8 @@ struct decode *decode_create(const char *state_dir, struct children *kids)
         struct decode *dc = calloc(1, sizeof *dc);
         if (!dc)
                 return NULL;
-        dc->quick = decodeline_create(state_dir, kids, true);
-        dc->slow = decodeline_create(state_dir, kids, false);
+        dc->quick = decodeline_create(state_dir, kids, &dc->health, true);
+        dc->slow = decodeline_create(state_dir, kids, &dc->health, false);
         if (dc->quick && dc->slow)
                 return dc;
         decode_destroy(dc);
@@ -88,6 +89,11 @@ int decode_sheet(struct decode *dc, const struct sheet *sheet, decode_done done,
 bool decode_drop(struct decode *dc, const void *ctx)
 {
         return decodeline_drop(dc->quick, ctx) || decodeline_drop(dc->slow, ctx);
+}
+
+uint64_t decode_refused(const struct decode *dc)
+{
+        return dc->health.refusals;
 }
 
 void decode_tick(struct decode *dc, int64_t now_ms)

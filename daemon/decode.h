@@ -4,7 +4,8 @@
    Small images go to it several in a message, and the next messages before the first is answered. A request
    that kills the decoder twice, the second time by itself, is answered ERR_INVALID "the decoder could not
    read it"; the others go to the next one. Large bodies, archives, whole micrographs and models have a second
-   process, which is started for the first of them. */
+   process, which is started for the first of them. Where decoders cannot open their sandbox every request is
+   answered ERR_UNAVAILABLE; the next one is tried again. */
 #ifndef CNND_DECODE_H
 #define CNND_DECODE_H
 
@@ -56,6 +57,9 @@ int decode_sheet(struct decode *dc, const struct sheet *sheet, decode_done done,
 /* Takes back a request that the decoder has not begun: true, and its `done` is not called. `ctx` as it was
    given to decode_image or decode_model, of this one request alone. */
 bool decode_drop(struct decode *dc, const void *ctx);
+
+/* Decoders that could not open their sandbox, since the start. */
+uint64_t decode_refused(const struct decode *dc);
 
 void decode_tick(struct decode *dc, int64_t now_ms);
 int decode_timeout_ms(const struct decode *dc, int64_t now_ms);

@@ -44,8 +44,10 @@ TAILQ_HEAD(request_list, request);
 struct decodeline {
         const char *state_dir; /* borrowed */
         struct children *kids;
+        struct decoder_health *health;
         bool spare;
         struct child *child;      /* NULL: none, or it is on its way out */
+        struct err refusal;       /* of the child: why it serves nobody; code 0 for none */
         struct request_list list; /* owned; in order of arrival */
         int messages;             /* with the child */
         int waiting;              /* requests that are not */
@@ -55,13 +57,15 @@ struct decodeline {
         int64_t spare_ms; /* from one to the next */
 };
 
-struct decodeline *decodeline_create(const char *state_dir, struct children *kids, bool spare)
+struct decodeline *decodeline_create(
+        const char *state_dir, struct children *kids, struct decoder_health *health, bool spare)
 {
         struct decodeline *l = calloc(1, sizeof *l);
         if (!l)
                 return NULL;
         l->state_dir = state_dir;
         l->kids = kids;
+        l->health = health;
         l->spare = spare;
         l->spare_ms = SPARE_MS;
         TAILQ_INIT(&l->list);
@@ -213,17 +217,33 @@ static void end_message(struct decodeline *l, int64_t message, bool tried)
         l->deadline_ms = clock_now_ms() + DECODE_TIMEOUT_MS;
 }
 
+/* The child ends, and says why: without a sandbox it is not what was sent that is at fault. */
+static void note_end(struct decodeline *l, const cJSON *error)
+{
+        struct err why;
+        (void)wire_error_read(error, &why);
+        if (why.code != ERR_UNAVAILABLE) {
+                log_line(LOG_WARN, "the decoder ends: %s", why.message);
+                return;
+        }
+        l->refusal = why;
+        decoder_health_refused(l->health, &why);
+}
+
 static int child_message(void *ctx, struct child *c, struct chan_message *m)
 {
         struct decodeline *l = ctx;
         struct request *r = first_sent(l);
-        const cJSON *error = json_field(m->head, "error");
+        const cJSON *error = json_field(m->head, "error"), *op = json_field(m->head, "op");
         const int64_t message = r ? r->message : 0;
         struct err why;
+        if (c == l->child && cJSON_IsString(op) && strcmp(op->valuestring, "failed") == 0)
+                note_end(l, error);
         if (c != l->child || !r || wire_int(m->head, "request") != message)
                 return 0;
         const bool several = count_in(l, message) > 1;
         l->spare_ms = SPARE_MS;
+        decoder_health_served(l->health);
         if (error)
                 (void)wire_error_read(error, &why);
         if (!error && cJSON_IsArray(json_field(m->head, "images")) && r->image)
@@ -250,15 +270,27 @@ static void lost(struct decodeline *l, const char *why, bool again)
         end_request(l, r, &none, &e);
 }
 
+/* All that the child was sent. */
+static void refuse_sent(struct decodeline *l, const struct err *why)
+{
+        struct chan_message none = {0};
+        struct request *r;
+        while ((r = first_sent(l)) != NULL)
+                end_request(l, r, &none, why);
+        l->messages = 0;
+}
+
 static void child_gone(void *ctx, struct child *c, int status, const char *why)
 {
         struct decodeline *l = ctx;
+        const struct err refusal = l->refusal;
         (void)status;
         if (c != l->child)
                 return;
         l->child = NULL;
-        /* Once more: the child may have been on its way out before it saw the request. */
-        if (l->messages)
+        if (refusal.code)
+                refuse_sent(l, &refusal);
+        else if (l->messages) /* once more: it may have been on its way out before it saw the request */
                 lost(l, why, true);
 }
 
@@ -266,6 +298,7 @@ static int start(struct decodeline *l, struct err *e)
 {
         const char *const args[] = {"--role", "decoder", "--state", l->state_dir, NULL};
         const struct child_hooks hooks = {.ctx = l, .message = child_message, .gone = child_gone};
+        l->refusal.code = 0;
         l->start_ms = clock_now_ms() + l->spare_ms;
         l->spare_ms = l->spare_ms < SPARE_MS_MAX ? l->spare_ms * 2 : SPARE_MS_MAX;
         return child_start(l->kids, args, &hooks, &l->child, e);

@@ -4,11 +4,13 @@
 #define CNND_DECODELINE_H
 
 #include "daemon/decode.h"
+#include "daemon/decoder_health.h"
 
 struct decodeline;
-/* Borrows `kids` and `state_dir`. `spare`: a process is started ahead of the first request. NULL when memory
-   is out. */
-struct decodeline *decodeline_create(const char *state_dir, struct children *kids, bool spare);
+/* Borrows `kids`, `state_dir` and `health`. `spare`: a process is started ahead of the first request. NULL
+   when memory is out. */
+struct decodeline *decodeline_create(
+        const char *state_dir, struct children *kids, struct decoder_health *health, bool spare);
 /* NULL accepted. */
 void decodeline_destroy(struct decodeline *l);
 

@@ -14,7 +14,8 @@
      {"request":3}                            raw: c*h*w floats, h and w the image's own, and the facts
      {"request":2,"model":{"architecture","input","classes","preprocessing"}}
      {"request":3}                            raw: a PNG
-     {"request":2,"error":{…}} */
+     {"request":2,"error":{…}}
+     {"op":"failed","error":{…}}              it ends; ERR_UNAVAILABLE: before it took anything (sandbox.h) */
 #ifndef CNND_DECODER_ROLE_H
 #define CNND_DECODER_ROLE_H
 

@@ -151,8 +151,9 @@ int role_main(int argc, char **argv)
                 rc = err_set(&e, ERR_INVALID, "no role '%s'", a.role);
         if (rc) {
                 struct err gone;
-                log_line(LOG_ERROR, "%s", e.message);
-                (void)answer("failed", "error", wire_error_json(&e), &gone);
+                /* Decoders are started again and again: what the front hears it logs once. */
+                if (answer("failed", "error", wire_error_json(&e), &gone) || strcmp(a.role, "decoder") != 0)
+                        log_line(LOG_ERROR, "%s", e.message);
         }
         return rc ? 1 : 0;
 }

@@ -86,9 +86,8 @@ static int confine_files(const char *folder, struct err *e)
         }
         if (ruleset < 0 && errno == EPERM)
                 return err_set(e, ERR_UNAVAILABLE,
-                        "the decoder's sandbox: Landlock is not permitted; what cnnd runs in, a container "
-                        "perhaps, has to allow landlock_create_ruleset, landlock_add_rule and "
-                        "landlock_restrict_self");
+                        "Landlock is not permitted; what cnnd runs in, a container perhaps, has to allow "
+                        "landlock_create_ruleset, landlock_add_rule and landlock_restrict_self");
         if (ruleset < 0)
                 return err_errno(e, errno, "Landlock");
         int rc = folder ? add_folder(ruleset, folder, e) : 0;
@@ -170,9 +169,11 @@ static int allow_with_conditions(scmp_filter_ctx f)
 static int confine_calls(struct err *e)
 {
         scmp_filter_ctx f = seccomp_init(SCMP_ACT_KILL_PROCESS);
-        if (!f)
-                return err_set(e, ERR_NO_MEMORY, "no memory for a system-call filter");
-        int rc = 0;
+        if (!f) /* libseccomp says no more */
+                return err_set(e, ERR_UNAVAILABLE,
+                        "no system-call filter can be made; what cnnd runs in, a container perhaps, has to "
+                        "allow seccomp and prctl, or memory is out");
+        int rc = seccomp_attr_set(f, SCMP_FLTATR_API_SYSRAWRC, 1); /* the kernel's own errors */
         for (size_t i = 0; rc == 0 && i < sizeof allowed / sizeof allowed[0]; i++)
                 rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, allowed[i], 0);
         if (rc == 0)
@@ -185,12 +186,17 @@ static int confine_calls(struct err *e)
 
 int sandbox_enter(const struct sandbox_options *o, struct err *e)
 {
-        if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
-                return err_errno(e, errno, "no new privileges");
-        int rc = SANITIZED ? 0 : confine_files(o->folder, e);
-        if (rc == 0)
-                rc = limit_all(o, e);
+        struct err why = {0};
+        int rc =
+                prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 ? 0 : err_errno(&why, errno, "no new privileges");
         if (rc == 0 && !SANITIZED)
-                rc = confine_calls(e);
-        return rc;
+                rc = confine_files(o->folder, &why);
+        if (rc == 0)
+                rc = limit_all(o, &why);
+        if (rc == 0 && !SANITIZED)
+                rc = confine_calls(&why);
+        if (rc == 0)
+                return 0;
+        return err_set(e, ERR_UNAVAILABLE, "the server cannot open the sandbox in which it reads files: %s",
+                why.message);
 }

@@ -50,9 +50,10 @@ def limit(seconds):
 
 class Daemon:
     """One running cnnd. `options` become --name value; a state folder that is given is not removed. What the driver
-    has compiled is shared with other tests, unless private_cache leaves it to cnnd to choose a folder."""
+    has compiled is shared with other tests, unless private_cache leaves it to cnnd to choose a folder. `before` is
+    called in its process before it is cnnd."""
 
-    def __init__(self, options=None, state=None, env=None, device=True, private_cache=False):
+    def __init__(self, options=None, state=None, env=None, device=True, private_cache=False, before=None):
         self.options = dict(options or {})
         self.own_state = state is None
         self.state = state or tempfile.mkdtemp(prefix="cnnd-test-")
@@ -62,6 +63,7 @@ class Daemon:
         else:
             self.env.setdefault("POCL_CACHE_DIR", os.path.expanduser("~/.cache/pocl/kcache"))
         self.device = device
+        self.before = before
         self.process = None
         self.log_lines = []
 
@@ -87,7 +89,7 @@ class Daemon:
         for name, value in options.items():
             words += ["--" + name.replace("_", "-"), str(value)]
         self.process = subprocess.Popen(
-            words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=self.env, preexec_fn=die_with_parent
+            words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=self.env, preexec_fn=self._prepare
         )
         self.reader = threading.Thread(target=self._read_log, args=(self.process.stderr,), daemon=True)
         self.reader.start()
@@ -102,6 +104,11 @@ class Daemon:
         if self.url.startswith("http://"):
             self.host, port = self.url[7:].rsplit(":", 1)
             self.port = int(port)
+
+    def _prepare(self):
+        die_with_parent()
+        if self.before:
+            self.before()
 
     def _read_log(self, pipe):
         for line in pipe:
