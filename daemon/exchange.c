@@ -100,8 +100,9 @@ static int begin_body(struct exchange *x, const struct guard_facts *f, struct er
 
 void exchange_refuse(struct exchange *x, int status, const struct err *e)
 {
+        const bool asked = x->route && x->route->open && e->code == ERR_UNAVAILABLE;
         if (problem_status(e->code) >= 500)
-                log_line(LOG_WARN, "%s: %s", x->uri, e->message);
+                log_line(asked ? LOG_DEBUG : LOG_WARN, "%s: %s", x->uri, e->message);
         x->refused = true;
         reply_problem(&x->rq.reply, status, e);
 }

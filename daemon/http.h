@@ -46,7 +46,7 @@ struct http_route {
         const char *path;   /* "/v1/jobs/{}/events"; each {} takes one segment */
         enum http_body body;
         http_handler handle;
-        bool open; /* to anybody: not even `admit` is asked */
+        bool open; /* to anybody: not even `admit` is asked; "not now" is an answer like another there */
 };
 
 struct http_request {

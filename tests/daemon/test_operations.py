@@ -103,6 +103,18 @@ class Log(unittest.TestCase):
             d.stop()
             self.assertRegex("".join(d.log_lines), r"(?m)^<6>front: cnnd \S+ listening on http://")
 
+    def test_who_asks_whether_it_is_ready(self):
+        """Answers before it is are no warnings."""
+        with Daemon(device=False) as d:
+            self.assertEqual(d.request("GET", "/v1/health")[0], 503)
+            d.need_device()
+            d.stop()
+            self.assertEqual([line for line in d.log_lines if "/v1/health" in line], [])
+        with Daemon({"log_level": "debug"}, device=False) as d:
+            self.assertEqual(d.request("GET", "/v1/health")[0], 503)
+            d.stop()
+            self.assertRegex("".join(d.log_lines), r"(?m) debug front: /v1/health: starting: ")
+
 
 class Check(unittest.TestCase):
     def test_certificates(self):
