@@ -16,7 +16,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#ifdef SANITIZED_BUILD
+#if defined ASAN_BUILD || defined __SANITIZE_THREAD__
 enum { SANITIZED = true };
 #else
 enum { SANITIZED = false };
@@ -187,8 +187,8 @@ static int confine_calls(struct err *e)
 int sandbox_enter(const struct sandbox_options *o, struct err *e)
 {
         struct err why = {0};
-        int rc = prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 ? 0
-                                                             : err_errno(&why, errno, "no new privileges");
+        int rc =
+                prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 ? 0 : err_errno(&why, errno, "no new privileges");
         if (rc == 0 && !SANITIZED)
                 rc = confine_files(o->folder, &why);
         if (rc == 0)
@@ -197,6 +197,6 @@ int sandbox_enter(const struct sandbox_options *o, struct err *e)
                 rc = confine_calls(&why);
         if (rc == 0)
                 return 0;
-        return err_set(e, ERR_UNAVAILABLE,
-                "the server cannot open the sandbox in which it reads files: %s", why.message);
+        return err_set(e, ERR_UNAVAILABLE, "the server cannot open the sandbox in which it reads files: %s",
+                why.message);
 }

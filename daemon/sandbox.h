@@ -16,9 +16,9 @@ struct sandbox_options {
         uint64_t memory_bytes; /* of address space, and of one file; 0: no limit */
 };
 
-/* Cannot be undone. ERR_UNAVAILABLE where any of it is refused: nothing may be read then. A kernel without Landlock (before 5.13, or with it switched off) guards files by their
-   permissions alone, which is logged. Under sanitizers, which need more calls and files, only the other
-   limits are set.
+/* Cannot be undone. ERR_UNAVAILABLE where any of it is refused: nothing may be read then. A kernel without
+   Landlock (before 5.13, or with it switched off) guards files by their permissions alone, which is logged.
+   Under sanitizers, which need more calls and files, only the other limits are set.
  */
 int sandbox_enter(const struct sandbox_options *o, struct err *e);
 /* Processor seconds that the process may take from now on. */
