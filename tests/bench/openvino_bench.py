@@ -5,6 +5,7 @@ Prints a line "images_per_second peak_bytes version"; the bytes are resident mem
 network comes, included. fp32, one request at a time on all cores. Needs torch and openvino."""
 import os
 import sys
+import warnings
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import openvino  # noqa: E402
@@ -14,6 +15,7 @@ import torch_bench  # noqa: E402
 
 def main():
     name, side, batch, seconds = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
+    warnings.simplefilter('ignore', FutureWarning)  # of the tracing that convert_model asks PyTorch for
     x = torch.rand(batch, 1, side, side)
     model = openvino.convert_model(torch_bench.network(name, side).eval(), example_input=x, input=[x.shape])
     request = openvino.Core().compile_model(model, 'CPU', {
