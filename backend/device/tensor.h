@@ -5,11 +5,11 @@
 
        index(n,c,h,w) = offset + (n / lanes) * stride + ((c*H + h)*W + w) * lanes + n % lanes
 
-   lanes = 1 is PyTorch's NCHW, for a few images. On CPU devices lanes is 16: whatever the kernel size, stride or padding, every
-   inner loop then runs over whole aligned vectors, which no layout over pixels or channels gives to networks
-   of 6 or 16 channels. A channel slice of a joined tensor keeps the joined tensor's stride and moves the
-   offset by c0*H*W*lanes, so that concatenation needs no copy. Flattening (C,H,W) to (C*H*W,1,1) changes
-   nothing.
+   lanes = 1 is PyTorch's NCHW, for a few images. On CPU devices lanes is 16: whatever the kernel size, stride
+   or padding, every inner loop then runs over whole aligned vectors, which no layout over pixels or channels
+   gives to networks of 6 or 16 channels. A channel slice of a joined tensor keeps the joined tensor's stride
+   and moves the offset by c0*H*W*lanes, so that concatenation needs no copy. Flattening (C,H,W) to
+   (C*H*W,1,1) changes nothing.
 
    The samples beyond n in the last block are padding. Their values are finite and must not reach a result:
    the loss writes zero gradients for them and every backward kernel keeps zeros zero. */

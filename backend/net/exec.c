@@ -12,7 +12,8 @@ struct exec {
         const struct plan *plan; /* borrowed */
         struct exec_memory memory;
         struct launch_list *launches; /* owned */
-        struct launch_list *layers;   /* owned; forward without epilogues, NULL until somebody asks for a layer */
+        struct launch_list
+                *layers; /* owned; forward without epilogues, NULL until somebody asks for a layer */
 };
 
 static struct view slot_view(const struct exec *x, int slot)

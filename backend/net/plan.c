@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Floats of packed parameters that are worth their memory: packing takes as long for one sample as for many. */
+/* Floats of packed parameters that are worth their memory: packing takes as long for one sample as for many.
+ */
 enum { MOST_KEPT = 16 << 20 };
 
 /* Half a block takes about as long as its images one by one. On CPU devices only forward passes have kernels
@@ -79,16 +80,17 @@ static bool can_overwrite(
 {
         int x = node->inputs[0];
         const struct net_value *value = &net->values[x];
-        const bool may = node->op->kind->in_place || (node->op->kind->forward_in_place && p->mode != PLAN_TRAIN);
-        if (!may || value->producer < 0 || value->parent >= 0 ||
-                net->values[node->output].parent >= 0 || readers[x] != 1)
+        const bool may =
+                node->op->kind->in_place || (node->op->kind->forward_in_place && p->mode != PLAN_TRAIN);
+        if (!may || value->producer < 0 || value->parent >= 0 || net->values[node->output].parent >= 0 ||
+                readers[x] != 1)
                 return false;
         const struct op_kind *producer = net->nodes[value->producer].op->kind;
         return p->mode != PLAN_TRAIN || !(producer->backward_reads & OP_READS_Y);
 }
 
-/* What writes its result over that of a layer which can do it before storing it becomes that layer's epilogue: a
-   batch norm with running statistics comes first in one, an activation last. */
+/* What writes its result over that of a layer which can do it before storing it becomes that layer's
+   epilogue: a batch norm with running statistics comes first in one, an activation last. */
 static void find_epilogues(const struct net *net, const int *readers, struct plan *p)
 {
         for (int i = 0; i < net->num_nodes; i++) {
@@ -100,7 +102,8 @@ static void find_epilogues(const struct net *net, const int *readers, struct pla
                 const int before = net->values[node->inputs[0]].producer, first = p->nodes[before].done_by;
                 const unsigned takes = net->nodes[first].op->kind->epilogues;
                 const bool ended = net->nodes[before].op->kind->activation != OP_NO_ACTIVATION;
-                const bool is_norm = node->op->kind == &op_batch_norm, is_activation = node->op->kind->activation;
+                const bool is_norm = node->op->kind == &op_batch_norm,
+                           is_activation = node->op->kind->activation;
                 if ((is_activation && takes & OP_TAKES_ACTIVATION && !ended) ||
                         (is_norm && takes & OP_TAKES_NORM && before == first)) {
                         p->nodes[i].done_by = first;

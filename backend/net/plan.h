@@ -30,7 +30,7 @@ struct plan_slot {
 struct plan_node {
         struct op_needs needs;
         int saved[OP_MAX_SAVED], workspace_forward, workspace_backward; /* slots, -1 where none */
-        bool keeps_workspace; /* of forward, from run to run */
+        bool keeps_workspace;                                           /* of forward, from run to run */
         int done_by;  /* whose forward does this node's too, as its epilogue: itself, or one before it */
         int followed; /* the next node that the same forward does, -1 where this is the last */
 };

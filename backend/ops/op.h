@@ -79,8 +79,8 @@ enum op_precision { OP_FP32, OP_TF32 };
 /* In the order of kernels/common.cl. */
 enum op_activation { OP_NO_ACTIVATION, OP_RELU, OP_SIGMOID, OP_TANH };
 
-/* What follows a layer and is done to its result before that is stored, bit for bit what these layers would do by
-   themselves: first a batch_norm with running statistics, then an activation. See ops/epilogue.h. */
+/* What follows a layer and is done to its result before that is stored, bit for bit what these layers would
+   do by themselves: first a batch_norm with running statistics, then an activation. See ops/epilogue.h. */
 struct op_epilogue {
         const struct op *norm; /* borrowed; NULL: none */
         struct view norm_params[OP_MAX_PARAMS];
@@ -105,10 +105,10 @@ struct op_call {
         struct view dparams[OP_MAX_PARAMS]; /* backward only; buf NULL: frozen or not trainable */
         struct view saved[OP_MAX_SAVED];
         struct view workspace;
-        bool params_stay; /* and the workspace too from run to run: packing them once is enough */
+        bool params_stay;            /* and the workspace too from run to run: packing them once is enough */
         struct op_epilogue epilogue; /* forward only */
-        struct view vars; /* the step's variables, see below */
-        int layer;        /* the node's number in its net: layers draw different numbers */
+        struct view vars;            /* the step's variables, see below */
+        int layer;                   /* the node's number in its net: layers draw different numbers */
 };
 
 /* Words of the vars buffer that kernels may read: what changes from step to step without a new launch.
@@ -130,12 +130,12 @@ struct op_kind {
         size_t args_bytes;
         const struct op_field *fields; /* ended by a NULL name */
         int num_inputs;
-        unsigned backward_reads; /* OP_READS_… */
-        bool in_place;           /* y may be x[0], dx[0] may be dy (backward must then not read x[0]) */
-        bool forward_in_place;   /* y may be x[0] where there is no backward */
-        unsigned epilogues;      /* OP_TAKES_…; `flops` leaves them out */
+        unsigned backward_reads;       /* OP_READS_… */
+        bool in_place;                 /* y may be x[0], dx[0] may be dy (backward must then not read x[0]) */
+        bool forward_in_place;         /* y may be x[0] where there is no backward */
+        unsigned epilogues;            /* OP_TAKES_…; `flops` leaves them out */
         enum op_activation activation; /* of kinds that are one */
-        bool view;               /* y is x's memory under another shape: no launch at all */
+        bool view;                     /* y is x's memory under another shape: no launch at all */
         bool internal; /* made by the net itself where it joins branches: no layer type of a user's */
         /* From op->in and op->args: checks them, sets op->out and op->params. The pointer in an error is the
            field's own ("/kernel_size"). */
@@ -179,8 +179,8 @@ int op_create(const struct op_kind *kind, const void *args, const struct shape *
 void op_destroy(struct op *op);
 int64_t op_param_count(const struct op_param *p); /* elements */
 
-/* The variant that the call asks for in this direction, or the best that there is for its lanes and precision. Of kinds that
-   have `variants`. */
+/* The variant that the call asks for in this direction, or the best that there is for its lanes and
+   precision. Of kinds that have `variants`. */
 enum op_variant op_variant_of(const struct op *op, const struct op_call *c, enum op_direction direction);
 
 static inline bool op_is_tiled(const struct op_call *c)

@@ -223,8 +223,8 @@ static struct op_call call_of(const struct trial *t, const struct bench *b)
                 c.epilogue.norm_params[i] = view_of(b, b->norm_params[i]);
         if (t->epilogue) {
                 c.epilogue.norm = t->epilogue->norm;
-                c.epilogue.activation =
-                        t->epilogue->activation ? t->epilogue->activation->kind->activation : OP_NO_ACTIVATION;
+                c.epilogue.activation = t->epilogue->activation ? t->epilogue->activation->kind->activation
+                                                                : OP_NO_ACTIVATION;
         }
         for (int i = 0; i < OP_MAX_SAVED; i++)
                 c.saved[i] = view_of(b, b->saved[i]);

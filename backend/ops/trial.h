@@ -25,10 +25,10 @@ struct trial {
         bool slices;   /* every tensor is a channel slice of a larger one */
         bool in_place; /* y is x, dx is dy; for kinds that can */
         bool accumulate_dx, accumulate_dparams;
-        bool no_dx;          /* nobody wants the gradient of the inputs */
-        bool frozen;         /* nobody wants the gradient of the parameters */
+        bool no_dx;                            /* nobody wants the gradient of the inputs */
+        bool frozen;                           /* nobody wants the gradient of the parameters */
         const struct trial_epilogue *epilogue; /* borrowed; NULL: none. Not with backward */
-        const int32_t *vars; /* OP_VARS words; NULL for trial_vars */
+        const int32_t *vars;                   /* OP_VARS words; NULL for trial_vars */
         int layer;
         bool lie; /* trial_compare reads y falsely: what a driver that computes wrong would give */
 };

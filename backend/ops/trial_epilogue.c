@@ -22,7 +22,8 @@ int trial_epilogue_create(const struct op *op, bool norm, const struct op_kind *
                 if (!x->params[i])
                         rc = err_set(e, ERR_NO_MEMORY, "no memory for a trial");
                 for (size_t k = 0; rc == 0 && k < count; k++)
-                        x->params[i][k] = (float)(trial_uniform(&seed) + (p->init == OP_INIT_ONE ? 0.5 : -0.5));
+                        x->params[i][k] =
+                                (float)(trial_uniform(&seed) + (p->init == OP_INIT_ONE ? 0.5 : -0.5));
         }
         if (rc) {
                 trial_epilogue_destroy(x);

@@ -15,7 +15,8 @@
 /* Batches run at one of these sizes, the rest of it empty, so that few plans serve every request. */
 static const int sizes[] = {1, 16, 64, INFER_MAX_BATCH};
 enum { SIZES = sizeof sizes / sizeof sizes[0] };
-/* Fewer images than FEW take longer side by side than one by one where an image takes this many operations. */
+/* Fewer images than FEW take longer side by side than one by one where an image takes this many operations.
+ */
 enum { FEW = 8, FLOPS_ALONE = 20000000 };
 /* Of activations: what a larger batch is not worth. */
 #define ACTIVATIONS_MAX ((uint64_t)512 << 20)
@@ -128,8 +129,9 @@ static int build(struct infer *m, const struct safetensors *file, struct err *e)
         return rc;
 }
 
-/* Sizes whose activations are few enough. A small network on a CPU device waits for launches more than it computes, so that
-   16 samples side by side take no longer than one, which then gets the bits that it gets among others. */
+/* Sizes whose activations are few enough. A small network on a CPU device waits for launches more than it
+   computes, so that 16 samples side by side take no longer than one, which then gets the bits that it gets
+   among others. */
 static int choose_sizes(struct infer *m, struct err *e)
 {
         for (int size = 1; size < SIZES; size++) {

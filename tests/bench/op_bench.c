@@ -6,8 +6,8 @@
 
    LAYER is conv:C,H,W,K,kernel,stride,padding[,groups] or linear:IN,OUT; without any, a list of layers of
    known networks. PARAMETERS are as the line "clblast Xgemm" of a tuning file has them. --forward
-   leaves the gradients out. --kernels prints what each launch takes. --cpu-time counts the seconds of all cores of a
-   CPU device instead of the wall's: GFLOP/s per core, also on a busy machine. */
+   leaves the gradients out. --kernels prints what each launch takes. --cpu-time counts the seconds of all
+   cores of a CPU device instead of the wall's: GFLOP/s per core, also on a busy machine. */
 #include "base/err.h"
 #include "device/clblast.h"
 #include "device/launch.h"

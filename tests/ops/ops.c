@@ -66,12 +66,12 @@ static const char *describe(const struct trial *t)
 {
         static char text[256];
         const struct shape s = t->op->in[0];
-        snprintf(text, sizeof text, "%s n=%d %dx%dx%d lanes=%d variant=%d%s%s%s%s%s%s%s%s%s %s", t->op->kind->type,
-                t->n, s.c, s.h, s.w, t->lanes, (int)t->variant, t->training ? " training" : "",
-                t->backward ? " backward" : "", t->slices ? " slices" : "", t->in_place ? " in-place" : "",
-                t->accumulate_dx ? " accumulate-dx" : "", t->accumulate_dparams ? " accumulate-dparams" : "",
-                t->no_dx ? " no-dx" : "", t->frozen ? " frozen" : "",
-                t->epilogue && t->epilogue->norm ? " norm" : "",
+        snprintf(text, sizeof text, "%s n=%d %dx%dx%d lanes=%d variant=%d%s%s%s%s%s%s%s%s%s %s",
+                t->op->kind->type, t->n, s.c, s.h, s.w, t->lanes, (int)t->variant,
+                t->training ? " training" : "", t->backward ? " backward" : "", t->slices ? " slices" : "",
+                t->in_place ? " in-place" : "", t->accumulate_dx ? " accumulate-dx" : "",
+                t->accumulate_dparams ? " accumulate-dparams" : "", t->no_dx ? " no-dx" : "",
+                t->frozen ? " frozen" : "", t->epilogue && t->epilogue->norm ? " norm" : "",
                 t->epilogue && t->epilogue->activation ? t->epilogue->activation->kind->type : "");
         return text;
 }

@@ -1,5 +1,5 @@
-/* What a layer's forward does for the layers behind it gives, bit by bit, what these give by themselves: whole networks
-   with every kernel that has an epilogue, in every variant and with every number of lanes. */
+/* What a layer's forward does for the layers behind it gives, bit by bit, what these give by themselves:
+   whole networks with every kernel that has an epilogue, in every variant and with every number of lanes. */
 #include "trainer.h"
 
 #include "base/json.h"
@@ -10,22 +10,33 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* conv2d before batch_norm, before an activation, alone, and in a branch that is added; activations behind every kind
-   of host; a batch norm that another layer reads too (densenet's), and one without affine. */
-static const char *const nets[] = {
-        "{\"layers\":[{\"type\":\"conv2d\",\"out_channels\":7,\"kernel_size\":3,\"padding\":1},{\"type\":\"batch_norm\"},{\"type\":\"relu\"},"
-        "{\"type\":\"conv2d\",\"out_channels\":19,\"kernel_size\":[3,2],\"stride\":[2,1],\"bias\":false},"
-        "{\"type\":\"batch_norm\",\"affine\":false,\"normalize\":\"mean_only\"},{\"type\":\"tanh\"},"
-        "{\"type\":\"conv2d\",\"out_channels\":16,\"kernel_size\":5,\"padding\":2},{\"type\":\"sigmoid\"},"
-        "{\"type\":\"residual\",\"layers\":[{\"type\":\"conv2d\",\"out_channels\":16,\"kernel_size\":3,\"padding\":1},"
-        "{\"type\":\"batch_norm\"},{\"type\":\"relu\"},{\"type\":\"conv2d\",\"out_channels\":16,\"kernel_size\":1},"
-        "{\"type\":\"batch_norm\",\"normalize\":\"variance_only\"}]},{\"type\":\"relu\"},"
-        "{\"type\":\"avg_pool2d\",\"kernel_size\":2},{\"type\":\"batch_norm\"},{\"type\":\"sigmoid\"},{\"type\":\"flatten\"},"
-        "{\"type\":\"linear\",\"out_features\":37},{\"type\":\"batch_norm\"},{\"type\":\"tanh\"},"
-        "{\"type\":\"linear\",\"out_features\":300},{\"type\":\"relu\"},{\"type\":\"linear\",\"out_features\":10}]}",
-        "\"densenet\"",
-        "\"bn-lenet\"",
+/* conv2d before batch_norm, before an activation, alone, and in a branch that is added; activations behind
+   every kind of host; a batch norm that another layer reads too (densenet's), and one without affine. */
+static const struct {
+        const char *architecture;
+        int side;
+} nets[] = {
+        {"{\"layers\":[{\"type\":\"conv2d\",\"out_channels\":7,\"kernel_size\":3,\"padding\":1},{\"type\":"
+         "\"batch_norm\"},{\"type\":\"relu\"},"
+         "{\"type\":\"conv2d\",\"out_channels\":19,\"kernel_size\":[3,2],\"stride\":[2,1],\"bias\":false},"
+         "{\"type\":\"batch_norm\",\"affine\":false,\"normalize\":\"mean_only\"},{\"type\":\"tanh\"},"
+         "{\"type\":\"conv2d\",\"out_channels\":16,\"kernel_size\":5,\"padding\":2},{\"type\":\"sigmoid\"},"
+         "{\"type\":\"residual\",\"layers\":[{\"type\":\"conv2d\",\"out_channels\":16,\"kernel_size\":3,"
+         "\"padding\":1},"
+         "{\"type\":\"batch_norm\"},{\"type\":\"relu\"},{\"type\":\"conv2d\",\"out_channels\":16,\"kernel_"
+         "size\":1},"
+         "{\"type\":\"batch_norm\",\"normalize\":\"variance_only\"}]},{\"type\":\"relu\"},"
+         "{\"type\":\"avg_pool2d\",\"kernel_size\":2},{\"type\":\"batch_norm\"},{\"type\":\"sigmoid\"},{"
+         "\"type\":\"flatten\"},"
+         "{\"type\":\"linear\",\"out_features\":37},{\"type\":\"batch_norm\"},{\"type\":\"tanh\"},"
+         "{\"type\":\"linear\",\"out_features\":300},{\"type\":\"relu\"},{\"type\":\"linear\",\"out_"
+         "features\":10}]}",
+                28},
+        {"\"densenet\"", 64},
+        {"\"bn-lenet\"", 28},
 };
+
+enum { NETS = sizeof nets / sizeof nets[0] };
 
 struct bench {
         struct dev *dev;
@@ -63,8 +74,8 @@ static void fill_params(struct bench *b)
 {
         for (int i = 0; i < b->net->num_params; i++) {
                 const struct net_param *p = &b->net->params[i];
-                noise_in(b->memory.params.buf, p->offset, p->count, p->spec->init == OP_INIT_ONE ? 0.5f : -0.5f,
-                        (uint64_t)i);
+                noise_in(b->memory.params.buf, p->offset, p->count,
+                        p->spec->init == OP_INIT_ONE ? 0.5f : -0.5f, (uint64_t)i);
         }
 }
 
@@ -89,12 +100,12 @@ static struct strategies *all_in(const struct bench *b, enum op_variant variant)
         return s;
 }
 
-static void create(struct bench *b, const char *text, enum plan_mode mode, int n, enum op_variant variant)
+static void create(struct bench *b, int net, enum plan_mode mode, int n, enum op_variant variant)
 {
         struct err e = {0};
-        cJSON *given = cJSON_Parse(text), *layers;
+        cJSON *given = cJSON_Parse(nets[net].architecture), *layers;
         CHECK_OK(zoo_expand(given, 10, &layers, &e), &e);
-        CHECK_OK(net_create(layers, strstr(text, "densenet") ? (struct shape){2, 64, 64} : (struct shape){2, 28, 28}, &b->net, &e), &e);
+        CHECK_OK(net_create(layers, (struct shape){2, nets[net].side, nets[net].side}, &b->net, &e), &e);
         CHECK_OK(plan_create(b->net, dev_info(b->dev), mode, n, &b->plan, &e), &e);
         b->memory.params.buf = zeros(b, b->net->param_floats * sizeof(float));
         b->memory.labels.buf = zeros(b, (size_t)n * sizeof(int32_t));
@@ -132,7 +143,8 @@ static void put_batch(struct bench *b)
         noise_in(x.at.buf, x.at.offset, tensor_floats(x.n, x.s, x.lanes), -0.5f, 99);
 }
 
-/* What a pass leaves: of inference the logits, of training the loss, the gradients and the running statistics. */
+/* What a pass leaves: of inference the logits, of training the loss, the gradients and the running
+ * statistics. */
 static float *outcome(struct bench *b, enum plan_mode mode, size_t *ret_floats)
 {
         struct err e = {0};
@@ -146,8 +158,8 @@ static float *outcome(struct bench *b, enum plan_mode mode, size_t *ret_floats)
         *ret_floats = 0;
         for (int i = 0; i < 3; i++) {
                 if (floats[i])
-                        CHECK_OK(buf_read(parts[i].buf, parts[i].offset * sizeof *values, values + *ret_floats,
-                                         floats[i] * sizeof *values, &e),
+                        CHECK_OK(buf_read(parts[i].buf, parts[i].offset * sizeof *values,
+                                         values + *ret_floats, floats[i] * sizeof *values, &e),
                                 &e);
                 *ret_floats += floats[i];
         }
@@ -183,11 +195,11 @@ static int epilogues_of(const struct bench *b)
         return count;
 }
 
-static void compare(struct dev *d, const char *text, enum plan_mode mode, int n, enum op_variant variant)
+static void compare(struct dev *d, int net, enum plan_mode mode, int n, enum op_variant variant)
 {
         struct bench b = {.dev = d};
         size_t count, again;
-        create(&b, text, mode, n, variant);
+        create(&b, net, mode, n, variant);
         assert_int_not_equal(epilogues_of(&b), 0);
         float *together = pass(&b, mode, &count);
         take_apart(&b, n);
@@ -195,8 +207,8 @@ static void compare(struct dev *d, const char *text, enum plan_mode mode, int n,
         float *alone = pass(&b, mode, &again);
         assert_int_equal(count, again);
         if (memcmp(together, alone, count * sizeof *alone) != 0)
-                fail_msg("%.40s mode %d, %d samples, variant %d: an epilogue changes bits", text, (int)mode, n,
-                        (int)variant);
+                fail_msg("%.40s mode %d, %d samples, variant %d: an epilogue changes bits",
+                        nets[net].architecture, (int)mode, n, (int)variant);
         assert_true(alone[0] != 0);
         free(together);
         free(alone);
@@ -213,10 +225,10 @@ static void the_same_bits(void **state)
         for (size_t w = 0; w < sizeof ways / sizeof ways[0]; w++) {
                 setenv("CNND_TEST_LANES", ways[w].lanes, 1);
                 struct trainer *t = trainer_open(0);
-                for (size_t i = 0; i < (w > 1 ? 1 : sizeof nets / sizeof nets[0]); i++)
+                for (int i = 0; i < (w > 1 ? 1 : NETS); i++)
                         for (int v = i == 0 ? OP_NAIVE : OP_TILED; v < OP_VARIANTS; v++) {
-                                compare(t->dev, nets[i], PLAN_INFER, ways[w].n, (enum op_variant)v);
-                                compare(t->dev, nets[i], PLAN_TRAIN, ways[w].n, (enum op_variant)v);
+                                compare(t->dev, i, PLAN_INFER, ways[w].n, (enum op_variant)v);
+                                compare(t->dev, i, PLAN_TRAIN, ways[w].n, (enum op_variant)v);
                         }
                 trainer_close(t);
         }
@@ -233,7 +245,7 @@ static void a_layer_alone(void **state)
         (void)state;
         struct trainer *trainer = trainer_open(0);
         b.dev = trainer->dev;
-        create(&b, nets[2], PLAN_INFER, 16, OP_TILED);
+        create(&b, 2, PLAN_INFER, 16, OP_TILED);
         assert_int_equal(b.plan->nodes[2].done_by, 0); /* conv2d, batch_norm, sigmoid */
         put_batch(&b);
         CHECK_OK(exec_run_to(b.exec, 0, &t, &e), &e);

@@ -1,6 +1,6 @@
-/* Few images of a large network on a CPU device are classified one by one, with kernels of their own: alike within rounding
-   to what many give, and the same bits for each whatever its company of few. A small network goes by blocks: the same bits
-   in any company. */
+/* Few images of a large network on a CPU device are classified one by one, with kernels of their own: alike
+   within rounding to what many give, and the same bits for each whatever its company of few. A small network
+   goes by blocks: the same bits in any company. */
 #include "trainer.h"
 
 #include "train/infer.h"
@@ -12,14 +12,15 @@
 enum { SIDE = 48, CLASSES = 3, MANY = 20 };
 
 #define JOB(CHANNELS)                                                                                        \
-        "{\"type\":\"train\",\"architecture\":{\"layers\":[{\"type\":\"conv2d\",\"out_channels\":" CHANNELS    \
-        ",\"kernel_size\":5,\"padding\":2},{\"type\":\"batch_norm\"},{\"type\":\"relu\"},"                    \
-        "{\"type\":\"max_pool2d\",\"kernel_size\":3,\"stride\":2},{\"type\":\"residual\",\"layers\":["        \
-        "{\"type\":\"conv2d\",\"out_channels\":" CHANNELS ",\"kernel_size\":3,\"padding\":1},"                \
-        "{\"type\":\"batch_norm\"}]},{\"type\":\"relu\"},"                                                    \
-        "{\"type\":\"conv2d\",\"out_channels\":24,\"kernel_size\":1,\"stride\":2},{\"type\":\"tanh\"},"       \
-        "{\"type\":\"avg_pool2d\",\"kernel_size\":3},{\"type\":\"conv2d\",\"out_channels\":9,\"kernel_size\":3}," \
-        "{\"type\":\"flatten\"},{\"type\":\"linear\",\"out_features\":3}]},\"dataset\":\"noise\","            \
+        "{\"type\":\"train\",\"architecture\":{\"layers\":[{\"type\":\"conv2d\",\"out_channels\":" CHANNELS  \
+        ",\"kernel_size\":5,\"padding\":2},{\"type\":\"batch_norm\"},{\"type\":\"relu\"},"                   \
+        "{\"type\":\"max_pool2d\",\"kernel_size\":3,\"stride\":2},{\"type\":\"residual\",\"layers\":["       \
+        "{\"type\":\"conv2d\",\"out_channels\":" CHANNELS ",\"kernel_size\":3,\"padding\":1},"               \
+        "{\"type\":\"batch_norm\"}]},{\"type\":\"relu\"},"                                                   \
+        "{\"type\":\"conv2d\",\"out_channels\":24,\"kernel_size\":1,\"stride\":2},{\"type\":\"tanh\"},"      \
+        "{\"type\":\"avg_pool2d\",\"kernel_size\":3},{\"type\":\"conv2d\",\"out_channels\":9,\"kernel_"      \
+        "size\":3},"                                                                                         \
+        "{\"type\":\"flatten\"},{\"type\":\"linear\",\"out_features\":3}]},\"dataset\":\"noise\","           \
         "\"epochs\":1,\"batch_size\":20,\"seed\":3,\"optimizer\":{\"lr\":0.01}}"
 
 static struct infer *model(struct trainer *t, const char *job, const char *name)
@@ -40,7 +41,8 @@ static float *stripes(void)
         float *images = malloc(MANY * SIDE * SIDE * sizeof *images);
         assert_non_null(images);
         for (int i = 0; i < MANY * SIDE * SIDE; i++)
-                images[i] = 0.5f + 0.5f * sinf((float)(i % SIDE) * (0.2f + 0.05f * (float)(i / (SIDE * SIDE))));
+                images[i] =
+                        0.5f + 0.5f * sinf((float)(i % SIDE) * (0.2f + 0.05f * (float)(i / (SIDE * SIDE))));
         return images;
 }
 
@@ -100,6 +102,7 @@ static int set_up(void **state)
 
 int main(void)
 {
-        const struct CMUnitTest tests[] = {cmocka_unit_test(large_networks), cmocka_unit_test(small_networks)};
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(large_networks), cmocka_unit_test(small_networks)};
         return cmocka_run_group_tests(tests, set_up, trainer_tear_down);
 }

@@ -79,7 +79,8 @@ static void counting_prefers(void **state)
         for (int d = 0; d < OP_DIRECTIONS; d++)
                 assert_int_equal(v[d], OP_TILED);
         strategy_prefer(op, 1, 1, &cpu, v);
-        assert_int_equal(v[OP_FORWARD], OP_TILED); /* single images have kernels of their own, forward alone */
+        assert_int_equal(
+                v[OP_FORWARD], OP_TILED); /* single images have kernels of their own, forward alone */
         assert_int_equal(v[OP_DATA], OP_NAIVE);
         assert_int_equal(v[OP_WEIGHTS], OP_NAIVE);
         op_destroy(op);
