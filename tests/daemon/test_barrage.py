@@ -125,7 +125,7 @@ class Steward(Client):
 
 
 class Listener(Client):
-    """Follows one job over every death, from where it stands."""
+    """Follows one job over every death, from where it stands; another where nothing came before a death."""
 
     job, last = None, 0
 
@@ -146,17 +146,19 @@ class Listener(Client):
                 self.ledger.fault("events of job %d: %d %s", self.job, answer.status, answer.read())
 
     def follow(self, answer):
+        job, self.job = self.job, None  # one that waits in the line all along would tell nothing
         for line in answer:
             if not line.endswith(b"\n"):
                 return
             event = json.loads(line)
             if event["id"] != self.last + 1:
-                self.ledger.fault("job %d: event %d after event %d", self.job, event["id"], self.last)
+                self.ledger.fault("job %d: event %d after event %d", job, event["id"], self.last)
             self.last = event["id"]
-            self.ledger.saw(self.job, event["id"], event["event"], event["data"])
+            self.ledger.saw(job, event["id"], event["event"], event["data"])
             if event["event"] == "end" or self.random.random() < 0.003:
                 self.job = None  # another
                 return
+            self.job = job
 
 
 class Round:
