@@ -1,3 +1,4 @@
+#include "ops/choice.h"
 #include "ops/conv.h"
 #include "ops/correlation.h"
 #include "ops/epilogue.h"
@@ -17,20 +18,22 @@ struct cut {
         uint64_t window_bytes;
 };
 
+static bool is_usual(int sums)
+{
+        return sums == 8 || sums == 12 || sums == 13;
+}
+
 int conv_tile(int outs, const struct dev_info *info)
 {
         const int registers = info->native_width >= 16 ? 1 : info->native_width == 8 ? 2 : 4;
         const int most = registers == 1 ? 14 : 12 / registers;
-        int best = 1, best_cost = 0;
+        struct choice choice = {0};
         for (int tile = 1; tile <= most; tile++) {
                 const int busy = tile * registers > 8 ? tile * registers : 8;
-                const int cost = op_ceil_div(outs, tile) * (3 * busy + 4);
-                if (tile == 1 || cost <= best_cost) {
-                        best = tile;
-                        best_cost = cost;
-                }
+                choice_weigh(
+                        &choice, tile, op_ceil_div(outs, tile) * (3 * busy + 4), is_usual(tile * registers));
         }
-        return best;
+        return choice_made(&choice);
 }
 
 static uint64_t window_of(const struct correlation *c, int segment)

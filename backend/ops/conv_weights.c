@@ -1,3 +1,4 @@
+#include "ops/choice.h"
 #include "ops/conv.h"
 
 /* Kernels and their arguments are described in kernels/conv_weights.cl. [0] is height, [1] is width. */
@@ -50,28 +51,30 @@ static void cut_patch(const struct op *op, uint64_t room, struct cut *c)
 /* The tile that costs least over all taps and output channels: a multiply-add per sum, about half of one per
    vector that is loaded, and a little for the loop. 12 sums fill 16 registers beside what is loaded, 24
    fill 32. */
-static void cut_tiles(const struct op *op, const struct dev_info *info, struct cut *c)
+static int64_t cut_tile(const struct op *op, int tile_k, int tile_q, struct cut *c)
 {
         const struct conv_args *a = op->args;
         const int outs = op->out.c / a->groups, taps = a->kernel_size[0] * a->kernel_size[1];
+        c->tile_k = tile_k;
+        c->tile_q = tile_q;
+        c->side = c->chunk <= 8 ? c->chunk : tile_q;
+        c->tiles_k = op_ceil_div(outs, tile_k);
+        c->tiles_q = op_ceil_div(op_ceil_div(c->chunk, c->side) * c->side * taps, tile_q);
+        return (int64_t)c->tiles_k * c->tiles_q * (2 * tile_k * tile_q + tile_k + tile_q + 4);
+}
+
+static void cut_tiles(const struct op *op, const struct dev_info *info, struct cut *c)
+{
         const int most = info->native_width >= 16 ? 24 : 12;
-        int64_t best = 0;
+        struct choice choice = {0};
         for (int tile_q = 3; tile_q <= 4; tile_q++)
-                for (int tile_k = 3; tile_k * tile_q <= most; tile_k++) {
-                        const int side = c->chunk <= 8 ? c->chunk : tile_q;
-                        const int tiles_k = op_ceil_div(outs, tile_k);
-                        const int tiles_q = op_ceil_div(op_ceil_div(c->chunk, side) * side * taps, tile_q);
-                        const int64_t cost =
-                                (int64_t)tiles_k * tiles_q * (2 * tile_k * tile_q + tile_k + tile_q + 4);
-                        if (best && cost >= best)
-                                continue;
-                        best = cost;
-                        c->tile_k = tile_k;
-                        c->tile_q = tile_q;
-                        c->tiles_k = tiles_k;
-                        c->tiles_q = tiles_q;
-                        c->side = side;
+                for (int tile_k = most / tile_q; tile_k >= 3; tile_k--) {
+                        const bool usual =
+                                (tile_k * tile_q == most && tile_q == 3) || (tile_k == 4 && tile_q == 4);
+                        choice_weigh(&choice, tile_k * 8 + tile_q, cut_tile(op, tile_k, tile_q, c), usual);
                 }
+        const int made = choice_made(&choice);
+        cut_tile(op, made / 8, made % 8, c);
 }
 
 static struct cut cut_of(const struct op *op, int blocks, const struct dev_info *info)
