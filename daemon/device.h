@@ -12,9 +12,10 @@ struct device {
         int index;          /* what the hooks are told */
         struct dev_info info;
         enum device_state state;
-        struct child *worker; /* NULL between two of them */
-        int failures;         /* in a row */
-        int64_t restart_ms;   /* when the next worker is due, where there is none */
+        struct child *worker;   /* NULL between two of them */
+        struct child *compiler; /* compiles beside a worker that starts with nothing; mostly NULL */
+        int failures;           /* in a row */
+        int64_t restart_ms;     /* when the next worker is due, where there is none */
         int64_t job;
         int64_t busy_since_ms, busy_ms; /* with a job */
         /* Of the worker that runs: */

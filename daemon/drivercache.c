@@ -3,6 +3,7 @@
 #include "base/str.h"
 #include "device/dev.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <ftw.h>
 #include <stdio.h>
@@ -23,6 +24,27 @@ int drivercache_use(const char *state_dir, const char *id, struct err *e)
                 rc = dev_driver_cache(path.data, e);
         str_free(&path);
         return rc;
+}
+
+/* 2 entries, itself and its parent, are in any folder. */
+bool drivercache_empty(const char *state_dir, const char *id)
+{
+        struct str path = {0};
+        int entries = 0;
+        if (dev_driver_cache_chosen() || path_of(&path, state_dir, id, "", NULL)) {
+                str_free(&path);
+                return false;
+        }
+        DIR *folder = opendir(path.data);
+        bool empty = !folder && errno == ENOENT;
+        while (folder && entries < 3 && readdir(folder))
+                entries++;
+        if (folder) {
+                empty = entries <= 2;
+                closedir(folder);
+        }
+        str_free(&path);
+        return empty;
 }
 
 static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *at)

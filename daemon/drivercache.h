@@ -6,9 +6,14 @@
 
 #include "base/err.h"
 
+#include <stdbool.h>
+
 /* In a child, before it loads a driver and before it has threads: lets drivers use the folder of device `id`,
    unless the environment names another one. */
 int drivercache_use(const char *state_dir, const char *id, struct err *e);
+/* Whether workers for device `id` have nothing compiled to begin with, and may write it there for each other:
+   false where the environment names another folder. */
+bool drivercache_empty(const char *state_dir, const char *id);
 /* In the front, while the device has no worker: renames the folder to "….bad", in place of an earlier one,
  *and sets ret_moved. Nothing to move is no error. */
 int drivercache_put_aside(const char *state_dir, const char *id, int *ret_moved, struct err *e);

@@ -98,6 +98,12 @@ static int work(const struct role_args *a, struct err *e)
         return rc ? rc : worker_main(a->device, a->state, e);
 }
 
+static int compile(const struct role_args *a, struct err *e)
+{
+        int rc = choose_driver(a, e);
+        return rc ? rc : worker_compile(a->device, a->state, e);
+}
+
 static int decode(const struct role_args *a, struct err *e)
 {
         char *uploads = NULL;
@@ -143,6 +149,8 @@ int role_main(int argc, char **argv)
                 rc = probe(&a, &e);
         else if (strcmp(a.role, "worker") == 0)
                 rc = work(&a, &e);
+        else if (strcmp(a.role, "compiler") == 0)
+                rc = compile(&a, &e);
         else if (strcmp(a.role, "decoder") == 0)
                 rc = decode(&a, &e);
         else if (strcmp(a.role, "import") == 0)
@@ -151,8 +159,12 @@ int role_main(int argc, char **argv)
                 rc = err_set(&e, ERR_INVALID, "no role '%s'", a.role);
         if (rc) {
                 struct err gone;
-                /* Decoders are started again and again: what the front hears it logs once. */
-                if (answer("failed", "error", wire_error_json(&e), &gone) || strcmp(a.role, "decoder") != 0)
+                const bool heard = answer("failed", "error", wire_error_json(&e), &gone) == 0;
+                /* Decoders are started again and again: what the front hears it logs once. What a compiler
+                   finds its worker finds as well. */
+                if (strcmp(a.role, "compiler") == 0)
+                        log_line(LOG_DEBUG, "%s", e.message);
+                else if (!heard || strcmp(a.role, "decoder") != 0)
                         log_line(LOG_ERROR, "%s", e.message);
         }
         return rc ? 1 : 0;

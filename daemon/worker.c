@@ -8,6 +8,8 @@
 #include "daemon/drivercache.h"
 #include "daemon/engine.h"
 #include "daemon/wire.h"
+#include "device/dev.h"
+#include "ops/selftest.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -15,7 +17,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { HEARTBEAT_MS = 1000 };
+/* A compiler that takes longer hangs, and ends by SIGALRM. */
+enum { HEARTBEAT_MS = 1000, COMPILER_SECONDS = 300 };
 
 struct worker {
         pthread_mutex_t send_lock; /* around whole messages; no other lock is taken under it */
@@ -89,4 +92,18 @@ int worker_main(const char *device, const char *state_dir, struct err *e)
                 log_line(LOG_ERROR, "%s", e->message);
         /* Not exit: the engine thread may be inside the driver, whose exit handlers would wait for it. */
         _exit(rc == ERR_CLOSED ? 0 : 1);
+}
+
+int worker_compile(const char *device, const char *state_dir, struct err *e)
+{
+        struct dev *d = NULL;
+        const struct dev_options options = {0};
+        int rc = drivercache_use(state_dir, device, e);
+        if (rc == 0)
+                rc = dev_open(device, &options, &d, e);
+        alarm(COMPILER_SECONDS);
+        if (rc == 0)
+                rc = selftest_compile(d, e);
+        dev_close(d);
+        return rc;
 }

@@ -41,4 +41,8 @@
 /* Runs until the front closes the channel. Returns only errors from before the first command. */
 int worker_main(const char *device, const char *state_dir, struct err *e);
 
+/* The compiler role, beside a worker whose driver has nothing compiled yet: selftest_compile for the kernels'
+   sake. Says nothing to the front, and goes on beside the first job. */
+int worker_compile(const char *device, const char *state_dir, struct err *e);
+
 #endif

@@ -11,11 +11,17 @@
 
 enum { MAX_PLATFORMS = 16, MAX_DEVICES = 64 };
 
+static const char driver_cache[] = "POCL_CACHE_DIR";
+
 int dev_driver_cache(const char *dir, struct err *e)
 {
-        return setenv("POCL_CACHE_DIR", dir, 0) == 0
-                       ? 0
-                       : err_errno(e, errno, "setting the driver's cache folder");
+        return setenv(driver_cache, dir, 0) == 0 ? 0
+                                                 : err_errno(e, errno, "setting the driver's cache folder");
+}
+
+bool dev_driver_cache_chosen(void)
+{
+        return getenv(driver_cache) != NULL;
 }
 
 const char *dev_type_name(enum dev_type t)

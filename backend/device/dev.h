@@ -35,6 +35,8 @@ struct dev_info {
 /* Where drivers that keep what they compile (PoCL) shall do so, unless the environment says already. Before
    any other call here, with one thread. */
 int dev_driver_cache(const char *dir, struct err *e);
+/* Whether the environment says so. */
+bool dev_driver_cache_chosen(void);
 
 /* Every device of every platform. *ret is malloc'ed, the caller frees it; 0 devices is no error. */
 int dev_list(struct dev_info **ret, int *ret_count, struct err *e);

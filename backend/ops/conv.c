@@ -318,10 +318,18 @@ static const struct op_field conv_fields[] = {
         {0},
 };
 
+/* Their tiles are those of most layers, so that what they compile serves a first job as well. */
 static const struct op_example conv_examples[] = {
-        {&(const struct conv_args){3, {3, 3}, {1, 1}, {1, 1}, 1, true}, {2, 6, 5}, 19},
-        {&(const struct conv_args){6, {2, 3}, {2, 1}, {0, 1}, 2, false}, {4, 7, 5}, 3},
-        {&(const struct conv_args){2, {5, 5}, {1, 1}, {1, 2}, 1, true}, {1, 5, 6}, 2},
+        {&(const struct conv_args){8, {3, 3}, {1, 1}, {1, 1}, 1, true}, {2, 6, 5}, 19},
+        {&(const struct conv_args){14, {2, 3}, {2, 1}, {0, 1}, 2, false}, {4, 7, 5}, 3},
+        {&(const struct conv_args){4, {5, 5}, {1, 1}, {1, 2}, 1, true}, {1, 5, 6}, 2},
+        {0},
+};
+
+/* The other usual tiles of conv_tile. */
+static const struct op_example conv_likely_examples[] = {
+        {&(const struct conv_args){13, {1, 1}, {1, 1}, {0, 0}, 1, true}, {3, 2, 3}, 2},
+        {&(const struct conv_args){12, {1, 1}, {1, 1}, {0, 0}, 1, true}, {3, 2, 3}, 2},
         {0},
 };
 
@@ -351,4 +359,5 @@ const struct op_kind op_conv2d = {
         .ref = &ref_conv2d,
         .examples = conv_examples,
         .single_examples = conv_single_examples,
+        .likely_examples = conv_likely_examples,
 };

@@ -165,6 +165,9 @@ struct op_kind {
         const struct op_example *examples;
         /* More of them, for kernels that only tensors of one lane have. NULL: none. */
         const struct op_example *single_examples;
+        /* More of them, for programs that many first jobs need: compiled ahead (selftest_compile). NULL:
+         * none. */
+        const struct op_example *likely_examples;
 };
 
 extern const struct op_kind *const op_kinds[];

@@ -271,6 +271,47 @@ int selftest_run(struct dev *d, cJSON **ret_report, struct err *e)
         return run(d, dev_info(d)->lanes, ret_report, e ? e : &scratch);
 }
 
+/* The examples that Winograd's kernels can do, the last first. */
+static int try_winograd(struct selftest *s, const struct op_kind *kind, struct err *e)
+{
+        int count = 0, rc = 0;
+        while (kind->examples[count].n)
+                count++;
+        s->variant = OP_WINOGRAD;
+        while (--count >= 0 && rc == 0) {
+                const struct op_example *x = &kind->examples[count];
+                struct op *op;
+                rc = op_create(kind, x->args, &x->in, 1, &op, e);
+                if (rc)
+                        return rc;
+                if (kind->same_programs(op, op, OP_WINOGRAD))
+                        rc = try_example(s, op, count, x->n, e);
+                op_destroy(op);
+        }
+        return rc;
+}
+
+int selftest_compile(struct dev *d, struct err *e)
+{
+        struct selftest s = {.dev = d, .lanes = dev_info(d)->lanes};
+        struct err scratch = {0};
+        int rc = 0;
+        e = e ? e : &scratch;
+        s.failed = cJSON_CreateArray();
+        if (!s.failed)
+                return err_set(e, ERR_NO_MEMORY, "no memory for a selftest");
+        for (int i = op_kinds_count; i >= 0 && rc == 0; i--)
+                rc = try_variants(&s, i < op_kinds_count ? op_kinds[i] : NULL, e);
+        cJSON_Delete(s.failed);
+        s.variant = OP_TILED;
+        for (int i = 0; i < op_kinds_count && rc == 0; i++)
+                rc = try_examples(&s, op_kinds[i], op_kinds[i]->likely_examples, e);
+        for (int i = 0; i < op_kinds_count && rc == 0; i++)
+                if (op_kinds[i]->same_programs)
+                        rc = try_winograd(&s, op_kinds[i], e);
+        return rc ? rc : selftest_lanes(d, 1, e);
+}
+
 /* The examples that run the same programs as `op` does in s->variant, once each: for CLBlast linear's. */
 static int try_like(struct selftest *s, const struct op *op, struct err *e)
 {

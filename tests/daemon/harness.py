@@ -43,6 +43,14 @@ def busy():
     return max(1.5, os.getloadavg()[0] / os.cpu_count()) * (4 if SANITIZED else 1)
 
 
+def slowness():
+    """How many times longer this machine now takes for the same work than the one of docs/measurements.md."""
+    begin, value = time.process_time(), 0
+    for i in range(1000000):
+        value += i * i % 7
+    return max(1, (time.process_time() - begin) / 0.06)
+
+
 def limit(seconds):
     """What a test may hold cnnd to: the seconds themselves, or busy() times as many where sanitizers are built in."""
     return seconds * (busy() if SANITIZED else 1)
@@ -228,13 +236,13 @@ class Daemon:
         """The process of the first device's worker."""
         return self.get("/v1/devices")["devices"][0]["worker_pid"]
 
-    def decoders(self):
-        """The processes of its decoders."""
+    def children(self, role):
+        """Its processes of that role."""
         found = []
         for pid in filter(str.isdigit, os.listdir("/proc")):
             with contextlib.suppress(OSError), open("/proc/%s/cmdline" % pid, "rb") as f:
                 words = f.read().split(b"\0")
-                if words[1:3] == [b"--role", b"decoder"] and self.state.encode() in words:
+                if words[1:3] == [b"--role", role.encode()] and self.state.encode() in words:
                     found.append(int(pid))
         return found
 

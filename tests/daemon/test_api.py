@@ -343,7 +343,7 @@ class Api(unittest.TestCase):
         with open(os.path.join(folder, "bomb_external_link"), "rb") as f:
             link = f.read()
         self.assertEqual(self.daemon.request("POST", path, stack)[0], 200)
-        decoder = self.daemon.decoders()[0]
+        decoder = self.daemon.children("decoder")[0]
         for _ in range(5):
             status, _, answer = self.daemon.request("POST", path, stack, {"Content-Type": "application/x-emd"})
             self.assertEqual((status, len(answer["results"])), (200, 3), answer)
@@ -351,7 +351,7 @@ class Api(unittest.TestCase):
             self.assertEqual(self.daemon.request("POST", path, harness.png(28, 28, test_image(1)))[0], 200)
             self.assertEqual(self.daemon.request("POST", path, link)[0], 422)
             self.assertEqual(self.daemon.request("POST", path, stack[: len(stack) // 2])[0], 400)
-            self.assertIn(decoder, self.daemon.decoders())
+            self.assertIn(decoder, self.daemon.children("decoder"))
 
     def test_every_decoder_works_in_the_sandbox(self):
         """Whole and broken files of every format: an answer each, and no decoder that the sandbox had to kill."""
@@ -486,7 +486,7 @@ class Api(unittest.TestCase):
                 ("image/tiff", harness.tiff(512, 512, grey, bits=16)),
                 ("application/x-dm", harness.dm4(512, 512, grey, data_type=10)),
             ):
-                os.kill(d.decoders()[0], signal.SIGKILL)
+                os.kill(d.children("decoder")[0], signal.SIGKILL)
                 for _ in range(3):
                     begun = time.monotonic()
                     status, _, answer = d.request("POST", "/v1/models/it/classify", body, {"Content-Type": kind})
@@ -502,7 +502,7 @@ class Api(unittest.TestCase):
         body = harness.npy((500, 1, 28, 28), [0.5] * (500 * 784))
         head = b"POST /v1/models/net/classify HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body)
         images = rb'cnnd_images_total{for="classification"}'
-        before, sockets, decoders = number(images), [], self.daemon.decoders()
+        before, sockets, decoders = number(images), [], self.daemon.children("decoder")
         for pid in decoders:  # so that all wait, however slow the front is
             harness.send_signal(pid, signal.SIGSTOP)
         try:

@@ -13,13 +13,6 @@ import harness
 MOST_SECONDS = 0.1 * (10 if harness.SANITIZED else 1)
 
 
-def slowness():
-    """How many times longer this machine now takes for the same work than the one of docs/measurements.md."""
-    begin, value = time.process_time(), 0
-    for i in range(1000000):
-        value += i * i % 7
-    return max(1, (time.process_time() - begin) / 0.06)
-
 MOST_KIB = 8 << 10
 
 FLAT = {"type": "flatten"}
@@ -222,7 +215,7 @@ class Excess(unittest.TestCase):
             if os.environ.get("EXCESS_SHOW"):
                 print("%-40s %3d %5.2f s %6d KiB" % (name, status, seconds, kib))
             self.assertTrue(400 <= status < 500, status)
-            self.assertLessEqual(seconds, MOST_SECONDS * slowness())
+            self.assertLessEqual(seconds, MOST_SECONDS * harness.slowness())
             if not harness.SANITIZED:
                 self.assertLess(kib, MOST_KIB)
 
@@ -243,7 +236,7 @@ class Excess(unittest.TestCase):
                 if os.environ.get("EXCESS_SHOW"):
                     print("%-40s %3d %5.2f s %6d KiB" % (name, status, seconds, kib))
                 self.assertEqual(status, 201)
-                self.assertLessEqual(seconds, MOST_SECONDS * slowness())
+                self.assertLessEqual(seconds, MOST_SECONDS * harness.slowness())
         for listed in self.daemon.get("/v1/jobs")["jobs"]:
             self.assertLess(listed["memory"]["micro_batch"], 1000)
             self.daemon.request("POST", "/v1/jobs/%d/cancel" % listed["id"])

@@ -164,7 +164,7 @@ class ServiceManager(unittest.TestCase):
 
         with Daemon(device=False) as d:
             self.assertEqual(name(d.process.pid), "cnnd\n")
-            wait_for(lambda: [name(pid) for pid in d.decoders()] == ["cnnd-decoder\n"], what="a decoder with its name")
+            wait_for(lambda: [name(pid) for pid in d.children("decoder")] == ["cnnd-decoder\n"], what="a decoder with its name")
 
     def test_unit_is_tight(self):
         unit = os.path.join(ROOT, "packaging", "cnnd.service")

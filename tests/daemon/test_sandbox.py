@@ -49,8 +49,8 @@ class Sandbox(unittest.TestCase):
             self.assertEqual(d.request("PUT", "/v1/models/n/weights", weights)[0], 201)
             self.assertEqual(d.request("POST", "/v1/models/m/classify", b"\x89PNG\r\n\x1a\nbroken")[0], 400)
             self.assertEqual(d.request("PUT", "/v1/models/o/weights", b"broken" * 9)[0] // 100, 4)
-            wait_for(lambda: len(d.decoders()) == 2, what="one decoder for images and one for models")
-            for pid in d.decoders():
+            wait_for(lambda: len(d.children("decoder")) == 2, what="one decoder for images and one for models")
+            for pid in d.children("decoder"):
                 with open("/proc/%s/status" % pid, encoding="ascii") as f:
                     status = dict(line.rstrip("\n").split(":\t", 1) for line in f if ":\t" in line)
                 self.assertEqual(status["NoNewPrivs"], "1")

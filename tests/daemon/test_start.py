@@ -4,6 +4,7 @@ PRESETS=all (suite slow) measures every architecture: what empty caches cost a f
 same job in a process that has just run it."""
 
 import os
+import signal
 import time
 import unittest
 
@@ -48,20 +49,27 @@ def seconds_to_point(daemon, **changes):
 
 class Start(unittest.TestCase):
     def check(self, what, seconds, limit):
-        print("%s: %.2f s (limit %d s, load %.1f)" % (what, seconds, limit, harness.busy()), flush=True)
-        self.assertLess(seconds, limit * harness.busy(), what)
+        slowness = harness.slowness()
+        print("%s: %.2f s (limit %d s, load %.1f, machine %.1f times as slow)" % (
+            what, seconds, limit, harness.busy(), slowness), flush=True)
+        self.assertLess(seconds, limit * harness.busy() * slowness, what)
 
     def test_cold_then_warm(self):
         begun = time.monotonic()
         with harness.Daemon(private_cache=True) as d:
             d.need_fashion()
+            harness.wait_for(lambda: d.children("compiler") or os.cpu_count() < 2, 60, "a compiler beside the worker")
             cold, id = first_point(d)
             self.check("cold, start to first loss", time.monotonic() - begun, COLD_SECONDS)
+            for pid in d.children("compiler"):  # whether it is still at work or not: nobody misses it
+                os.kill(pid, signal.SIGKILL)
             d.wait(id)  # every kernel of the job is made now
+            self.assertEqual(d.get("/v1/devices")["devices"][0]["failures"], 0)
             d.stop()
             begun = time.monotonic()
             d.start()
             d.need_device()
+            self.assertEqual(d.children("compiler"), [])
             self.check("warm, start to ready", time.monotonic() - begun, WARM_SECONDS)
             begun = time.monotonic()
             warm, _ = first_point(d)
