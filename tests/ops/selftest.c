@@ -34,6 +34,16 @@ static void an_honest_device_passes(void **state)
         cJSON_Delete(report);
 }
 
+static void a_compiler_finds_no_fault(void **state)
+{
+        struct ops_fixture *f = *state;
+        struct err e = {0};
+        CHECK_OK(selftest_compile(f->dev, &e), &e);
+        for (int i = 0; i < op_kinds_count; i++)
+                assert_true(selftest_allows(f->dev, op_kinds[i], OP_TILED));
+        assert_true(selftest_allows(f->dev, &op_conv2d, OP_WINOGRAD));
+}
+
 /* The marks stay with the device, so that the tests of lies come last. */
 static void check_lie(struct ops_fixture *f, const char *op)
 {
@@ -95,6 +105,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(every_op_has_examples),
                 cmocka_unit_test(an_honest_device_passes),
+                cmocka_unit_test(a_compiler_finds_no_fault),
                 cmocka_unit_test(a_lying_op_is_switched_off),
                 cmocka_unit_test(a_lying_winograd_is_switched_off),
                 cmocka_unit_test(a_lying_loss_is_switched_off),
