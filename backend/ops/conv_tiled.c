@@ -18,6 +18,7 @@ struct cut {
         uint64_t window_bytes;
 };
 
+/* By the vector registers of its sums: between them they suit nearly every number of channels. */
 static bool is_usual(int sums)
 {
         return sums == 8 || sums == 12 || sums == 13;

@@ -48,9 +48,8 @@ static void cut_patch(const struct op *op, uint64_t room, struct cut *c)
                 c->patch[1] = (c->patch[1] + 1) / 2;
 }
 
-/* The tile that costs least over all taps and output channels: a multiply-add per sum, about half of one per
-   vector that is loaded, and a little for the loop. 12 sums fill 16 registers beside what is loaded, 24
-   fill 32. */
+/* Returns the cost over all taps and output channels, in halves of a multiply-add: one of these per sum,
+   about half of one per vector that is loaded, and a little for the loop. */
 static int64_t cut_tile(const struct op *op, int tile_k, int tile_q, struct cut *c)
 {
         const struct conv_args *a = op->args;
@@ -63,6 +62,7 @@ static int64_t cut_tile(const struct op *op, int tile_k, int tile_q, struct cut 
         return (int64_t)c->tiles_k * c->tiles_q * (2 * tile_k * tile_q + tile_k + tile_q + 4);
 }
 
+/* 12 sums fill 16 registers beside what is loaded, 24 fill 32. */
 static void cut_tiles(const struct op *op, const struct dev_info *info, struct cut *c)
 {
         const int most = info->native_width >= 16 ? 24 : 12;

@@ -1,6 +1,6 @@
 /* The C library's allocations in a test's process, of which one can be made to fail: the n-th that the
    watched thread makes, or all from there on. Libraries' are among them, children's and other threads' are
-   not. Under a sanitizer with an allocator that stands below, which copies strings by itself. */
+   not. Under a sanitizer its own allocator stands below, which copies strings by itself. */
 #ifndef CNND_SCARCE_H
 #define CNND_SCARCE_H
 

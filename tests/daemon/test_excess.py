@@ -12,8 +12,6 @@ import unittest
 import harness
 
 MOST_SECONDS = 0.1 * (10 if harness.SANITIZED else 1)
-
-
 MOST_KIB = 8 << 10
 
 FLAT = {"type": "flatten"}

@@ -393,16 +393,7 @@ class ImportTest(unittest.TestCase):
 
     def children(self):
         """Processes of imports."""
-        found = []
-        for pid in filter(str.isdigit, os.listdir("/proc")):
-            try:
-                with open("/proc/%s/cmdline" % pid, "rb") as f, open("/proc/%s/stat" % pid) as s:
-                    parent = int(s.read().rsplit(")", 1)[1].split()[1])
-                    if b"import" in f.read().split(b"\0") and parent == self.daemon.process.pid:
-                        found.append(int(pid))
-            except (FileNotFoundError, ProcessLookupError):
-                pass
-        return found
+        return self.daemon.children("import")
 
     def in_background(self, body, name):
         answers = []
