@@ -7,6 +7,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 enum { CONFUSION_MOST = 12 /* classes; a larger matrix does not fit a terminal */ };
 
@@ -84,6 +85,8 @@ static void warn(const cJSON *result)
                         (json_field(model, keys[i]) || json_field(data, keys[i])))
                         command_say("the data set was imported with another \"%s\" than the model's was",
                                 keys[i]);
+        if (strcmp(rest_text(result, "classes_by", ""), "number") == 0)
+                command_say("the model's classes have other names than the data set's: they are taken by number");
 }
 
 int cmd_result(struct ctl *c, const struct args *a, struct err *e)

@@ -16,6 +16,8 @@ struct evaluation {
         struct infer *model;
         const struct dataset *data;
         int count, classes;
+        bool by_name;         /* the model's classes are the data set's, in whatever order */
+        int32_t *class_of;    /* owned; of each of the model's classes, the data set's */
         float *logits;        /* owned; BATCH x classes */
         int32_t *predictions; /* owned; count */
 };
@@ -53,9 +55,41 @@ static int run_batch(struct evaluation *ev, int first, int n, struct err *e)
                 for (int k = 1; k < classes; k++)
                         if (row[k] > row[best])
                                 best = k;
-                ev->predictions[first + i] = best;
+                ev->predictions[first + i] = ev->class_of[best];
         }
         return rc;
+}
+
+/* Whether each of the model's names stands once in the data set, whose places then go to `ret`. */
+static bool same_names(const struct evaluation *ev, int32_t *ret)
+{
+        const struct dataset *d = ev->data;
+        for (int k = 0; k < ev->classes; k++) {
+                const char *name = infer_class(ev->model, k);
+                int found = 0;
+                for (int i = 0; i < ev->classes; i++)
+                        if (strcmp(d->classes[i], name) == 0) {
+                                ret[k] = i;
+                                found++;
+                        }
+                for (int i = 0; i < k; i++)
+                        found += ret[i] == ret[k]; /* two of one name */
+                if (found != 1)
+                        return false;
+        }
+        return true;
+}
+
+/* By name, so that a data set whose folders sort otherwise is scored rightly; else number by number. */
+static int match_classes(struct evaluation *ev, struct err *e)
+{
+        ev->class_of = malloc((size_t)ev->classes * sizeof *ev->class_of);
+        if (!ev->class_of)
+                return err_set(e, ERR_NO_MEMORY, "no memory for %d classes", ev->classes);
+        ev->by_name = same_names(ev, ev->class_of);
+        for (int k = 0; k < ev->classes && !ev->by_name; k++)
+                ev->class_of[k] = k;
+        return 0;
 }
 
 static void add_ints(struct str *s, const char *key, const int32_t *v, int count)
@@ -81,7 +115,8 @@ static int write_result(
         recipe_write(&s, infer_recipe(ev->model));
         str_add(&s, ",\"dataset_import\":");
         recipe_write(&s, &d->recipe);
-        str_addf(&s, ",\"count\":%d,\"classes\":[", ev->count);
+        str_addf(&s, ",\"classes_by\":\"%s\",\"count\":%d,\"classes\":[", ev->by_name ? "name" : "number",
+                ev->count);
         for (int k = 0; k < ev->classes; k++) {
                 str_add(&s, k ? "," : "");
                 str_add_json(&s, d->classes[k]);
@@ -134,9 +169,10 @@ int evaluate_run(struct infer *m, const struct evaluate_job *job, enum train_wan
                         ev.classes, job->data->num_classes);
         if (job->limit && job->limit < ev.count)
                 ev.count = job->limit;
+        rc = match_classes(&ev, e);
         ev.logits = malloc((size_t)BATCH * (size_t)ev.classes * sizeof *ev.logits);
         ev.predictions = malloc(((size_t)ev.count + 1) * sizeof *ev.predictions);
-        if (!ev.logits || !ev.predictions)
+        if (rc == 0 && (!ev.logits || !ev.predictions))
                 rc = err_set(e, ERR_NO_MEMORY, "no memory for %d predictions", ev.count);
         int done = 0;
         while (rc == 0 && done < ev.count) {
@@ -151,6 +187,7 @@ int evaluate_run(struct infer *m, const struct evaluate_job *job, enum train_wan
         }
         if (rc == 0 && end == TRAIN_DONE)
                 rc = finish(&ev, job, e);
+        free(ev.class_of);
         free(ev.logits);
         free(ev.predictions);
         if (rc == 0)

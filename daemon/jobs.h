@@ -77,6 +77,7 @@ int jobs_resume(struct jobs *js, int64_t id, struct err *e);
 
 /* The result of a finished classify job, its JSON text malloc'ed for the caller: {"model","dataset","count",
    "model_import","dataset_import" (recipe.h, of what it was trained on and of what is classified),
+   "classes_by":"name"|"number" (the model's are the data set's by name, in any order; else the same number),
    "classes":[names],"labels":[int],"predictions":[int]} and what scores.h says.
    ERR_NOT_FOUND; ERR_STATE for a job of another type or one that has not succeeded. */
 int jobs_result(struct jobs *js, int64_t id, char **ret, struct err *e);

@@ -113,8 +113,8 @@ static void fill_row(const struct map *m, global const IMAGE_T *image, const int
         global const IMAGE_T *near = image + (ulong)f0 * fixed_stride, *far = image + (ulong)f1 * fixed_stride;
         const int inside = (float)row > m->low[0] && (float)row < m->high[0];
         const int whole = tf == 0.0f && step == 1.0f && fabs(scale) == 1.0f && offset == floor(offset) && !m->shifted;
-        const int from = inside ? max((int)ceil(fmax(m->low[1], -1.0f)), 0) : w;
-        const int to = inside ? min((int)floor(fmin(m->high[1], (float)w)) + 1, w) : w;
+        const int from = inside ? clamp((int)ceil(fmax(m->low[1], -1.0f)), 0, w) : w;
+        const int to = inside ? clamp((int)floor(fmin(m->high[1], (float)w)) + 1, from, w) : w;
         if (inside && whole) {
                 for (int i = 0; i < from; i++)
                         out[(ulong)i * LANES] = 0.0f;

@@ -79,13 +79,14 @@ static int by_hash(const void *a, const void *b)
         return strcmp(x->source->name, y->source->name);
 }
 
-/* How many of `n` sources validate: the nearest number, but one on either side where there are two. */
+/* How many of `n` sources validate: the nearest number, but one on either side where there are two; one alone
+   trains. */
 static size_t share_of(size_t n, double val)
 {
         size_t k = (size_t)llrint(val * (double)n);
         if (val > 0 && k == 0 && n > 1)
                 k = 1;
-        return k == n && n > 1 && val < 1 ? n - 1 : k;
+        return k == n && val < 1 ? n - 1 : k;
 }
 
 int divide_splits(struct intake *in, struct err *e)

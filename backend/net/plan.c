@@ -126,9 +126,9 @@ static void give_values(const struct net *net, const int *readers, struct plan *
                         p->grad[v] = p->grad[producer->inputs[0]];
                 } else {
                         p->data[v] = new_slot(p, tensor_floats(p->n, value->s, p->lanes));
-                        if (p->mode == PLAN_TRAIN && p->wants_grad[v])
-                                p->grad[v] = new_slot(p, tensor_floats(p->n, value->s, p->lanes));
                 }
+                if (p->grad[v] < 0 && p->mode == PLAN_TRAIN && p->wants_grad[v])
+                        p->grad[v] = new_slot(p, tensor_floats(p->n, value->s, p->lanes));
         }
         for (int v = 0; v < net->num_values; v++) {
                 int channel;

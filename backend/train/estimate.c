@@ -1,6 +1,8 @@
 #include "train/estimate.h"
+#include "ops/kinds.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static bool inside(const struct setup *s, const struct dev_info *info)
@@ -214,6 +216,57 @@ static bool mixes_samples(const struct net *net)
         return false;
 }
 
+/* A batch norm behind linear layers has one value a channel for an image: of one image its variance is 0, and
+   so are the weights' gradients and what validation is normalised with. */
+static int check_norms(const struct setup *s, const struct train_request *r, struct err *e)
+{
+        bool alone = false;
+        for (int i = 0; i < SETUP_EVAL; i++)
+                alone = alone || (s->n[i] == 1 && (i != SETUP_TRAIN_LAST || s->steps >= s->steps_per_epoch));
+        for (int i = 0; i < s->net->num_nodes && alone; i++) {
+                const struct net_node *node = &s->net->nodes[i];
+                if (node->op->kind == &op_batch_norm && !node->frozen &&
+                        node->op->in[0].h * node->op->in[0].w == 1)
+                        return err_at(e, ERR_INVALID, "/batch_size",
+                                "batch_norm %s takes the variance of a batch, which one image has not: %d "
+                                "images in "
+                                "batches of %d, %d at once, leave one by itself; choose another batch_size, "
+                                "or a limit",
+                                node->name, s->count[DATASET_TRAIN], r->batch_size, s->micro_batch);
+        }
+        return 0;
+}
+
+static int count_classes(const int32_t *labels, int count, bool *seen)
+{
+        int classes = 0;
+        for (int i = 0; i < count; i++) {
+                classes += !seen[labels[i]];
+                seen[labels[i]] = true;
+        }
+        return classes;
+}
+
+/* A limit takes images from the front, where a data set from folders has its first classes. */
+static int note_limit(
+        const struct setup *s, const struct dataset *data, char *note, size_t len, struct err *e)
+{
+        const int all = data->split[DATASET_TRAIN].count, taken = s->count[DATASET_TRAIN];
+        const int32_t *labels = data->split[DATASET_TRAIN].labels;
+        bool *seen = taken < all ? calloc((size_t)data->num_classes, sizeof *seen) : NULL;
+        if (taken == all)
+                return 0;
+        if (!seen)
+                return err_set(e, ERR_NO_MEMORY, "no memory for %d classes", data->num_classes);
+        const int some = count_classes(labels, taken, seen),
+                  rest = count_classes(labels + taken, all - taken, seen);
+        free(seen);
+        if (rest)
+                snprintf(note, len, "the first %d of %d training images hold %d of %d classes", taken, all,
+                        some, some + rest);
+        return 0;
+}
+
 int train_plan(const struct train_request *r, const struct dataset *data, const struct dev_info *info,
         struct train_estimate *ret, struct err *e)
 {
@@ -221,15 +274,22 @@ int train_plan(const struct train_request *r, const struct dataset *data, const 
         int rc = estimate_setup(r, data, info, &s, e);
         if (rc)
                 return rc;
+        rc = check_norms(s, r, e);
+        if (rc) {
+                setup_destroy(s);
+                return rc;
+        }
         *ret = (struct train_estimate){.device_bytes = s->total_bytes,
                 .largest_buffer = s->largest_bytes,
                 .micro_batch = s->micro_batch,
                 .steps = s->steps};
+        rc = note_limit(s, data, ret->note, sizeof ret->note, e);
+        const size_t len = strlen(ret->note);
         if (s->micro_batch < r->batch_size && mixes_samples(s->net))
-                snprintf(ret->note, sizeof ret->note,
-                        "batch_norm takes its statistics from micro-batches of %d images, not from the batch "
-                        "of %d",
-                        s->micro_batch, r->batch_size);
+                snprintf(ret->note + len, sizeof ret->note - len,
+                        "%sbatch_norm takes its statistics from micro-batches of %d images, not from the "
+                        "batch of %d",
+                        len ? "; " : "", s->micro_batch, r->batch_size);
         setup_destroy(s);
-        return 0;
+        return rc;
 }

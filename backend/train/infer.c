@@ -36,6 +36,7 @@ struct infer {
         struct net *net;                /* owned, as all below */
         struct normalize normalize;
         struct recipe recipe;
+        cJSON *classes; /* their names */
         struct buf *params;
         struct lane lanes[SIZES];
         int least, most; /* sizes in use */
@@ -65,6 +66,7 @@ void infer_destroy(struct infer *m)
                 lane_finish(&m->lanes[i]);
         buf_destroy(m->params);
         net_destroy(m->net);
+        cJSON_Delete(m->classes);
         normalize_finish(&m->normalize);
         free(m);
 }
@@ -115,17 +117,16 @@ static int build(struct infer *m, const struct safetensors *file, struct err *e)
         struct shape input;
         cJSON *architecture = metadata_json(file, "architecture", e);
         cJSON *sides = architecture ? metadata_json(file, "input", e) : NULL;
-        cJSON *classes = sides ? metadata_json(file, "classes", e) : NULL;
-        int rc = classes ? read_input(sides, &input, e) : e ? e->code : ERR_INVALID;
+        m->classes = sides ? metadata_json(file, "classes", e) : NULL;
+        int rc = m->classes ? read_input(sides, &input, e) : e ? e->code : ERR_INVALID;
         if (rc == 0)
-                rc = zoo_net(architecture, cJSON_GetArraySize(classes), input, &m->net, e);
+                rc = zoo_net(architecture, cJSON_GetArraySize(m->classes), input, &m->net, e);
         if (rc == 0)
                 rc = read_preprocessing(m, file, e);
         if (rc == 0)
                 m->num_classes = m->net->values[m->net->output].s.c;
         cJSON_Delete(architecture);
         cJSON_Delete(sides);
-        cJSON_Delete(classes);
         return rc;
 }
 
@@ -200,6 +201,12 @@ void infer_shape(const struct infer *m, int *c, int *h, int *w, int *num_classes
         *h = in.h;
         *w = in.w;
         *num_classes = m->num_classes;
+}
+
+const char *infer_class(const struct infer *m, int k)
+{
+        const char *name = cJSON_GetStringValue(cJSON_GetArrayItem(m->classes, k));
+        return name ? name : "";
 }
 
 const struct recipe *infer_recipe(const struct infer *m)

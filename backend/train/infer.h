@@ -20,6 +20,8 @@ void infer_destroy(struct infer *m);
 const struct recipe *infer_recipe(const struct infer *m);
 /* What it takes and gives. */
 void infer_shape(const struct infer *m, int *c, int *h, int *w, int *num_classes);
+/* The name of class k, 0 <= k < num_classes; borrowed. "" where the file's is no text. */
+const char *infer_class(const struct infer *m, int k);
 /* `images` (n,c,h,w) floats, 8-bit ones scaled to 0..1, of the model's size but before its normalisation;
    `logits` (n,num_classes) overwritten. Any n >= 1: runs in batches of at most `INFER_MAX_BATCH`.
    On a CPU device an image's logits do not depend on what is in the batch with it. */

@@ -13,6 +13,12 @@ static int used(int count, int limit)
         return limit && limit < count ? limit : count;
 }
 
+/* Training images that come at once, at most. */
+static int most_at_once(const struct setup *s)
+{
+        return used(s->count[DATASET_TRAIN], s->micro_batch);
+}
+
 /* Before plans are made: what is frozen needs no gradients. */
 static int freeze_layers(const struct train_request *r, struct net *net, struct err *e)
 {
@@ -163,7 +169,7 @@ static int check_input(const struct setup *s, const struct train_request *r, str
 static void describe_transforms(struct setup *s, const struct train_request *r, const struct dev_info *info)
 {
         for (int i = 0; i < DATASET_SPLITS; i++) {
-                int n = i == DATASET_TRAIN ? s->micro_batch : s->eval_batch;
+                int n = i == DATASET_TRAIN ? most_at_once(s) : s->eval_batch;
                 s->transform[i] = (struct transform_spec){.augment = i == DATASET_TRAIN ? &r->augment : NULL,
                         .normalize = &r->normalize,
                         .s = s->net->values[0].s,
@@ -182,7 +188,8 @@ static void count_bytes(struct setup *s, const struct dataset *data)
 {
         s->param_bytes = s->net->param_floats * sizeof(float);
         s->grad_bytes = s->net->trainable_floats * sizeof(float);
-        s->labels_bytes = (uint64_t)s->micro_batch * sizeof(int32_t); /* eval_batch is no larger */
+        const int most = most_at_once(s);
+        s->labels_bytes = (uint64_t)(most > s->eval_batch ? most : s->eval_batch) * sizeof(int32_t);
         s->results_bytes = (uint64_t)SETUP_SLOTS * 2 * sizeof(float);
         s->vars_bytes = OP_VARS * sizeof(int32_t);
         s->class_weights_bytes = s->class_weights ? (uint64_t)data->num_classes * sizeof(float) : 0;
@@ -204,7 +211,7 @@ static void count_bytes(struct setup *s, const struct dataset *data)
 static void place_images(struct setup *s, const struct dataset *data, const struct dev_info *info)
 {
         uint64_t image = dataset_image_bytes(data), room = info->global_bytes - s->total_bytes;
-        int batch[DATASET_SPLITS] = {s->micro_batch, s->eval_batch};
+        int batch[DATASET_SPLITS] = {most_at_once(s), s->eval_batch};
         s->resident = s->total_bytes < info->global_bytes;
         for (int i = 0; i < DATASET_SPLITS; i++)
                 s->resident = s->resident && image * (uint64_t)s->count[i] < info->max_alloc_bytes &&

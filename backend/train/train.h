@@ -17,7 +17,7 @@ struct train_estimate {
         uint64_t largest_buffer; /* the largest single allocation */
         int micro_batch; /* samples that run at once; less than batch_size when gradients accumulate */
         int64_t steps;   /* optimizer steps in all */
-        char note[160];  /* for the user: where micro-batches change the mathematics; "" for nothing */
+        char note[320];  /* for the user: what changes the mathematics, or the classes; "" for nothing */
 };
 
 /* Builds the network on paper for this data set and device, allocates nothing. ERR_INVALID with the pointer

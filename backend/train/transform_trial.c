@@ -119,10 +119,23 @@ static int run_reference(struct trial *t, struct err *e)
         return rc;
 }
 
+/* The largest number that a step adds to pixels or multiplies them with: a mean that is taken off behind it
+   leaves its rounding. */
+static double largest_step(const struct augment *a)
+{
+        double top = 0;
+        for (int i = 0; a && i < a->count; i++)
+                for (int k = 0; k < AUGMENT_FIELDS; k++)
+                        if (a->steps[i].kind->class == AUGMENT_POINT ||
+                                a->steps[i].kind->class == AUGMENT_MEAN_POINT)
+                                top = fmax(top, fabs(a->steps[i].values[k]));
+        return top;
+}
+
 static int judge(const struct trial *t, struct err *e)
 {
         int64_t count = t->spec.n * shape_count(t->spec.s);
-        double top = 1;
+        double top = fmax(1, largest_step(t->spec.augment) / 100);
         for (int64_t i = 0; i < count; i++)
                 top = fmax(top, fabs(t->want[i]));
         for (int64_t i = 0; i < count; i++)

@@ -155,6 +155,11 @@ class ImportTest(unittest.TestCase):
             self.assertEqual(want[how].labels, want["zip"].labels, how)
         self.leaves_nothing()
 
+    def test_the_only_image_of_a_class_trains(self):
+        files = ["a/1.png"] + ["b/%d.png" % i for i in range(10)]
+        body = zipped([(name, png(SIDE, SIDE, picture(i))) for i, name in enumerate(files)])
+        self.assertEqual(self.put(body, "?val=0.6", "lonely")["class_counts"], {"train": [1, 4], "val": [0, 6]})
+
     def test_split_folders(self):
         files = [("%s/%s/%d.png" % (s, c, i), png(4, 4, picture(i, 4, 4))) for s, n in (("train", 6), ("test", 3)) for c in "xy" for i in range(n)]
         about = self.put(zipped([("top/" + n, d) for n, d in files] + [("top/README.txt", b"about these files")]))

@@ -119,6 +119,26 @@ class Preprocessing(unittest.TestCase):
         loss = sum(map(loss_of, logits, self.labels)) / COUNT
         self.assertAlmostEqual(job["metrics"]["val_loss"] / loss, 1, places=5)
 
+    def result(self, model):
+        job = self.daemon.submit({"type": "classify", "model": model, "dataset": "fashion-mnist", "limit": COUNT})["id"]
+        self.daemon.wait(job)
+        return self.daemon.get("/v1/jobs/%d/result" % job)
+
+    def test_classes_are_matched_by_name(self):
+        """A model whose classes stand in another order than the data set's is scored by their names, where they are the same."""
+        self.train("inorder", None)
+        data = self.daemon.weights("inorder")
+        names = json.loads(weights_of(data)[2]["classes"])
+        for name, classes in (("backwards", names[::-1]), ("strangers", [n.swapcase() for n in names])):
+            old, new = (json.dumps(json.dumps(n, separators=(",", ":")), ensure_ascii=False)[1:-1].encode() for n in (names, classes))
+            self.assertEqual((data.count(old), len(old)), (1, len(new)))
+            self.assertEqual(self.daemon.request("PUT", "/v1/models/%s/weights" % name, data.replace(old, new))[0], 201)
+        own, backwards, strangers = (self.result(name) for name in ("inorder", "backwards", "strangers"))
+        self.assertEqual([r["classes_by"] for r in (own, backwards, strangers)], ["name", "name", "number"])
+        self.assertEqual(backwards["predictions"], [9 - p for p in own["predictions"]])
+        self.assertEqual(strangers["predictions"], own["predictions"])
+        self.assertEqual((backwards["classes"], backwards["labels"]), (own["classes"], own["labels"]))
+
     def test_resize_and_rot90(self):
         wide = {"name": "fashion-mnist", "limit": 64, "resize": [20, 28]}
         status, _, problem = self.daemon.request(

@@ -61,6 +61,8 @@ static void moves_equal_the_reference(void **state)
         check_all(*state, "[{\"type\":\"vflip\",\"p\":0.7}]", NULL, false, 0);
         check_all(*state, "[{\"type\":\"rot90\"}]", NULL, true, 0);
         check_all(*state, "[{\"type\":\"crop\",\"padding\":2}]", NULL, false, 0);
+        check_all(*state, "[{\"type\":\"crop\",\"padding\":40}]", NULL, false, 0); /* most of it is outside */
+        check_all(*state, "[{\"type\":\"crop\",\"padding\":65536},{\"type\":\"hflip\"}]", NULL, false, 0);
         check_all(*state, "[{\"type\":\"zoom\",\"min\":0.5,\"max\":1.5}]", NULL, false, 0);
         check_all(*state, "[{\"type\":\"row_jitter\",\"max\":2.5}]", NULL, false, 0);
         check_all(*state,
@@ -260,6 +262,25 @@ static void lies_are_seen(void **state)
         assert_int_equal(dev_bytes(t->dev), before);
 }
 
+/* What a mean takes off again leaves its rounding, which is no lie. */
+static void large_steps_are_no_lies(void **state)
+{
+        struct trainer *t = *state;
+        static const char *const steps[] = {"[{\"type\":\"brightness\",\"max\":5000}]",
+                "[{\"type\":\"brightness\",\"max\":20000},{\"type\":\"contrast\"}]",
+                "[{\"type\":\"background\",\"max\":10000}]"};
+        for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+                const struct batch b = {.steps = steps[i], .normalize = "\"per_image\""};
+                struct augment augment;
+                struct normalize normalize;
+                struct err e = {0};
+                batch_parse(&b, &augment, &normalize);
+                const struct transform_spec spec = {
+                        .augment = &augment, .normalize = &normalize, .s = {1, 28, 28}, .n = 19, .lanes = 16};
+                CHECK_OK(transform_trial(t->dev, &spec, false, false, &e), &e);
+        }
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -272,6 +293,7 @@ int main(void)
                 cmocka_unit_test(batches_do_not_matter),
                 cmocka_unit_test(jobs_are_repeatable),
                 cmocka_unit_test(lies_are_seen),
+                cmocka_unit_test(large_steps_are_no_lies),
         };
         return cmocka_run_group_tests_name("augment", tests, trainer_set_up, trainer_tear_down);
 }

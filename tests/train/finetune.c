@@ -138,6 +138,34 @@ static void nothing_runs_backward_below(void **state)
         net_destroy(net);
 }
 
+#define SUM(BRANCH, SHORTCUT, MORE)                                                                          \
+        "{\"type\":\"train\",\"architecture\":{\"layers\":[{\"type\":\"residual\",\"layers\":[" BRANCH       \
+        "],\"shortcut\":[" SHORTCUT "]},{\"type\":\"flatten\"},{\"type\":\"linear\",\"out_features\":4}]},"  \
+        "\"dataset\":\"noise\",\"epochs\":1,\"batch_size\":20,\"report_every\":1,\"seed\":3,\"optimizer\":{" \
+        "\"lr\":"                                                                                            \
+        "0.1}" MORE "}"
+#define CONV "{\"type\":\"conv2d\",\"out_channels\":1,\"kernel_size\":3,\"padding\":1}"
+#define SAME "{\"type\":\"dropout\",\"p\":0}"
+
+/* Of the two ways through a residual either may be the one that needs a gradient. */
+static void either_branch_learns(void **state)
+{
+        static struct trainer_log branch, shortcut, frozen;
+        struct trainer *t = *state;
+        trainer_run(t, SUM(CONV, SAME, ""), "sum-branch", 0, &branch);
+        trainer_run(t, SUM(SAME, CONV, ""), "sum-shortcut", 0, &shortcut);
+        for (int i = 1; i <= 4; i++)
+                assert_true(branch.losses[i] == shortcut.losses[i]);
+        trainer_run(t, SUM(CONV, CONV, ""), "sum-both", 0, &frozen);
+        trainer_run(t, SUM(CONV, CONV, ",\"init\":{\"from\":\"sum-both\",\"freeze\":[\"net.0.0\"]}"),
+                "sum-frozen", 0, &frozen);
+        struct safetensors *before = open_model(t, "sum-both"), *after = open_model(t, "sum-frozen");
+        assert_true(same_below(before, after, "net.0.0."));
+        assert_false(same_below(before, after, "net.0.shortcut."));
+        safetensors_close(before);
+        safetensors_close(after);
+}
+
 static void what_cannot_be_is_refused(void **state)
 {
         static const struct {
@@ -179,6 +207,7 @@ int main(void)
                 cmocka_unit_test(frozen_layers_stay),
                 cmocka_unit_test(gradients_pass_frozen_layers),
                 cmocka_unit_test(nothing_runs_backward_below),
+                cmocka_unit_test(either_branch_learns),
                 cmocka_unit_test(what_cannot_be_is_refused),
         };
         return cmocka_run_group_tests_name("finetune", tests, set_up, trainer_tear_down);

@@ -192,6 +192,82 @@ static void batch_statistics_are_noted(void **state)
         assert_non_null(strstr(plan.note, "batch of 24"));
 }
 
+#define DENSE_NORM                                                                                           \
+        "{\"layers\":[{\"type\":\"flatten\"},{\"type\":\"linear\",\"out_features\":7},{\"type\":\"batch_"    \
+        "norm\"},{\"type\":\"linear\",\"out_features\":5}]}"
+
+/* 55 images in batches of 27 leave one, and a batch of 24 in parts of 23 does. */
+static void one_image_has_no_variance(void **state)
+{
+        struct train_estimate plan;
+        struct err e = {0};
+        CHECK_OK(plan_within(*state, JOB(DENSE_NORM, ""), UINT64_MAX, &plan, &e), &e);
+        assert_int_equal(plan_within(*state, JOB(DENSE_NORM, ",\"micro_batch\":23"), UINT64_MAX, &plan, &e),
+                ERR_INVALID);
+        assert_non_null(strstr(e.message, "net.2"));
+        CHECK_OK(plan_within(*state, JOB(BN_NET, ",\"micro_batch\":23"), UINT64_MAX, &plan, &e), &e);
+        static const char rest[] = "{\"type\":\"train\",\"architecture\":" DENSE_NORM
+                                   ",\"dataset\":\"noise\",\"epochs\":1,\"batch_size\":27%s}";
+        char job[600];
+        snprintf(job, sizeof job, rest, "");
+        assert_int_equal(plan_within(*state, job, UINT64_MAX, &plan, &e), ERR_INVALID);
+        assert_non_null(strstr(e.message, "55 images in batches of 27"));
+        assert_string_equal(e.pointer, "/batch_size");
+        snprintf(job, sizeof job, rest, ",\"max_steps\":2"); /* which never comes to the one */
+        CHECK_OK(plan_within(*state, job, UINT64_MAX, &plan, &e), &e);
+}
+
+/* A batch that the data set cannot fill takes no more than the data set. */
+static void larger_batches_than_images(void **state)
+{
+        static const char job[] =
+                "{\"type\":\"train\",\"architecture\":\"lenet\",\"dataset\":{\"name\":\"noise\","
+                "\"resize\":[32,32]},\"epochs\":1,\"batch_size\":%d,\"augment\":[{\"type\":\"blur\"}]}";
+        static struct trainer_log log;
+        struct train_estimate plan[2];
+        struct err e = {0};
+        char text[300];
+        for (int i = 0; i < 2; i++) {
+                snprintf(text, sizeof text, job, i ? 65536 : 55);
+                CHECK_OK(plan_within(*state, text, dev_info(((struct trainer *)*state)->dev)->global_bytes,
+                                 &plan[i], &e),
+                        &e);
+        }
+        assert_int_equal(plan[0].device_bytes, plan[1].device_bytes);
+        trainer_run(*state, text, "large-batch", 0, &log);
+        assert_int_equal(log.outcome.device_bytes, plan[1].device_bytes);
+}
+
+/* What stops early goes by the loss that is told, whatever the classes weigh. */
+static void patience_goes_by_the_mean(void **state)
+{
+        static struct trainer_log ones, hundredths;
+#define STOPPING(WEIGHT)                                                                                     \
+        JOB(NET, ",\"stop_when\":{\"metric\":\"val_loss\",\"patience\":1,\"min_delta\":0.0001},\"class_"     \
+                 "weights\":[" WEIGHT "," WEIGHT "," WEIGHT "," WEIGHT "," WEIGHT "]")
+        trainer_run(*state, STOPPING("1"), "weights-of-one", 0, &ones);
+        trainer_run(*state, STOPPING("0.0001"), "small-weights", 0, &hundredths);
+        assert_int_equal(ones.steps, hundredths.steps);
+        assert_int_equal(ones.outcome.stopped_early, hundredths.outcome.stopped_early);
+}
+
+/* A limit that leaves classes without an image is told of. */
+static void limits_are_noted(void **state)
+{
+        static const char job[] =
+                "{\"type\":\"train\",\"architecture\":\"lenet\",\"dataset\":{\"name\":\"noise\","
+                "\"resize\":[32,32],\"limit\":%d},\"epochs\":1,\"batch_size\":8}";
+        struct train_estimate plan;
+        struct err e = {0};
+        char text[300];
+        snprintf(text, sizeof text, job, 2);
+        CHECK_OK(plan_within(*state, text, UINT64_MAX, &plan, &e), &e);
+        assert_non_null(strstr(plan.note, "the first 2 of 55 training images hold"));
+        snprintf(text, sizeof text, job, 30);
+        CHECK_OK(plan_within(*state, text, UINT64_MAX, &plan, &e), &e);
+        assert_string_equal(plan.note, "");
+}
+
 static void refusals_have_the_numbers(void **state)
 {
         struct train_estimate plan, one;
@@ -226,6 +302,10 @@ int main(void)
                 cmocka_unit_test(planned_bytes_are_the_allocated_ones),
                 cmocka_unit_test(what_does_not_fit_is_cut),
                 cmocka_unit_test(batch_statistics_are_noted),
+                cmocka_unit_test(one_image_has_no_variance),
+                cmocka_unit_test(larger_batches_than_images),
+                cmocka_unit_test(patience_goes_by_the_mean),
+                cmocka_unit_test(limits_are_noted),
                 cmocka_unit_test(refusals_have_the_numbers),
         };
         return cmocka_run_group_tests_name("micro_batch", tests, set_up, trainer_tear_down);
