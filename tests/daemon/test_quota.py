@@ -27,6 +27,58 @@ class Requests(unittest.TestCase):
             self.assertEqual(anna.status("GET", "/v1/jobs"), 200)
 
 
+class Memory(unittest.TestCase):
+    def hold(self, d, person, size):
+        """An image of so many bytes on its way, but for the last one."""
+        c = d.connection()
+        self.addCleanup(c.close)
+        c.putrequest("POST", "/v1/models/none/classify")
+        for name, value in person.headers.items():
+            c.putheader(name, value)
+        c.putheader("Content-Length", str(size))
+        c.endheaders()
+        c.send(bytes(size - 1))
+        return c
+
+    def test_bodies(self):
+        """Who holds all that one may hold is told so; others send images, and everybody JSON."""
+        options = {"body_memory_bytes": "4M", "max_image_bytes": "2M"}
+        with Daemon(options, device=False) as d:
+            anna, bert = Person(d, token(d, "anna")), Person(d, token(d, "bert"))
+            carl, root = Person(d, token(d, "carl")), Person(d, token(d, "ottilie", "--operator"))
+
+            def held(size):
+                text = b"\ncnnd_http_body_bytes %d\n" % size
+                wait_for(lambda: text in root.get("/metrics"), what="%d bytes held" % size)
+
+            def send(person, size=1 << 20):
+                status, _, body = person.request("POST", "/v1/models/none/classify", bytes(size))
+                return status, body["detail"]
+
+            def submit(person):
+                return person.request("POST", "/v1/jobs", {"name": "x" * 500000})[0]
+
+            held(0)
+            first = self.hold(d, anna, 2 << 20)
+            held((2 << 20) - 1)
+            status, detail = send(anna)
+            self.assertEqual(status, 429, detail)
+            self.assertIn(str(2 << 20), detail)
+            self.assertEqual(submit(anna), 422)
+            self.assertEqual(send(bert)[0], 404, "there is room for him, and no such model")
+            self.hold(d, bert, 2 << 20)
+            held((4 << 20) - 2)
+            status, detail = send(carl)
+            self.assertEqual(status, 503, detail)
+            self.assertIn("%d bytes" % (4 << 20), detail)
+            self.assertEqual({submit(who) for who in (anna, bert, carl, root)}, {422})
+            first.send(b"\0")
+            self.assertEqual(first.getresponse().status, 404)
+            held((2 << 20) - 1)
+            self.assertEqual(send(anna)[0], 404)
+            self.assertEqual(send(root, 2 << 20)[0], 404)
+
+
 class Queue(unittest.TestCase):
     def test_waiting_jobs(self):
         with Daemon({"queued_jobs": 3}) as d:
