@@ -268,7 +268,7 @@ static void check_trust(struct reader *r, int64_t now_ms)
         if (now_ms < r->trust_ms)
                 return;
         r->trust_ms = now_ms + r->feed->heartbeat_ms;
-        if (http_admit_again(r->rq, &e) != ERR_LOGIN)
+        if (http_know_again(r->rq, &e) != ERR_LOGIN)
                 return;
         log_line(LOG_INFO, "a stream of job %lld ends: %s", (long long)r->job, e.message);
         r->ended = true;

@@ -411,10 +411,10 @@ void http_wake(struct http_request *rq)
         resume(x);
 }
 
-int http_admit_again(struct http_request *rq, struct err *e)
+int http_know_again(struct http_request *rq, struct err *e)
 {
         const struct exchange *x = exchange_of(rq);
-        return x->route->open ? 0 : x->host->o.admit(x->host->o.ctx, rq, e);
+        return x->route->open ? 0 : x->host->o.know(x->host->o.ctx, rq, e);
 }
 
 bool http_gone(const struct http_request *rq)

@@ -79,6 +79,30 @@ class Memory(unittest.TestCase):
             self.assertEqual(send(root, 2 << 20)[0], 404)
 
 
+class Streams(unittest.TestCase):
+    def test_listening_costs_no_requests(self):
+        """Whoever listens is asked for the token again and again, which is no request of theirs."""
+        with Daemon({"requests_per_second": 2, "heartbeat_seconds": 0.1}) as d:
+            d.need_fashion()
+            anna, root = Person(d, token(d, "anna")), Person(d, token(d, "ottilie", "--operator"))
+            first = root.submit(long_job())
+            job = anna.submit(small_job())
+            streams = []
+            for _ in range(4):
+                time.sleep(0.6)
+                streams.append(d.stream(job, headers=anna.headers))
+                self.assertEqual(streams[-1].status, 200)
+            time.sleep(1.5)
+            answers = []
+            for _ in range(6):
+                answers.append(anna.status("GET", "/v1/jobs/%d" % job))
+                time.sleep(0.6)
+            self.assertEqual(answers, [200] * 6)
+            for s in streams:
+                s.close()
+            root.request("POST", "/v1/jobs/%d/cancel" % first)
+
+
 class Queue(unittest.TestCase):
     def test_waiting_jobs(self):
         with Daemon({"queued_jobs": 3}) as d:
