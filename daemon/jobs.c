@@ -262,13 +262,14 @@ static int add_to_list(void *ctx, struct job_row *r)
         return 0;
 }
 
-int jobs_list(struct jobs *js, const struct jobs_filter *f, cJSON **ret, struct err *e)
+int jobs_list(struct jobs *js, const struct jobs_filter *f, cJSON **ret, int64_t *ret_before, struct err *e)
 {
         cJSON *list = cJSON_CreateArray();
         if (!list)
                 return err_set(e, ERR_NO_MEMORY, "no memory for the list");
         struct list ctx = {js, list};
-        int rc = jobrow_each(js->home.store, f, add_to_list, &ctx, e);
+        int64_t before = 0;
+        int rc = jobrow_each(js->home.store, f, add_to_list, &ctx, &before, e);
         if (rc == ERR_NO_MEMORY)
                 err_set(e, rc, "no memory for the list");
         if (rc) {
@@ -276,6 +277,7 @@ int jobs_list(struct jobs *js, const struct jobs_filter *f, cJSON **ret, struct 
                 return rc;
         }
         *ret = list;
+        *ret_before = before;
         return 0;
 }
 

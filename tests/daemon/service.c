@@ -58,7 +58,8 @@ static void the_same_key_is_the_same_job(void **state)
         assert_int_equal(count[JOB_QUEUED] + count[JOB_RUNNING], 2);
         const struct jobs_filter f = {.state = -1, .user = "bert", .limit = 10};
         cJSON *list = NULL;
-        CHECK_OK(jobs_list(s->jobs, &f, &list, &e), &e);
+        int64_t before;
+        CHECK_OK(jobs_list(s->jobs, &f, &list, &before, &e), &e);
         assert_int_equal(cJSON_GetArraySize(list), 1);
         cJSON_Delete(list);
         service_destroy(s);
