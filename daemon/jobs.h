@@ -100,8 +100,8 @@ void jobs_set_hook(struct jobs *js, jobs_hook hook, void *ctx);
 
 /* ERR_STATE while a job that is not final names the data set, which must then stay as it is. */
 int jobs_spare_dataset(struct jobs *js, const char *name, struct err *e);
-/* Unfinished jobs by state, for metrics and health: counts[JOB_STATES] overwritten. */
-int jobs_count(struct jobs *js, int64_t counts[JOB_STATES], struct err *e);
+/* Jobs by state, for metrics: counts[JOB_STATES] overwritten. `user`: of one alone, NULL for all. */
+int jobs_count(struct jobs *js, const char *user, int64_t counts[JOB_STATES], struct err *e);
 
 /* Calls `row` for each user and state with unfinished jobs; `user`: of one alone, NULL for all. */
 int jobs_count_users(struct jobs *js, const char *user,

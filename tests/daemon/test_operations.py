@@ -73,10 +73,15 @@ class Metrics(unittest.TestCase):
             self.assertEqual(buckets[-1], 4)
             self.assertGreater(values["cnnd_http_request_seconds_sum", route], 0)
             self.assertEqual(types["cnnd_http_request_seconds"], "histogram")
-            # A plain user's scraper does not learn who else is there.
+            # A plain user's scraper does not learn who else is there, nor of their jobs.
             text = bert.get("/metrics")
             self.assertIn(b'user="bert"', text)
             self.assertNotIn(b"anna", text)
+            values, _ = parse(text)
+            own = {labels: v for (name, labels), v in values.items() if name == "cnnd_jobs"}
+            self.assertEqual(own.pop('state="queued"'), 1)
+            self.assertEqual(set(own.values()), {0})
+            self.assertEqual(parse(anna.get("/metrics"))[0]["cnnd_jobs", 'state="succeeded"'], 1)
 
     def test_used_memory_of_a_device(self):
         with Daemon() as d:
