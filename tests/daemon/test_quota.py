@@ -4,8 +4,9 @@ import os
 import time
 import unittest
 
-from harness import Daemon, long_job, main, small_job, wait_for
+from harness import Daemon, long_job, main, png, small_job, wait_for
 from people import Person, token
+from test_import import zipped
 
 
 class Requests(unittest.TestCase):
@@ -127,6 +128,22 @@ class Queue(unittest.TestCase):
 
 
 class Bytes(unittest.TestCase):
+    def test_an_import_too_large_is_logged_as_such(self):
+        """To who asks for events it answers 200 before it is known to be too much; the log tells the end, too."""
+        with Daemon({"stored_bytes": 1000}, device=False) as d:
+            anna = Person(d, token(d, "anna"))
+            files = zipped([("%s/%d.png" % (c, i), png(8, 8, bytes(64))) for c in "ab" for i in range(20)])
+            for number, accept in enumerate(("text/event-stream", "application/json")):
+                answer = anna.request("PUT", "/v1/datasets/set%d" % number, files, {"Accept": accept})
+                if number:
+                    self.assertEqual(answer[0], 413)
+                else:
+                    self.assertEqual(answer[0], 200)
+                    self.assertIn(b'"status":413', answer[2])
+                line = "the import of data set set%d failed status=413 user=anna" % number
+                wait_for(lambda: any(line in told for told in d.log_lines), 5, line)
+                self.assertEqual(anna.status("GET", "/v1/datasets/set%d" % number), 404)
+
     def test_stored(self):
         with Daemon() as d:
             d.need_fashion()
