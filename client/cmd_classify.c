@@ -157,7 +157,8 @@ int cmd_map(struct ctl *c, const struct args *a, struct err *e)
         struct transfer_file body;
         struct str path = {0};
         struct fetch_request q = {.method = "POST",
-                .headers = {NULL, picture ? "Accept: image/png" : "Accept: application/json"}};
+                .headers = {NULL, picture ? "Accept: image/png" : "Accept: application/json"},
+                .stall_s = TRANSFER_MAP_S};
         str_add(&path, "/v1/models/");
         fetch_escape(&path, a->words[0]);
         str_add(&path, "/map");

@@ -153,7 +153,8 @@ int cmd_import(struct ctl *c, const struct args *a, struct err *e)
         struct importer im = {.c = c, .e = e};
         struct fetch_reply reply = {0};
         struct str path = {0};
-        struct fetch_request q = {.method = "PUT", .tick = on_tick, .tick_data = &im};
+        struct fetch_request q = {
+                .method = "PUT", .tick = on_tick, .tick_data = &im, .stall_s = TRANSFER_IMPORT_S};
         str_add(&path, "/v1/datasets/");
         fetch_escape(&path, a->words[0]);
         add_query(&path, a);

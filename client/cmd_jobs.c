@@ -48,35 +48,57 @@ static void add_query(struct str *path, const char *name, const char *value)
         fetch_escape(path, value);
 }
 
+/* The next `most` jobs, older than `before` where that is not 0. */
+static int get_page(
+        struct ctl *c, const struct args *a, int64_t most, int64_t before, cJSON **ret, struct err *e)
+{
+        struct str path = {0};
+        str_add(&path, "/v1/jobs");
+        if (!path.failed) {
+                add_query(&path, "limit", text_number((double)most).s);
+                add_query(&path, "state", args_get(a, "state"));
+                add_query(&path, "user", args_get(a, "user"));
+                add_query(&path, "before", before ? text_number((double)before).s : NULL);
+        }
+        int rc = path.failed ? err_set(e, ERR_NO_MEMORY, "no memory for a request")
+                             : command_get(c, path.data, ret, e);
+        str_free(&path);
+        return rc;
+}
+
+/* A server cuts a list short whose jobs are large, and says where to go on. */
+static int add_pages(struct ctl *c, const struct args *a, struct table *tb, struct err *e)
+{
+        int64_t left = args_int(a, "limit", JOBS_SHOWN), before = 0, had;
+        int rc;
+        do {
+                cJSON *tree = NULL;
+                const cJSON *job;
+                had = left;
+                rc = get_page(c, a, left, before, &tree, e);
+                double next = rest_number(tree, "before");
+                before = next >= 1 && next <= JSON_WHOLE_MAX ? (int64_t)next : 0;
+                cJSON_ArrayForEach(job, rest_list(tree, "jobs"))
+                {
+                        add_row(tb, job, (double)time(NULL));
+                        left--;
+                }
+                cJSON_Delete(tree);
+        } while (rc == 0 && before && left > 0 && left < had);
+        return rc;
+}
+
 int cmd_jobs(struct ctl *c, const struct args *a, struct err *e)
 {
         static const struct table_column columns[] = {{"ID", true, false}, {"NAME", false, true},
                 {"NETWORK", false, true}, {"DATA SET", false, true}, {"USER", false, true},
                 {"STATE", false, false}, {"DONE", true, false}, {"LOSS", true, false},
                 {"ACCURACY", true, false}, {"SUBMITTED", false, false}};
-        struct str path = {0};
-        cJSON *tree = NULL;
-        const cJSON *job;
-        str_add(&path, "/v1/jobs");
-        if (!path.failed) {
-                add_query(&path, "limit", text_number((double)args_int(a, "limit", JOBS_SHOWN)).s);
-                add_query(&path, "state", args_get(a, "state"));
-                add_query(&path, "user", args_get(a, "user"));
-        }
-        int rc = path.failed ? err_set(e, ERR_NO_MEMORY, "no memory for a request")
-                             : command_get(c, path.data, &tree, e);
-        str_free(&path);
-        if (rc != 0 || !tree)
-                return rc;
         struct table *tb = table_create(&c->term, columns, sizeof columns / sizeof columns[0]);
-        cJSON_ArrayForEach(job, rest_list(tree, "jobs"))
-        {
-                if (tb)
-                        add_row(tb, job, (double)time(NULL));
-        }
-        rc = tb ? table_print(tb, stdout, e) : err_set(e, ERR_NO_MEMORY, "no memory for a table");
+        int rc = tb ? add_pages(c, a, tb, e) : err_set(e, ERR_NO_MEMORY, "no memory for a table");
+        if (rc == 0 && !c->json)
+                rc = table_print(tb, stdout, e);
         table_destroy(tb);
-        cJSON_Delete(tree);
         return rc;
 }
 

@@ -5,6 +5,11 @@
 #include "client/fetch.h"
 #include "client/path.h"
 
+/* Seconds without a byte, for a request's stall_s, of what is long in the making: to hang up is to call it
+   off. The server gives a map half an hour (CLASSIFY_MAP_TIMEOUT_MS). It sets no end to an import, and one
+   that tells of itself does so at least once an hour. */
+enum { TRANSFER_MAP_S = 2100, TRANSFER_IMPORT_S = 7200 };
+
 /* GETs `path` with `accept` (a header line, or NULL) into `file`: written beside it and renamed when whole,
    so that no half of it ever stands there, whatever ends the transfer; "-" is standard output. The server's
    error, ERR_CANCELLED with *ret_signal set when an INTERRUPT_END came, ERR_CLOSED, ERR_DISK, …  `q` may

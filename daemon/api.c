@@ -74,13 +74,18 @@ const char *api_name(const struct http_request *rq)
         return rq->target.part[2];
 }
 
-int api_admit(void *ctx, struct http_request *rq, struct err *e)
+int api_know(void *ctx, struct http_request *rq, struct err *e)
 {
         uid_t uid;
-        struct api *api = ctx;
-        struct quota *quota = api->service->quota;
         bool local = http_local(rq, &uid);
-        int rc = access_admit(api->access, local, uid, http_header(rq, "Authorization"), &rq->who, e);
+        return access_admit(
+                ((struct api *)ctx)->access, local, uid, http_header(rq, "Authorization"), &rq->who, e);
+}
+
+int api_admit(void *ctx, struct http_request *rq, struct err *e)
+{
+        struct quota *quota = ((struct api *)ctx)->service->quota;
+        int rc = api_know(ctx, rq, e);
         if (rc == 0)
                 rc = quota_request(quota, &rq->who, clock_now_ms(), &rq->reply.retry_seconds, e);
         if (rc == 0 && rq->kind == HTTP_FILE)

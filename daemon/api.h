@@ -27,6 +27,7 @@ struct api {
 /* For http_options; handlers take a struct api as their ctx. */
 extern const struct http_route api_routes[];
 int api_admit(void *ctx, struct http_request *rq, struct err *e);
+int api_know(void *ctx, struct http_request *rq, struct err *e);
 void api_peer(void *ctx, uid_t uid, struct identity *ret);
 int api_enter(void *ctx, const struct identity *who, struct err *e);
 void api_leave(void *ctx, const struct identity *who);

@@ -46,12 +46,22 @@ int api_jobs_submit(void *ctx, struct http_request *rq, struct err *e)
         return reply_json(&rq->reply, again ? 200 : 201, job, e);
 }
 
+/* `before`, where it is not 0, is the parameter with which to go on. */
+static int reply_jobs(struct http_request *rq, cJSON *items, int64_t before, struct err *e)
+{
+        cJSON *tree = cJSON_CreateObject();
+        json_add(tree, "jobs", items);
+        if (before)
+                cJSON_AddNumberToObject(tree, "before", (double)before);
+        return reply_json(&rq->reply, 200, tree, e);
+}
+
 int api_jobs_list(void *ctx, struct http_request *rq, struct err *e)
 {
         struct jobs *js = ((struct api *)ctx)->service->jobs;
         const char *state = target_get(&rq->target, "state");
         struct jobs_filter f = {.state = -1, .user = target_get(&rq->target, "user")};
-        int64_t limit = LIST_DEFAULT;
+        int64_t limit = LIST_DEFAULT, before = 0;
         cJSON *items = NULL;
         int rc = target_only(&rq->target, "state user limit before", e);
         if (rc == 0)
@@ -63,8 +73,8 @@ int api_jobs_list(void *ctx, struct http_request *rq, struct err *e)
         f.limit = (int)limit;
         f.own = rq->who.operator? NULL : rq->who.user;
         if (rc == 0)
-                rc = jobs_list(js, &f, &items, e);
-        return rc ? rc : api_reply_list(rq, "jobs", items, e);
+                rc = jobs_list(js, &f, &items, &before, e);
+        return rc ? rc : reply_jobs(rq, items, before, e);
 }
 
 int api_jobs_get(void *ctx, struct http_request *rq, struct err *e)
@@ -146,7 +156,8 @@ static const char *name_of(const cJSON *item, const char *other)
 
 static void write_plot(const struct curve *c, const cJSON *job, struct str *out)
 {
-        const cJSON *request = json_field(job, "request"), *name = json_field(job, "name");
+        const cJSON *raw = json_field(job, "request"), *name = json_field(job, "name");
+        cJSON *request = json_parse(raw->valuestring, strlen(raw->valuestring), NULL);
         const char *net = name_of(json_field(request, "architecture"), "own layers");
         struct str title = {0}, note = {0};
         str_addf(&title, "%s on %s", net, name_of(json_field(request, "dataset"), "?"));
@@ -157,10 +168,11 @@ static void write_plot(const struct curve *c, const cJSON *job, struct str *out)
         double rate = cJSON_GetNumberValue(json_field(json_field(job, "metrics"), "images_per_second"));
         if (rate > 0)
                 str_addf(&note, " · %.0f images per second", rate);
-        if (title.failed || note.failed)
+        if (title.failed || note.failed || !request)
                 out->failed = true;
         else
                 plot_svg(c, title.data, note.data, out);
+        cJSON_Delete(request);
         str_free(&title);
         str_free(&note);
 }

@@ -21,12 +21,13 @@ static void user_row(void *ctx, const char *user, enum job_state state, int64_t 
                 (long long)count);
 }
 
-/* A plain user's scraper sees no other user's name. */
+/* A plain user's scraper sees no other user's jobs. */
 static int write_jobs(struct jobs *js, const struct identity *who, struct str *out, struct err *e)
 {
         int64_t counts[JOB_STATES];
         struct jobs_stats stats;
-        int rc = jobs_count(js, counts, e);
+        const char *user = who->operator? NULL : who->user;
+        int rc = jobs_count(js, user, counts, e);
         if (rc == 0)
                 rc = jobs_stats(js, &stats, e);
         if (rc)
@@ -35,7 +36,7 @@ static int write_jobs(struct jobs *js, const struct identity *who, struct str *o
         for (int i = 0; i < JOB_STATES; i++)
                 str_addf(out, "cnnd_jobs{state=\"%s\"} %lld\n", job_state_name(i), (long long)counts[i]);
         metric(out, "cnnd_user_jobs", "gauge", "unfinished jobs by user and state");
-        rc = jobs_count_users(js, who->operator? NULL : who->user, user_row, out, e);
+        rc = jobs_count_users(js, user, user_row, out, e);
         number(out, "cnnd_queue_oldest_seconds", "gauge",
                 "since the submission of the oldest job that is queued", stats.oldest_seconds);
         metric(out, "cnnd_queue_seconds", "histogram", "from a job's submission to its first start");

@@ -7,6 +7,13 @@
 #include <string.h>
 #include <unistd.h>
 
+struct body_holder {
+        char user[IDENTITY_USER_MAX + 1];
+        int64_t bytes;
+        int bodies;
+        struct body_holder *next;
+};
+
 static int too_large(const struct body *b, struct err *e)
 {
         if (b->limit == 0)
@@ -68,13 +75,13 @@ static int close_file(struct body *b)
         return close(fd) == 0 ? 0 : errno;
 }
 
-int body_begin(struct body *b, struct body_budget *budget, bool to_file, int64_t limit, int64_t length,
-        struct err *e)
+int body_begin(struct body *b, struct body_budget *budget, const struct identity *who, enum body_place place,
+        int64_t limit, int64_t length, struct err *e)
 {
-        *b = (struct body){.budget = budget, .limit = limit, .fd = -1, .to_file = to_file};
+        *b = (struct body){.budget = budget, .who = who, .place = place, .limit = limit, .fd = -1};
         if (length > limit)
                 return too_large(b, e);
-        return to_file ? open_file(b, e) : 0;
+        return place == BODY_FILE ? open_file(b, e) : 0;
 }
 
 static int take_to_file(struct body *b, const char *bytes, size_t len, struct err *e)
@@ -91,22 +98,86 @@ static int take_to_file(struct body *b, const char *bytes, size_t len, struct er
         return 0;
 }
 
+/* Counts the body for its user. NULL when memory is out. */
+static struct body_holder *hold(struct body_pool *pool, const char *user)
+{
+        struct body_holder *h = pool->holders;
+        while (h && strcmp(h->user, user) != 0)
+                h = h->next;
+        if (!h) {
+                h = calloc(1, sizeof *h);
+                if (!h)
+                        return NULL;
+                snprintf(h->user, sizeof h->user, "%s", user);
+                h->next = pool->holders;
+                pool->holders = h;
+        }
+        h->bodies++;
+        return h;
+}
+
+/* NULL accepted. */
+static void let_go(struct body_pool *pool, struct body_holder *h)
+{
+        if (!h || --h->bodies)
+                return;
+        for (struct body_holder **place = &pool->holders; *place; place = &(*place)->next)
+                if (*place == h) {
+                        *place = h->next;
+                        break;
+                }
+        free(h);
+}
+
+/* Whether there is memory for `len` more bytes, of all users and of this one. */
+static int find_room(struct body *b, struct body_pool *pool, int64_t len, struct err *e)
+{
+        if (!b->holder && !b->who->operator) {
+                b->holder = hold(pool, b->who->user);
+                if (!b->holder)
+                        return err_set(e, ERR_NO_MEMORY, "no memory for the body");
+        }
+        if (b->holder && len > pool->share_bytes - b->holder->bytes)
+                return err_set(e, ERR_QUOTA,
+                        "the bodies of your requests take %lld bytes of memory, and %lld may be one user's: "
+                        "send fewer at once",
+                        (long long)b->holder->bytes, (long long)pool->share_bytes);
+        if (len > pool->limit_bytes - pool->used_bytes)
+                return err_set(e, ERR_UNAVAILABLE,
+                        "too many large bodies at once: they take %lld of %lld bytes; try again soon",
+                        (long long)pool->used_bytes, (long long)pool->limit_bytes);
+        return 0;
+}
+
 static int take_to_memory(struct body *b, const char *bytes, size_t len, struct err *e)
 {
-        if ((int64_t)len > b->budget->limit_bytes - b->budget->used_bytes)
-                return err_set(e, ERR_UNAVAILABLE, "too many large bodies at once, try again soon");
+        struct body_pool *pool = &b->budget->pools[b->place];
+        int rc = find_room(b, pool, (int64_t)len, e);
+        if (rc)
+                return rc;
         str_add_bytes(&b->text, bytes, len);
         if (b->text.failed)
                 return err_set(e, ERR_NO_MEMORY, "no memory for the body");
-        b->budget->used_bytes += (int64_t)len;
+        pool->used_bytes += (int64_t)len;
+        if (b->holder)
+                b->holder->bytes += (int64_t)len;
         return 0;
+}
+
+static void give_back(struct body *b)
+{
+        struct body_pool *pool = &b->budget->pools[b->place];
+        pool->used_bytes -= b->received;
+        if (b->holder)
+                b->holder->bytes -= b->received;
+        let_go(pool, b->holder);
 }
 
 int body_take(struct body *b, const void *bytes, size_t len, struct err *e)
 {
         if ((int64_t)len > b->limit - b->received)
                 return too_large(b, e);
-        int rc = b->to_file ? take_to_file(b, bytes, len, e) : take_to_memory(b, bytes, len, e);
+        int rc = b->place == BODY_FILE ? take_to_file(b, bytes, len, e) : take_to_memory(b, bytes, len, e);
         if (rc == 0)
                 b->received += (int64_t)len;
         return rc;
@@ -120,14 +191,14 @@ int body_end(struct body *b, struct err *e)
 
 void body_finish(struct body *b)
 {
-        if (b->to_file)
+        if (b->budget && b->place == BODY_FILE)
                 close_file(b); /* what could not be stored is thrown away */
+        else if (b->budget)
+                give_back(b);
         if (b->path) {
                 unlink(b->path);
                 free(b->path);
         }
-        if (b->budget && !b->to_file)
-                b->budget->used_bytes -= b->received;
         str_free(&b->text);
         *b = (struct body){.fd = -1};
 }

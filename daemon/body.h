@@ -4,17 +4,29 @@
 
 #include "base/err.h"
 #include "base/str.h"
+#include "daemon/identity.h"
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+/* Where a body goes. What JSON may take is counted apart, so that whoever holds images keeps nobody from
+   submitting. */
+enum body_place { BODY_JSON, BODY_IMAGE, BODY_FILE };
+
+struct body_holder;
+/* Memory for bodies that go to one place. */
+struct body_pool {
+        int64_t limit_bytes; /* all requests together */
+        int64_t share_bytes; /* one user's requests together, unless an operator's */
+        int64_t used_bytes;
+        struct body_holder *holders; /* owned: the users whose bodies take some of it now */
+};
+
 /* What all bodies of the server share. */
 struct body_budget {
-        const char *tmp_dir; /* borrowed */
-        int64_t limit_bytes; /* of bodies in memory, all requests together */
-        int64_t used_bytes;
-        int64_t file_limit; /* of files open at once, for bodies and for answers */
+        const char *tmp_dir;               /* borrowed */
+        struct body_pool pools[BODY_FILE]; /* BODY_JSON and BODY_IMAGE */
+        int64_t file_limit;                /* of files open at once, for bodies and for answers */
         int64_t files;
 };
 
@@ -24,18 +36,21 @@ void body_close_file(struct body_budget *budget);
 
 struct body {
         struct body_budget *budget; /* borrowed */
+        const struct identity *who; /* borrowed */
+        enum body_place place;
+        struct body_holder *holder; /* a share, owned; NULL while it takes no memory, and for operators */
         int64_t limit, received;
         struct str text; /* owned; in memory */
         char *path;      /* owned; in a file, else NULL. Who takes the file sets it to NULL */
         int fd;
-        bool to_file;
 };
 
-/* Zero-initialised, then begun. `length` is the announced one, -1 where chunked; ERR_TOO_LARGE at once where
-   it passes the limit. */
-int body_begin(struct body *b, struct body_budget *budget, bool to_file, int64_t limit, int64_t length,
-        struct err *e);
-/* Appends. ERR_TOO_LARGE, ERR_UNAVAILABLE (memory for bodies used up), ERR_DISK, ERR_IO. */
+/* Zero-initialised, then begun. `who` sends it; borrowed. `length` is the announced one, -1 where chunked;
+   ERR_TOO_LARGE at once where it passes the limit. */
+int body_begin(struct body *b, struct body_budget *budget, const struct identity *who, enum body_place place,
+        int64_t limit, int64_t length, struct err *e);
+/* Appends. ERR_TOO_LARGE, ERR_QUOTA (the user's share of the memory for bodies is used up), ERR_UNAVAILABLE
+   (all of it is), ERR_DISK, ERR_IO. */
 int body_take(struct body *b, const void *bytes, size_t len, struct err *e);
 /* All has come: closes the file. */
 int body_end(struct body *b, struct err *e);

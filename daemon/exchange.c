@@ -89,8 +89,9 @@ static int begin_body(struct exchange *x, const struct guard_facts *f, struct er
                 [HTTP_ARCHIVE] = o->max_dataset_bytes,
         };
         enum http_body kind = x->route->body;
+        enum body_place place = kind >= HTTP_FILE ? BODY_FILE : kind == HTTP_IMAGE ? BODY_IMAGE : BODY_JSON;
         snprintf(x->rq.media_type, sizeof x->rq.media_type, "%s", f->media_type);
-        int rc = body_begin(&x->rq.body, &x->host->budget, kind >= HTTP_FILE, limits[kind], f->length, e);
+        int rc = body_begin(&x->rq.body, &x->host->budget, &x->rq.who, place, limits[kind], f->length, e);
         if (rc == 0 && kind == HTTP_JSON && f->media_type[0] && !media_is_json(f->media_type))
                 rc = err_set(e, ERR_MEDIA, "the body must be application/json, not %s", f->media_type);
         return rc;

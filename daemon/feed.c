@@ -26,6 +26,7 @@ struct reader {
         struct http_request *rq;     /* borrowed: outlives the reader */
         struct reader *next, **prev; /* in the bucket of its job */
         int64_t job, last;
+        int64_t passed; /* an event that came though it asked for later ones alone, the newest; 0: none */
         enum feed_format format;
         struct batch *batch; /* being sent, NULL at rest */
         size_t sent;         /* of it */
@@ -123,6 +124,25 @@ static ssize_t send_beat(const struct reader *r, char *out, size_t max)
         return (ssize_t)n;
 }
 
+static int is_end(void *ctx, int64_t id, const char *event, const char *data)
+{
+        (void)id;
+        (void)data;
+        *(bool *)ctx = strcmp(event, "end") == 0;
+        return 0;
+}
+
+/* The next batch; or else whether the job ended before what the reader asked for. */
+static int look_further(struct reader *r, struct err *e)
+{
+        int rc = next_batch(r, &r->batch, e);
+        int64_t passed = r->passed;
+        r->passed = 0;
+        if (rc || r->batch || !passed)
+                return rc;
+        return jobs_events(r->feed->jobs, r->job, passed - 1, 1, is_end, &r->ended, e);
+}
+
 static ssize_t reader_read(void *ctx, char *out, size_t max)
 {
         struct reader *r = ctx;
@@ -131,12 +151,14 @@ static ssize_t reader_read(void *ctx, char *out, size_t max)
                 return REPLY_END;
         if (!r->batch) {
                 r->sent = 0;
-                if (next_batch(r, &r->batch, &e) != 0) {
+                if (look_further(r, &e) != 0) {
                         log_line(LOG_WARN, "the stream of job %lld breaks off: %s", (long long)r->job,
                                 e.message);
                         return REPLY_BROKEN;
                 }
         }
+        if (r->ended)
+                return REPLY_END;
         if (!r->batch && !r->beat)
                 return 0;
         r->due_ms = clock_now_ms() + r->feed->heartbeat_ms;
@@ -165,9 +187,13 @@ static void on_events(void *ctx, int64_t job, int64_t first, int64_t last)
         struct feed *f = ctx;
         (void)first;
         (void)last;
-        for (struct reader *r = *bucket(f, job); r; r = r->next)
-                if (r->job == job)
-                        f->news = r->news = true;
+        for (struct reader *r = *bucket(f, job); r; r = r->next) {
+                if (r->job != job)
+                        continue;
+                f->news = r->news = true;
+                if (last <= r->last)
+                        r->passed = last;
+        }
 }
 
 struct feed *feed_create(struct jobs *js, double heartbeat_seconds)
@@ -268,7 +294,7 @@ static void check_trust(struct reader *r, int64_t now_ms)
         if (now_ms < r->trust_ms)
                 return;
         r->trust_ms = now_ms + r->feed->heartbeat_ms;
-        if (http_admit_again(r->rq, &e) != ERR_LOGIN)
+        if (http_know_again(r->rq, &e) != ERR_LOGIN)
                 return;
         log_line(LOG_INFO, "a stream of job %lld ends: %s", (long long)r->job, e.message);
         r->ended = true;

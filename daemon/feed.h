@@ -25,8 +25,8 @@ enum feed_format {
                         line */
 };
 
-/* Answers `rq` with the events of `job` above `after`; 204 where the job has ended and there are none.
- * ERR_NOT_FOUND. */
+/* Answers `rq` with the events of `job` above `after`; 204 where the job has ended and there are none. Where
+ * it ends before them, so does the stream, without any. ERR_NOT_FOUND. */
 int feed_open(struct feed *f, struct http_request *rq, int64_t job, int64_t after, enum feed_format format,
         struct err *e);
 

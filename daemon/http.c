@@ -18,6 +18,7 @@ enum {
         ROUNDS = 16,          /* of the library in a turn, while it has something at hand */
         MAX_PARAMETERS = 64,  /* above TARGET_MAX_QUERY, which answers where the library does not fail */
         MOST_VAIN = 8,
+        JSON_PART = 8, /* so large a part of the memory for bodies there is for JSON besides */
         TICK_MS = 250,
         FAREWELL_MS = 1000,
 };
@@ -160,6 +161,19 @@ static int start_daemon(struct http *h, int fd, bool tls, struct err *e)
         return 0;
 }
 
+static int64_t json_bytes(const struct http_options *o)
+{
+        int64_t part = o->body_memory_bytes / JSON_PART;
+        return part > o->max_json_bytes ? part : o->max_json_bytes;
+}
+
+/* One user may hold half of it, so that others find room, but one whole body at least. */
+static struct body_pool body_pool(int64_t limit, int64_t largest)
+{
+        return (struct body_pool){
+                .limit_bytes = limit, .share_bytes = limit / 2 > largest ? limit / 2 : largest};
+}
+
 int http_create(const struct http_options *o, struct http **ret, struct err *e)
 {
         struct http *h = calloc(1, sizeof *h);
@@ -174,7 +188,8 @@ int http_create(const struct http_options *o, struct http **ret, struct err *e)
                 h->host.o = *o;
                 links_init(&h->links, &h->host.o);
                 h->host.budget = (struct body_budget){.tmp_dir = o->tmp_dir,
-                        .limit_bytes = o->body_memory_bytes,
+                        .pools = {[BODY_JSON] = body_pool(json_bytes(o), o->max_json_bytes),
+                                [BODY_IMAGE] = body_pool(o->body_memory_bytes, o->max_image_bytes)},
                         .file_limit = o->max_files};
         }
         if (rc == 0 && o->tls_cert)
@@ -347,7 +362,8 @@ struct http_stats http_stats(const struct http *h)
 {
         struct http_stats stats = h->host.stats;
         stats.connections = h->links.open[0] + h->links.open[1];
-        stats.body_bytes = h->host.budget.used_bytes;
+        for (int i = 0; i < BODY_FILE; i++)
+                stats.body_bytes += h->host.budget.pools[i].used_bytes;
         return stats;
 }
 
@@ -395,12 +411,16 @@ void http_wake(struct http_request *rq)
         resume(x);
 }
 
-int http_admit_again(struct http_request *rq, struct err *e)
+int http_know_again(struct http_request *rq, struct err *e)
 {
         const struct exchange *x = exchange_of(rq);
-        return x->route->open ? 0 : x->host->o.admit(x->host->o.ctx, rq, e);
+        return x->route->open ? 0 : x->host->o.know(x->host->o.ctx, rq, e);
 }
 
+/* One who has only shut down the sending side, and waits, is taken for gone as well: on TCP it is the same
+   FIN as that of who hung up, whatever poll or tcp_info is asked, and only something sent would tell, which
+   before the answer there is not. Other servers take it so, too (nginx's 499, the request context of Go's
+   net/http). To work on for nobody is the greater harm: a device and a decoder are few. */
 bool http_gone(const struct http_request *rq)
 {
         char byte;

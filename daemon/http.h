@@ -70,8 +70,8 @@ bool http_local(const struct http_request *rq, uid_t *ret_uid);
 void http_answer(struct http_request *rq, int rc, const struct err *e);
 /* Lets a stream that had nothing be read again. Allowed until the stream's `close`. */
 void http_wake(struct http_request *rq);
-/* Asks `admit` again, for an answer that takes long: ERR_LOGIN when a token was revoked meanwhile. */
-int http_admit_again(struct http_request *rq, struct err *e);
+/* Asks `know` again, for an answer that takes long: ERR_LOGIN when a token was revoked meanwhile. */
+int http_know_again(struct http_request *rq, struct err *e);
 /* True when the client of a stream or of an HTTP_LATER has closed its side, or all of it: what is sent next
    finds out. */
 bool http_gone(const struct http_request *rq);
@@ -81,6 +81,8 @@ struct http_options {
         void *ctx;                       /* for handlers; borrowed */
         /* Fills rq->who before any byte of a body is taken, or refuses the request. */
         int (*admit)(void *ctx, struct http_request *rq, struct err *e);
+        /* The part of `admit` that fills rq->who, and counts nothing: ERR_LOGIN. */
+        int (*know)(void *ctx, struct http_request *rq, struct err *e);
         /* Who the user of a process at the other end of the Unix socket is. */
         void (*peer)(void *ctx, uid_t uid, struct identity *ret);
         /* Counts a connection for `who`, or ERR_QUOTA; counts it no longer. */

@@ -139,7 +139,7 @@ static void look_after(struct watcher *w, int64_t now_ms)
         if (now_ms < w->due_ms)
                 return;
         w->due_ms = now_ms + w->feed->heartbeat_ms;
-        if (http_admit_again(w->rq, &e) == ERR_LOGIN) {
+        if (http_know_again(w->rq, &e) == ERR_LOGIN) {
                 log_line(LOG_INFO, "a stream of an import ends: %s", e.message);
                 w->ended = true;
         } else {

@@ -172,8 +172,12 @@ static void child_gone(void *ctx, struct child *c, int status, const char *why)
         }
         if (rc == 0)
                 rc = adopt(im, &set, &created, &e);
+        /* Who asked for events got 200 with the first of them. */
         if (rc == 0)
                 log_line(LOG_INFO, "data set %s imported", im->name);
+        else if (rc != ERR_CANCELLED) /* of those imports_stop told */
+                log_line(LOG_INFO, "the import of data set %s failed status=%d user=%s", im->name,
+                        problem_status(rc), im->caller.who.user);
         for (struct import **place = &im->home->list; *place; place = &(*place)->next)
                 if (*place == im) {
                         *place = im->next;

@@ -235,29 +235,65 @@ int jobrow_by_key(struct store *s, const char *user, const char *key, int64_t *r
         return 0;
 }
 
-int jobrow_each(struct store *s, const struct jobs_filter *f, int (*row)(void *ctx, struct job_row *r),
-        void *ctx, struct err *e)
+#define LIST(where) "SELECT " COLUMNS " FROM jobs " where " id < ?1 ORDER BY id DESC LIMIT ?2"
+
+/* A statement for each set of conditions: each finds its rows in their order by one index, however many
+   others there are. */
+static int prepare_list(
+        struct store *s, const struct jobs_filter *f, const char *user, sqlite3_stmt **ret, struct err *e)
 {
-        sqlite3_stmt *st;
-        int rc = store_prepare(s,
-                "SELECT " COLUMNS " FROM jobs WHERE (?1 IS NULL OR state = ?1) AND (?2 IS NULL OR user = ?2)"
-                " AND (?3 = 0 OR id < ?3) AND (?5 IS NULL OR user = ?5) ORDER BY id DESC LIMIT ?4",
-                &st, e);
+        static const char *const lists[2][2] = {/* [with a state][with a user] */
+                {LIST("WHERE"), LIST("INDEXED BY jobs_user WHERE user = ?3 AND")},
+                {LIST("INDEXED BY jobs_state WHERE state = ?4 AND"),
+                        LIST("INDEXED BY jobs_user_state WHERE user = ?3 AND state = ?4 AND")}};
+        int rc = store_prepare(s, lists[f->state >= 0][user != NULL], ret, e);
         if (rc)
                 return rc;
-        store_bind_text(st, 1, f->state < 0 ? NULL : job_state_name((enum job_state)f->state));
-        store_bind_text(st, 2, f->user);
-        store_bind_int(st, 3, f->before);
-        store_bind_int(st, 4, f->limit);
-        store_bind_text(st, 5, f->own);
+        store_bind_int(*ret, 1, f->before ? f->before : INT64_MAX);
+        store_bind_int(*ret, 2, f->limit);
+        if (user)
+                store_bind_text(*ret, 3, user);
+        if (f->state >= 0)
+                store_bind_text(*ret, 4, job_state_name((enum job_state)f->state));
+        return 0;
+}
+
+static size_t text_bytes(const struct job_row *r)
+{
+        const char *const texts[] = {r->name, r->request, r->error, r->note};
+        size_t bytes = 0;
+        for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+                bytes += texts[i] ? strlen(texts[i]) : 0;
+        return bytes;
+}
+
+int jobrow_each(struct store *s, const struct jobs_filter *f, int (*row)(void *ctx, struct job_row *r),
+        void *ctx, int64_t *ret_before, struct err *e)
+{
+        sqlite3_stmt *st;
+        const char *user = f->user ? f->user : f->own;
+        size_t bytes = 0;
+        int64_t last = 0;
+        *ret_before = 0;
+        if (f->user && f->own && strcmp(f->user, f->own) != 0)
+                return 0;
+        int rc = prepare_list(s, f, user, &st, e);
+        if (rc)
+                return rc;
         while ((rc = store_step(s, st, e)) > 0) {
                 struct job_row r;
                 rc = read_row(st, &r, e);
                 if (rc)
                         break;
-                rc = row(ctx, &r);
+                bytes += text_bytes(&r);
+                bool full = last && bytes > JOBROW_LIST_BYTES;
+                if (full)
+                        *ret_before = last;
+                else
+                        rc = row(ctx, &r);
+                last = r.id;
                 job_row_finish(&r);
-                if (rc)
+                if (rc || full)
                         break;
         }
         return store_done(s, st, rc, e);
@@ -319,7 +355,7 @@ static void add_notes(cJSON *list, const char *note)
 cJSON *jobrow_json(const struct job_row *r)
 {
         cJSON *o = cJSON_CreateObject();
-        cJSON *request = json_parse(r->request, strlen(r->request), NULL);
+        cJSON *request = cJSON_CreateRaw(r->request);
         if (!o || !request) {
                 cJSON_Delete(o);
                 cJSON_Delete(request);

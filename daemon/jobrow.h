@@ -14,7 +14,7 @@ enum job_type { JOB_TRAIN, JOB_CLASSIFY };
 /* What a user asked of a running job that has not stopped yet. */
 enum job_want { WANT_NOTHING, WANT_PAUSE, WANT_CANCEL };
 
-enum { JOBROW_DEVICE_MAX = 15 };
+enum { JOBROW_DEVICE_MAX = 15, JOBROW_LIST_BYTES = 8 << 20 };
 
 struct job_row {
         int64_t id;
@@ -58,11 +58,13 @@ int jobrow_insert(struct store *s, struct job_row *r, const char *key, struct er
 int jobrow_update(struct store *s, const struct job_row *r, struct err *e);
 /* The job that `user` submitted with `key`: its id, 0 for none. */
 int jobrow_by_key(struct store *s, const char *user, const char *key, int64_t *ret, struct err *e);
-/* Calls `row` for the rows of the filter, newest first; non-zero stops and is returned. */
+/* Calls `row` for the rows of the filter, newest first; non-zero stops and is returned. Their texts make
+   JOBROW_LIST_BYTES at most, or there is one alone: *ret_before as jobs_list has it. */
 int jobrow_each(struct store *s, const struct jobs_filter *f, int (*row)(void *ctx, struct job_row *r),
-        void *ctx, struct err *e);
+        void *ctx, int64_t *ret_before, struct err *e);
 
-/* The job object of API.md. NULL when memory is out. */
+/* The job object of API.md, its request raw: a network of thousands of layers is not taken apart to be told.
+   NULL when memory is out. */
 cJSON *jobrow_json(const struct job_row *r);
 
 #endif

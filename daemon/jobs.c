@@ -262,13 +262,14 @@ static int add_to_list(void *ctx, struct job_row *r)
         return 0;
 }
 
-int jobs_list(struct jobs *js, const struct jobs_filter *f, cJSON **ret, struct err *e)
+int jobs_list(struct jobs *js, const struct jobs_filter *f, cJSON **ret, int64_t *ret_before, struct err *e)
 {
         cJSON *list = cJSON_CreateArray();
         if (!list)
                 return err_set(e, ERR_NO_MEMORY, "no memory for the list");
         struct list ctx = {js, list};
-        int rc = jobrow_each(js->home.store, f, add_to_list, &ctx, e);
+        int64_t before = 0;
+        int rc = jobrow_each(js->home.store, f, add_to_list, &ctx, &before, e);
         if (rc == ERR_NO_MEMORY)
                 err_set(e, rc, "no memory for the list");
         if (rc) {
@@ -276,6 +277,7 @@ int jobs_list(struct jobs *js, const struct jobs_filter *f, cJSON **ret, struct 
                 return rc;
         }
         *ret = list;
+        *ret_before = before;
         return 0;
 }
 
@@ -382,12 +384,18 @@ int jobs_spare_dataset(struct jobs *js, const char *name, struct err *e)
         return rc > 0 ? err_set(e, ERR_STATE, "a job that is not finished uses data set \"%s\"", name) : rc;
 }
 
-int jobs_count(struct jobs *js, int64_t counts[JOB_STATES], struct err *e)
+int jobs_count(struct jobs *js, const char *user, int64_t counts[JOB_STATES], struct err *e)
 {
         sqlite3_stmt *st;
-        int rc = store_prepare(js->home.store, "SELECT state, count(*) FROM jobs GROUP BY state", &st, e);
+        int rc = store_prepare(js->home.store,
+                user ? "SELECT state, count(*) FROM jobs INDEXED BY jobs_user_state WHERE user = ? GROUP BY "
+                       "state"
+                     : "SELECT state, count(*) FROM jobs GROUP BY state",
+                &st, e);
         if (rc)
                 return rc;
+        if (user)
+                store_bind_text(st, 1, user);
         memset(counts, 0, JOB_STATES * sizeof *counts);
         while ((rc = store_step(js->home.store, st, e)) > 0) {
                 int state = job_state_parse(store_text(st, 0));

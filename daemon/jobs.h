@@ -55,7 +55,8 @@ int jobs_see(struct jobs *js, const struct identity *who, int64_t id, struct err
    another's is to save one under it. */
 int jobs_may_save(struct jobs *js, const struct identity *who, const char *name, struct err *e);
 
-/* The job object of API.md. ERR_NOT_FOUND. The caller frees *ret with cJSON_Delete. */
+/* The job object of API.md; its request is raw text. ERR_NOT_FOUND. The caller frees *ret with cJSON_Delete.
+ */
 int jobs_get(struct jobs *js, int64_t id, cJSON **ret, struct err *e);
 
 struct jobs_filter {
@@ -65,8 +66,9 @@ struct jobs_filter {
         int64_t before;   /* only ids below this; 0 for no bound */
         int limit;        /* 1 to JOBS_LIST_MAX */
 };
-/* An array of job objects, newest first. The caller frees *ret. */
-int jobs_list(struct jobs *js, const struct jobs_filter *f, cJSON **ret, struct err *e);
+/* An array of job objects, newest first. The caller frees *ret. Where the next one would make it larger than
+   some MiB it ends before f->limit: *ret_before is then the last one's id, with which to go on, else 0. */
+int jobs_list(struct jobs *js, const struct jobs_filter *f, cJSON **ret, int64_t *ret_before, struct err *e);
 
 /* Each returns 0 when the wish is stored (202: a running job reaches the state at its next step),
    ERR_NOT_FOUND, or ERR_STATE (409) where the table does not allow it. Cancelling twice is no error while the
@@ -99,8 +101,8 @@ void jobs_set_hook(struct jobs *js, jobs_hook hook, void *ctx);
 
 /* ERR_STATE while a job that is not final names the data set, which must then stay as it is. */
 int jobs_spare_dataset(struct jobs *js, const char *name, struct err *e);
-/* Unfinished jobs by state, for metrics and health: counts[JOB_STATES] overwritten. */
-int jobs_count(struct jobs *js, int64_t counts[JOB_STATES], struct err *e);
+/* Jobs by state, for metrics: counts[JOB_STATES] overwritten. `user`: of one alone, NULL for all. */
+int jobs_count(struct jobs *js, const char *user, int64_t counts[JOB_STATES], struct err *e);
 
 /* Calls `row` for each user and state with unfinished jobs; `user`: of one alone, NULL for all. */
 int jobs_count_users(struct jobs *js, const char *user,

@@ -193,6 +193,7 @@ static int open_http(struct server *s, struct http_options *o, struct err *e)
         o->tls_cert = cert;
         o->tls_key = key;
         o->admit = api_admit;
+        o->know = api_know;
         o->peer = api_peer;
         o->enter = api_enter;
         o->leave = api_leave;

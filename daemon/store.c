@@ -71,6 +71,8 @@ static const char *const migrations[STORE_VERSION] = {
         "ALTER TABLE jobs ADD COLUMN tf32 INTEGER NOT NULL DEFAULT 0;"
         "DROP INDEX jobs_line;"
         "CREATE INDEX jobs_line ON jobs(state, priority, user, id, device_bytes, largest_buffer, tf32);",
+
+        "CREATE INDEX jobs_user_state ON jobs(user, state, id);",
 };
 
 /* After a sync that failed the kernel may have dropped the pages and call the next sync a success, so nothing

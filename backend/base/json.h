@@ -61,7 +61,8 @@ cJSON *json_push(cJSON *list, cJSON *item);
 bool json_fell_short(void);
 
 /* Compact text of a tree, which json_parse reads as the same tree; the caller frees it. Bytes that are no
-   UTF-8 become U+FFFD. NULL for NULL, and when memory is out or was when the tree was built. */
+   UTF-8 become U+FFFD; what is raw (cJSON_CreateRaw) is taken as it is. NULL for NULL, and when memory is out
+   or was when the tree was built. */
 char *json_text(const cJSON *tree);
 
 #endif

@@ -82,6 +82,8 @@ static void print_value(struct str *s, const cJSON *tree)
                 str_add_json(s, tree->valuestring);
         } else if (cJSON_IsNumber(tree)) {
                 print_number(s, tree->valuedouble);
+        } else if (cJSON_IsRaw(tree)) {
+                str_add(s, tree->valuestring);
         } else if (object || cJSON_IsArray(tree)) {
                 str_add(s, object ? "{" : "[");
                 cJSON_ArrayForEach(child, tree)

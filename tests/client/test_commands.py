@@ -242,6 +242,16 @@ class Tables(Case):
             ["6", "?[2J", "classify", "x", "ada", "failed", "", "", "", age]])
         self.assertNotIn("\x1b", out)
 
+    def test_a_list_that_was_cut_short_goes_on(self):
+        self.server.on("GET", "/v1/jobs?limit=5&user=ada", {"jobs": [job(9), job(8)], "before": 8})
+        self.server.on("GET", "/v1/jobs?limit=3&user=ada&before=8", {"jobs": [job(6)], "before": 6})
+        self.server.on("GET", "/v1/jobs?limit=2&user=ada&before=6", {"jobs": [job(3)]})
+        out, _ = self.cnnctl("jobs", "--limit", 5, "--user", "ada")
+        self.assertEqual([line.split()[0] for line in out.splitlines()], ["ID", "9", "8", "6", "3"])
+        self.server.on("GET", "/v1/jobs?limit=2&user=ada&before=6", {"jobs": [], "before": 6})
+        self.assertEqual(self.cnnctl("jobs", "--limit", 5, "--user", "ada")[0], "\n".join(out.splitlines()[:4]) + "\n")
+        self.assertEqual(len(self.server.asked("GET", "/v1/jobs?limit=2&user=ada&before=6")), 2)
+
     def test_devices(self):
         device = {"id": "0:0", "name": "pthread-haswell", "vendor": "v", "driver": "3.1", "type": "cpu",
                   "memory": 5 << 30, "state": "busy", "job": 7, "reason": None, "selftest": None}

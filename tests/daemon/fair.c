@@ -15,8 +15,9 @@ static int count(struct service *s, enum job_state state, const char *user)
 {
         struct err e;
         cJSON *list = NULL;
+        int64_t before;
         const struct jobs_filter f = {.state = (int)state, .user = user, .limit = JOBS_LIST_MAX};
-        CHECK_OK(jobs_list(s->jobs, &f, &list, &e), &e);
+        CHECK_OK(jobs_list(s->jobs, &f, &list, &before, &e), &e);
         int n = cJSON_GetArraySize(list);
         cJSON_Delete(list);
         return n;
@@ -39,10 +40,11 @@ static double seconds_of(struct service *s, const char *user, double *ret_longes
 {
         struct err e;
         cJSON *list = NULL;
+        int64_t before;
         const cJSON *job;
         double sum = 0;
         const struct jobs_filter f = {.state = -1, .user = user, .limit = JOBS_LIST_MAX};
-        CHECK_OK(jobs_list(s->jobs, &f, &list, &e), &e);
+        CHECK_OK(jobs_list(s->jobs, &f, &list, &before, &e), &e);
         *ret_longest = 0;
         cJSON_ArrayForEach(job, list)
         {

@@ -54,11 +54,12 @@ static void the_same_key_is_the_same_job(void **state)
         CHECK_OK(jobs_submit(s->jobs, &front_bert, "k1", body, &other, &again, &e), &e);
         assert_true(!again && other != first);
         cJSON_Delete(body);
-        CHECK_OK(jobs_count(s->jobs, count, &e), &e);
+        CHECK_OK(jobs_count(s->jobs, NULL, count, &e), &e);
         assert_int_equal(count[JOB_QUEUED] + count[JOB_RUNNING], 2);
         const struct jobs_filter f = {.state = -1, .user = "bert", .limit = 10};
         cJSON *list = NULL;
-        CHECK_OK(jobs_list(s->jobs, &f, &list, &e), &e);
+        int64_t before;
+        CHECK_OK(jobs_list(s->jobs, &f, &list, &before, &e), &e);
         assert_int_equal(cJSON_GetArraySize(list), 1);
         cJSON_Delete(list);
         service_destroy(s);
@@ -99,7 +100,7 @@ static void wrong_submissions_store_nothing(void **state)
                         fail_msg("%s: %d %s at %s", wrong[i].body, rc, e.message, e.pointer);
                 cJSON_Delete(body);
         }
-        CHECK_OK(jobs_count(s->jobs, count, &e), &e);
+        CHECK_OK(jobs_count(s->jobs, NULL, count, &e), &e);
         for (int i = 0; i < JOB_STATES; i++)
                 assert_int_equal(count[i], 0);
         service_destroy(s);

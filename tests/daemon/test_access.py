@@ -522,12 +522,14 @@ class Migration(unittest.TestCase):
                 db.executescript("DROP TABLE tokens; DROP TABLE datasets; DROP INDEX jobs_user; DROP INDEX models_user;"
                                  "DROP TABLE shares; DROP INDEX jobs_line; ALTER TABLE jobs DROP COLUMN priority;"
                                  "ALTER TABLE jobs DROP COLUMN device_seconds; ALTER TABLE jobs DROP COLUMN tf32;"
-                                 "DROP TABLE strategies; "
+                                 "DROP TABLE strategies; DROP INDEX jobs_user_state; "
                                  "UPDATE jobs SET user = 'anonymous'; PRAGMA user_version = 2;")
             db.close()
             d.start()
             self.assertEqual(d.get("/v1/jobs/%d" % job)["user"], "anonymous")
             self.assertEqual(d.get("/v1/models/old")["job"], job)
+            for query in ("", "?state=succeeded", "?user=anonymous", "?state=succeeded&user=anonymous"):
+                self.assertEqual([j["id"] for j in d.get("/v1/jobs" + query)["jobs"]], [job], query)
             self.assertEqual(Person(d, token(d, "anna")).status("GET", "/v1/jobs/%d" % job), 404)
 
 

@@ -73,10 +73,15 @@ class Metrics(unittest.TestCase):
             self.assertEqual(buckets[-1], 4)
             self.assertGreater(values["cnnd_http_request_seconds_sum", route], 0)
             self.assertEqual(types["cnnd_http_request_seconds"], "histogram")
-            # A plain user's scraper does not learn who else is there.
+            # A plain user's scraper does not learn who else is there, nor of their jobs.
             text = bert.get("/metrics")
             self.assertIn(b'user="bert"', text)
             self.assertNotIn(b"anna", text)
+            values, _ = parse(text)
+            own = {labels: v for (name, labels), v in values.items() if name == "cnnd_jobs"}
+            self.assertEqual(own.pop('state="queued"'), 1)
+            self.assertEqual(set(own.values()), {0})
+            self.assertEqual(parse(anna.get("/metrics"))[0]["cnnd_jobs", 'state="succeeded"'], 1)
 
     def test_used_memory_of_a_device(self):
         with Daemon() as d:
@@ -247,6 +252,31 @@ class ManyJobs(unittest.TestCase):
                 MANY, listening, answered, ready, ", ".join("%s %.0f ms" % (p, t * 1000) for p, t in times)))
             self.assertLess(answered, limit(2))
             self.assertLess(max(t for _, t in times), limit(1))
+
+    def test_large_requests(self):
+        """A list that would be too large ends before its limit, and says where to go on."""
+        with Daemon() as d:
+            d.need_fashion()
+            d.wait(d.submit(small_job(epochs=1))["id"])
+            d.stop()
+            with contextlib.closing(sqlite3.connect(os.path.join(d.state, "cnnd.db"))) as db, db:
+                names = ", ".join(r[1] for r in db.execute("PRAGMA table_info(jobs)") if r[1] not in ("id", "request"))
+                db.execute(
+                    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 40)"
+                    " INSERT INTO jobs(request, %s) SELECT request || printf('%%1000000s', ''), %s FROM n, jobs"
+                    " WHERE id = 1" % (names, names))
+            d.start()
+            self.assertNotIn("before", d.get("/v1/jobs?limit=5"))
+            pages, path = [], "/v1/jobs?limit=1000"
+            while path:
+                status, headers, page = d.request("GET", path)
+                self.assertEqual(status, 200)
+                self.assertLess(int(headers["Content-Length"]), 9 << 20)
+                pages.append([job["id"] for job in page["jobs"]])
+                self.assertEqual(page.get("before", pages[-1][-1]), pages[-1][-1])
+                path = "before" in page and "/v1/jobs?limit=1000&before=%d" % page["before"]
+            self.assertEqual(sum(pages, []), list(range(41, 0, -1)))
+            self.assertEqual(len(pages), 5)
 
 
 if __name__ == "__main__":

@@ -4,8 +4,9 @@ import os
 import time
 import unittest
 
-from harness import Daemon, long_job, main, small_job, wait_for
+from harness import Daemon, long_job, main, png, small_job, wait_for
 from people import Person, token
+from test_import import zipped
 
 
 class Requests(unittest.TestCase):
@@ -25,6 +26,82 @@ class Requests(unittest.TestCase):
             self.assertIn(anna.status("GET", "/v1/health"), (200, 503))
             time.sleep(1)
             self.assertEqual(anna.status("GET", "/v1/jobs"), 200)
+
+
+class Memory(unittest.TestCase):
+    def hold(self, d, person, size):
+        """An image of so many bytes on its way, but for the last one."""
+        c = d.connection()
+        self.addCleanup(c.close)
+        c.putrequest("POST", "/v1/models/none/classify")
+        for name, value in person.headers.items():
+            c.putheader(name, value)
+        c.putheader("Content-Length", str(size))
+        c.endheaders()
+        c.send(bytes(size - 1))
+        return c
+
+    def test_bodies(self):
+        """Who holds all that one may hold is told so; others send images, and everybody JSON."""
+        options = {"body_memory_bytes": "4M", "max_image_bytes": "2M"}
+        with Daemon(options, device=False) as d:
+            anna, bert = Person(d, token(d, "anna")), Person(d, token(d, "bert"))
+            carl, root = Person(d, token(d, "carl")), Person(d, token(d, "ottilie", "--operator"))
+
+            def held(size):
+                text = b"\ncnnd_http_body_bytes %d\n" % size
+                wait_for(lambda: text in root.get("/metrics"), what="%d bytes held" % size)
+
+            def send(person, size=1 << 20):
+                status, _, body = person.request("POST", "/v1/models/none/classify", bytes(size))
+                return status, body["detail"]
+
+            def submit(person):
+                return person.request("POST", "/v1/jobs", {"name": "x" * 500000})[0]
+
+            held(0)
+            first = self.hold(d, anna, 2 << 20)
+            held((2 << 20) - 1)
+            status, detail = send(anna)
+            self.assertEqual(status, 429, detail)
+            self.assertIn(str(2 << 20), detail)
+            self.assertEqual(submit(anna), 422)
+            self.assertEqual(send(bert)[0], 404, "there is room for him, and no such model")
+            self.hold(d, bert, 2 << 20)
+            held((4 << 20) - 2)
+            status, detail = send(carl)
+            self.assertEqual(status, 503, detail)
+            self.assertIn("%d bytes" % (4 << 20), detail)
+            self.assertEqual({submit(who) for who in (anna, bert, carl, root)}, {422})
+            first.send(b"\0")
+            self.assertEqual(first.getresponse().status, 404)
+            held((2 << 20) - 1)
+            self.assertEqual(send(anna)[0], 404)
+            self.assertEqual(send(root, 2 << 20)[0], 404)
+
+
+class Streams(unittest.TestCase):
+    def test_listening_costs_no_requests(self):
+        """Whoever listens is asked for the token again and again, which is no request of theirs."""
+        with Daemon({"requests_per_second": 2, "heartbeat_seconds": 0.1}) as d:
+            d.need_fashion()
+            anna, root = Person(d, token(d, "anna")), Person(d, token(d, "ottilie", "--operator"))
+            first = root.submit(long_job())
+            job = anna.submit(small_job())
+            streams = []
+            for _ in range(4):
+                time.sleep(0.6)
+                streams.append(d.stream(job, headers=anna.headers))
+                self.assertEqual(streams[-1].status, 200)
+            time.sleep(1.5)
+            answers = []
+            for _ in range(6):
+                answers.append(anna.status("GET", "/v1/jobs/%d" % job))
+                time.sleep(0.6)
+            self.assertEqual(answers, [200] * 6)
+            for s in streams:
+                s.close()
+            root.request("POST", "/v1/jobs/%d/cancel" % first)
 
 
 class Queue(unittest.TestCase):
@@ -51,6 +128,22 @@ class Queue(unittest.TestCase):
 
 
 class Bytes(unittest.TestCase):
+    def test_an_import_too_large_is_logged_as_such(self):
+        """To who asks for events it answers 200 before it is known to be too much; the log tells the end, too."""
+        with Daemon({"stored_bytes": 1000}, device=False) as d:
+            anna = Person(d, token(d, "anna"))
+            files = zipped([("%s/%d.png" % (c, i), png(8, 8, bytes(64))) for c in "ab" for i in range(20)])
+            for number, accept in enumerate(("text/event-stream", "application/json")):
+                answer = anna.request("PUT", "/v1/datasets/set%d" % number, files, {"Accept": accept})
+                if number:
+                    self.assertEqual(answer[0], 413)
+                else:
+                    self.assertEqual(answer[0], 200)
+                    self.assertIn(b'"status":413', answer[2])
+                line = "the import of data set set%d failed status=413 user=anna" % number
+                wait_for(lambda: any(line in told for told in d.log_lines), 5, line)
+                self.assertEqual(anna.status("GET", "/v1/datasets/set%d" % number), 404)
+
     def test_stored(self):
         with Daemon() as d:
             d.need_fashion()

@@ -1,5 +1,6 @@
 """Event streams: replay, continuing, both formats, heartbeats, slow and leaving readers, the end."""
 
+import contextlib
 import http.client
 import json
 import socket
@@ -55,6 +56,28 @@ class Streams(unittest.TestCase):
         for after in (last, last + 1000):
             with self.daemon.stream(self.done, after=after) as s:
                 self.assertEqual(s.status, 204)
+
+    def test_after_what_never_comes(self):
+        """A stream from beyond the job's end closes with the job, whatever its number."""
+        last = self.daemon.events(self.done)[-1][0]
+        first = self.daemon.submit(long_job())["id"]
+        try:
+            second = self.daemon.submit(small_job(report_every=1))["id"]  # as many events as the other
+            with contextlib.ExitStack() as stack:
+                late = [
+                    stack.enter_context(self.daemon.stream(second, after=after, accept=accept, timeout=20))
+                    for after in (last - 1, last, last + 1, 100000)
+                    for accept in ("application/x-ndjson", "text/event-stream")
+                ]
+                self.assertEqual({s.status for s in late}, {200})
+                self.daemon.request("POST", "/v1/jobs/%d/cancel" % first)
+                self.daemon.wait(second)
+                whole = self.daemon.events(second)
+                harness.wait_for(lambda: self.streams() == 0, 10, "the streams' end")
+                self.assertEqual([list(s) for s in late[:2]], [whole[last - 1:]] * 2)
+                self.assertEqual([list(s) for s in late[2:]], [[]] * 6)
+        finally:
+            self.daemon.request("POST", "/v1/jobs/%d/cancel" % first)
 
     def test_wrong_numbers(self):
         for query in ("?after=x", "?after=-1", "?after=1.5", "?since=1", "?after=1&after=2"):

@@ -319,6 +319,7 @@ static void open_http(struct house *h)
         struct http_options o = {.routes = api_routes,
                 .ctx = &h->api,
                 .admit = api_admit,
+                .know = api_know,
                 .peer = api_peer,
                 .enter = api_enter,
                 .leave = api_leave,
