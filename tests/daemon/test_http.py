@@ -31,6 +31,7 @@ class Door(unittest.TestCase):
             self.assertIn(status, (400, 404), path)
             self.assertEqual(headers["Content-Type"], "application/problem+json")
             self.assertEqual(problem["status"], status)
+        self.assertIn("docs/api.md", self.daemon.get("/", 404)["detail"])
 
     def test_wrong_methods(self):
         for method, path, allow in (
