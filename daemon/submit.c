@@ -12,6 +12,27 @@ static const char *dataset_pointer(const cJSON *body)
         return cJSON_IsObject(json_field(body, "dataset")) ? "/dataset/name" : "/dataset";
 }
 
+/* "; there are: a, b" of those that `who` may read; nothing where there are none. */
+static void list_datasets(struct jobs *js, const struct identity *who, struct str *out)
+{
+        enum { LISTED = 8 };
+        struct err unused;
+        cJSON *list = NULL;
+        const cJSON *set;
+        int count = 0;
+        if (datasets_list(js->datasets, who, &list, &unused) != 0)
+                return;
+        cJSON_ArrayForEach(set, list)
+        {
+                const cJSON *name = json_field(set, "name");
+                if (cJSON_IsString(name) && count++ < LISTED)
+                        str_addf(out, "%s %.64s", count == 1 ? "; there are:" : ",", name->valuestring);
+        }
+        if (count > LISTED)
+                str_addf(out, " and %d more", count - LISTED);
+        cJSON_Delete(list);
+}
+
 static int find_dataset(struct jobs *js, const struct identity *who, const cJSON *body, const char *name,
         const struct dataset **ret, struct err *e)
 {
@@ -24,7 +45,13 @@ static int find_dataset(struct jobs *js, const struct identity *who, const cJSON
                         *e = why;
                 return rc;
         }
-        return err_at(e, ERR_INVALID, dataset_pointer(body), "%s", why.message);
+        struct str known = {0};
+        if (rc == ERR_NOT_FOUND)
+                list_datasets(js, who, &known);
+        rc = err_at(
+                e, ERR_INVALID, dataset_pointer(body), "%.300s%s", why.message, known.len ? known.data : "");
+        str_free(&known);
+        return rc;
 }
 
 static int see_model(
