@@ -148,6 +148,13 @@ static int conclude(
                         text_count(rest_number(set, "train")).s, text_count(rest_number(set, "val")).s);
         else
                 printf("%s\n", done);
+        fflush(stdout);
+        const cJSON *warning;
+        cJSON_ArrayForEach(warning, json_field(set, "warnings"))
+        {
+                if (cJSON_IsString(warning))
+                        command_say("%s", warning->valuestring);
+        }
         return 0;
 }
 

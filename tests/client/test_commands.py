@@ -603,10 +603,12 @@ class Import(Case):
                              "--val", 0.1, "--normalize", "per_image", "--pixel-size", 0.5)
         self.assertEqual(out, "data set grid: imported, 12,345 images to train and 67 to validate\n")
         self.assertEqual(self.server.requests[0].headers["Accept"], "text/event-stream")
-        self.server.on("PUT", path, stream(event(1, "end", {**end, "created": False})))
-        out, _ = self.cnnctl("import", "grid", "x.zip", "--size", "64x32", "--fit", "tile", "--stride", 16, "--channels", 3,
-                             "--val", 0.1, "--normalize", "per_image", "--pixel-size", 0.5)
+        warned = {**end["dataset"], "warnings": ["passed over: a.txt"]}
+        self.server.on("PUT", path, stream(event(1, "end", {**end, "created": False, "dataset": warned})))
+        out, err = self.cnnctl("import", "grid", "x.zip", "--size", "64x32", "--fit", "tile", "--stride", 16, "--channels", 3,
+                               "--val", 0.1, "--normalize", "per_image", "--pixel-size", 0.5)
         self.assertEqual(out, "data set grid: replaced, 12,345 images to train and 67 to validate\n")
+        self.assertEqual(err, "cnnctl: passed over: a.txt\n")
 
     def test_how_an_import_ends(self):
         self.write("x.zip", "zip")
