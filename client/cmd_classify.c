@@ -147,34 +147,3 @@ int cmd_classify(struct ctl *c, const struct args *a, struct err *e)
         str_free(&path);
         return rc ? rc : status;
 }
-
-int cmd_map(struct ctl *c, const struct args *a, struct err *e)
-{
-        static const char *const names[] = {"window", "stride", "threshold"};
-        const char *output = args_get(a, "output");
-        size_t len = output ? strlen(output) : 0;
-        bool picture = len > 4 && strcmp(output + len - 4, ".png") == 0;
-        struct transfer_file body;
-        struct str path = {0};
-        struct fetch_request q = {.method = "POST",
-                .headers = {NULL, picture ? "Accept: image/png" : "Accept: application/json"},
-                .stall_s = TRANSFER_MAP_S};
-        str_add(&path, "/v1/models/");
-        fetch_escape(&path, a->words[0]);
-        str_add(&path, "/map");
-        for (size_t i = 0, given = 0; i < sizeof names / sizeof names[0]; i++) {
-                const char *value = args_get(a, names[i]);
-                if (value)
-                        str_addf(&path, "%s%s=%s", given++ ? "&" : "?", names[i], value);
-        }
-        int sig = 0, rc = path.failed ? err_set(e, ERR_NO_MEMORY, "no memory for a request") : 0;
-        if (rc == 0)
-                rc = transfer_open(&body, a->words[1], &q, e);
-        if (rc == 0) {
-                q.path = path.data;
-                rc = transfer_download(c->http, &q, output ? output : "-", &sig, e);
-                transfer_close(&body);
-        }
-        str_free(&path);
-        return sig ? STATUS_SIGNAL + sig : rc;
-}

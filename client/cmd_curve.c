@@ -7,6 +7,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 static int download(struct ctl *c, const char *path, const char *accept, const char *file, struct err *e)
 {
@@ -42,23 +43,61 @@ static int draw(struct ctl *c, const char *job_path, const char *curve_path, str
         return rc;
 }
 
+/* A job of another type has no curve: where to look instead. */
+static int check_type(struct ctl *c, const char *path, int64_t id, struct err *e)
+{
+        cJSON *job = NULL;
+        int rc = rest_get(c->http, path, NULL, &job, e);
+        const char *type = rest_text(job, "type", "train");
+        if (rc == 0 && strcmp(type, "train") != 0)
+                rc = err_set(e, ERR_STATE,
+                        "job %" PRId64 " is a %.20s job and has no curve; cnnctl result %" PRId64
+                        " shows its scores",
+                        id, type, id);
+        cJSON_Delete(job);
+        return rc;
+}
+
+static bool ends_with(const char *text, const char *end)
+{
+        size_t len = strlen(text), n = strlen(end);
+        return len > n && strcmp(text + len - n, end) == 0;
+}
+
+/* What -o FILE asks for by its ending; NULL for another. */
+static const char *accept_of(const char *file)
+{
+        if (ends_with(file, ".svg"))
+                return "Accept: image/svg+xml";
+        if (ends_with(file, ".csv"))
+                return "Accept: text/csv";
+        return ends_with(file, ".json") ? "Accept: application/json" : NULL;
+}
+
 int cmd_curve(struct ctl *c, const struct args *a, struct err *e)
 {
         char job[64], curve[80];
-        const char *csv = args_get(a, "csv"), *svg = args_get(a, "svg");
+        const char *csv = args_get(a, "csv"), *svg = args_get(a, "svg"), *output = args_get(a, "output");
         cJSON *unused = NULL;
         snprintf(job, sizeof job, "/v1/jobs/%" PRId64, args_id(a, 0));
         snprintf(curve, sizeof curve, "%s/curve", job);
-        if (c->json && (csv || svg))
+        if (c->json && (csv || svg || output))
                 return command_misused(
-                        "--json prints the curve as JSON; it does not go with --csv and --svg");
+                        "--json prints the curve as JSON; it does not go with -o, --csv and --svg");
+        if (output && !accept_of(output))
+                return command_misused("-o takes a file that ends in .svg, .csv or .json, not %s", output);
         if (c->json)
                 return command_get(c, curve, &unused, e);
-        if (!csv && !svg && c->term.tty)
+        int rc = check_type(c, job, args_id(a, 0), e);
+        bool to_file = csv || svg || output;
+        if (rc == 0 && !to_file && c->term.tty)
                 return draw(c, job, curve, e);
-        if (!csv && !svg)
+        if (!to_file)
                 csv = "-";
-        int rc = csv ? download(c, curve, "Accept: text/csv", csv, e) : 0;
+        if (rc == 0 && output)
+                rc = download(c, curve, accept_of(output), output, e);
+        if (rc == 0 && csv)
+                rc = download(c, curve, "Accept: text/csv", csv, e);
         if (rc == 0 && svg)
                 rc = download(c, curve, "Accept: image/svg+xml", svg, e);
         return rc;

@@ -137,14 +137,24 @@ static int conclude(
                         rest_text(im->end, "error", state));
         if (!im->end && strcmp(reply->type, "text/event-stream") == 0)
                 return err_set(e, ERR_CLOSED, "the server ended without a word of the import's end");
+        const cJSON *created = json_field(im->end, "created");
+        const char *done =
+                cJSON_IsFalse(created) || (!im->end && reply->status == 200) ? "replaced" : "imported";
         printf("data set %s: ", name);
         if (reply->status == 202)
                 printf("received, being imported (cnnctl datasets)\n");
         else if (set)
-                printf("imported, %s images to train and %s to validate\n",
+                printf("%s, %s images to train and %s to validate\n", done,
                         text_count(rest_number(set, "train")).s, text_count(rest_number(set, "val")).s);
         else
-                printf("imported\n");
+                printf("%s\n", done);
+        fflush(stdout);
+        const cJSON *warning;
+        cJSON_ArrayForEach(warning, json_field(set, "warnings"))
+        {
+                if (cJSON_IsString(warning))
+                        command_say("%s", warning->valuestring);
+        }
         return 0;
 }
 

@@ -48,8 +48,12 @@ static void show_progress(const struct ctl *c, const cJSON *job)
         double step = rest_number(p, "step"), steps = rest_number(p, "steps");
         if (!isfinite(step) || !(steps > 0))
                 return;
-        snprintf(text, sizeof text, "step %s of %s (%s), epoch %s", text_count(step).s, text_count(steps).s,
-                text_percent(step / steps).s, text_number(round(rest_number(p, "epoch") * 100) / 100).s);
+        const char *step_name = strcmp(rest_text(job, "type", ""), "classify") == 0 ? "image" : "step";
+        int n = snprintf(text, sizeof text, "%s %s of %s (%s)", step_name, text_count(step).s,
+                text_count(steps).s, text_percent(step / steps).s);
+        if (step_name[0] == 's')
+                snprintf(text + n, sizeof text - (size_t)n, ", epoch %s",
+                        text_number(round(rest_number(p, "epoch") * 100) / 100).s);
         line(c, "progress", STYLE_PLAIN, text);
 }
 

@@ -24,6 +24,8 @@ int command_submit(struct ctl *c, const struct args *a, const char *job, size_t 
                 printf("job=%" PRId64 "\n", id);
         fflush(stdout);
         fetch_reply_finish(&reply);
+        if (!c->json && args_has(a, "arch") && !args_has(a, "save-as"))
+                command_say("this job keeps no model; --save-as NAME keeps it");
         if (follow)
                 return command_follow(c, a, id, e);
         if (!c->json && c->term.tty)

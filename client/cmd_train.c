@@ -28,7 +28,7 @@ static cJSON *value_of(const struct command_option *o, const char *value)
 {
         int shape[2];
         switch (o->kind) {
-        case OPTION_FLAG: /* the only one with a field says what not to do */
+        case OPTION_FLAG: /* those with a field say what not to do */
                 return cJSON_CreateFalse();
         case OPTION_TEXT:
                 return cJSON_CreateString(value);
@@ -78,6 +78,8 @@ static int make_job(const struct args *a, cJSON **ret, struct err *e)
                 put(job, "optimizer/name", cJSON_CreateString("sgd"));
         if (args_has(a, "warmup"))
                 put(job, "optimizer/schedule/name", cJSON_CreateString("constant"));
+        if (args_has(a, "step-epochs"))
+                put(job, "optimizer/schedule/name", cJSON_CreateString("step"));
         for (int i = 0; i < a->given_count; i++)
                 if (a->given[i].option->field)
                         put(job, a->given[i].option->field, value_of(a->given[i].option, a->given[i].value));
@@ -86,23 +88,37 @@ static int make_job(const struct args *a, cJSON **ret, struct err *e)
         return 0;
 }
 
-int cmd_train(struct ctl *c, const struct args *a, struct err *e)
+/* STATUS_DONE where the options go together. */
+static int check(const struct args *a)
 {
         int sides[2];
-        cJSON *job = NULL;
+        const char *schedule = args_get(a, "schedule");
         if (!args_has(a, "arch") || !args_has(a, "dataset"))
                 return command_misused("train needs --arch and --dataset; cnnctl help train");
         if (args_has(a, "resize") && args_shape(args_get(a, "resize"), sides, 2) != 2)
                 return command_misused("--resize takes a height and a width, like 224x224");
         if (args_has(a, "init") && args_has(a, "init-from"))
                 return command_misused("weights begin either by --init or by --init-from");
+        if (args_has(a, "no-strict") && !args_has(a, "init-from"))
+                return command_misused("--no-strict goes with --init-from");
+        if (strcmp(schedule ? schedule : "", "step") == 0 && !args_has(a, "step-epochs"))
+                return command_misused("--schedule step needs --step-epochs");
+        return STATUS_DONE;
+}
+
+int cmd_train(struct ctl *c, const struct args *a, struct err *e)
+{
+        cJSON *job = NULL;
+        int status = check(a);
+        if (status != STATUS_DONE)
+                return status;
         if (make_job(a, &job, e) != 0)
                 return command_misused("%s", e->message);
         char *text = json_text(job);
         cJSON_Delete(job);
         if (!text)
                 return err_set(e, ERR_NO_MEMORY, "no memory for a job");
-        int status = command_submit(c, a, text, strlen(text), e);
+        status = command_submit(c, a, text, strlen(text), e);
         free(text);
         return status;
 }

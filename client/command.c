@@ -37,8 +37,11 @@ static const struct command_option train_options[] = {
         {"weight-decay", OPTION_NUMBER, "X", "of the optimizer", "optimizer/weight_decay", 0},
         {"gradient-clip", OPTION_NUMBER, "X", "largest norm of all gradients together",
                 "optimizer/gradient_clip", 0},
-        {"schedule", OPTION_TEXT, "NAME", "of the learning rate: constant or cosine",
+        {"schedule", OPTION_TEXT, "NAME", "of the learning rate: constant, step or cosine",
                 "optimizer/schedule/name", 0},
+        {"step-epochs", OPTION_INT, "N", "of step: multiply by gamma after so many epochs",
+                "optimizer/schedule/step_epochs", 0},
+        {"gamma", OPTION_NUMBER, "X", "of step (0.1)", "optimizer/schedule/gamma", 0},
         {"warmup", OPTION_NUMBER, "EPOCHS", "let the learning rate rise from zero so long",
                 "optimizer/schedule/warmup_epochs", 0},
         {"seed", OPTION_INT, "N", "the same seed gives the same run", "seed", 0},
@@ -47,6 +50,8 @@ static const struct command_option train_options[] = {
         {"init", OPTION_TEXT, "NAME", "first weights: xavier_uniform, kaiming_uniform or normal", "init/name",
                 0},
         {"init-from", OPTION_TEXT, "MODEL", "begin with the weights of a model", "init/from", 0},
+        {"no-strict", OPTION_FLAG, NULL, "what that model lacks or has in another shape starts afresh",
+                "init/strict", 0},
         {"resize", OPTION_SHAPE, "224x224", "height and width to scale images to", "dataset/resize", 0},
         {"limit", OPTION_INT, "N", "use this many training images", "dataset/limit", 0},
         {"val-limit", OPTION_INT, "N", "use this many validation images", "dataset/val_limit", 0},
@@ -60,6 +65,7 @@ static const struct command_option jobs_options[] = {
         {"user", OPTION_TEXT, "NAME", "one user's jobs", NULL, 0},
         {"limit", OPTION_INT, "N", "at most so many (20)", NULL, 'n'}, END};
 static const struct command_option curve_options[] = {
+        {"output", OPTION_TEXT, "FILE", "write a drawing (.svg), CSV (.csv) or JSON (.json)", NULL, 'o'},
         {"csv", OPTION_TEXT, "FILE", "write the points as CSV; - is standard output", NULL, 0},
         {"svg", OPTION_TEXT, "FILE", "write a drawing; - is standard output", NULL, 0}, END};
 static const struct command_option classify_options[] = {
@@ -112,7 +118,9 @@ const struct command command_table[] = {
                 "classify images: PNG, JPEG, TIFF, MRC, DM, EMD, SER, NPY, PGM",
                 "FILE may also be a folder, a zip or a tar of such: they are sent together.",
                 classify_options, cmd_classify},
-        {"map", "MODEL FILE", 2, 2, false, "class map of a large micrograph", NULL, map_options, cmd_map},
+        {"map", "MODEL FILE", 2, 2, false, "class map of a large micrograph",
+                "Without -o a terminal gets how many cells each class has, a pipe the numbers as JSON.",
+                map_options, cmd_map},
         {"summary", "ARCH", 1, 1, false,
                 "layers of a network (a preset, or a .json file), with shapes and costs",
                 "  cnnctl summary bn-lenet --input 1x28x28 --batch 128", summary_options, cmd_summary},
@@ -125,6 +133,8 @@ const struct command command_table[] = {
         {"models", "", 0, 0, false, "list models", NULL, NULL, cmd_models},
         {"export", "MODEL FILE", 2, 2, false, "write a model's weights as safetensors; - is standard output",
                 NULL, NULL, cmd_export},
+        {"delete", "model|dataset NAME...", 2, INT_MAX, false, "delete models or data sets for good", NULL,
+                NULL, cmd_delete},
         {"devices", "", 0, 0, false, "list devices", NULL, NULL, cmd_devices},
         {"help", "[COMMAND]", 0, 1, false, "explain a command", NULL, NULL, cmd_help},
         {NULL, NULL, 0, 0, false, NULL, NULL, NULL, NULL}};

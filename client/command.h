@@ -66,6 +66,7 @@ int cmd_summary(struct ctl *c, const struct args *a, struct err *e);
 int cmd_datasets(struct ctl *c, const struct args *a, struct err *e);
 int cmd_import(struct ctl *c, const struct args *a, struct err *e);
 int cmd_models(struct ctl *c, const struct args *a, struct err *e);
+int cmd_delete(struct ctl *c, const struct args *a, struct err *e);
 int cmd_export(struct ctl *c, const struct args *a, struct err *e);
 int cmd_devices(struct ctl *c, const struct args *a, struct err *e);
 int cmd_help(struct ctl *c, const struct args *a, struct err *e);

@@ -167,8 +167,13 @@ static int broken(struct fetch *h, CURLcode rc, const char *problem, int *sent)
         bool reached = rc != CURLE_COULDNT_CONNECT && rc != CURLE_COULDNT_RESOLVE_HOST &&
                        rc != CURLE_COULDNT_RESOLVE_PROXY && rc != CURLE_SSL_CONNECT_ERROR &&
                        rc != CURLE_PEER_FAILED_VERIFICATION;
+        long cause = 0;
         if (sent)
                 *sent = reached;
+        /* libcurl's own words name the host and the port that stand in for the socket. */
+        if (rc == CURLE_COULDNT_CONNECT && h->address.socket_path &&
+                curl_easy_getinfo(h->curl, CURLINFO_OS_ERRNO, &cause) == CURLE_OK && cause)
+                problem = strerror((int)cause);
         return talk_broken(h->now, h->address.url, reached, problem[0] ? problem : curl_easy_strerror(rc));
 }
 

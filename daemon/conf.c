@@ -128,21 +128,28 @@ static int set_bool(
         return 0;
 }
 
-/* A number, of bytes with k, M, G for powers of 1024. */
+/* What k, M, G or T behind a number is worth, with iB or without, in either case; 0 for anything else. */
+static double unit_of(const char *text)
+{
+        static const char letters[] = "kmgt";
+        const char *at = *text ? strchr(letters, tolower((unsigned char)*text)) : NULL;
+        bool ends = at && (text[1] == '\0' || strcmp(text + 1, "iB") == 0);
+        return ends ? pow(1024, (double)(at - letters + 1)) : 0;
+}
+
 static int set_number(
         struct conf *c, const struct option *o, const char *value, const char *where, struct err *e)
 {
         char *end;
         double v = strtod(value, &end);
-        if (end != value && o->type == CONF_BYTES && *end) {
-                const char *unit = strchr("kMG", *end);
-                if (unit) {
-                        v *= unit[0] == 'k' ? 1 << 10 : unit[0] == 'M' ? 1 << 20 : 1 << 30;
-                        end++;
-                }
+        bool bytes = o->type == CONF_BYTES;
+        if (end != value && bytes && unit_of(end) > 0) {
+                v *= unit_of(end);
+                end += strlen(end);
         }
         if (end == value || *end || !isdigit((unsigned char)value[0]))
-                return err_set(e, ERR_INVALID, "%s: %s is a number, not \"%s\"", where, o->name, value);
+                return err_set(e, ERR_INVALID, "%s: %s is a number%s, not \"%s\"", where, o->name,
+                        bytes ? " of bytes, such as 500000, 500k, 2M, 1G, 1T or 1GiB" : "", value);
         if (!(v >= o->min && v <= o->max))
                 return err_set(e, ERR_INVALID, "%s: %s is %s, allowed is %.10g to %.10g", where, o->name,
                         value, o->min, o->max);

@@ -72,7 +72,10 @@ static int find_route(struct exchange *x, const char *method, int *status, struc
                         r->method, strcmp(r->method, "GET") == 0 ? ", HEAD" : "");
         }
         if (!*allow)
-                return err_set(e, ERR_NOT_FOUND, "there is nothing at %.200s", x->uri);
+                return err_set(e, ERR_NOT_FOUND,
+                        "there is nothing at %.200s; addresses begin with /v1/, such as /v1/version, and "
+                        "docs/api.md of cnnd lists them",
+                        x->uri);
         *status = 405;
         reply_header(&x->rq.reply, "Allow", "%s", allow);
         return err_set(e, ERR_STATE, "%.20s is not for %.200s; allowed: %s", method, x->uri, allow);

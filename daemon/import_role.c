@@ -47,13 +47,26 @@ static int allow_cpu(void *ctx, struct err *e)
         return sandbox_allow_cpu(CPU_SECONDS, e);
 }
 
-/* `ctx` is when to tell next. */
+/* The ctx of an import's hooks. */
+struct teller {
+        int64_t next_ms; /* when to tell again */
+        cJSON *skipped;  /* owned; NULL for none */
+};
+
+static void tell_skipped(void *ctx, int count, const char *first)
+{
+        cJSON *o = ((struct teller *)ctx)->skipped = cJSON_CreateObject();
+        cJSON_AddNumberToObject(o, "count", count);
+        cJSON_AddStringToObject(o, "first", first);
+}
+
 static int tell(void *ctx, const struct import_progress *p, struct err *e)
 {
-        int64_t now = clock_now_ms(), *next = ctx;
-        if (now < *next)
+        struct teller *t = ctx;
+        int64_t now = clock_now_ms();
+        if (now < t->next_ms)
                 return 0;
-        *next = now + PROGRESS_MS;
+        t->next_ms = now + PROGRESS_MS;
         cJSON *head = cJSON_CreateObject();
         cJSON_AddStringToObject(head, "op", "progress");
         cJSON *o = cJSON_AddObjectToObject(head, "progress");
@@ -137,12 +150,12 @@ static int read_options(const cJSON *list, struct import_options *ret, struct er
         return import_options_check(ret, e);
 }
 
-static int serve(const cJSON *request, const char *uploads, struct err *e)
+static int serve(const cJSON *request, const char *uploads, struct teller *t, struct err *e)
 {
         const cJSON *upload = json_field(request, "upload"), *output = json_field(request, "output"),
                     *name = json_field(request, "name");
-        int64_t next_ms = 0;
-        const struct import_hooks hooks = {.ctx = &next_ms, .file = allow_cpu, .progress = tell};
+        const struct import_hooks hooks = {
+                .ctx = t, .file = allow_cpu, .progress = tell, .skipped = tell_skipped};
         struct import_options o;
         if (!cJSON_IsString(upload) || !cJSON_IsString(output) || !cJSON_IsString(name))
                 return err_set(e, ERR_INTERNAL, "a request that cannot be read");
@@ -161,16 +174,21 @@ int import_role_run(const char *uploads, struct err *e)
 {
         struct chan_message m = {0};
         struct err why = {0};
+        struct teller t = {0};
         int rc = confine(uploads, e);
         if (rc == 0)
                 rc = chan_receive(CHILD_FD, &m, e);
         if (rc != 0)
                 return rc == ERR_CLOSED ? 0 : rc;
-        int failed = serve(m.head, uploads, &why);
+        int failed = serve(m.head, uploads, &t, &why);
         chan_message_finish(&m);
         cJSON *head = cJSON_CreateObject();
-        if (!head)
+        if (!head) {
+                cJSON_Delete(t.skipped);
                 return err_set(e, ERR_NO_MEMORY, "no memory for an answer");
+        }
+        if (t.skipped)
+                json_add(head, "skipped", t.skipped);
         cJSON_AddStringToObject(head, "op", failed ? "refused" : "imported");
         if (failed)
                 json_add(head, "error", wire_error_json(&why));

@@ -4,6 +4,8 @@
 #include "base/log.h"
 #include "daemon/problem.h"
 #include "daemon/wire.h"
+#include "data/gaps.h"
+#include "data/walk.h"
 #include "train/request.h"
 
 #include <errno.h>
@@ -23,10 +25,12 @@ struct import {
         char *upload, *output; /* owned; files in STATE/tmp, removed with it */
         struct child *child;   /* NULL once it is killed or gone */
         struct imports_caller caller;
-        cJSON *progress;  /* owned */
-        off_t bytes;      /* of the upload */
-        bool answered;    /* the child has said that the output is whole */
-        struct err error; /* what it said instead */
+        cJSON *progress;               /* owned */
+        off_t bytes;                   /* of the upload */
+        bool answered;                 /* the child has said that the output is whole */
+        int skipped;                   /* files of text that it passed over, */
+        char first[WALK_NAME_MAX + 1]; /* and one of them */
+        struct err error;              /* what it said instead */
 };
 
 struct imports {
@@ -118,6 +122,15 @@ static void tell_end(const struct import *im, const cJSON *set, bool created, co
         cJSON_Delete(data);
 }
 
+static void keep_skipped(struct import *im, const cJSON *skipped)
+{
+        int64_t count = wire_int(skipped, "count");
+        if (count < 1 || count > INT32_MAX)
+                return;
+        im->skipped = (int)count;
+        snprintf(im->first, sizeof im->first, "%s", wire_text(skipped, "first"));
+}
+
 static int child_message(void *ctx, struct child *c, struct chan_message *m)
 {
         struct import *im = ctx;
@@ -127,9 +140,10 @@ static int child_message(void *ctx, struct child *c, struct chan_message *m)
                 return 0;
         if (error)
                 (void)wire_error_read(error, &im->error);
-        else if (cJSON_IsString(op) && strcmp(op->valuestring, "imported") == 0)
+        else if (cJSON_IsString(op) && strcmp(op->valuestring, "imported") == 0) {
                 im->answered = true;
-        else
+                keep_skipped(im, json_field(m->head, "skipped"));
+        } else
                 keep_progress(im, m->head);
         return 0;
 }
@@ -140,6 +154,29 @@ static int may_replace(
 {
         int rc = datasets_may_replace(is->datasets, &caller->who, name, e);
         return rc ? rc : caller->free(caller->free_ctx, name, e);
+}
+
+/* What whoever sent it should know, into the answer. */
+static void add_warnings(const struct import *im, cJSON *set)
+{
+        const struct dataset *d = NULL;
+        struct err unused;
+        struct str gaps = {0}, skipped = {0};
+        cJSON *list = cJSON_AddArrayToObject(set, "warnings");
+        cJSON_AddNumberToObject(set, "skipped", im->skipped);
+        if (im->skipped) {
+                str_addf(&skipped, "passed over, for it is no image: %s", im->first);
+                if (im->skipped > 1)
+                        str_addf(&skipped, " and %d more", im->skipped - 1);
+        }
+        if (datasets_find(im->home->datasets, im->name, &d, &unused) == 0)
+                gaps_tell(d, &gaps);
+        if (skipped.len)
+                json_push(list, cJSON_CreateString(skipped.data));
+        if (gaps.len)
+                json_push(list, cJSON_CreateString(gaps.data));
+        str_free(&gaps);
+        str_free(&skipped);
 }
 
 /* Puts the result in its place. */
@@ -155,7 +192,11 @@ static int adopt(struct import *im, cJSON **ret, bool *ret_created, struct err *
         if (rc == 0)
                 rc = datasets_adopt(
                         is->datasets, im->name, im->output, &im->caller.who, st.st_size, ret_created, e);
-        return rc ? rc : datasets_get(is->datasets, im->name, ret, e);
+        if (rc == 0)
+                rc = datasets_get(is->datasets, im->name, ret, e);
+        if (rc == 0)
+                add_warnings(im, *ret);
+        return rc;
 }
 
 static void child_gone(void *ctx, struct child *c, int status, const char *why)

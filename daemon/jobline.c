@@ -212,15 +212,17 @@ static int position_of(struct jobs *js, int64_t id)
 static void give_reason(const struct jobs *js, const struct job_row *r, int position, char *out, size_t size)
 {
         const struct supervisor *sv = js->supervisor;
-        int ready = 0, fitting = 0;
+        int ready = 0, fitting = 0, idle = 0;
         for (int i = 0; i < supervisor_count(sv); i++) {
                 const struct dev_info *info = supervisor_info(sv, i);
                 if (supervisor_state(sv, i) != DEVICE_READY)
                         continue;
                 ready++;
-                fitting += r->device_bytes <= (int64_t)info->global_bytes &&
-                           r->largest_buffer <= (int64_t)info->max_alloc_bytes &&
-                           r->tf32 <= (info->tf32 != DEV_TF32_NONE);
+                bool fits = r->device_bytes <= (int64_t)info->global_bytes &&
+                            r->largest_buffer <= (int64_t)info->max_alloc_bytes &&
+                            r->tf32 <= (info->tf32 != DEV_TF32_NONE);
+                fitting += fits;
+                idle += fits && supervisor_job(sv, i) == 0;
         }
         if (js->draining)
                 snprintf(out, size, "the daemon is being stopped");
@@ -232,8 +234,10 @@ static void give_reason(const struct jobs *js, const struct job_row *r, int posi
                                 : "no device that is ready has the memory it takes");
         else if (position > 1)
                 snprintf(out, size, "%d %s before it", position - 1, position == 2 ? "job goes" : "jobs go");
+        else if (idle)
+                snprintf(out, size, "it is next, and a device is free: it starts at once");
         else
-                snprintf(out, size, "every device that it fits is busy");
+                snprintf(out, size, "it is next: it starts as soon as a device that it fits is free");
 }
 
 cJSON *jobline_json(struct jobs *js, const struct job_row *r)

@@ -325,9 +325,11 @@ static void add_metric(cJSON *o, const char *key, double v)
 
 static void add_numbers(cJSON *o, const struct job_row *r)
 {
+        /* A classify job tells of no step on its way. */
+        bool whole = r->type == JOB_CLASSIFY && r->state == JOB_SUCCEEDED;
         cJSON *progress = cJSON_AddObjectToObject(o, "progress");
         cJSON_AddNumberToObject(progress, "epoch", r->epoch);
-        cJSON_AddNumberToObject(progress, "step", (double)r->step);
+        cJSON_AddNumberToObject(progress, "step", (double)(whole ? r->steps : r->step));
         cJSON_AddNumberToObject(progress, "steps", (double)r->steps);
         cJSON *metrics = cJSON_AddObjectToObject(o, "metrics");
         add_metric(metrics, "train_loss", r->train_loss);

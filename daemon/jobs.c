@@ -374,14 +374,18 @@ int jobs_spare_dataset(struct jobs *js, const char *name, struct err *e)
 {
         sqlite3_stmt *st;
         int rc = store_prepare(js->home.store,
-                "SELECT 1 FROM jobs WHERE state IN ('queued', 'running', 'paused') AND dataset = ? LIMIT 1",
+                "SELECT id, state FROM jobs WHERE state IN ('queued', 'running', 'paused') AND dataset = ? "
+                "LIMIT 1",
                 &st, e);
         if (rc)
                 return rc;
         store_bind_text(st, 1, name);
         rc = store_step(js->home.store, st, e);
+        if (rc > 0)
+                rc = err_set(e, ERR_STATE, "job %lld, which is %s, uses data set \"%s\"",
+                        (long long)sqlite3_column_int64(st, 0), store_text(st, 1), name);
         sqlite3_reset(st);
-        return rc > 0 ? err_set(e, ERR_STATE, "a job that is not finished uses data set \"%s\"", name) : rc;
+        return rc;
 }
 
 int jobs_count(struct jobs *js, const char *user, int64_t counts[JOB_STATES], struct err *e)

@@ -8,6 +8,7 @@
 #include "daemon/clock.h"
 #include "daemon/listen.h"
 #include "daemon/notify.h"
+#include "daemon/precheck.h"
 #include "daemon/tls.h"
 
 #include <errno.h>
@@ -228,7 +229,7 @@ int server_check(const struct conf *c, struct err *e)
         tls_drop(tls);
         free(cert);
         free(key);
-        return rc;
+        return rc ? rc : precheck_places(c, e);
 }
 
 int server_create(const struct conf *conf, struct server **ret, struct err *e)

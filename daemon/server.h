@@ -8,7 +8,7 @@
 struct server;
 
 /* What of a configuration can be found out without starting anything: that the certificate and its key are
- * there and fit.
+ * there and fit, and what precheck.h has.
  */
 int server_check(const struct conf *conf, struct err *e);
 /* Opens the listeners, the state folder and all behind it. SIGTERM, SIGINT and SIGHUP are blocked from here

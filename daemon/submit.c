@@ -1,6 +1,7 @@
 #include "daemon/submit.h"
 
 #include "base/json.h"
+#include "data/gaps.h"
 #include "train/train.h"
 
 #include <stdio.h>
@@ -10,6 +11,27 @@
 static const char *dataset_pointer(const cJSON *body)
 {
         return cJSON_IsObject(json_field(body, "dataset")) ? "/dataset/name" : "/dataset";
+}
+
+/* "; there are: a, b" of those that `who` may read; nothing where there are none. */
+static void list_datasets(struct jobs *js, const struct identity *who, struct str *out)
+{
+        enum { LISTED = 8 };
+        struct err unused;
+        cJSON *list = NULL;
+        const cJSON *set;
+        int count = 0;
+        if (datasets_list(js->datasets, who, &list, &unused) != 0)
+                return;
+        cJSON_ArrayForEach(set, list)
+        {
+                const cJSON *name = json_field(set, "name");
+                if (cJSON_IsString(name) && count++ < LISTED)
+                        str_addf(out, "%s %.64s", count == 1 ? "; there are:" : ",", name->valuestring);
+        }
+        if (count > LISTED)
+                str_addf(out, " and %d more", count - LISTED);
+        cJSON_Delete(list);
 }
 
 static int find_dataset(struct jobs *js, const struct identity *who, const cJSON *body, const char *name,
@@ -24,7 +46,13 @@ static int find_dataset(struct jobs *js, const struct identity *who, const cJSON
                         *e = why;
                 return rc;
         }
-        return err_at(e, ERR_INVALID, dataset_pointer(body), "%s", why.message);
+        struct str known = {0};
+        if (rc == ERR_NOT_FOUND)
+                list_datasets(js, who, &known);
+        rc = err_at(
+                e, ERR_INVALID, dataset_pointer(body), "%.300s%s", why.message, known.len ? known.data : "");
+        str_free(&known);
+        return rc;
 }
 
 static int see_model(
@@ -105,6 +133,19 @@ static int plan(struct jobs *js, const struct train_request *r, const struct dat
         return found ? 0 : rc;
 }
 
+/* A line each: of the plan, of the data. NULL for none. */
+static int write_note(const char *plan, const struct dataset *data, char **ret, struct err *e)
+{
+        struct str note = {0}, gaps = {0};
+        gaps_tell(data, &gaps);
+        if (plan[0] || gaps.len)
+                str_addf(&note, "%s%s%s", plan, plan[0] && gaps.len ? "\n" : "", gaps.len ? gaps.data : "");
+        bool failed = note.failed || gaps.failed;
+        str_free(&gaps);
+        *ret = note.len ? str_take(&note) : NULL;
+        return failed ? err_set(e, ERR_NO_MEMORY, "no memory for a job") : 0;
+}
+
 static int check_train(
         struct jobs *js, const struct identity *who, const cJSON *body, struct submission *s, struct err *e)
 {
@@ -128,9 +169,7 @@ static int check_train(
                 s->row.largest_buffer = (int64_t)estimate.largest_buffer;
                 s->row.micro_batch = estimate.micro_batch;
                 s->row.tf32 = r.precision == OP_TF32;
-                s->row.note = estimate.note[0] ? strdup(estimate.note) : NULL;
-                if (estimate.note[0] && !s->row.note)
-                        rc = err_set(e, ERR_NO_MEMORY, "no memory for a job");
+                rc = write_note(estimate.note, data, &s->row.note, e);
                 memcpy(s->row.dataset, r.dataset, sizeof s->row.dataset);
                 memcpy(s->row.save_as, r.save_as, sizeof s->row.save_as);
                 memcpy(s->init_from, r.init.from, sizeof s->init_from);

@@ -97,7 +97,9 @@ static int take_class(struct intake_source *s, const char *name, char **text, st
                 return err_set(e, ERR_INVALID, "%.*s lies in no class folder, and there is no labels.csv",
                         SHOWN, s->name);
         if (s->problem)
-                return err_set(e, ERR_INVALID, "%.*s: %s", SHOWN, s->name, s->problem);
+                return err_set(e, ERR_INVALID,
+                        "%.*s: %s; mend the file, or take it out of its class's folder", SHOWN, s->name,
+                        s->problem);
         s->class_name = *text;
         memcpy(*text, name, len);
         (*text)[len] = '\0';

@@ -63,6 +63,11 @@ static int check_claim(const char *claim, const struct format *found, struct err
                 return 0;
         for (int i = 0; i < FORMATS; i++)
                 known = known || lists(formats[i].types, claim, len);
+        if (strncasecmp(claim, "multipart/", 10) == 0)
+                return err_set(e, ERR_MEDIA,
+                        "%.80s is not read here: the body is the file itself, as curl sends it by "
+                        "--data-binary @FILE",
+                        claim);
         if (!known)
                 return err_set(e, ERR_MEDIA, "the media type %.80s is not read here", claim);
         return err_set(

@@ -204,6 +204,12 @@ static int resize(struct image *im, int h, int w, struct err *e)
         return rc;
 }
 
+const char *image_order_hint(const struct image *im)
+{
+        bool array = im->format && im->format[0] == 'N';
+        return array && im->w <= 4 ? "; an array is read as (C,H,W), not as (H,W,C)" : "";
+}
+
 /* Channels are reduced before the resize and multiplied after it: both are linear, so the order is free. */
 int image_fit(struct image *im, int c, int h, int w, struct err *e)
 {
@@ -215,8 +221,8 @@ int image_fit(struct image *im, int c, int h, int w, struct err *e)
         if (im->c != c && !(im->c == 3 && c == 1) && !(im->c == 1 && c == 3))
                 return err_set(e, ERR_INVALID,
                         "the image has %d channels, the model takes %d; only grey and RGB are turned into "
-                        "each other",
-                        im->c, c);
+                        "each other%s",
+                        im->c, c, image_order_hint(im));
         if (im->c == 3 && c == 1)
                 rc = to_grey(im, e);
         if (rc == 0 && (im->h != h || im->w != w))

@@ -48,5 +48,7 @@ const char *image_format(const void *head, size_t len);
    counts with no such rule, ERR_TOO_LARGE past the bounds; *im is untouched then. Short of memory it may be
    left half fitted, but valid. Works in place of *im. */
 int image_fit(struct image *im, int c, int h, int w, struct err *e);
+/* What to say behind a wrong number of channels: of an array whose channels seem to come last; else "". */
+const char *image_order_hint(const struct image *im);
 
 #endif

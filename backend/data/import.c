@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 enum { DEFLATE_RATIO = 1032, MAX_ARRAYS = 16, CSV_MAX_BYTES = 256 << 20 };
 
@@ -26,7 +27,8 @@ struct haul {
         char *csv;  /* owned; the labels.csv nearest to the top */
         char *text; /* owned; class names */
         const char *kind;
-        int files;
+        int files, skipped;                    /* `skipped`: of text, beside images */
+        char first_skipped[WALK_NAME_MAX + 1]; /* one of them */
 };
 
 static void haul_finish(struct haul *h)
@@ -135,6 +137,27 @@ static int take_image(struct haul *h, const char *name, const void *bytes, size_
         return rc != 0 ? err_set(e, rc, "%.200s: %s", name, why.message) : 0;
 }
 
+/* What people and microscopes leave beside images. */
+static bool is_sidecar(const char *name)
+{
+        static const char *const ends[] = {".txt", ".xml", ".json", ".csv", ".md", ".log", ".ini"};
+        const char *end = strrchr(base_of(name), '.');
+        for (size_t i = 0; end && i < sizeof ends / sizeof ends[0]; i++)
+                if (strcasecmp(end, ends[i]) == 0)
+                        return true;
+        return false;
+}
+
+/* A file that is no image. */
+static int pass_over(struct haul *h, const char *name, struct err *e)
+{
+        if (!is_sidecar(name))
+                return intake_failed(&h->in, name, "no image of a format that is read here", e);
+        if (h->skipped++ == 0)
+                snprintf(h->first_skipped, sizeof h->first_skipped, "%s", name);
+        return 0;
+}
+
 static int take_file(struct haul *h, struct walk *w, const struct walk_file *f, struct err *e)
 {
         char stem[32];
@@ -152,7 +175,7 @@ static int take_file(struct haul *h, struct walk *w, const struct walk_file *f, 
                 return rc;
         /* What nobody reads is not even unpacked. */
         if (!array && !csv && !idx && !image_format(head, (size_t)f->size))
-                return intake_failed(&h->in, f->name, "no image of a format that is read here", e);
+                return pass_over(h, f->name, e);
         rc = walk_read(w, &bytes, &len, e);
         if (rc != 0)
                 return rc;
@@ -202,6 +225,9 @@ static int interpret(struct haul *h, struct err *e)
                 rc = idxpair_arrays(&h->idx, arrays, &n, e);
                 return rc != 0 ? rc : arrays_read(&h->in, arrays, n, e);
         }
+        if (h->in.count == 0 && h->skipped)
+                return err_set(
+                        e, ERR_INVALID, "there are no images in the archive, but %.200s", h->first_skipped);
         rc = h->csv ? folders_read_csv(&h->in, h->csv_name, h->csv, e) : folders_read(&h->in, &h->text, e);
         return rc != 0 ? rc : divide_classes(&h->in, e);
 }
@@ -239,6 +265,8 @@ int import_archive(const char *path, const struct import_options *o, const struc
                 rc = interpret(h, e);
         if (rc == 0)
                 rc = finish(&h->in, h->kind, h->files, e);
+        if (rc == 0 && h->skipped && hooks->skipped)
+                hooks->skipped(hooks->ctx, h->skipped, h->first_skipped);
         haul_finish(h);
         free(h);
         return rc;

@@ -4,8 +4,10 @@
    that all names begin with are left out. Folders train/ and val/ (or valid/, validation/, test/) above the
    classes are the splits; where val/ and test/ are both there, test/ is left out. Or a labels.csv,
    "file,label[,split]" a line, names relative to its folder; what it does not list is left out. Or IDX pairs
-   (train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-…, each plain or .gz). An NPZ is a zip with x and
-   y, images and labels, or x_train, y_train and x_test, y_test (or x_val, y_val) at its top.
+   (train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-…, each plain or .gz). Text that lies beside
+   images, by the end of its name (.txt, .xml, …), is passed over; any other file that is no image is an
+   error. An NPZ is a zip with x and y, images and labels, or x_train, y_train and x_test, y_test (or x_val,
+   y_val) at its top.
 
    Without split folders a share `val` of each class's source files goes to the validation, by a hash of their
    names: the same files whatever the archive's order; all frames and tiles of a file go together.
@@ -59,13 +61,15 @@ struct import_progress {
         const char *split;     /* "train" or "val" while that is being written, NULL before */
         uint64_t written;      /* of the images */
 };
-/* Either may be NULL. */
+/* Any may be NULL. */
 struct import_hooks {
         void *ctx;
         /* Before each file that is decoded, so that the process can watch its limits. */
         int (*file)(void *ctx, struct err *e);
         /* After each image; an error ends the import. */
         int (*progress)(void *ctx, const struct import_progress *p, struct err *e);
+        /* Once the data set is whole, where files of text were passed over: how many, and one of them. */
+        void (*skipped)(void *ctx, int count, const char *first);
 };
 
 /* Makes `out_path` from the archive `path`, atomically. Temporary files have no names and lie in `tmp_dir`.

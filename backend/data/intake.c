@@ -80,10 +80,11 @@ static int check_shape(struct intake *in, const struct image *im, struct err *e)
         if (im->c != in->c && !in->o.channels)
                 return err_set(e, ERR_INVALID,
                         "%d channels where the images before have %d; the option channels, 1 or 3, makes "
-                        "them equal",
-                        im->c, in->c);
+                        "them equal%s",
+                        im->c, in->c, image_order_hint(im));
         if (im->c != in->c && !convertible)
-                return err_set(e, ERR_INVALID, "%d channels cannot become %d", im->c, in->c);
+                return err_set(
+                        e, ERR_INVALID, "%d channels cannot become %d%s", im->c, in->c, image_order_hint(im));
         if (r->h == 0) {
                 r->h = im->h;
                 r->w = im->w;

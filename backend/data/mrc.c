@@ -170,12 +170,26 @@ static void read_rows(const unsigned char *data, const struct header *h, struct 
                         }
 }
 
+/* In the byte order of its stamp, or that which gives the smaller mode. */
+static int refuse_header(const unsigned char *b, size_t len, struct err *e)
+{
+        if (len < HEADER)
+                return err_set(e, ERR_SYNTAX, "%zu bytes where the header alone has %d", len, HEADER);
+        bool big = marked(b) ? b[212] == 0x11 : b[15] != 0 && b[12] == 0;
+        return err_set(e, ERR_SYNTAX,
+                "the mode %d and the sizes %d x %d x %d in its header make no sense: read are the modes 0, "
+                "1, "
+                "2, 6, 12, 16 and 101",
+                (int)span_i32(b + 12, big), (int)span_i32(b, big), (int)span_i32(b + 4, big),
+                (int)span_i32(b + 8, big));
+}
+
 int mrc_decode(const unsigned char *b, size_t len, struct image *ret, struct err *e)
 {
         struct header h;
         struct image im = {0};
         if (!find_header(b, len, &h))
-                return err_set(e, ERR_SYNTAX, "the sizes or the mode in its header make no sense");
+                return refuse_header(b, len, e);
         int rc = check(b, len, &h, e);
         if (rc == 0)
                 rc = image_create(

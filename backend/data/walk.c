@@ -17,6 +17,7 @@ struct walk {
         uint64_t read;   /* what was read of it, */
         uint64_t from;   /* and where the archive was before it */
         bool inflated;   /* past WALK_DENSE_RATIO */
+        bool zip;        /* it begins like one */
         int files;
         char name[SHOWN];
         unsigned char head[WALK_PEEK];
@@ -29,6 +30,9 @@ static int damaged(struct walk *w, struct err *e)
         if (w->inflated)
                 return err_set(e, ERR_TOO_LARGE, "%s unpacks to more than %d MiB, at more than %d to 1",
                         w->name, WALK_DENSE_BYTES >> 20, WALK_DENSE_RATIO);
+        if (w->files == 0 && w->zip && why && strstr(why, "Unrecognized"))
+                return err_set(e, ERR_SYNTAX,
+                        "the archive, a zip, is cut short: the list of its files, at its end, is missing");
         if (w->files == 0 && why && strstr(why, "Unrecognized"))
                 return err_set(e, ERR_MEDIA, "the content is neither a zip nor a tar");
         return err_set(e, ERR_SYNTAX, "the archive: %s", why ? why : "damaged");
@@ -65,19 +69,40 @@ static int opened(struct walk *w, int status, struct walk **ret, struct err *e)
         return 0;
 }
 
+static bool begins_like_zip(const void *bytes, size_t len)
+{
+        return len >= 4 && memcmp(bytes, "PK\3\4", 4) == 0;
+}
+
+static bool is_zip(const char *path)
+{
+        char head[4];
+        FILE *f = fopen(path, "re");
+        size_t n = f ? fread(head, 1, sizeof head, f) : 0;
+        if (f)
+                fclose(f);
+        return begins_like_zip(head, n);
+}
+
 int walk_open(const char *path, uint64_t ratio, struct walk **ret, struct err *e)
 {
         struct stat st;
         struct walk *w = NULL;
         int rc = create(stat(path, &st) == 0 ? (uint64_t)st.st_size : 0, ratio, &w, e);
-        return rc ? rc : opened(w, archive_read_open_filename(w->archive, path, BLOCK_BYTES), ret, e);
+        if (rc)
+                return rc;
+        w->zip = is_zip(path);
+        return opened(w, archive_read_open_filename(w->archive, path, BLOCK_BYTES), ret, e);
 }
 
 int walk_open_bytes(const void *bytes, size_t len, uint64_t ratio, struct walk **ret, struct err *e)
 {
         struct walk *w = NULL;
         int rc = create(len, ratio, &w, e);
-        return rc ? rc : opened(w, archive_read_open_memory(w->archive, bytes, len), ret, e);
+        if (rc)
+                return rc;
+        w->zip = begins_like_zip(bytes, len);
+        return opened(w, archive_read_open_memory(w->archive, bytes, len), ret, e);
 }
 
 void walk_close(struct walk *w)

@@ -138,6 +138,19 @@ static int build_op(struct builder *b, const struct op_kind *kind, const cJSON *
         return rc;
 }
 
+static int refuse_type(const char *type, const char *pointer, struct err *e)
+{
+        struct str known = {0};
+        for (int i = 0; i < op_kinds_count; i++)
+                if (!op_kinds[i]->internal)
+                        str_addf(&known, " %s", op_kinds[i]->type);
+        composite_list(&known);
+        int rc = err_at(e, ERR_INVALID, pointer, "there is no layer type \"%.40s\"; known are:%s", type,
+                known.failed ? "" : known.data);
+        str_free(&known);
+        return rc;
+}
+
 int build_layer(struct builder *b, const cJSON *layer, const struct place *at, int input, int *ret)
 {
         const char *type = "";
@@ -154,7 +167,7 @@ int build_layer(struct builder *b, const cJSON *layer, const struct place *at, i
         if (kind && !kind->internal)
                 return build_op(b, kind, layer, at, input, ret);
         snprintf(pointer, sizeof pointer, "%s/type", at->pointer);
-        return err_at(b->e, ERR_INVALID, pointer, "there is no layer type \"%s\"", type);
+        return refuse_type(type, pointer, b->e);
 }
 
 int build_list(struct builder *b, const cJSON *layers, const char *list, const char *prefix,

@@ -3,6 +3,7 @@
 #ifndef CNND_BUILD_H
 #define CNND_BUILD_H
 
+#include "base/str.h"
 #include "net/net.h"
 
 #include <stdbool.h>
@@ -45,5 +46,7 @@ struct composite {
 };
 /* NULL where there is none. */
 const struct composite *composite_find(const char *type);
+/* Appends their types, each behind a blank. */
+void composite_list(struct str *out);
 
 #endif

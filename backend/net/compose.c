@@ -168,6 +168,12 @@ static const struct composite composites[] = {
         {"concat", build_concat},
 };
 
+void composite_list(struct str *out)
+{
+        for (size_t i = 0; i < sizeof composites / sizeof composites[0]; i++)
+                str_addf(out, " %s", composites[i].type);
+}
+
 const struct composite *composite_find(const char *type)
 {
         for (size_t i = 0; i < sizeof composites / sizeof composites[0]; i++)

@@ -23,19 +23,22 @@ static const struct {
         {"yogi", COMMON "betas eps", 0.01, 0, 1e-3, {"exp_avg", "exp_avg_sq"}},
 };
 
-static int read_kind(const cJSON *json, enum optimizer_kind *ret, struct err *e)
+static int find_kind(const char *name, const char *pointer, enum optimizer_kind *ret, struct err *e)
 {
-        const char *name = "sgd";
-        int rc = json_get_string(json, "name", NAME_MAX_BYTES, at, &name, e);
-        if (rc)
-                return rc;
         for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
                 if (strcmp(name, kinds[i].name) == 0) {
                         *ret = (enum optimizer_kind)i;
                         return 0;
                 }
-        return err_at(e, ERR_INVALID, "/optimizer/name",
+        return err_at(e, ERR_INVALID, pointer,
                 "there is no optimizer \"%.40s\"; known are: sgd, adagrad, adam, adamw, yogi", name);
+}
+
+static int read_kind(const cJSON *json, enum optimizer_kind *ret, struct err *e)
+{
+        const char *name = "sgd";
+        int rc = json_get_string(json, "name", NAME_MAX_BYTES, at, &name, e);
+        return rc ? rc : find_kind(name, "/optimizer/name", ret, e);
 }
 
 static int read_betas(const cJSON *betas, struct optimizer_spec *o, struct err *e)
@@ -96,7 +99,13 @@ static int read_fields(const cJSON *json, int epochs, struct optimizer_spec *o, 
 int optimizer_parse(const cJSON *json, int epochs, struct optimizer_spec *ret, struct err *e)
 {
         enum optimizer_kind kind = OPTIMIZER_SGD;
-        int rc = json ? json_is_object(json, at, e) : 0;
+        int rc = 0;
+        if (cJSON_IsString(json)) { /* its name alone */
+                rc = find_kind(json->valuestring, at, &kind, e);
+                json = NULL;
+        } else if (json) {
+                rc = json_is_object(json, at, e);
+        }
         /* The name first: fields and defaults differ from one optimizer to the next. */
         if (rc == 0 && json)
                 rc = read_kind(json, &kind, e);

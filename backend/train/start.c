@@ -13,6 +13,14 @@ static int load_model(
                                   : weights_fit(c->net, file, c->block, note, e);
                 safetensors_close(file);
         }
+        if (rc == ERR_INVALID && init->strict) {
+                struct err why = *e;
+                return err_set(e, rc,
+                        "init.from \"%s\": %.450s; with \"strict\": false in \"init\" what does not fit "
+                        "starts "
+                        "afresh",
+                        init->from, why.message);
+        }
         return rc ? err_wrap(e, "init.from \"%s\"", init->from) : 0;
 }
 

@@ -65,11 +65,30 @@ bool weights_same_shape(const struct net_param *p, const struct safetensors_tens
         return true;
 }
 
+static void add_side(struct str *out, int64_t side)
+{
+        str_addf(out, out->len ? "x%lld" : "%lld", (long long)side);
+}
+
+static int refuse_shape(const struct net_param *p, const struct safetensors_tensor *t, struct err *e)
+{
+        struct str has = {0}, wants = {0};
+        for (int i = 0; i < t->ndim; i++)
+                add_side(&has, t->dims[i]);
+        for (int i = 0; i < p->spec->ndim && !p->spec->counter; i++)
+                add_side(&wants, p->spec->dims[i]);
+        int rc = err_set(e, ERR_INVALID, "tensor \"%s\" is %s, the network's is %s", p->name,
+                has.len ? has.data : "a single number", wants.len ? wants.data : "a single whole number");
+        str_free(&has);
+        str_free(&wants);
+        return rc;
+}
+
 static int load_one(
         const struct net_param *p, const struct safetensors_tensor *t, float *block, struct err *e)
 {
         if (!weights_same_shape(p, t))
-                return err_set(e, ERR_INVALID, "tensor \"%s\" has another shape than the network's", p->name);
+                return refuse_shape(p, t, e);
         if (!p->spec->counter)
                 return safetensors_read_f32(t, block + p->offset, p->count, e);
         int64_t count;

@@ -31,6 +31,11 @@ class Usage(Case):
                 (["follow", "7", "--wait", "1.5"], "whole number"),
                 (["train", "--arch", "lenet"], "--arch and --dataset"),
                 (["train", "--dataset", "x"], "--arch and --dataset"),
+                (["train", "--arch", "a", "--dataset", "d", "--no-strict"], "goes with --init-from"),
+                (["train", "--arch", "a", "--dataset", "d", "--schedule", "step"], "needs --step-epochs"),
+                (["delete", "model"], "delete needs model|dataset NAME"),
+                (["delete", "job", "7"], "model or dataset"),
+                (["curve", "7", "-o", "curve.png"], ".svg, .csv or .json"),
                 (["train", "--arch", "a", "--dataset", "d", "--lr", "nan"], "takes a number"),
                 (["train", "--arch", "a", "--dataset", "d", "--lr", "1e999"], "takes a number"),
                 (["train", "--arch", "a", "--dataset", "d", "--lr", ""], "--lr is empty"),
@@ -58,7 +63,7 @@ class Usage(Case):
         self.assertEqual(err, "")
         self.assertEqual(commands, (
             "train submit jobs show follow cancel pause resume curve result classify map summary datasets import models export "
-            "devices help").split())
+            "delete devices help").split())
         for command in commands:
             text, _ = self.cnnctl("help", command)
             self.assertTrue(text.startswith(f"Usage: cnnctl {command}"), text)
@@ -103,7 +108,9 @@ class Connection(Case):
         self.cnnctl("devices", "--url", "unix:" + path, env={"CNND_URL": None})
         self.assertEqual(len(server.requests), 2)
         server.stop()
-        self.cnnctl("devices", status=3, env={"CNND_URL": "unix:" + path})
+        for left in (path, os.path.join(self.dir, "none")):
+            _, err = self.cnnctl("devices", status=3, env={"CNND_URL": "unix:" + left})
+            self.assertRegex(err, rf"no server answers at unix:{left}: (Connection refused|No such file or directory)\n")
 
     def test_token(self):
         self.server.on("GET", "/v1/devices", {"devices": []})
@@ -176,7 +183,17 @@ class Train(Case):
             "optimizer": {"gradient_clip": 1, "schedule": {"name": "cosine", "warmup_epochs": 0.5}}})
         self.cnnctl("train", "--arch", "lenet", "--dataset", "d", "--warmup", 2)
         self.assertEqual(self.submitted()["optimizer"], {"schedule": {"name": "constant", "warmup_epochs": 2}})
+        self.cnnctl("train", "--arch", "lenet", "--dataset", "d", "--step-epochs", 3, "--gamma", 0.5)
+        self.assertEqual(self.submitted()["optimizer"], {"schedule": {"name": "step", "step_epochs": 3, "gamma": 0.5}})
+        self.cnnctl("train", "--arch", "lenet", "--dataset", "d", "--init-from", "base", "--no-strict")
+        self.assertEqual(self.submitted()["init"], {"from": "base", "strict": False})
         self.cnnctl("train", "--arch", "lenet", "--dataset", "d", "--init", "normal", "--init-from", "base", status=2)
+
+    def test_a_job_that_keeps_no_model(self):
+        self.server.on("POST", "/v1/jobs", Answer(201, job()))
+        words = ["train", "--arch", "lenet", "--dataset", "d"]
+        self.assertEqual(self.cnnctl(*words)[1], "cnnctl: this job keeps no model; --save-as NAME keeps it\n")
+        self.assertEqual(self.cnnctl(*words, "--save-as", "m")[1], "")
 
     def test_an_architecture_of_a_file(self):
         self.server.on("POST", "/v1/jobs", Answer(201, job()))
@@ -365,6 +382,21 @@ class Jobs(Case):
                      "model       my-lenet"]:
             self.assertIn(line, out.splitlines())
 
+    def test_show_a_classify_job(self):
+        self.server.on("GET", "/v1/jobs/7", job(
+            state="succeeded", type="classify", progress={"epoch": 0, "step": 10000, "steps": 10000}))
+        self.assertIn("progress    image 10,000 of 10,000 (100.0 %)", self.cnnctl("show", 7)[0].splitlines())
+
+    def test_delete(self):
+        for path in ("/v1/models/my%20net", "/v1/datasets/grid", "/v1/datasets/holes"):
+            self.server.on("DELETE", path, Answer(204))
+        self.assertEqual(self.cnnctl("delete", "model", "my net")[0], "model my net: deleted\n")
+        self.server.on("DELETE", "/v1/datasets/used", problem(409, "job 7 uses data set \"used\""))
+        out, err = self.cnnctl("delete", "dataset", "grid", "used", "holes", status=1)
+        self.assertEqual(out, "data set grid: deleted\ndata set holes: deleted\n")
+        self.assertEqual(err, "cnnctl: job 7 uses data set \"used\"\n")
+        self.assertEqual({r.body for r in self.server.requests}, {b""})
+
     def test_control(self):
         for word in ("cancel", "pause", "resume"):
             self.server.on("POST", f"/v1/jobs/7/{word}", Answer(202, job()))
@@ -419,11 +451,23 @@ class Files(Case):
 
     def test_curve(self):
         self.server.on("GET", "/v1/jobs/7/curve", Answer(body="step,loss\n1,2\n", kind="text/csv"))
+        self.server.on("GET", "/v1/jobs/7", job())
         self.cnnctl("curve", 7, "--csv", "c.csv", "--svg", "c.svg")
-        self.assertEqual([r.headers["Accept"] for r in self.server.requests], ["text/csv", "image/svg+xml"])
+
+        def accepted():
+            return [r.headers["Accept"] for r in self.server.asked("GET", "/v1/jobs/7/curve")]
+
+        self.assertEqual(accepted(), ["text/csv", "image/svg+xml"])
         self.assertEqual(self.read("c.csv"), b"step,loss\n1,2\n")
         self.assertEqual(self.cnnctl("curve", 7)[0], "step,loss\n1,2\n")
         self.assertEqual(self.server.requests[-1].headers["Accept"], "text/csv")
+        for end, media in (("svg", "image/svg+xml"), ("csv", "text/csv"), ("json", "application/json")):
+            self.cnnctl("curve", 7, "-o", "out." + end)
+            self.assertEqual(accepted()[-1], media)
+            self.assertEqual(self.read("out." + end), b"step,loss\n1,2\n")
+        self.server.on("GET", "/v1/jobs/8", job(8, type="classify"))
+        self.assertIn("no curve; cnnctl result 8", self.cnnctl("curve", 8, "-o", "c8.svg", status=1)[1])
+        self.assertNotIn("c8.svg", self.files())
 
     def test_map(self):
         self.server.on("POST", "/v1/models/m/map?window=128&stride=64&threshold=0.7", Answer(body=b"\x89PNG", kind="image/png"))
@@ -569,6 +613,12 @@ class Import(Case):
                              "--val", 0.1, "--normalize", "per_image", "--pixel-size", 0.5)
         self.assertEqual(out, "data set grid: imported, 12,345 images to train and 67 to validate\n")
         self.assertEqual(self.server.requests[0].headers["Accept"], "text/event-stream")
+        warned = {**end["dataset"], "warnings": ["passed over: a.txt"]}
+        self.server.on("PUT", path, stream(event(1, "end", {**end, "created": False, "dataset": warned})))
+        out, err = self.cnnctl("import", "grid", "x.zip", "--size", "64x32", "--fit", "tile", "--stride", 16, "--channels", 3,
+                               "--val", 0.1, "--normalize", "per_image", "--pixel-size", 0.5)
+        self.assertEqual(out, "data set grid: replaced, 12,345 images to train and 67 to validate\n")
+        self.assertEqual(err, "cnnctl: passed over: a.txt\n")
 
     def test_how_an_import_ends(self):
         self.write("x.zip", "zip")

@@ -78,6 +78,17 @@ class Live(Case):
         go.set()
         self.assertEqual(self.finish().strip(), "data set grid: imported, 1,920 images to train and 480 to validate")
 
+    def test_a_map(self):
+        self.server.on("POST", "/v1/models/m/map", {
+            "model": "m", "grid": {"rows": 10, "columns": 20}, "classes": ["ice", "carbon"], "counts": [150, 30],
+            "uncertain": 20, "labels": [[0]], "probabilities": [[1]]})
+        self.write("x.mrc", "x")
+        self.open("map", "m", "x.mrc")
+        picture = self.finish()
+        for row in (r"ice +150 +75\.0 %", r"carbon +30 +15\.0 %", r"uncertain +20 +10\.0 %", "-o map.png writes the picture"):
+            self.assertRegex(picture, row)
+        self.assertNotIn("labels", picture)
+
     def test_a_whole_job(self):
         self.server.on("GET", "/v1/jobs/7", job(), job(state="succeeded", finished_at="2026-11-23T08:02:46Z"))
         self.server.on("GET", EVENTS, stream(*run_of()))

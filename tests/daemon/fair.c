@@ -35,6 +35,18 @@ static int position(struct service *s, int64_t id)
         return n;
 }
 
+/* What a job waits for, in words that begin like this. */
+static void check_reason(struct service *s, int64_t id, const char *begin)
+{
+        s->jobs->line.until_us = 0;
+        cJSON *job = front_job(s, id);
+        const cJSON *reason = json_field(json_field(job, "queue"), "reason");
+        if (!cJSON_IsString(reason) || strncmp(reason->valuestring, begin, strlen(begin)) != 0)
+                fail_msg("job %lld waits, because %s", (long long)id,
+                        cJSON_IsString(reason) ? reason->valuestring : "nothing is said");
+        cJSON_Delete(job);
+}
+
 /* Device seconds of the user's jobs, all together and the longest of them. */
 static double seconds_of(struct service *s, const char *user, double *ret_longest)
 {
@@ -142,11 +154,14 @@ static void priority_goes_first(void **state)
         int64_t low = front_submit(s, FRONT_JOB("low", "\"epochs\":1,\"priority\":-10"));
         front_wait_state(s, low, JOB_SUCCEEDED);
         int64_t running = front_submit(s, LONG);
+        check_reason(s, running, "it is next, and a device is free");
         front_wait_state(s, running, JOB_RUNNING);
         int64_t first = front_submit(s, FRONT_JOB("low", "\"epochs\":1,\"priority\":-10"));
         int64_t second = front_submit(s, SHORT);
         assert_int_equal(position(s, second), 1);
         assert_int_equal(position(s, first), 2);
+        check_reason(s, second, "it is next: it starts as soon as");
+        check_reason(s, first, "1 job goes before it");
         int64_t urgent = front_submit_as(s, &operator, FRONT_JOB("urgent", "\"epochs\":5,\"priority\":7"));
         assert_int_equal(position(s, urgent), 1);
         front_wait_state(s, urgent, JOB_SUCCEEDED);

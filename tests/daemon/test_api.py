@@ -538,6 +538,20 @@ class Api(unittest.TestCase):
             self.assertEqual(got, status, problem)
         self.assertEqual(self.daemon.request("POST", path, picture)[0], 200)
 
+    def test_what_to_do_about_it(self):
+        picture, path = harness.png(28, 28, test_image(0)), "/v1/models/net/classify"
+        job = {"type": "train", "architecture": "lenet", "dataset": "fashion"}
+        for status, words, address, body, kind in (
+            (415, "--data-binary @FILE", path, picture, "multipart/form-data; boundary=x"),
+            (422, "read as (C,H,W), not as (H,W,C)", path, harness.npy((28, 28, 3), [0.5] * 2352), "application/x-npy"),
+            (400, "a zip, is cut short", path, b"PK\3\4" + bytes(100), "application/zip"),
+            (422, "there are: fashion-mnist", "/v1/jobs", job, None),
+            (422, "known are: conv2d", "/v1/jobs", {**job, "architecture": {"layers": [{"type": "conv3d"}]}, "dataset": "fashion-mnist"}, None),
+        ):
+            got, _, problem = self.daemon.request("POST", address, body, {"Content-Type": kind} if kind else None)
+            self.assertEqual(got, status, problem)
+            self.assertIn(words, problem["detail"])
+
     def test_datasets(self):
         sets = {s["name"]: s for s in self.daemon.get("/v1/datasets")["datasets"]}
         fashion = self.daemon.get("/v1/datasets/fashion-mnist")
@@ -547,7 +561,9 @@ class Api(unittest.TestCase):
         self.assertEqual(self.daemon.request("GET", "/v1/datasets/none")[0], 404)
         self.assertEqual(self.daemon.request("DELETE", "/v1/datasets/none")[0], 404)
         job = self.daemon.submit(long_job())["id"]
-        self.assertEqual(self.daemon.request("DELETE", "/v1/datasets/fashion-mnist")[0], 409)
+        status, _, problem = self.daemon.request("DELETE", "/v1/datasets/fashion-mnist")
+        self.assertEqual(status, 409)
+        self.assertRegex(problem["detail"], r"^job \d+, which is (queued|running), uses data set")
         self.daemon.request("POST", "/v1/jobs/%d/cancel" % job)
 
     def test_architectures(self):

@@ -50,6 +50,10 @@ class Finetune(unittest.TestCase):
             init = {"from": "base", "strict": False, "freeze": freeze}
             status, _, body = self.daemon.request("POST", "/v1/jobs", small_job(architecture=net(30), init=init))
             self.assertEqual((status, body["pointer"]), (422, pointer))
+        job, _ = self.run_job(architecture=net(30), optimizer=adam, init={"from": "base"})
+        self.assertEqual(job["state"], "failed")
+        for words in ('tensor "net.4.weight" is ', ", the network's is ", '"strict": false in "init"'):
+            self.assertIn(words, job["error"])
         init = {"from": "base", "strict": False, "freeze": ["net.0", "net.1"]}
         job, events = self.run_job(architecture=net(30), optimizer=adam, init=init, save_as="tuned")
         self.assertEqual(job["state"], "succeeded", job)

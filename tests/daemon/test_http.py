@@ -31,6 +31,7 @@ class Door(unittest.TestCase):
             self.assertIn(status, (400, 404), path)
             self.assertEqual(headers["Content-Type"], "application/problem+json")
             self.assertEqual(problem["status"], status)
+        self.assertIn("docs/api.md", self.daemon.get("/", 404)["detail"])
 
     def test_wrong_methods(self):
         for method, path, allow in (
@@ -244,7 +245,16 @@ class Options(unittest.TestCase):
 
     def test_state_folder(self):
         self.assertEqual(self.checked()["state"], '"/tmp/from-systemd"')
-        self.assertEqual(self.checked("--state", "/a/b")["state"], '"/a/b"')
+        with tempfile.TemporaryDirectory() as folder:
+            state, path = os.path.join(folder, "a", "b"), os.path.join(folder, "s")
+            self.assertEqual(self.checked("--state", state, "--socket", path)["state"], '"%s"' % state)
+            self.assertEqual(os.listdir(folder), [])
+
+    def test_units_of_bytes(self):
+        for text, power in (("500", 0), ("500k", 1), ("500K", 1), ("500KiB", 1), ("2m", 2), ("2M", 2), ("2MiB", 2), ("1g", 3),
+                            ("1GiB", 3), ("3T", 4), ("0.5t", 4)):
+            got = self.checked("--stored-bytes", text)["stored_bytes"]
+            self.assertEqual(int(got), float(text.rstrip("kKmMgGtTiB")) * 1024**power, text)
 
     def test_refused(self):
         for words, what in (
@@ -260,6 +270,17 @@ class Options(unittest.TestCase):
             (["--heartbeat-seconds", "never"], "number"),
             (["--heartbeat-seconds", "nan"], "number"),
             (["--max-json-bytes", "1.0001k"], "whole"),
+            (["--stored-bytes", "1X"], "500k, 2M, 1G"),
+            (["--stored-bytes", "1KB"], "500k, 2M, 1G"),
+            (["--stored-bytes", "2kk"], "500k, 2M, 1G"),
+            (["--watchdog-seconds", "2k"], "is a number, not"),
+            (["--device", "foo"], "platform:device"),
+            (["--state", "/proc/foo"], "nothing can be made in /proc"),
+            (["--state", "/dev/null"], "no folder"),
+            (["--state", "/dev/null/x"], "/dev/null"),
+            (["--socket", "/nonexistent/s"], "/nonexistent"),
+            (["--socket", "/tmp"], "no socket"),
+            (["--socket", "/tmp/" + "s" * 200], "longer than"),
             (["--max-connections", "0"], "allowed"),
             (["--config", "/nonexistent"], "/nonexistent"),
             (["extra"], "extra"),

@@ -144,6 +144,7 @@ class ImportTest(unittest.TestCase):
             self.assertEqual(about["shape"], [1, SIDE, SIDE])
             self.assertEqual((about["type"], about["classes"]), ("u8", ["a", "b"]))
             self.assertEqual(about["class_counts"], {"train": [8, 8], "val": [2, 2]})
+            self.assertEqual((about.pop("skipped"), about.pop("warnings")), (0, []))
             self.assertEqual(self.daemon.get("/v1/datasets/" + how), about)
             got = self.stored(how)
             pairs = sorted(got.pairs("train") + got.pairs("val"))
@@ -289,7 +290,8 @@ class ImportTest(unittest.TestCase):
         two = [("x/1.png", good), ("y/2.png", good)]
         complex_dm = dm4(2, 2, bytes(32), data_type=3)
         self.refused(zipped(two + [("x/a.dm4", complex_dm)]), 422, ["x/a.dm4", "complex"])
-        self.refused(zipped(two + [("x/notes.txt", b"hello")]), 422, "x/notes.txt")
+        self.refused(zipped(two + [("x/notes.doc", b"hello")]), 422, ["x/notes.doc", "take it out of its class's folder"])
+        self.refused(zipped([("x/notes.txt", b"hello")]), 422, "no images in the archive, but x/notes.txt")
         self.refused(zipped(two + [("x/cut.png", good[:40])]), 422, "x/cut.png")
         self.refused(zipped(two + [("x/nan.npy", npy((4, 4), [float("nan")] * 16))]), 422, ["x/nan.npy", "finite"])
         self.refused(zipped(two + [("x/odd.png", png(5, 4, bytes(20)))]), 422, ["x/odd.png", "size"])
@@ -306,6 +308,24 @@ class ImportTest(unittest.TestCase):
         self.refused(tarred(two)[: 700], 400, "")
         self.refused(tarred(two, "w:gz")[:-60], 400, "")
         self.refused(tarred(two, "w:bz2"), 415, "")
+
+    def test_warnings(self):
+        dot = png(4, 4, bytes(16))
+        two = [("x/1.png", dot), ("x/2.png", dot)]
+        texts = [("x/" + name, b"hello") for name in ("notes.txt", "1.XML", "meta.json", "list.csv", "READ.md", "a.log", "b.ini")]
+        for files, query, skipped, warnings in (
+            (two, "", 0, []),
+            (two + texts[:1], "", 1, ["passed over, for it is no image: x/notes.txt"]),
+            (two + texts + [("x/.hidden", b"not even counted")], "", 7, ["passed over, for it is no image: x/notes.txt and 6 more"]),
+            ([("train/x/1.png", dot), ("val/x/2.png", dot), ("val/y/1.png", dot)], "", 0,
+             ['there are no images to train with of class "y"']),
+        ):
+            status, _, answer = self.daemon.request("PUT", "/v1/datasets/warned" + query, zipped(files))
+            self.assertIn(status, (200, 201), answer)
+            self.assertEqual((answer["skipped"], answer["warnings"]), (skipped, warnings))
+        job = {"type": "train", "architecture": {"layers": [{"type": "flatten"}, {"type": "linear", "out_features": 2}]},
+               "dataset": "warned", "epochs": 1}
+        self.assertIn(warnings[0], self.daemon.submit(job)["notes"])
 
     def test_options(self):
         body = zipped([("x/1.png", png(4, 4, bytes(16)))])

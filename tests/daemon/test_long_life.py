@@ -54,7 +54,7 @@ class Mix:
         seldom = [
             ("GET", "/metrics", None, 200), ("GET", "/v1/architectures", None, 200),
             ("GET", "/v1/datasets/fashion-mnist/sheet", None, 200), ("PUT", "/v1/datasets/mine", ARCHIVE, (200, 201, 409)),
-            ("PUT", "/v1/datasets/broken", ARCHIVE[:-40], (415, 409)), ("DELETE", "/v1/datasets/mine", None, (204, 404, 409)),
+            ("PUT", "/v1/datasets/broken", ARCHIVE[:-40], (400, 409)), ("DELETE", "/v1/datasets/mine", None, (204, 404, 409)),
             ("PUT", "/v1/models/other/weights", weights, (200, 201, 409)),
             ("GET", "/v1/datasets/mine/events", None, (200, 204, 404)),
             ("PUT", "/v1/models/broken/weights", weights[:-4], (400, 422, 409)),

@@ -96,7 +96,8 @@ class Preprocessing(unittest.TestCase):
                 self.assertAlmostEqual(got, value, places=3)
         # … and a classify job over the data set.
         job = self.daemon.submit({"type": "classify", "model": name, "dataset": "fashion-mnist", "limit": COUNT})["id"]
-        self.daemon.wait(job)
+        progress = self.daemon.wait(job)["progress"]
+        self.assertEqual((progress["step"], progress["steps"]), (COUNT, COUNT))
         got = self.daemon.get("/v1/jobs/%d/result" % job)["predictions"]
         self.assertEqual(got, [max(range(10), key=v.__getitem__) for v in logits])
 

@@ -90,7 +90,8 @@ class ImportEvents(unittest.TestCase):
         for events in (told, seen):
             self.assertEqual([e for e, _ in events[:-1]], ["progress"] * (len(events) - 1))
             self.check_steps([d for _, d in events[:-1]])
-            self.assertEqual(events[-1], ("end", {"state": "succeeded", "created": True, "dataset": self.daemon.get("/v1/datasets/told")}))
+            self.assertEqual(events[-1], ("end", {"state": "succeeded", "created": True, "dataset": {
+            **self.daemon.get("/v1/datasets/told"), "skipped": 0, "warnings": []}}))
         self.assertEqual(seen[-1][1]["dataset"]["class_counts"], {"train": [FILES * 2 // 5] * 2, "val": [FILES // 10] * 2})
         # Nothing goes on any more.
         self.assertEqual(self.daemon.request("GET", "/v1/datasets/told/events")[0], 204)
@@ -98,12 +99,12 @@ class ImportEvents(unittest.TestCase):
         self.leaves_nothing()
 
     def test_a_refused_one(self):
-        body = zipped([("a/1.png", png(4, 4, bytes(16))), ("a/notes.txt", b"hello")])
+        body = zipped([("a/1.png", png(4, 4, bytes(16))), ("a/notes.doc", b"hello")])
         status, headers, text = self.daemon.request("PUT", "/v1/datasets/refused", body, NDJSON)
         self.assertEqual((status, headers["Content-Type"]), (200, "application/x-ndjson"))
         last = json.loads(text.splitlines()[-1])
         self.assertEqual((last["event"], last["data"]["state"], last["data"]["status"]), ("end", "failed", 422))
-        self.assertIn("a/notes.txt", last["data"]["error"])
+        self.assertIn("a/notes.doc", last["data"]["error"])
         # What is refused before it begins is a problem like any other.
         self.assertEqual(self.daemon.request("PUT", "/v1/datasets/refused?size=0", body, NDJSON)[0], 422)
         self.leaves_nothing()

@@ -70,8 +70,8 @@ class Mrc(Case):
     def test_damage(self):
         a = values('i2', (2, 9, 5))
         self.cuts(mrc(a))
-        self.refused(mrc(a, mode=7), 'syntax', 'make no sense')
-        self.refused(mrc(a, shape=(2, 9, -5)), 'syntax', 'make no sense')
+        self.refused(mrc(a, mode=7), 'syntax', 'mode 7 and the sizes 5 x 9 x 2')
+        self.refused(mrc(a, shape=(2, 9, -5)), 'syntax', 'sizes -5 x 9 x 2')
         self.refused(mrc(a, shape=(2, 9, 6)), 'syntax', 'are needed')
         self.refused(mrc(a, shape=(1, 70000, 1)), 'too_large')
         self.refused(mrc(np.full((1, 2, 2), np.nan, 'f4')), 'invalid', 'not finite')

@@ -76,7 +76,7 @@ class Packages(unittest.TestCase):
         with open(bare, "w") as f:
             f.writelines(line[1:] + "\n" for line in text.split("\n") if line.startswith("#") and " = " in line)
         environment = {k: v for k, v in os.environ.items() if not k.startswith("CNND_")}
-        words = [self.at("usr/bin/cnnd"), "--check", "--state", "/var/lib/cnnd"]
+        words = [self.at("usr/bin/cnnd"), "--check", "--state", os.path.join(self.folder, "state")]
         plain = run(*words, env=environment)
         self.assertEqual(run(*words, "--config", bare, env=environment), plain)
         self.assertEqual(run(*words, "--config", self.at("etc/cnnd/cnnd.conf"), env=environment), plain)

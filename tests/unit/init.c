@@ -182,6 +182,7 @@ static void what_fits_is_taken(void **state)
         other = make_net(text);
         CHECK_OK(safetensors_open(path, &file, &e), &e);
         assert_int_equal(weights_load(other, file, block, &e), ERR_INVALID);
+        assert_string_equal(e.message, "tensor \"net.4.weight\" is 3x50, the network's is 7x50");
         memset(block, 0, sizeof block);
         CHECK_OK(weights_fit(other, file, block, &note, &e), &e);
         assert_string_equal(note.data,

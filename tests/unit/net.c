@@ -125,9 +125,9 @@ static void faults_are_pointed_at(void **state)
         check_refused("{\"type\":\"residual\",\"layers\":[]}", "/layers/0/layers", "at least one");
         check_refused("{\"type\":\"residual\"}", "/layers/0/layers", "layers");
         check_refused("{\"type\":\"residual\",\"layers\":[" CONV(3) "],\"shortcut\":[{\"type\":\"x\"}]}",
-                "/layers/0/shortcut/0/type", "no layer type");
+                "/layers/0/shortcut/0/type", "no layer type \"x\"; known are: conv2d linear");
         check_refused("{\"type\":\"add\"}", "/layers/0/type", "no layer type");
-        check_refused("{\"type\":\"copy\"}", "/layers/0/type", "no layer type");
+        check_refused("{\"type\":\"copy\"}", "/layers/0/type", "tanh sequential residual dense concat");
         check_refused("{\"type\":\"dense\",\"layers\":[{\"type\":\"max_pool2d\",\"kernel_size\":2}]}",
                 "/layers/0/layers/0", "heights and widths differ");
         check_refused(

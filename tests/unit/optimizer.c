@@ -44,6 +44,10 @@ static void defaults(void **state)
                 assert_int_equal(o.schedule.kind, SCHEDULE_CONSTANT);
                 assert_int_equal(optimizer_states(&o, names), cases[i].states);
         }
+        CHECK_OK(parse("\"adamw\"", &o, &e), &e);
+        assert_true(o.kind == OPTIMIZER_ADAMW && o.lr == 1e-3 && o.weight_decay == 0.01);
+        assert_int_equal(parse("\"adamant\"", &o, &e), ERR_INVALID);
+        assert_string_equal(e.pointer, "/optimizer");
         CHECK_OK(optimizer_parse(NULL, 10, &o, &e), &e);
         assert_true(o.kind == OPTIMIZER_SGD && o.lr == 0.1);
 }
@@ -88,7 +92,6 @@ static void wrong_fields_are_named(void **state)
         static const struct {
                 const char *text, *pointer;
         } cases[] = {
-                {"\"sgd\"", "/optimizer"},
                 {"[]", "/optimizer"},
                 {"{\"name\":\"magic\"}", "/optimizer/name"},
                 {"{\"name\":\"SGD\"}", "/optimizer/name"},

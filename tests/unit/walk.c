@@ -168,6 +168,12 @@ static void test_what_is_refused(void **state)
         fputs("neither a zip nor a tar", f);
         fclose(f);
         assert_int_equal(walk_text(1032, got, sizeof got, &e), ERR_MEDIA);
+        f = fopen(path, "w");
+        assert_non_null(f);
+        fputs("PK\003\004 and no list of its files", f);
+        fclose(f);
+        assert_int_equal(walk_text(1032, got, sizeof got, &e), ERR_SYNTAX);
+        assert_non_null(strstr(e.message, "a zip, is cut short"));
         assert_int_equal(truncate(path, 0), 0);
         assert_int_equal(walk_text(1032, got, sizeof got, &e), ERR_SYNTAX);
 }

@@ -1,0 +1,75 @@
+#include "daemon/precheck.h"
+
+#include "device/dev.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+/* `path` without its last part, in place: "/" of "/a", "." of "a". */
+static void go_up(char *path)
+{
+        char *slash = strrchr(path, '/');
+        if (!slash)
+                memcpy(path, ".", 2);
+        else
+                slash[slash == path] = '\0';
+}
+
+/* Whether something can be made in this folder: rights alone do not tell, for a file system may be read-only
+   or none that holds files. */
+static int try_folder(const char *what, const char *path, struct err *e)
+{
+        char probe[PATH_MAX];
+        if (snprintf(probe, sizeof probe, "%s/.cnnd-check-XXXXXX", path) >= (int)sizeof probe)
+                return err_set(e, ERR_INVALID, "the path of the %s is too long", what);
+        if (!mkdtemp(probe))
+                return err_errno(e, errno, "%s: nothing can be made in %s", what, path);
+        rmdir(probe);
+        return 0;
+}
+
+static int check_state(const char *state, struct err *e)
+{
+        char path[PATH_MAX];
+        struct stat st;
+        if (snprintf(path, sizeof path, "%s", state) >= (int)sizeof path - 16)
+                return err_set(e, ERR_INVALID, "the state folder's path is too long");
+        while (stat(path, &st) != 0) {
+                if (errno != ENOENT)
+                        return err_errno(e, errno, "state folder %s", path);
+                go_up(path);
+        }
+        if (!S_ISDIR(st.st_mode))
+                return err_set(e, ERR_INVALID, "state folder %s: %s is no folder", state, path);
+        return try_folder("state folder", path, e);
+}
+
+static int check_socket(const char *socket, struct err *e)
+{
+        char path[sizeof((struct sockaddr_un *)0)->sun_path];
+        struct stat st;
+        if (strlen(socket) >= sizeof path)
+                return err_set(
+                        e, ERR_INVALID, "socket path %s is longer than %zu bytes", socket, sizeof path - 1);
+        if (lstat(socket, &st) == 0 && !S_ISSOCK(st.st_mode))
+                return err_set(e, ERR_INVALID, "%s exists and is no socket", socket);
+        memcpy(path, socket, strlen(socket) + 1);
+        go_up(path);
+        return try_folder("socket", path, e);
+}
+
+int precheck_places(const struct conf *conf, struct err *e)
+{
+        int rc = dev_check_spec(conf->device, e);
+        if (rc == 0)
+                rc = check_state(conf->state, e);
+        if (rc == 0 && conf->socket[0])
+                rc = check_socket(conf->socket, e);
+        return rc;
+}
