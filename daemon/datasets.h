@@ -26,8 +26,6 @@ bool datasets_importing(const struct datasets *ds);
 /* 0 when there is the data set and it is open to `who`; ERR_NOT_FOUND for either, alike. One without an owner
    came with the machine: everybody may read it, and operators may remove it. */
 int datasets_see(struct datasets *ds, const struct identity *who, const char *name, struct err *e);
-/* Notes the owner of a data set and how many bytes it takes, within the caller's transaction or alone. */
-int datasets_set_owner(struct datasets *ds, const char *name, const char *user, int64_t bytes, struct err *e);
 
 /* An array of the data set objects that are open to `who`, by name:
    {"name","user":null|"…","state":"ready"|"importing"|"failed","shape":[c,h,w],"type",
