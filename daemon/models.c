@@ -110,7 +110,9 @@ static int reconcile_file(void *ctx, const char *name, const struct modelfile_st
         int rc = look_up(ms, name, file, &fit, e);
         if (rc || fit == FIT_SAME)
                 return rc;
-        if (fit != FIT_NONE || !file->unsettled)
+        if (fit == FIT_COPY)
+                return modelrow_set_inode(ms->store, name, file->inode, e);
+        if (fit == FIT_OTHER || !file->unsettled)
                 return read_again(ms, name, e);
         log_line(LOG_WARN, "model %s: cnnd ended before it was stored; its file is removed", name);
         return modelfile_discard(&ms->files, name, e);
