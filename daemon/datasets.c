@@ -205,13 +205,18 @@ static int settle_owners(struct datasets *ds, struct err *e)
         return rc;
 }
 
+static bool installed(const struct dataset_known *known)
+{
+        return access(known->dir, R_OK | X_OK) == 0;
+}
+
 static int import_known(struct datasets *ds, struct err *e)
 {
         int rc = 0;
         for (int i = 0; rc == 0 && i < dataset_known_count; i++) {
                 const struct dataset_known *known = &dataset_known[i];
                 struct entry *en = find(ds, known->name);
-                if ((en && en->state == ENTRY_READY) || access(known->dir, R_OK | X_OK) != 0)
+                if ((en && en->state == ENTRY_READY) || !installed(known))
                         continue;
                 if (!en)
                         en = add(ds, known->name, e);
@@ -402,9 +407,21 @@ int datasets_delete(struct datasets *ds, const struct identity *who, const char 
         return 0;
 }
 
+/* Everybody's jobs may name it. */
+static bool came_with_machine(const struct entry *en, const char *name)
+{
+        for (int i = 0; i < dataset_known_count; i++)
+                if (strcmp(dataset_known[i].name, name) == 0)
+                        return (en && !en->user[0]) || installed(&dataset_known[i]);
+        return false;
+}
+
 int datasets_may_replace(struct datasets *ds, const struct identity *who, const char *name, struct err *e)
 {
         const struct entry *en = find(ds, name);
+        if (came_with_machine(en, name))
+                return err_set(e, ERR_EXISTS,
+                        "'%s' is the name of a data set that comes with the machine: choose another", name);
         if (!en || who->operator|| identity_owns(who, en->user))
                 return 0;
         return err_set(e, ERR_EXISTS, "the name '%s' is taken by another user's data set", name);
