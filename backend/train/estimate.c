@@ -1,4 +1,5 @@
 #include "train/estimate.h"
+#include "train/result.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -225,11 +226,12 @@ int train_plan(const struct train_request *r, const struct dataset *data, const 
                 .largest_buffer = s->largest_bytes,
                 .micro_batch = s->micro_batch,
                 .steps = s->steps};
+        rc = result_bytes(r, data, s->net, &ret->model_bytes, e);
         if (s->micro_batch < r->batch_size && mixes_samples(s->net))
                 snprintf(ret->note, sizeof ret->note,
                         "batch_norm takes its statistics from micro-batches of %d images, not from the batch "
                         "of %d",
                         s->micro_batch, r->batch_size);
         setup_destroy(s);
-        return 0;
+        return rc;
 }
