@@ -355,7 +355,7 @@ static int put_store(struct put *p, cJSON **ret_model, bool *ret_created, struct
         if (rc == 0 && stat(p->path, &st) != 0)
                 rc = err_errno(e, errno, "%s", p->path);
         if (rc == 0)
-                rc = quota_bytes(ms->quota, &p->who, st.st_size, e);
+                rc = quota_model(ms->quota, &p->who, p->name, st.st_size, e);
         if (rc == 0)
                 rc = modelfile_place(&ms->files, p->name, p->path, e);
         if (rc)

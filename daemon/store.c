@@ -72,6 +72,11 @@ static const char *const migrations[STORE_VERSION] = {
         "ALTER TABLE jobs ADD COLUMN tf32 INTEGER NOT NULL DEFAULT 0;"
         "DROP INDEX jobs_line;"
         "CREATE INDEX jobs_line ON jobs(state, priority, user, id, device_bytes, largest_buffer, tf32);",
+
+        /* Of the model that a job saves: it counts among its user's stored bytes before it is there. */
+        "ALTER TABLE jobs ADD COLUMN model_bytes INTEGER NOT NULL DEFAULT 0;"
+        "CREATE INDEX jobs_saving ON jobs(user, save_as, model_bytes)"
+        " WHERE save_as IS NOT NULL AND state IN ('queued', 'running', 'paused');",
 };
 
 /* After a sync that failed the kernel may have dropped the pages and call the next sync a success, so nothing
