@@ -89,7 +89,9 @@ int api_admit(void *ctx, struct http_request *rq, struct err *e)
         if (rc == 0)
                 rc = quota_request(quota, &rq->who, clock_now_ms(), &rq->reply.retry_seconds, e);
         if (rc == 0 && rq->kind == HTTP_FILE)
-                rc = quota_bytes(quota, &rq->who, rq->length > 0 ? rq->length : 0, e);
+                rc = quota_model(quota, &rq->who, api_name(rq), rq->length > 0 ? rq->length : 0, e);
+        if (rc == 0 && rq->kind == HTTP_ARCHIVE) /* what becomes of its bytes shows when it is unpacked */
+                rc = quota_dataset(quota, &rq->who, api_name(rq), 0, e);
         return rc;
 }
 

@@ -2,6 +2,7 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "daemon/datasetrow.h"
 #include "daemon/swap.h"
 #include "daemon/wire.h"
 #include "train/request.h"
@@ -168,18 +169,45 @@ static int read_folder(struct datasets *ds, struct err *e)
         return rc;
 }
 
-/* Owners of the data sets that are there; rows of others are left over from a deletion that was cut short. */
-static int read_owners(struct datasets *ds, struct err *e)
+struct misfit {
+        struct datasets *ds;
+        char name[DATASET_NAME_MAX + 1];
+};
+
+/* Stops at a row that tells of no file that is there, or of another's bytes. */
+static int take_owner(void *ctx, const char *name, const char *user, int64_t bytes)
 {
-        sqlite3_stmt *st;
-        int rc = store_prepare(ds->store, "SELECT name, user FROM datasets", &st, e);
-        while (rc == 0 && (rc = store_step(ds->store, st, e)) > 0) {
-                struct entry *en = find(ds, store_text(st, 0));
-                if (en)
-                        snprintf(en->user, sizeof en->user, "%s", store_text(st, 1));
-                rc = 0;
+        struct misfit *m = ctx;
+        struct entry *en = find(m->ds, name);
+        snprintf(m->name, sizeof m->name, "%s", name);
+        if (!en)
+                return 1;
+        snprintf(en->user, sizeof en->user, "%s", user);
+        return en->data && (int64_t)en->data->map_len != bytes;
+}
+
+/* Gives the data sets that are there their owners. A change that was cut short leaves a row that would count
+   in its user's quota for good: without a file where a deletion or a first import did not end, with the bytes
+   of the file before where one was to be replaced. */
+static int settle_owners(struct datasets *ds, struct err *e)
+{
+        struct misfit m = {.ds = ds};
+        int rc;
+        while ((rc = datasetrow_each(ds->store, take_owner, &m, e)) > 0) {
+                const struct entry *en = find(ds, m.name);
+                log_line(LOG_WARN, "data set %s: its row is %s", m.name,
+                        en ? "of another file; set right" : "without a file; dropped");
+                rc = en ? datasetrow_set(ds->store, m.name, en->user, (int64_t)en->data->map_len, e)
+                        : datasetrow_drop(ds->store, m.name, e);
+                if (rc)
+                        break;
         }
         return rc;
+}
+
+static bool installed(const struct dataset_known *known)
+{
+        return access(known->dir, R_OK | X_OK) == 0;
 }
 
 static int import_known(struct datasets *ds, struct err *e)
@@ -188,7 +216,7 @@ static int import_known(struct datasets *ds, struct err *e)
         for (int i = 0; rc == 0 && i < dataset_known_count; i++) {
                 const struct dataset_known *known = &dataset_known[i];
                 struct entry *en = find(ds, known->name);
-                if ((en && en->state == ENTRY_READY) || access(known->dir, R_OK | X_OK) != 0)
+                if ((en && en->state == ENTRY_READY) || !installed(known))
                         continue;
                 if (!en)
                         en = add(ds, known->name, e);
@@ -212,7 +240,7 @@ int datasets_create(const char *state_dir, struct children *kids, struct store *
                 rc = read_folder(ds, e);
         }
         if (rc == 0)
-                rc = read_owners(ds, e);
+                rc = settle_owners(ds, e);
         if (rc == 0)
                 rc = import_known(ds, e);
         if (rc) {
@@ -319,33 +347,13 @@ int datasets_see(struct datasets *ds, const struct identity *who, const char *na
         return rc;
 }
 
-int datasets_set_owner(struct datasets *ds, const char *name, const char *user, int64_t bytes, struct err *e)
+/* Within the caller's transaction or alone. */
+static int set_owner(struct entry *en, const char *user, int64_t bytes, struct err *e)
 {
-        sqlite3_stmt *st;
-        struct entry *en;
-        int rc = need(ds, name, &en, e);
-        if (rc == 0)
-                rc = store_prepare(ds->store,
-                        "INSERT OR REPLACE INTO datasets(name, user, bytes) VALUES(?, ?, ?)", &st, e);
-        if (rc)
-                return rc;
-        store_bind_text(st, 1, name);
-        store_bind_text(st, 2, user);
-        store_bind_int(st, 3, bytes);
-        rc = store_run(ds->store, st, e);
+        int rc = datasetrow_set(en->home->store, en->name, user, bytes, e);
         if (rc == 0)
                 snprintf(en->user, sizeof en->user, "%s", user);
         return rc;
-}
-
-static int drop_owner(struct datasets *ds, const char *name, struct err *e)
-{
-        sqlite3_stmt *st;
-        int rc = store_prepare(ds->store, "DELETE FROM datasets WHERE name = ?", &st, e);
-        if (rc)
-                return rc;
-        store_bind_text(st, 1, name);
-        return store_run(ds->store, st, e);
 }
 
 int datasets_get(struct datasets *ds, const char *name, cJSON **ret, struct err *e)
@@ -391,7 +399,7 @@ int datasets_delete(struct datasets *ds, const struct identity *who, const char 
         rc = swap_away(folder, file, e);
         if (rc)
                 return rc;
-        rc = drop_owner(ds, name, e);
+        rc = datasetrow_drop(ds->store, name, e);
         swap_end(folder, file, rc == 0);
         if (rc)
                 return rc;
@@ -399,9 +407,21 @@ int datasets_delete(struct datasets *ds, const struct identity *who, const char 
         return 0;
 }
 
+/* Everybody's jobs may name it. */
+static bool came_with_machine(const struct entry *en, const char *name)
+{
+        for (int i = 0; i < dataset_known_count; i++)
+                if (strcmp(dataset_known[i].name, name) == 0)
+                        return (en && !en->user[0]) || installed(&dataset_known[i]);
+        return false;
+}
+
 int datasets_may_replace(struct datasets *ds, const struct identity *who, const char *name, struct err *e)
 {
         const struct entry *en = find(ds, name);
+        if (came_with_machine(en, name))
+                return err_set(e, ERR_EXISTS,
+                        "'%s' is the name of a data set that comes with the machine: choose another", name);
         if (!en || who->operator|| identity_owns(who, en->user))
                 return 0;
         return err_set(e, ERR_EXISTS, "the name '%s' is taken by another user's data set", name);
@@ -415,13 +435,13 @@ static int place(struct datasets *ds, struct entry *en, const char *path, const 
         char folder[PATH_MAX], file[NAME_MAX + 1], owner[IDENTITY_USER_MAX + 1];
         place_of(ds, en->name, folder, file);
         snprintf(owner, sizeof owner, "%s", created ? who->user : en->user);
-        int rc = created && owner[0] ? datasets_set_owner(ds, en->name, owner, bytes, e) : 0;
+        int rc = created && owner[0] ? set_owner(en, owner, bytes, e) : 0;
         if (rc == 0)
                 rc = swap_begin(folder, file, path, e);
         if (rc)
                 return rc;
         if (!created && owner[0])
-                rc = datasets_set_owner(ds, en->name, owner, bytes, e);
+                rc = set_owner(en, owner, bytes, e);
         swap_end(folder, file, rc == 0);
         return rc;
 }
@@ -445,7 +465,7 @@ int datasets_adopt(struct datasets *ds, const char *name, const char *path, cons
         if (rc) {
                 dataset_close(data);
                 if (created && en) {
-                        (void)drop_owner(ds, name, &why);
+                        (void)datasetrow_drop(ds->store, name, &why);
                         drop(ds, en);
                 }
                 return rc;

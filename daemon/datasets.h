@@ -26,8 +26,6 @@ bool datasets_importing(const struct datasets *ds);
 /* 0 when there is the data set and it is open to `who`; ERR_NOT_FOUND for either, alike. One without an owner
    came with the machine: everybody may read it, and operators may remove it. */
 int datasets_see(struct datasets *ds, const struct identity *who, const char *name, struct err *e);
-/* Notes the owner of a data set and how many bytes it takes, within the caller's transaction or alone. */
-int datasets_set_owner(struct datasets *ds, const char *name, const char *user, int64_t bytes, struct err *e);
 
 /* An array of the data set objects that are open to `who`, by name:
    {"name","user":null|"…","state":"ready"|"importing"|"failed","shape":[c,h,w],"type",
@@ -41,7 +39,8 @@ int datasets_get(struct datasets *ds, const char *name, cJSON **ret, struct err 
    is ERR_INTERNAL: an import made it. ERR_STATE while a known one is imported. */
 int datasets_adopt(struct datasets *ds, const char *name, const char *path, const struct identity *who,
         int64_t bytes, bool *ret_created, struct err *e);
-/* 0 where `who` may put a data set of that name: there is none, or it is theirs. ERR_EXISTS. */
+/* 0 where `who` may put a data set of that name: there is none, or it is theirs. ERR_EXISTS; for everybody
+   where it is the name of a known one that is there or would be at the next start. */
 int datasets_may_replace(struct datasets *ds, const struct identity *who, const char *name, struct err *e);
 /* Removes it; jobs that have it mapped in their worker are not disturbed, but the API asks jobs first
    (jobs_dataset_used). A known one comes back at the next start. ERR_NOT_FOUND; ERR_STATE while importing;

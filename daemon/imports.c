@@ -188,7 +188,7 @@ static int adopt(struct import *im, cJSON **ret, bool *ret_created, struct err *
         if (rc == 0 && stat(im->output, &st) != 0)
                 rc = err_errno(e, errno, "%s", im->output);
         if (rc == 0)
-                rc = quota_bytes(is->quota, &im->caller.who, st.st_size, e);
+                rc = quota_dataset(is->quota, &im->caller.who, im->name, st.st_size, e);
         if (rc == 0)
                 rc = datasets_adopt(
                         is->datasets, im->name, im->output, &im->caller.who, st.st_size, ret_created, e);

@@ -15,7 +15,7 @@ static const char *const want_names[] = {"", "pause", "cancel"};
         "id, type, name, user, state, want, device, request, dataset, model, save_as, created_at,"           \
         " started_at, finished_at, epoch, step, steps, train_step, validation_step, checkpoint_step,"        \
         " train_loss, train_acc, val_loss, val_acc, images_per_second, device_bytes, largest_buffer,"        \
-        " micro_batch, failures, events, error, note, priority, device_seconds, tf32"
+        " micro_batch, failures, events, error, note, priority, device_seconds, tf32, model_bytes"
 
 void job_row_finish(struct job_row *r)
 {
@@ -97,6 +97,7 @@ static int read_row(sqlite3_stmt *st, struct job_row *ret, struct err *e)
         r.priority = sqlite3_column_int(st, 32);
         r.device_seconds = sqlite3_column_double(st, 33);
         r.tf32 = sqlite3_column_int(st, 34) != 0;
+        r.model_bytes = sqlite3_column_int64(st, 35);
         if (!copy_of(st, 2, &r.name) || !copy_of(st, 7, &r.request) || !copy_of(st, 30, &r.error) ||
                 !copy_of(st, 31, &r.note)) {
                 job_row_finish(&r);
@@ -146,8 +147,8 @@ int jobrow_insert(struct store *s, struct job_row *r, const char *key, struct er
                 "created_at,"
                 " epoch, step, steps, train_step, validation_step, checkpoint_step, device_bytes, "
                 "largest_buffer,"
-                " micro_batch, note, priority, tf32, failures, events)"
-                " VALUES(?, ?, ?, ?, ?, '', ?, ?, ?, ?, ?, 0, 0, ?, 0, 0, 0, ?, ?, ?, ?, ?, ?, 0, 0)",
+                " micro_batch, note, priority, tf32, model_bytes, failures, events)"
+                " VALUES(?, ?, ?, ?, ?, '', ?, ?, ?, ?, ?, 0, 0, ?, 0, 0, 0, ?, ?, ?, ?, ?, ?, ?, 0, 0)",
                 &st, e);
         if (rc)
                 return rc;
@@ -168,6 +169,7 @@ int jobrow_insert(struct store *s, struct job_row *r, const char *key, struct er
         store_bind_text(st, 15, r->note);
         store_bind_int(st, 16, r->priority);
         store_bind_int(st, 17, r->tf32);
+        store_bind_int(st, 18, r->model_bytes);
         rc = store_run(s, st, e);
         if (rc)
                 return rc;

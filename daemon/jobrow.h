@@ -37,7 +37,7 @@ struct job_row {
         /* The last stored event of each kind: an event is stored only if its step lies beyond. */
         int64_t train_step, validation_step, checkpoint_step;
         double train_loss, train_acc, val_loss, val_acc, images_per_second; /* NaN: not known */
-        int64_t device_bytes, largest_buffer;
+        int64_t device_bytes, largest_buffer, model_bytes; /* the last of the file that it saves */
         int micro_batch;
         bool tf32;             /* its precision: only for devices that have it */
         int priority;          /* -JOBS_PRIORITY_MAX to JOBS_PRIORITY_MAX; higher goes first */

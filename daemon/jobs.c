@@ -160,7 +160,7 @@ int jobs_submit(struct jobs *js, const struct identity *who, const char *key, co
         if (rc == 0)
                 rc = submit_check(js, who, body, &s, e);
         if (rc == 0 && s.row.save_as[0])
-                rc = quota_bytes(js->quota, who, 0, e);
+                rc = quota_save(js->quota, who, s.row.save_as, s.row.model_bytes, e);
         if (rc == 0) {
                 s.row.state = JOB_QUEUED;
                 s.row.created_ms = clock_wall_ms();

@@ -16,6 +16,8 @@
 #include <unistd.h>
 
 static const char suffix[] = ".safetensors";
+/* An empty file of this name stands beside NAME.safetensors while nobody has been told of it. */
+static const char mark_prefix[] = ".unsettled-";
 
 int modelfile_open(struct modelfile_home *home, const char *state_dir, struct err *e)
 {
@@ -54,11 +56,41 @@ bool modelfile_exists(const struct modelfile_home *home, const char *name)
         return faccessat(home->dir_fd, file, R_OK, 0) == 0;
 }
 
+static void mark_name(char out[NAME_MAX + 1], const char *name)
+{
+        snprintf(out, NAME_MAX + 1, "%s%s", mark_prefix, name);
+}
+
+/* Made durable by the sync of the folder that makes the file so. */
+static int mark(const struct modelfile_home *home, const char *name, struct err *e)
+{
+        char file[NAME_MAX + 1];
+        mark_name(file, name);
+        int fd = openat(home->dir_fd, file, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+        if (fd < 0)
+                return err_errno(e, errno, "%s/%s", home->dir, file);
+        close(fd);
+        return 0;
+}
+
+static void unmark(const struct modelfile_home *home, const char *name)
+{
+        char file[NAME_MAX + 1];
+        mark_name(file, name);
+        unlinkat(home->dir_fd, file, 0);
+}
+
 int modelfile_place(const struct modelfile_home *home, const char *name, const char *file, struct err *e)
 {
         char final[NAME_MAX + 1];
         file_name(final, name);
-        return swap_begin(home->dir, final, file, e);
+        int rc = mark(home, name, e);
+        if (rc)
+                return rc;
+        rc = swap_begin(home->dir, final, file, e);
+        if (rc)
+                unmark(home, name);
+        return rc;
 }
 
 int modelfile_remove(const struct modelfile_home *home, const char *name, struct err *e)
@@ -73,6 +105,7 @@ void modelfile_settle(const struct modelfile_home *home, const char *name, bool 
         char final[NAME_MAX + 1];
         file_name(final, name);
         swap_end(home->dir, final, done);
+        unmark(home, name);
 }
 
 static int64_t mtime_ns(const struct stat *st)
@@ -80,8 +113,15 @@ static int64_t mtime_ns(const struct stat *st)
         return (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec;
 }
 
+static bool marked(const struct modelfile_home *home, const char *name)
+{
+        char file[NAME_MAX + 1];
+        mark_name(file, name);
+        return faccessat(home->dir_fd, file, F_OK, 0) == 0;
+}
+
 int modelfile_each(const struct modelfile_home *home,
-        int (*each)(void *ctx, const char *name, int64_t inode, int64_t mtime_ns, struct err *e), void *ctx,
+        int (*each)(void *ctx, const char *name, const struct modelfile_stat *file, struct err *e), void *ctx,
         struct err *e)
 {
         const struct dirent *file;
@@ -96,11 +136,38 @@ int modelfile_each(const struct modelfile_home *home,
                 if (n <= tail || n - tail > REQUEST_NAME_MAX || strcmp(file->d_name + n - tail, suffix) != 0)
                         continue;
                 snprintf(name, sizeof name, "%.*s", (int)(n - tail), file->d_name);
-                if (request_name_ok(name) && fstatat(home->dir_fd, file->d_name, &st, 0) == 0)
-                        rc = each(ctx, name, (int64_t)st.st_ino, mtime_ns(&st), e);
+                if (!request_name_ok(name) || fstatat(home->dir_fd, file->d_name, &st, 0) != 0)
+                        continue;
+                const struct modelfile_stat about = {.bytes = st.st_size,
+                        .inode = (int64_t)st.st_ino,
+                        .mtime_ns = mtime_ns(&st),
+                        .unsettled = marked(home, name)};
+                rc = each(ctx, name, &about, e);
         }
         closedir(dir);
         return rc;
+}
+
+int modelfile_discard(const struct modelfile_home *home, const char *name, struct err *e)
+{
+        char file[NAME_MAX + 1];
+        file_name(file, name);
+        if (unlinkat(home->dir_fd, file, 0) != 0 && errno != ENOENT)
+                return err_errno(e, errno, "%s/%s", home->dir, file);
+        return 0;
+}
+
+int modelfile_settle_all(const struct modelfile_home *home, struct err *e)
+{
+        const struct dirent *file;
+        DIR *dir = opendir(home->dir);
+        if (!dir)
+                return err_errno(e, errno, "%s", home->dir);
+        while ((file = readdir(dir)) != NULL)
+                if (strncmp(file->d_name, mark_prefix, sizeof mark_prefix - 1) == 0)
+                        unlinkat(home->dir_fd, file->d_name, 0);
+        closedir(dir);
+        return 0;
 }
 
 /* The metadata's JSON text, checked; where it is no JSON it is a plain string. malloc'ed. */

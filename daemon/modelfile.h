@@ -12,7 +12,8 @@ struct modelfile_home {
         char *dir;  /* owned: STATE/models */
         int dir_fd; /* owned */
 };
-/* Opens the folder and deletes what a killed process left there half done. */
+/* Opens the folder and deletes what a killed process left there half done, but for what modelfile_each tells
+   of. */
 int modelfile_open(struct modelfile_home *home, const char *state_dir, struct err *e);
 void modelfile_close(struct modelfile_home *home);
 
@@ -35,9 +36,18 @@ bool modelfile_exists(const struct modelfile_home *home, const char *name);
 int modelfile_place(const struct modelfile_home *home, const char *name, const char *file, struct err *e);
 int modelfile_remove(const struct modelfile_home *home, const char *name, struct err *e);
 void modelfile_settle(const struct modelfile_home *home, const char *name, bool done);
+
+struct modelfile_stat {
+        int64_t bytes, inode, mtime_ns;
+        bool unsettled; /* it was placed, and modelfile_settle did not follow */
+};
 /* Calls `each` for every model file; non-zero stops and is returned. */
 int modelfile_each(const struct modelfile_home *home,
-        int (*each)(void *ctx, const char *name, int64_t inode, int64_t mtime_ns, struct err *e), void *ctx,
+        int (*each)(void *ctx, const char *name, const struct modelfile_stat *file, struct err *e), void *ctx,
         struct err *e);
+/* Removes one for good; that there is none is no error. */
+int modelfile_discard(const struct modelfile_home *home, const char *name, struct err *e);
+/* At a start, behind modelfile_each: all that is there is settled. */
+int modelfile_settle_all(const struct modelfile_home *home, struct err *e);
 
 #endif

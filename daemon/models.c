@@ -2,8 +2,8 @@
 
 #include "base/json.h"
 #include "base/log.h"
-#include "daemon/clock.h"
 #include "daemon/modelfile.h"
+#include "daemon/modelrow.h"
 #include "train/preprocessing.h"
 #include "train/request.h"
 
@@ -34,57 +34,6 @@ struct put {
         void *ctx;
 };
 
-static int next_generation(struct models *ms, int64_t *ret, struct err *e)
-{
-        sqlite3_stmt *st;
-        int rc = store_prepare(ms->store,
-                "UPDATE counters SET value = value + 1 WHERE name = 'model_generation' RETURNING value", &st,
-                e);
-        if (rc)
-                return rc;
-        rc = store_step(ms->store, st, e);
-        if (rc < 0)
-                return rc;
-        *ret = sqlite3_column_int64(st, 0);
-        while ((rc = store_step(ms->store, st, e)) > 0)
-                continue;
-        return rc;
-}
-
-static int insert(struct models *ms, const char *name, const char *user, int64_t job, const char *metrics,
-        const struct modelfile *f, struct err *e)
-{
-        sqlite3_stmt *st;
-        int64_t generation = 0;
-        model_memory_clear(&ms->known);
-        int rc = next_generation(ms, &generation, e);
-        if (rc == 0)
-                rc = store_prepare(ms->store,
-                        "INSERT OR REPLACE INTO models(name, generation, user, job, created_at, "
-                        "architecture, c, h, w,"
-                        " classes, preprocessing, metrics, bytes, inode, mtime_ns)"
-                        " VALUES(?1, ?2, coalesce((SELECT nullif(user, '') FROM models WHERE name = ?1), ?3),"
-                        " ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                        &st, e);
-        if (rc)
-                return rc;
-        store_bind_text(st, 1, name);
-        store_bind_int(st, 2, generation);
-        store_bind_text(st, 3, user);
-        store_bind_int(st, 4, job);
-        store_bind_int(st, 5, clock_wall_ms());
-        store_bind_text(st, 6, f->architecture);
-        for (int i = 0; i < 3; i++)
-                store_bind_int(st, 7 + i, f->input[i]);
-        store_bind_text(st, 10, f->classes);
-        store_bind_text(st, 11, f->preprocessing);
-        store_bind_text(st, 12, metrics);
-        store_bind_int(st, 13, f->bytes);
-        store_bind_int(st, 14, f->inode);
-        store_bind_int(st, 15, f->mtime_ns);
-        return store_run(ms->store, st, e);
-}
-
 int models_record(struct models *ms, const char *name, const char *user, int64_t job, const cJSON *metrics,
         struct err *e)
 {
@@ -92,11 +41,12 @@ int models_record(struct models *ms, const char *name, const char *user, int64_t
         int rc = modelfile_read(&ms->files, name, &f, e);
         if (rc)
                 return rc;
+        model_memory_clear(&ms->known);
         char *text = metrics ? json_text(metrics) : NULL;
         if (metrics && !text)
                 rc = err_set(e, ERR_NO_MEMORY, "no memory for a model");
         else
-                rc = insert(ms, name, user, job, text, &f, e);
+                rc = modelrow_put(ms->store, name, user, job, text, &f, e);
         free(text);
         modelfile_finish(&f);
         return rc;
@@ -114,52 +64,58 @@ void models_placed(struct models *ms, const char *name, bool committed)
 
 static int delete_row(struct models *ms, const char *name, struct err *e)
 {
-        sqlite3_stmt *st;
         model_memory_clear(&ms->known);
-        int rc = store_prepare(ms->store, "DELETE FROM models WHERE name = ?", &st, e);
-        if (rc)
-                return rc;
-        store_bind_text(st, 1, name);
-        return store_run(ms->store, st, e);
+        return modelrow_drop(ms->store, name, e);
 }
 
-/* 1 with the row of `name` standing ready in *ret (to be reset), ERR_NOT_FOUND without one. */
-static int select_row(struct models *ms, const char *name, sqlite3_stmt **ret, struct err *e)
-{
-        int rc = store_prepare(ms->store,
-                "SELECT name, generation, user, job, created_at, architecture, c, h, w, classes, "
-                "preprocessing,"
-                " metrics, bytes, inode, mtime_ns FROM models WHERE name = ?",
-                ret, e);
-        if (rc)
-                return rc;
-        store_bind_text(*ret, 1, name);
-        rc = store_step(ms->store, *ret, e);
-        return rc ? rc : err_set(e, ERR_NOT_FOUND, "there is no model '%s'", name);
-}
+/* How far the row of a file tells of it. */
+enum fit { FIT_NONE, FIT_OTHER, FIT_COPY, FIT_SAME };
 
-/* A file whose row is missing or tells of another file: the front died between placing and committing. */
-static int reconcile_file(void *ctx, const char *name, int64_t inode, int64_t mtime_ns, struct err *e)
+static int look_up(
+        struct models *ms, const char *name, const struct modelfile_stat *file, enum fit *ret, struct err *e)
 {
-        struct models *ms = ctx;
         sqlite3_stmt *st;
-        struct err why;
-        int rc = select_row(ms, name, &st, e);
-        if (rc < 0 && rc != ERR_NOT_FOUND)
-                return rc;
-        bool same =
-                rc > 0 && sqlite3_column_int64(st, 13) == inode && sqlite3_column_int64(st, 14) == mtime_ns;
+        int rc = modelrow_find(ms->store, name, &st, e);
+        *ret = FIT_NONE;
+        if (rc < 0)
+                return rc == ERR_NOT_FOUND ? 0 : rc;
+        *ret = sqlite3_column_int64(st, MODELROW_BYTES) != file->bytes ||
+                               sqlite3_column_int64(st, MODELROW_MTIME) != file->mtime_ns
+                       ? FIT_OTHER
+               : sqlite3_column_int64(st, MODELROW_INODE) != file->inode ? FIT_COPY
+                                                                         : FIT_SAME;
         sqlite3_reset(st);
-        if (same)
-                return 0;
+        return 0;
+}
+
+static int read_again(struct models *ms, const char *name, struct err *e)
+{
+        struct err why;
         log_line(LOG_WARN, "model %s: the file is newer than its row; reading it again", name);
-        rc = models_record(ms, name, "", 0, NULL, &why);
+        int rc = models_record(ms, name, "", 0, NULL, &why);
         if (rc == ERR_NO_MEMORY)
                 *e = why;
         if (rc == 0 || rc == ERR_NO_MEMORY)
                 return rc;
         log_line(LOG_ERROR, "model %s: %s", name, why.message);
         return delete_row(ms, name, e);
+}
+
+/* A state folder may have been copied, or a database put back that is older than its files: what no row tells
+   of is an operator's then. But what was being placed when the front died nobody was told of. */
+static int reconcile_file(void *ctx, const char *name, const struct modelfile_stat *file, struct err *e)
+{
+        struct models *ms = ctx;
+        enum fit fit;
+        int rc = look_up(ms, name, file, &fit, e);
+        if (rc || fit == FIT_SAME)
+                return rc;
+        if (fit == FIT_COPY)
+                return modelrow_set_inode(ms->store, name, file->inode, e);
+        if (fit == FIT_OTHER || !file->unsettled)
+                return read_again(ms, name, e);
+        log_line(LOG_WARN, "model %s: cnnd ended before it was stored; its file is removed", name);
+        return modelfile_discard(&ms->files, name, e);
 }
 
 /* Rows whose file is gone. */
@@ -202,6 +158,8 @@ int models_create(const char *state_dir, struct store *store, struct quota *quot
                 rc = modelfile_each(&ms->files, reconcile_file, ms, e);
         if (rc == 0)
                 rc = drop_orphans(ms, e);
+        if (rc == 0)
+                rc = modelfile_settle_all(&ms->files, e);
         if (rc) {
                 models_destroy(ms);
                 return rc;
@@ -234,46 +192,13 @@ void models_destroy(struct models *ms)
         free(ms);
 }
 
-static void add_json(cJSON *o, const char *key, sqlite3_stmt *st, int column)
-{
-        const char *text = store_text(st, column);
-        json_add(o, key, text ? json_parse(text, strlen(text), NULL) : cJSON_CreateNull());
-}
-
-/* A row of select_row's columns. */
-static cJSON *row_json(sqlite3_stmt *st)
-{
-        char text[CLOCK_TEXT];
-        int input[3];
-        cJSON *o = cJSON_CreateObject();
-        if (!o)
-                return NULL;
-        for (int i = 0; i < 3; i++)
-                input[i] = sqlite3_column_int(st, 6 + i);
-        cJSON_AddStringToObject(o, "name", store_text(st, 0));
-        add_json(o, "architecture", st, 5);
-        json_add(o, "input", cJSON_CreateIntArray(input, 3));
-        add_json(o, "classes", st, 9);
-        add_json(o, "preprocessing", st, 10);
-        add_json(o, "metrics", st, 11);
-        if (sqlite3_column_int64(st, 3))
-                cJSON_AddNumberToObject(o, "job", (double)sqlite3_column_int64(st, 3));
-        else
-                cJSON_AddNullToObject(o, "job");
-        cJSON_AddStringToObject(o, "user", store_text(st, 2));
-        clock_text(sqlite3_column_int64(st, 4), text);
-        cJSON_AddStringToObject(o, "created_at", text);
-        cJSON_AddNumberToObject(o, "bytes", (double)sqlite3_column_int64(st, 12));
-        return o;
-}
-
 int models_get(struct models *ms, const char *name, cJSON **ret, struct err *e)
 {
         sqlite3_stmt *st;
-        int rc = select_row(ms, name, &st, e);
+        int rc = modelrow_find(ms->store, name, &st, e);
         if (rc < 0)
                 return rc;
-        cJSON *model = row_json(st);
+        cJSON *model = modelrow_json(st);
         rc = model ? 0 : err_set(e, ERR_NO_MEMORY, "no memory for a model");
         rc = store_done(ms->store, st, rc, e);
         if (rc)
@@ -293,16 +218,17 @@ int models_facts(struct models *ms, const char *name, const struct model_facts *
         *ret = model_memory_find(&ms->known, name);
         if (*ret)
                 return 0;
-        int rc = select_row(ms, name, &st, e);
+        int rc = modelrow_find(ms->store, name, &st, e);
         if (rc < 0)
                 return rc;
-        struct model_shape shape = {.c = sqlite3_column_int(st, 6),
-                .h = sqlite3_column_int(st, 7),
-                .w = sqlite3_column_int(st, 8),
-                .generation = sqlite3_column_int64(st, 1)};
-        rc = preprocessing_recipe(store_text(st, 10), &shape.recipe, e);
+        struct model_shape shape = {.c = sqlite3_column_int(st, MODELROW_INPUT),
+                .h = sqlite3_column_int(st, MODELROW_INPUT + 1),
+                .w = sqlite3_column_int(st, MODELROW_INPUT + 2),
+                .generation = sqlite3_column_int64(st, MODELROW_GENERATION)};
+        rc = preprocessing_recipe(store_text(st, MODELROW_PREPROCESSING), &shape.recipe, e);
         if (rc == 0)
-                rc = model_facts_create(name, store_text(st, 2), &shape, store_text(st, 9), &f, e);
+                rc = model_facts_create(
+                        name, store_text(st, MODELROW_USER), &shape, store_text(st, MODELROW_CLASSES), &f, e);
         rc = store_done(ms->store, st, rc, e);
         if (rc) {
                 model_facts_destroy(f);
@@ -366,7 +292,7 @@ int models_list(struct models *ms, const struct identity *who, cJSON **ret, stru
         if (rc == 0)
                 store_bind_text(st, 1, who->operator? NULL : who->user);
         while (rc == 0 && (rc = store_step(ms->store, st, e)) > 0) {
-                json_push(list, row_json(st));
+                json_push(list, modelrow_json(st));
                 rc = 0;
         }
         if (rc) {
@@ -409,7 +335,7 @@ int models_delete(struct models *ms, const char *name, struct err *e)
 {
         int rc = need(ms, name, e);
         /* The file first: a row without its file is dropped at the next start, a file without its row comes
-         * back. */
+           back. */
         if (rc == 0)
                 rc = modelfile_remove(&ms->files, name, e);
         if (rc)
@@ -429,7 +355,7 @@ static int put_store(struct put *p, cJSON **ret_model, bool *ret_created, struct
         if (rc == 0 && stat(p->path, &st) != 0)
                 rc = err_errno(e, errno, "%s", p->path);
         if (rc == 0)
-                rc = quota_bytes(ms->quota, &p->who, st.st_size, e);
+                rc = quota_model(ms->quota, &p->who, p->name, st.st_size, e);
         if (rc == 0)
                 rc = modelfile_place(&ms->files, p->name, p->path, e);
         if (rc)

@@ -2,8 +2,10 @@
 
    A row and its file change in this order: the file is renamed into place and its folder fsynced, then the
    row is committed in the transaction that also tells of it (the end event of a training job). A kill between
-   the two leaves a file without its row or with the older row; models_create finds that and reads the row's
-   columns from the file again. */
+   the two leaves a file with the older row, which models_create reads again from the file, or a new one
+   without a row, which it removes: nobody was told of it. What else has no row comes from elsewhere (a copy,
+   a database that was put back) and is taken up without an owner; of a file that was only copied the row
+   stays. */
 #ifndef CNND_MODELS_H
 #define CNND_MODELS_H
 

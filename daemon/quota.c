@@ -2,6 +2,7 @@
 
 #include "daemon/bucket.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -150,23 +151,81 @@ int quota_job(struct quota *q, const struct identity *who, struct err *e)
                 (long long)waiting, (long long)q->limits.queued_jobs);
 }
 
-int quota_bytes(struct quota *q, const struct identity *who, int64_t more, struct err *e)
+/* What is to be stored: one of the names is NULL. */
+struct parcel {
+        const char *model, *dataset;
+        int64_t bytes;
+        bool at_once; /* what stands under the name goes as this comes */
+};
+
+/* What the user would store with it, and how many of the models are still to be saved by jobs. A name counts
+   once, with the most that it may come to hold. */
+static int count_with(struct quota *q, const char *user, const struct parcel *p, int64_t *ret,
+        int64_t *ret_jobs, struct err *e)
 {
-        int64_t stored = 0, limit = q->limits.stored_bytes;
-        if (!limit || who->operator)
-                return 0;
-        if (more > limit)
-                return err_set(e, ERR_TOO_LARGE, "%lld bytes are more than the %lld that a user may store",
-                        (long long)more, (long long)limit);
-        int rc = count(q,
-                "SELECT (SELECT coalesce(sum(bytes), 0) FROM models WHERE user = ?1)"
-                " + (SELECT coalesce(sum(bytes), 0) FROM datasets WHERE user = ?1)",
-                who->user, &stored, e);
+        sqlite3_stmt *st;
+        int rc = store_prepare(q->store,
+                "WITH saving(name, bytes) AS (SELECT save_as, model_bytes FROM jobs WHERE user = ?1"
+                "  AND save_as IS NOT NULL AND state IN ('queued', 'running', 'paused')),"
+                " named(name, bytes) AS (SELECT name, bytes FROM models WHERE user = ?1 AND name IS NOT ?2"
+                "  UNION ALL SELECT name, bytes FROM saving UNION ALL SELECT ?3, ?4)"
+                " SELECT (SELECT coalesce(sum(most), 0) FROM"
+                "   (SELECT max(bytes) AS most FROM named WHERE name IS NOT NULL GROUP BY name))"
+                "  + (SELECT coalesce(sum(bytes), 0) FROM datasets WHERE user = ?1 AND name IS NOT ?5),"
+                " (SELECT count(*) FROM saving)",
+                &st, e);
         if (rc)
                 return rc;
-        if (stored + more <= limit)
+        store_bind_text(st, 1, user);
+        store_bind_text(st, 2, p->at_once ? p->model : NULL);
+        store_bind_text(st, 3, p->model);
+        store_bind_int(st, 4, p->bytes);
+        store_bind_text(st, 5, p->dataset);
+        rc = store_step(q->store, st, e);
+        if (rc < 0)
+                return rc;
+        *ret = sqlite3_column_int64(st, 0) + (p->dataset ? p->bytes : 0);
+        *ret_jobs = sqlite3_column_int64(st, 1);
+        sqlite3_reset(st);
+        return 0;
+}
+
+static int check_bytes(struct quota *q, const struct identity *who, const struct parcel *p, struct err *e)
+{
+        char jobs[80] = "";
+        int64_t all = 0, saving = 0, limit = q->limits.stored_bytes;
+        if (!limit || who->operator)
                 return 0;
+        if (p->at_once && p->bytes > limit)
+                return err_set(e, ERR_TOO_LARGE, "%lld bytes are more than the %lld that a user may store",
+                        (long long)p->bytes, (long long)limit);
+        int rc = count_with(q, who->user, p, &all, &saving, e);
+        if (rc || all <= limit)
+                return rc;
+        if (saving)
+                snprintf(
+                        jobs, sizeof jobs, ", with the models that jobs will save (%lld)", (long long)saving);
+        if (p->bytes == 0)
+                return err_set(e, ERR_DISK,
+                        "you store %lld bytes of the %lld you may%s: delete models or data sets",
+                        (long long)all, (long long)limit, jobs);
         return err_set(e, ERR_DISK,
-                "you store %lld bytes of the %lld you may, and this is %lld more: delete models or data sets",
-                (long long)stored, (long long)limit, (long long)more);
+                "with these %lld bytes you would store %lld of the %lld you may%s: delete models or data "
+                "sets",
+                (long long)p->bytes, (long long)all, (long long)limit, jobs);
+}
+
+int quota_model(struct quota *q, const struct identity *who, const char *name, int64_t bytes, struct err *e)
+{
+        return check_bytes(q, who, &(struct parcel){.model = name, .bytes = bytes, .at_once = true}, e);
+}
+
+int quota_save(struct quota *q, const struct identity *who, const char *name, int64_t bytes, struct err *e)
+{
+        return check_bytes(q, who, &(struct parcel){.model = name, .bytes = bytes}, e);
+}
+
+int quota_dataset(struct quota *q, const struct identity *who, const char *name, int64_t bytes, struct err *e)
+{
+        return check_bytes(q, who, &(struct parcel){.dataset = name, .bytes = bytes, .at_once = true}, e);
 }

@@ -31,8 +31,13 @@ int quota_enter(struct quota *q, const struct identity *who, int64_t now_ms, str
 void quota_leave(struct quota *q, const struct identity *who);
 /* ERR_QUOTA when no further job may wait. */
 int quota_job(struct quota *q, const struct identity *who, struct err *e);
-/* Whether `more` bytes may be stored: ERR_TOO_LARGE when they alone are past the limit, ERR_DISK when they
-   are together with what is there. */
-int quota_bytes(struct quota *q, const struct identity *who, int64_t more, struct err *e);
+/* Whether so many bytes may be stored under this name, in place of what the user has there; what jobs that
+   have not ended will save counts. ERR_TOO_LARGE when they alone are past the limit, ERR_DISK when they are
+   together with the rest. */
+int quota_model(struct quota *q, const struct identity *who, const char *name, int64_t bytes, struct err *e);
+int quota_dataset(
+        struct quota *q, const struct identity *who, const char *name, int64_t bytes, struct err *e);
+/* The same of a model that a new job will save: until then the one that stands there stays. ERR_DISK. */
+int quota_save(struct quota *q, const struct identity *who, const char *name, int64_t bytes, struct err *e);
 
 #endif

@@ -77,7 +77,7 @@ static int read_all(struct shares *sh, int64_t wall_ms, struct err *e)
                         return err_set(e, ERR_NO_MEMORY, "no memory for shares");
                 }
                 s->seconds = seconds;
-                s->at_ms = at_ms;
+                s->at_ms = at_ms > wall_ms ? wall_ms : at_ms;
         }
         return rc;
 }
@@ -124,9 +124,13 @@ double shares_due(const struct shares *sh, int device, int64_t now_ms)
         return u->user[0] && now_ms > u->since_ms ? (double)(now_ms - u->since_ms) / 1000 : 0;
 }
 
+/* Seconds stored while the clock was ahead begin to fade once it is right and somebody asks; waiting until it
+   is as late again could take for ever. */
 static double stored(const struct shares *sh, const char *user, int64_t wall_ms)
 {
-        const struct share *s = find(sh, user);
+        struct share *s = find(sh, user);
+        if (s && s->at_ms > wall_ms)
+                s->at_ms = wall_ms;
         return s ? shares_faded(s->seconds, sh->half_life, wall_ms - s->at_ms) : 0;
 }
 

@@ -20,6 +20,7 @@ struct store {
         sqlite3 *db;
         struct cached *cache;
         int cached, cache_room;
+        int patience_ms;
         bool stuck; /* a rollback failed */
 };
 
@@ -72,7 +73,11 @@ static const char *const migrations[STORE_VERSION] = {
         "DROP INDEX jobs_line;"
         "CREATE INDEX jobs_line ON jobs(state, priority, user, id, device_bytes, largest_buffer, tf32);",
 
-        "CREATE INDEX jobs_user_state ON jobs(user, state, id);",
+        "CREATE INDEX jobs_user_state ON jobs(user, state, id);"
+        /* Of the model that a job saves: it counts among its user's stored bytes before it is there. */
+        "ALTER TABLE jobs ADD COLUMN model_bytes INTEGER NOT NULL DEFAULT 0;"
+        "CREATE INDEX jobs_saving ON jobs(user, save_as, model_bytes)"
+        " WHERE save_as IS NOT NULL AND state IN ('queued', 'running', 'paused');",
 };
 
 /* After a sync that failed the kernel may have dropped the pages and call the next sync a success, so nothing
@@ -189,7 +194,7 @@ int store_open(const char *path, struct store **ret, struct err *e)
                 store_close(s);
                 return rc;
         }
-        sqlite3_busy_timeout(s->db, BUSY_TIMEOUT_MS);
+        store_set_patience(s, BUSY_TIMEOUT_MS);
         sqlite3_wal_hook(s->db, checkpoint, s);
         rc = execute(s, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON", e);
         if (rc == 0)
@@ -204,24 +209,44 @@ int store_open(const char *path, struct store **ret, struct err *e)
         return 0;
 }
 
+/* All pages in one step: what is written meanwhile stays out. SQLite's own result of the end hides a step
+   that found a lock. */
+static int copy_pages(struct store *s, sqlite3 *to)
+{
+        sqlite3_backup *b = sqlite3_backup_init(to, "main", s->db, "main");
+        if (!b)
+                return sqlite3_errcode(to);
+        int step = sqlite3_backup_step(b, -1), end = sqlite3_backup_finish(b);
+        if (end != SQLITE_OK)
+                return end;
+        return step == SQLITE_DONE ? SQLITE_OK : step == SQLITE_OK ? SQLITE_ERROR : step;
+}
+
+static int copy_error(int rc, const char *path, struct err *e)
+{
+        int code = ERR_IO;
+        if ((rc & 0xFF) == SQLITE_FULL)
+                code = ERR_DISK;
+        else if ((rc & 0xFF) == SQLITE_BUSY || (rc & 0xFF) == SQLITE_LOCKED)
+                code = ERR_UNAVAILABLE;
+        return err_set(e, code, "%s: %s", path, sqlite3_errstr(rc));
+}
+
 static int copy_into(struct store *s, const char *path, struct err *e)
 {
         sqlite3 *to = NULL;
         int rc = sqlite3_open_v2(
                 path, &to, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
-        sqlite3_backup *b = rc == SQLITE_OK ? sqlite3_backup_init(to, "main", s->db, "main") : NULL;
-        if (b) {
-                sqlite3_backup_step(b, -1); /* in one step: what is written meanwhile stays out */
-                rc = sqlite3_backup_finish(b);
-        } else if (rc == SQLITE_OK) {
-                rc = sqlite3_errcode(to);
-        }
+        if (rc == SQLITE_OK)
+                rc = sqlite3_busy_timeout(to, s->patience_ms);
+        if (rc == SQLITE_OK)
+                rc = copy_pages(s, to);
         /* A copy that is in one file and synced when it is closed. */
         if (rc == SQLITE_OK)
                 rc = sqlite3_exec(
                         to, "PRAGMA journal_mode=DELETE; PRAGMA wal_checkpoint(TRUNCATE)", NULL, NULL, NULL);
-        const char *text = sqlite3_errstr(rc);
-        rc = rc == SQLITE_OK ? 0 : err_set(e, rc == SQLITE_FULL ? ERR_DISK : ERR_IO, "%s: %s", path, text);
+        if (rc != SQLITE_OK)
+                rc = copy_error(rc, path, e);
         sqlite3_close(to);
         return rc;
 }
@@ -243,6 +268,7 @@ int store_backup(struct store *s, const char *path, struct err *e)
 
 void store_set_patience(struct store *s, int ms)
 {
+        s->patience_ms = ms;
         sqlite3_busy_timeout(s->db, ms);
 }
 

@@ -21,7 +21,8 @@ struct store;
 /* Opens or makes `path` and migrates it. ERR_STATE when it is newer than this program. */
 int store_open(const char *path, struct store **ret, struct err *e);
 /* Copies the database into a new file, durably, while others may write to it: the copy is one moment's.
-   ERR_EXISTS when there is such a file. */
+   ERR_EXISTS when there is such a file. After another error there is none: ERR_UNAVAILABLE when the database
+   stays locked, longer than store_set_patience allows. */
 int store_backup(struct store *s, const char *path, struct err *e);
 /* How long a write waits for another process that writes; 5 s after store_open. Then it is ERR_UNAVAILABLE.
  */

@@ -167,6 +167,7 @@ static int check_train(
                 s->row.steps = estimate.steps;
                 s->row.device_bytes = (int64_t)estimate.device_bytes;
                 s->row.largest_buffer = (int64_t)estimate.largest_buffer;
+                s->row.model_bytes = r.save_as[0] ? (int64_t)estimate.model_bytes : 0;
                 s->row.micro_batch = estimate.micro_batch;
                 s->row.tf32 = r.precision == OP_TF32;
                 rc = write_note(estimate.note, data, &s->row.note, e);

@@ -64,5 +64,8 @@ int safetensors_read_f32(const struct safetensors_tensor *t, float *out, size_t 
    shape. Disk full is ERR_DISK. */
 int safetensors_write(const char *path, const struct safetensors_tensor *tensors, int count,
         const char *const *metadata, struct err *e);
+/* The bytes of the file that it would write; the tensors' data are not looked at. */
+int safetensors_size(const struct safetensors_tensor *tensors, int count, const char *const *metadata,
+        uint64_t *ret, struct err *e);
 
 #endif

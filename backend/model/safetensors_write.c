@@ -155,3 +155,21 @@ int safetensors_write(const char *path, const struct safetensors_tensor *tensors
         free(order);
         return rc;
 }
+
+int safetensors_size(const struct safetensors_tensor *tensors, int count, const char *const *metadata,
+        uint64_t *ret, struct err *e)
+{
+        const struct safetensors_tensor **order = NULL;
+        struct str head = {0};
+        int rc = put_in_order(tensors, count, &order, e);
+        if (rc == 0)
+                rc = make_head(order, count, metadata, &head, e);
+        if (rc == 0) {
+                *ret = sizeof(uint64_t) + head.len;
+                for (int i = 0; i < count; i++)
+                        *ret += tensors[i].bytes;
+        }
+        str_free(&head);
+        free(order);
+        return rc;
+}

@@ -1,5 +1,6 @@
 #include "train/estimate.h"
 #include "ops/kinds.h"
+#include "train/result.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -283,7 +284,9 @@ int train_plan(const struct train_request *r, const struct dataset *data, const 
                 .largest_buffer = s->largest_bytes,
                 .micro_batch = s->micro_batch,
                 .steps = s->steps};
-        rc = note_limit(s, data, ret->note, sizeof ret->note, e);
+        rc = result_bytes(r, data, s->net, &ret->model_bytes, e);
+        if (rc == 0)
+                rc = note_limit(s, data, ret->note, sizeof ret->note, e);
         const size_t len = strlen(ret->note);
         if (s->micro_batch < r->batch_size && mixes_samples(s->net))
                 snprintf(ret->note + len, sizeof ret->note - len,

@@ -15,9 +15,10 @@
 struct train_estimate {
         uint64_t device_bytes;   /* everything the job allocates on the device */
         uint64_t largest_buffer; /* the largest single allocation */
-        int micro_batch; /* samples that run at once; less than batch_size when gradients accumulate */
-        int64_t steps;   /* optimizer steps in all */
-        char note[320];  /* for the user: what changes the mathematics, or the classes; "" for nothing */
+        int micro_batch;      /* samples that run at once; less than batch_size when gradients accumulate */
+        int64_t steps;        /* optimizer steps in all */
+        uint64_t model_bytes; /* of the file that it saves */
+        char note[320];       /* for the user: what changes the mathematics, or the classes; "" for nothing */
 };
 
 /* Builds the network on paper for this data set and device, allocates nothing. ERR_INVALID with the pointer

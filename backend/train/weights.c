@@ -158,8 +158,7 @@ int weights_fit(
         return 0;
 }
 
-void weights_tensors(
-        const struct net *net, const float *block, int64_t *counters, struct safetensors_tensor *ret)
+void weights_shapes(const struct net *net, struct safetensors_tensor *ret)
 {
         memset(ret, 0, (size_t)net->num_params * sizeof *ret);
         for (int i = 0; i < net->num_params; i++) {
@@ -170,8 +169,17 @@ void weights_tensors(
                 t->ndim = p->spec->counter ? 0 : p->spec->ndim;
                 for (int k = 0; k < t->ndim; k++)
                         t->dims[k] = p->spec->dims[k];
-                counters[i] = p->spec->counter ? (int64_t)block[p->offset] : 0;
-                t->data = p->spec->counter ? (const void *)&counters[i] : block + p->offset;
                 t->bytes = p->spec->counter ? sizeof(int64_t) : p->count * sizeof(float);
+        }
+}
+
+void weights_tensors(
+        const struct net *net, const float *block, int64_t *counters, struct safetensors_tensor *ret)
+{
+        weights_shapes(net, ret);
+        for (int i = 0; i < net->num_params; i++) {
+                const struct net_param *p = &net->params[i];
+                counters[i] = p->spec->counter ? (int64_t)block[p->offset] : 0;
+                ret[i].data = p->spec->counter ? (const void *)&counters[i] : block + p->offset;
         }
 }

@@ -33,5 +33,7 @@ bool weights_same_shape(const struct net_param *p, const struct safetensors_tens
    net->num_params. */
 void weights_tensors(
         const struct net *net, const float *block, int64_t *counters, struct safetensors_tensor *ret);
+/* The same without data. */
+void weights_shapes(const struct net *net, struct safetensors_tensor *ret);
 
 #endif

@@ -33,6 +33,8 @@ enum { FRONT_LONG_MS = 20000 };
 extern const struct identity front_anna, front_bert;
 /* Of the services that are opened from now on; 60. */
 extern double front_slice_seconds;
+/* Of the same, each user's; none. */
+extern struct quota_limits front_limits;
 /* Of the same; 500 us, 64 images. */
 extern struct batch_options front_batch;
 

@@ -42,7 +42,7 @@ static struct {
         void (*hook)(void *ctx);
         void *ctx;
         enum lossy_fault fault;
-        int database_syncs;
+        int database_syncs, taken_locks;
 } lossy;
 
 static void *need(void *memory)
@@ -162,6 +162,10 @@ static int size_of_file(sqlite3_file *f, sqlite3_int64 *ret)
 
 static int lock_file(sqlite3_file *f, int level)
 {
+        if (lossy.taken_locks > 0) {
+                lossy.taken_locks--;
+                return SQLITE_BUSY;
+        }
         return real_of(f)->pMethods->xLock(real_of(f), level);
 }
 
@@ -270,6 +274,11 @@ void lossy_before_sync(void (*hook)(void *ctx), void *ctx)
 void lossy_set_fault(enum lossy_fault fault)
 {
         lossy.fault = fault;
+}
+
+void lossy_take_locks(int count)
+{
+        lossy.taken_locks = count;
 }
 
 int lossy_database_syncs(void)

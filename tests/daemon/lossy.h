@@ -1,5 +1,5 @@
 /* A VFS for SQLite that knows what power loss would leave: of each watched file the bytes as of its last
-   sync, and the writes since. One thread. */
+   sync, and the writes since; and that says when others hold locks. One thread. */
 #ifndef CNND_LOSSY_H
 #define CNND_LOSSY_H
 
@@ -14,6 +14,8 @@ void lossy_watch(const char *dir);
 void lossy_before_sync(void (*hook)(void *ctx), void *ctx);
 /* From now on syncs of the write-ahead log, or of the database itself, fail. */
 void lossy_set_fault(enum lossy_fault fault);
+/* The next `count` locks of files, watched or not, are held by somebody else. */
+void lossy_take_locks(int count);
 /* Syncs of databases, not of their logs, since lossy_watch. */
 int lossy_database_syncs(void);
 /* Writes into `dir` what power loss now could leave of the watched files: their synced bytes, and of each

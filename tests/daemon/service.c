@@ -248,6 +248,52 @@ static void a_model_without_its_row_comes_back(void **state)
         service_destroy(s);
 }
 
+static char *model_text(struct service *s)
+{
+        cJSON *model = NULL;
+        struct err e;
+        CHECK_OK(models_get(s->models, "it", &model, &e), &e);
+        char *text = json_text(model);
+        cJSON_Delete(model);
+        assert_non_null(text);
+        return text;
+}
+
+static void in_folder(const char *state, const char *command)
+{
+        char line[300];
+        snprintf(line, sizeof line, "cd %s && %s", state, command);
+        assert_int_equal(system(line), 0);
+}
+
+/* As where a backup is put back: the same bytes and times in other files. */
+static void a_copied_model_keeps_its_row(void **state)
+{
+        struct service *s = front_start(*state);
+        front_wait_state(
+                s, front_submit(s, FRONT_JOB("it", "\"epochs\":2,\"save_as\":\"it\"")), JOB_SUCCEEDED);
+        char *before = model_text(s);
+        assert_non_null(strstr(before, "\"job\":1"));
+        for (int i = 0; i < 2; i++) {
+                service_destroy(s);
+                if (i == 0)
+                        in_folder(*state, "cp -a models copy && rm -r models && mv copy models");
+                s = front_start(*state);
+                char *after = model_text(s);
+                assert_string_equal(before, after);
+                free(after);
+        }
+        service_destroy(s);
+        in_folder(*state, "touch models/it.safetensors");
+        s = front_start(*state);
+        char *after = model_text(s);
+        assert_non_null(strstr(after, "\"job\":null"));
+        assert_non_null(strstr(after, "\"user\":\"anna\""));
+        free(after);
+        free(before);
+        service_destroy(s);
+}
+
 static void the_state_table(void **state)
 {
         static const char *const allowed[JOB_STATES] = {"running paused failed cancelled",
@@ -291,6 +337,7 @@ int main(int argc, char **argv)
                 TEST(a_failed_job_says_why),
                 TEST(a_second_front_is_refused),
                 TEST(a_model_without_its_row_comes_back),
+                TEST(a_copied_model_keeps_its_row),
                 TEST(a_full_disk_ends_in_a_pause),
                 cmocka_unit_test(the_state_table),
         };

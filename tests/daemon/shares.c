@@ -92,12 +92,35 @@ static void a_running_job_counts(void **state)
         store_close(store);
 }
 
+/* The clock was a year ahead when they were stored. */
+static void they_fade_once_the_clock_is_right(void **state)
+{
+        char path[] = "/tmp/cnnd-shares-XXXXXX";
+        const int64_t wall = clock_wall_ms(), ahead = wall + (int64_t)365 * 24 * HOUR_MS;
+        (void)state;
+        int fd = mkstemp(path);
+        assert_true(fd >= 0);
+        close(fd);
+        struct store *store = open_store(path);
+        struct shares *sh = open_shares(store);
+        use(sh, 0, "anna", 80, ahead);
+        assert_float_equal(shares_of(sh, "anna", 0, wall), 80, 1e-6);
+        assert_float_equal(shares_of(sh, "anna", 0, wall + HOUR_MS), 40, 1e-6);
+        shares_destroy(sh);
+        sh = open_shares(store);
+        assert_float_equal(shares_of(sh, "anna", 0, clock_wall_ms() + HOUR_MS), 40, 0.1);
+        shares_destroy(sh);
+        store_close(store);
+        unlink(path);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(seconds_fade_by_halves),
                 cmocka_unit_test(they_survive_and_add_up),
                 cmocka_unit_test(a_running_job_counts),
+                cmocka_unit_test(they_fade_once_the_clock_is_right),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -522,7 +522,8 @@ class Migration(unittest.TestCase):
                 db.executescript("DROP TABLE tokens; DROP TABLE datasets; DROP INDEX jobs_user; DROP INDEX models_user;"
                                  "DROP TABLE shares; DROP INDEX jobs_line; ALTER TABLE jobs DROP COLUMN priority;"
                                  "ALTER TABLE jobs DROP COLUMN device_seconds; ALTER TABLE jobs DROP COLUMN tf32;"
-                                 "DROP TABLE strategies; DROP INDEX jobs_user_state; "
+                                 "DROP INDEX jobs_saving; ALTER TABLE jobs DROP COLUMN model_bytes; DROP TABLE strategies; "
+                                 "DROP INDEX jobs_user_state; "
                                  "UPDATE jobs SET user = 'anonymous'; PRAGMA user_version = 2;")
             db.close()
             d.start()

@@ -451,6 +451,29 @@ class ImportTest(unittest.TestCase):
         wait_for(lambda: not os.listdir(self.daemon.state + "/tmp"), 10, "no upload")
         self.assertEqual(self.daemon.request("GET", "/v1/datasets/left")[0], 404)
 
+    def test_what_came_with_the_machine(self):
+        """Nobody's import takes its place, and once deleted it is there again after the next start."""
+        path = "/v1/datasets/fashion-mnist"
+        with Daemon(device=False) as d:
+            d.need_fashion()
+
+            def ready():
+                return d.request("GET", path)[2].get("train") == 60000
+
+            wait_for(ready, 60, "the import at the start")
+            mine = zipped([("%s/%d.png" % ("ab"[i % 2], i), png(4, 4, bytes([i] * 16))) for i in range(8)])
+            status, _, body = d.request("PUT", path, mine)
+            self.assertEqual(status, 409)
+            self.assertIn("choose another", body["detail"])
+            self.assertTrue(ready())
+            self.assertEqual(d.request("DELETE", path)[0], 204)
+            self.assertEqual(d.request("GET", path)[0], 404)
+            self.assertEqual(d.request("DELETE", path)[0], 404)
+            self.assertEqual(d.request("PUT", path, mine)[0], 409)
+            d.stop()
+            d.start()
+            wait_for(ready, 60, "the import at the next start")
+
     def test_the_front_dies_during_an_import(self):
         with Daemon(device=False) as d:
             keep, ImportTest.daemon = self.daemon, d

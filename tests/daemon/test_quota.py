@@ -175,11 +175,45 @@ class Bytes(unittest.TestCase):
                 self.assertEqual(put(root, "r%d" % i)[0], 201)
             self.assertEqual(anna.status("DELETE", "/v1/models/a1"), 204)
             self.assertEqual(put(anna, "a3")[0], 201)
-            # A job that would store more than there is room for is refused before it runs, one that runs is kept.
-            self.assertEqual(anna.status("POST", "/v1/jobs", small_job(epochs=1, save_as="a4")), 201)
-            wait_for(lambda: anna.get("/v1/jobs?limit=1")["jobs"][0]["state"] == "succeeded")
-            self.assertEqual(anna.status("GET", "/v1/models/a4"), 200)
+            # One that takes another's place needs no room beside it.
+            self.assertEqual(put(anna, "a3")[0], 200)
+            # A job whose model has no room is refused before it runs; the model counts while the job waits.
+            self.assertEqual(anna.status("POST", "/v1/jobs", small_job(epochs=1, save_as="a4")), 507)
+            self.assertEqual(anna.status("DELETE", "/v1/models/a3"), 204)
+            job = anna.submit(long_job(save_as="a4"))
+            status, _, body = anna.request("POST", "/v1/jobs", small_job(epochs=1, save_as="a5"))
+            self.assertEqual(status, 507)
+            self.assertIn("would store %d of the %d" % (len(weights) * 3, len(weights) * 2.5), body["detail"])
+            self.assertEqual(put(anna, "a5")[0], 507)
+            self.assertEqual(anna.status("POST", "/v1/jobs/%d/cancel" % job), 202)
+            wait_for(lambda: anna.get("/v1/jobs/%d" % job)["state"] == "cancelled")
+            job = anna.submit(small_job(epochs=1, save_as="a4"))
+            wait_for(lambda: anna.get("/v1/jobs/%d" % job)["state"] == "succeeded")
+            self.assertEqual(anna.get("/v1/models/a4")["bytes"], len(weights))
             self.assertEqual(anna.status("POST", "/v1/jobs", small_job(epochs=1, save_as="a5")), 507)
+            self.assertEqual(anna.status("POST", "/v1/jobs", small_job(epochs=1, save_as="a4")), 201)
+
+    def test_data_sets(self):
+        def archive(images):
+            return zipped([("%s/%d.png" % ("ab"[i % 2], i), png(16, 16, bytes([i]) * 256)) for i in range(images)])
+
+        with Daemon({"stored_bytes": 40000}, device=False) as d:
+            anna = Person(d, token(d, "anna"))
+            self.assertEqual(anna.request("PUT", "/v1/datasets/one?val=0", archive(60))[0], 201)
+            self.assertGreater(os.path.getsize(os.path.join(d.state, "datasets", "one.cnnd")), 20000)
+            # In its own place there is room for it, beside it there is not.
+            self.assertEqual(anna.request("PUT", "/v1/datasets/one?val=0", archive(62))[0], 200)
+            self.assertEqual(anna.request("PUT", "/v1/datasets/two?val=0", archive(60))[0], 507)
+            d.stop()
+            d.options["stored_bytes"] = 10000
+            d.start()
+            # Past the quota an archive is refused before it is sent.
+            head = "PUT /v1/datasets/two HTTP/1.1\r\nHost: %s:%d\r\nContent-Length: 1000000000\r\nAuthorization: %s\r\n\r\n"
+            answer = d.raw((head % (d.host, d.port, anna.headers["Authorization"])).encode(), timeout=2)
+            self.assertIn(b" 507 ", answer.split(b"\r\n")[0])
+            self.assertIn(b"of the 10000 you may", answer)
+            self.assertEqual(anna.request("PUT", "/v1/datasets/one?val=0", archive(4))[0], 413)
+            self.assertEqual(anna.status("DELETE", "/v1/datasets/one"), 204)
 
 
 if __name__ == "__main__":

@@ -143,6 +143,13 @@ static char *model_bytes(const struct rerun *f, const char *name, size_t *ret_le
         return bytes;
 }
 
+size_t rerun_model_bytes(const struct rerun *f, const char *name)
+{
+        size_t len;
+        free(model_bytes(f, name, &len));
+        return len;
+}
+
 void rerun_compare(const struct rerun *f, const char *whole, const char *name)
 {
         size_t want_len, got_len;

@@ -37,6 +37,8 @@ struct rerun rerun_with(const struct rerun *f, const char *fields);
 /* Runs the job in the folder `name`, from the checkpoint that lies there. */
 int rerun_run(const struct rerun *f, const char *name, struct rerun_watch *w, struct train_outcome *ret,
         struct err *e);
+/* Of the model's file in the folder `name`. */
+size_t rerun_model_bytes(const struct rerun *f, const char *name);
 /* Both folders have the same model, bit for bit. */
 void rerun_compare(const struct rerun *f, const char *whole, const char *name);
 

@@ -52,6 +52,7 @@ static void planned_bytes_are_the_allocated_ones(void **state)
         CHECK_OK(rerun_run(f, "planned", &w, &out, &e), &e);
         assert_int_equal(out.device_bytes, estimate.device_bytes);
         assert_int_equal(dev_bytes(f->dev), 0);
+        assert_int_equal(estimate.model_bytes, rerun_model_bytes(f, "planned"));
 
         /* A device with too little room: refused with the numbers and a batch that fits. */
         struct dev_info small = *dev_info(f->dev);

@@ -1,0 +1,19 @@
+/* Rows of the table `datasets`: the owner of a data set, and how many bytes of his it takes. One without a
+   row came with the machine. One thread. */
+#ifndef CNND_DATASETROW_H
+#define CNND_DATASETROW_H
+
+#include "base/err.h"
+#include "daemon/store.h"
+
+#include <stdint.h>
+
+/* Within the caller's transaction or alone, both. */
+int datasetrow_set(struct store *s, const char *name, const char *user, int64_t bytes, struct err *e);
+int datasetrow_drop(struct store *s, const char *name, struct err *e);
+/* Calls `each`, which leaves the table alone, for every row; what it returns, unless that is 0, ends the
+   reading and is returned. */
+int datasetrow_each(struct store *s,
+        int (*each)(void *ctx, const char *name, const char *user, int64_t bytes), void *ctx, struct err *e);
+
+#endif
