@@ -1,8 +1,9 @@
-/* The inside of `struct jobs`, for jobs.c, submit.c, jobline.c and jobrun.c alone; what is public stands in
- * jobs.h. */
+/* The inside of `struct jobs`, for jobs.c, submit.c, jobfolder.c, jobline.c and jobrun.c alone; what is
+ * public stands in jobs.h. */
 #ifndef CNND_JOBCORE_H
 #define CNND_JOBCORE_H
 
+#include "daemon/jobfolder.h"
 #include "daemon/jobline.h"
 #include "daemon/jobs.h"
 #include "daemon/jobtx.h"
@@ -19,17 +20,12 @@ struct jobs {
         struct supervisor *supervisor;
         struct shares *shares; /* owned */
         struct jobline_cache line;
+        struct jobfolder_sweep sweep;
         double slice_seconds;
         struct jobs_stats stats;
         bool draining;
         bool changed; /* something the scheduler has not looked at: a queued job, a wish */
 };
-
-/* "STATE/jobs/ID" plus `file` ("" or "/name"), malloc'ed; NULL when memory is out. */
-char *jobcore_path(const struct jobs *js, int64_t id, const char *file);
-/* Deletes files of a job's folder that its state has no more use for. What cannot be deleted only takes room.
- */
-void jobcore_tidy(const struct jobs *js, int64_t id, enum job_state state);
 
 /* Of a job that saves one, the model's file is placed before the transaction that records it: see models.h.
    `placed` is then its name, and models_placed follows. */

@@ -62,7 +62,7 @@ static void add_path(cJSON *o, const char *key, char *path)
 
 static void add_train(const struct jobs *js, cJSON *o, const struct job_row *r, double checkpoint_seconds)
 {
-        char *init = jobcore_path(js, r->id, "/init.safetensors");
+        char *init = jobfolder_path(js, r->id, "/init.safetensors");
         if (init && access(init, R_OK) != 0) {
                 cJSON_AddNullToObject(o, "init");
                 free(init);
@@ -91,7 +91,7 @@ static cJSON *command(const struct jobs *js, const struct job_row *r, double che
         cJSON_AddStringToObject(o, "op", r->type == JOB_TRAIN ? "train" : "evaluate");
         cJSON_AddNumberToObject(o, "job", (double)r->id);
         add_path(o, "dataset", datasets_path(js->datasets, r->dataset));
-        add_path(o, "dir", jobcore_path(js, r->id, ""));
+        add_path(o, "dir", jobfolder_path(js, r->id, ""));
         if (r->type == JOB_TRAIN)
                 add_train(js, o, r, checkpoint_seconds);
         else
@@ -413,7 +413,7 @@ static void settle(struct jobs *js, int64_t id, int device, enum job_state state
         log_line(state == JOB_FAILED ? LOG_WARN : LOG_INFO, "job %lld %s failures=%lld", (long long)id,
                 job_state_name(state), (long long)failures);
         shares_end(js->shares, device);
-        jobcore_tidy(js, id, state);
+        jobfolder_tidy(js, id, state);
         js->changed = true;
 }
 
@@ -465,7 +465,11 @@ static int recover_one(struct jobs *js, int64_t id, struct err *e)
         int rc = jobtx_begin(&tx, &js->home, id, e);
         if (rc == 0)
                 rc = apply_stopped(&tx, "the daemon was restarted", e);
-        return jobtx_end(&tx, rc, e);
+        enum job_state state = tx.row.state;
+        rc = jobtx_end(&tx, rc, e);
+        if (rc == 0)
+                jobfolder_tidy(js, id, state);
+        return rc;
 }
 
 int jobrun_recover(struct jobs *js, struct err *e)

@@ -9,13 +9,10 @@
 #include "daemon/shares.h"
 #include "daemon/submit.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 static const char *const state_names[JOB_STATES] = {
         "queued", "running", "paused", "succeeded", "failed", "cancelled"};
@@ -74,6 +71,7 @@ int jobs_create(const struct jobs_options *o, struct jobs **ret, struct err *e)
                 jobs_destroy(js);
                 return rc;
         }
+        jobfolder_sweep_begin(js, &js->sweep);
         *ret = js;
         return 0;
 }
@@ -82,6 +80,7 @@ void jobs_destroy(struct jobs *js)
 {
         if (!js)
                 return;
+        jobfolder_sweep_finish(&js->sweep);
         shares_destroy(js->shares);
         jobline_finish(&js->line);
         free(js->state_dir);
@@ -93,31 +92,20 @@ void jobs_drain(struct jobs *js)
         js->draining = true;
 }
 
+void jobs_sweep(struct jobs *js)
+{
+        jobfolder_sweep_on(js, &js->sweep);
+}
+
+bool jobs_sweeping(const struct jobs *js)
+{
+        return js->sweep.dir != NULL;
+}
+
 void jobs_set_hook(struct jobs *js, jobs_hook hook, void *ctx)
 {
         js->home.hook = hook;
         js->home.hook_ctx = ctx;
-}
-
-/* The job's folder; with a link to the weights it starts from, so that a model replaced meanwhile changes
- * nothing. */
-static int make_folder(struct jobs *js, int64_t id, const char *init_from, struct err *e)
-{
-        char *dir = jobcore_path(js, id, ""), *init = jobcore_path(js, id, "/init.safetensors");
-        char *model = init_from[0] ? models_path(js->models, init_from) : NULL;
-        int rc = 0;
-        if (!dir || !init || (init_from[0] && !model))
-                rc = err_set(e, ERR_NO_MEMORY, "no memory for a path");
-        else if (mkdir(dir, 0700) != 0 && errno != EEXIST)
-                rc = err_errno(e, errno, "%s", dir);
-        else if (unlink(init) != 0 && errno != ENOENT)
-                rc = err_errno(e, errno, "%s", init);
-        else if (model && link(model, init) != 0)
-                rc = err_errno(e, errno, "%s", model);
-        free(dir);
-        free(init);
-        free(model);
-        return rc;
 }
 
 static int store_submission(
@@ -127,7 +115,7 @@ static int store_submission(
         int rc = jobtx_begin_new(&tx, &js->home, &s->row, key, e);
         int64_t id = tx.row.id;
         if (rc == 0)
-                rc = make_folder(js, id, s->init_from, e);
+                rc = jobfolder_make(js, id, s->init_from, e);
         if (rc == 0)
                 rc = jobtx_event(&tx, "state", "{\"state\":\"queued\"}", e);
         rc = jobtx_end(&tx, rc, e);
@@ -295,7 +283,7 @@ static int wish(struct jobs *js, int64_t id, enum job_state to, enum job_want wa
         if (rc == 0) {
                 js->changed = true;
                 if (idle)
-                        jobcore_tidy(js, id, to);
+                        jobfolder_tidy(js, id, to);
         }
         return rc;
 }
@@ -344,7 +332,7 @@ int jobs_result(struct jobs *js, int64_t id, char **ret, struct err *e)
         job_row_finish(&row);
         if (rc)
                 return rc;
-        char *path = jobcore_path(js, id, "/result.json");
+        char *path = jobfolder_path(js, id, "/result.json");
         rc = path ? file_map(path, &map, &len, e) : err_set(e, ERR_NO_MEMORY, "no memory for a path");
         free(path);
         if (rc)

@@ -128,6 +128,10 @@ struct jobs_options {
    had been asked for), committed before it returns. */
 int jobs_create(const struct jobs_options *o, struct jobs **ret, struct err *e);
 void jobs_destroy(struct jobs *js);
+/* After the start: goes on tidying the folders of ended jobs for a few milliseconds, if there is more to do.
+ */
+void jobs_sweep(struct jobs *js);
+bool jobs_sweeping(const struct jobs *js);
 /* After this no job is accepted. */
 void jobs_drain(struct jobs *js);
 

@@ -1,0 +1,33 @@
+/* The folder of a job, STATE/jobs/ID: the weights it starts from, its checkpoints, what it made. While a job
+   may still run all of it is needed; of an ended one only what somebody can still ask for stays. One thread
+   (the front's). */
+#ifndef CNND_JOBFOLDER_H
+#define CNND_JOBFOLDER_H
+
+#include "base/err.h"
+#include "daemon/jobs.h"
+
+#include <dirent.h>
+#include <stdint.h>
+
+/* "STATE/jobs/ID" plus `file` ("" or "/name"), malloc'ed; NULL when memory is out. */
+char *jobfolder_path(const struct jobs *js, int64_t id, const char *file);
+
+/* Makes it; with a link to the weights of the model `model` ("" for none) as they are now, so that a model
+   replaced or deleted meanwhile changes nothing. */
+int jobfolder_make(const struct jobs *js, int64_t id, const char *model, struct err *e);
+/* After the commit that ended the job (other states change nothing): deletes what nobody can ask for any
+   more, and a folder that is empty then. What cannot be deleted only takes room, until the next start. */
+void jobfolder_tidy(const struct jobs *js, int64_t id, enum job_state state);
+
+/* The same for all ended jobs, piece by piece: a front may have been killed between the commit and the
+   tidying, and versions before this one kept more. All zero does nothing. */
+struct jobfolder_sweep {
+        DIR *dir; /* owned; NULL when it is done */
+};
+void jobfolder_sweep_begin(const struct jobs *js, struct jobfolder_sweep *sweep);
+/* Goes on for a few milliseconds. */
+void jobfolder_sweep_on(const struct jobs *js, struct jobfolder_sweep *sweep);
+void jobfolder_sweep_finish(struct jobfolder_sweep *sweep);
+
+#endif
