@@ -1,4 +1,4 @@
-/* The inside of `struct jobs`, for jobs.c, submit.c, jobfolder.c, jobline.c and jobrun.c alone; what is
+/* The inside of `struct jobs`, for jobs.c, submit.c and the files of the same beginning alone; what is
  * public stands in jobs.h. */
 #ifndef CNND_JOBCORE_H
 #define CNND_JOBCORE_H

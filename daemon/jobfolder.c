@@ -35,11 +35,24 @@ int jobfolder_make(const struct jobs *js, int64_t id, const char *model, struct 
         else if (unlink(init) != 0 && errno != ENOENT)
                 rc = err_errno(e, errno, "%s", init);
         else if (from && link(from, init) != 0)
-                rc = err_errno(e, errno, "%s", from);
+                rc = err_errno(e, errno, "the weights of model '%s'", model);
         free(dir);
         free(init);
         free(from);
         return rc;
+}
+
+int jobfolder_weights(const struct jobs *js, int64_t id, char **ret, struct err *e)
+{
+        char *path = jobfolder_path(js, id, weights);
+        if (!path)
+                return err_set(e, ERR_NO_MEMORY, "no memory for a path");
+        if (access(path, R_OK) != 0) {
+                free(path);
+                path = NULL;
+        }
+        *ret = path;
+        return 0;
 }
 
 /* The one file that stays, "" for none: a classify job's result is asked for. Weights of a job that failed

@@ -31,7 +31,8 @@ struct report {
 void report_free(struct report *r);
 
 struct jobrun_started {
-        cJSON *command; /* what the worker is to be sent; the caller's */
+        cJSON *command;     /* what the worker is to be sent; the caller's */
+        struct err refused; /* of what the job fails where there is none */
         enum job_type type;
         int priority;
         double wait_seconds; /* from its submission; -1 for one that ran before */

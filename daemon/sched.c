@@ -269,7 +269,8 @@ static void start_job(struct sched *sc, int device, int64_t now_ms)
                 .slice_ms = now_ms + (int64_t)(sc->slice_seconds * 1000)};
         memcpy(r->user, start.user, sizeof r->user);
         supervisor_set_job(sc->supervisor, device, next.id);
-        rc = supervisor_send(sc->supervisor, device, start.command, NULL, 0, &e);
+        e = start.refused;
+        rc = start.command ? supervisor_send(sc->supervisor, device, start.command, NULL, 0, &e) : e.code;
         if (rc == ERR_NO_MEMORY) /* the job is put back */
                 end_run(r, &(struct report){.kind = REPORT_DONE, .end = TRAIN_STOPPED}, e.message);
         else if (rc)

@@ -12,6 +12,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define CLASSIFY "{\"type\":\"classify\",\"model\":\"it\",\"dataset\":\"tiny\"}"
+
 /* The names in a job's folder, each with a blank behind it, in the order of the alphabet; "" where there is
    no folder. Good until the next call. */
 static const char *inside(const char *state, int64_t id)
@@ -87,7 +89,7 @@ static void an_ended_job_keeps_what_is_served(void **state)
         leave(*state, failed, ".new-abcdef");
         front_wait_state(s, failed, JOB_FAILED);
         assert_false(folder(*state, failed));
-        int64_t classified = front_submit(s, "{\"type\":\"classify\",\"model\":\"it\",\"dataset\":\"tiny\"}");
+        int64_t classified = front_submit(s, CLASSIFY);
         front_wait_state(s, classified, JOB_SUCCEEDED);
         assert_string_equal(inside(*state, classified), "result.json ");
         assert_int_equal(names_of_model(*state, "it"), 1);
@@ -118,7 +120,7 @@ static void a_start_sweeps_what_was_left(void **state)
         front_wait_state(s, ended, JOB_SUCCEEDED);
         int64_t failed = front_submit(s, FRONT_JOB("fail 5", "\"epochs\":2"));
         front_wait_state(s, failed, JOB_FAILED);
-        int64_t classified = front_submit(s, "{\"type\":\"classify\",\"model\":\"it\",\"dataset\":\"tiny\"}");
+        int64_t classified = front_submit(s, CLASSIFY);
         front_wait_state(s, classified, JOB_SUCCEEDED);
         int64_t paused = front_submit(s, FRONT_JOB("paused", "\"epochs\":20"));
         CHECK_OK(jobs_pause(s->jobs, paused, &e), &e);
@@ -163,6 +165,64 @@ static void a_job_cancelled_at_a_start_leaves_nothing(void **state)
         service_destroy(s);
 }
 
+/* It waits behind a long one while its model goes. */
+static void a_classify_job_keeps_the_model_it_named(void **state)
+{
+        struct service *s = front_start(*state);
+        struct err e;
+        char *text = NULL;
+        front_wait_state(
+                s, front_submit(s, FRONT_JOB("it", "\"epochs\":2,\"save_as\":\"it\"")), JOB_SUCCEEDED);
+        int64_t busy = front_submit_as(s, &front_bert, FRONT_JOB("rest 20", "\"epochs\":20"));
+        front_wait_step(s, busy, 1);
+        int64_t id = front_submit(s, CLASSIFY);
+        assert_string_equal(inside(*state, id), "init.safetensors ");
+        CHECK_OK(models_delete(s->models, "it", &e), &e);
+        CHECK_OK(jobs_cancel(s->jobs, busy, &e), &e);
+        front_wait_state(s, id, JOB_SUCCEEDED);
+        CHECK_OK(jobs_result(s->jobs, id, &text, &e), &e);
+        assert_non_null(strstr(text, "\"model\":\"it\""));
+        free(text);
+        assert_string_equal(inside(*state, id), "result.json ");
+        service_destroy(s);
+}
+
+/* Of a version that had no links. */
+static int64_t classify_without_link(struct service *s, const char *state)
+{
+        struct err e;
+        char path[200];
+        int64_t id = front_submit(s, CLASSIFY);
+        CHECK_OK(jobs_pause(s->jobs, id, &e), &e);
+        snprintf(path, sizeof path, "%s/jobs/%lld/init.safetensors", state, (long long)id);
+        assert_int_equal(unlink(path), 0);
+        return id;
+}
+
+static void without_a_link_the_owner_is_asked_again(void **state)
+{
+        struct service *s = front_start(*state);
+        struct err e;
+        front_wait_state(
+                s, front_submit(s, FRONT_JOB("it", "\"epochs\":2,\"save_as\":\"it\"")), JOB_SUCCEEDED);
+        int64_t own = classify_without_link(s, *state), others = classify_without_link(s, *state);
+        CHECK_OK(jobs_resume(s->jobs, own, &e), &e);
+        front_wait_state(s, own, JOB_SUCCEEDED);
+        CHECK_OK(models_delete(s->models, "it", &e), &e);
+        int64_t id = front_submit_as(s, &front_bert, FRONT_JOB("it", "\"epochs\":2,\"save_as\":\"it\""));
+        front_wait_state(s, id, JOB_SUCCEEDED);
+        CHECK_OK(jobs_resume(s->jobs, others, &e), &e);
+        front_wait_state(s, others, JOB_FAILED);
+        cJSON *job = front_job(s, others);
+        const char *error = json_field(job, "error")->valuestring;
+        assert_non_null(strstr(error, "the model 'it' was deleted, or is another user's now"));
+        assert_null(strchr(error, '/'));
+        cJSON_Delete(job);
+        assert_int_equal(supervisor_state(s->supervisor, 0), DEVICE_READY);
+        front_wait_state(s, front_submit(s, FRONT_JOB("next", "\"epochs\":1")), JOB_SUCCEEDED);
+        service_destroy(s);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, front_make_state, front_drop_state)
 
 int main(int argc, char **argv)
@@ -174,6 +234,8 @@ int main(int argc, char **argv)
                 TEST(what_killed_workers_leave_goes),
                 TEST(a_start_sweeps_what_was_left),
                 TEST(a_job_cancelled_at_a_start_leaves_nothing),
+                TEST(a_classify_job_keeps_the_model_it_named),
+                TEST(without_a_link_the_owner_is_asked_again),
         };
         if (argc > 1)
                 cmocka_set_test_filter(argv[1]);
