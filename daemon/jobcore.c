@@ -3,7 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-int jobcore_place_model(struct jobs *js, int64_t id, char placed[REQUEST_NAME_MAX + 1], struct err *e)
+int jobcore_place_model(
+        struct jobs *js, int64_t id, char placed[REQUEST_NAME_MAX + 1], bool *ret_unplaced, struct err *e)
 {
         struct job_row row;
         int rc = jobrow_read(js->home.store, id, &row, e);
@@ -14,6 +15,7 @@ int jobcore_place_model(struct jobs *js, int64_t id, char placed[REQUEST_NAME_MA
                 rc = path ? models_place(js->models, row.save_as, path, e)
                           : err_set(e, ERR_NO_MEMORY, "no memory for a path");
                 free(path);
+                *ret_unplaced = rc != 0;
                 if (rc == 0)
                         snprintf(placed, REQUEST_NAME_MAX + 1, "%s", row.save_as);
         }

@@ -28,7 +28,9 @@ struct jobs {
 };
 
 /* Of a job that saves one, the model's file is placed before the transaction that records it: see models.h.
-   `placed` is then its name, and models_placed follows. */
-int jobcore_place_model(struct jobs *js, int64_t id, char placed[REQUEST_NAME_MAX + 1], struct err *e);
+   `placed` is then its name, and models_placed follows. *ret_unplaced becomes true where it was the placing
+   that failed. */
+int jobcore_place_model(
+        struct jobs *js, int64_t id, char placed[REQUEST_NAME_MAX + 1], bool *ret_unplaced, struct err *e);
 
 #endif

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "daemon/clock.h"
 #include "daemon/jobcore.h"
+#include "daemon/twin.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -34,8 +35,8 @@ int jobfolder_make(const struct jobs *js, int64_t id, const char *model, struct 
                 rc = err_errno(e, errno, "%s", dir);
         else if (unlink(init) != 0 && errno != ENOENT)
                 rc = err_errno(e, errno, "%s", init);
-        else if (from && link(from, init) != 0)
-                rc = err_errno(e, errno, "the weights of model '%s'", model);
+        else if (from)
+                rc = twin_make(from, init, model, e);
         free(dir);
         free(init);
         free(from);

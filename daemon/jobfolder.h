@@ -13,10 +13,10 @@
 /* "STATE/jobs/ID" plus `file` ("" or "/name"), malloc'ed; NULL when memory is out. */
 char *jobfolder_path(const struct jobs *js, int64_t id, const char *file);
 
-/* Makes it; with a link to the weights of the model `model` ("" for none) as they are now, so that a model
-   replaced or deleted meanwhile changes nothing. */
+/* Makes it; with the weights of the model `model` ("" for none) as they are now under a second name, so that
+   a model replaced or deleted meanwhile changes nothing. */
 int jobfolder_make(const struct jobs *js, int64_t id, const char *model, struct err *e);
-/* The path of that link, malloc'ed; *ret is NULL where the job has none. */
+/* The path of that name, malloc'ed; *ret is NULL where the job has none. */
 int jobfolder_weights(const struct jobs *js, int64_t id, char **ret, struct err *e);
 
 /* After the commit that ended the job (other states change nothing): deletes what nobody can ask for any

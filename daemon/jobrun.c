@@ -364,18 +364,18 @@ static void settle(struct jobs *js, int64_t id, int device, enum job_state state
         js->changed = true;
 }
 
-int jobrun_apply(
-        struct jobs *js, int64_t id, int device, const struct report *reports, bool *ret_moved, struct err *e)
+int jobrun_apply(struct jobs *js, int64_t id, int device, const struct report *reports,
+        struct jobrun_outcome *ret, struct err *e)
 {
         struct jobtx tx;
         const struct report *last = reports;
         char placed[REQUEST_NAME_MAX + 1] = "";
-        bool moved = false;
         int64_t wall = clock_wall_ms();
         int rc = 0;
+        *ret = (struct jobrun_outcome){0};
         for (const struct report *rep = reports; rc == 0 && rep; rep = rep->next) {
                 if (rep->kind == REPORT_DONE && rep->end == TRAIN_DONE)
-                        rc = jobcore_place_model(js, id, placed, e);
+                        rc = jobcore_place_model(js, id, placed, &ret->unplaced, e);
                 last = rep;
         }
         if (rc)
@@ -387,7 +387,7 @@ int jobrun_apply(
         int64_t step = tx.row.step;
         tx.row.device_seconds += seconds;
         for (const struct report *rep = reports; rc == 0 && rep; rep = rep->next)
-                rc = apply_report(js, &tx, rep, &moved, e);
+                rc = apply_report(js, &tx, rep, &ret->moved, e);
         enum job_state state = tx.row.state;
         int64_t failures = tx.row.failures, steps = tx.row.step - step, batch = batch_size(&tx.row);
         rc = jobtx_end(&tx, rc, e);
@@ -402,7 +402,6 @@ int jobrun_apply(
                 js->stats.images += (uint64_t)(steps * batch);
         }
         settle(js, id, device, state, failures);
-        *ret_moved = moved;
         return 0;
 }
 
