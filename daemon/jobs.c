@@ -182,14 +182,23 @@ int jobs_see(struct jobs *js, const struct identity *who, int64_t id, struct err
         return store_done(js->home.store, st, rc, e);
 }
 
+/* Whose number that is only an operator is told. */
+static int taken_by(const struct identity *who, const char *name, int64_t id, struct err *e)
+{
+        if (!who->operator)
+                return err_set(e, ERR_EXISTS, "the name '%s' is taken by another user's job", name);
+        return err_set(
+                e, ERR_EXISTS, "job %lld of another user is to save its model as '%s'", (long long)id, name);
+}
+
 int jobs_may_save(struct jobs *js, const struct identity *who, const char *name, struct err *e)
 {
         sqlite3_stmt *st;
         int rc = models_may_save(js->models, who, name, e);
-        if (rc || who->operator)
+        if (rc)
                 return rc;
         rc = store_prepare(js->home.store,
-                "SELECT 1 FROM jobs WHERE state IN ('queued', 'running', 'paused') AND save_as = ?1"
+                "SELECT id FROM jobs WHERE state IN ('queued', 'running', 'paused') AND save_as = ?1"
                 " AND user <> ?2 LIMIT 1",
                 &st, e);
         if (rc)
@@ -197,8 +206,9 @@ int jobs_may_save(struct jobs *js, const struct identity *who, const char *name,
         store_bind_text(st, 1, name);
         store_bind_text(st, 2, who->user);
         rc = store_step(js->home.store, st, e);
+        int64_t id = rc > 0 ? sqlite3_column_int64(st, 0) : 0;
         sqlite3_reset(st);
-        return rc > 0 ? err_set(e, ERR_EXISTS, "the name '%s' is taken by another user's job", name) : rc;
+        return rc > 0 ? taken_by(who, name, id, e) : rc;
 }
 
 /* The job object with its place in the line; NULL when memory is out. */

@@ -52,7 +52,8 @@ int jobs_submit(struct jobs *js, const struct identity *who, const char *key, co
 /* 0 when there is the job and it is open to `who`; ERR_NOT_FOUND for either, alike. */
 int jobs_see(struct jobs *js, const struct identity *who, int64_t id, struct err *e);
 /* ERR_EXISTS when `who` may not save a model under the name: another's model has it, or an unfinished job of
-   another's is to save one under it. */
+   another's is to save one under it. An operator may replace the model, but not what a job will replace: he
+   is told its number. */
 int jobs_may_save(struct jobs *js, const struct identity *who, const char *name, struct err *e);
 
 /* The job object of API.md. ERR_NOT_FOUND. The caller frees *ret with cJSON_Delete. */

@@ -186,6 +186,11 @@ class Matrix(unittest.TestCase):
         waiting = self.anna.submit(long_job(save_as="to-come"))
         self.assertEqual(self.bert.request("POST", "/v1/jobs", small_job(save_as="to-come"))[0], 409)
         self.assertEqual(self.bert.status("PUT", "/v1/models/to-come/weights", self.weights), 409)
+        # An operator's weights would stay only until the job ends.
+        for answer in (self.root.request("PUT", "/v1/models/to-come/weights", self.weights),
+                       self.root.request("POST", "/v1/jobs", small_job(save_as="to-come"))):
+            self.assertEqual(answer[0], 409)
+            self.assertIn("job %d " % waiting, answer[2]["detail"])
         self.anna.status("POST", "/v1/jobs/%d/cancel" % waiting)
         wait_for(lambda: self.anna.get("/v1/jobs/%d" % waiting)["state"] == "cancelled")
         self.assertEqual(self.bert.status("PUT", "/v1/models/to-come/weights", self.weights), 201)
