@@ -6,6 +6,7 @@
 #include "daemon/jobfolder.h"
 #include "daemon/jobline.h"
 #include "daemon/jobs.h"
+#include "daemon/jobsweep.h"
 #include "daemon/jobtx.h"
 
 #include <stdbool.h>
@@ -20,7 +21,7 @@ struct jobs {
         struct supervisor *supervisor;
         struct shares *shares; /* owned */
         struct jobline_cache line;
-        struct jobfolder_sweep sweep;
+        struct jobsweep sweep;
         double slice_seconds;
         struct jobs_stats stats;
         bool draining;

@@ -1,7 +1,5 @@
 #include "daemon/jobfolder.h"
 
-#include "base/log.h"
-#include "daemon/clock.h"
 #include "daemon/jobcore.h"
 #include "daemon/twin.h"
 
@@ -12,9 +10,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-/* So long may a piece of the sweep keep everybody waiting. */
-enum { SWEEP_US = 2000 };
 
 static const char weights[] = "/init.safetensors";
 
@@ -76,69 +71,21 @@ static void empty(const char *path, const char *but)
         rmdir(path);
 }
 
+static void tidy(const struct jobs *js, int64_t id, const char *but)
+{
+        char *path = jobfolder_path(js, id, "");
+        if (path)
+                empty(path, but);
+        free(path);
+}
+
 void jobfolder_tidy(const struct jobs *js, int64_t id, enum job_state state)
 {
-        char *path = job_state_final(state) ? jobfolder_path(js, id, "") : NULL;
-        if (path)
-                empty(path, kept(state));
-        free(path);
+        if (job_state_final(state))
+                tidy(js, id, kept(state));
 }
 
-/* A folder without a job is of a submission that was not committed: nobody asks for anything of it. */
-static int state_of(const struct jobs *js, int64_t id, enum job_state *ret, struct err *e)
+void jobfolder_remove(const struct jobs *js, int64_t id)
 {
-        sqlite3_stmt *st;
-        int rc = store_prepare(js->home.store, "SELECT state FROM jobs WHERE id = ?", &st, e);
-        if (rc)
-                return rc;
-        store_bind_int(st, 1, id);
-        rc = store_step(js->home.store, st, e);
-        if (rc < 0)
-                return rc;
-        int state = rc > 0 ? job_state_parse(store_text(st, 0)) : JOB_CANCELLED;
-        *ret = state < 0 ? JOB_QUEUED : (enum job_state)state;
-        return store_done(js->home.store, st, 0, e);
-}
-
-static int sweep_one(const struct jobs *js, const char *name, struct err *e)
-{
-        char *end;
-        enum job_state state = JOB_QUEUED;
-        int64_t id = strtoll(name, &end, 10);
-        int rc = id > 0 && !*end ? state_of(js, id, &state, e) : 0;
-        if (rc == 0)
-                jobfolder_tidy(js, id, state);
-        return rc;
-}
-
-void jobfolder_sweep_begin(const struct jobs *js, struct jobfolder_sweep *sweep)
-{
-        char *path = NULL;
-        if (asprintf(&path, "%s/jobs", js->state_dir) < 0)
-                return;
-        sweep->dir = opendir(path);
-        free(path);
-}
-
-void jobfolder_sweep_on(const struct jobs *js, struct jobfolder_sweep *sweep)
-{
-        const struct dirent *file = NULL;
-        struct err e = {0};
-        int rc = 0;
-        int64_t end = clock_now_us() + SWEEP_US;
-        while (sweep->dir && rc == 0 && (file = readdir(sweep->dir)) != NULL) {
-                rc = sweep_one(js, file->d_name, &e);
-                if (rc == 0 && clock_now_us() >= end)
-                        return;
-        }
-        if (rc)
-                log_line(LOG_WARN, "the folders of ended jobs are not looked through: %s", e.message);
-        jobfolder_sweep_finish(sweep);
-}
-
-void jobfolder_sweep_finish(struct jobfolder_sweep *sweep)
-{
-        if (sweep->dir)
-                closedir(sweep->dir);
-        sweep->dir = NULL;
+        tidy(js, id, "");
 }

@@ -7,7 +7,6 @@
 #include "base/err.h"
 #include "daemon/jobs.h"
 
-#include <dirent.h>
 #include <stdint.h>
 
 /* "STATE/jobs/ID" plus `file` ("" or "/name"), malloc'ed; NULL when memory is out. */
@@ -22,15 +21,7 @@ int jobfolder_weights(const struct jobs *js, int64_t id, char **ret, struct err 
 /* After the commit that ended the job (other states change nothing): deletes what nobody can ask for any
    more, and a folder that is empty then. What cannot be deleted only takes room, until the next start. */
 void jobfolder_tidy(const struct jobs *js, int64_t id, enum job_state state);
-
-/* The same for all ended jobs, piece by piece: a front may have been killed between the commit and the
-   tidying, and versions before this one kept more. All zero does nothing. */
-struct jobfolder_sweep {
-        DIR *dir; /* owned; NULL when it is done */
-};
-void jobfolder_sweep_begin(const struct jobs *js, struct jobfolder_sweep *sweep);
-/* Goes on for a few milliseconds. */
-void jobfolder_sweep_on(const struct jobs *js, struct jobfolder_sweep *sweep);
-void jobfolder_sweep_finish(struct jobfolder_sweep *sweep);
+/* After the commit that deleted the job: all of it, likewise. */
+void jobfolder_remove(const struct jobs *js, int64_t id);
 
 #endif

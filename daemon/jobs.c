@@ -71,7 +71,7 @@ int jobs_create(const struct jobs_options *o, struct jobs **ret, struct err *e)
                 jobs_destroy(js);
                 return rc;
         }
-        jobfolder_sweep_begin(js, &js->sweep);
+        jobsweep_begin(&js->sweep, js);
         *ret = js;
         return 0;
 }
@@ -80,7 +80,7 @@ void jobs_destroy(struct jobs *js)
 {
         if (!js)
                 return;
-        jobfolder_sweep_finish(&js->sweep);
+        jobsweep_finish(&js->sweep);
         shares_destroy(js->shares);
         jobline_finish(&js->line);
         free(js->state_dir);
@@ -94,12 +94,12 @@ void jobs_drain(struct jobs *js)
 
 void jobs_sweep(struct jobs *js)
 {
-        jobfolder_sweep_on(js, &js->sweep);
+        jobsweep_on(&js->sweep, js);
 }
 
 bool jobs_sweeping(const struct jobs *js)
 {
-        return js->sweep.dir != NULL;
+        return !jobsweep_done(&js->sweep);
 }
 
 void jobs_set_hook(struct jobs *js, jobs_hook hook, void *ctx)
@@ -322,6 +322,37 @@ int jobs_resume(struct jobs *js, int64_t id, struct err *e)
         if (rc == 0)
                 js->changed = true;
         return rc;
+}
+
+int jobs_delete(struct jobs *js, int64_t id, struct err *e)
+{
+        struct job_row row;
+        bool rest = false;
+        int rc = jobrow_read(js->home.store, id, &row, e);
+        if (rc)
+                return rc;
+        enum job_state state = row.state;
+        job_row_finish(&row);
+        if (!job_state_final(state))
+                return err_set(e, ERR_STATE, "job %lld is %s: cancel it first", (long long)id,
+                        job_state_name(state));
+        rc = store_begin(js->home.store, e);
+        if (rc == 0)
+                rc = jobsweep_events(js, id, &rest, e);
+        if (rc == 0)
+                rc = jobstrategies_delete(js->home.store, id, e);
+        if (rc == 0)
+                rc = jobrow_delete(js->home.store, id, e);
+        if (rc == 0)
+                rc = store_commit(js->home.store, e);
+        if (rc) {
+                store_rollback(js->home.store);
+                return rc;
+        }
+        if (rest)
+                jobsweep_rest(&js->sweep, id);
+        jobfolder_remove(js, id);
+        return 0;
 }
 
 int jobs_result(struct jobs *js, int64_t id, char **ret, struct err *e)

@@ -76,6 +76,10 @@ int jobs_cancel(struct jobs *js, int64_t id, struct err *e);
 int jobs_pause(struct jobs *js, int64_t id, struct err *e);
 int jobs_resume(struct jobs *js, int64_t id, struct err *e);
 
+/* Removes an ended job with its events and its result; models that it made stay. ERR_NOT_FOUND; ERR_STATE for
+   one that has not ended. */
+int jobs_delete(struct jobs *js, int64_t id, struct err *e);
+
 /* The result of a finished classify job, its JSON text malloc'ed for the caller: {"model","dataset","count",
    "model_import","dataset_import" (recipe.h, of what it was trained on and of what is classified),
    "classes":[names],"labels":[int],"predictions":[int]} and what scores.h says.

@@ -223,6 +223,70 @@ static void without_a_link_the_owner_is_asked_again(void **state)
         service_destroy(s);
 }
 
+static int64_t rows(struct service *s, const char *question, int64_t job)
+{
+        sqlite3_stmt *st;
+        struct err e;
+        CHECK_OK(store_prepare(s->store, question, &st, &e), &e);
+        store_bind_int(st, 1, job);
+        assert_int_equal(store_step(s->store, st, &e), 1);
+        int64_t count = sqlite3_column_int64(st, 0);
+        sqlite3_reset(st);
+        return count;
+}
+
+static const char events_of[] = "SELECT count(*) FROM events WHERE job = ?";
+
+static void a_deleted_job_leaves_nothing_but_its_model(void **state)
+{
+        struct service *s = front_start(*state);
+        struct err e;
+        cJSON *job = NULL;
+        bool there = false;
+        int64_t trained = front_submit(s, FRONT_JOB("it", "\"epochs\":120,\"save_as\":\"it\""));
+        front_wait_step(s, trained, 1);
+        assert_int_equal(jobs_delete(s->jobs, trained, &e), ERR_STATE);
+        front_wait_state(s, trained, JOB_SUCCEEDED);
+        int64_t tuned = front_submit(s, FRONT_JOB("rest 5", "\"epochs\":2,\"init\":{\"from\":\"it\"}"));
+        int64_t classified = front_submit(s, CLASSIFY);
+        assert_int_equal(jobs_delete(s->jobs, tuned, &e), ERR_STATE);
+        assert_int_equal(jobs_delete(s->jobs, classified, &e), ERR_STATE);
+        assert_true(rows(s, events_of, trained) > 2400);
+        CHECK_OK(jobs_delete(s->jobs, trained, &e), &e);
+        assert_int_equal(jobs_delete(s->jobs, trained, &e), ERR_NOT_FOUND);
+        assert_int_equal(jobs_get(s->jobs, trained, &job, &e), ERR_NOT_FOUND);
+        sweep(s); /* more than go at once */
+        assert_int_equal(rows(s, events_of, trained), 0);
+        CHECK_OK(models_exists(s->models, "it", &there, &e), &e);
+        assert_true(there);
+        front_wait_state(s, tuned, JOB_SUCCEEDED);
+        front_wait_state(s, classified, JOB_SUCCEEDED);
+        CHECK_OK(jobs_delete(s->jobs, classified, &e), &e);
+        assert_false(folder(*state, classified));
+        assert_int_equal(rows(s, "SELECT count(*) FROM strategies WHERE job = ?", trained), 0);
+        assert_true(rows(s, events_of, tuned) > 40);
+        service_destroy(s);
+}
+
+/* As if the front had been killed behind the commit that deleted job 1. */
+static void a_start_goes_on_deleting(void **state)
+{
+        struct service *s = front_start(*state);
+        struct err e;
+        sqlite3_stmt *st;
+        int64_t gone = front_submit(s, FRONT_JOB("gone", "\"epochs\":2"));
+        int64_t kept = front_submit(s, FRONT_JOB("kept", "\"epochs\":2"));
+        front_wait_state(s, kept, JOB_SUCCEEDED);
+        CHECK_OK(store_prepare(s->store, "DELETE FROM jobs WHERE id = 1", &st, &e), &e);
+        CHECK_OK(store_run(s->store, st, &e), &e);
+        service_destroy(s);
+        s = front_start(*state);
+        sweep(s);
+        assert_int_equal(rows(s, events_of, gone), 0);
+        assert_true(rows(s, events_of, kept) > 40);
+        service_destroy(s);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, front_make_state, front_drop_state)
 
 int main(int argc, char **argv)
@@ -236,6 +300,8 @@ int main(int argc, char **argv)
                 TEST(a_job_cancelled_at_a_start_leaves_nothing),
                 TEST(a_classify_job_keeps_the_model_it_named),
                 TEST(without_a_link_the_owner_is_asked_again),
+                TEST(a_deleted_job_leaves_nothing_but_its_model),
+                TEST(a_start_goes_on_deleting),
         };
         if (argc > 1)
                 cmocka_set_test_filter(argv[1]);
