@@ -24,6 +24,7 @@ const struct http_route api_routes[] = {
         {"POST", "/v1/jobs", HTTP_JSON, api_jobs_submit, false},
         {"GET", "/v1/jobs", HTTP_NO_BODY, api_jobs_list, false},
         {"GET", "/v1/jobs/{}", HTTP_NO_BODY, api_jobs_get, false},
+        {"DELETE", "/v1/jobs/{}", HTTP_NO_BODY, api_jobs_delete, false},
         {"POST", "/v1/jobs/{}/cancel", HTTP_NO_BODY, api_jobs_cancel, false},
         {"POST", "/v1/jobs/{}/pause", HTTP_NO_BODY, api_jobs_pause, false},
         {"POST", "/v1/jobs/{}/resume", HTTP_NO_BODY, api_jobs_resume, false},

@@ -53,6 +53,7 @@ int api_dataset(const struct api *api, const struct http_request *rq, struct err
 int api_jobs_submit(void *ctx, struct http_request *rq, struct err *e);
 int api_jobs_list(void *ctx, struct http_request *rq, struct err *e);
 int api_jobs_get(void *ctx, struct http_request *rq, struct err *e);
+int api_jobs_delete(void *ctx, struct http_request *rq, struct err *e);
 int api_jobs_cancel(void *ctx, struct http_request *rq, struct err *e);
 int api_jobs_pause(void *ctx, struct http_request *rq, struct err *e);
 int api_jobs_resume(void *ctx, struct http_request *rq, struct err *e);

@@ -89,6 +89,19 @@ int api_jobs_get(void *ctx, struct http_request *rq, struct err *e)
         return rc ? rc : reply_json(&rq->reply, 200, job, e);
 }
 
+int api_jobs_delete(void *ctx, struct http_request *rq, struct err *e)
+{
+        int64_t id;
+        int rc = target_only(&rq->target, "", e);
+        if (rc == 0)
+                rc = api_job(ctx, rq, &id, e);
+        if (rc == 0)
+                rc = jobs_delete(((struct api *)ctx)->service->jobs, id, e);
+        if (rc == 0)
+                reply_empty(&rq->reply, 204);
+        return rc;
+}
+
 static int wish(const struct api *api, struct http_request *rq,
         int (*verb)(struct jobs *, int64_t, struct err *), struct err *e)
 {

@@ -1,10 +1,12 @@
-/* The inside of `struct jobs`, for jobs.c, submit.c, jobline.c and jobrun.c alone; what is public stands in
- * jobs.h. */
+/* The inside of `struct jobs`, for jobs.c, submit.c and the files of the same beginning alone; what is
+ * public stands in jobs.h. */
 #ifndef CNND_JOBCORE_H
 #define CNND_JOBCORE_H
 
+#include "daemon/jobfolder.h"
 #include "daemon/jobline.h"
 #include "daemon/jobs.h"
+#include "daemon/jobsweep.h"
 #include "daemon/jobtx.h"
 
 #include <stdbool.h>
@@ -19,20 +21,17 @@ struct jobs {
         struct supervisor *supervisor;
         struct shares *shares; /* owned */
         struct jobline_cache line;
+        struct jobsweep sweep;
         double slice_seconds;
         struct jobs_stats stats;
         bool draining;
         bool changed; /* something the scheduler has not looked at: a queued job, a wish */
 };
 
-/* "STATE/jobs/ID" plus `file` ("" or "/name"), malloc'ed; NULL when memory is out. */
-char *jobcore_path(const struct jobs *js, int64_t id, const char *file);
-/* Deletes files of a job's folder that its state has no more use for. What cannot be deleted only takes room.
- */
-void jobcore_tidy(const struct jobs *js, int64_t id, enum job_state state);
-
 /* Of a job that saves one, the model's file is placed before the transaction that records it: see models.h.
-   `placed` is then its name, and models_placed follows. */
-int jobcore_place_model(struct jobs *js, int64_t id, char placed[REQUEST_NAME_MAX + 1], struct err *e);
+   `placed` is then its name, and models_placed follows. *ret_unplaced becomes true where it was the placing
+   that failed. */
+int jobcore_place_model(
+        struct jobs *js, int64_t id, char placed[REQUEST_NAME_MAX + 1], bool *ret_unplaced, struct err *e);
 
 #endif

@@ -221,6 +221,16 @@ int jobrow_update(struct store *s, const struct job_row *r, struct err *e)
         return store_run(s, st, e);
 }
 
+int jobrow_delete(struct store *s, int64_t id, struct err *e)
+{
+        sqlite3_stmt *st;
+        int rc = store_prepare(s, "DELETE FROM jobs WHERE id = ?", &st, e);
+        if (rc)
+                return rc;
+        store_bind_int(st, 1, id);
+        return store_run(s, st, e);
+}
+
 int jobrow_by_key(struct store *s, const char *user, const char *key, int64_t *ret, struct err *e)
 {
         sqlite3_stmt *st;

@@ -56,6 +56,8 @@ int jobrow_read(struct store *s, int64_t id, struct job_row *ret, struct err *e)
 int jobrow_insert(struct store *s, struct job_row *r, const char *key, struct err *e);
 /* Stores everything that may change after the submission. Within the caller's transaction. */
 int jobrow_update(struct store *s, const struct job_row *r, struct err *e);
+/* Within the caller's transaction. */
+int jobrow_delete(struct store *s, int64_t id, struct err *e);
 /* The job that `user` submitted with `key`: its id, 0 for none. */
 int jobrow_by_key(struct store *s, const char *user, const char *key, int64_t *ret, struct err *e);
 /* Calls `row` for the rows of the filter, newest first; non-zero stops and is returned. Their texts make

@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "daemon/clock.h"
+#include "daemon/jobcommand.h"
 #include "daemon/jobcore.h"
 #include "daemon/jobstrategies.h"
 #include "daemon/jobtx.h"
@@ -12,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 /* A killed front forgets at most so many seconds of a device. */
 #define STORE_SECONDS 5.0
@@ -53,52 +53,6 @@ double jobrun_share(const struct jobs *js, const char *user)
         return shares_of(js->shares, user, clock_now_ms(), clock_wall_ms());
 }
 
-/* Adds a path as a string and frees it; NULL is want of memory. */
-static void add_path(cJSON *o, const char *key, char *path)
-{
-        json_add(o, key, path ? cJSON_CreateString(path) : NULL);
-        free(path);
-}
-
-static void add_train(const struct jobs *js, cJSON *o, const struct job_row *r, double checkpoint_seconds)
-{
-        char *init = jobcore_path(js, r->id, "/init.safetensors");
-        if (init && access(init, R_OK) != 0) {
-                cJSON_AddNullToObject(o, "init");
-                free(init);
-        } else {
-                add_path(o, "init", init);
-        }
-        cJSON_AddNumberToObject(o, "checkpoint_seconds", checkpoint_seconds);
-        cJSON_AddNumberToObject(o, "checkpoint_step", (double)r->checkpoint_step);
-        /* As planned: a device with another memory must not choose again. */
-        cJSON *request = json_parse(r->request, strlen(r->request), NULL);
-        if (!json_field(request, "micro_batch"))
-                cJSON_AddNumberToObject(request, "micro_batch", r->micro_batch);
-        json_add(o, "request", request);
-}
-
-static void add_evaluate(const struct jobs *js, cJSON *o, const struct job_row *r)
-{
-        add_path(o, "model", models_path(js->models, r->model));
-        cJSON_AddStringToObject(o, "name", r->model);
-        cJSON_AddNumberToObject(o, "limit", (double)r->steps);
-}
-
-static cJSON *command(const struct jobs *js, const struct job_row *r, double checkpoint_seconds)
-{
-        cJSON *o = cJSON_CreateObject();
-        cJSON_AddStringToObject(o, "op", r->type == JOB_TRAIN ? "train" : "evaluate");
-        cJSON_AddNumberToObject(o, "job", (double)r->id);
-        add_path(o, "dataset", datasets_path(js->datasets, r->dataset));
-        add_path(o, "dir", jobcore_path(js, r->id, ""));
-        if (r->type == JOB_TRAIN)
-                add_train(js, o, r, checkpoint_seconds);
-        else
-                add_evaluate(js, o, r);
-        return o;
-}
-
 int jobrun_start(struct jobs *js, int64_t id, int device, double checkpoint_seconds,
         struct jobrun_started *ret, struct err *e)
 {
@@ -108,18 +62,11 @@ int jobrun_start(struct jobs *js, int64_t id, int device, double checkpoint_seco
         if (rc == 0) {
                 struct job_row *r = &tx.row;
                 snprintf(r->device, sizeof r->device, "%s", supervisor_info(js->supervisor, device)->id);
-                start.command = command(js, r, checkpoint_seconds);
-                cJSON *bound = NULL;
                 start.type = r->type;
                 start.priority = r->priority;
                 start.wait_seconds = r->started_ms ? -1 : (double)(clock_wall_ms() - r->created_ms) / 1000;
                 memcpy(start.user, r->user, sizeof start.user);
-                rc = start.command ? jobstrategies_read(js->home.store, id, &bound, e)
-                                   : err_set(e, ERR_NO_MEMORY, "no memory for a command");
-                if (rc == 0 && bound)
-                        json_add(start.command, "strategies", bound);
-                if (rc == 0 && json_fell_short())
-                        rc = err_set(e, ERR_NO_MEMORY, "no memory for a command");
+                rc = jobcommand_make(js, r, checkpoint_seconds, &start.command, &start.refused, e);
                 if (rc == 0)
                         rc = jobtx_state(&tx, JOB_RUNNING, NULL, e);
         }
@@ -413,22 +360,22 @@ static void settle(struct jobs *js, int64_t id, int device, enum job_state state
         log_line(state == JOB_FAILED ? LOG_WARN : LOG_INFO, "job %lld %s failures=%lld", (long long)id,
                 job_state_name(state), (long long)failures);
         shares_end(js->shares, device);
-        jobcore_tidy(js, id, state);
+        jobfolder_tidy(js, id, state);
         js->changed = true;
 }
 
-int jobrun_apply(
-        struct jobs *js, int64_t id, int device, const struct report *reports, bool *ret_moved, struct err *e)
+int jobrun_apply(struct jobs *js, int64_t id, int device, const struct report *reports,
+        struct jobrun_outcome *ret, struct err *e)
 {
         struct jobtx tx;
         const struct report *last = reports;
         char placed[REQUEST_NAME_MAX + 1] = "";
-        bool moved = false;
         int64_t wall = clock_wall_ms();
         int rc = 0;
+        *ret = (struct jobrun_outcome){0};
         for (const struct report *rep = reports; rc == 0 && rep; rep = rep->next) {
                 if (rep->kind == REPORT_DONE && rep->end == TRAIN_DONE)
-                        rc = jobcore_place_model(js, id, placed, e);
+                        rc = jobcore_place_model(js, id, placed, &ret->unplaced, e);
                 last = rep;
         }
         if (rc)
@@ -440,7 +387,7 @@ int jobrun_apply(
         int64_t step = tx.row.step;
         tx.row.device_seconds += seconds;
         for (const struct report *rep = reports; rc == 0 && rep; rep = rep->next)
-                rc = apply_report(js, &tx, rep, &moved, e);
+                rc = apply_report(js, &tx, rep, &ret->moved, e);
         enum job_state state = tx.row.state;
         int64_t failures = tx.row.failures, steps = tx.row.step - step, batch = batch_size(&tx.row);
         rc = jobtx_end(&tx, rc, e);
@@ -455,7 +402,6 @@ int jobrun_apply(
                 js->stats.images += (uint64_t)(steps * batch);
         }
         settle(js, id, device, state, failures);
-        *ret_moved = moved;
         return 0;
 }
 
@@ -465,7 +411,11 @@ static int recover_one(struct jobs *js, int64_t id, struct err *e)
         int rc = jobtx_begin(&tx, &js->home, id, e);
         if (rc == 0)
                 rc = apply_stopped(&tx, "the daemon was restarted", e);
-        return jobtx_end(&tx, rc, e);
+        enum job_state state = tx.row.state;
+        rc = jobtx_end(&tx, rc, e);
+        if (rc == 0)
+                jobfolder_tidy(js, id, state);
+        return rc;
 }
 
 int jobrun_recover(struct jobs *js, struct err *e)

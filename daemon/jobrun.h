@@ -31,7 +31,8 @@ struct report {
 void report_free(struct report *r);
 
 struct jobrun_started {
-        cJSON *command; /* what the worker is to be sent; the caller's */
+        cJSON *command;     /* what the worker is to be sent; the caller's */
+        struct err refused; /* of what the job fails where there is none */
         enum job_type type;
         int priority;
         double wait_seconds; /* from its submission; -1 for one that ran before */
@@ -40,12 +41,16 @@ struct jobrun_started {
 /* Makes a queued job running on a device and commits it; the device's seconds are its user's from now on. */
 int jobrun_start(struct jobs *js, int64_t id, int device, double checkpoint_seconds,
         struct jobrun_started *ret, struct err *e);
+struct jobrun_outcome {
+        bool moved;    /* a step was made that was not known before */
+        bool unplaced; /* it failed, for the job's model could not be put in its place */
+};
 /* Applies reports in order, in one transaction, and counts the device's seconds. An event that a resumed run
    repeats is dropped: a train, validation or checkpoint event is stored only if its step lies beyond the last
-   stored one of its kind, a note only if it says something new. *ret_moved becomes true when a step was made
-   that was not known before. On an error nothing has happened and the same reports may be applied again. */
-int jobrun_apply(struct jobs *js, int64_t id, int device, const struct report *reports, bool *ret_moved,
-        struct err *e);
+   stored one of its kind, a note only if it says something new. On an error nothing has happened and the same
+   reports may be applied again. *ret is overwritten in every case. */
+int jobrun_apply(struct jobs *js, int64_t id, int device, const struct report *reports,
+        struct jobrun_outcome *ret, struct err *e);
 /* What its user wants of a running job. */
 int jobrun_want(struct jobs *js, int64_t id, enum job_want *ret, struct err *e);
 /* Device seconds that the user has had, faded. */

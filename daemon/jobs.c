@@ -9,13 +9,10 @@
 #include "daemon/shares.h"
 #include "daemon/submit.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 static const char *const state_names[JOB_STATES] = {
         "queued", "running", "paused", "succeeded", "failed", "cancelled"};
@@ -74,6 +71,7 @@ int jobs_create(const struct jobs_options *o, struct jobs **ret, struct err *e)
                 jobs_destroy(js);
                 return rc;
         }
+        jobsweep_begin(&js->sweep, js);
         *ret = js;
         return 0;
 }
@@ -82,6 +80,7 @@ void jobs_destroy(struct jobs *js)
 {
         if (!js)
                 return;
+        jobsweep_finish(&js->sweep);
         shares_destroy(js->shares);
         jobline_finish(&js->line);
         free(js->state_dir);
@@ -93,31 +92,20 @@ void jobs_drain(struct jobs *js)
         js->draining = true;
 }
 
+void jobs_sweep(struct jobs *js)
+{
+        jobsweep_on(&js->sweep, js);
+}
+
+bool jobs_sweeping(const struct jobs *js)
+{
+        return !jobsweep_done(&js->sweep);
+}
+
 void jobs_set_hook(struct jobs *js, jobs_hook hook, void *ctx)
 {
         js->home.hook = hook;
         js->home.hook_ctx = ctx;
-}
-
-/* The job's folder; with a link to the weights it starts from, so that a model replaced meanwhile changes
- * nothing. */
-static int make_folder(struct jobs *js, int64_t id, const char *init_from, struct err *e)
-{
-        char *dir = jobcore_path(js, id, ""), *init = jobcore_path(js, id, "/init.safetensors");
-        char *model = init_from[0] ? models_path(js->models, init_from) : NULL;
-        int rc = 0;
-        if (!dir || !init || (init_from[0] && !model))
-                rc = err_set(e, ERR_NO_MEMORY, "no memory for a path");
-        else if (mkdir(dir, 0700) != 0 && errno != EEXIST)
-                rc = err_errno(e, errno, "%s", dir);
-        else if (unlink(init) != 0 && errno != ENOENT)
-                rc = err_errno(e, errno, "%s", init);
-        else if (model && link(model, init) != 0)
-                rc = err_errno(e, errno, "%s", model);
-        free(dir);
-        free(init);
-        free(model);
-        return rc;
 }
 
 static int store_submission(
@@ -127,7 +115,7 @@ static int store_submission(
         int rc = jobtx_begin_new(&tx, &js->home, &s->row, key, e);
         int64_t id = tx.row.id;
         if (rc == 0)
-                rc = make_folder(js, id, s->init_from, e);
+                rc = jobfolder_make(js, id, s->init_from, e);
         if (rc == 0)
                 rc = jobtx_event(&tx, "state", "{\"state\":\"queued\"}", e);
         rc = jobtx_end(&tx, rc, e);
@@ -194,14 +182,23 @@ int jobs_see(struct jobs *js, const struct identity *who, int64_t id, struct err
         return store_done(js->home.store, st, rc, e);
 }
 
+/* Whose number that is only an operator is told. */
+static int taken_by(const struct identity *who, const char *name, int64_t id, struct err *e)
+{
+        if (!who->operator)
+                return err_set(e, ERR_EXISTS, "the name '%s' is taken by another user's job", name);
+        return err_set(
+                e, ERR_EXISTS, "job %lld of another user is to save its model as '%s'", (long long)id, name);
+}
+
 int jobs_may_save(struct jobs *js, const struct identity *who, const char *name, struct err *e)
 {
         sqlite3_stmt *st;
         int rc = models_may_save(js->models, who, name, e);
-        if (rc || who->operator)
+        if (rc)
                 return rc;
         rc = store_prepare(js->home.store,
-                "SELECT 1 FROM jobs WHERE state IN ('queued', 'running', 'paused') AND save_as = ?1"
+                "SELECT id FROM jobs WHERE state IN ('queued', 'running', 'paused') AND save_as = ?1"
                 " AND user <> ?2 LIMIT 1",
                 &st, e);
         if (rc)
@@ -209,8 +206,9 @@ int jobs_may_save(struct jobs *js, const struct identity *who, const char *name,
         store_bind_text(st, 1, name);
         store_bind_text(st, 2, who->user);
         rc = store_step(js->home.store, st, e);
+        int64_t id = rc > 0 ? sqlite3_column_int64(st, 0) : 0;
         sqlite3_reset(st);
-        return rc > 0 ? err_set(e, ERR_EXISTS, "the name '%s' is taken by another user's job", name) : rc;
+        return rc > 0 ? taken_by(who, name, id, e) : rc;
 }
 
 /* The job object with its place in the line; NULL when memory is out. */
@@ -297,7 +295,7 @@ static int wish(struct jobs *js, int64_t id, enum job_state to, enum job_want wa
         if (rc == 0) {
                 js->changed = true;
                 if (idle)
-                        jobcore_tidy(js, id, to);
+                        jobfolder_tidy(js, id, to);
         }
         return rc;
 }
@@ -328,6 +326,37 @@ int jobs_resume(struct jobs *js, int64_t id, struct err *e)
         return rc;
 }
 
+int jobs_delete(struct jobs *js, int64_t id, struct err *e)
+{
+        struct job_row row;
+        bool rest = false;
+        int rc = jobrow_read(js->home.store, id, &row, e);
+        if (rc)
+                return rc;
+        enum job_state state = row.state;
+        job_row_finish(&row);
+        if (!job_state_final(state))
+                return err_set(e, ERR_STATE, "job %lld is %s: cancel it first", (long long)id,
+                        job_state_name(state));
+        rc = store_begin(js->home.store, e);
+        if (rc == 0)
+                rc = jobsweep_events(js, id, &rest, e);
+        if (rc == 0)
+                rc = jobstrategies_delete(js->home.store, id, e);
+        if (rc == 0)
+                rc = jobrow_delete(js->home.store, id, e);
+        if (rc == 0)
+                rc = store_commit(js->home.store, e);
+        if (rc) {
+                store_rollback(js->home.store);
+                return rc;
+        }
+        if (rest)
+                jobsweep_rest(&js->sweep, id);
+        jobfolder_remove(js, id);
+        return 0;
+}
+
 int jobs_result(struct jobs *js, int64_t id, char **ret, struct err *e)
 {
         struct job_row row;
@@ -346,7 +375,7 @@ int jobs_result(struct jobs *js, int64_t id, char **ret, struct err *e)
         job_row_finish(&row);
         if (rc)
                 return rc;
-        char *path = jobcore_path(js, id, "/result.json");
+        char *path = jobfolder_path(js, id, "/result.json");
         rc = path ? file_map(path, &map, &len, e) : err_set(e, ERR_NO_MEMORY, "no memory for a path");
         free(path);
         if (rc)

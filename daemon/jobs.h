@@ -52,7 +52,8 @@ int jobs_submit(struct jobs *js, const struct identity *who, const char *key, co
 /* 0 when there is the job and it is open to `who`; ERR_NOT_FOUND for either, alike. */
 int jobs_see(struct jobs *js, const struct identity *who, int64_t id, struct err *e);
 /* ERR_EXISTS when `who` may not save a model under the name: another's model has it, or an unfinished job of
-   another's is to save one under it. */
+   another's is to save one under it. An operator may replace the model, but not what a job will replace: he
+   is told its number. */
 int jobs_may_save(struct jobs *js, const struct identity *who, const char *name, struct err *e);
 
 /* The job object of API.md; its request is raw text. ERR_NOT_FOUND. The caller frees *ret with cJSON_Delete.
@@ -76,6 +77,10 @@ int jobs_list(struct jobs *js, const struct jobs_filter *f, cJSON **ret, int64_t
 int jobs_cancel(struct jobs *js, int64_t id, struct err *e);
 int jobs_pause(struct jobs *js, int64_t id, struct err *e);
 int jobs_resume(struct jobs *js, int64_t id, struct err *e);
+
+/* Removes an ended job with its events and its result; models that it made stay. ERR_NOT_FOUND; ERR_STATE for
+   one that has not ended. */
+int jobs_delete(struct jobs *js, int64_t id, struct err *e);
 
 /* The result of a finished classify job, its JSON text malloc'ed for the caller: {"model","dataset","count",
    "model_import","dataset_import" (recipe.h, of what it was trained on and of what is classified),
@@ -131,6 +136,10 @@ struct jobs_options {
    had been asked for), committed before it returns. */
 int jobs_create(const struct jobs_options *o, struct jobs **ret, struct err *e);
 void jobs_destroy(struct jobs *js);
+/* After the start: goes on tidying the folders of ended jobs for a few milliseconds, if there is more to do.
+ */
+void jobs_sweep(struct jobs *js);
+bool jobs_sweeping(const struct jobs *js);
 /* After this no job is accepted. */
 void jobs_drain(struct jobs *js);
 

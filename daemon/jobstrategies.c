@@ -55,3 +55,13 @@ int jobstrategies_read(struct store *s, int64_t job, cJSON **ret, struct err *e)
                 *ret = json;
         return rc;
 }
+
+int jobstrategies_delete(struct store *s, int64_t job, struct err *e)
+{
+        sqlite3_stmt *st;
+        int rc = store_prepare(s, "DELETE FROM strategies WHERE job = ?", &st, e);
+        if (rc)
+                return rc;
+        store_bind_int(st, 1, job);
+        return store_run(s, st, e);
+}

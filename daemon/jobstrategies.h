@@ -12,5 +12,7 @@
 int jobstrategies_write(struct store *s, int64_t job, const cJSON *json, struct err *e);
 /* *ret is the caller's; NULL where the job is bound to nothing yet. */
 int jobstrategies_read(struct store *s, int64_t job, cJSON **ret, struct err *e);
+/* Within the caller's transaction; that there are none is no error. */
+int jobstrategies_delete(struct store *s, int64_t job, struct err *e);
 
 #endif

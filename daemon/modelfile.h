@@ -31,8 +31,9 @@ void modelfile_finish(struct modelfile *f);
 /* malloc'ed; NULL when memory is out. */
 char *modelfile_path(const struct modelfile_home *home, const char *name);
 bool modelfile_exists(const struct modelfile_home *home, const char *name);
-/* Makes NAME a hard link to `file` (on the same file system), or takes it away, atomically and durably; after
-   0 modelfile_settle follows: it stays so, or what was there before is there again. */
+/* Makes NAME another name of `file` (a copy where they lie on different file systems), or takes it away,
+   atomically and durably; after 0 modelfile_settle follows: it stays so, or what was there before is there
+   again. */
 int modelfile_place(const struct modelfile_home *home, const char *name, const char *file, struct err *e);
 int modelfile_remove(const struct modelfile_home *home, const char *name, struct err *e);
 void modelfile_settle(const struct modelfile_home *home, const char *name, bool done);

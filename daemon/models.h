@@ -62,7 +62,7 @@ int models_put(struct models *ms, const char *name, const struct identity *who, 
 int models_facts(struct models *ms, const char *name, const struct model_facts **ret, struct err *e);
 /* "STATE/models/NAME.safetensors", malloc'ed. NULL when memory is out. */
 char *models_path(const struct models *ms, const char *name);
-/* Saving a job's model, first: puts a hard link to `file` in place, durably. May be repeated. */
+/* Saving a job's model, first: puts `file` in place, durably, and leaves it where it is. May be repeated. */
 int models_place(struct models *ms, const char *name, const char *file, struct err *e);
 /* At last, where that was done: the row is committed, or the file that was there before comes back. */
 void models_placed(struct models *ms, const char *name, bool committed);

@@ -12,6 +12,8 @@
 
 /* Train points wait this long for others to share their commit; everything else does not wait. */
 enum { BATCH_MS = 20, AGAIN_MS = 20, RETRY_MS = 1000, LOOK_MS = 1000, FULL_MS = 5000 };
+/* So long is it tried to put a model in its place. */
+enum { PLACE_MS = 60000 };
 
 /* A job on a device. */
 struct run {
@@ -24,17 +26,20 @@ struct run {
         enum job_type type;
         int priority;
         char user[JOBS_USER_MAX + 1];
-        int64_t slice_ms; /* it does not yield before */
-        bool yields;      /* it was told to stop for another job */
-        int64_t sync;     /* a mark that waits for the commit of all before it; 0: none */
-        int64_t due_ms;   /* when they are to be committed */
-        bool nothing;     /* the device is free, and no job waited for it when it was last asked */
+        int64_t slice_ms;    /* it does not yield before */
+        bool yields;         /* it was told to stop for another job */
+        int64_t sync;        /* a mark that waits for the commit of all before it; 0: none */
+        int64_t due_ms;      /* when they are to be committed */
+        int64_t unplaced_ms; /* since when its model finds no place, for another reason than a full disk; 0:
+                                it did */
+        bool nothing;        /* the device is free, and no job waited for it when it was last asked */
 };
 
 struct sched {
         struct jobs *jobs;
         struct supervisor *supervisor;
         double checkpoint_seconds, slice_seconds;
+        int64_t place_ms;
         bool draining;
         bool again;        /* a worker could not be told something: soon once more */
         int64_t looked_ms; /* when it was last asked whether a job should yield */
@@ -45,9 +50,11 @@ struct sched {
 struct sched *sched_create(
         struct jobs *js, struct supervisor *sv, double checkpoint_seconds, double slice_seconds)
 {
+        const char *place_ms = getenv("CNND_TEST_PLACE_MS");
         struct sched *sc = calloc(1, sizeof *sc);
         if (!sc)
                 return NULL;
+        sc->place_ms = place_ms ? strtoll(place_ms, NULL, 10) : PLACE_MS;
         sc->jobs = js;
         sc->supervisor = sv;
         sc->checkpoint_seconds = checkpoint_seconds;
@@ -178,24 +185,47 @@ static bool passing(int code)
         return code == ERR_DISK || code == ERR_IO || code == ERR_NO_MEMORY || code == ERR_UNAVAILABLE;
 }
 
+/* A full disk is waited for; whatever else keeps a model from its place must not keep the device from others
+   for ever. A cancel goes before either. */
+static bool gives_up(struct sched *sc, struct run *r, const struct err *why, int64_t now_ms)
+{
+        enum job_want want = WANT_NOTHING;
+        struct err e;
+        if (jobrun_want(sc->jobs, r->job, &want, &e) == 0 && want == WANT_CANCEL)
+                return true;
+        if (why->code == ERR_DISK)
+                r->unplaced_ms = 0;
+        else if (!r->unplaced_ms)
+                r->unplaced_ms = now_ms;
+        return r->unplaced_ms && now_ms - r->unplaced_ms >= sc->place_ms;
+}
+
+static void try_again(struct sched *sc, struct run *r, struct err *why, bool unplaced, int64_t now_ms)
+{
+        r->due_ms = now_ms + RETRY_MS;
+        if (unplaced)
+                err_wrap(why, "the run ended, but its model could not be stored");
+        log_line(LOG_ERROR, "job %lld: %s", (long long)r->job, why->message);
+        if (!passing(why->code) || (unplaced && gives_up(sc, r, why, now_ms)))
+                replace_by_failure(r, why);
+        else if (!unplaced)
+                r->unplaced_ms = 0;
+}
+
 static void commit_reports(struct sched *sc, int device, int64_t now_ms)
 {
         struct run *r = &sc->runs[device];
+        struct jobrun_outcome out;
         struct err e;
-        bool moved = false;
-        int rc = jobrun_apply(sc->jobs, r->job, device, r->first, &moved, &e);
-        if (rc) {
-                log_line(LOG_ERROR, "job %lld: %s", (long long)r->job, e.message);
-                r->due_ms = now_ms + RETRY_MS;
-                if (!passing(rc))
-                        replace_by_failure(r, &e);
+        if (jobrun_apply(sc->jobs, r->job, device, r->first, &out, &e)) {
+                try_again(sc, r, &e, out.unplaced, now_ms);
                 return;
         }
         if (r->last->kind == REPORT_FAILED && r->last->error.code == ERR_DISK)
                 sc->retry_ms = now_ms + FULL_MS;
         drop_reports(r);
         r->due_ms = now_ms + BATCH_MS;
-        if (moved || (r->ended && supervisor_job(sc->supervisor, device) == r->job))
+        if (out.moved || (r->ended && supervisor_job(sc->supervisor, device) == r->job))
                 supervisor_progress(sc->supervisor, device);
         if (r->ended) {
                 supervisor_set_job(sc->supervisor, device, 0);
@@ -269,7 +299,8 @@ static void start_job(struct sched *sc, int device, int64_t now_ms)
                 .slice_ms = now_ms + (int64_t)(sc->slice_seconds * 1000)};
         memcpy(r->user, start.user, sizeof r->user);
         supervisor_set_job(sc->supervisor, device, next.id);
-        rc = supervisor_send(sc->supervisor, device, start.command, NULL, 0, &e);
+        e = start.refused;
+        rc = start.command ? supervisor_send(sc->supervisor, device, start.command, NULL, 0, &e) : e.code;
         if (rc == ERR_NO_MEMORY) /* the job is put back */
                 end_run(r, &(struct report){.kind = REPORT_DONE, .end = TRAIN_STOPPED}, e.message);
         else if (rc)

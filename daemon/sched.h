@@ -3,7 +3,10 @@
    Of the highest priority, the user with the smallest share of device seconds goes next, with the oldest job
    that fits (jobline.h); a job that lost its worker keeps its place. A training job that has run for
    `slice_seconds` stops at a checkpoint, and waits again, while a job waits that goes before it by the same
-   rule; one device yields at a time. */
+   rule; one device yields at a time.
+
+   A job whose run has ended keeps its device until its model is in its place: while the disk is full; for a
+   minute where anything else is in the way, then the job fails. A cancel ends the waiting. */
 #ifndef CNND_SCHED_H
 #define CNND_SCHED_H
 

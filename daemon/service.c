@@ -203,7 +203,7 @@ int64_t service_timeout_us(const struct service *s)
         int64_t now = clock_now_ms(), least = classify_timeout_us(s->classify, clock_now_us());
         const int due[] = {children_timeout_ms(s->kids), decode_timeout_ms(s->decode, now),
                 supervisor_timeout_ms(s->supervisor, now), sched_timeout_ms(s->sched, now),
-                imports_timeout_ms(s->imports)};
+                imports_timeout_ms(s->imports), jobs_sweeping(s->jobs) ? 0 : -1};
         for (size_t i = 0; i < sizeof due / sizeof due[0]; i++)
                 if (due[i] >= 0 && (least < 0 || due[i] * (int64_t)1000 < least))
                         least = due[i] * (int64_t)1000;
@@ -220,6 +220,7 @@ void service_run(struct service *s)
         supervisor_tick(s->supervisor, now);
         classify_tick(s->classify, now);
         sched_tick(s->sched, now);
+        jobs_sweep(s->jobs);
 }
 
 int service_health(const struct service *s, struct err *e)

@@ -219,6 +219,7 @@ static int check_classify(
         s->row.steps = limit && limit < count ? limit : count;
         snprintf(s->row.dataset, sizeof s->row.dataset, "%s", dataset);
         snprintf(s->row.model, sizeof s->row.model, "%s", model);
+        snprintf(s->init_from, sizeof s->init_from, "%s", model);
         return 0;
 }
 

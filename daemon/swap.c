@@ -1,6 +1,7 @@
 #include "daemon/swap.h"
 
 #include "base/log.h"
+#include "daemon/twin.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -28,10 +29,10 @@ static int replace(const char *dir, const char *name, const char *file, struct e
         unlink(fresh);
         unlink(old);
         if (link(path, old) != 0 && errno != ENOENT)
-                return err_errno(e, errno, "%s", path);
-        int rc = link(file, fresh) == 0 ? 0 : err_errno(e, errno, "%s", file);
+                return err_errno(e, errno, "%s", name);
+        int rc = twin_make(file, fresh, name, e);
         if (rc == 0 && rename(fresh, path) != 0)
-                rc = err_errno(e, errno, "%s", path);
+                rc = err_errno(e, errno, "%s", name);
         /* Renaming onto another name of the same file does nothing and leaves the first name. */
         unlink(fresh);
         if (rc)
@@ -45,7 +46,7 @@ static int put_aside(const char *dir, const char *name, struct err *e)
         path_of(path, dir, "", name);
         path_of(old, dir, old_prefix, name);
         unlink(old);
-        return rename(path, old) == 0 || errno == ENOENT ? 0 : err_errno(e, errno, "%s", path);
+        return rename(path, old) == 0 || errno == ENOENT ? 0 : err_errno(e, errno, "%s", name);
 }
 
 /* NULL for `file`: nothing takes its place. */
@@ -53,10 +54,10 @@ static int begin(const char *dir, const char *name, const char *file, struct err
 {
         int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (fd < 0)
-                return err_errno(e, errno, "%s", dir);
+                return err_errno(e, errno, "the folder of %s", name);
         int rc = file ? replace(dir, name, file, e) : put_aside(dir, name, e);
         if (rc == 0 && fsync(fd) != 0) {
-                rc = err_errno(e, errno, "%s", dir);
+                rc = err_errno(e, errno, "the folder of %s", name);
                 swap_end(dir, name, false);
         }
         close(fd);

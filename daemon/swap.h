@@ -8,8 +8,8 @@
 
 #include <stdbool.h>
 
-/* Makes dir/name a hard link to `file` (on the same file system), atomically and durably; after 0 swap_end
-   follows. A failure changes nothing. */
+/* Makes dir/name another name of `file` (a copy where they lie on different file systems), atomically and
+   durably; after 0 swap_end follows. A failure changes nothing. */
 int swap_begin(const char *dir, const char *name, const char *file, struct err *e);
 /* Takes dir/name away, durably; that there is none is no error. After 0 swap_end follows, a failure changes
    nothing. */

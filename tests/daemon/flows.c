@@ -127,6 +127,8 @@ const struct flow flows[] = {
                 .during = {POST("/v1/jobs/{}/pause", 202), POST("/v1/jobs/{}/resume", 202)},
                 .after = {CANCEL, WAIT("ended")}},
 
+        {"delete-job", .before = {SUBMIT(SHORT), WAIT("ended")}, .during = {DELETE("/v1/jobs/{}", 204)}},
+
         {"submit", .during = {SUBMIT(NAMED)}, .after = {CANCEL}, .busy = true},
         {"repeat", .during = {{"POST", "/v1/jobs", "Idempotency-Key: k{n}\r\n", NAMED, 201},
                 {"POST", "/v1/jobs", "Idempotency-Key: k{n}\r\n", NAMED, 200}},

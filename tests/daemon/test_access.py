@@ -58,6 +58,7 @@ OWNED = {
     ("GET", "/v1/datasets/{}/events"): 204,
     ("GET", "/v1/datasets/{}/sheet"): 200,
     ("GET", "/v1/jobs/{}"): 200,
+    ("DELETE", "/v1/jobs/{}"): 409,  # it has not ended
     ("POST", "/v1/jobs/{}/cancel"): 202,
     ("POST", "/v1/jobs/{}/pause"): 202,
     ("POST", "/v1/jobs/{}/resume"): 409,  # it is not paused
@@ -186,12 +187,26 @@ class Matrix(unittest.TestCase):
         waiting = self.anna.submit(long_job(save_as="to-come"))
         self.assertEqual(self.bert.request("POST", "/v1/jobs", small_job(save_as="to-come"))[0], 409)
         self.assertEqual(self.bert.status("PUT", "/v1/models/to-come/weights", self.weights), 409)
+        # An operator's weights would stay only until the job ends.
+        for answer in (self.root.request("PUT", "/v1/models/to-come/weights", self.weights),
+                       self.root.request("POST", "/v1/jobs", small_job(save_as="to-come"))):
+            self.assertEqual(answer[0], 409)
+            self.assertIn("job %d " % waiting, answer[2]["detail"])
         self.anna.status("POST", "/v1/jobs/%d/cancel" % waiting)
         wait_for(lambda: self.anna.get("/v1/jobs/%d" % waiting)["state"] == "cancelled")
         self.assertEqual(self.bert.status("PUT", "/v1/models/to-come/weights", self.weights), 201)
         # What an operator replaces stays its owner's.
         self.assertEqual(self.root.status("PUT", "/v1/models/to-come/weights", self.weights), 200)
         self.assertEqual(self.bert.get("/v1/models/to-come")["user"], "bert")
+
+    def test_ended_jobs_are_deleted_by_whose_they_are(self):
+        for person in (self.anna, self.root):
+            job = self.anna.submit(small_job(epochs=1))
+            path = "/v1/jobs/%d" % job
+            wait_for(lambda: self.anna.get(path)["state"] == "succeeded")
+            self.assertEqual([p.status("DELETE", path) for p in (self.nobody, self.bert, person, person)], [401, 404, 204, 404])
+            self.assertEqual(self.anna.status("GET", path + "/events"), 404)
+            self.assertNotIn(job, [j["id"] for j in self.anna.get("/v1/jobs")["jobs"]])
 
     def test_keys_are_of_one_user(self):
         job, key = small_job(epochs=1), {"Idempotency-Key": "same"}

@@ -1,0 +1,27 @@
+/* The folder of a job, STATE/jobs/ID: the weights it starts from, its checkpoints, what it made. While a job
+   may still run all of it is needed; of an ended one only what somebody can still ask for stays. One thread
+   (the front's). */
+#ifndef CNND_JOBFOLDER_H
+#define CNND_JOBFOLDER_H
+
+#include "base/err.h"
+#include "daemon/jobs.h"
+
+#include <stdint.h>
+
+/* "STATE/jobs/ID" plus `file` ("" or "/name"), malloc'ed; NULL when memory is out. */
+char *jobfolder_path(const struct jobs *js, int64_t id, const char *file);
+
+/* Makes it; with the weights of the model `model` ("" for none) as they are now under a second name, so that
+   a model replaced or deleted meanwhile changes nothing. */
+int jobfolder_make(const struct jobs *js, int64_t id, const char *model, struct err *e);
+/* The path of that name, malloc'ed; *ret is NULL where the job has none. */
+int jobfolder_weights(const struct jobs *js, int64_t id, char **ret, struct err *e);
+
+/* After the commit that ended the job (other states change nothing): deletes what nobody can ask for any
+   more, and a folder that is empty then. What cannot be deleted only takes room, until the next start. */
+void jobfolder_tidy(const struct jobs *js, int64_t id, enum job_state state);
+/* After the commit that deleted the job: all of it, likewise. */
+void jobfolder_remove(const struct jobs *js, int64_t id);
+
+#endif

@@ -1,0 +1,133 @@
+/* Where models go when their jobs have ended: to another file system, or nowhere while something is in the
+ * way. */
+#include "front.h"
+
+#include "base/json.h"
+#include "daemon/clock.h"
+#include "daemon/role.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define SAVED FRONT_JOB("it", "\"epochs\":2,\"save_as\":\"it\"")
+
+/* models/ as a link to a folder of another file system. */
+static void models_may_lie_on_another_file_system(void **state)
+{
+        char there[] = "/dev/shm/cnnd-test-XXXXXX", path[200];
+        struct stat a, b;
+        struct err e;
+        if (!mkdtemp(there) || stat(there, &a) != 0 || stat(*state, &b) != 0 || a.st_dev == b.st_dev) {
+                print_message("skipped: /dev/shm is no other file system than the temporary folder's\n");
+                rmdir(there);
+                skip();
+        }
+        snprintf(path, sizeof path, "%s/models", (char *)*state);
+        rmdir(path);
+        assert_int_equal(symlink(there, path), 0);
+        struct service *s = front_start(*state);
+        int64_t id = front_submit(s, FRONT_JOB("it", "\"epochs\":20,\"save_as\":\"it\""));
+        front_wait_state(s, id, JOB_SUCCEEDED);
+        front_check_undisturbed(s, *state, id, 400);
+        front_wait_state(s, front_submit(s, SAVED), JOB_SUCCEEDED); /* in the place of the first */
+        static const char *const uses[] = {FRONT_JOB("tuned", "\"epochs\":1,\"init\":{\"from\":\"it\"}"),
+                "{\"type\":\"classify\",\"model\":\"it\",\"dataset\":\"tiny\"}"};
+        for (int i = 0; i < 2; i++)
+                front_wait_state(s, front_submit(s, uses[i]), JOB_SUCCEEDED);
+        CHECK_OK(models_delete(s->models, "it", &e), &e);
+        CHECK_OK(models_delete(s->models, "calm", &e), &e);
+        service_destroy(s);
+        assert_int_equal(rmdir(there), 0); /* nothing else was left in it */
+}
+
+/* A file stands where the folder of models stood. */
+static void block(const char *state, bool blocked)
+{
+        char models[200], away[200];
+        snprintf(models, sizeof models, "%s/models", state);
+        snprintf(away, sizeof away, "%s/models.away", state);
+        if (!blocked) {
+                assert_int_equal(unlink(models), 0);
+                assert_int_equal(rename(away, models), 0);
+                return;
+        }
+        assert_int_equal(rename(models, away), 0);
+        int fd = open(models, O_WRONLY | O_CREAT, 0600);
+        assert_true(fd >= 0);
+        close(fd);
+}
+
+/* Submits a job whose model finds no place, and turns for `ms` once its weights are there. */
+static int64_t submit_blocked(struct service *s, const char *state, int64_t ms)
+{
+        char weights[200];
+        int64_t end = clock_now_ms() + FRONT_LONG_MS, id = front_submit(s, SAVED);
+        block(state, true);
+        snprintf(weights, sizeof weights, "%s/jobs/%lld/model.safetensors", state, (long long)id);
+        while (access(weights, F_OK) != 0) {
+                assert_true(clock_now_ms() < end);
+                front_turn(s);
+        }
+        for (end = clock_now_ms() + ms; clock_now_ms() < end;)
+                front_turn(s);
+        return id;
+}
+
+static void a_model_waits_for_its_place(void **state)
+{
+        struct service *s = front_start(*state);
+        int64_t id = submit_blocked(s, *state, 1500);
+        assert_int_equal(front_state(s, id), JOB_RUNNING);
+        block(*state, false);
+        front_wait_state(s, id, JOB_SUCCEEDED);
+        service_destroy(s);
+}
+
+static void a_cancel_ends_the_waiting(void **state)
+{
+        struct service *s = front_start(*state);
+        struct err e;
+        int64_t id = submit_blocked(s, *state, 500);
+        CHECK_OK(jobs_cancel(s->jobs, id, &e), &e);
+        front_wait_state(s, id, JOB_CANCELLED);
+        block(*state, false);
+        front_wait_state(s, front_submit(s, SAVED), JOB_SUCCEEDED);
+        service_destroy(s);
+}
+
+static void a_model_without_a_place_fails_its_job(void **state)
+{
+        setenv("CNND_TEST_PLACE_MS", "1500", 1);
+        struct service *s = front_start(*state);
+        unsetenv("CNND_TEST_PLACE_MS");
+        int64_t id = submit_blocked(s, *state, 500);
+        assert_int_equal(front_state(s, id), JOB_RUNNING);
+        front_wait_state(s, id, JOB_FAILED);
+        cJSON *job = front_job(s, id);
+        const char *error = json_field(job, "error")->valuestring;
+        assert_non_null(strstr(error, "its model could not be stored"));
+        assert_null(strchr(error, '/'));
+        cJSON_Delete(job);
+        block(*state, false);
+        front_wait_state(s, front_submit(s, SAVED), JOB_SUCCEEDED);
+        service_destroy(s);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, front_make_state, front_drop_state)
+
+int main(int argc, char **argv)
+{
+        if (role_requested(argc, argv))
+                return role_main(argc, argv);
+        const struct CMUnitTest tests[] = {
+                TEST(models_may_lie_on_another_file_system),
+                TEST(a_model_waits_for_its_place),
+                TEST(a_cancel_ends_the_waiting),
+                TEST(a_model_without_a_place_fails_its_job),
+        };
+        if (argc > 1)
+                cmocka_set_test_filter(argv[1]);
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
