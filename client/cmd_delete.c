@@ -20,18 +20,23 @@ static int delete_one(struct ctl *c, const char *folder, const char *name, struc
 
 int cmd_delete(struct ctl *c, const struct args *a, struct err *e)
 {
-        bool model = strcmp(a->words[0], "model") == 0;
+        static const char *const kinds[][3] = {
+                {"model", "models", "model"}, {"dataset", "datasets", "data set"}, {"job", "jobs", "job"}};
         int status = STATUS_DONE;
-        if (!model && strcmp(a->words[0], "dataset") != 0)
-                return command_misused("delete takes model or dataset and names, not \"%s\"", a->words[0]);
+        size_t k = 0, count = sizeof kinds / sizeof kinds[0];
+        while (k < count && strcmp(a->words[0], kinds[k][0]) != 0)
+                k++;
+        if (k == count)
+                return command_misused(
+                        "delete takes model, dataset or job, and names of them, not \"%s\"", a->words[0]);
         for (int i = 1; i < a->word_count; i++) {
-                int rc = delete_one(c, model ? "models" : "datasets", a->words[i], e);
+                int rc = delete_one(c, kinds[k][1], a->words[i], e);
                 if (rc == ERR_CLOSED)
                         return rc;
                 if (rc != 0)
                         status = command_failed(e);
                 else if (!c->json)
-                        printf("%s %s: deleted\n", model ? "model" : "data set", a->words[i]);
+                        printf("%s %s: deleted\n", kinds[k][2], a->words[i]);
         }
         return status;
 }

@@ -133,8 +133,8 @@ const struct command command_table[] = {
         {"models", "", 0, 0, false, "list models", NULL, NULL, cmd_models},
         {"export", "MODEL FILE", 2, 2, false, "write a model's weights as safetensors; - is standard output",
                 NULL, NULL, cmd_export},
-        {"delete", "model|dataset NAME...", 2, INT_MAX, false, "delete models or data sets for good", NULL,
-                NULL, cmd_delete},
+        {"delete", "model|dataset|job NAME...", 2, INT_MAX, false,
+                "delete models, data sets or ended jobs for good", NULL, NULL, cmd_delete},
         {"devices", "", 0, 0, false, "list devices", NULL, NULL, cmd_devices},
         {"help", "[COMMAND]", 0, 1, false, "explain a command", NULL, NULL, cmd_help},
         {NULL, NULL, 0, 0, false, NULL, NULL, NULL, NULL}};

@@ -173,7 +173,7 @@ static int exploded(struct err *e, const char *what, int64_t step)
 {
         return err_set(e, ERR_INVALID,
                 "%s step %" PRId64
-                "; the checkpoint before it is kept. Try a smaller lr, a schedule with warmup_epochs, or "
+                "; the model is not saved. Try a smaller lr, a schedule with warmup_epochs, or "
                 "gradient_clip in the optimizer",
                 what, step);
 }

@@ -33,8 +33,8 @@ class Usage(Case):
                 (["train", "--dataset", "x"], "--arch and --dataset"),
                 (["train", "--arch", "a", "--dataset", "d", "--no-strict"], "goes with --init-from"),
                 (["train", "--arch", "a", "--dataset", "d", "--schedule", "step"], "needs --step-epochs"),
-                (["delete", "model"], "delete needs model|dataset NAME"),
-                (["delete", "job", "7"], "model or dataset"),
+                (["delete", "model"], "delete needs model|dataset|job NAME"),
+                (["delete", "device", "7"], "model, dataset or job"),
                 (["curve", "7", "-o", "curve.png"], ".svg, .csv or .json"),
                 (["train", "--arch", "a", "--dataset", "d", "--lr", "nan"], "takes a number"),
                 (["train", "--arch", "a", "--dataset", "d", "--lr", "1e999"], "takes a number"),
@@ -388,9 +388,10 @@ class Jobs(Case):
         self.assertIn("progress    image 10,000 of 10,000 (100.0 %)", self.cnnctl("show", 7)[0].splitlines())
 
     def test_delete(self):
-        for path in ("/v1/models/my%20net", "/v1/datasets/grid", "/v1/datasets/holes"):
+        for path in ("/v1/models/my%20net", "/v1/datasets/grid", "/v1/datasets/holes", "/v1/jobs/7"):
             self.server.on("DELETE", path, Answer(204))
         self.assertEqual(self.cnnctl("delete", "model", "my net")[0], "model my net: deleted\n")
+        self.assertEqual(self.cnnctl("delete", "job", 7)[0], "job 7: deleted\n")
         self.server.on("DELETE", "/v1/datasets/used", problem(409, "job 7 uses data set \"used\""))
         out, err = self.cnnctl("delete", "dataset", "grid", "used", "holes", status=1)
         self.assertEqual(out, "data set grid: deleted\ndata set holes: deleted\n")
