@@ -50,6 +50,7 @@ class Mix:
             ("POST", "/v1/jobs", tiny_job(architecture="lenet", dataset="none"), 422),
             ("POST", "/v1/models/kept/classify", b"no image", 415), ("POST", "/v1/models/none/classify", image, 404),
             ("POST", "/v1/architectures/summary", b" " * 2000000, 413), ("GET", "/v1/datasets/none", None, 404),
+            ("DELETE", "/v1/jobs/%d" % (job + 999999), None, 404),
         ]
         seldom = [
             ("GET", "/metrics", None, 200), ("GET", "/v1/architectures", None, 200),
@@ -119,7 +120,9 @@ class LongLife(unittest.TestCase):
 
     def run_jobs(self, count):
         for _ in range(count):
-            self.daemon.wait(self.daemon.submit(tiny_job(save_as="saved"))["id"])
+            job = self.daemon.submit(tiny_job(save_as="saved"))["id"]
+            self.daemon.wait(job)
+            self.assertEqual(self.daemon.request("DELETE", "/v1/jobs/%d" % job)[0], 204)
 
     def test_nothing_grows(self):
         self.daemon = d = self.enterContext(Daemon())
