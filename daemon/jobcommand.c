@@ -72,13 +72,35 @@ static int find_by_name(
         return *ret ? 0 : err_set(e, ERR_NO_MEMORY, "no memory for a path");
 }
 
+/* Whether a first run of a training job begins with a model's weights; behind a checkpoint they do not
+ * matter. */
+static int needs_weights(const struct job_row *r, bool *ret, struct err *e)
+{
+        *ret = false;
+        if (r->type != JOB_TRAIN || r->checkpoint_step)
+                return 0;
+        cJSON *request = json_parse(r->request, strlen(r->request), e);
+        *ret = json_field(json_field(request, "init"), "from") != NULL;
+        cJSON_Delete(request);
+        return request ? 0 : err_set(e, ERR_NO_MEMORY, "no memory for a command");
+}
+
 /* The weights that a job starts from or classifies by; *ret is NULL where it needs none, or may not have
  * them. */
 static int find_weights(
         const struct jobs *js, const struct job_row *r, char **ret, struct err *refused, struct err *e)
 {
+        bool needed = false;
         int rc = jobfolder_weights(js, r->id, ret, e);
-        return rc || *ret || r->type != JOB_CLASSIFY ? rc : find_by_name(js, r, ret, refused, e);
+        if (rc || *ret)
+                return rc;
+        if (r->type == JOB_CLASSIFY)
+                return find_by_name(js, r, ret, refused, e);
+        rc = needs_weights(r, &needed, e);
+        if (rc == 0 && needed)
+                err_set(refused, ERR_NOT_FOUND,
+                        "the weights that it was to start from are gone: submit the job again");
+        return rc;
 }
 
 int jobcommand_make(const struct jobs *js, const struct job_row *r, double checkpoint_seconds, cJSON **ret,

@@ -223,6 +223,28 @@ static void without_a_link_the_owner_is_asked_again(void **state)
         service_destroy(s);
 }
 
+/* As after a restore without the jobs' folders: not trained from nothing, as if nobody had asked for a model.
+ */
+static void weights_that_are_gone_are_missed(void **state)
+{
+        struct service *s = front_start(*state);
+        struct err e;
+        char path[200];
+        front_wait_state(
+                s, front_submit(s, FRONT_JOB("it", "\"epochs\":2,\"save_as\":\"it\"")), JOB_SUCCEEDED);
+        int64_t id = front_submit(s, FRONT_JOB("tuned", "\"epochs\":2,\"init\":{\"from\":\"it\"}"));
+        CHECK_OK(jobs_pause(s->jobs, id, &e), &e);
+        snprintf(path, sizeof path, "%s/jobs/%lld/init.safetensors", (char *)*state, (long long)id);
+        assert_int_equal(unlink(path), 0);
+        CHECK_OK(jobs_resume(s->jobs, id, &e), &e);
+        front_wait_state(s, id, JOB_FAILED);
+        cJSON *job = front_job(s, id);
+        assert_non_null(
+                strstr(json_field(job, "error")->valuestring, "weights that it was to start from are gone"));
+        cJSON_Delete(job);
+        service_destroy(s);
+}
+
 static int64_t rows(struct service *s, const char *question, int64_t job)
 {
         sqlite3_stmt *st;
@@ -300,6 +322,7 @@ int main(int argc, char **argv)
                 TEST(a_job_cancelled_at_a_start_leaves_nothing),
                 TEST(a_classify_job_keeps_the_model_it_named),
                 TEST(without_a_link_the_owner_is_asked_again),
+                TEST(weights_that_are_gone_are_missed),
                 TEST(a_deleted_job_leaves_nothing_but_its_model),
                 TEST(a_start_goes_on_deleting),
         };
