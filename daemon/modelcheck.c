@@ -8,6 +8,7 @@
 #include "zoo/zoo.h"
 
 #include <limits.h>
+#include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -53,6 +54,30 @@ static int read_input(const cJSON *list, struct shape *ret, struct err *e)
         return 0;
 }
 
+static int by_text(const void *a, const void *b)
+{
+        return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* An answer names a class, so that each has a name of its own. */
+static int check_names_differ(const cJSON *list, struct err *e)
+{
+        const cJSON *item;
+        size_t n = 0;
+        const char **names = malloc((size_t)cJSON_GetArraySize(list) * sizeof *names);
+        int rc = 0;
+        if (!names)
+                return err_set(e, ERR_NO_MEMORY, "no memory for names of classes");
+        cJSON_ArrayForEach(item, list) names[n++] = item->valuestring;
+        qsort(names, n, sizeof *names, by_text);
+        for (size_t i = 1; i < n && rc == 0; i++)
+                if (strcmp(names[i], names[i - 1]) == 0)
+                        rc = err_at(
+                                e, ERR_INVALID, "/classes", "two classes have the name \"%.200s\"", names[i]);
+        free(names);
+        return rc;
+}
+
 static int check_classes(const cJSON *list, struct err *e)
 {
         const cJSON *item;
@@ -62,14 +87,28 @@ static int check_classes(const cJSON *list, struct err *e)
                         e, ERR_INVALID, "/classes", "\"classes\" is a list of 1 to %d names", MAX_CLASSES);
         cJSON_ArrayForEach(item, list)
         {
-                if (!cJSON_IsString(item) || strlen(item->valuestring) > MAX_CLASS_NAME)
-                        return err_at(e, ERR_INVALID, "/classes",
-                                "a class's name is text of at most %d bytes", MAX_CLASS_NAME);
+                if (!cJSON_IsString(item) || !*item->valuestring ||
+                        strlen(item->valuestring) > MAX_CLASS_NAME)
+                        return err_at(e, ERR_INVALID, "/classes", "a class's name is text of 1 to %d bytes",
+                                MAX_CLASS_NAME);
+        }
+        return check_names_differ(list, e);
+}
+
+static int check_finite(const struct net *net, const float *block, struct err *e)
+{
+        for (int i = 0; i < net->num_params; i++) {
+                const struct net_param *p = &net->params[i];
+                for (uint64_t k = 0; k < p->count; k++)
+                        if (!isfinite(block[p->offset + k]))
+                                return err_set(e, ERR_INVALID,
+                                        "tensor \"%s\" holds a number that is not finite, at %llu", p->name,
+                                        (unsigned long long)k);
         }
         return 0;
 }
 
-/* Every parameter in its shape, and nothing else. */
+/* Every parameter in its shape and finite, and nothing else. */
 static int check_tensors(const struct safetensors *st, const struct net *net, struct err *e)
 {
         float *block = malloc((net->param_floats + 1) * sizeof *block);
@@ -77,6 +116,8 @@ static int check_tensors(const struct safetensors *st, const struct net *net, st
                 return err_set(e, ERR_NO_MEMORY, "no memory for %llu parameters",
                         (unsigned long long)net->parameters);
         int rc = weights_load(net, st, block, e);
+        if (rc == 0)
+                rc = check_finite(net, block, e);
         free(block);
         return rc;
 }

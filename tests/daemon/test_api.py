@@ -16,6 +16,7 @@ import tempfile
 import threading
 import time
 import unittest
+import urllib.parse
 import zipfile
 import xml.etree.ElementTree as ElementTree
 
@@ -247,6 +248,15 @@ class Api(unittest.TestCase):
         ):
             status, _, problem = self.daemon.request("PUT", "/v1/models/bad/weights", body)
             self.assertIn(status, (400, 422), what)
+        for number in (float("nan"), float("inf")):
+            status, _, problem = self.daemon.request("PUT", "/v1/models/bad/weights", data[:-4] + struct.pack("<f", number))
+            self.assertEqual(status, 422)
+            self.assertIn("not finite", problem["detail"])
+        for names, what in ((["a", "b"] * 5, 'the name "a"'), ([""] + list("bcdefghij"), "1 to 200 bytes")):
+            query = urllib.parse.urlencode({"classes": json.dumps(names)})
+            status, _, problem = self.daemon.request("PUT", "/v1/models/bad/weights?" + query, data)
+            self.assertEqual((status, problem["pointer"]), (422, "/classes"))
+            self.assertIn(what, problem["detail"])
         for query in ("architecture=skynet", "input=[1,2]", "input=x", 'classes=["a"]', "speed=9", "architecture={"):
             path = "/v1/models/bad/weights?" + query.replace('"', "%22")
             self.assertIn(self.daemon.request("PUT", path, data)[0], (400, 422), query)
