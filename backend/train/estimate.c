@@ -1,4 +1,5 @@
 #include "train/estimate.h"
+#include "base/str.h"
 #include "ops/kinds.h"
 #include "train/result.h"
 
@@ -222,20 +223,16 @@ static bool mixes_samples(const struct net *net)
 static int check_norms(const struct setup *s, const struct train_request *r, struct err *e)
 {
         bool alone = false;
+        const char *layer;
         for (int i = 0; i < SETUP_EVAL; i++)
-                alone = alone || (s->n[i] == 1 && (i != SETUP_TRAIN_LAST || s->steps >= s->steps_per_epoch));
-        for (int i = 0; i < s->net->num_nodes && alone; i++) {
-                const struct net_node *node = &s->net->nodes[i];
-                if (node->op->kind == &op_batch_norm && !node->frozen &&
-                        node->op->in[0].h * node->op->in[0].w == 1)
-                        return err_at(e, ERR_INVALID, "/batch_size",
-                                "batch_norm %s takes the variance of a batch, which one image has not: %d "
-                                "images in "
-                                "batches of %d, %d at once, leave one by itself; choose another batch_size, "
-                                "or a limit",
-                                node->name, s->count[DATASET_TRAIN], r->batch_size, s->micro_batch);
-        }
-        return 0;
+                alone = alone || s->n[i] == 1;
+        if (!alone || !setup_needs_two(s->net, &layer))
+                return 0;
+        return err_at(e, ERR_INVALID, "/batch_size",
+                "batch_norm %s takes the variance of a batch, which one image has not: %d images in batches "
+                "of %d, %d "
+                "at once, leave one by itself; choose another batch_size",
+                layer, s->count[DATASET_TRAIN], r->batch_size, s->micro_batch);
 }
 
 static int count_classes(const int32_t *labels, int count, bool *seen)
@@ -249,8 +246,7 @@ static int count_classes(const int32_t *labels, int count, bool *seen)
 }
 
 /* A limit takes images from the front, where a data set from folders has its first classes. */
-static int note_limit(
-        const struct setup *s, const struct dataset *data, char *note, size_t len, struct err *e)
+static int note_limit(const struct setup *s, const struct dataset *data, struct str *note, struct err *e)
 {
         const int all = data->split[DATASET_TRAIN].count, taken = s->count[DATASET_TRAIN];
         const int32_t *labels = data->split[DATASET_TRAIN].labels;
@@ -263,9 +259,35 @@ static int note_limit(
                   rest = count_classes(labels + taken, all - taken, seen);
         free(seen);
         if (rest)
-                snprintf(note, len, "the first %d of %d training images hold %d of %d classes", taken, all,
-                        some, some + rest);
+                str_addf(note, "the first %d of %d training images hold %d of %d classes\n", taken, all, some,
+                        some + rest);
         return 0;
+}
+
+/* A line each. */
+static int write_note(const struct setup *s, const struct train_request *r, const struct dataset *data,
+        char *ret, size_t len, struct err *e)
+{
+        struct str note = {0};
+        int rc = note_limit(s, data, &note, e);
+        if (s->drops_one)
+                str_addf(&note,
+                        "an epoch leaves out one of its %d images, which would be a batch by itself: "
+                        "batch_norm "
+                        "takes the variance of a batch\n",
+                        s->count[DATASET_TRAIN]);
+        if (s->micro_batch < r->batch_size && mixes_samples(s->net))
+                str_addf(&note,
+                        "batch_norm takes its statistics from micro-batches of %d images, not from the batch "
+                        "of "
+                        "%d\n",
+                        s->micro_batch, r->batch_size);
+        if (rc == 0 && note.failed)
+                rc = err_set(e, ERR_NO_MEMORY, "no memory for a note");
+        if (rc == 0 && note.len)
+                snprintf(ret, len, "%.*s", (int)note.len - 1, note.data);
+        str_free(&note);
+        return rc;
 }
 
 int train_plan(const struct train_request *r, const struct dataset *data, const struct dev_info *info,
@@ -275,24 +297,15 @@ int train_plan(const struct train_request *r, const struct dataset *data, const 
         int rc = estimate_setup(r, data, info, &s, e);
         if (rc)
                 return rc;
-        rc = check_norms(s, r, e);
-        if (rc) {
-                setup_destroy(s);
-                return rc;
-        }
         *ret = (struct train_estimate){.device_bytes = s->total_bytes,
                 .largest_buffer = s->largest_bytes,
                 .micro_batch = s->micro_batch,
                 .steps = s->steps};
-        rc = result_bytes(r, data, s->net, &ret->model_bytes, e);
+        rc = check_norms(s, r, e);
         if (rc == 0)
-                rc = note_limit(s, data, ret->note, sizeof ret->note, e);
-        const size_t len = strlen(ret->note);
-        if (s->micro_batch < r->batch_size && mixes_samples(s->net))
-                snprintf(ret->note + len, sizeof ret->note - len,
-                        "%sbatch_norm takes its statistics from micro-batches of %d images, not from the "
-                        "batch of %d",
-                        len ? "; " : "", s->micro_batch, r->batch_size);
+                rc = result_bytes(r, data, s->net, &ret->model_bytes, e);
+        if (rc == 0)
+                rc = write_note(s, r, data, ret->note, sizeof ret->note, e);
         setup_destroy(s);
         return rc;
 }

@@ -1,5 +1,6 @@
 #include "train/setup.h"
 #include "device/buf.h"
+#include "ops/kinds.h"
 #include "zoo/zoo.h"
 
 #include <stdio.h>
@@ -71,12 +72,28 @@ static int check_metric(
                 e, ERR_INVALID, "/stop_when/metric", "data set %s has no validation images", data->name);
 }
 
+bool setup_needs_two(const struct net *net, const char **ret_layer)
+{
+        for (int i = 0; i < net->num_nodes; i++) {
+                const struct net_node *n = &net->nodes[i];
+                if (n->op->kind != &op_batch_norm || n->frozen || n->op->in[0].h * n->op->in[0].w > 1)
+                        continue;
+                *ret_layer = n->name;
+                return true;
+        }
+        return false;
+}
+
 static void count_batches(struct setup *s, const struct train_request *r, const struct dataset *data)
 {
         s->count[DATASET_TRAIN] = used(data->split[DATASET_TRAIN].count, r->limit);
         s->count[DATASET_VAL] = used(data->split[DATASET_VAL].count, r->val_limit);
         int train = s->count[DATASET_TRAIN], val = s->count[DATASET_VAL];
         int rest = train % r->batch_size;
+        const char *layer;
+        s->drops_one = rest == 1 && train > r->batch_size && setup_needs_two(s->net, &layer);
+        if (s->drops_one)
+                rest = 0;
         s->eval_batch = s->micro_batch < EVAL_BATCH ? s->micro_batch : EVAL_BATCH;
         if (val < s->eval_batch)
                 s->eval_batch = val;
@@ -91,7 +108,7 @@ static void count_batches(struct setup *s, const struct train_request *r, const 
         s->begins[SETUP_EVAL] = s->begins[SETUP_EVAL_LAST] = true;
         s->n[SETUP_EVAL] = s->eval_batch;
         s->n[SETUP_EVAL_LAST] = s->eval_batch ? val % s->eval_batch : 0;
-        s->steps_per_epoch = (train + r->batch_size - 1) / r->batch_size;
+        s->steps_per_epoch = train / r->batch_size + (rest > 0);
         s->steps = s->steps_per_epoch * r->epochs;
         if (r->max_steps && r->max_steps < s->steps)
                 s->steps = r->max_steps;

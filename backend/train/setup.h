@@ -29,6 +29,7 @@ struct setup {
         int count[DATASET_SPLITS]; /* images used */
         int micro_batch;           /* samples of training that run at once, at most the batch */
         int n[SETUP_PHASES];       /* samples, 0 where the phase does not occur */
+        bool drops_one;            /* an epoch leaves the image out that would be a batch by itself */
         bool begins[SETUP_PHASES],
                 adds[SETUP_PHASES];       /* occurs as a step's first micro-batch, as a later one */
         float *class_weights;             /* owned; of each class, NULL where all weigh one */
@@ -47,6 +48,9 @@ struct setup {
 
 /* The request's network for this data set, with the layers frozen that are to be; for batches of any size. */
 int setup_net(const struct train_request *r, const struct dataset *data, struct net **ret, struct err *e);
+/* Whether a batch of one image can teach a layer nothing, and which: a batch_norm whose channels have one
+   value for an image. */
+bool setup_needs_two(const struct net *net, const char **ret_layer);
 /* However large, with UINT64_MAX as its limit: estimate.h asks what fits. ERR_DEVICE_MEMORY as soon as it
    shows that it takes more than `limit_bytes`; if only the plans do, that is no error. 1 <= micro_batch <=
    r->batch_size. */

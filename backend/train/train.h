@@ -18,7 +18,7 @@ struct train_estimate {
         int micro_batch;      /* samples that run at once; less than batch_size when gradients accumulate */
         int64_t steps;        /* optimizer steps in all */
         uint64_t model_bytes; /* of the file that it saves */
-        char note[320];       /* for the user: what changes the mathematics, or the classes; "" for nothing */
+        char note[400];       /* for the user: what changes the mathematics, or the classes, a line each */
 };
 
 /* Builds the network on paper for this data set and device, allocates nothing. ERR_INVALID with the pointer

@@ -196,6 +196,10 @@ static void batch_statistics_are_noted(void **state)
         "{\"layers\":[{\"type\":\"flatten\"},{\"type\":\"linear\",\"out_features\":7},{\"type\":\"batch_"    \
         "norm\"},{\"type\":\"linear\",\"out_features\":5}]}"
 
+#define DENSE_JOB                                                                                            \
+        "{\"type\":\"train\",\"architecture\":" DENSE_NORM                                                   \
+        ",\"dataset\":\"noise\",\"epochs\":2,\"batch_size\":%d,\"report_every\":1}"
+
 /* 55 images in batches of 27 leave one, and a batch of 24 in parts of 23 does. */
 static void one_image_has_no_variance(void **state)
 {
@@ -206,15 +210,19 @@ static void one_image_has_no_variance(void **state)
                 ERR_INVALID);
         assert_non_null(strstr(e.message, "net.2"));
         CHECK_OK(plan_within(*state, JOB(BN_NET, ",\"micro_batch\":23"), UINT64_MAX, &plan, &e), &e);
-        static const char rest[] = "{\"type\":\"train\",\"architecture\":" DENSE_NORM
-                                   ",\"dataset\":\"noise\",\"epochs\":1,\"batch_size\":27%s}";
         char job[600];
-        snprintf(job, sizeof job, rest, "");
+        snprintf(job, sizeof job, DENSE_JOB, 1);
         assert_int_equal(plan_within(*state, job, UINT64_MAX, &plan, &e), ERR_INVALID);
-        assert_non_null(strstr(e.message, "55 images in batches of 27"));
+        assert_non_null(strstr(e.message, "55 images in batches of 1"));
         assert_string_equal(e.pointer, "/batch_size");
-        snprintf(job, sizeof job, rest, ",\"max_steps\":2"); /* which never comes to the one */
+        /* The one that 27s leave is left out, another in each epoch. */
+        static struct trainer_log log;
+        snprintf(job, sizeof job, DENSE_JOB, 27);
         CHECK_OK(plan_within(*state, job, UINT64_MAX, &plan, &e), &e);
+        assert_int_equal(plan.steps, 4);
+        assert_non_null(strstr(plan.note, "leaves out one of its 55 images"));
+        trainer_run(*state, job, "leaves-one", 0, &log);
+        assert_int_equal(log.steps, 4);
 }
 
 /* A batch that the data set cannot fill takes no more than the data set. */
