@@ -8,12 +8,10 @@ import os
 import random
 import struct
 import subprocess
-import sys
 import tempfile
 import time
 import unittest
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../golden"))
 import harness
 from harness import dm4, npy, pgm, read_png, wait_for
 
