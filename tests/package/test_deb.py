@@ -116,6 +116,9 @@ class Packages(unittest.TestCase):
         if not shutil.which("systemd-analyze"):
             self.skipTest("systemd-analyze is not installed")
         unit = self.at("lib/systemd/system/cnnd.service")
+        kill = os.path.join(self.trees["cnnd"], "bin/kill")  # procps' in a whole system
+        os.makedirs(os.path.dirname(kill), exist_ok=True)
+        shutil.copy("/bin/true", kill)
         done = subprocess.run(["systemd-analyze", "verify", "--root=" + self.trees["cnnd"], "--recursive-errors=no",
                                unit], capture_output=True, text=True)
         self.assertNotIn("cnnd.service:", done.stdout + done.stderr)
