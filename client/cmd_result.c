@@ -86,7 +86,8 @@ static void warn(const cJSON *result)
                         command_say("the data set was imported with another \"%s\" than the model's was",
                                 keys[i]);
         if (strcmp(rest_text(result, "classes_by", ""), "number") == 0)
-                command_say("the model's classes have other names than the data set's: they are taken by number");
+                command_say(
+                        "the model's classes have other names than the data set's: they are taken by number");
 }
 
 int cmd_result(struct ctl *c, const struct args *a, struct err *e)
