@@ -22,10 +22,10 @@ GROUP_KERNEL void activation_backward(TENSOR(y), TENSOR(dy), TENSOR(dx), const i
         AT(dx, b)[i] = accumulate ? AT(dx, b)[i] + v : v;
 }
 #else
-ITEM_KERNEL void activation_forward_tiled(TENSOR(x), TENSOR(y), const int count, const int which)
+VECTORS_KERNEL void activation_forward_tiled(TENSOR(x), TENSOR(y), const int count, const int which)
 {
-        global const float16 *x = VECTORS(x);
-        global float16 *y = VECTORS(y);
+        global const vector_t *x = VECTORS_OF(x);
+        global vector_t *y = VECTORS_OF(y);
         RANGE;
         if (which == RELU)
                 for (int i = from; i < to; i++)
@@ -38,20 +38,20 @@ ITEM_KERNEL void activation_forward_tiled(TENSOR(x), TENSOR(y), const int count,
                         y[i] = act_tanh_lanes(x[i]);
 }
 
-ITEM_KERNEL void activation_backward_tiled(TENSOR(y), TENSOR(dy), TENSOR(dx), const int count, const int which,
+VECTORS_KERNEL void activation_backward_tiled(TENSOR(y), TENSOR(dy), TENSOR(dx), const int count, const int which,
         const int accumulate)
 {
-        global const float16 *y = VECTORS(y), *dy = VECTORS(dy);
-        global float16 *dx = VECTORS(dx);
+        global const vector_t *y = VECTORS_OF(y), *dy = VECTORS_OF(dy);
+        global vector_t *dx = VECTORS_OF(dx);
         RANGE;
         if (which == RELU)
                 for (int i = from; i < to; i++)
-                        dx[i] = (accumulate ? dx[i] : (float16)0) + grad_relu_lanes(y[i], dy[i]);
+                        dx[i] = (accumulate ? dx[i] : (vector_t)0) + grad_relu_lanes(y[i], dy[i]);
         else if (which == SIGMOID)
                 for (int i = from; i < to; i++)
-                        dx[i] = (accumulate ? dx[i] : (float16)0) + grad_sigmoid_lanes(y[i], dy[i]);
+                        dx[i] = (accumulate ? dx[i] : (vector_t)0) + grad_sigmoid_lanes(y[i], dy[i]);
         else
                 for (int i = from; i < to; i++)
-                        dx[i] = (accumulate ? dx[i] : (float16)0) + grad_tanh_lanes(y[i], dy[i]);
+                        dx[i] = (accumulate ? dx[i] : (vector_t)0) + grad_tanh_lanes(y[i], dy[i]);
 }
 #endif

@@ -108,19 +108,26 @@ GROUP_KERNEL void batch_norm_dx_frozen(TENSOR(dy), TENSOR(dx), VIEW(weight), OPT
 }
 
 #if !TILED || LANES == 32
-/* Grid (pixels * LANES, channels, blocks) or more: a work-item a float. `mean` and `spread` are taken every `step` floats; spread is a
-   variance where `from_variance`, else an inverse standard deviation. */
+#define PLANE(name) ((global item_t *)AT(name, b) + (ulong)c * pixels * ITEMS_OF_PIXEL)
+#define BEYOND (get_global_id(0) >= pixels * ITEMS_OF_PIXEL)
+/* Which of a work-item's floats are samples'. */
+#if ITEM_WIDTH == 1
+#define INSIDE (at % LANES < samples_in(n, b))
+#else
+#define INSIDE (at % ITEMS_OF_PIXEL * ITEM_WIDTH + (int4)(0, 1, 2, 3) < samples_in(n, b))
+#endif
+
+/* Grid (pixels * ITEMS_OF_PIXEL, channels, blocks) or more. `mean` and `spread` are taken every `step` floats; spread
+   is a variance where `from_variance`, else an inverse standard deviation. */
 GROUP_KERNEL void batch_norm_apply(TENSOR(x), TENSOR(y), VIEW(weight), VIEW(bias), OPTIONS, VIEW(mean), VIEW(spread),
         const int step, const int from_variance, const float eps, const int activation, const int pixels)
 {
-        const int c = get_global_id(1), b = get_global_id(2);
-        const ulong at = (ulong)c * pixels * LANES + get_global_id(0);
-        if (get_global_id(0) >= pixels * LANES)
+        const int at = get_global_id(0), c = get_global_id(1), b = get_global_id(2);
+        if (BEYOND)
                 return;
         const float spread = FROM(spread)[c * step], inverse = from_variance ? inverse_std(spread, eps) : spread;
-        const float centre = centred ? FROM(mean)[c * step] : 0.0f;
-        const float v = fma(AT(x, b)[at] - centre, (scaled ? inverse : 1.0f) * WEIGHT(c), BIAS(c));
-        AT(y, b)[at] = activate(v, activation);
+        const float centre = centred ? FROM(mean)[c * step] : 0.0f, scale = (scaled ? inverse : 1.0f) * WEIGHT(c);
+        PLANE(y)[at] = ITEM_ACTIVATE(fma(PLANE(x)[at] - centre, (item_t)scale, (item_t)BIAS(c)), activation);
 }
 
 #if LANES == 1
@@ -145,22 +152,20 @@ ITEM_KERNEL void batch_norm_apply_single(TENSOR(x), TENSOR(y), VIEW(weight), VIE
 
 /* dx = weight / std * (dy - sum(dy)/N - (x - mean)/std * sum(dy * (x - mean)/std)/N). Without centring the second term
    is missing and the sum's x stands alone; without scaling the third is missing and std is 1.
-   Grid (pixels * LANES, channels, blocks) or more. */
+   Grid (pixels * ITEMS_OF_PIXEL, channels, blocks) or more. */
 GROUP_KERNEL void batch_norm_dx(TENSOR(x), TENSOR(dy), TENSOR(dx), VIEW(weight), OPTIONS, VIEW(saved), VIEW(partial),
         const int n, const int accumulate, const int pixels)
 {
-        const int c = get_global_id(1), b = get_global_id(2), channels = get_global_size(1);
-        const int lane = get_global_id(0) % LANES;
-        const ulong at = (ulong)c * pixels * LANES + get_global_id(0);
-        if (get_global_id(0) >= pixels * LANES)
+        const int at = get_global_id(0), c = get_global_id(1), b = get_global_id(2), channels = get_global_size(1);
+        if (BEYOND)
                 return;
         const float mean = FROM(saved)[2 * c], inverse = scaled ? FROM(saved)[2 * c + 1] : 1.0f;
         const float part = 1.0f / ((float)n * (float)pixels);
         const float2 sums = vload2((n + LANES - 1) / LANES * channels + c, FROM(partial)) * part;
         const float shift = centred ? sums.x : 0.0f, slope = scaled ? sums.y * inverse * inverse : 0.0f;
-        const float g = AT(dy, b)[at] - shift - (AT(x, b)[at] - mean) * slope;
-        const float v = lane < samples_in(n, b) ? inverse * WEIGHT(c) * g : 0.0f;
-        AT(dx, b)[at] = accumulate ? AT(dx, b)[at] + v : v;
+        const item_t g = PLANE(dy)[at] - shift - (PLANE(x)[at] - mean) * slope;
+        const item_t v = INSIDE ? inverse * WEIGHT(c) * g : (item_t)0.0f;
+        PLANE(dx)[at] = accumulate ? PLANE(dx)[at] + v : v;
 }
 #endif
 
@@ -215,49 +220,49 @@ ITEM_KERNEL void batch_norm_sums(TENSOR(x), TENSOR(dy), VIEW(saved), VIEW(partia
         FROM(partial)[2 * (b * channels + c)] = sum;
         FROM(partial)[2 * (b * channels + c) + 1] = product;
 }
-#elif LANES != 16
-/* The same by work-groups: grid (GROUP, channels, blocks). Of the i-th four floats the samples that are there count. */
+#elif ITEMS
+/* The same by work-groups: grid (ITEMS, channels, blocks). Of the i-th four floats the samples that are there count. */
 #define COUNTED(v, i) (4 * (i) % LANES + (int4)(0, 1, 2, 3) < samples ? (v) : (float4)(0.0f))
 #define TOTAL(v) (((v).x + (v).y) + ((v).z + (v).w))
 #define FOURS (pixels * LANES / 4)
 
-GROUP_KERNEL void batch_norm_stats(TENSOR(x), VIEW(partial), const int n, const int channels, const int pixels)
+ITEMS_KERNEL void batch_norm_stats(TENSOR(x), VIEW(partial), const int n, const int channels, const int pixels)
 {
-        local float scratch[GROUP];
+        local float scratch[ITEMS];
         const int c = get_global_id(1), b = get_global_id(2), samples = samples_in(n, b);
         global const float4 *x = (global const float4 *)(AT(x, b) + (ulong)c * pixels * LANES);
         float4 sum = 0, m2 = 0;
-        for (int i = get_local_id(0); i < FOURS; i += GROUP)
+        for (int i = get_local_id(0); i < FOURS; i += ITEMS)
                 sum += COUNTED(x[i], i);
-        const float mean = sum_items(scratch, TOTAL(sum), GROUP) / (float)(samples * pixels);
-        for (int i = get_local_id(0); i < FOURS; i += GROUP) {
+        const float mean = sum_items(scratch, TOTAL(sum), ITEMS) / (float)(samples * pixels);
+        for (int i = get_local_id(0); i < FOURS; i += ITEMS) {
                 const float4 d = COUNTED(x[i] - mean, i);
                 m2 = fma(d, d, m2);
         }
-        const float squares = sum_items(scratch, TOTAL(m2), GROUP);
+        const float squares = sum_items(scratch, TOTAL(m2), ITEMS);
         if (get_local_id(0) == 0)
                 vstore2((float2)(mean, squares), b * channels + c, FROM(partial));
 }
 
-GROUP_KERNEL void batch_norm_sums(TENSOR(x), TENSOR(dy), VIEW(saved), VIEW(partial), const int n, const int channels,
+ITEMS_KERNEL void batch_norm_sums(TENSOR(x), TENSOR(dy), VIEW(saved), VIEW(partial), const int n, const int channels,
         const int pixels)
 {
-        local float scratch[GROUP];
+        local float scratch[ITEMS];
         const int c = get_global_id(1), b = get_global_id(2), samples = samples_in(n, b);
         global const float4 *x = (global const float4 *)(AT(x, b) + (ulong)c * pixels * LANES);
         global const float4 *dy = (global const float4 *)(AT(dy, b) + (ulong)c * pixels * LANES);
         const float mean = FROM(saved)[2 * c];
         float4 sum = 0, product = 0;
-        for (int i = get_local_id(0); i < FOURS; i += GROUP) {
+        for (int i = get_local_id(0); i < FOURS; i += ITEMS) {
                 const float4 d = COUNTED(dy[i], i);
                 sum += d;
                 product = fma(d, x[i] - mean, product);
         }
-        const float all = sum_items(scratch, TOTAL(sum), GROUP), products = sum_items(scratch, TOTAL(product), GROUP);
+        const float all = sum_items(scratch, TOTAL(sum), ITEMS), products = sum_items(scratch, TOTAL(product), ITEMS);
         if (get_local_id(0) == 0)
                 vstore2((float2)(all, products), b * channels + c, FROM(partial));
 }
-#else
+#elif LANES == 16
 /* Joins the first `samples` lanes. */
 inline moments join_lanes(const lane_moments *m, const int samples)
 {

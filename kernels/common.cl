@@ -18,16 +18,41 @@
 #define FROM(name) (name##_buffer + name##_offset)
 #define AT(name, b) (name##_buffer + name##_offset + (ulong)(b) * name##_stride)
 
-/* One vector of a block: the samples of one element. Views of blocked tensors are aligned to it. */
-#if LANES == 1
-typedef float lane_t;
-#elif LANES == 16
-typedef float16 lane_t;
+/* What tiled kernels take at a time: the samples of one element on CPU devices, four of them on GPUs; and how many of
+   these vectors a work-item takes where it takes some that follow one another (VECTORS_KERNEL). */
+#if LANES == 16
+typedef float16 vector_t;
+#define VECTOR_WIDTH 16
+#define PER_ITEM 256
+#define VECTORS_KERNEL ITEM_KERNEL
 #elif LANES == 32
-/* GPU devices: a work-item is one lane, never the vector. */
+typedef float4 vector_t;
+#define VECTOR_WIDTH 4
+#define PER_ITEM 1
+#define VECTORS_KERNEL GROUP_KERNEL
+#elif LANES == 1
+typedef float vector_t;
+#define VECTOR_WIDTH 1
+#define PER_ITEM 1
+#define VECTORS_KERNEL GROUP_KERNEL
 #else
 #error "LANES is 1, 16 or 32"
 #endif
+
+/* What a work-item takes of kernels that are written once for floats and for GPUs' vectors. */
+#if LANES == 32 && TILED
+typedef vector_t item_t;
+typedef int4 item_int;
+#define ITEM_WIDTH VECTOR_WIDTH
+#define ITEM_ACTIVATE activate_lanes
+#else
+typedef float item_t;
+typedef int item_int;
+#define ITEM_WIDTH 1
+#define ITEM_ACTIVATE activate
+#endif
+/* Of these, those of a pixel. */
+#define ITEMS_OF_PIXEL (LANES / ITEM_WIDTH)
 
 /* Functions for float, and for a vector of lanes under the name with _lanes. None depends on the driver's library,
    so that devices agree as far as their divisions do.
@@ -145,6 +170,9 @@ inline float sum_lanes(const float16 v)
         const float2 c = b.lo + b.hi;
         return c.x + c.y;
 }
+#else
+FUNCTIONS(float4, int4, as_float4, as_int4, _lanes)
+FINISHES(float4, _lanes)
 #endif
 
 #if LANES == 16
@@ -208,14 +236,12 @@ inline int16 lanes_before(const int samples)
         return (int16)(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15) < (int16)samples;
 }
 
-/* Element-wise tiled kernels, grid (chunks of CHUNK vectors, blocks): RANGE defines the vectors from..to-1 of this
-   work-item, VECTORS is a tensor's block. `count` is in floats. */
-#ifndef CHUNK
-#define CHUNK 256
 #endif
-#define RANGE const int from = get_global_id(0) * CHUNK, to = min(from + CHUNK, count / LANES)
-#define VECTORS(name) ((global float16 *)AT(name, get_global_id(1)))
-#endif
+
+/* Element-wise tiled kernels, grid (vectors / PER_ITEM or more, blocks): RANGE defines the vectors from..to-1 of this
+   work-item, VECTORS_OF a tensor's block. `count` is in floats. */
+#define RANGE const int from = get_global_id(0) * PER_ITEM, to = min(from + PER_ITEM, count / VECTOR_WIDTH)
+#define VECTORS_OF(name) ((global vector_t *)AT(name, get_global_id(1)))
 
 /* The sum of a work-group of `items`, a power of two, in a fixed order, for all of it. */
 inline float sum_items(local float *scratch, const float v, const int items)

@@ -57,14 +57,14 @@ inline words draw(const uint2 seed, const uint group, const uint16 samples, cons
 
 ITEM_KERNEL void dropout_mask_tiled(MASK_ARGUMENTS)
 {
-        global const float16 *source = VECTORS(source);
-        global float16 *target = VECTORS(target);
+        global const float16 *source = VECTORS_OF(source);
+        global float16 *target = VECTORS_OF(target);
         const uint16 samples = VAR(first_var) + (uint)get_global_id(1) * LANES +
                                (uint16)(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
         const uint2 seed = (uint2)(VAR(seed_var), VAR(seed_var + 1));
         const uint step = VAR(step_var);
         RANGE;
-        for (int i = from; i < to; i += 4) { /* CHUNK is a multiple of 4 */
+        for (int i = from; i < to; i += 4) { /* PER_ITEM is a multiple of 4 */
                 const words drawn = draw(seed, (uint)i / 4, samples, step, (uint)stream);
                 for (int k = 0; k < 4 && i + k < to; k++) {
                         const float16 v = source[i + k] * (convert_int16(drawn.v[k] >> 8) < least ? (float16)0 : (float16)scale);

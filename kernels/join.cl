@@ -15,10 +15,10 @@ GROUP_KERNEL void join_copy(TENSOR(source), TENSOR(target), const int count, con
                 AT(target, block)[i] = accumulate ? AT(target, block)[i] + AT(source, block)[i] : AT(source, block)[i];
 }
 #else
-ITEM_KERNEL void join_add_tiled(TENSOR(a), TENSOR(b), TENSOR(y), const int count, const int activation)
+VECTORS_KERNEL void join_add_tiled(TENSOR(a), TENSOR(b), TENSOR(y), const int count, const int activation)
 {
-        global const float16 *a = VECTORS(a), *b = VECTORS(b);
-        global float16 *y = VECTORS(y);
+        global const vector_t *a = VECTORS_OF(a), *b = VECTORS_OF(b);
+        global vector_t *y = VECTORS_OF(y);
         RANGE;
         if (activation == NO_ACTIVATION)
                 for (int i = from; i < to; i++)
@@ -28,10 +28,10 @@ ITEM_KERNEL void join_add_tiled(TENSOR(a), TENSOR(b), TENSOR(y), const int count
                         y[i] = activate_lanes(a[i] + b[i], activation);
 }
 
-ITEM_KERNEL void join_copy_tiled(TENSOR(source), TENSOR(target), const int count, const int accumulate)
+VECTORS_KERNEL void join_copy_tiled(TENSOR(source), TENSOR(target), const int count, const int accumulate)
 {
-        global const float16 *source = VECTORS(source);
-        global float16 *target = VECTORS(target);
+        global const vector_t *source = VECTORS_OF(source);
+        global vector_t *target = VECTORS_OF(target);
         RANGE;
         if (accumulate)
                 for (int i = from; i < to; i++)

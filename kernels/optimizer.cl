@@ -2,21 +2,8 @@
 
    w are the parameters, dw their gradients, the rest the optimizer's own state, all `count` floats, a multiple of 32.
    What changes from step to step stands in `vars` from word `first` on: rate, gain, keep and spread (enum update_var).
-   clip[0] scales the gradients where `clipped`. Updates are written once for T: a vector of floats on CPU devices,
-   where a work-item takes CHUNK vectors, else one float a work-item. */
-#if LANES == 16
-#define T float16
-#define WIDTH 16
-#ifndef CHUNK
-#define CHUNK 256
-#endif
-#define STEP_KERNEL ITEM_KERNEL
-#else
-#define T float
-#define WIDTH 1
-#define CHUNK 1
-#define STEP_KERNEL GROUP_KERNEL
-#endif
+   clip[0] scales the gradients where `clipped`. Updates are written once for T, the vectors of kernels/common.cl. */
+#define T vector_t
 /* Floats that one partial sum of squares takes. */
 #define SQUARES 4096
 
@@ -30,7 +17,7 @@
 #define SPREAD VARS(3)
 #define ALL(name) ((global T *)FROM(name))
 #define EACH(i) \
-        for (ulong i = get_global_id(0) * (ulong)CHUNK, end = min(i + CHUNK, count / WIDTH); i < end; i++)
+        for (ulong i = get_global_id(0) * (ulong)PER_ITEM, end = min(i + PER_ITEM, count / VECTOR_WIDTH); i < end; i++)
 
 /* With the L2 penalty that PyTorch calls weight_decay. */
 inline T gradient(const T dw, const T w, const float scale, const float weight_decay)
@@ -39,7 +26,7 @@ inline T gradient(const T dw, const T w, const float scale, const float weight_d
         return weight_decay != 0.0f ? fma((T)weight_decay, w, g) : g;
 }
 
-STEP_KERNEL void sgd_step(STEP_ARGUMENTS)
+VECTORS_KERNEL void sgd_step(STEP_ARGUMENTS)
 {
         const float scale = clipped ? FROM(clip)[0] : 1.0f;
         EACH(i)
@@ -49,7 +36,7 @@ STEP_KERNEL void sgd_step(STEP_ARGUMENTS)
         }
 }
 
-STEP_KERNEL void sgd_momentum_step(STEP_ARGUMENTS, VIEW(momentum_buffer), const float momentum, const int nesterov)
+VECTORS_KERNEL void sgd_momentum_step(STEP_ARGUMENTS, VIEW(momentum_buffer), const float momentum, const int nesterov)
 {
         const float scale = clipped ? FROM(clip)[0] : 1.0f;
         EACH(i)
@@ -62,7 +49,7 @@ STEP_KERNEL void sgd_momentum_step(STEP_ARGUMENTS, VIEW(momentum_buffer), const 
 }
 
 /* Duchi, Hazan, Singer: Adaptive subgradient methods for online learning and stochastic optimization, 2011. */
-STEP_KERNEL void adagrad_step(STEP_ARGUMENTS, VIEW(sum), const float eps)
+VECTORS_KERNEL void adagrad_step(STEP_ARGUMENTS, VIEW(sum), const float eps)
 {
         const float scale = clipped ? FROM(clip)[0] : 1.0f;
         EACH(i)
@@ -76,7 +63,7 @@ STEP_KERNEL void adagrad_step(STEP_ARGUMENTS, VIEW(sum), const float eps)
 
 /* Adam: Kingma, Ba, 2015. AdamW: Loshchilov, Hutter: Decoupled weight decay regularization, 2019, with KEEP = 1 - lr * decay.
    Yogi: Zaheer et al.: Adaptive methods for nonconvex optimization, 2018. beta_rest are 1 - beta. */
-STEP_KERNEL void adam_step(STEP_ARGUMENTS, VIEW(exp_avg), VIEW(exp_avg_sq), const float beta1, const float beta1_rest,
+VECTORS_KERNEL void adam_step(STEP_ARGUMENTS, VIEW(exp_avg), VIEW(exp_avg_sq), const float beta1, const float beta1_rest,
         const float beta2, const float beta2_rest, const float eps, const int yogi)
 {
         const float scale = clipped ? FROM(clip)[0] : 1.0f;
@@ -98,7 +85,7 @@ STEP_KERNEL void adam_step(STEP_ARGUMENTS, VIEW(exp_avg), VIEW(exp_avg_sq), cons
 /* Grid (partials). */
 ITEM_KERNEL void clip_squares(VIEW(dw), const ulong count, VIEW(clip))
 {
-        const ulong from = get_global_id(0) * (ulong)(SQUARES / WIDTH), end = min(from + SQUARES / WIDTH, count / WIDTH);
+        const ulong from = get_global_id(0) * (ulong)(SQUARES / VECTOR_WIDTH), end = min(from + SQUARES / VECTOR_WIDTH, count / VECTOR_WIDTH);
         T even = 0, odd = 0;
         for (ulong i = from; i < end; i += 2) {
                 const T a = ALL(dw)[i], b = ALL(dw)[i + 1];
@@ -111,7 +98,7 @@ ITEM_KERNEL void clip_squares(VIEW(dw), const ulong count, VIEW(clip))
 inline float sum_partials(global const float *partials, const int count)
 {
         T sum = 0;
-        for (int i = 0; i < (count + WIDTH - 1) / WIDTH; i++) /* zeros stand behind the last */
+        for (int i = 0; i < (count + VECTOR_WIDTH - 1) / VECTOR_WIDTH; i++) /* zeros stand behind the last */
                 sum += ((global const T *)partials)[i];
         return sum_lanes(sum);
 }

@@ -7,8 +7,8 @@
    ceil((o+1)*h/oh) - 1, and row i lies in the windows floor(i*oh/h) to ceil((i+1)*oh/h) - 1.
    max_pool2d keeps the index i*w + j of what it took (the first of equals) in `taken`, an int for a float of y.
 
-   Without TILED: grid (height * width * LANES or more, C, blocks), a work-item a float of what is written.
-   With TILED (LANES 16): grid (ceil(height / rows), C, blocks), a work-item `rows` rows of vectors. */
+   Without TILED, and on GPUs: grid (height * width * ITEMS_OF_PIXEL or more, C, blocks), a work-item an item_t of what is
+   written. With TILED and LANES 16: grid (ceil(height / rows), C, blocks), a work-item `rows` rows of vectors. */
 #define GEOMETRY \
         const int h, const int w, const int oh, const int ow, const int kh, const int kw, const int sh, const int sw, \
                 const int ph, const int pw
@@ -60,76 +60,82 @@ inline int extent(const int o, const int step, const int border, const int windo
 #define DIVISOR(r, s) \
         ((float)extent(r, sh, ph, kh, h, include_border) * (float)extent(s, sw, pw, kw, w, include_border))
 
-#if !TILED
+#if !TILED || LANES == 32
+/* The pixel of a plane of rows `row` wide that this work-item is at, and its plane of a tensor. */
+#define PIXEL(row) \
+        const int item = get_global_id(0) % ITEMS_OF_PIXEL, pixel = get_global_id(0) / ITEMS_OF_PIXEL; \
+        const int i = pixel / row, j = pixel % row, c = get_global_id(1), b = get_global_id(2)
+#define PLANE(name, height, width) ((global item_t *)AT(name, b) + (ulong)c * height * width * ITEMS_OF_PIXEL + item)
+#define TAKEN_PLANE \
+        ((global item_int *)(taken_buffer + taken_offset) + \
+                ((ulong)b * get_global_size(1) + c) * oh * ow * ITEMS_OF_PIXEL + item)
+
 GROUP_KERNEL void max_pool2d_forward(TENSOR(x), TENSOR(y), TAKEN, const int keep, GEOMETRY)
 {
-        const int lane = get_global_id(0) % LANES, pixel = get_global_id(0) / LANES, i = pixel / ow, j = pixel % ow;
-        const int c = get_global_id(1), b = get_global_id(2);
+        PIXEL(ow);
         if (i >= oh)
                 return;
         const int2 rows = covered(i, sh, ph, kh, h), columns = covered(j, sw, pw, kw, w);
-        global const float *x = AT(x, b) + (ulong)c * h * w * LANES + lane;
-        const ulong at = ((ulong)(c * oh + i) * ow + j) * LANES + lane;
-        int best = rows.x * w + columns.x;
-        float top = x[best * LANES];
+        global const item_t *x = PLANE(x, h, w);
+        item_int best = rows.x * w + columns.x;
+        item_t top = x[(rows.x * w + columns.x) * ITEMS_OF_PIXEL];
         for (int r = rows.x; r < rows.y; r++)
                 for (int s = columns.x; s < columns.y; s++) {
-                        const float v = x[(r * w + s) * LANES];
-                        const int better = v > top || v != v;
-                        best = better ? r * w + s : best;
+                        const item_t v = x[(r * w + s) * ITEMS_OF_PIXEL];
+                        const item_int better = v > top || v != v;
+                        best = better ? (item_int)(r * w + s) : best;
                         top = better ? v : top;
                 }
-        AT(y, b)[at] = top;
+        PLANE(y, oh, ow)[pixel * ITEMS_OF_PIXEL] = top;
         if (keep)
-                (taken_buffer + taken_offset)[(ulong)b * get_global_size(1) * oh * ow * LANES + at] = best;
+                TAKEN_PLANE[pixel * ITEMS_OF_PIXEL] = best;
 }
 
 GROUP_KERNEL void max_pool2d_backward(TENSOR(dy), TENSOR(dx), TAKEN, const int accumulate, GEOMETRY)
 {
-        const int lane = get_global_id(0) % LANES, pixel = get_global_id(0) / LANES, i = pixel / w, j = pixel % w;
-        const int c = get_global_id(1), b = get_global_id(2);
+        PIXEL(w);
         if (i >= h)
                 return;
         const int2 rows = covering(i, sh, ph, kh, oh), columns = covering(j, sw, pw, kw, ow);
-        const ulong plane = (ulong)c * oh * ow * LANES + lane, at = ((ulong)(c * h + i) * w + j) * LANES + lane;
-        global const int *taken = taken_buffer + taken_offset + (ulong)b * get_global_size(1) * oh * ow * LANES + plane;
-        global const float *dy = AT(dy, b) + plane;
-        float sum = 0;
+        global const item_int *taken = TAKEN_PLANE;
+        global const item_t *dy = PLANE(dy, oh, ow);
+        global item_t *dx = PLANE(dx, h, w) + pixel * ITEMS_OF_PIXEL;
+        item_t sum = 0;
         for (int r = rows.x; r < rows.y; r++)
-                for (int s = columns.x; s < columns.y; s++)
-                        sum += taken[(r * ow + s) * LANES] == i * w + j ? dy[(r * ow + s) * LANES] : 0.0f;
-        AT(dx, b)[at] = accumulate ? AT(dx, b)[at] + sum : sum;
+                for (int s = columns.x; s < columns.y; s++) {
+                        const int window = (r * ow + s) * ITEMS_OF_PIXEL;
+                        sum += taken[window] == (item_int)pixel ? dy[window] : (item_t)0.0f;
+                }
+        *dx = accumulate ? *dx + sum : sum;
 }
 
 GROUP_KERNEL void avg_pool2d_forward(TENSOR(x), TENSOR(y), const int include_border, GEOMETRY)
 {
-        const int lane = get_global_id(0) % LANES, pixel = get_global_id(0) / LANES, i = pixel / ow, j = pixel % ow;
-        const int c = get_global_id(1), b = get_global_id(2);
+        PIXEL(ow);
         if (i >= oh)
                 return;
         const int2 rows = covered(i, sh, ph, kh, h), columns = covered(j, sw, pw, kw, w);
-        global const float *x = AT(x, b) + (ulong)c * h * w * LANES + lane;
-        float sum = 0;
+        global const item_t *x = PLANE(x, h, w);
+        item_t sum = 0;
         for (int r = rows.x; r < rows.y; r++)
                 for (int s = columns.x; s < columns.y; s++)
-                        sum += x[(r * w + s) * LANES];
-        AT(y, b)[((ulong)(c * oh + i) * ow + j) * LANES + lane] = sum / DIVISOR(i, j);
+                        sum += x[(r * w + s) * ITEMS_OF_PIXEL];
+        PLANE(y, oh, ow)[pixel * ITEMS_OF_PIXEL] = sum / DIVISOR(i, j);
 }
 
 GROUP_KERNEL void avg_pool2d_backward(TENSOR(dy), TENSOR(dx), const int include_border, const int accumulate, GEOMETRY)
 {
-        const int lane = get_global_id(0) % LANES, pixel = get_global_id(0) / LANES, i = pixel / w, j = pixel % w;
-        const int c = get_global_id(1), b = get_global_id(2);
+        PIXEL(w);
         if (i >= h)
                 return;
         const int2 rows = covering(i, sh, ph, kh, oh), columns = covering(j, sw, pw, kw, ow);
-        const ulong at = ((ulong)(c * h + i) * w + j) * LANES + lane;
-        global const float *dy = AT(dy, b) + (ulong)c * oh * ow * LANES + lane;
-        float sum = 0;
+        global const item_t *dy = PLANE(dy, oh, ow);
+        global item_t *dx = PLANE(dx, h, w) + pixel * ITEMS_OF_PIXEL;
+        item_t sum = 0;
         for (int r = rows.x; r < rows.y; r++)
                 for (int s = columns.x; s < columns.y; s++)
-                        sum += dy[(r * ow + s) * LANES] / DIVISOR(r, s);
-        AT(dx, b)[at] = accumulate ? AT(dx, b)[at] + sum : sum;
+                        sum += dy[(r * ow + s) * ITEMS_OF_PIXEL] / DIVISOR(r, s);
+        *dx = accumulate ? *dx + sum : sum;
 }
 
 #else

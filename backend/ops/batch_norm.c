@@ -83,7 +83,7 @@ static bool is_single(const struct op_call *c)
         return op_is_tiled(c) && c->x[0].lanes == 1 && dev_info(c->dev)->type == DEV_CPU;
 }
 
-/* Sums by work-groups, for devices that have many small cores. */
+/* Vectors, and sums by work-groups, for devices that have many small cores. */
 static bool is_grouped(const struct op_call *c)
 {
         return op_is_tiled(c) && c->x[0].lanes == 32;
@@ -102,6 +102,26 @@ static struct launch begin(const struct op_call *c, const char *kernel)
         return launch_begin(c->dev, "batch_norm", options, kernel);
 }
 
+/* Work-items that sum up a channel and block together: more where each has enough to do, for few of them
+   cannot ask for as much memory at once as a large device brings. */
+static int items_of(const struct op_call *c)
+{
+        enum { MOST = 256, FLOATS_EACH = 32 };
+        const struct shape *s = &c->x[0].s;
+        const bool is_large = (int64_t)s->h * s->w * c->x[0].lanes >= (int64_t)MOST * FLOATS_EACH;
+        return op_group_items(dev_info(c->dev), is_large ? MOST : LAUNCH_GROUP);
+}
+
+/* Of kernels that sum up a channel and block: one work-item, or a work-group. */
+static struct launch begin_sums(const struct op_call *c, const char *each, const char *tiled)
+{
+        char options[OP_OPTIONS];
+        if (!is_grouped(c))
+                return begin(c, is_tiled(c) ? tiled : each);
+        op_options(options, c->x[0].lanes, "-DTILED=1 -DITEMS=%d", items_of(c));
+        return launch_begin(c->dev, "batch_norm", options, each);
+}
+
 static int run_channels(struct launch *l, const struct extent *x, struct err *e)
 {
         return launch_grid(l, 1, (size_t[]){(size_t)x->channels}, (size_t[]){1}, e);
@@ -112,24 +132,26 @@ static int run_planes(struct launch *l, const struct extent *x, struct err *e)
         return launch_grid(l, 2, (size_t[]){(size_t)x->channels, x->blocks}, (size_t[]){1, 1}, e);
 }
 
-static int run_floats(struct launch *l, const struct extent *x, struct err *e)
+/* A work-item takes `width` floats. */
+static int run_floats(struct launch *l, const struct extent *x, int width, struct err *e)
 {
-        return launch_over(
-                l, 3, (size_t[]){(size_t)x->pixels * (size_t)x->lanes, (size_t)x->channels, x->blocks}, e);
+        const size_t items = (size_t)x->pixels * (size_t)(x->lanes / width);
+        return launch_over(l, 3, (size_t[]){items, (size_t)x->channels, x->blocks}, e);
 }
 
-/* Where a channel and block is summed up: by one work-item, or by a work-group. */
 static int run_sums(struct launch *l, const struct op_call *c, const struct extent *x, struct err *e)
 {
         if (!is_grouped(c))
                 return run_planes(l, x, e);
-        return launch_over(l, 3, (size_t[]){1, (size_t)x->channels, x->blocks}, e);
+        const size_t items = (size_t)items_of(c);
+        return launch_grid(
+                l, 3, (size_t[]){items, (size_t)x->channels, x->blocks}, (size_t[]){items, 1, 1}, e);
 }
 
 static int stats(const struct op_call *c, struct err *e)
 {
         const struct extent x = extent_of(c);
-        struct launch l = begin(c, is_tiled(c) ? "batch_norm_stats_tiled" : "batch_norm_stats");
+        struct launch l = begin_sums(c, "batch_norm_stats", "batch_norm_stats_tiled");
         launch_tensor(&l, &c->x[0]);
         launch_view(&l, &c->workspace);
         launch_ints(&l, x.n, x.channels, x.pixels);
@@ -172,7 +194,8 @@ static int apply(const struct batch_norm_args *a, const struct op_call *c, struc
         launch_float(&l, (float)a->eps);
         launch_int(&l, (int)c->epilogue.activation);
         launch_int(&l, x.pixels);
-        return is_tiled(c) || is_single(c) ? run_planes(&l, &x, e) : run_floats(&l, &x, e);
+        return is_tiled(c) || is_single(c) ? run_planes(&l, &x, e)
+                                           : run_floats(&l, &x, op_item_width(c, x.lanes), e);
 }
 
 static int forward_whole(const struct batch_norm_args *a, const struct op_call *c, struct err *e)
@@ -218,7 +241,7 @@ static void launch_gradients(struct launch *l, const struct op_call *c)
 static int sums(const struct op_call *c, struct err *e)
 {
         const struct extent x = extent_of(c);
-        struct launch l = begin(c, is_tiled(c) ? "batch_norm_sums_tiled" : "batch_norm_sums");
+        struct launch l = begin_sums(c, "batch_norm_sums", "batch_norm_sums_tiled");
         launch_tensor(&l, &c->x[0]);
         launch_tensor(&l, &c->dy);
         launch_view(&l, &c->saved[0]);
@@ -252,7 +275,7 @@ static int dx(const struct batch_norm_args *a, const struct op_call *c, struct e
         launch_view(&l, &c->saved[0]);
         launch_view(&l, &c->workspace);
         launch_ints(&l, x.n, c->accumulate_dx[0], x.pixels);
-        return is_tiled(c) ? run_planes(&l, &x, e) : run_floats(&l, &x, e);
+        return is_tiled(c) ? run_planes(&l, &x, e) : run_floats(&l, &x, op_item_width(c, x.lanes), e);
 }
 
 static int backward_whole(const struct batch_norm_args *a, const struct op_call *c, struct err *e)
@@ -289,7 +312,7 @@ static int frozen_backward(const struct batch_norm_args *a, const struct op_call
         launch_float(&l, (float)a->eps);
         launch_int(&l, c->accumulate_dx[0]);
         launch_int(&l, x.pixels);
-        return run_floats(&l, &x, e);
+        return run_floats(&l, &x, 1, e);
 }
 
 static int batch_norm_backward(const struct op *op, const struct op_call *c, struct err *e)

@@ -1,19 +1,26 @@
 #include "ops/elementwise.h"
 
-/* Vectors that a work-item of the tiled kernels goes through. */
-enum { CHUNK = 256 };
-
 static bool is_tiled(const struct op_call *c)
 {
-        return op_is_tiled(c) && c->y.lanes == 16;
+        return op_is_tiled(c) && c->y.lanes > 1;
+}
+
+int elementwise_run_vectors(struct launch *l, int lanes, size_t count, size_t blocks, struct err *e)
+{
+        enum { CPU_FLOATS = 256 * 16, GPU_FLOATS = 4 };
+        if (lanes == 16)
+                return launch_grid(
+                        l, 2, (size_t[]){(count + CPU_FLOATS - 1) / CPU_FLOATS, blocks}, (size_t[]){1, 1}, e);
+        return launch_over(l, 2, (size_t[]){lanes == 32 ? count / GPU_FLOATS : count, blocks}, e);
 }
 
 struct launch elementwise_begin(
         const struct op_call *c, const char *file, const char *naive, const char *tiled)
 {
         char options[OP_OPTIONS];
-        op_options(options, c->y.lanes, "-DTILED=%d -DCHUNK=%d", is_tiled(c), CHUNK);
-        return launch_begin(c->dev, file, options, is_tiled(c) ? tiled : naive);
+        const bool by_vectors = tiled && is_tiled(c);
+        op_options(options, c->y.lanes, "-DTILED=%d", by_vectors);
+        return launch_begin(c->dev, file, options, by_vectors ? tiled : naive);
 }
 
 int elementwise_count(const struct op_call *c)
@@ -24,10 +31,8 @@ int elementwise_count(const struct op_call *c)
 int elementwise_run(struct launch *l, const struct op_call *c, struct err *e)
 {
         const size_t count = (size_t)elementwise_count(c), blocks = (size_t)tensor_blocks(&c->y);
-        if (!is_tiled(c))
-                return launch_over(l, 2, (size_t[]){count, blocks}, e);
-        const size_t chunk = (size_t)CHUNK * (size_t)c->y.lanes;
-        return launch_grid(l, 2, (size_t[]){(count + chunk - 1) / chunk, blocks}, (size_t[]){1, 1}, e);
+        return is_tiled(c) ? elementwise_run_vectors(l, c->y.lanes, count, blocks, e)
+                           : launch_over(l, 2, (size_t[]){count, blocks}, e);
 }
 
 int elementwise_shape(struct op *op, struct err *e)

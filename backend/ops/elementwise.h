@@ -2,19 +2,22 @@
    dropout.
 
    Without TILED the grid is (count or more, blocks), a work-item a float, `count` floats in a block of y,
-   padding lanes included. With TILED (lanes 16) it is (chunks of CHUNK vectors, blocks), a work-item a chunk;
-   see kernels/common.cl. */
+   padding lanes included. With TILED (lanes 16 and 32) it is (vectors / PER_ITEM or more, blocks), a
+   work-item PER_ITEM vectors; see kernels/common.cl. */
 #ifndef CNND_ELEMENTWISE_H
 #define CNND_ELEMENTWISE_H
 
 #include "ops/op.h"
 
-/* The kernel that the call's variant and lanes choose; both are string literals. */
+/* The kernel that the call's variant and lanes choose; both are string literals, `tiled` NULL where there is
+ * none. */
 struct launch elementwise_begin(
         const struct op_call *c, const char *file, const char *naive, const char *tiled);
 /* Floats in a block of y: what kernels call `count`. */
 int elementwise_count(const struct op_call *c);
 int elementwise_run(struct launch *l, const struct op_call *c, struct err *e);
+/* A VECTORS_KERNEL of kernels/common.cl: a work-item PER_ITEM vectors of `count` floats. */
+int elementwise_run_vectors(struct launch *l, int lanes, size_t count, size_t blocks, struct err *e);
 /* An op's shape: y is like x[0]. */
 int elementwise_shape(struct op *op, struct err *e);
 

@@ -196,6 +196,13 @@ static inline int op_ceil_div(int a, int b)
         return (a + b - 1) / b;
 }
 
+/* Floats that a work-item takes of kernels that are written once for floats and for GPUs' vectors, whose
+   option TILED is that of op_is_tiled; ITEM_WIDTH in kernels/common.cl. */
+static inline int op_item_width(const struct op_call *c, int lanes)
+{
+        return op_is_tiled(c) && lanes == 32 ? 4 : 1;
+}
+
 /* Work-items of a work-group that shares the 32 lanes of its tensors: the largest power of two up to `most`
    that the device has. 0: not as many as lanes. */
 int op_group_items(const struct dev_info *info, int most);

@@ -112,7 +112,8 @@ static struct pool_args windows_of(const struct op *op)
 static struct launch begin(const struct op *op, const struct op_call *c, const char *naive, const char *tiled)
 {
         char options[OP_OPTIONS];
-        op_options(options, c->y.lanes, "-DTILED=%d%s", is_tiled(c), is_uneven(op) ? " -DADAPTIVE" : "");
+        op_options(options, c->y.lanes, "-DTILED=%d%s", is_tiled(c) || op_item_width(c, c->y.lanes) > 1,
+                is_uneven(op) ? " -DADAPTIVE" : "");
         return launch_begin(c->dev, "pool", options, is_tiled(c) ? tiled : naive);
 }
 
@@ -134,8 +135,8 @@ static int run(
                 return launch_grid(l, 3,
                         (size_t[]){(size_t)((out.h + rows - 1) / rows), (size_t)out.c, blocks},
                         (size_t[]){1, 1, 1}, e);
-        return launch_over(
-                l, 3, (size_t[]){(size_t)(out.h * out.w) * (size_t)c->y.lanes, (size_t)out.c, blocks}, e);
+        const size_t items = (size_t)(c->y.lanes / op_item_width(c, c->y.lanes));
+        return launch_over(l, 3, (size_t[]){(size_t)(out.h * out.w) * items, (size_t)out.c, blocks}, e);
 }
 
 /* Of kernels/pool_single.cl: the floats that a line takes. */

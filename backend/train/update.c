@@ -1,12 +1,13 @@
 #include "train/update.h"
 #include "device/launch.h"
+#include "ops/elementwise.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* As in kernels/optimizer.cl: floats a work-item takes on CPU devices, floats a partial sum takes. */
-enum { CHUNK_FLOATS = 4096, SQUARES = 4096 };
+/* As in kernels/optimizer.cl: floats a partial sum takes. */
+enum { SQUARES = 4096 };
 
 struct update {
         struct dev *dev; /* borrowed */
@@ -36,15 +37,6 @@ static struct launch begin(struct update *u, const char *kernel)
         char options[OP_OPTIONS];
         op_options(options, u->memory.lanes, NULL);
         return launch_begin(u->dev, "optimizer", options, kernel);
-}
-
-/* Work-items of CPU devices take a chunk each, others a float. */
-static int run_floats(struct update *u, struct launch *l, uint64_t chunk, struct err *e)
-{
-        uint64_t floats = u->memory.floats;
-        if (u->memory.lanes == 16)
-                return launch_grid(l, 1, (size_t[]){(floats + chunk - 1) / chunk}, (size_t[]){1}, e);
-        return launch_over(l, 1, (size_t[]){floats}, e);
 }
 
 static int record_clip(struct update *u, struct err *e)
@@ -112,7 +104,7 @@ static int record_step(struct update *u, struct err *e)
         launch_int(&l, u->clip != NULL);
         launch_float(&l, o->kind == OPTIMIZER_ADAMW ? 0.0f : (float)o->weight_decay);
         add_own(&l, u);
-        return run_floats(u, &l, CHUNK_FLOATS, e);
+        return elementwise_run_vectors(&l, u->memory.lanes, u->memory.floats, 1, e);
 }
 
 static int record(struct update *u, struct err *e)
