@@ -106,9 +106,12 @@ static int build_dense(struct builder *b, const cJSON *layer, const struct place
         cJSON_ArrayForEach(child, layers)
         {
                 int parts[2] = {input, 0};
+                const bool shared = b->shared[input];
+                b->shared[input] = true; /* the join reads it too, after the child */
                 rc = build_place(at, "layers", "net.", index++, child, &place, b->e);
                 if (rc == 0)
                         rc = build_layer(b, child, &place, input, &parts[1]);
+                b->shared[input] = shared;
                 if (rc == 0)
                         rc = join(b, &place, parts, 2, &input);
                 if (rc)
