@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "base/philox.h"
 #include "net/exec.h"
+#include "train/infer.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -181,8 +182,72 @@ static void gradients_are_whole(void **state)
         }
 }
 
+/* What `layer` makes of an image of noise. */
+static struct infer_maps look(struct infer *m, const char *layer, int channels)
+{
+        struct err e = {0};
+        struct infer_maps maps;
+        float *image = noise(CHANNELS * SIDE * SIDE, 5);
+        CHECK_OK(infer_activations(m, image, layer, &maps, &e), &e);
+        if (maps.count != channels)
+                fail_msg("%s gives %d channels, not %d", layer, maps.count, channels);
+        assert_int_equal(maps.h * maps.w, SIDE * SIDE);
+        free(image);
+        return maps;
+}
+
+/* `layer` is made of the results of `parts` in this order, `channels` of each; the lists end with NULL. */
+static void check_look(struct infer *m, const char *layer, const char *const *parts, const int *channels)
+{
+        int sum = 0;
+        for (int i = 0; parts[i]; i++)
+                sum += channels[i];
+        struct infer_maps whole = look(m, layer, sum);
+        float *at = whole.data;
+        for (int i = 0; parts[i]; i++) {
+                struct infer_maps part = look(m, parts[i], channels[i]);
+                const size_t floats = (size_t)channels[i] * SIDE * SIDE;
+                if (memcmp(at, part.data, floats * sizeof *at) != 0)
+                        fail_msg("%s shows other numbers than its part %s", layer, parts[i]);
+                at += floats;
+                free(part.data);
+        }
+        free(whole.data);
+}
+
+static void blocks_show_what_they_give(void **state)
+{
+        static const char job[] =
+                "{\"type\":\"train\",\"dataset\":\"noise\",\"epochs\":1,\"batch_size\":8,\"architecture\":{"
+                "\"layers\":[" CONV(4) "," RESIDUAL("{\"type\":\"tanh\",\"name\":\"add\"}") "," CONCAT(
+                        "[],[" TANH "],[" CONCAT("[" CONV(2) "],[" CONV(
+                                3) "]") "]") "," DENSE(CONCAT("[],[" CONV(2) "]") "," CONV(3)) "," HEAD "]}}";
+        struct trainer *t = *state;
+        struct trainer_log log = {0};
+        struct infer *m = NULL;
+        struct err e = {0};
+        char path[160];
+        trainer_data(t, CHANNELS, SIDE, 4, 16, 0, false);
+        trainer_run(t, job, "blocks", 0, &log);
+        snprintf(path, sizeof path, "%s/blocks/model.safetensors", t->dir);
+        CHECK_OK(infer_create(t->dev, NULL, path, &m, &e), &e);
+        check_look(m, "net.2", (const char *const[]){"net.1", "net.2.1", "net.2.2", NULL}, (int[]){4, 4, 5});
+        check_look(m, "net.2.2", (const char *const[]){"net.2.2.0.0", "net.2.2.0.1", NULL}, (int[]){2, 3});
+        check_look(m, "net.3.net.0", (const char *const[]){"net.2", "net.3.net.0.1", NULL}, (int[]){13, 2});
+        check_look(m, "net.3", (const char *const[]){"net.2", "net.3.net.0", "net.3.net.1", NULL},
+                (int[]){13, 15, 3});
+        /* A layer that is called as the net calls its own: the tanh, not the sum. */
+        struct infer_maps x = look(m, "net.0", 4), y = look(m, "net.1.add", 4);
+        for (int i = 0; i < 4 * SIDE * SIDE; i++)
+                assert_true(fabsf(y.data[i] - tanhf(x.data[i])) <= 1e-5f);
+        free(x.data);
+        free(y.data);
+        infer_destroy(m);
+}
+
 int main(void)
 {
-        const struct CMUnitTest tests[] = {cmocka_unit_test(gradients_are_whole)};
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(gradients_are_whole), cmocka_unit_test(blocks_show_what_they_give)};
         return cmocka_run_group_tests(tests, trainer_set_up, trainer_tear_down);
 }
