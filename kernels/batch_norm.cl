@@ -30,8 +30,8 @@ inline void keep(const moments m, const int c, const float eps, const float mome
         const float unbiased = m.count > 1.0f ? m.m2 / (m.count - 1.0f) : 0.0f;
         saved[2 * c] = m.mean;
         saved[2 * c + 1] = inverse_std(m.m2 / m.count, eps);
-        running_mean[c] = fma(momentum, m.mean - running_mean[c], running_mean[c]);
-        running_var[c] = fma(momentum, unbiased - running_var[c], running_var[c]);
+        running_mean[c] = fma(momentum, m.mean, (1.0f - momentum) * running_mean[c]);
+        running_var[c] = fma(momentum, unbiased, (1.0f - momentum) * running_var[c]);
         if (c == 0)
                 batches[0] += 1.0f;
 }

@@ -29,7 +29,7 @@ int build_value(struct builder *b, struct shape s, int producer, int *ret)
         if (rc)
                 return rc;
         b->shared[net->num_values] = false;
-        net->values[net->num_values] = (struct net_value){s, producer, -1, 0};
+        net->values[net->num_values] = (struct net_value){s, producer, -1, 0, NULL};
         *ret = net->num_values++;
         return 0;
 }
@@ -225,17 +225,20 @@ static int by_name(const void *a, const void *b)
         return order ? order : (x > y) - (x < y);
 }
 
-/* Names the first layer whose name one before it has. */
+/* Names the first layer whose name one before it has. What the net makes itself, an addition say, may be
+   called as a user's layer is: it has no parameters. */
 static int names_differ(const struct net *net, struct err *e)
 {
         const struct net_node *second = NULL;
         const struct net_node **order = calloc((size_t)net->num_nodes + 1, sizeof *order);
+        int count = 0;
         if (!order)
                 return err_set(e, ERR_NO_MEMORY, "no memory for a network of %d layers", net->num_nodes);
         for (int i = 0; i < net->num_nodes; i++)
-                order[i] = &net->nodes[i];
-        qsort(order, (size_t)net->num_nodes, sizeof *order, by_name);
-        for (int i = 1; i < net->num_nodes; i++)
+                if (!net->nodes[i].op->kind->internal)
+                        order[count++] = &net->nodes[i];
+        qsort(order, (size_t)count, sizeof *order, by_name);
+        for (int i = 1; i < count; i++)
                 if (strcmp(order[i - 1]->name, order[i]->name) == 0 && (!second || order[i] < second))
                         second = order[i];
         free(order);

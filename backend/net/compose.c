@@ -62,8 +62,9 @@ static int claim(struct builder *b, const struct place *at, int value, int part,
         return build_internal(b, &op_copy, name, at, &value, 1, ret);
 }
 
-/* Joins values along their channels: they become slices of a new value, into which their producers write. */
-static int join(struct builder *b, const struct place *at, int *values, int count, int *ret)
+/* Joins values along their channels: they become slices of a new value, into which their producers write.
+   `first` is the number of values[0] among all that the layer `at` joins. */
+static int join(struct builder *b, const struct place *at, int first, int *values, int count, int *ret)
 {
         struct shape whole = b->net->values[values[0]].s;
         int channel = 0, rc = 0;
@@ -79,9 +80,11 @@ static int join(struct builder *b, const struct place *at, int *values, int coun
                 whole.c += s.c;
         }
         for (int i = 0; i < count && rc == 0; i++)
-                rc = claim(b, at, values[i], i, &values[i]);
+                rc = claim(b, at, values[i], first + i, &values[i]);
         if (rc == 0)
                 rc = build_value(b, whole, -1, ret);
+        if (rc == 0 && !(b->net->values[*ret].block = strdup(at->name)))
+                rc = err_set(b->e, ERR_NO_MEMORY, "no memory for a layer");
         for (int i = 0; i < count && rc == 0; i++) {
                 b->net->values[values[i]].parent = *ret;
                 b->net->values[values[i]].channel = channel;
@@ -106,11 +109,15 @@ static int build_dense(struct builder *b, const cJSON *layer, const struct place
         cJSON_ArrayForEach(child, layers)
         {
                 int parts[2] = {input, 0};
-                rc = build_place(at, "layers", "net.", index++, child, &place, b->e);
+                const bool shared = b->shared[input];
+                b->shared[input] = true; /* the join reads it too, after the child */
+                rc = build_place(at, "layers", "net.", index, child, &place, b->e);
                 if (rc == 0)
                         rc = build_layer(b, child, &place, input, &parts[1]);
+                b->shared[input] = shared;
+                memcpy(place.name, at->name, sizeof place.name);
                 if (rc == 0)
-                        rc = join(b, &place, parts, 2, &input);
+                        rc = join(b, &place, index++, parts, 2, &input);
                 if (rc)
                         return rc;
         }
@@ -157,7 +164,7 @@ static int build_concat(struct builder *b, const cJSON *layer, const struct plac
         if (rc == 0)
                 rc = build_branches(b, branches, at, input, ends, &count);
         if (rc == 0)
-                rc = join(b, at, ends, count, ret);
+                rc = join(b, at, 0, ends, count, ret);
         return rc;
 }
 

@@ -156,7 +156,8 @@ static int record_loss(struct exec *x, float scale, struct err *e)
 }
 
 /* Whether the gradient of `value` holds something already. The builder sees to it that whoever reads a join
-   comes after all who read a slice of it, so that a gradient is written as a whole first. */
+   comes after all who read a slice of it, so that a gradient is written as a whole first. A view is all of
+   what it shows: see mark_written. */
 static bool is_written(const struct net *net, const bool *written, int value)
 {
         while (value >= 0 && !written[value])
@@ -164,8 +165,18 @@ static bool is_written(const struct net *net, const bool *written, int value)
         return value >= 0;
 }
 
+static void mark_written(const struct net *net, bool *written, int value)
+{
+        written[value] = true;
+        while (net->values[value].producer >= 0 && net->nodes[net->values[value].producer].op->kind->view) {
+                value = net->values[value].parent;
+                written[value] = true;
+        }
+}
+
 static int record_backward(struct exec *x, bool *written, struct err *e)
 {
+        mark_written(x->net, written, x->net->output); /* by the loss */
         for (int i = x->net->num_nodes - 1; i >= 0; i--) {
                 const struct net_node *n = &x->net->nodes[i];
                 if (!x->plan->wants_grad[n->output])
@@ -179,7 +190,7 @@ static int record_backward(struct exec *x, bool *written, struct err *e)
                                 continue;
                         c.dx[k] = value_tensor(x, x->plan->grad, n->inputs[k]);
                         c.accumulate_dx[k] = is_written(x->net, written, n->inputs[k]);
-                        written[n->inputs[k]] = true;
+                        mark_written(x->net, written, n->inputs[k]);
                 }
                 launch_list_owner(x->launches, 2 * i + 1);
                 int rc = n->op->kind->view ? 0 : n->op->kind->backward(n->op, &c, e);
@@ -259,13 +270,13 @@ static int record_layers(struct exec *x, struct err *e)
         return rc;
 }
 
-int exec_run_to(struct exec *x, int node, struct tensor *ret, struct err *e)
+int exec_run_to(struct exec *x, int node, int value, struct tensor *ret, struct err *e)
 {
         int rc = x->layers ? 0 : record_layers(x, e);
         if (rc == 0)
                 rc = launch_list_run_to(x->dev, x->layers, 2 * node, e);
         if (rc == 0)
-                *ret = value_tensor(x, x->plan->data, x->net->nodes[node].output);
+                *ret = value_tensor(x, x->plan->data, value);
         return rc;
 }
 

@@ -30,9 +30,9 @@ int exec_create(struct dev *d, const struct net *net, const struct plan *plan,
 void exec_destroy(struct exec *x);
 /* Enqueues the whole: forward, and by the plan's mode loss and backward. */
 int exec_run(struct exec *x, struct err *e);
-/* Enqueues the forward pass of a PLAN_INFER up to and including `node`, and tells where its result then lies:
-   later nodes would have used the memory again. */
-int exec_run_to(struct exec *x, int node, struct tensor *ret, struct err *e);
+/* Enqueues the forward pass of a PLAN_INFER up to and including `node`, and tells where `value`, its result
+   or what that is joined to, then lies: later nodes would have used the memory again. */
+int exec_run_to(struct exec *x, int node, int value, struct tensor *ret, struct err *e);
 /* Where the batch goes in and the logits come out. */
 struct tensor exec_input(const struct exec *x);
 struct tensor exec_logits(const struct exec *x);

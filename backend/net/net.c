@@ -10,6 +10,8 @@ void net_destroy(struct net *net)
                 return;
         for (int i = 0; i < net->num_nodes; i++)
                 op_destroy(net->nodes[i].op);
+        for (int i = 0; i < net->num_values; i++)
+                free(net->values[i].block);
         free(net->nodes);
         free(net->values);
         free(net->params);

@@ -21,6 +21,7 @@ struct net_value {
         int producer;        /* node, -1 for the network's input */
         int parent, channel; /* the value it is a slice of and the first channel there; -1 where it stands
                                 alone */
+        char *block;         /* owned; of a joined value: the layer that joins it; NULL of any other */
 };
 
 struct net_node {

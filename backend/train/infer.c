@@ -9,6 +9,7 @@
 #include "train/weights.h"
 #include "zoo/zoo.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -386,16 +387,37 @@ int infer_filters(struct infer *m, const char *layer, struct infer_maps *ret, st
         return no_layer(m, layer, &op_conv2d, e);
 }
 
-/* The node of this name, or the last one of the block of this name; -1 for none. */
+static bool is_within(const char *name, const char *block)
+{
+        const size_t len = strlen(block);
+        return strncmp(name, block, len) == 0 && (name[len] == '\0' || name[len] == '.');
+}
+
+/* The node of this name, a user's before the net's own; or the last one of the block of this name; -1 for
+ * none. */
 static int find_node(const struct net *net, const char *layer)
 {
-        const size_t len = strlen(layer);
+        int last = -1;
         for (int i = net->num_nodes - 1; i >= 0; i--) {
-                const char *name = net->nodes[i].name;
-                if (strncmp(name, layer, len) == 0 && (name[len] == '\0' || name[len] == '.'))
+                const struct net_node *node = &net->nodes[i];
+                if (strcmp(node->name, layer) == 0 && !node->op->kind->internal)
                         return i;
+                if (last < 0 && is_within(node->name, layer))
+                        last = i;
         }
-        return -1;
+        return last;
+}
+
+/* What the block gives whose last node this is: that node's result, or what the block joins it to. */
+static int block_value(const struct net *net, const char *block, int node)
+{
+        int value = net->nodes[node].output;
+        if (net->nodes[node].op->kind->view)
+                return value;
+        for (int whole = net->values[value].parent; whole >= 0; whole = net->values[whole].parent)
+                if (net->values[whole].block && is_within(net->values[whole].block, block))
+                        value = whole;
+        return value;
 }
 
 /* Sample 0 of a tensor, as (c,h,w). */
@@ -418,7 +440,8 @@ int infer_activations(
         const int node = find_node(m->net, layer);
         if (node < 0)
                 return no_layer(m, layer, NULL, e);
-        const struct shape s = m->net->nodes[node].op->out;
+        const int value = block_value(m->net, layer, node);
+        const struct shape s = m->net->values[value].s;
         struct lane *l;
         bool fresh;
         struct tensor t;
@@ -429,7 +452,7 @@ int infer_activations(
         if (rc == 0)
                 rc = put_images(m, l, image, 1, e);
         if (rc == 0)
-                rc = exec_run_to(l->exec, node, &t, e);
+                rc = exec_run_to(l->exec, node, value, &t, e);
         if (rc == 0)
                 rc = read_sample(&t, data, e);
         if (rc) {

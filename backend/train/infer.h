@@ -48,7 +48,7 @@ struct infer_maps {
    any other name. */
 int infer_filters(struct infer *m, const char *layer, struct infer_maps *ret, struct err *e);
 /* What `layer` gives for one image (c,h,w): a map a channel; features are maps of one pixel. A block's name
-   ("net.3") stands for its last layer. ERR_INVALID as above. */
+   ("net.3") stands for all that it gives. ERR_INVALID as above. */
 int infer_activations(
         struct infer *m, const float *image, const char *layer, struct infer_maps *ret, struct err *e);
 

@@ -16,7 +16,8 @@ static cJSON *shape_json(int batch, struct shape s, bool flat)
         return cJSON_CreateIntArray((int[]){batch, s.c, s.h, s.w}, flat ? 2 : 4);
 }
 
-/* Whether PyTorch's tensor would have two dimensions behind each node. */
+/* Whether PyTorch's tensor would have two dimensions behind each node: no more once pooling or padding has
+   made pixels of features again, which here it may. */
 static bool *find_flat(const struct net *net, struct err *e)
 {
         bool *flat = calloc((size_t)net->num_values, sizeof *flat);
@@ -25,10 +26,12 @@ static bool *find_flat(const struct net *net, struct err *e)
         for (int i = 0; flat && i < net->num_nodes; i++) {
                 const struct net_node *node = &net->nodes[i];
                 const struct op_kind *kind = node->op->kind;
-                const int out = node->output, joined = net->values[out].parent;
-                flat[out] = kind == &op_flatten || kind == &op_linear || flat[node->inputs[0]];
-                if (joined > out)
-                        flat[joined] = flat[out];
+                const int out = node->output;
+                flat[out] = (kind == &op_flatten || kind == &op_linear || flat[node->inputs[0]]) &&
+                            node->op->out.h == 1 && node->op->out.w == 1;
+                /* A join comes after its slices, what a view shows before it. */
+                for (int slice = out; net->values[slice].parent > slice; slice = net->values[slice].parent)
+                        flat[net->values[slice].parent] = flat[out];
         }
         return flat;
 }

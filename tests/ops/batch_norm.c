@@ -2,6 +2,8 @@
 #include "ops/batch_norm.h"
 #include "ops/kinds.h"
 
+#include <math.h>
+
 static void agrees_with_reference(void **state)
 {
         static const struct {
@@ -68,6 +70,43 @@ static void far_from_zero(void **state)
         op_destroy(op);
 }
 
+/* With momentum 1 the running statistics are the batch's, however much smaller than those before. */
+static void forgets_what_was(void **state)
+{
+        enum { N = 19, PIXELS = 15, CHANNELS = 5, VALUES = N * PIXELS };
+        struct ops_fixture *f = *state;
+        struct op *op = ops_layer(
+                &op_batch_norm, &(struct batch_norm_args){1e-5, 1, true, 0}, (struct shape){CHANNELS, 3, 5});
+        for (int i = 0; i < 6; i++) {
+                const struct trial t = {.dev = f->dev,
+                        .op = op,
+                        .n = N,
+                        .variant = (enum op_variant)(i % 2),
+                        .lanes = (int[]){1, 16, 32}[i / 2],
+                        .training = true};
+                struct trial_data *data;
+                struct err e = {0};
+                CHECK_OK(trial_data_create(op, N, f->seed, &data, &e), &e);
+                for (int k = 0; k < VALUES * CHANNELS; k++)
+                        data->x[0][k] *= 1e-3f;
+                CHECK_OK(trial_run(&t, data, &e), &e);
+                for (int c = 0; c < CHANNELS; c++) {
+                        double mean = 0, squares = 0;
+                        for (int k = 0; k < 2 * VALUES; k++) {
+                                const int n = k % VALUES / PIXELS, p = k % PIXELS;
+                                const double x = (double)data->x[0][(n * CHANNELS + c) * PIXELS + p];
+                                mean += k < VALUES ? x / VALUES : 0;
+                                squares += k < VALUES ? 0 : (x - mean) * (x - mean);
+                        }
+                        const double var = squares / (VALUES - 1);
+                        assert_true(fabs((double)data->params[BATCH_NORM_MEAN][c] - mean) <= 1e-8);
+                        assert_true(fabs((double)data->params[BATCH_NORM_VAR][c] - var) <= 1e-5 * var);
+                }
+                trial_data_destroy(data);
+        }
+        op_destroy(op);
+}
+
 /* Behind trained layers a frozen batch norm passes gradients through its running statistics. */
 static void frozen_passes_gradients(void **state)
 {
@@ -106,6 +145,7 @@ int main(void)
                 cmocka_unit_test(agrees_with_reference),
                 cmocka_unit_test(one_value_a_channel),
                 cmocka_unit_test(far_from_zero),
+                cmocka_unit_test(forgets_what_was),
                 cmocka_unit_test(frozen_passes_gradients),
                 cmocka_unit_test(reference_has_right_gradients),
         };

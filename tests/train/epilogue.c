@@ -248,7 +248,7 @@ static void a_layer_alone(void **state)
         create(&b, 2, PLAN_INFER, 16, OP_TILED);
         assert_int_equal(b.plan->nodes[2].done_by, 0); /* conv2d, batch_norm, sigmoid */
         put_batch(&b);
-        CHECK_OK(exec_run_to(b.exec, 0, &t, &e), &e);
+        CHECK_OK(exec_run_to(b.exec, 0, b.net->nodes[0].output, &t, &e), &e);
         CHECK_OK(buf_read(t.at.buf, t.at.offset * sizeof(float), value, sizeof value, &e), &e);
         bool beyond = false;
         for (int i = 0; i < 64; i++)

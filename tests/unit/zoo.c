@@ -88,6 +88,13 @@ static void shapes_are_the_courses(void **state)
                      "{\"type\":\"avg_pool2d\",\"kernel_size\":2},{\"type\":\"flatten\"},"
                      "{\"type\":\"linear\",\"out_features\":10}]}",
                 3, 8, "relu avg_pool2d", "23x8x8 10x4x4");
+        /* Features of joins within joins, and features that become pixels again. */
+        check_shapes("{\"layers\":[{\"type\":\"flatten\"},{\"type\":\"linear\",\"out_features\":3},"
+                     "{\"type\":\"concat\",\"branches\":[[{\"type\":\"dense\",\"layers\":["
+                     "{\"type\":\"linear\",\"out_features\":2}]}]]},{\"type\":\"relu\"},"
+                     "{\"type\":\"conv2d\",\"out_channels\":4,\"kernel_size\":1,\"padding\":1},"
+                     "{\"type\":\"tanh\"},{\"type\":\"adaptive_avg_pool2d\",\"output_size\":1}]}",
+                3, 8, "relu tanh adaptive_avg_pool2d", "5 4x3x3 4x1x1");
 }
 
 static void check_refused(const char *architecture, const char *pointer, const char *word)
