@@ -103,8 +103,8 @@ static int check_size(const struct tiffpage_file *f, const struct tiffpage *p, u
 static bool is_run(
         const struct tiffpage_file *f, const struct pages *ps, const struct tiffpage *p, uint32_t frames)
 {
-        return ps->count == 1 && frames > 1 && p->compression == COMPRESSION_NONE && p->samples == 1 &&
-               p->photometric == PHOTOMETRIC_MINISBLACK && p->bits >= 8 && p->bits % 8 == 0 &&
+        return ps->count == 1 && frames > 1 && p->compression == COMPRESSION_NONE &&
+               (p->samples == 1 || p->planar == PLANARCONFIG_CONTIG) && p->bits % 8 == 0 &&
                !TIFFIsTiled(f->tif);
 }
 
