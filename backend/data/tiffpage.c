@@ -77,13 +77,18 @@ __attribute__((format(printf, 4, 0))) static int on_error(
         return 1;
 }
 
-/* libjpeg paints over damage and only warns of it; a run of PackBits that is longer than its row, which
- * libtiff cuts off, moves all that follows. */
+/* Damage that is painted over with a warning: by libjpeg; by PackBits, where a run that is longer than its
+   row is cut off and all that follows moves; by a palette that cannot be read, whose indices become grey. */
 __attribute__((format(printf, 4, 0))) static int on_warning(
         TIFF *tif, void *ctx, const char *module, const char *fmt, va_list args)
 {
-        if (module && (strcmp(module, "JPEGLib") == 0 || strcmp(module, "PackBitsDecode") == 0))
-                on_error(tif, ctx, module, fmt, args);
+        struct tiffpage_file *f = ctx;
+        char text[sizeof f->message];
+        (void)tif;
+        vsnprintf(text, sizeof text, fmt, args);
+        bool decoding = module && (strcmp(module, "JPEGLib") == 0 || strcmp(module, "PackBitsDecode") == 0);
+        if ((decoding || strstr(text, "\"ColorMap\"")) && !f->message[0])
+                memcpy(f->message, text, sizeof text);
         return 1;
 }
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 
 enum { BLOCK_BYTES = 1 << 16, STEP_BYTES = 1 << 20, SHOWN = 120 };
@@ -34,7 +35,8 @@ static int damaged(struct walk *w, struct err *e)
                 return err_set(e, ERR_SYNTAX,
                         "the archive, a zip, is cut short: the list of its files, at its end, is missing");
         if (w->files == 0 && why && strstr(why, "Unrecognized"))
-                return err_set(e, ERR_MEDIA, "the content is neither a zip nor a tar");
+                return err_set(
+                        e, ERR_MEDIA, "the content is neither a zip nor a tar, plain or packed by gzip");
         return err_set(e, ERR_SYNTAX, "the archive: %s", why ? why : "damaged");
 }
 
@@ -126,11 +128,11 @@ const char *walk_kind(const struct walk *w)
 
 static bool is_litter(const char *part, size_t len)
 {
-        static const char *const known[] = {"__MACOSX", "Thumbs.db", "desktop.ini"};
+        static const char *const known[] = {"__MACOSX", "Thumbs.db", "ehthumbs.db", "desktop.ini", "@eaDir"};
         if (part[0] == '.')
                 return true;
         for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
-                if (strlen(known[i]) == len && memcmp(part, known[i], len) == 0)
+                if (strlen(known[i]) == len && strncasecmp(part, known[i], len) == 0)
                         return true;
         return false;
 }

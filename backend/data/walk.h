@@ -2,8 +2,8 @@
    name is ever opened: names are texts that tell which class a file belongs to.
 
    Passed over: folders, links, devices, names with a ".." in them, and what file managers leave behind (names
-   that begin with a dot, __MACOSX, Thumbs.db, desktop.ini). Leading slashes, "." and doubled slashes are
-   dropped, control characters become '?'. */
+   that begin with a dot; __MACOSX, Thumbs.db, ehthumbs.db, desktop.ini and @eaDir in any case). Leading
+   slashes, "." and doubled slashes are dropped, control characters become '?'. */
 #ifndef CNND_WALK_H
 #define CNND_WALK_H
 

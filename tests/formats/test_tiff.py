@@ -148,6 +148,12 @@ class Tiff(Case):
             tags = [(320, 'H', [int(v) * factor for v in colours.ravel()])]
             self.same(tiff([page(a, photometric=3, extra=tags)]), want)
 
+    def test_a_palette_that_is_cut_off(self):
+        a = values('u1', (16, 16))
+        good = tiff([page(a, photometric=3, extra=[(320, 'H', list(range(0, 65536, 256)) * 3)])])
+        at = good.index(struct.pack('<HHI', 320, 3, 768)) + 8
+        self.refused(good[:at] + struct.pack('<I', len(good) - 900) + good[at + 4:], 'syntax', 'ColorMap')
+
     def test_pages(self):
         small, a, other = values('u1', (4, 5)), values('u2', (8, 9)), values('u2', (8, 9), 2)
         self.same(tiff([page(small), page(a)]), scaled(a)[None, None])

@@ -105,6 +105,8 @@ static const struct put mixed[] = {
         {.name = "a/.hidden", .content = "never"},
         {.name = "__MACOSX/a/1.png", .content = "never"},
         {.name = "a/Thumbs.db", .content = "never"},
+        {.name = "a/THUMBS.DB", .content = "never"},
+        {.name = "a/@eaDir/1.png/SYNOPHOTO_THUMB_M.jpg", .content = "never"},
         {.name = "a/folder/"},
         {.name = "new\nline\x7f/4.png", .content = "four"},
         {0},
