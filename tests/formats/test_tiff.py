@@ -221,6 +221,21 @@ class Tiff(Case):
         short = tiff([page(rgb[0], photometric=2, extra=text)])
         self.refused(short, 'syntax')
 
+    def test_ome(self):
+        a = values('u2', (2, 6, 7))
+        for words, size in (('PhysicalSizeX="2.5" PhysicalSizeXUnit="nm" PhysicalSizeY="4" PhysicalSizeYUnit="nm"', (4e-9, 2.5e-9)),
+                            ('PhysicalSizeX="2.5" PhysicalSizeY="4.0"', (4e-6, 2.5e-6)),
+                            ('PhysicalSizeYUnit="Å" PhysicalSizeXUnit="Å" PhysicalSizeY="4e0" PhysicalSizeX="2.5"', (4e-10, 2.5e-10)),
+                            ('PhysicalSizeX="2.5" PhysicalSizeXUnit="nm"', None),
+                            ('PhysicalSizeX="2.5" PhysicalSizeXUnit="nm" PhysicalSizeY="4" PhysicalSizeYUnit="µm"', None),
+                            ('PhysicalSizeX="2" PhysicalSizeXUnit="pixel" PhysicalSizeY="2" PhysicalSizeYUnit="pixel"', None),
+                            ('PhysicalSizeX="2', None), ('', None)):
+            text = '<?xml version="1.0"?><OME><Image ID="Image:0"><Pixels SizeX="7" %s><TiffData/></Pixels></Image></OME>\0' % words
+            pages = [page(f, extra=[(270, 's', text.encode())] if i == 0 else ()) for i, f in enumerate(a)]
+            self.same(tiff(pages), scaled(a)[:, None], 'm' if size else '', size)
+        outside = '<OME><Pixels SizeX="7"><Plane PhysicalSizeX="2" PhysicalSizeY="2"/></Pixels></OME>\0'
+        self.same(tiff([page(a[0], extra=[(270, 's', outside.encode())])]), scaled(a[:1])[:, None])
+
     def test_fei(self):
         a = values('u2', (10, 6))
         for tag in (34680, 34682):
