@@ -1,5 +1,6 @@
 #include "data/walk.h"
 
+#include "data/codepage.h"
 #include "data/unpack.h"
 
 #include <archive_entry.h>
@@ -21,6 +22,7 @@ struct walk {
         bool zip;        /* it begins like one */
         int files;
         char name[SHOWN];
+        struct str utf8; /* owned; the name as UTF-8 */
         unsigned char head[WALK_PEEK];
         size_t have; /* bytes in it */
 };
@@ -112,6 +114,7 @@ void walk_close(struct walk *w)
         if (!w)
                 return;
         archive_read_free(w->archive);
+        str_free(&w->utf8);
         free(w);
 }
 
@@ -237,6 +240,11 @@ int walk_next(struct walk *w, struct walk_file *ret, struct err *e)
                 raw = raw ? raw : archive_entry_pathname(entry);
                 if (!raw)
                         return err_set(e, ERR_SYNTAX, "file %d has a name that cannot be read", w->files);
+                str_clear(&w->utf8);
+                codepage_add(&w->utf8, raw, walk_kind(w)[0] == 'z' ? CODEPAGE_DOS : CODEPAGE_LATIN1);
+                if (w->utf8.failed)
+                        return err_set(e, ERR_NO_MEMORY, "no memory for a file's name");
+                raw = w->utf8.data ? w->utf8.data : "";
                 snprintf(w->name, sizeof w->name, "%.100s", raw);
                 bool plain = archive_entry_filetype(entry) == AE_IFREG && !archive_entry_hardlink(entry);
                 rc = plain ? clean_name(raw, ret->name, e) : 0;

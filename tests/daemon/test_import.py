@@ -285,6 +285,10 @@ class ImportTest(unittest.TestCase):
         self.assertFalse(os.path.exists(self.daemon.state + "/evil"))
         about = self.put(zipped([("Größe µm/é.png", good), ("日本/1.png", good)]), "?val=0")
         self.assertEqual(about["classes"], ["Größe µm", "日本"])
+        old = zipped([("K1ln/1.png", good), ("K2ln/1.png", good)]).replace(b"K1ln", b"K\x94ln").replace(b"K2ln", b"K\x84ln")
+        listed = zipped([("x.png", good), ("y.png", good), ("labels.csv", "x.png,Köln\ny.png,Käln\n".encode("latin-1"))])
+        for data in (old, listed):
+            self.assertEqual(self.put(data, "?val=0")["classes"], ["Käln", "Köln"])
         about = self.put(tarred([("a\nb/1.png", good), ("c/1.png", good)]), "?val=0")
         self.assertEqual(about["classes"], ["a?b", "c"])
 

@@ -127,6 +127,23 @@ static void test_names_and_contents(void **state)
         }
 }
 
+static void test_names_of_before_utf8(void **state)
+{
+        static const struct put dos[] = {{.name = "K\x94ln/\xe1\xb0.png", .content = "x"},
+                {.name = "K\x84ln/1.png", .content = "y"}, {0}},
+                                latin1[] = {{.name = "K\xf6ln/1.png", .content = "x"},
+                                        {.name = "K\xc3\xb6ln/2.png", .content = "y"}, {0}};
+        char got[512];
+        struct err e = {0};
+        (void)state;
+        write_archive(ARCHIVE_FORMAT_ZIP, 0, dos);
+        CHECK_OK(walk_text(1032, got, sizeof got, &e), &e);
+        assert_string_equal(got, "K\xc3\xb6ln/\xc3\x9f\xe2\x96\x91.png=x;K\xc3\xa4ln/1.png=y;");
+        write_archive(ARCHIVE_FORMAT_TAR_USTAR, 0, latin1);
+        CHECK_OK(walk_text(1032, got, sizeof got, &e), &e);
+        assert_string_equal(got, "K\xc3\xb6ln/1.png=x;K\xc3\xb6ln/2.png=y;");
+}
+
 static void test_links_are_passed_over(void **state)
 {
         static const struct put links[] = {{.name = "a/x", .content = "x"},
@@ -236,6 +253,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_names_and_contents),
+                cmocka_unit_test(test_names_of_before_utf8),
                 cmocka_unit_test(test_links_are_passed_over),
                 cmocka_unit_test(test_what_is_refused),
                 cmocka_unit_test(test_what_is_packed_too_well),
