@@ -416,6 +416,18 @@ static int buffer_bytes(struct tiffpage_file *f, const struct tiffpage *p, uint6
         return 0;
 }
 
+/* Places that the directory lacks are 0 to libtiff, which would read the file's own head as pixels. */
+static int check_places(struct tiffpage_file *f, struct err *e)
+{
+        bool tiled = TIFFIsTiled(f->tif);
+        uint32_t count = tiled ? TIFFNumberOfTiles(f->tif) : TIFFNumberOfStrips(f->tif);
+        for (uint32_t i = 0; i < count; i++)
+                if (TIFFGetStrileOffset(f->tif, i) == 0)
+                        return err_set(e, ERR_SYNTAX, "%s %u of %u has no place in the file",
+                                tiled ? "tile" : "strip", i, count);
+        return 0;
+}
+
 int tiffpage_read(struct tiffpage_file *f, const struct tiffpage *p, float *pixels, struct err *e)
 {
         struct spread s = {.page = p, .big_endian = big_endian_host(), .pixels = pixels};
@@ -432,6 +444,8 @@ int tiffpage_read(struct tiffpage_file *f, const struct tiffpage *p, float *pixe
         int rc = find_palette(f, &s, e);
         if (rc == 0)
                 rc = buffer_bytes(f, p, &bytes, e);
+        if (rc == 0)
+                rc = check_places(f, e);
         bool tiled = TIFFIsTiled(f->tif), strips = !tiled && p->compression == COMPRESSION_PACKBITS &&
                                                    bytes <= TILE_MAX_BYTES / strip_height(f, p);
         bytes *= strips ? strip_height(f, p) : 1;

@@ -322,6 +322,10 @@ class Tiff(Case):
                      tiff([page(a, compress=zlib.compress, compression=8)])):
             self.cuts(data[:-8], ('syntax', 'media', 'invalid'))
         self.refused(tiff([page(a, height=1000)]), 'syntax')
+        strips = tiff([page(a, strip_rows=3)])
+        at = strips.index(struct.pack('<HHI', 273, 4, 3))
+        self.refused(strips[:at + 4] + struct.pack('<I', 2) + strips[at + 8:], 'syntax', 'strip 2 of 3 has no place')
+        self.refused(strips[:at + 4] + struct.pack('<I', 0) + strips[at + 8:], 'syntax')
         block = values('u2', (32, 16))
         cut = tiff([page(block, tile=(16, 16), data=[block[:16].tobytes(), block[16:].tobytes() + b'cut' * 99])])
         at = cut.index(block[16:].tobytes())
