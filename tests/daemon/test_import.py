@@ -313,7 +313,16 @@ class ImportTest(unittest.TestCase):
         self.refused(b"", 400, "empty")
         self.refused(zipped(two)[:-30], (400, 415), "")
         self.refused(tarred(two)[: 700], 400, "")
-        self.refused(tarred(two, "w:gz")[:-60], 400, "")
+        self.refused(tarred(two, "w:gz")[:-60], 400, "gzip file is cut short")
+        whole = tarred(two)
+        second = 512 + -(-len(good) // 512) * 512
+        for cut in (whole[:second], gzip.compress(whole[:second])):
+            self.refused(cut, 400, "cut short behind file 1")
+        self.assertEqual(self.put(whole[:2 * second] + bytes(512), "?val=0")["train"], 2)
+        flipped = bytearray(gzip.compress(whole))
+        flipped[-6] ^= 1
+        self.refused(bytes(flipped), 400, "gzip: incorrect data check")
+        self.assertEqual(self.put(gzip.compress(whole[:second]) + gzip.compress(whole[second:]), "?val=0")["train"], 2)
         self.refused(tarred(two, "w:bz2"), 415, "")
 
     def test_warnings(self):
