@@ -202,6 +202,14 @@ static size_t utf8_len(const unsigned char *p)
         return 0;
 }
 
+bool str_is_utf8(const char *text)
+{
+        const unsigned char *p = (const unsigned char *)text;
+        for (size_t n = 1; n && *p; p += n)
+                n = utf8_len(p);
+        return *p == 0;
+}
+
 static bool is_plain(unsigned char c)
 {
         return c >= 0x20 && c < 0x7F && c != '"' && c != '\\';

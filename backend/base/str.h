@@ -31,6 +31,8 @@ void str_add_decimal(struct str *s, double v);
 void str_add_int(struct str *s, int64_t v);
 /* `text` as a JSON string with its quotes; bytes that are no UTF-8 become U+FFFD. */
 void str_add_json(struct str *s, const char *text);
+/* Well-formed by RFC 3629. */
+bool str_is_utf8(const char *text);
 /* Hands the text to the caller, who frees it; the string is empty after. NULL if an append failed. */
 char *str_take(struct str *s);
 

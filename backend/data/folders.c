@@ -213,9 +213,20 @@ struct csv {
         struct err *e;
 };
 
+/* Lists that Windows made have backslashes. */
+static struct intake_source *find_file(const struct csv *c, char *path)
+{
+        struct intake_source key = {.name = path}, *want = &key, **found = NULL;
+        for (int i = 0; !found && i < 2; i++) {
+                found = bsearch(&want, c->sorted, c->in->count, sizeof *c->sorted, by_name);
+                for (char *p = path; !found && (p = strchr(p, '\\'));)
+                        *p = '/';
+        }
+        return found ? *found : NULL;
+}
+
 static int take_line(struct csv *c, char *fields[FIELDS], int n)
 {
-        struct intake_source key, *want = &key, **found;
         char path[2048];
         int split = -1;
         while (strncmp(fields[0], "./", 2) == 0)
@@ -229,12 +240,10 @@ static int take_line(struct csv *c, char *fields[FIELDS], int n)
                 return err_set(c->e, ERR_INVALID,
                         "%s, line %d: \"%.40s\" is no split; train, val and test are", c->name, c->line,
                         fields[2]);
-        key.name = path;
-        found = bsearch(&want, c->sorted, c->in->count, sizeof *c->sorted, by_name);
-        if (!found)
+        struct intake_source *s = find_file(c, path);
+        if (!s)
                 return err_set(c->e, ERR_INVALID, "%s, line %d: %.200s is not in the archive", c->name,
                         c->line, path);
-        struct intake_source *s = *found;
         if (s->problem)
                 return err_set(c->e, ERR_INVALID, "%.*s: %s", SHOWN, s->name, s->problem);
         if (s->class_name)

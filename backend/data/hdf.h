@@ -47,6 +47,8 @@ struct hdf_set {
         int chunk_ndim;
         int index;     /* how chunks are listed: 0 for the tree of old files, else as in layout version 4 */
         uint32_t mask; /* of the one chunk of index 1 */
+        unsigned char fill[8]; /* an element of what was never written */
+        uint32_t fill_bytes;
         int filters[HDF_MAX_FILTERS], filter_count;
 };
 /* ERR_INVALID for what is no data set or of a kind that is not read, ERR_SYNTAX where the stored bytes cannot

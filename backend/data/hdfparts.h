@@ -32,6 +32,8 @@ enum hdf_message {
         HDF_SPACE = 1,
         HDF_LINK_INFO = 2,
         HDF_TYPE = 3,
+        HDF_FILL_OLD = 4,
+        HDF_FILL = 5,
         HDF_LINK = 6,
         HDF_EXTERNAL = 7,
         HDF_LAYOUT = 8,

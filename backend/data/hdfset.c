@@ -101,7 +101,7 @@ static int read_layout(struct opening *o, struct hdf_cursor c, struct err *e)
         o->layout = true;
         if (version == 1 || version == 2)
                 return read_old_layout(o, c, e);
-        if (version != 3 && version != 4)
+        if (version < 3 || version > 5)
                 return err_set(e, ERR_INVALID, "layout version %d is unknown", version);
         int kind = (int)hdf_take(&c, 1);
         if (kind > HDF_CHUNKED)
@@ -113,7 +113,7 @@ static int read_layout(struct opening *o, struct hdf_cursor c, struct err *e)
         } else if (kind == HDF_CONTIGUOUS) {
                 s->at = hdf_take_address(o->f, &c);
                 s->stored = hdf_take(&c, o->f->length_size);
-        } else if (version == 4) {
+        } else if (version > 3) {
                 rc = read_index(o, &c, e);
         } else {
                 int count = (int)hdf_take(&c, 1);
@@ -143,6 +143,25 @@ static int read_filters(struct opening *o, struct hdf_cursor c, struct err *e)
         return c.bad ? hdf_damaged("a data set", e) : 0;
 }
 
+/* What was never written reads as this; zeros where it has another size than an element. */
+static int read_fill(struct opening *o, struct hdf_cursor c, int kind, struct err *e)
+{
+        enum { TOLD = 0x20 };
+        struct hdf_set *s = &o->set;
+        bool told = true;
+        if (kind == HDF_FILL) {
+                int version = (int)hdf_take(&c, 1), flags = (int)hdf_take(&c, 1);
+                if (version < 3)
+                        hdf_skip(&c, 1);
+                told = version < 3 ? hdf_take(&c, 1) || version == 1 : flags & TOLD;
+        }
+        s->fill_bytes = told ? (uint32_t)hdf_take(&c, 4) : 0;
+        const unsigned char *value = s->fill_bytes <= sizeof s->fill ? hdf_skip(&c, s->fill_bytes) : NULL;
+        if (value)
+                memcpy(s->fill, value, s->fill_bytes);
+        return c.bad ? hdf_damaged("a data set", e) : 0;
+}
+
 static int on_message(void *ctx, int kind, int flags, struct hdf_cursor body, struct err *e)
 {
         struct opening *o = ctx;
@@ -155,6 +174,9 @@ static int on_message(void *ctx, int kind, int flags, struct hdf_cursor body, st
                 return o->layout ? 0 : read_layout(o, body, e);
         case HDF_FILTERS:
                 return o->set.filter_count ? 0 : read_filters(o, body, e);
+        case HDF_FILL_OLD:
+        case HDF_FILL:
+                return flags & HDF_SHARED ? 0 : read_fill(o, body, kind, e);
         case HDF_EXTERNAL:
                 return err_set(e, ERR_INVALID, "a data set in another file is not read");
         default:
@@ -206,7 +228,7 @@ static int sum_chunks(struct hdf *f, const struct hdf_set *s, uint64_t *ret, str
         return rc;
 }
 
-/* What is stored must be able to fill the set: what was never written reads as zeros. */
+/* What is stored must be able to fill the set. */
 static int check_storage(struct hdf *f, struct hdf_set *s, struct err *e)
 {
         uint64_t need = s->bytes, stored = s->stored;
@@ -343,17 +365,32 @@ static uint64_t product(const struct hdf_set *set, const uint64_t *count)
         return n;
 }
 
+/* Before the chunks that are stored. */
+static void put_fill(const struct sink *s, uint64_t count)
+{
+        static const unsigned char zeros[sizeof s->set->fill];
+        const unsigned char *fill = s->set->fill_bytes == s->set->bytes ? s->set->fill : zeros;
+        if (s->floats && memcmp(fill, zeros, sizeof zeros) == 0)
+                memset(s->floats, 0, (size_t)count * sizeof *s->floats);
+        else if (s->floats)
+                sample_read(&s->set->sample, fill, 0, (size_t)count, s->floats);
+        for (uint64_t i = 0; s->bytes && i < count; i++)
+                memcpy(s->bytes + i * s->set->bytes, fill, s->set->bytes);
+}
+
 int hdf_read_floats(struct hdf *f, const struct hdf_set *set, const uint64_t *count, float *to, struct err *e)
 {
-        memset(to, 0, (size_t)product(set, count) * sizeof *to);
-        return read_set(f, set, count, &(struct sink){.set = set, .floats = to}, e);
+        const struct sink sink = {.set = set, .floats = to};
+        put_fill(&sink, product(set, count));
+        return read_set(f, set, count, &sink, e);
 }
 
 int hdf_read_bytes(
         struct hdf *f, const struct hdf_set *set, const uint64_t *count, unsigned char *to, struct err *e)
 {
-        memset(to, 0, (size_t)(product(set, count) * set->bytes));
-        return read_set(f, set, count, &(struct sink){.set = set, .bytes = to}, e);
+        const struct sink sink = {.set = set, .bytes = to};
+        put_fill(&sink, product(set, count));
+        return read_set(f, set, count, &sink, e);
 }
 
 double hdf_number(const struct sample *s, const unsigned char *p)

@@ -17,8 +17,9 @@ enum image_unit { IMAGE_UNKNOWN, IMAGE_METRES, IMAGE_PER_METRE };
 /* (n,c,h,w) floats, row-major; n counts the frames, row 0 is the top of the picture (MRC and SER store the
    bottom first). 8-bit sources are scaled to 0..1 by 255, 16-bit by 65535, other unsigned depths below 16 by
    their largest value (PNM: by the maximum that the file names); signed, 32-bit, 64-bit and float arrays are
-   taken as they are. Palettes are expanded; an alpha channel is dropped; gamma and colour profiles are
-   ignored. Colour that only repeats grey three times is one channel in TIFF, JPEG, MRC and DM. */
+   taken as they are. Palettes are expanded; an alpha channel is dropped; gamma, colour profiles and the
+   orientation in TIFF and Exif are ignored. Colour that only repeats grey three times is one channel in TIFF,
+   JPEG, MRC and DM. */
 struct image {
         int n, c, h, w;
         float *pixels;        /* owned, n*c*h*w */

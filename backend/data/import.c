@@ -1,6 +1,7 @@
 #include "data/import.h"
 
 #include "data/arrays.h"
+#include "data/codepage.h"
 #include "data/divide.h"
 #include "data/folders.h"
 #include "data/idxpair.h"
@@ -115,8 +116,14 @@ static int take_csv(struct haul *h, const char *name, char *bytes, size_t len, s
                 return err_set(e, ERR_NO_MEMORY, "no memory for %s", name);
         }
         text[len] = '\0';
+        /* Spreadsheets may write the code page of their country. */
+        struct str utf8 = {0};
+        codepage_add(&utf8, text, CODEPAGE_LATIN1);
+        free(text);
         free(h->csv);
-        h->csv = text;
+        h->csv = str_take(&utf8);
+        if (!h->csv)
+                return err_set(e, ERR_NO_MEMORY, "no memory for %s", name);
         snprintf(h->csv_name, sizeof h->csv_name, "%s", name);
         return 0;
 }

@@ -63,12 +63,30 @@ static bool marked(const unsigned char *b)
         return memcmp(b + 208, "MAP", 3) == 0;
 }
 
-/* The machine stamp first, where there is one; old files have none. */
+/* What the data needs, at most 2^31 * 2^35; false where that is beyond the bounds of an image anyway. */
+static bool needed(const struct header *h, uint64_t *ret)
+{
+        if (h->nx > IMAGE_MAX_SIDE || h->ny > IMAGE_MAX_SIDE)
+                return false;
+        *ret = row_bytes(h) * (uint64_t)h->ny;
+        if (*ret > UINT64_MAX / (uint64_t)h->nz)
+                return false;
+        *ret *= (uint64_t)h->nz;
+        return true;
+}
+
+/* The machine stamp first, where there is one; old files have none, and bytes (mode 0) make sense in both
+   orders but for the sizes. */
 static bool find_header(const unsigned char *b, size_t len, struct header *h)
 {
+        uint64_t need;
         if (len < HEADER)
                 return false;
         bool big = marked(b) && b[212] == 0x11;
+        for (int i = 0; i < 2; i++)
+                if (read_header(b, i ? !big : big, h) && needed(h, &need) &&
+                        span_holds(len, HEADER + (uint64_t)h->extra, need))
+                        return true;
         return read_header(b, big, h) || read_header(b, !big, h);
 }
 
@@ -83,18 +101,6 @@ static bool axes_make_sense(const unsigned char *b, bool big)
                 seen |= 1 << axis;
         }
         return seen == 1 || seen == 14;
-}
-
-/* What the data needs, at most 2^31 * 2^35; false where that is beyond the bounds of an image anyway. */
-static bool needed(const struct header *h, uint64_t *ret)
-{
-        if (h->nx > IMAGE_MAX_SIDE || h->ny > IMAGE_MAX_SIDE)
-                return false;
-        *ret = row_bytes(h) * (uint64_t)h->ny;
-        if (*ret > UINT64_MAX / (uint64_t)h->nz)
-                return false;
-        *ret *= (uint64_t)h->nz;
-        return true;
 }
 
 bool mrc_is(const unsigned char *b, size_t len)

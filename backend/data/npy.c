@@ -85,6 +85,9 @@ static int take_shape(struct scan *s, struct array *a)
                         if (v > UINT32_MAX)
                                 return err_set(s->e, ERR_TOO_LARGE, "a dimension above %u", UINT32_MAX);
                 }
+                /* Python 2 wrote 3L. */
+                if (s->p < s->end && *s->p == 'L')
+                        s->p++;
                 if (a->ndim == MAX_DIMS)
                         return err_set(s->e, ERR_INVALID,
                                 "more than 4 dimensions; (H,W), (C,H,W) and (N,C,H,W) are images");

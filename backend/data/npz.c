@@ -25,6 +25,8 @@ struct unpack {
 static int damaged(struct unpack *u)
 {
         const char *why = archive_error_string(u->archive);
+        if (why && strstr(why, "Unrecognized"))
+                return err_set(u->e, ERR_SYNTAX, "cut short: the list of the arrays, at the end, is missing");
         return err_set(u->e, ERR_SYNTAX, "%s", why ? why : "damaged");
 }
 

@@ -1,5 +1,6 @@
 /* TIFF as microscopes write it: which pages are the image, its databar and the size of its pixels. */
 #include "data/decoder.h"
+#include "data/span.h"
 #include "data/tiffmeta.h"
 #include "data/tiffpage.h"
 
@@ -29,6 +30,16 @@ static int add_page(struct pages *ps, const struct tiffpage *p, struct err *e)
         return 0;
 }
 
+/* Whether the directory at `offset` says where the next one is, which libtiff takes for "nowhere" if it is
+   cut off. */
+static bool tells_next(const struct tiffpage_file *f, uint64_t offset)
+{
+        const bool big = f->bytes[0] == 'M', large = f->bytes[big ? 3 : 2] == 43;
+        const uint64_t head = large ? 8 : 2, entry = large ? 20 : 12, place = large ? 8 : 4;
+        const uint64_t count = span_uint(f->bytes + offset, (int)head, big);
+        return span_holds(f->len, offset, head + count * entry + place);
+}
+
 /* A chain of directories that breaks off is damaged; one that bites its tail libtiff ends there. */
 static int list_pages(struct tiffpage_file *f, struct pages *ps, struct err *e)
 {
@@ -40,6 +51,8 @@ static int list_pages(struct tiffpage_file *f, struct pages *ps, struct err *e)
         } while (rc == 0 && TIFFReadDirectory(f->tif));
         if (rc == 0 && f->message[0])
                 rc = tiffpage_damaged(f, e);
+        if (rc == 0 && ps->count > 1 && !tells_next(f, ps->list[ps->count - 1].offset))
+                rc = err_set(e, ERR_SYNTAX, "cut off behind page %zu", ps->count);
         return rc;
 }
 
@@ -103,8 +116,8 @@ static int check_size(const struct tiffpage_file *f, const struct tiffpage *p, u
 static bool is_run(
         const struct tiffpage_file *f, const struct pages *ps, const struct tiffpage *p, uint32_t frames)
 {
-        return ps->count == 1 && frames > 1 && p->compression == COMPRESSION_NONE && p->samples == 1 &&
-               p->photometric == PHOTOMETRIC_MINISBLACK && p->bits >= 8 && p->bits % 8 == 0 &&
+        return ps->count == 1 && frames > 1 && p->compression == COMPRESSION_NONE &&
+               (p->samples == 1 || p->planar == PLANARCONFIG_CONTIG) && p->bits % 8 == 0 &&
                !TIFFIsTiled(f->tif);
 }
 

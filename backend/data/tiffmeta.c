@@ -268,6 +268,39 @@ static void read_jeol(struct scan *s, const char *text)
         set_pixel(s->m, side / s->y_resolution / by, side / s->x_resolution / by, pattern ? "1/m" : "m");
 }
 
+/* What the attribute KEY="…" of the element at `element` holds, in `out`; "" where there is none. */
+static void xml_attribute(const char *element, const char *key, char out[32])
+{
+        const char *end = strchr(element, '>'), *at = element;
+        size_t len = strlen(key), n = 0;
+        while ((at = strstr(at, key)) && end && at < end) {
+                if (strchr(" \t\r\n", at[-1]) && at[len] == '=' && at[len + 1] == '"') {
+                        at += len + 2;
+                        n = strcspn(at, "\"");
+                        break;
+                }
+                at += len;
+        }
+        n = n < 32 ? n : 0;
+        memcpy(out, n ? at : "", n);
+        out[n] = 0;
+}
+
+/* https://www.openmicroscopy.org/Schemas/OME/2016-06: micrometres where nothing is said. */
+static void read_ome(struct scan *s, const char *text)
+{
+        const char *pixels = strstr(text, "<Pixels ");
+        char h[32], w[32], unit_h[32], unit_w[32];
+        if (!pixels)
+                return;
+        xml_attribute(pixels, "PhysicalSizeY", h);
+        xml_attribute(pixels, "PhysicalSizeX", w);
+        xml_attribute(pixels, "PhysicalSizeYUnit", unit_h);
+        xml_attribute(pixels, "PhysicalSizeXUnit", unit_w);
+        if (strcmp(unit_h, unit_w) == 0)
+                set_pixel(s->m, strtod(h, NULL), strtod(w, NULL), unit_w[0] ? unit_w : "um");
+}
+
 static void take_tag(struct scan *s, const struct tag *t, int pass)
 {
         /* First what others refer to. */
@@ -294,6 +327,8 @@ static void take_tag(struct scan *s, const struct tag *t, int pass)
                         read_imagej(s, s->text);
                 else if (strstr(s->text, "<TemReporter"))
                         read_jeol(s, s->text);
+                else if (strstr(s->text, "<OME"))
+                        read_ome(s, s->text);
                 break;
         case TAG_SIS:
                 read_sis(s, t);

@@ -77,12 +77,18 @@ __attribute__((format(printf, 4, 0))) static int on_error(
         return 1;
 }
 
-/* libjpeg paints over damage and only warns of it. */
+/* Damage that is painted over with a warning: by libjpeg; by PackBits, where a run that is longer than its
+   row is cut off and all that follows moves; by a palette that cannot be read, whose indices become grey. */
 __attribute__((format(printf, 4, 0))) static int on_warning(
         TIFF *tif, void *ctx, const char *module, const char *fmt, va_list args)
 {
-        if (module && strcmp(module, "JPEGLib") == 0)
-                on_error(tif, ctx, module, fmt, args);
+        struct tiffpage_file *f = ctx;
+        char text[sizeof f->message];
+        (void)tif;
+        vsnprintf(text, sizeof text, fmt, args);
+        bool decoding = module && (strcmp(module, "JPEGLib") == 0 || strcmp(module, "PackBitsDecode") == 0);
+        if ((decoding || strstr(text, "\"ColorMap\"")) && !f->message[0])
+                memcpy(f->message, text, sizeof text);
         return 1;
 }
 
@@ -216,6 +222,9 @@ uint64_t tiffpage_most_bytes(const struct tiffpage *p, size_t len)
 struct spread {
         const struct tiffpage *page;
         const uint16_t *palette[3];
+        int palette_shift;  /* what is below the bits that its colours have, */
+        float palette_most; /* and the largest of these */
+        bool big_endian;    /* the samples: libtiff gives them in the order of this machine */
         float *pixels;
 };
 
@@ -230,8 +239,30 @@ static void palette_row(const struct spread *s, const unsigned char *from, size_
                         two |= from[bit / 8 + 1];
                 unsigned index = two >> shift & ((1u << bits) - 1);
                 for (size_t k = 0; k < 3; k++)
-                        s->pixels[k * plane + at + x] = (float)s->palette[k][index] / 65535.0f;
+                        s->pixels[k * plane + at + x] =
+                                (float)(s->palette[k][index] >> s->palette_shift) / s->palette_most;
         }
+}
+
+/* Colours of 8 bits stand in the upper byte of 16 (ImageJ, Pillow), or, against the rules, in the lower. */
+static int find_palette(struct tiffpage_file *f, struct spread *s, struct err *e)
+{
+        uint16_t *colours[3] = {NULL, NULL, NULL}, all = 0;
+        bool upper = true;
+        if (s->page->photometric != PHOTOMETRIC_PALETTE)
+                return 0;
+        if (!TIFFGetField(f->tif, TIFFTAG_COLORMAP, &colours[0], &colours[1], &colours[2]))
+                return err_set(e, ERR_SYNTAX, "a palette is missing");
+        for (size_t k = 0; k < 3; k++) {
+                for (size_t i = 0; i < (size_t)1 << s->page->bits; i++) {
+                        all |= colours[k][i];
+                        upper = upper && colours[k][i] % 256 == 0;
+                }
+                s->palette[k] = colours[k];
+        }
+        s->palette_shift = upper ? 8 : 0;
+        s->palette_most = upper || all < 256 ? 255.0f : 65535.0f;
+        return 0;
 }
 
 static struct sample sample_of(const struct tiffpage *p, bool big_endian)
@@ -240,6 +271,15 @@ static struct sample sample_of(const struct tiffpage *p, bool big_endian)
                                 : p->format == SAMPLEFORMAT_INT  ? SAMPLE_INT
                                                                  : SAMPLE_UINT;
         return (struct sample){kind, p->bits / 8, big_endian};
+}
+
+static bool big_endian_host(void)
+{
+        static const union {
+                uint16_t word;
+                unsigned char bytes[2];
+        } order = {1};
+        return order.bytes[0] == 0;
 }
 
 /* As if the samples had been inverted before they were scaled, to the last bit. */
@@ -255,13 +295,9 @@ static void invert(float *to, size_t count, int bits)
 static void spread_row(
         const struct spread *s, const unsigned char *from, size_t y, size_t x, size_t count, int sample)
 {
-        static const union {
-                uint16_t word;
-                unsigned char bytes[2];
-        } order = {1};
         const struct tiffpage *p = s->page;
         size_t plane = (size_t)p->w * p->h, at = y * p->w + x;
-        const struct sample kind = sample_of(p, order.bytes[0] == 0);
+        const struct sample kind = sample_of(p, s->big_endian);
         if (p->photometric == PHOTOMETRIC_PALETTE) {
                 palette_row(s, from, at, count);
                 return;
@@ -295,6 +331,41 @@ static int read_rows(struct tiffpage_file *f, const struct spread *s, unsigned c
         return 0;
 }
 
+static uint32_t strip_height(const struct tiffpage_file *f, const struct tiffpage *p)
+{
+        uint32_t rows = 0;
+        TIFFGetFieldDefaulted(f->tif, TIFFTAG_ROWSPERSTRIP, &rows);
+        return rows >= 1 && rows < p->h ? rows : p->h;
+}
+
+/* Strip by strip: some writers let a run of PackBits go on into the next row. */
+static int read_strips(struct tiffpage_file *f, const struct spread *s, unsigned char *buffer, struct err *e)
+{
+        const struct tiffpage *p = s->page;
+        bool separate = p->planar == PLANARCONFIG_SEPARATE || p->samples == 1;
+        const size_t row = (size_t)TIFFScanlineSize(f->tif);
+        const uint32_t height = strip_height(f, p);
+        for (int k = 0; k < (separate ? p->channels : 1); k++)
+                for (uint64_t y = 0; y < p->h; y += height) {
+                        const uint64_t rows = p->h - y < height ? p->h - y : height;
+                        const uint32_t strip = TIFFComputeStrip(f->tif, (uint32_t)y, (uint16_t)k);
+                        if (TIFFReadEncodedStrip(f->tif, strip, buffer, (tmsize_t)(rows * row)) !=
+                                (tmsize_t)(rows * row))
+                                return tiffpage_damaged(f, e);
+                        for (uint64_t i = 0; i < rows; i++)
+                                spread_row(s, buffer + i * row, y + i, 0, p->w, separate ? k : -1);
+                }
+        return 0;
+}
+
+/* Of one that is cut off libtiff says nothing. */
+static int tile_damaged(const struct tiffpage_file *f, uint64_t y, uint64_t x, struct err *e)
+{
+        return f->message[0] ? tiffpage_damaged(f, e)
+                             : err_set(e, ERR_SYNTAX, "the tile at row %llu, column %llu is cut off",
+                                       (unsigned long long)y, (unsigned long long)x);
+}
+
 static int read_tiles(struct tiffpage_file *f, const struct spread *s, unsigned char *buffer, struct err *e)
 {
         const struct tiffpage *p = s->page;
@@ -308,7 +379,7 @@ static int read_tiles(struct tiffpage_file *f, const struct spread *s, unsigned 
                         for (uint64_t x = 0; x < p->w; x += tw) {
                                 if (TIFFReadTile(f->tif, buffer, (uint32_t)x, (uint32_t)y, 0, (uint16_t)k) <
                                         0)
-                                        return tiffpage_damaged(f, e);
+                                        return tile_damaged(f, y, x, e);
                                 uint64_t rows = p->h - y < th ? p->h - y : th,
                                          cols = p->w - x < tw ? p->w - x : tw;
                                 for (uint64_t i = 0; i < rows; i++)
@@ -345,9 +416,21 @@ static int buffer_bytes(struct tiffpage_file *f, const struct tiffpage *p, uint6
         return 0;
 }
 
+/* Places that the directory lacks are 0 to libtiff, which would read the file's own head as pixels. */
+static int check_places(struct tiffpage_file *f, struct err *e)
+{
+        bool tiled = TIFFIsTiled(f->tif);
+        uint32_t count = tiled ? TIFFNumberOfTiles(f->tif) : TIFFNumberOfStrips(f->tif);
+        for (uint32_t i = 0; i < count; i++)
+                if (TIFFGetStrileOffset(f->tif, i) == 0)
+                        return err_set(e, ERR_SYNTAX, "%s %u of %u has no place in the file",
+                                tiled ? "tile" : "strip", i, count);
+        return 0;
+}
+
 int tiffpage_read(struct tiffpage_file *f, const struct tiffpage *p, float *pixels, struct err *e)
 {
-        struct spread s = {.page = p, .pixels = pixels};
+        struct spread s = {.page = p, .big_endian = big_endian_host(), .pixels = pixels};
         struct tiffpage now;
         uint64_t bytes = 0;
         f->message[0] = 0;
@@ -358,20 +441,23 @@ int tiffpage_read(struct tiffpage_file *f, const struct tiffpage *p, float *pixe
                 return err_set(e, ERR_SYNTAX, "a page differs when it is read again");
         if (p->photometric == PHOTOMETRIC_YCBCR)
                 TIFFSetField(f->tif, TIFFTAG_JPEGCOLORMODE, JPEGCOLORMODE_RGB);
-        uint16_t *red = NULL, *green = NULL, *blue = NULL;
-        if (p->photometric == PHOTOMETRIC_PALETTE &&
-                !TIFFGetField(f->tif, TIFFTAG_COLORMAP, &red, &green, &blue))
-                return err_set(e, ERR_SYNTAX, "a palette is missing");
-        s.palette[0] = red;
-        s.palette[1] = green;
-        s.palette[2] = blue;
-        int rc = buffer_bytes(f, p, &bytes, e);
+        int rc = find_palette(f, &s, e);
+        if (rc == 0)
+                rc = buffer_bytes(f, p, &bytes, e);
+        if (rc == 0)
+                rc = check_places(f, e);
+        bool tiled = TIFFIsTiled(f->tif), strips = !tiled && p->compression == COMPRESSION_PACKBITS &&
+                                                   bytes <= TILE_MAX_BYTES / strip_height(f, p);
+        bytes *= strips ? strip_height(f, p) : 1;
         unsigned char *buffer = rc == 0 ? malloc(bytes) : NULL;
         if (rc == 0 && !buffer)
                 rc = err_set(e, ERR_NO_MEMORY, "no memory for a row");
         if (rc == 0)
-                rc = TIFFIsTiled(f->tif) ? read_tiles(f, &s, buffer, e) : read_rows(f, &s, buffer, e);
-        if (rc == 0 && p->compression == COMPRESSION_JPEG && f->message[0])
+                rc = (tiled ? read_tiles : strips ? read_strips : read_rows)(f, &s, buffer, e);
+        /* A strip or a tile of PackBits is full whatever its last run was. */
+        if (rc == 0 && f->message[0] &&
+                (p->compression == COMPRESSION_JPEG ||
+                        (p->compression == COMPRESSION_PACKBITS && !tiled && !strips)))
                 rc = tiffpage_damaged(f, e);
         free(buffer);
         return rc;
@@ -380,10 +466,15 @@ int tiffpage_read(struct tiffpage_file *f, const struct tiffpage *p, float *pixe
 int tiffpage_read_run(
         struct tiffpage_file *f, const struct tiffpage *p, uint64_t frames, float *pixels, struct err *e)
 {
-        const struct sample kind = sample_of(p, TIFFIsBigEndian(f->tif));
-        uint64_t at = TIFFGetStrileOffset(f->tif, 0), count = frames * p->h * p->w;
-        if (!span_holds(f->len, at, count * (uint64_t)kind.bytes))
-                return err_set(e, ERR_SYNTAX, "ends within its %llu frames", (unsigned long long)frames);
-        sample_read(&kind, f->bytes + at, (size_t)kind.bytes, count, pixels);
-        return 0;
+        struct spread s = {.page = p, .big_endian = TIFFIsBigEndian(f->tif), .pixels = pixels};
+        const uint64_t at = TIFFGetStrileOffset(f->tif, 0), rows = frames * p->h;
+        const size_t row = (size_t)p->w * p->samples * (p->bits / 8);
+        int rc = find_palette(f, &s, e);
+        if (rc == 0 && !span_holds(f->len, at, rows * row))
+                rc = err_set(e, ERR_SYNTAX, "ends within its %llu frames", (unsigned long long)frames);
+        for (uint64_t i = 0; rc == 0 && i < rows; i++) {
+                s.pixels = pixels + i / p->h * (size_t)tiffpage_channels(p) * p->h * p->w;
+                spread_row(&s, f->bytes + at + i * row, i % p->h, 0, p->w, p->samples > 1 ? -1 : 0);
+        }
+        return rc;
 }

@@ -9,8 +9,8 @@
 #include <stdint.h>
 #include <tiffio.h>
 
-/* A file open in memory. libtiff's errors go to `message` (the first one since it was cleared), its warnings
-   nowhere but for libjpeg's. */
+/* A file open in memory. libtiff's errors go to `message` (the first one since it was cleared), and of its
+   warnings those that pixels are wrong behind. */
 struct tiffpage_file {
         const unsigned char *bytes; /* borrowed */
         size_t len, at;
@@ -42,7 +42,8 @@ uint64_t tiffpage_bytes(const struct tiffpage *p);
 uint64_t tiffpage_most_bytes(const struct tiffpage *p, size_t len);
 /* Reads the page into `pixels` (tiffpage_channels, h, w). */
 int tiffpage_read(struct tiffpage_file *f, const struct tiffpage *p, float *pixels, struct err *e);
-/* Reads `frames` grey frames (h,w) that follow each other uncompressed from the page's first strip on. */
+/* Reads `frames` of them (n, tiffpage_channels, h, w) that follow each other uncompressed from the page's
+ * first strip on. */
 int tiffpage_read_run(
         struct tiffpage_file *f, const struct tiffpage *p, uint64_t frames, float *pixels, struct err *e);
 /* ERR_SYNTAX with libtiff's own words. */

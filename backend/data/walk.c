@@ -1,25 +1,32 @@
 #include "data/walk.h"
 
+#include "data/codepage.h"
+#include "data/gunzip.h"
 #include "data/unpack.h"
 
 #include <archive_entry.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 
-enum { BLOCK_BYTES = 1 << 16, STEP_BYTES = 1 << 20, SHOWN = 120 };
+enum { BLOCK_BYTES = 1 << 16, TAR_BLOCK = 512, BEHIND_BYTES = 16 << 20, STEP_BYTES = 1 << 20, SHOWN = 120 };
 
 struct walk {
         struct archive *archive;
-        uint64_t budget; /* bytes that may still be unpacked */
-        uint64_t size;   /* of the file at hand, */
-        uint64_t read;   /* what was read of it, */
-        uint64_t from;   /* and where the archive was before it */
-        bool inflated;   /* past WALK_DENSE_RATIO */
-        bool zip;        /* it begins like one */
+        struct gunzip *gunzip; /* owned; NULL for what is not packed as a whole */
+        uint64_t len;          /* of the archive, */
+        bool zeros_last;       /* and whether its last 512 bytes are zeros */
+        uint64_t budget;       /* bytes that may still be unpacked */
+        uint64_t size;         /* of the file at hand, */
+        uint64_t read;         /* what was read of it, */
+        uint64_t from;         /* and where the archive was before it */
+        bool inflated;         /* past WALK_DENSE_RATIO */
+        bool zip;              /* it begins like one */
         int files;
         char name[SHOWN];
+        struct str utf8; /* owned; the name as UTF-8 */
         unsigned char head[WALK_PEEK];
         size_t have; /* bytes in it */
 };
@@ -34,7 +41,8 @@ static int damaged(struct walk *w, struct err *e)
                 return err_set(e, ERR_SYNTAX,
                         "the archive, a zip, is cut short: the list of its files, at its end, is missing");
         if (w->files == 0 && why && strstr(why, "Unrecognized"))
-                return err_set(e, ERR_MEDIA, "the content is neither a zip nor a tar");
+                return err_set(
+                        e, ERR_MEDIA, "the content is neither a zip nor a tar, plain or packed by gzip");
         return err_set(e, ERR_SYNTAX, "the archive: %s", why ? why : "damaged");
 }
 
@@ -53,6 +61,7 @@ static int create(uint64_t size, uint64_t ratio, struct walk **ret, struct err *
         archive_read_support_filter_gzip(w->archive);
         archive_read_support_format_tar(w->archive);
         archive_read_support_format_zip_seekable(w->archive);
+        w->len = size;
         *ret = w;
         return 0;
 }
@@ -69,39 +78,56 @@ static int opened(struct walk *w, int status, struct walk **ret, struct err *e)
         return 0;
 }
 
-static bool begins_like_zip(const void *bytes, size_t len)
+/* What the beginning and the end of the archive tell. */
+static void look(struct walk *w, const unsigned char *head, size_t head_len, const unsigned char *tail,
+        size_t tail_len)
 {
-        return len >= 4 && memcmp(bytes, "PK\3\4", 4) == 0;
+        w->zip = head_len >= 4 && memcmp(head, "PK\3\4", 4) == 0;
+        w->zeros_last = true;
+        for (size_t i = 0; i < tail_len; i++)
+                w->zeros_last = w->zeros_last && tail[i] == 0;
 }
 
-static bool is_zip(const char *path)
+static int open_gzip(struct walk *w, FILE *f, const void *bytes, size_t len, struct walk **ret, struct err *e)
 {
-        char head[4];
-        FILE *f = fopen(path, "re");
-        size_t n = f ? fread(head, 1, sizeof head, f) : 0;
-        if (f)
-                fclose(f);
-        return begins_like_zip(head, n);
+        w->gunzip = gunzip_create(f, bytes, len);
+        if (!w->gunzip) {
+                walk_close(w);
+                return err_set(e, ERR_NO_MEMORY, "no memory to unpack");
+        }
+        return opened(w, archive_read_open(w->archive, w->gunzip, NULL, gunzip_read, NULL), ret, e);
 }
 
 int walk_open(const char *path, uint64_t ratio, struct walk **ret, struct err *e)
 {
         struct stat st;
         struct walk *w = NULL;
+        unsigned char head[4], tail[TAR_BLOCK];
         int rc = create(stat(path, &st) == 0 ? (uint64_t)st.st_size : 0, ratio, &w, e);
         if (rc)
                 return rc;
-        w->zip = is_zip(path);
+        FILE *f = fopen(path, "re");
+        size_t n = f ? fread(head, 1, sizeof head, f) : 0;
+        long tail_at = st.st_size > TAR_BLOCK ? (long)(st.st_size - TAR_BLOCK) : 0;
+        size_t m = f && fseek(f, tail_at, SEEK_SET) == 0 ? fread(tail, 1, sizeof tail, f) : 0;
+        look(w, head, n, tail, m);
+        if (f && gunzip_is(head, n) && fseek(f, 0, SEEK_SET) == 0)
+                return open_gzip(w, f, NULL, 0, ret, e);
+        if (f)
+                fclose(f);
         return opened(w, archive_read_open_filename(w->archive, path, BLOCK_BYTES), ret, e);
 }
 
 int walk_open_bytes(const void *bytes, size_t len, uint64_t ratio, struct walk **ret, struct err *e)
 {
         struct walk *w = NULL;
+        const size_t tail = len < TAR_BLOCK ? len : TAR_BLOCK;
         int rc = create(len, ratio, &w, e);
         if (rc)
                 return rc;
-        w->zip = begins_like_zip(bytes, len);
+        look(w, bytes, len, (const unsigned char *)bytes + (len - tail), tail);
+        if (gunzip_is(bytes, len))
+                return open_gzip(w, NULL, bytes, len, ret, e);
         return opened(w, archive_read_open_memory(w->archive, bytes, len), ret, e);
 }
 
@@ -110,11 +136,15 @@ void walk_close(struct walk *w)
         if (!w)
                 return;
         archive_read_free(w->archive);
+        gunzip_destroy(w->gunzip);
+        str_free(&w->utf8);
         free(w);
 }
 
 uint64_t walk_bytes(const struct walk *w)
 {
+        if (w->gunzip)
+                return gunzip_packed(w->gunzip);
         int64_t n = archive_filter_bytes(w->archive, -1);
         return n > 0 ? (uint64_t)n : 0;
 }
@@ -126,11 +156,11 @@ const char *walk_kind(const struct walk *w)
 
 static bool is_litter(const char *part, size_t len)
 {
-        static const char *const known[] = {"__MACOSX", "Thumbs.db", "desktop.ini"};
+        static const char *const known[] = {"__MACOSX", "Thumbs.db", "ehthumbs.db", "desktop.ini", "@eaDir"};
         if (part[0] == '.')
                 return true;
         for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
-                if (strlen(known[i]) == len && memcmp(part, known[i], len) == 0)
+                if (strlen(known[i]) == len && strncasecmp(part, known[i], len) == 0)
                         return true;
         return false;
 }
@@ -163,7 +193,7 @@ static int check_entry(struct walk *w, struct archive_entry *entry, struct err *
 {
         const char *how = archive_format_name(w->archive);
         bool zip = walk_kind(w)[0] == 'z';
-        if (archive_filter_count(w->archive) > 2)
+        if (archive_filter_count(w->archive) > 1)
                 return err_set(e, ERR_INVALID, "an archive that is packed more than once");
         if (archive_entry_is_encrypted(entry))
                 return err_set(e, ERR_INVALID, "%s is encrypted", w->name);
@@ -209,9 +239,31 @@ static int drain(struct walk *w, struct err *e)
 {
         unsigned char block[BLOCK_BYTES];
         ssize_t n = 1;
-        while (n > 0 && w->read < w->size && archive_filter_count(w->archive) > 1)
+        while (n > 0 && w->read < w->size && w->gunzip)
                 n = read_counted(w, block, sizeof block);
         return n < 0 ? damaged(w, e) : 0;
+}
+
+/* Behind the last file: the sums of a packed archive, and the zeros that end a tar. What was cut off between
+   two files has none. */
+static int check_end(struct walk *w, struct err *e)
+{
+        const void *block = NULL;
+        ssize_t n = 1;
+        for (size_t behind = 0; w->gunzip && n > 0 && behind < BEHIND_BYTES; behind += (size_t)n)
+                n = gunzip_read(w->archive, w->gunzip, &block);
+        if (n < 0)
+                return damaged(w, e);
+        if (w->gunzip && n > 0)
+                return err_set(e, ERR_TOO_LARGE, "more than %d MiB behind the last file of the archive",
+                        BEHIND_BYTES >> 20);
+        const uint64_t len = w->gunzip ? gunzip_unpacked(w->gunzip) : w->len;
+        bool zeros = w->gunzip ? gunzip_ends_in_zeros(w->gunzip) : w->zeros_last;
+        if (walk_kind(w)[0] == 't' && !zeros && (uint64_t)archive_filter_bytes(w->archive, 0) >= len)
+                return err_set(e, ERR_SYNTAX,
+                        "the archive, a tar, is cut short behind file %d: the zeros at its end are missing",
+                        w->files);
+        return 0;
 }
 
 int walk_next(struct walk *w, struct walk_file *ret, struct err *e)
@@ -225,7 +277,7 @@ int walk_next(struct walk *w, struct walk_file *ret, struct err *e)
                 w->size = w->read = 0;
                 rc = archive_read_next_header(w->archive, &entry);
                 if (rc == ARCHIVE_EOF)
-                        return 0;
+                        return check_end(w, e);
                 if (rc != ARCHIVE_OK && rc != ARCHIVE_WARN)
                         return damaged(w, e);
                 w->from = walk_bytes(w);
@@ -235,6 +287,11 @@ int walk_next(struct walk *w, struct walk_file *ret, struct err *e)
                 raw = raw ? raw : archive_entry_pathname(entry);
                 if (!raw)
                         return err_set(e, ERR_SYNTAX, "file %d has a name that cannot be read", w->files);
+                str_clear(&w->utf8);
+                codepage_add(&w->utf8, raw, walk_kind(w)[0] == 'z' ? CODEPAGE_DOS : CODEPAGE_LATIN1);
+                if (w->utf8.failed)
+                        return err_set(e, ERR_NO_MEMORY, "no memory for a file's name");
+                raw = w->utf8.data ? w->utf8.data : "";
                 snprintf(w->name, sizeof w->name, "%.100s", raw);
                 bool plain = archive_entry_filetype(entry) == AE_IFREG && !archive_entry_hardlink(entry);
                 rc = plain ? clean_name(raw, ret->name, e) : 0;

@@ -2,8 +2,12 @@
    name is ever opened: names are texts that tell which class a file belongs to.
 
    Passed over: folders, links, devices, names with a ".." in them, and what file managers leave behind (names
-   that begin with a dot, __MACOSX, Thumbs.db, desktop.ini). Leading slashes, "." and doubled slashes are
-   dropped, control characters become '?'. */
+   that begin with a dot; __MACOSX, Thumbs.db, ehthumbs.db, desktop.ini and @eaDir in any case). Leading
+   slashes, "." and doubled slashes are dropped, control characters become '?'. Names that are not UTF-8 are
+   taken for the code page 437 in a zip, for Latin-1 in a tar.
+
+   The checksums of zip and gzip are held against the content. A tar has none, but must end in zeros: one that
+   was cut off between two files is not taken for whole. */
 #ifndef CNND_WALK_H
 #define CNND_WALK_H
 

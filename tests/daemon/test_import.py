@@ -180,6 +180,9 @@ class ImportTest(unittest.TestCase):
         split = "".join("imgs/%d.png,%s,%s\n" % (i, "xy"[i % 2], "train" if i < 4 else "val") for i in range(6))
         about = self.put(tarred([("labels.csv", split.encode())] + images))
         self.assertEqual(about["class_counts"], {"train": [2, 2], "val": [1, 1]})
+        windows = "".join("imgs\\%d.png,%s\r\n" % (i, "xy"[i % 2]) for i in range(6))
+        about = self.put(zipped([("labels.csv", windows.encode())] + images), "?val=0")
+        self.assertEqual(about["class_counts"]["train"], [3, 3])
         self.refused(tarred(images + [("labels.csv", b"imgs/0.png,a\nimgs/9.png,b\n")]), 422, ["line 2", "imgs/9.png"])
         self.refused(tarred(images + [("labels.csv", b"imgs/0.png\n")]), 422, "line 1")
         self.refused(tarred(images + [("labels.csv", b"imgs/0.png,a,dev\n")]), 422, "dev")
@@ -282,6 +285,10 @@ class ImportTest(unittest.TestCase):
         self.assertFalse(os.path.exists(self.daemon.state + "/evil"))
         about = self.put(zipped([("Größe µm/é.png", good), ("日本/1.png", good)]), "?val=0")
         self.assertEqual(about["classes"], ["Größe µm", "日本"])
+        old = zipped([("K1ln/1.png", good), ("K2ln/1.png", good)]).replace(b"K1ln", b"K\x94ln").replace(b"K2ln", b"K\x84ln")
+        listed = zipped([("x.png", good), ("y.png", good), ("labels.csv", "x.png,Köln\ny.png,Käln\n".encode("latin-1"))])
+        for data in (old, listed):
+            self.assertEqual(self.put(data, "?val=0")["classes"], ["Käln", "Köln"])
         about = self.put(tarred([("a\nb/1.png", good), ("c/1.png", good)]), "?val=0")
         self.assertEqual(about["classes"], ["a?b", "c"])
 
@@ -306,7 +313,16 @@ class ImportTest(unittest.TestCase):
         self.refused(b"", 400, "empty")
         self.refused(zipped(two)[:-30], (400, 415), "")
         self.refused(tarred(two)[: 700], 400, "")
-        self.refused(tarred(two, "w:gz")[:-60], 400, "")
+        self.refused(tarred(two, "w:gz")[:-60], 400, "gzip file is cut short")
+        whole = tarred(two)
+        second = 512 + -(-len(good) // 512) * 512
+        for cut in (whole[:second], gzip.compress(whole[:second])):
+            self.refused(cut, 400, "cut short behind file 1")
+        self.assertEqual(self.put(whole[:2 * second] + bytes(512), "?val=0")["train"], 2)
+        flipped = bytearray(gzip.compress(whole))
+        flipped[-6] ^= 1
+        self.refused(bytes(flipped), 400, "gzip: incorrect data check")
+        self.assertEqual(self.put(gzip.compress(whole[:second]) + gzip.compress(whole[second:]), "?val=0")["train"], 2)
         self.refused(tarred(two, "w:bz2"), 415, "")
 
     def test_warnings(self):

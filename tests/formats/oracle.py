@@ -85,7 +85,10 @@ def from_tiff(path):
         rows = int((fei or {}).get('Image', {}).get('ResolutionY', 0) or 0)
         bands = best.samplesperpixel
         if best.photometric == 3:
-            a = np.moveaxis(best.colormap[:, a], 0, -1)
+            colours = best.colormap
+            if not (colours % 256).any():  # of 8 bits, in the upper byte
+                colours = (colours >> 8).astype('u1')
+            a = np.moveaxis(colours[:, a], 0, -1)
             bands = 3
         if best.photometric == 0 and a.dtype.kind == 'u' and best.bitspersample > 1:
             a = np.iinfo(a.dtype).max - a

@@ -53,6 +53,22 @@ class Emd(Case):
         self.refused(self.path('latest_unlimited'), 'invalid', 'index 4 .* libver earliest')
         self.refused(self.path('latest_dense'), 'invalid', 'fractal heap')
 
+    def test_layouts_of_version_5(self):
+        """As HDF5 2 writes them: for what is read here another number alone."""
+        for name in ('stack_0', 'stack_1', 'single_0', 'single_2', 'implicit'):
+            with open(self.path('latest_' + name), 'rb') as f:
+                data = f.read()
+            newer, count = re.subn(b'(?<=\\x08.\0.)\\x04(?=\\x02.\\x04)', b'\x05', data, flags=re.DOTALL)
+            self.assertEqual(count, 1, name)
+            self.same(newer, STACK[:, None].astype('f4'), 'm', (4e-10, 2e-10))
+
+    def test_what_was_never_written(self):
+        want = np.full((3, 1, 5, 4), 7, 'f4')
+        want[0] = STACK[0]
+        for name in ('velox_fill_be', 'latest_fill'):
+            self.same(self.path(name), want, 'm', (4e-10, 2e-10))
+        self.same(self.path('velox_fill'), scaled(want.astype('u1')), 'm', (4e-10, 2e-10))
+
     def test_headers(self):
         self.same(self.path('velox_compact'), scaled(STACK[:1].astype('u1'))[:, None], 'm', (4e-10, 2e-10))
         self.same(self.path('ncem_attributes'), STACK[:1, None].astype('f4'), 'm', (3e-9, 5e-9))

@@ -22,6 +22,13 @@ class Mrc(Case):
             self.same(mrc(a, order, stamp=False), scaled(a)[:, None])
         self.refused(mrc(a, mark=b'\0\0\0\0', axes=(1, 1, 3)), 'media')
 
+    def test_bytes_without_a_stamp(self):
+        """Mode 0 is the same in both orders; only one has sizes that the file can hold."""
+        a = values('i1', (2, 6, 5))
+        for order in '<>':
+            self.same(mrc(a, order, stamp=False), scaled(a)[:, None])
+            self.same(mrc(a, order, mark=b'\0\0\0\0', stamp=False), scaled(a)[:, None])
+
     def test_bytes_of_imod(self):
         a = values('u1', (1, 4, 3))
         self.same(mrc(a, mode=0, imod=0), scaled(a)[:, None])

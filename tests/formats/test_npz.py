@@ -25,6 +25,7 @@ class Npz(Case):
     def test_damage(self):
         good = npz({'x.npy': values('u1', (20, 20))})
         self.cuts(good)
+        self.refused(good[:-30], 'syntax', 'cut short')
         self.refused(npz({'x.npy': b'no array'}), 'syntax', 'x.npy: no array')
         self.refused(npz({'x.npy': npy(values('u1', (9, 9)))[:-5]}), 'syntax', 'x.npy')
         broken = bytearray(good)

@@ -80,6 +80,17 @@ class Tiff(Case):
                     self.same(data, scaled(a)[None, None])
         self.refused(tiff([page(a, compression=4)]), 'invalid', 'compression is not read')
 
+    def test_runs_of_packbits_go_on_into_the_next_row(self):
+        a = np.zeros((9, 16), 'u1')
+        a[4, 3:] = 7
+        for kind in ('u1', 'u2'):
+            rows = a.astype(kind)
+            for layout in ({}, {'strip_rows': 4}):
+                self.same(tiff([page(rows, compress=packbits, compression=32773, **layout)]), scaled(rows)[None, None])
+            planes = np.stack([rows, rows + 1, rows.T.reshape(9, 16)], -1).astype(kind)
+            data = tiff([page(planes, photometric=2, planar=2, strip_rows=4, compress=packbits, compression=32773)])
+            self.same(data, np.moveaxis(scaled(planes), -1, 0)[None])
+
     def test_packed_bits(self):
         for bits in list(range(1, 8)) + list(range(9, 16)):
             a = np.random.default_rng(bits).integers(0, 1 << bits, (6, 11), 'u2')
@@ -129,6 +140,20 @@ class Tiff(Case):
             want = np.array([i * 65535 // (size - 1) for i in range(size)], 'u2')
             self.same(tiff([page(a, photometric=3, extra=ramp, bits=bits, data=[packed])]), scaled(want)[a][None, None])
 
+    def test_palettes_of_eight_bits(self):
+        """In the upper byte, as ImageJ and Pillow write them, or in the lower: the values of a PNG either way."""
+        a, colours = values('u1', (16, 16)), values('u1', (3, 256))
+        want = scaled(colours)[:, a][None]
+        for factor in (1, 256, 257):
+            tags = [(320, 'H', [int(v) * factor for v in colours.ravel()])]
+            self.same(tiff([page(a, photometric=3, extra=tags)]), want)
+
+    def test_a_palette_that_is_cut_off(self):
+        a = values('u1', (16, 16))
+        good = tiff([page(a, photometric=3, extra=[(320, 'H', list(range(0, 65536, 256)) * 3)])])
+        at = good.index(struct.pack('<HHI', 320, 3, 768)) + 8
+        self.refused(good[:at] + struct.pack('<I', len(good) - 900) + good[at + 4:], 'syntax', 'ColorMap')
+
     def test_pages(self):
         small, a, other = values('u1', (4, 5)), values('u2', (8, 9)), values('u2', (8, 9), 2)
         self.same(tiff([page(small), page(a)]), scaled(a)[None, None])
@@ -177,6 +202,39 @@ class Tiff(Case):
             self.same(tiff([page(a[0], big, extra=micro)], big), scaled(a[:1])[:, None], 'm', (4e-6, 2e-6))
         short = tiff([page(values('u2', (90, 90)), extra=text)])
         self.refused(short, 'syntax')
+
+    def test_imagej_runs_of_every_colour(self):
+        text = [(270, 's', b'ImageJ=1.53\nimages=3\nslices=3\n\0')]
+        for big in (False, True):
+            for kind in ('u1', 'u2'):
+                a = values(kind, (3, 6, 7))
+                run_of = a.astype(a.dtype.newbyteorder('>' if big else '<')).tobytes()
+                white = tiff([page(a[0], big, photometric=0, extra=text, data=[run_of])], big)
+                self.same(white, scaled(np.iinfo(kind).max - a)[:, None])
+                rgb = values(kind, (3, 6, 7, 3))
+                run_of = rgb.astype(a.dtype.newbyteorder('>' if big else '<')).tobytes()
+                self.same(tiff([page(rgb[0], big, photometric=2, extra=text, data=[run_of])], big), np.moveaxis(scaled(rgb), -1, 1))
+            a, colours = values('u1', (3, 6, 7)), values('u1', (3, 256))
+            tags = text + [(320, 'H', [int(v) * 256 for v in colours.ravel()])]
+            coloured = tiff([page(a[0], big, photometric=3, extra=tags, data=[a.tobytes()])], big)
+            self.same(coloured, np.moveaxis(scaled(colours)[:, a], 0, 1))
+        short = tiff([page(rgb[0], photometric=2, extra=text)])
+        self.refused(short, 'syntax')
+
+    def test_ome(self):
+        a = values('u2', (2, 6, 7))
+        for words, size in (('PhysicalSizeX="2.5" PhysicalSizeXUnit="nm" PhysicalSizeY="4" PhysicalSizeYUnit="nm"', (4e-9, 2.5e-9)),
+                            ('PhysicalSizeX="2.5" PhysicalSizeY="4.0"', (4e-6, 2.5e-6)),
+                            ('PhysicalSizeYUnit="Å" PhysicalSizeXUnit="Å" PhysicalSizeY="4e0" PhysicalSizeX="2.5"', (4e-10, 2.5e-10)),
+                            ('PhysicalSizeX="2.5" PhysicalSizeXUnit="nm"', None),
+                            ('PhysicalSizeX="2.5" PhysicalSizeXUnit="nm" PhysicalSizeY="4" PhysicalSizeYUnit="µm"', None),
+                            ('PhysicalSizeX="2" PhysicalSizeXUnit="pixel" PhysicalSizeY="2" PhysicalSizeYUnit="pixel"', None),
+                            ('PhysicalSizeX="2', None), ('', None)):
+            text = '<?xml version="1.0"?><OME><Image ID="Image:0"><Pixels SizeX="7" %s><TiffData/></Pixels></Image></OME>\0' % words
+            pages = [page(f, extra=[(270, 's', text.encode())] if i == 0 else ()) for i, f in enumerate(a)]
+            self.same(tiff(pages), scaled(a)[:, None], 'm' if size else '', size)
+        outside = '<OME><Pixels SizeX="7"><Plane PhysicalSizeX="2" PhysicalSizeY="2"/></Pixels></OME>\0'
+        self.same(tiff([page(a[0], extra=[(270, 's', outside.encode())])]), scaled(a[:1])[:, None])
 
     def test_fei(self):
         a = values('u2', (10, 6))
@@ -264,6 +322,17 @@ class Tiff(Case):
                      tiff([page(a, compress=zlib.compress, compression=8)])):
             self.cuts(data[:-8], ('syntax', 'media', 'invalid'))
         self.refused(tiff([page(a, height=1000)]), 'syntax')
+        for large in (False, True):
+            self.refused(tiff([page(a)] * 3, large=large)[:-3], 'syntax', 'cut off behind page 3')
+        strips = tiff([page(a, strip_rows=3)])
+        at = strips.index(struct.pack('<HHI', 273, 4, 3))
+        self.refused(strips[:at + 4] + struct.pack('<I', 2) + strips[at + 8:], 'syntax', 'strip 2 of 3 has no place')
+        self.refused(strips[:at + 4] + struct.pack('<I', 0) + strips[at + 8:], 'syntax')
+        block = values('u2', (32, 16))
+        cut = tiff([page(block, tile=(16, 16), data=[block[:16].tobytes(), block[16:].tobytes() + b'cut' * 99])])
+        at = cut.index(block[16:].tobytes())
+        placed = cut.replace(struct.pack('<I', at), struct.pack('<I', len(cut) - 100))
+        self.refused(placed, 'syntax', 'tile at row 16, column 0 is cut off')
         self.refused(tiff([page(a, data=[zlib.compress(a.tobytes()[:-2])], compression=8)]), 'syntax')
         self.refused(tiff([page(np.full((2, 2), np.nan, 'f4'))]), 'invalid', 'not finite')
         self.refused(tiff([page(a, bits=24)]), 'invalid', 'unsigned samples')

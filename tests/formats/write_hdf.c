@@ -187,6 +187,23 @@ static void write_types(void)
         }
 }
 
+/* A stack of which only the first frame was ever written. */
+static void write_fill(const char *name, H5F_libver_t version, hid_t type)
+{
+        const hsize_t dims[3] = {H, W, N}, first[3] = {H, W, 1}, from[3] = {0};
+        const double fill = 7;
+        double v[H * W];
+        hid_t f = create_in(name, version), plan = chunked(3, 1), space = H5Screate_simple(3, dims, NULL);
+        NEED(H5Pset_fill_value(plan, H5T_NATIVE_DOUBLE, &fill));
+        hid_t set = H5Dcreate2(velox(f), "Data", type, space, H5P_DEFAULT, plan, H5P_DEFAULT);
+        for (int i = 0; i < H * W; i++)
+                v[i] = value(0, (hsize_t)(i / W), (hsize_t)(i % W));
+        NEED(H5Sselect_hyperslab(space, H5S_SELECT_SET, from, NULL, first, NULL));
+        NEED(H5Dwrite(set, H5T_NATIVE_DOUBLE, H5Screate_simple(3, first, NULL), space, H5P_DEFAULT, v));
+        H5Dclose(set);
+        H5Fclose(f);
+}
+
 /* 40x40 in chunks of 1x1, more than an index has in one page. */
 static void write_pages(void)
 {
@@ -395,6 +412,9 @@ int main(int argc, char **argv)
         write_types();
         write_ncem();
         write_latest();
+        write_fill("velox_fill", H5F_LIBVER_EARLIEST, H5T_STD_U8LE);
+        write_fill("velox_fill_be", H5F_LIBVER_EARLIEST, H5T_IEEE_F32BE);
+        write_fill("latest_fill", H5F_LIBVER_LATEST, H5T_STD_I16LE);
         write_headers();
         write_ways_out();
         write_sizes();

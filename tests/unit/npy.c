@@ -118,6 +118,7 @@ static void reads_what_writers_vary(void **state)
                 "{'descr': '|u1', 'fortran_order': False, 'shape': (1, 2), }\n",
                 "{\"shape\":(1,2),\"descr\":\"u1\",\"fortran_order\":False}",
                 " { 'fortran_order' : True , 'shape' : ( 1 , 2 , ) , 'descr' : '|u1' , } ",
+                "{'descr': '|u1', 'fortran_order': False, 'shape': (1L, 2L), }\n",
         };
         (void)state;
         for (int version = 1; version <= 3; version++)

@@ -105,6 +105,8 @@ static const struct put mixed[] = {
         {.name = "a/.hidden", .content = "never"},
         {.name = "__MACOSX/a/1.png", .content = "never"},
         {.name = "a/Thumbs.db", .content = "never"},
+        {.name = "a/THUMBS.DB", .content = "never"},
+        {.name = "a/@eaDir/1.png/SYNOPHOTO_THUMB_M.jpg", .content = "never"},
         {.name = "a/folder/"},
         {.name = "new\nline\x7f/4.png", .content = "four"},
         {0},
@@ -123,6 +125,23 @@ static void test_names_and_contents(void **state)
                 assert_int_equal(walk_text(1032, got, sizeof got, &e), 0);
                 assert_string_equal(got, "a/b/1.png=one;a/b/2.png=two;abs/3.png=;new?line?/4.png=four;");
         }
+}
+
+static void test_names_of_before_utf8(void **state)
+{
+        static const struct put dos[] = {{.name = "K\x94ln/\xe1\xb0.png", .content = "x"},
+                {.name = "K\x84ln/1.png", .content = "y"}, {0}},
+                                latin1[] = {{.name = "K\xf6ln/1.png", .content = "x"},
+                                        {.name = "K\xc3\xb6ln/2.png", .content = "y"}, {0}};
+        char got[512];
+        struct err e = {0};
+        (void)state;
+        write_archive(ARCHIVE_FORMAT_ZIP, 0, dos);
+        CHECK_OK(walk_text(1032, got, sizeof got, &e), &e);
+        assert_string_equal(got, "K\xc3\xb6ln/\xc3\x9f\xe2\x96\x91.png=x;K\xc3\xa4ln/1.png=y;");
+        write_archive(ARCHIVE_FORMAT_TAR_USTAR, 0, latin1);
+        CHECK_OK(walk_text(1032, got, sizeof got, &e), &e);
+        assert_string_equal(got, "K\xc3\xb6ln/1.png=x;K\xc3\xb6ln/2.png=y;");
 }
 
 static void test_links_are_passed_over(void **state)
@@ -176,6 +195,49 @@ static void test_what_is_refused(void **state)
         assert_non_null(strstr(e.message, "a zip, is cut short"));
         assert_int_equal(truncate(path, 0), 0);
         assert_int_equal(walk_text(1032, got, sizeof got, &e), ERR_SYNTAX);
+}
+
+static void test_what_is_cut_off_between_files(void **state)
+{
+        static const struct put two[] = {
+                {.name = "a/x", .content = "x"}, {.name = "a/y", .content = "y"}, {0}};
+        char got[512];
+        struct err e = {0};
+        (void)state;
+        write_archive(ARCHIVE_FORMAT_TAR_USTAR, 0, two);
+        assert_int_equal(truncate(path, 2 * 1024), 0);
+        assert_int_equal(walk_text(1032, got, sizeof got, &e), ERR_SYNTAX);
+        assert_non_null(strstr(e.message, "cut short behind file 2"));
+        assert_int_equal(truncate(path, 2 * 1024 + 512), 0);
+        CHECK_OK(walk_text(1032, got, sizeof got, &e), &e);
+        assert_string_equal(got, "a/x=x;a/y=y;");
+}
+
+/* Each byte of what gzip packed, but its name and time, and where it says what packed it. */
+static void test_sums_of_gzip(void **state)
+{
+        static const struct put two[] = {
+                {.name = "a/x", .content = "one and another"}, {.name = "a/y", .content = "third"}, {0}};
+        char got[512];
+        struct err e = {0};
+        struct stat st;
+        (void)state;
+        write_archive(ARCHIVE_FORMAT_TAR_USTAR, ARCHIVE_FILTER_GZIP, two);
+        assert_int_equal(stat(path, &st), 0);
+        for (off_t at = 10; at < st.st_size; at++) {
+                FILE *f = fopen(path, "r+");
+                assert_non_null(f);
+                for (int turn = 0; turn < 2; turn++) {
+                        fseek(f, at, SEEK_SET);
+                        int byte = fgetc(f);
+                        fseek(f, at, SEEK_SET);
+                        fputc(byte ^ 0x40, f);
+                        fflush(f);
+                        int rc = walk_text(1032, got, sizeof got, &e);
+                        assert_true(turn ? rc == 0 : rc != 0);
+                }
+                fclose(f);
+        }
 }
 
 /* Refused before all of it is unpacked, where it is read and where it only stands in the way. */
@@ -234,8 +296,11 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_names_and_contents),
+                cmocka_unit_test(test_names_of_before_utf8),
                 cmocka_unit_test(test_links_are_passed_over),
                 cmocka_unit_test(test_what_is_refused),
+                cmocka_unit_test(test_what_is_cut_off_between_files),
+                cmocka_unit_test(test_sums_of_gzip),
                 cmocka_unit_test(test_what_is_packed_too_well),
                 cmocka_unit_test(test_packings_that_are_not_read),
         };
