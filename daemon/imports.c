@@ -254,9 +254,14 @@ static int check(struct imports *is, const char *name, const struct imports_call
                         "a data set's name is 1 to %d letters, digits, '.', '_' and '-', not first '.' or "
                         "'-'",
                         REQUEST_NAME_MAX);
-        for (const struct import *im = is->list; im; im = im->next)
+        int own = 0;
+        for (const struct import *im = is->list; im; im = im->next) {
                 if (strcmp(im->name, name) == 0 && !im->error.code)
                         return err_set(e, ERR_STATE, "the data set '%s' is being imported", name);
+                own += strcmp(im->caller.who.user, caller->who.user) == 0;
+        }
+        if (own >= IMPORTS_SHARE && !caller->who.operator)
+                return err_set(e, ERR_QUOTA, "an import of yours goes on; try again when it has ended");
         if (is->count >= IMPORTS_MAX)
                 return err_set(
                         e, ERR_UNAVAILABLE, "%d imports go on; try again when one has ended", is->count);

@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """What one user may take: requests a second, waiting jobs, stored bytes; and that it stops nobody else."""
 import os
+import resource
+import threading
 import time
 import unittest
 
@@ -78,6 +80,78 @@ class Memory(unittest.TestCase):
             held((2 << 20) - 1)
             self.assertEqual(send(anna)[0], 404)
             self.assertEqual(send(root, 2 << 20)[0], 404)
+
+
+class Files(unittest.TestCase):
+    def hold(self, d, person, path, size=1 << 20):
+        """An upload of so many bytes on its way, but for the last one."""
+        c = d.connection()
+        self.addCleanup(c.close)
+        c.putrequest("PUT", path)
+        for name, value in {**person.headers, "Content-Length": str(size)}.items():
+            c.putheader(name, value)
+        c.endheaders()
+        c.send(bytes(size - 1))
+        return c
+
+    def people(self, d):
+        return Person(d, token(d, "anna")), Person(d, token(d, "bert")), Person(d, token(d, "ottilie", "--operator"))
+
+    def test_uploads(self):
+        """One user's uploads leave room for others', until all is taken."""
+        limit = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (200, 200))  # 50 files
+        with Daemon(device=False, before=limit) as d:
+            anna, bert, root = self.people(d)
+            under_way = lambda n: wait_for(lambda: len(os.listdir(os.path.join(d.state, "tmp"))) == n, what="%d uploads" % n)
+            put = lambda person: person.request("PUT", "/v1/models/m/weights", b"123456789")
+            held = [self.hold(d, anna, "/v1/models/a/weights", 9) for _ in range(25)]
+            under_way(25)
+            status, headers, body = put(anna)
+            self.assertEqual(status, 429, body)
+            self.assertIn("25 files of yours", body["detail"])
+            self.assertIn("Retry-After", headers)
+            self.assertEqual((put(bert)[0], put(root)[0]), (400, 400), "there is room, and no model in these bytes")
+            held += [self.hold(d, bert, "/v1/models/b/weights", 9) for _ in range(25)]
+            under_way(50)
+            self.assertEqual((put(bert)[0], put(root)[0]), (503, 503))
+            held.pop(0).close()
+            under_way(49)
+            wait_for(lambda: put(anna)[0] == 400, what="room for another")
+
+    def test_bytes_on_their_way(self):
+        """What one user sends is never more than what he may store."""
+        with Daemon({"stored_bytes": "3M", "max_dataset_bytes": "3M", "max_weights_bytes": "1M"}, device=False) as d:
+            anna, bert, root = self.people(d)
+            size = lambda: sum(os.path.getsize(os.path.join(d.state, "tmp", f)) for f in os.listdir(os.path.join(d.state, "tmp")))
+            held = [self.hold(d, anna, "/v1/datasets/a%d" % i) for i in range(3)]
+            wait_for(lambda: size() == 3 * ((1 << 20) - 1), what="3 MiB on their way")
+            status, _, body = anna.request("PUT", "/v1/datasets/more", bytes(1000))
+            self.assertEqual(status, 429, body)
+            self.assertIn("%d may be one user's" % (3 << 20), body["detail"])
+            for person in (bert, root):
+                self.assertEqual(person.request("PUT", "/v1/datasets/more", bytes(1000))[0], 422)
+            held[0].close()
+            wait_for(lambda: anna.request("PUT", "/v1/datasets/more", bytes(1000))[0] == 422, what="room for another")
+
+    def test_imports(self):
+        """While one user's import goes on, another's begins."""
+        side, pictures = 256, 3000
+        image = png(side, side, os.urandom(side * side))
+        body = zipped([("%s/%d.png" % ("ab"[i % 2], i), image) for i in range(pictures)])
+        small = zipped([("%s/%d.png" % ("ab"[i % 2], i), png(8, 8, bytes(64))) for i in range(4)])
+        with Daemon(device=False) as d:
+            anna, bert, _ = self.people(d)
+            answers = []
+            t = threading.Thread(target=lambda: answers.append(anna.request("PUT", "/v1/datasets/long", body)[0]))
+            t.start()
+            wait_for(lambda: anna.status("GET", "/v1/datasets/long/events") == 200, what="the import goes on")
+            status, headers, answer = anna.request("PUT", "/v1/datasets/second", small)
+            self.assertEqual((status, answers), (429, []), answer)
+            self.assertIn("Retry-After", headers)
+            self.assertEqual(bert.request("PUT", "/v1/datasets/his", small)[0], 201)
+            self.assertEqual(anna.status("DELETE", "/v1/datasets/long"), 204)
+            t.join()
+            self.assertEqual(anna.request("PUT", "/v1/datasets/second", small)[0], 201)
 
 
 class Streams(unittest.TestCase):
