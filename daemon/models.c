@@ -88,10 +88,12 @@ static int look_up(
         return 0;
 }
 
-static int read_again(struct models *ms, const char *name, struct err *e)
+static int read_again(struct models *ms, const char *name, bool row, struct err *e)
 {
         struct err why;
-        log_line(LOG_WARN, "model %s: the file is newer than its row; reading it again", name);
+        log_line(LOG_WARN, "model %s: %s", name,
+                row ? "the file is newer than its row; reading it again"
+                    : "no row tells whose it is, so it is the operators'");
         int rc = models_record(ms, name, "", 0, NULL, &why);
         if (rc == ERR_NO_MEMORY)
                 *e = why;
@@ -113,7 +115,7 @@ static int reconcile_file(void *ctx, const char *name, const struct modelfile_st
         if (fit == FIT_COPY)
                 return modelrow_set_inode(ms->store, name, file->inode, e);
         if (fit == FIT_OTHER || !file->unsettled)
-                return read_again(ms, name, e);
+                return read_again(ms, name, fit == FIT_OTHER, e);
         log_line(LOG_WARN, "model %s: cnnd ended before it was stored; its file is removed", name);
         return modelfile_discard(&ms->files, name, e);
 }
