@@ -14,6 +14,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Of every job, beside its points: its states and its end. */
+enum { FEW_EVENTS = 10 };
+
 static const char *const state_names[JOB_STATES] = {
         "queued", "running", "paused", "succeeded", "failed", "cancelled"};
 
@@ -147,8 +150,6 @@ int jobs_submit(struct jobs *js, const struct identity *who, const char *key, co
         rc = quota_job(js->quota, who, e);
         if (rc == 0)
                 rc = submit_check(js, who, body, &s, e);
-        if (rc == 0 && s.row.save_as[0])
-                rc = quota_save(js->quota, who, s.row.save_as, s.row.model_bytes, e);
         if (rc == 0) {
                 s.row.state = JOB_QUEUED;
                 s.row.created_ms = clock_wall_ms();
@@ -158,6 +159,10 @@ int jobs_submit(struct jobs *js, const struct identity *who, const char *key, co
                 snprintf(s.row.user, sizeof s.row.user, "%s", who->user);
                 if (!s.row.request || !s.row.name)
                         rc = err_set(e, ERR_NO_MEMORY, "no memory for a job");
+        }
+        if (rc == 0) {
+                s.row.kept_bytes = jobrow_kept_bytes(&s.row, s.points + FEW_EVENTS);
+                rc = quota_save(js->quota, who, s.row.save_as, s.row.model_bytes, s.row.kept_bytes, e);
         }
         if (rc == 0)
                 rc = store_submission(js, &s, key, ret_id, e);

@@ -78,6 +78,11 @@ static const char *const migrations[STORE_VERSION] = {
         "ALTER TABLE jobs ADD COLUMN model_bytes INTEGER NOT NULL DEFAULT 0;"
         "CREATE INDEX jobs_saving ON jobs(user, save_as, model_bytes)"
         " WHERE save_as IS NOT NULL AND state IN ('queued', 'running', 'paused');",
+
+        /* Of a job's request and events: it counts among its user's stored bytes. */
+        "ALTER TABLE jobs ADD COLUMN kept_bytes INTEGER NOT NULL DEFAULT 0;"
+        "UPDATE jobs SET kept_bytes = length(request) + 160 * events;"
+        "CREATE INDEX jobs_user_kept ON jobs(user, kept_bytes);",
 };
 
 /* After a sync that failed the kernel may have dropped the pages and call the next sync a success, so nothing

@@ -1,7 +1,10 @@
 #!/usr/bin/env python3
 """What one user may take: requests a second, waiting jobs, stored bytes; and that it stops nobody else."""
+import contextlib
 import os
+import re
 import resource
+import sqlite3
 import threading
 import time
 import unittest
@@ -254,18 +257,66 @@ class Bytes(unittest.TestCase):
             # A job whose model has no room is refused before it runs; the model counts while the job waits.
             self.assertEqual(anna.status("POST", "/v1/jobs", small_job(epochs=1, save_as="a4")), 507)
             self.assertEqual(anna.status("DELETE", "/v1/models/a3"), 204)
-            job = anna.submit(long_job(save_as="a4"))
+            first = root.submit(long_job())
+            wait_for(lambda: root.get("/v1/jobs/%d" % first)["state"] == "running")
+            job = anna.submit(small_job(epochs=1, save_as="a4"))
             status, _, body = anna.request("POST", "/v1/jobs", small_job(epochs=1, save_as="a5"))
             self.assertEqual(status, 507)
-            self.assertIn("would store %d of the %d" % (len(weights) * 3, len(weights) * 2.5), body["detail"])
+            stored, limit = map(int, re.search(r"would store (\d+) of the (\d+) you may, with the models", body["detail"]).groups())
+            self.assertEqual(limit, int(len(weights) * 2.5))
+            self.assertTrue(0 < stored - len(weights) * 3 < 12000, "two requests, and what they report")
             self.assertEqual(put(anna, "a5")[0], 507)
             self.assertEqual(anna.status("POST", "/v1/jobs/%d/cancel" % job), 202)
             wait_for(lambda: anna.get("/v1/jobs/%d" % job)["state"] == "cancelled")
+            root.request("POST", "/v1/jobs/%d/cancel" % first)
             job = anna.submit(small_job(epochs=1, save_as="a4"))
             wait_for(lambda: anna.get("/v1/jobs/%d" % job)["state"] == "succeeded")
             self.assertEqual(anna.get("/v1/models/a4")["bytes"], len(weights))
             self.assertEqual(anna.status("POST", "/v1/jobs", small_job(epochs=1, save_as="a5")), 507)
             self.assertEqual(anna.status("POST", "/v1/jobs", small_job(epochs=1, save_as="a4")), 201)
+
+    def test_events(self):
+        """What a job reports counts: all of it when it is submitted, what there is when it has ended."""
+        with Daemon({"stored_bytes": "2M"}) as d:
+            d.need_fashion()
+            anna, bert = Person(d, token(d, "anna")), Person(d, token(d, "bert"))
+            root = Person(d, token(d, "ottilie", "--operator"))
+            many = small_job(epochs=800, batch_size=128, report_every=1)  # of 8 steps: 6400 points, 1600 of epochs
+            status, _, body = anna.request("POST", "/v1/jobs", small_job(epochs=10000, batch_size=128, report_every=1))
+            self.assertEqual(status, 507)
+            self.assertIn("a larger report_every makes fewer", body["detail"])
+            self.assertEqual(anna.status("POST", "/v1/jobs", small_job(epochs=10000, batch_size=128)), 507,
+                             "without report_every there is a point a step in so short an epoch")
+            job = anna.submit(many)
+            self.assertEqual(anna.status("POST", "/v1/jobs", many), 507, "the first may report as much yet")
+            self.assertEqual(anna.status("POST", "/v1/jobs", dict(many, epochs=100)), 201)
+            self.assertEqual((bert.status("POST", "/v1/jobs", many), root.status("POST", "/v1/jobs", many)), (201, 201))
+            anna.request("POST", "/v1/jobs/%d/cancel" % job)
+            wait_for(lambda: anna.get("/v1/jobs/%d" % job)["state"] == "cancelled")
+            other = anna.submit(many)
+            wait_for(lambda: anna.get("/v1/jobs/%d" % other)["state"] == "succeeded", 60)
+            with contextlib.closing(sqlite3.connect(os.path.join(d.state, "cnnd.db"))) as db:
+                row = "SELECT kept_bytes - length(request), events FROM jobs WHERE id = ?"
+                kept, events = db.execute(row, (other,)).fetchone()
+                self.assertGreaterEqual(events, 8000)
+                self.assertEqual(kept, 160 * events)
+                self.assertEqual(db.execute(row, (job,)).fetchone()[0], 160 * db.execute(row, (job,)).fetchone()[1])
+                stored = db.execute("SELECT sum(length(data) + 20) FROM events WHERE job = ?", (other,)).fetchone()[0]
+                self.assertLess(stored, kept)
+                self.assertGreater(stored, kept / 2)
+            self.assertEqual(anna.status("POST", "/v1/jobs", many), 507, "its events stay")
+            wait_for(lambda: all(j["finished_at"] for j in root.get("/v1/jobs")["jobs"]), 60, "all have ended")
+            # So they count after an upgrade from the version before.
+            d.stop()
+            with contextlib.closing(sqlite3.connect(os.path.join(d.state, "cnnd.db"))) as db:
+                rows = db.execute("SELECT id, kept_bytes FROM jobs").fetchall()
+                db.executescript("DROP INDEX jobs_user_kept; ALTER TABLE jobs DROP COLUMN kept_bytes; PRAGMA user_version = 7;")
+                d.start()
+                self.assertEqual(db.execute("SELECT id, kept_bytes FROM jobs").fetchall(), rows)
+            wait_for(lambda: d.request("GET", "/v1/health")[0] == 200, what="health")
+            self.assertEqual(anna.status("POST", "/v1/jobs", many), 507)
+            self.assertEqual(anna.status("DELETE", "/v1/jobs/%d" % other), 204)
+            self.assertEqual(anna.status("POST", "/v1/jobs", many), 201)
 
     def test_data_sets(self):
         def archive(images):
