@@ -5,6 +5,7 @@
 #define CNND_IMPORTS_H
 
 #include "base/err.h"
+#include "daemon/carry.h"
 #include "daemon/children.h"
 #include "daemon/datasets.h"
 #include "daemon/identity.h"
@@ -25,8 +26,8 @@ struct imports;
 typedef void (*imports_hook)(void *ctx, int id, const char *event, const cJSON *data);
 
 /* All borrowed. NULL when memory is out. */
-struct imports *imports_create(
-        const char *state_dir, struct children *kids, struct datasets *datasets, struct quota *quota);
+struct imports *imports_create(const char *state_dir, struct children *kids, struct carries *carries,
+        struct datasets *datasets, struct quota *quota);
 void imports_destroy(struct imports *is);
 
 /* All called from service_run. */

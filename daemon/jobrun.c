@@ -360,6 +360,7 @@ static void settle(struct jobs *js, int64_t id, int device, enum job_state state
         log_line(state == JOB_FAILED ? LOG_WARN : LOG_INFO, "job %lld %s failures=%lld", (long long)id,
                 job_state_name(state), (long long)failures);
         shares_end(js->shares, device);
+        jobcore_drop_copy(js, id);
         jobfolder_tidy(js, id, state);
         js->changed = true;
 }
@@ -375,7 +376,7 @@ int jobrun_apply(struct jobs *js, int64_t id, int device, const struct report *r
         *ret = (struct jobrun_outcome){0};
         for (const struct report *rep = reports; rc == 0 && rep; rep = rep->next) {
                 if (rep->kind == REPORT_DONE && rep->end == TRAIN_DONE)
-                        rc = jobcore_place_model(js, id, placed, &ret->unplaced, e);
+                        rc = jobcore_place_model(js, id, placed, &ret->unplaced, &ret->under_way, e);
                 last = rep;
         }
         if (rc)

@@ -65,6 +65,7 @@ int jobs_create(const struct jobs_options *o, struct jobs **ret, struct err *e)
         js->datasets = o->datasets;
         js->models = o->models;
         js->supervisor = o->supervisor;
+        js->carries = o->carries;
         js->changed = true;
         js->slice_seconds = o->slice_seconds;
         int rc = shares_create(o->store, o->half_life_seconds, &js->shares, e);
@@ -84,6 +85,7 @@ void jobs_destroy(struct jobs *js)
         if (!js)
                 return;
         jobsweep_finish(&js->sweep);
+        jobcore_forget_copies(js);
         shares_destroy(js->shares);
         jobline_finish(&js->line);
         free(js->state_dir);
