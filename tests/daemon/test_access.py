@@ -587,7 +587,7 @@ class Migration(unittest.TestCase):
                                  "DROP TABLE shares; DROP INDEX jobs_line; ALTER TABLE jobs DROP COLUMN priority;"
                                  "ALTER TABLE jobs DROP COLUMN device_seconds; ALTER TABLE jobs DROP COLUMN tf32;"
                                  "DROP INDEX jobs_saving; ALTER TABLE jobs DROP COLUMN model_bytes; DROP TABLE strategies; "
-                                 "DROP INDEX jobs_user_state; "
+                                 "DROP INDEX jobs_user_state; DROP INDEX jobs_user_kept; ALTER TABLE jobs DROP COLUMN kept_bytes; "
                                  "UPDATE jobs SET user = 'anonymous'; PRAGMA user_version = 2;")
             db.close()
             d.start()
