@@ -15,6 +15,9 @@ char *jobfolder_path(const struct jobs *js, int64_t id, const char *file);
 /* Makes it; with the weights of the model `model` ("" for none) as they are now under a second name, so that
    a model replaced or deleted meanwhile changes nothing. */
 int jobfolder_make(const struct jobs *js, int64_t id, const char *model, struct err *e);
+/* Makes the folder of a job that is to run where it is missing: a database that was put back knows jobs that
+   this state folder never had. */
+int jobfolder_need(const struct jobs *js, int64_t id, struct err *e);
 /* The path of that name, malloc'ed; *ret is NULL where the job has none. */
 int jobfolder_weights(const struct jobs *js, int64_t id, char **ret, struct err *e);
 

@@ -66,7 +66,9 @@ int jobrun_start(struct jobs *js, int64_t id, int device, double checkpoint_seco
                 start.priority = r->priority;
                 start.wait_seconds = r->started_ms ? -1 : (double)(clock_wall_ms() - r->created_ms) / 1000;
                 memcpy(start.user, r->user, sizeof start.user);
-                rc = jobcommand_make(js, r, checkpoint_seconds, &start.command, &start.refused, e);
+                rc = jobfolder_need(js, id, e);
+                if (rc == 0)
+                        rc = jobcommand_make(js, r, checkpoint_seconds, &start.command, &start.refused, e);
                 if (rc == 0)
                         rc = jobtx_state(&tx, JOB_RUNNING, NULL, e);
         }

@@ -188,6 +188,7 @@ class Backup(unittest.TestCase):
         with Daemon() as d:
             d.need_fashion()
             job = d.submit(long_job(report_every=1))["id"]
+            waiting = d.submit(small_job(epochs=1))["id"]
             wait_for(lambda: d.get("/v1/jobs/%d" % job)["progress"]["step"] > 20)
             words = [BINARY, "backup", copy, "--state", d.state]
             subprocess.run(words, check=True)
@@ -201,7 +202,7 @@ class Backup(unittest.TestCase):
         with contextlib.closing(sqlite3.connect(copy)) as db:
             self.assertEqual(db.execute("PRAGMA integrity_check").fetchone(), ("ok",))
             rows = db.execute("SELECT events, (SELECT max(id) FROM events WHERE job = jobs.id) FROM jobs").fetchall()
-            self.assertEqual(len(rows), 1)
+            self.assertEqual(len(rows), 2)
             self.assertEqual(rows[0][0], rows[0][1], "row and events are of one moment")
         # A daemon goes on from it.
         state = os.path.join(folder, "state")
@@ -210,6 +211,8 @@ class Backup(unittest.TestCase):
         with Daemon(state=state) as d:
             d.need_fashion()
             d.wait(job, ("running",))
+            d.request("POST", "/v1/jobs/%d/cancel" % job)
+            d.wait(waiting)  # though the folder never had any of it
 
     def test_of_nothing(self):
         with tempfile.TemporaryDirectory() as state:
