@@ -135,6 +135,23 @@ class Check(unittest.TestCase):
             self.assertEqual(done.returncode, 0)
             self.assertIn("slice_seconds = 60", done.stdout)
 
+    @unittest.skipIf(os.geteuid() != 0, "only root can be another user")
+    def test_files_of_another_user(self):
+        """What root has left by a run by hand keeps the daemon's own user out, and --check says so."""
+        def nobody():
+            os.setgid(65534)
+            os.setuid(65534)
+
+        with tempfile.TemporaryDirectory(prefix="cnnd-check-") as folder:
+            os.chown(folder, 65534, 65534)
+            words = [BINARY, "--check", "--state", folder]
+            self.assertEqual(subprocess.run(words, stdout=subprocess.DEVNULL, preexec_fn=nobody).returncode, 0)
+            with Daemon(state=folder, device=False):
+                pass
+            done = subprocess.run(words, capture_output=True, text=True, preexec_fn=nobody)
+            self.assertEqual(done.returncode, 2)
+            self.assertIn("lock cannot be written: Permission denied", done.stderr)
+
 
 class ServiceManager(unittest.TestCase):
     def test_notify(self):
