@@ -476,6 +476,8 @@ int jobs_stats(struct jobs *js, struct jobs_stats *ret, struct err *e)
                 return rc;
         *ret = js->stats;
         ret->oldest_seconds = rc > 0 ? (double)(clock_wall_ms() - sqlite3_column_int64(st, 0)) / 1000 : 0;
+        if (ret->oldest_seconds < 0) /* the clock was put back */
+                ret->oldest_seconds = 0;
         sqlite3_reset(st);
         return 0;
 }

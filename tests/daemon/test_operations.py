@@ -121,6 +121,19 @@ class Log(unittest.TestCase):
             self.assertRegex("".join(d.log_lines), r"(?m) debug front: /v1/health: starting: ")
 
 
+class Clock(unittest.TestCase):
+    def test_put_back(self):
+        """A job that was submitted later than now has not waited a negative time."""
+        with Daemon() as d:
+            d.need_fashion()
+            d.submit(long_job())
+            wait_for(lambda: d.get("/v1/jobs?state=running")["jobs"])
+            d.submit(long_job())
+            with contextlib.closing(sqlite3.connect(os.path.join(d.state, "cnnd.db"))) as db, db:
+                db.execute("UPDATE jobs SET created_at = created_at + 3600000 WHERE state = 'queued'")
+            self.assertEqual(parse(d.get("/metrics"))[0]["cnnd_queue_oldest_seconds", ""], 0)
+
+
 class Check(unittest.TestCase):
     def test_certificates(self):
         with tempfile.TemporaryDirectory() as folder:
