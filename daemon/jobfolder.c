@@ -60,6 +60,18 @@ int jobfolder_weights(const struct jobs *js, int64_t id, char **ret, struct err 
         return 0;
 }
 
+bool jobfolder_checkpoint(const struct jobs *js, int64_t id)
+{
+        static const char *const names[] = {"/checkpoint.safetensors", "/checkpoint.before.safetensors"};
+        bool there = false;
+        for (int i = 0; i < 2 && !there; i++) {
+                char *path = jobfolder_path(js, id, names[i]);
+                there = path && access(path, R_OK) == 0;
+                free(path);
+        }
+        return there;
+}
+
 /* The one file that stays, "" for none: a classify job's result is asked for. Weights of a job that failed
    are those of a whole run that could not be stored as a model: an operator may still want them. */
 static const char *kept(enum job_state state)

@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "daemon/jobs.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* "STATE/jobs/ID" plus `file` ("" or "/name"), malloc'ed; NULL when memory is out. */
@@ -20,6 +21,9 @@ int jobfolder_make(const struct jobs *js, int64_t id, const char *model, struct 
 int jobfolder_need(const struct jobs *js, int64_t id, struct err *e);
 /* The path of that name, malloc'ed; *ret is NULL where the job has none. */
 int jobfolder_weights(const struct jobs *js, int64_t id, char **ret, struct err *e);
+
+/* Whether there is a checkpoint to go on from. False, too, when memory is out. */
+bool jobfolder_checkpoint(const struct jobs *js, int64_t id);
 
 /* After the commit that ended the job (other states change nothing): deletes what nobody can ask for any
    more, and a folder that is empty then. What cannot be deleted only takes room, until the next start. */

@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 import shutil
+import signal
 import socket
 import sqlite3
 import subprocess
@@ -238,7 +239,14 @@ class Backup(unittest.TestCase):
         state = os.path.join(folder, "state")
         os.makedirs(state)
         shutil.copy(copy, os.path.join(state, "cnnd.db"))
-        with Daemon(state=state) as d:
+        with Daemon(state=state, device=False) as d:
+            imports = d.children("import")
+            for pid in imports:
+                os.kill(pid, signal.SIGSTOP)
+            wait_for(lambda: [v["state"] for v in d.get("/v1/devices")["devices"]] == ["ready"], what="the device")
+            time.sleep(0.5)
+            self.assertEqual((len(imports), d.get("/v1/jobs/%d" % job)["state"]), (1, "queued"), "it waits for its data")
+            os.kill(imports[0], signal.SIGCONT)
             d.need_fashion()
             d.wait(job, ("running",))
             d.request("POST", "/v1/jobs/%d/cancel" % job)
