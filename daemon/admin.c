@@ -2,6 +2,7 @@
 
 #include "daemon/clock.h"
 #include "daemon/conf.h"
+#include "daemon/datasets.h"
 #include "daemon/store.h"
 #include "daemon/token.h"
 
@@ -13,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { EXIT_USAGE = 2, MAX_WORDS = 3, MAX_DAYS = 36500 };
+enum { EXIT_USAGE = 2, MAX_WORDS = 4, MAX_DAYS = 36500 };
 
 struct order {
         const char *word[MAX_WORDS]; /* borrowed: "token", "add", "anna" */
@@ -25,7 +26,11 @@ struct order {
 
 bool admin_requested(int argc, char **argv)
 {
-        return argc > 1 && (strcmp(argv[1], "token") == 0 || strcmp(argv[1], "backup") == 0);
+        static const char *const commands[] = {"token", "dataset", "backup"};
+        for (size_t i = 0; argc > 1 && i < sizeof commands / sizeof commands[0]; i++)
+                if (strcmp(argv[1], commands[i]) == 0)
+                        return true;
+        return false;
 }
 
 /* Takes the command's own words out of argv and leaves the daemon's options, whose number is returned. */
@@ -97,6 +102,14 @@ static int add(const struct order *o, struct store *s, struct err *e)
         return 0;
 }
 
+static int settle(const struct order *o, struct store *s, struct err *e)
+{
+        const char *user = o->words > 3 ? o->word[3] : "";
+        if (o->words > 3 && !identity_name_ok(user))
+                return err_set(e, ERR_INVALID, "\"%s\" is no user's name", user);
+        return datasets_settle(o->conf.state, s, o->word[2], user, e);
+}
+
 static void print_row(void *ctx, const struct token_row *r)
 {
         char created[CLOCK_TEXT], expires[CLOCK_TEXT] = "never";
@@ -115,6 +128,8 @@ static int run(const struct order *o, struct store *s, struct err *e)
         const char *verb = o->word[1];
         if (strcmp(o->word[0], "backup") == 0)
                 return store_backup(s, o->word[1], e);
+        if (strcmp(o->word[0], "dataset") == 0)
+                return settle(o, s, e);
         if (strcmp(verb, "add") == 0)
                 return add(o, s, e);
         if (strcmp(verb, "revoke") == 0)
@@ -127,11 +142,13 @@ static int run(const struct order *o, struct store *s, struct err *e)
 static bool understood(const struct order *o)
 {
         const char *verb = o->words > 1 ? o->word[1] : "";
-        bool add = strcmp(verb, "add") == 0;
+        bool token = strcmp(o->word[0], "token") == 0, add = token && strcmp(verb, "add") == 0;
         if (strcmp(o->word[0], "backup") == 0)
                 return o->words == 2 && !o->operator&& !o->days;
         if ((o->operator|| o->days) && !add)
                 return false;
+        if (!token)
+                return o->words == (strcmp(verb, "give") == 0 ? 4 : strcmp(verb, "share") == 0 ? 3 : 0);
         return o->words == (strcmp(verb, "list") == 0 ? 2 : add || strcmp(verb, "revoke") == 0 ? 3 : 0);
 }
 
@@ -144,8 +161,8 @@ int admin_main(int argc, char **argv)
         int left = take_words(&o, argc, argv, &e), status = EXIT_SUCCESS;
         if (left > 0 && !understood(&o))
                 left = err_set(&e, ERR_INVALID,
-                        "usage: cnnd token add USER [--operator] [--days N] | list | revoke ID, or cnnd "
-                        "backup FILE");
+                        "usage: cnnd token add USER [--operator] [--days N] | list | revoke ID, cnnd "
+                        "dataset give NAME USER | share NAME, or cnnd backup FILE");
         if (left < 0 || conf_load(left, argv, &o.conf, &action, &e) != 0) {
                 fprintf(stderr, "cnnd: %s\n", e.message);
                 return EXIT_USAGE;

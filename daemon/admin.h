@@ -3,6 +3,8 @@
      cnnd token add USER [--operator] [--days N]    prints the token, this once
      cnnd token list
      cnnd token revoke ID
+     cnnd dataset give NAME USER                    one of which no row tells whose it is
+     cnnd dataset share NAME                        the same, to everybody
      cnnd backup FILE                               a copy of the database, of one moment
 
    The options of the daemon may follow, to say which state folder. */

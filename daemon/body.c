@@ -21,17 +21,60 @@ static int too_large(const struct body *b, struct err *e)
         return err_set(e, ERR_TOO_LARGE, "the body is larger than %lld bytes", (long long)b->limit);
 }
 
-int body_open_file(struct body_budget *budget, struct err *e)
+/* Counts the body for its user. NULL when memory is out. */
+static struct body_holder *hold(struct body_holder **list, const char *user)
 {
-        if (budget->files >= budget->file_limit)
+        struct body_holder *h = *list;
+        while (h && strcmp(h->user, user) != 0)
+                h = h->next;
+        if (!h) {
+                h = calloc(1, sizeof *h);
+                if (!h)
+                        return NULL;
+                snprintf(h->user, sizeof h->user, "%s", user);
+                h->next = *list;
+                *list = h;
+        }
+        h->bodies++;
+        return h;
+}
+
+/* NULL accepted. */
+static void let_go(struct body_holder **list, struct body_holder *h)
+{
+        if (!h || --h->bodies)
+                return;
+        for (struct body_holder **place = list; *place; place = &(*place)->next)
+                if (*place == h) {
+                        *place = h->next;
+                        break;
+                }
+        free(h);
+}
+
+int body_open_file(
+        struct body_files *files, const struct identity *who, struct body_holder **ret, struct err *e)
+{
+        struct body_holder *h = NULL;
+        if (files->used >= files->limit)
                 return err_set(e, ERR_UNAVAILABLE, "too many files under way at once, try again soon");
-        budget->files++;
+        if (!who->operator&& !(h = hold(&files->holders, who->user)))
+                return err_set(e, ERR_NO_MEMORY, "no memory for a file");
+        if (h && h->bodies > files->share) {
+                let_go(&files->holders, h);
+                return err_set(e, ERR_QUOTA,
+                        "%lld files of yours are under way, and no more may be: send or fetch fewer at once",
+                        (long long)files->share);
+        }
+        files->used++;
+        *ret = h;
         return 0;
 }
 
-void body_close_file(struct body_budget *budget)
+void body_close_file(struct body_files *files, struct body_holder *holder)
 {
-        budget->files--;
+        files->used--;
+        let_go(&files->holders, holder);
 }
 
 static int make_file(struct body *b, struct err *e)
@@ -55,12 +98,14 @@ static int make_file(struct body *b, struct err *e)
 
 static int open_file(struct body *b, struct err *e)
 {
-        int rc = body_open_file(b->budget, e);
+        int rc = body_open_file(&b->budget->files, b->who, &b->holder, e);
         if (rc)
                 return rc;
         rc = make_file(b, e);
-        if (rc)
-                body_close_file(b->budget);
+        if (rc) {
+                body_close_file(&b->budget->files, b->holder);
+                b->holder = NULL;
+        }
         return rc;
 }
 
@@ -71,7 +116,10 @@ static int close_file(struct body *b)
         if (fd < 0)
                 return 0;
         b->fd = -1;
-        body_close_file(b->budget);
+        if (b->holder)
+                b->holder->bytes -= b->received;
+        body_close_file(&b->budget->files, b->holder);
+        b->holder = NULL;
         return close(fd) == 0 ? 0 : errno;
 }
 
@@ -86,6 +134,13 @@ int body_begin(struct body *b, struct body_budget *budget, const struct identity
 
 static int take_to_file(struct body *b, const char *bytes, size_t len, struct err *e)
 {
+        const struct body_files *files = &b->budget->files;
+        int64_t more = (int64_t)len;
+        if (b->holder && files->share_bytes && more > files->share_bytes - b->holder->bytes)
+                return err_set(e, ERR_QUOTA,
+                        "your uploads under way have brought %lld bytes, and %lld may be one user's: send "
+                        "fewer at once",
+                        (long long)b->holder->bytes, (long long)files->share_bytes);
         while (len) {
                 ssize_t n = write(b->fd, bytes, len);
                 if (n < 0 && errno == EINTR)
@@ -95,45 +150,16 @@ static int take_to_file(struct body *b, const char *bytes, size_t len, struct er
                 bytes += n;
                 len -= (size_t)n;
         }
+        if (b->holder)
+                b->holder->bytes += more;
         return 0;
-}
-
-/* Counts the body for its user. NULL when memory is out. */
-static struct body_holder *hold(struct body_pool *pool, const char *user)
-{
-        struct body_holder *h = pool->holders;
-        while (h && strcmp(h->user, user) != 0)
-                h = h->next;
-        if (!h) {
-                h = calloc(1, sizeof *h);
-                if (!h)
-                        return NULL;
-                snprintf(h->user, sizeof h->user, "%s", user);
-                h->next = pool->holders;
-                pool->holders = h;
-        }
-        h->bodies++;
-        return h;
-}
-
-/* NULL accepted. */
-static void let_go(struct body_pool *pool, struct body_holder *h)
-{
-        if (!h || --h->bodies)
-                return;
-        for (struct body_holder **place = &pool->holders; *place; place = &(*place)->next)
-                if (*place == h) {
-                        *place = h->next;
-                        break;
-                }
-        free(h);
 }
 
 /* Whether there is memory for `len` more bytes, of all users and of this one. */
 static int find_room(struct body *b, struct body_pool *pool, int64_t len, struct err *e)
 {
         if (!b->holder && !b->who->operator) {
-                b->holder = hold(pool, b->who->user);
+                b->holder = hold(&pool->holders, b->who->user);
                 if (!b->holder)
                         return err_set(e, ERR_NO_MEMORY, "no memory for the body");
         }
@@ -170,7 +196,7 @@ static void give_back(struct body *b)
         pool->used_bytes -= b->received;
         if (b->holder)
                 b->holder->bytes -= b->received;
-        let_go(pool, b->holder);
+        let_go(&pool->holders, b->holder);
 }
 
 int body_take(struct body *b, const void *bytes, size_t len, struct err *e)

@@ -22,23 +22,33 @@ struct body_pool {
         struct body_holder *holders; /* owned: the users whose bodies take some of it now */
 };
 
+/* Files open at once, for bodies and for answers. */
+struct body_files {
+        int64_t limit;       /* all requests together */
+        int64_t share;       /* one user's, unless an operator's */
+        int64_t share_bytes; /* of one user's bodies that are on their way into files; 0 for no limit */
+        int64_t used;
+        struct body_holder *holders; /* owned: the users who have some open now */
+};
+
 /* What all bodies of the server share. */
 struct body_budget {
         const char *tmp_dir;               /* borrowed */
         struct body_pool pools[BODY_FILE]; /* BODY_JSON and BODY_IMAGE */
-        int64_t file_limit;                /* of files open at once, for bodies and for answers */
-        int64_t files;
+        struct body_files files;
 };
 
-/* Counts one more open file. ERR_UNAVAILABLE at the limit. */
-int body_open_file(struct body_budget *budget, struct err *e);
-void body_close_file(struct body_budget *budget);
+/* Counts one more open file of `who`. *ret is to be handed to body_close_file; NULL for an operator's.
+   ERR_QUOTA at the user's share, ERR_UNAVAILABLE at the limit. */
+int body_open_file(
+        struct body_files *files, const struct identity *who, struct body_holder **ret, struct err *e);
+void body_close_file(struct body_files *files, struct body_holder *holder);
 
 struct body {
         struct body_budget *budget; /* borrowed */
         const struct identity *who; /* borrowed */
         enum body_place place;
-        struct body_holder *holder; /* a share, owned; NULL while it takes no memory, and for operators */
+        struct body_holder *holder; /* a share, owned; NULL while it takes nothing, and for operators */
         int64_t limit, received;
         struct str text; /* owned; in memory */
         char *path;      /* owned; in a file, else NULL. Who takes the file sets it to NULL */
@@ -46,11 +56,11 @@ struct body {
 };
 
 /* Zero-initialised, then begun. `who` sends it; borrowed. `length` is the announced one, -1 where chunked;
-   ERR_TOO_LARGE at once where it passes the limit. */
+   ERR_TOO_LARGE at once where it passes the limit; for a file what body_open_file returns. */
 int body_begin(struct body *b, struct body_budget *budget, const struct identity *who, enum body_place place,
         int64_t limit, int64_t length, struct err *e);
-/* Appends. ERR_TOO_LARGE, ERR_QUOTA (the user's share of the memory for bodies is used up), ERR_UNAVAILABLE
-   (all of it is), ERR_DISK, ERR_IO. */
+/* Appends. ERR_TOO_LARGE, ERR_QUOTA (the user's share of the memory for bodies, or of what may be on its way
+   into files, is used up), ERR_UNAVAILABLE (all of the memory is), ERR_DISK, ERR_IO. */
 int body_take(struct body *b, const void *bytes, size_t len, struct err *e);
 /* All has come: closes the file. */
 int body_end(struct body *b, struct err *e);

@@ -1,5 +1,7 @@
 #include "daemon/datasetrow.h"
 
+#include <stdio.h>
+
 int datasetrow_set(struct store *s, const char *name, const char *user, int64_t bytes, struct err *e)
 {
         sqlite3_stmt *st;
@@ -21,6 +23,19 @@ int datasetrow_drop(struct store *s, const char *name, struct err *e)
                 return rc;
         store_bind_text(st, 1, name);
         return store_run(s, st, e);
+}
+
+int datasetrow_find(struct store *s, const char *name, char ret_user[IDENTITY_USER_MAX + 1], struct err *e)
+{
+        sqlite3_stmt *st;
+        int rc = store_prepare(s, "SELECT user FROM datasets WHERE name = ?", &st, e);
+        if (rc)
+                return rc;
+        store_bind_text(st, 1, name);
+        rc = store_step(s, st, e);
+        if (rc > 0)
+                snprintf(ret_user, IDENTITY_USER_MAX + 1, "%s", store_text(st, 0));
+        return store_done(s, st, rc, e);
 }
 
 int datasetrow_each(struct store *s,

@@ -1,9 +1,10 @@
-/* Rows of the table `datasets`: the owner of a data set, and how many bytes of his it takes. One without a
-   row came with the machine. One thread. */
+/* Rows of the table `datasets`: the owner of a data set, "" where it is everybody's, and how many bytes of
+   his it takes. What came with the machine has none. One thread. */
 #ifndef CNND_DATASETROW_H
 #define CNND_DATASETROW_H
 
 #include "base/err.h"
+#include "daemon/identity.h"
 #include "daemon/store.h"
 
 #include <stdint.h>
@@ -11,6 +12,8 @@
 /* Within the caller's transaction or alone, both. */
 int datasetrow_set(struct store *s, const char *name, const char *user, int64_t bytes, struct err *e);
 int datasetrow_drop(struct store *s, const char *name, struct err *e);
+/* 1 with the owner, 0 without a row. */
+int datasetrow_find(struct store *s, const char *name, char ret_user[IDENTITY_USER_MAX + 1], struct err *e);
 /* Calls `each`, which leaves the table alone, for every row; what it returns, unless that is 0, ends the
    reading and is returned. */
 int datasetrow_each(struct store *s,

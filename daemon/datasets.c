@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const char suffix[] = ".cnnd";
@@ -25,6 +26,7 @@ struct entry {
         struct entry *next;    /* by name */
         char name[DATASET_NAME_MAX + 1];
         char user[IDENTITY_USER_MAX + 1]; /* its owner, "" for none */
+        bool unsettled;                   /* no row tells whose it is */
         enum entry_state state;
         struct dataset *data; /* owned; of a ready one */
         struct err error;     /* of a failed one */
@@ -169,6 +171,18 @@ static int read_folder(struct datasets *ds, struct err *e)
         return rc;
 }
 
+/* Whether the file is what import_known makes, and not one of that name. */
+static bool imported_known(const struct entry *en)
+{
+        char source[sizeof en->data->source];
+        for (int i = 0; en->data && i < dataset_known_count; i++) {
+                snprintf(source, sizeof source, "IDX files in %.200s", dataset_known[i].dir);
+                if (strcmp(dataset_known[i].name, en->name) == 0 && strcmp(source, en->data->source) == 0)
+                        return true;
+        }
+        return false;
+}
+
 struct misfit {
         struct datasets *ds;
         char name[DATASET_NAME_MAX + 1];
@@ -183,6 +197,7 @@ static int take_owner(void *ctx, const char *name, const char *user, int64_t byt
         if (!en)
                 return 1;
         snprintf(en->user, sizeof en->user, "%s", user);
+        en->unsettled = false;
         return en->data && (int64_t)en->data->map_len != bytes;
 }
 
@@ -193,6 +208,8 @@ static int settle_owners(struct datasets *ds, struct err *e)
 {
         struct misfit m = {.ds = ds};
         int rc;
+        for (struct entry *en = ds->list; en; en = en->next)
+                en->unsettled = !imported_known(en);
         while ((rc = datasetrow_each(ds->store, take_owner, &m, e)) > 0) {
                 const struct entry *en = find(ds, m.name);
                 log_line(LOG_WARN, "data set %s: its row is %s", m.name,
@@ -202,6 +219,12 @@ static int settle_owners(struct datasets *ds, struct err *e)
                 if (rc)
                         break;
         }
+        for (const struct entry *en = ds->list; en && rc == 0; en = en->next)
+                if (en->unsettled)
+                        log_line(LOG_WARN,
+                                "data set %s: no row tells whose it is, so only operators may read it, until "
+                                "`cnnd dataset give %s USER` or `cnnd dataset share %s`",
+                                en->name, en->name, en->name);
         return rc;
 }
 
@@ -302,7 +325,7 @@ static cJSON *entry_json(const struct entry *en)
         if (!o)
                 return NULL;
         cJSON_AddStringToObject(o, "name", en->name);
-        json_add(o, "user", en->user[0] ? cJSON_CreateString(en->user) : cJSON_CreateNull());
+        json_add(o, "user", en->user[0] || en->unsettled ? cJSON_CreateString(en->user) : cJSON_CreateNull());
         cJSON_AddStringToObject(o, "state", states[en->state]);
         if (en->data)
                 add_data(o, en->data);
@@ -313,9 +336,12 @@ static cJSON *entry_json(const struct entry *en)
         return o;
 }
 
-static bool readable(const struct entry *en, const struct identity *who)
+static bool readable(struct entry *en, const struct identity *who)
 {
-        return !en->user[0] || identity_owns(who, en->user);
+        struct err e;
+        if (en->unsettled && datasetrow_find(en->home->store, en->name, en->user, &e) > 0)
+                en->unsettled = false;
+        return (!en->user[0] && !en->unsettled) || identity_owns(who, en->user);
 }
 
 int datasets_list(struct datasets *ds, const struct identity *who, cJSON **ret, struct err *e)
@@ -323,7 +349,7 @@ int datasets_list(struct datasets *ds, const struct identity *who, cJSON **ret, 
         cJSON *list = cJSON_CreateArray();
         if (!list)
                 return err_set(e, ERR_NO_MEMORY, "no memory for the list");
-        for (const struct entry *en = ds->list; en; en = en->next)
+        for (struct entry *en = ds->list; en; en = en->next)
                 if (readable(en, who))
                         json_push(list, entry_json(en));
         *ret = list;
@@ -353,6 +379,7 @@ static int set_owner(struct entry *en, const char *user, int64_t bytes, struct e
         int rc = datasetrow_set(en->home->store, en->name, user, bytes, e);
         if (rc == 0)
                 snprintf(en->user, sizeof en->user, "%s", user);
+        en->unsettled = en->unsettled && rc != 0;
         return rc;
 }
 
@@ -412,7 +439,7 @@ static bool came_with_machine(const struct entry *en, const char *name)
 {
         for (int i = 0; i < dataset_known_count; i++)
                 if (strcmp(dataset_known[i].name, name) == 0)
-                        return (en && !en->user[0]) || installed(&dataset_known[i]);
+                        return (en && !en->user[0] && !en->unsettled) || installed(&dataset_known[i]);
         return false;
 }
 
@@ -434,7 +461,7 @@ static int place(struct datasets *ds, struct entry *en, const char *path, const 
 {
         char folder[PATH_MAX], file[NAME_MAX + 1], owner[IDENTITY_USER_MAX + 1];
         place_of(ds, en->name, folder, file);
-        snprintf(owner, sizeof owner, "%s", created ? who->user : en->user);
+        snprintf(owner, sizeof owner, "%s", created || en->unsettled ? who->user : en->user);
         int rc = created && owner[0] ? set_owner(en, owner, bytes, e) : 0;
         if (rc == 0)
                 rc = swap_begin(folder, file, path, e);
@@ -476,6 +503,21 @@ int datasets_adopt(struct datasets *ds, const char *name, const char *path, cons
         en->error = (struct err){0};
         *ret_created = created;
         return 0;
+}
+
+int datasets_settle(
+        const char *state_dir, struct store *store, const char *name, const char *user, struct err *e)
+{
+        char path[PATH_MAX], owner[IDENTITY_USER_MAX + 1];
+        struct stat st;
+        snprintf(path, sizeof path, "%s/datasets/%s%s", state_dir, name, suffix);
+        if (!request_name_ok(name) || stat(path, &st) != 0)
+                return err_set(e, ERR_NOT_FOUND, "there is no data set '%s'", name);
+        int rc = datasetrow_find(store, name, owner, e);
+        if (rc > 0)
+                return err_set(e, ERR_EXISTS, "the data set '%s' is %s%s already", name,
+                        owner[0] ? owner : "everybody", "'s");
+        return rc ? rc : datasetrow_set(store, name, user, st.st_size, e);
 }
 
 int datasets_import(const char *state_dir, const char *name, struct err *e)

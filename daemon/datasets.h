@@ -23,20 +23,23 @@ void datasets_destroy(struct datasets *ds);
 /* True while an import of datasets_create goes on: the service counts as starting. */
 bool datasets_importing(const struct datasets *ds);
 
-/* 0 when there is the data set and it is open to `who`; ERR_NOT_FOUND for either, alike. One without an owner
-   came with the machine: everybody may read it, and operators may remove it. */
+/* 0 when there is the data set and it is open to `who`; ERR_NOT_FOUND for either, alike. What came with the
+   machine has no owner: everybody may read it, and operators may remove it. Another one of which no row tells
+   (its file was laid into the folder, or a database put back that is older) is unsettled: only operators see
+   it, until datasets_settle, also in another process, or an operator's datasets_adopt. */
 int datasets_see(struct datasets *ds, const struct identity *who, const char *name, struct err *e);
 
 /* An array of the data set objects that are open to `who`, by name:
-   {"name","user":null|"…","state":"ready"|"importing"|"failed","shape":[c,h,w],"type",
+   {"name","user":null (everybody's)|"…" ("":
+   unsettled),"state":"ready"|"importing"|"failed","shape":[c,h,w],"type",
    "classes":[…],"num_classes","train","val","class_counts":{"train":[…],"val":[…]},"source","import"
    (recipe.h, null for one that came with the machine),"error"}. */
 int datasets_list(struct datasets *ds, const struct identity *who, cJSON **ret, struct err *e);
 /* One of them. ERR_NOT_FOUND. */
 int datasets_get(struct datasets *ds, const char *name, cJSON **ret, struct err *e);
 /* Takes the data set file `path` of `bytes`, in the same file system, as `name`, for good: renamed over the
-   one that may stand there, which keeps its owner; a new one is owned by `who`. What is wrong with the file
-   is ERR_INTERNAL: an import made it. ERR_STATE while a known one is imported. */
+   one that may stand there, which keeps its owner; one that is new or unsettled is owned by `who`. What is
+   wrong with the file is ERR_INTERNAL: an import made it. ERR_STATE while a known one is imported. */
 int datasets_adopt(struct datasets *ds, const char *name, const char *path, const struct identity *who,
         int64_t bytes, bool *ret_created, struct err *e);
 /* 0 where `who` may put a data set of that name: there is none, or it is theirs. ERR_EXISTS; for everybody
@@ -52,6 +55,11 @@ int datasets_delete(struct datasets *ds, const struct identity *who, const char 
 int datasets_find(struct datasets *ds, const char *name, const struct dataset **ret, struct err *e);
 /* "STATE/datasets/NAME.cnnd", malloc'ed. NULL when memory is out. */
 char *datasets_path(const struct datasets *ds, const char *name);
+
+/* Makes the unsettled data set `name` that of `user`, or everybody's by "". A daemon may run on the folder.
+   ERR_NOT_FOUND without a file; ERR_EXISTS where it is settled. */
+int datasets_settle(
+        const char *state_dir, struct store *store, const char *name, const char *user, struct err *e);
 
 /* The import role's work, in the child: the known data set `name` into the state folder. */
 int datasets_import(const char *state_dir, const char *name, struct err *e);

@@ -309,7 +309,7 @@ static enum MHD_Result finish(struct exchange *x)
                         return MHD_YES;
                 }
                 if (rc == 0 && x->rq.reply.has_file) {
-                        rc = body_open_file(&x->host->budget, &e);
+                        rc = body_open_file(&x->host->budget.files, &x->rq.who, &x->file_holder, &e);
                         x->sends_file = rc == 0;
                 }
                 if (rc)
@@ -375,7 +375,7 @@ void exchange_destroy(struct exchange *x)
         if (x->next)
                 x->next->prev = x->prev;
         if (x->sends_file)
-                body_close_file(&x->host->budget);
+                body_close_file(&x->host->budget.files, x->file_holder);
         reply_finish(&x->rq.reply);
         body_finish(&x->rq.body);
         target_finish(&x->rq.target);

@@ -41,7 +41,8 @@ struct exchange {
         enum exchange_phase phase;
         bool refused; /* the answer is a problem already; the body is thrown away */
         int64_t drained, begun_us;
-        bool resting; /* a stream, suspended */
+        bool resting;                    /* a stream, suspended */
+        struct body_holder *file_holder; /* while it sends one; NULL for an operator */
         bool sends_file;
 };
 

@@ -174,6 +174,19 @@ static struct body_pool body_pool(int64_t limit, int64_t largest)
                 .limit_bytes = limit, .share_bytes = limit / 2 > largest ? limit / 2 : largest};
 }
 
+/* The same of files, and of what is on its way into them: what a user may store. */
+static struct body_files body_files(const struct http_options *o)
+{
+        int64_t bytes = o->stored_bytes;
+        if (bytes && bytes < o->max_dataset_bytes)
+                bytes = o->max_dataset_bytes;
+        if (bytes && bytes < o->max_weights_bytes)
+                bytes = o->max_weights_bytes;
+        return (struct body_files){.limit = o->max_files,
+                .share = o->max_files > 1 ? o->max_files / 2 : 1,
+                .share_bytes = bytes};
+}
+
 int http_create(const struct http_options *o, struct http **ret, struct err *e)
 {
         struct http *h = calloc(1, sizeof *h);
@@ -190,7 +203,7 @@ int http_create(const struct http_options *o, struct http **ret, struct err *e)
                 h->host.budget = (struct body_budget){.tmp_dir = o->tmp_dir,
                         .pools = {[BODY_JSON] = body_pool(json_bytes(o), o->max_json_bytes),
                                 [BODY_IMAGE] = body_pool(o->body_memory_bytes, o->max_image_bytes)},
-                        .file_limit = o->max_files};
+                        .files = body_files(o)};
         }
         if (rc == 0 && o->tls_cert)
                 rc = http_set_certificate(h, o->tls_cert, o->tls_key, e);

@@ -95,7 +95,10 @@ struct http_options {
         double header_seconds, idle_seconds;
         int64_t max_json_bytes, max_image_bytes, max_weights_bytes, max_dataset_bytes, body_memory_bytes;
         int64_t max_connections;
-        int64_t max_files; /* open at once for bodies and answers, of all listeners */
+        int64_t max_files; /* open at once for bodies and answers, of all listeners; half of them one user's
+                            */
+        int64_t stored_bytes; /* so much may be on its way into files from one user, but one whole body at
+                                 least; 0: no limit */
 };
 
 int http_create(const struct http_options *o, struct http **ret, struct err *e);

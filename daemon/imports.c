@@ -9,6 +9,7 @@
 #include "train/request.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +25,7 @@ struct import {
         char name[DATASET_NAME_MAX + 1];
         char *upload, *output; /* owned; files in STATE/tmp, removed with it */
         struct child *child;   /* NULL once it is killed or gone */
+        int carry;             /* the output is on its way to another file system; 0: it is not */
         struct imports_caller caller;
         cJSON *progress;               /* owned */
         off_t bytes;                   /* of the upload */
@@ -36,6 +38,7 @@ struct import {
 struct imports {
         const char *state_dir;
         struct children *kids;
+        struct carries *carries;
         struct datasets *datasets;
         struct quota *quota;
         struct import *list;
@@ -44,13 +47,16 @@ struct imports {
         int count, next_id;
 };
 
-struct imports *imports_create(
-        const char *state_dir, struct children *kids, struct datasets *datasets, struct quota *quota)
+struct imports *imports_create(const char *state_dir, struct children *kids, struct carries *carries,
+        struct datasets *datasets, struct quota *quota)
 {
         struct imports *is = calloc(1, sizeof *is);
         if (is)
-                *is = (struct imports){
-                        .state_dir = state_dir, .kids = kids, .datasets = datasets, .quota = quota};
+                *is = (struct imports){.state_dir = state_dir,
+                        .kids = kids,
+                        .carries = carries,
+                        .datasets = datasets,
+                        .quota = quota};
         return is;
 }
 
@@ -199,18 +205,12 @@ static int adopt(struct import *im, cJSON **ret, bool *ret_created, struct err *
         return rc;
 }
 
-static void child_gone(void *ctx, struct child *c, int status, const char *why)
+static void end(struct import *im)
 {
-        struct import *im = ctx;
         struct err e = im->error;
         cJSON *set = NULL;
         bool created = false;
         int rc = e.code;
-        (void)c;
-        if (rc == 0 && (status != 0 || !im->answered)) {
-                log_line(LOG_WARN, "the import of data set %s was %s", im->name, why);
-                rc = err_set(&e, ERR_INVALID, "the import was %s: the data could not be read", why);
-        }
         if (rc == 0)
                 rc = adopt(im, &set, &created, &e);
         /* Who asked for events got 200 with the first of them. */
@@ -230,6 +230,37 @@ static void child_gone(void *ctx, struct child *c, int status, const char *why)
                 im->caller.done(im->caller.ctx, set, created, rc ? &e : NULL);
         cJSON_Delete(set);
         import_free(im);
+}
+
+static void carried(void *ctx, char *path, const struct err *failed)
+{
+        struct import *im = ctx;
+        im->carry = 0;
+        if (path) {
+                unlink(im->output);
+                free(im->output);
+                im->output = path;
+        } else if (!im->error.code) {
+                im->error = *failed;
+        }
+        end(im);
+}
+
+static void child_gone(void *ctx, struct child *c, int status, const char *why)
+{
+        struct import *im = ctx;
+        char dir[PATH_MAX];
+        (void)c;
+        im->child = NULL;
+        if (!im->error.code && (status != 0 || !im->answered)) {
+                log_line(LOG_WARN, "the import of data set %s was %s", im->name, why);
+                err_set(&im->error, ERR_INVALID, "the import was %s: the data could not be read", why);
+        }
+        snprintf(dir, sizeof dir, "%s/datasets", im->home->state_dir);
+        if (im->error.code || !carry_needed(im->output, dir) ||
+                carry_begin(
+                        im->home->carries, im->output, dir, im->name, carried, im, &im->carry, &im->error))
+                end(im);
 }
 
 static int send_request(struct import *im, const cJSON *options, struct err *e)
@@ -254,9 +285,14 @@ static int check(struct imports *is, const char *name, const struct imports_call
                         "a data set's name is 1 to %d letters, digits, '.', '_' and '-', not first '.' or "
                         "'-'",
                         REQUEST_NAME_MAX);
-        for (const struct import *im = is->list; im; im = im->next)
+        int own = 0;
+        for (const struct import *im = is->list; im; im = im->next) {
                 if (strcmp(im->name, name) == 0 && !im->error.code)
                         return err_set(e, ERR_STATE, "the data set '%s' is being imported", name);
+                own += strcmp(im->caller.who.user, caller->who.user) == 0;
+        }
+        if (own >= IMPORTS_SHARE && !caller->who.operator)
+                return err_set(e, ERR_QUOTA, "an import of yours goes on; try again when it has ended");
         if (is->count >= IMPORTS_MAX)
                 return err_set(
                         e, ERR_UNAVAILABLE, "%d imports go on; try again when one has ended", is->count);
@@ -270,6 +306,7 @@ static void stop(struct import *im, const struct err *why)
         if (im->child)
                 child_kill(im->child);
         im->child = NULL;
+        carry_stop(im->home->carries, im->carry);
 }
 
 int imports_start(struct imports *is, const char *name, const char *path, const cJSON *options,
@@ -348,7 +385,8 @@ void imports_stop(struct imports *is, int id, const char *why)
 void imports_tick(struct imports *is)
 {
         for (struct import *im = is->list; im; im = im->next)
-                if (!im->error.code && !im->answered && im->caller.gone && im->caller.gone(im->caller.ctx))
+                if (!im->error.code && (!im->answered || im->carry) && im->caller.gone &&
+                        im->caller.gone(im->caller.ctx))
                         imports_stop(is, im->id, "the client left");
 }
 

@@ -5,6 +5,7 @@
 #define CNND_IMPORTS_H
 
 #include "base/err.h"
+#include "daemon/carry.h"
 #include "daemon/children.h"
 #include "daemon/datasets.h"
 #include "daemon/identity.h"
@@ -13,7 +14,7 @@
 #include <cjson/cJSON.h>
 #include <stdbool.h>
 
-enum { IMPORTS_MAX = 2 }; /* at once */
+enum { IMPORTS_MAX = 2, IMPORTS_SHARE = 1 }; /* at once; of one user, unless an operator */
 
 struct imports;
 
@@ -25,8 +26,8 @@ struct imports;
 typedef void (*imports_hook)(void *ctx, int id, const char *event, const cJSON *data);
 
 /* All borrowed. NULL when memory is out. */
-struct imports *imports_create(
-        const char *state_dir, struct children *kids, struct datasets *datasets, struct quota *quota);
+struct imports *imports_create(const char *state_dir, struct children *kids, struct carries *carries,
+        struct datasets *datasets, struct quota *quota);
 void imports_destroy(struct imports *is);
 
 /* All called from service_run. */
@@ -43,8 +44,8 @@ struct imports_caller {
 };
 /* Starts one. `path` is the uploaded file, removed at the end, also on failure; `options` as in
    import_role.h, copied; *ret_id is its number, above 0. ERR_INVALID for the name, ERR_EXISTS where it is
-   another user's, ERR_STATE while it is being imported or used, ERR_UNAVAILABLE when IMPORTS_MAX go on.
-   `done` may bring the quota's ERR_DISK or ERR_TOO_LARGE. */
+   another user's, ERR_STATE while it is being imported or used, ERR_QUOTA when IMPORTS_SHARE of his go on,
+   ERR_UNAVAILABLE when IMPORTS_MAX do. `done` may bring the quota's ERR_DISK or ERR_TOO_LARGE. */
 int imports_start(struct imports *is, const char *name, const char *path, const cJSON *options,
         const struct imports_caller *caller, int *ret_id, struct err *e);
 

@@ -74,10 +74,10 @@ static int find_by_name(
 
 /* Whether a first run of a training job begins with a model's weights; behind a checkpoint they do not
  * matter. */
-static int needs_weights(const struct job_row *r, bool *ret, struct err *e)
+static int needs_weights(const struct jobs *js, const struct job_row *r, bool *ret, struct err *e)
 {
         *ret = false;
-        if (r->type != JOB_TRAIN || r->checkpoint_step)
+        if (r->type != JOB_TRAIN || (r->checkpoint_step && jobfolder_checkpoint(js, r->id)))
                 return 0;
         cJSON *request = json_parse(r->request, strlen(r->request), e);
         *ret = json_field(json_field(request, "init"), "from") != NULL;
@@ -96,7 +96,7 @@ static int find_weights(
                 return rc;
         if (r->type == JOB_CLASSIFY)
                 return find_by_name(js, r, ret, refused, e);
-        rc = needs_weights(r, &needed, e);
+        rc = needs_weights(js, r, &needed, e);
         if (rc == 0 && needed)
                 err_set(refused, ERR_NOT_FOUND,
                         "the weights that it was to start from are gone: submit the job again");

@@ -19,7 +19,9 @@ struct jobs {
         struct datasets *datasets;
         struct models *models;
         struct supervisor *supervisor;
-        struct shares *shares; /* owned */
+        struct carries *carries;
+        struct jobcore_carried *carried; /* owned */
+        struct shares *shares;           /* owned */
         struct jobline_cache line;
         struct jobsweep sweep;
         double slice_seconds;
@@ -30,8 +32,13 @@ struct jobs {
 
 /* Of a job that saves one, the model's file is placed before the transaction that records it: see models.h.
    `placed` is then its name, and models_placed follows. *ret_unplaced becomes true where it was the placing
-   that failed. */
-int jobcore_place_model(
-        struct jobs *js, int64_t id, char placed[REQUEST_NAME_MAX + 1], bool *ret_unplaced, struct err *e);
+   that failed. Where models/ lies on another file system it is copied first: ERR_UNAVAILABLE with
+   *ret_under_way until that is done. */
+int jobcore_place_model(struct jobs *js, int64_t id, char placed[REQUEST_NAME_MAX + 1], bool *ret_unplaced,
+        bool *ret_under_way, struct err *e);
+/* The job runs no more: a copy is not needed any longer. */
+void jobcore_drop_copy(struct jobs *js, int64_t id);
+/* All of them, with the children gone. */
+void jobcore_forget_copies(struct jobs *js);
 
 #endif

@@ -19,20 +19,29 @@ char *jobfolder_path(const struct jobs *js, int64_t id, const char *file)
         return asprintf(&path, "%s/jobs/%lld%s", js->state_dir, (long long)id, file) < 0 ? NULL : path;
 }
 
-int jobfolder_make(const struct jobs *js, int64_t id, const char *model, struct err *e)
+int jobfolder_need(const struct jobs *js, int64_t id, struct err *e)
 {
-        char *dir = jobfolder_path(js, id, ""), *init = jobfolder_path(js, id, weights);
-        char *from = model[0] ? models_path(js->models, model) : NULL;
+        char *dir = jobfolder_path(js, id, "");
         int rc = 0;
-        if (!dir || !init || (model[0] && !from))
+        if (!dir)
                 rc = err_set(e, ERR_NO_MEMORY, "no memory for a path");
         else if (mkdir(dir, 0700) != 0 && errno != EEXIST)
                 rc = err_errno(e, errno, "%s", dir);
-        else if (unlink(init) != 0 && errno != ENOENT)
-                rc = err_errno(e, errno, "%s", init);
-        else if (from)
-                rc = twin_make(from, init, model, e);
         free(dir);
+        return rc;
+}
+
+int jobfolder_make(const struct jobs *js, int64_t id, const char *model, struct err *e)
+{
+        char *init = jobfolder_path(js, id, weights);
+        char *from = model[0] ? models_path(js->models, model) : NULL;
+        int rc = jobfolder_need(js, id, e);
+        if (rc == 0 && (!init || (model[0] && !from)))
+                rc = err_set(e, ERR_NO_MEMORY, "no memory for a path");
+        else if (rc == 0 && unlink(init) != 0 && errno != ENOENT)
+                rc = err_errno(e, errno, "%s", init);
+        else if (rc == 0 && from)
+                rc = twin_make(from, init, model, e);
         free(init);
         free(from);
         return rc;
@@ -49,6 +58,18 @@ int jobfolder_weights(const struct jobs *js, int64_t id, char **ret, struct err 
         }
         *ret = path;
         return 0;
+}
+
+bool jobfolder_checkpoint(const struct jobs *js, int64_t id)
+{
+        static const char *const names[] = {"/checkpoint.safetensors", "/checkpoint.before.safetensors"};
+        bool there = false;
+        for (int i = 0; i < 2 && !there; i++) {
+                char *path = jobfolder_path(js, id, names[i]);
+                there = path && access(path, R_OK) == 0;
+                free(path);
+        }
+        return there;
 }
 
 /* The one file that stays, "" for none: a classify job's result is asked for. Weights of a job that failed

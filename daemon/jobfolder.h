@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "daemon/jobs.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* "STATE/jobs/ID" plus `file` ("" or "/name"), malloc'ed; NULL when memory is out. */
@@ -15,8 +16,14 @@ char *jobfolder_path(const struct jobs *js, int64_t id, const char *file);
 /* Makes it; with the weights of the model `model` ("" for none) as they are now under a second name, so that
    a model replaced or deleted meanwhile changes nothing. */
 int jobfolder_make(const struct jobs *js, int64_t id, const char *model, struct err *e);
+/* Makes the folder of a job that is to run where it is missing: a database that was put back knows jobs that
+   this state folder never had. */
+int jobfolder_need(const struct jobs *js, int64_t id, struct err *e);
 /* The path of that name, malloc'ed; *ret is NULL where the job has none. */
 int jobfolder_weights(const struct jobs *js, int64_t id, char **ret, struct err *e);
+
+/* Whether there is a checkpoint to go on from. False, too, when memory is out. */
+bool jobfolder_checkpoint(const struct jobs *js, int64_t id);
 
 /* After the commit that ended the job (other states change nothing): deletes what nobody can ask for any
    more, and a folder that is empty then. What cannot be deleted only takes room, until the next start. */

@@ -15,7 +15,8 @@ static const char *const want_names[] = {"", "pause", "cancel"};
         "id, type, name, user, state, want, device, request, dataset, model, save_as, created_at,"           \
         " started_at, finished_at, epoch, step, steps, train_step, validation_step, checkpoint_step,"        \
         " train_loss, train_acc, val_loss, val_acc, images_per_second, device_bytes, largest_buffer,"        \
-        " micro_batch, failures, events, error, note, priority, device_seconds, tf32, model_bytes"
+        " micro_batch, failures, events, error, note, priority, device_seconds, tf32, model_bytes,"          \
+        " kept_bytes"
 
 void job_row_finish(struct job_row *r)
 {
@@ -98,6 +99,7 @@ static int read_row(sqlite3_stmt *st, struct job_row *ret, struct err *e)
         r.device_seconds = sqlite3_column_double(st, 33);
         r.tf32 = sqlite3_column_int(st, 34) != 0;
         r.model_bytes = sqlite3_column_int64(st, 35);
+        r.kept_bytes = sqlite3_column_int64(st, 36);
         if (!copy_of(st, 2, &r.name) || !copy_of(st, 7, &r.request) || !copy_of(st, 30, &r.error) ||
                 !copy_of(st, 31, &r.note)) {
                 job_row_finish(&r);
@@ -147,8 +149,8 @@ int jobrow_insert(struct store *s, struct job_row *r, const char *key, struct er
                 "created_at,"
                 " epoch, step, steps, train_step, validation_step, checkpoint_step, device_bytes, "
                 "largest_buffer,"
-                " micro_batch, note, priority, tf32, model_bytes, failures, events)"
-                " VALUES(?, ?, ?, ?, ?, '', ?, ?, ?, ?, ?, 0, 0, ?, 0, 0, 0, ?, ?, ?, ?, ?, ?, ?, 0, 0)",
+                " micro_batch, note, priority, tf32, model_bytes, kept_bytes, failures, events)"
+                " VALUES(?, ?, ?, ?, ?, '', ?, ?, ?, ?, ?, 0, 0, ?, 0, 0, 0, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0)",
                 &st, e);
         if (rc)
                 return rc;
@@ -170,6 +172,7 @@ int jobrow_insert(struct store *s, struct job_row *r, const char *key, struct er
         store_bind_int(st, 16, r->priority);
         store_bind_int(st, 17, r->tf32);
         store_bind_int(st, 18, r->model_bytes);
+        store_bind_int(st, 19, r->kept_bytes);
         rc = store_run(s, st, e);
         if (rc)
                 return rc;
@@ -183,6 +186,11 @@ int jobrow_insert(struct store *s, struct job_row *r, const char *key, struct er
         return 0;
 }
 
+int64_t jobrow_kept_bytes(const struct job_row *r, int64_t events)
+{
+        return (int64_t)strlen(r->request) + events * JOBROW_EVENT_BYTES;
+}
+
 int jobrow_update(struct store *s, const struct job_row *r, struct err *e)
 {
         sqlite3_stmt *st;
@@ -192,7 +200,7 @@ int jobrow_update(struct store *s, const struct job_row *r, struct err *e)
                 "step=?,"
                 " steps=?, train_step=?, validation_step=?, checkpoint_step=?, train_loss=?, train_acc=?,"
                 " val_loss=?, val_acc=?, images_per_second=?, device_bytes=?, micro_batch=?, failures=?,"
-                " events=?, error=?, note=?, device_seconds=? WHERE id=?",
+                " events=?, error=?, note=?, device_seconds=?, kept_bytes=? WHERE id=?",
                 &st, e);
         if (rc)
                 return rc;
@@ -217,7 +225,8 @@ int jobrow_update(struct store *s, const struct job_row *r, struct err *e)
         store_bind_text(st, 22, r->error);
         store_bind_text(st, 23, r->note);
         store_bind_double(st, 24, r->device_seconds);
-        store_bind_int(st, 25, r->id);
+        store_bind_int(st, 25, r->kept_bytes);
+        store_bind_int(st, 26, r->id);
         return store_run(s, st, e);
 }
 

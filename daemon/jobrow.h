@@ -14,7 +14,8 @@ enum job_type { JOB_TRAIN, JOB_CLASSIFY };
 /* What a user asked of a running job that has not stopped yet. */
 enum job_want { WANT_NOTHING, WANT_PAUSE, WANT_CANCEL };
 
-enum { JOBROW_DEVICE_MAX = 15, JOBROW_LIST_BYTES = 8 << 20 };
+/* JOBROW_EVENT_BYTES: of the database, for one event on average. */
+enum { JOBROW_DEVICE_MAX = 15, JOBROW_LIST_BYTES = 8 << 20, JOBROW_EVENT_BYTES = 160 };
 
 struct job_row {
         int64_t id;
@@ -44,6 +45,7 @@ struct job_row {
         double device_seconds; /* that it has had */
         int failures;          /* workers lost in a row without a step between */
         int64_t events;        /* id of the last event */
+        int64_t kept_bytes;    /* what request and events take: of an unfinished job all that it may report */
 };
 /* Frees what it owns and zeroes it. */
 void job_row_finish(struct job_row *r);
@@ -54,6 +56,8 @@ const char *job_type_name(enum job_type t);
 int jobrow_read(struct store *s, int64_t id, struct job_row *ret, struct err *e);
 /* Stores a new row and sets r->id. `key` may be NULL. Within the caller's transaction. */
 int jobrow_insert(struct store *s, struct job_row *r, const char *key, struct err *e);
+/* What request and so many events take. */
+int64_t jobrow_kept_bytes(const struct job_row *r, int64_t events);
 /* Stores everything that may change after the submission. Within the caller's transaction. */
 int jobrow_update(struct store *s, const struct job_row *r, struct err *e);
 /* Within the caller's transaction. */

@@ -58,7 +58,13 @@ int jobrun_start(struct jobs *js, int64_t id, int device, double checkpoint_seco
 {
         struct jobtx tx;
         struct jobrun_started start = {0};
+        const struct dataset *data;
+        struct err why;
         int rc = jobtx_begin(&tx, &js->home, id, e);
+        if (rc == 0 && datasets_find(js->datasets, tx.row.dataset, &data, &why) == ERR_UNAVAILABLE) {
+                *e = why; /* what is wrong otherwise the worker finds, and the job fails */
+                rc = ERR_UNAVAILABLE;
+        }
         if (rc == 0) {
                 struct job_row *r = &tx.row;
                 snprintf(r->device, sizeof r->device, "%s", supervisor_info(js->supervisor, device)->id);
@@ -66,7 +72,9 @@ int jobrun_start(struct jobs *js, int64_t id, int device, double checkpoint_seco
                 start.priority = r->priority;
                 start.wait_seconds = r->started_ms ? -1 : (double)(clock_wall_ms() - r->created_ms) / 1000;
                 memcpy(start.user, r->user, sizeof start.user);
-                rc = jobcommand_make(js, r, checkpoint_seconds, &start.command, &start.refused, e);
+                rc = jobfolder_need(js, id, e);
+                if (rc == 0)
+                        rc = jobcommand_make(js, r, checkpoint_seconds, &start.command, &start.refused, e);
                 if (rc == 0)
                         rc = jobtx_state(&tx, JOB_RUNNING, NULL, e);
         }
@@ -360,6 +368,7 @@ static void settle(struct jobs *js, int64_t id, int device, enum job_state state
         log_line(state == JOB_FAILED ? LOG_WARN : LOG_INFO, "job %lld %s failures=%lld", (long long)id,
                 job_state_name(state), (long long)failures);
         shares_end(js->shares, device);
+        jobcore_drop_copy(js, id);
         jobfolder_tidy(js, id, state);
         js->changed = true;
 }
@@ -375,7 +384,7 @@ int jobrun_apply(struct jobs *js, int64_t id, int device, const struct report *r
         *ret = (struct jobrun_outcome){0};
         for (const struct report *rep = reports; rc == 0 && rep; rep = rep->next) {
                 if (rep->kind == REPORT_DONE && rep->end == TRAIN_DONE)
-                        rc = jobcore_place_model(js, id, placed, &ret->unplaced, e);
+                        rc = jobcore_place_model(js, id, placed, &ret->unplaced, &ret->under_way, e);
                 last = rep;
         }
         if (rc)

@@ -42,8 +42,9 @@ struct jobrun_started {
 int jobrun_start(struct jobs *js, int64_t id, int device, double checkpoint_seconds,
         struct jobrun_started *ret, struct err *e);
 struct jobrun_outcome {
-        bool moved;    /* a step was made that was not known before */
-        bool unplaced; /* it failed, for the job's model could not be put in its place */
+        bool moved;     /* a step was made that was not known before */
+        bool unplaced;  /* it failed, for the job's model could not be put in its place */
+        bool under_way; /* it is to be tried again soon: the model is being copied */
 };
 /* Applies reports in order, in one transaction, and counts the device's seconds. An event that a resumed run
    repeats is dropped: a train, validation or checkpoint event is stored only if its step lies beyond the last

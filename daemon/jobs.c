@@ -14,6 +14,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Of every job, beside its points: its states and its end. */
+enum { FEW_EVENTS = 10 };
+
 static const char *const state_names[JOB_STATES] = {
         "queued", "running", "paused", "succeeded", "failed", "cancelled"};
 
@@ -62,6 +65,7 @@ int jobs_create(const struct jobs_options *o, struct jobs **ret, struct err *e)
         js->datasets = o->datasets;
         js->models = o->models;
         js->supervisor = o->supervisor;
+        js->carries = o->carries;
         js->changed = true;
         js->slice_seconds = o->slice_seconds;
         int rc = shares_create(o->store, o->half_life_seconds, &js->shares, e);
@@ -81,6 +85,7 @@ void jobs_destroy(struct jobs *js)
         if (!js)
                 return;
         jobsweep_finish(&js->sweep);
+        jobcore_forget_copies(js);
         shares_destroy(js->shares);
         jobline_finish(&js->line);
         free(js->state_dir);
@@ -147,8 +152,6 @@ int jobs_submit(struct jobs *js, const struct identity *who, const char *key, co
         rc = quota_job(js->quota, who, e);
         if (rc == 0)
                 rc = submit_check(js, who, body, &s, e);
-        if (rc == 0 && s.row.save_as[0])
-                rc = quota_save(js->quota, who, s.row.save_as, s.row.model_bytes, e);
         if (rc == 0) {
                 s.row.state = JOB_QUEUED;
                 s.row.created_ms = clock_wall_ms();
@@ -158,6 +161,10 @@ int jobs_submit(struct jobs *js, const struct identity *who, const char *key, co
                 snprintf(s.row.user, sizeof s.row.user, "%s", who->user);
                 if (!s.row.request || !s.row.name)
                         rc = err_set(e, ERR_NO_MEMORY, "no memory for a job");
+        }
+        if (rc == 0) {
+                s.row.kept_bytes = jobrow_kept_bytes(&s.row, s.points + FEW_EVENTS);
+                rc = quota_save(js->quota, who, s.row.save_as, s.row.model_bytes, s.row.kept_bytes, e);
         }
         if (rc == 0)
                 rc = store_submission(js, &s, key, ret_id, e);
@@ -469,6 +476,8 @@ int jobs_stats(struct jobs *js, struct jobs_stats *ret, struct err *e)
                 return rc;
         *ret = js->stats;
         ret->oldest_seconds = rc > 0 ? (double)(clock_wall_ms() - sqlite3_column_int64(st, 0)) / 1000 : 0;
+        if (ret->oldest_seconds < 0) /* the clock was put back */
+                ret->oldest_seconds = 0;
         sqlite3_reset(st);
         return 0;
 }

@@ -7,6 +7,7 @@
 #define CNND_JOBS_H
 
 #include "base/err.h"
+#include "daemon/carry.h"
 #include "daemon/datasets.h"
 #include "daemon/histogram.h"
 #include "daemon/identity.h"
@@ -125,11 +126,12 @@ int jobs_stats(struct jobs *js, struct jobs_stats *ret, struct err *e);
 
 struct jobs_options {
         const char *state_dir; /* copied */
-        struct store *store;   /* these five borrowed; they outlive the jobs */
+        struct store *store;   /* these six borrowed; they outlive the jobs */
         struct quota *quota;
         struct datasets *datasets;
         struct models *models;
         struct supervisor *supervisor;
+        struct carries *carries;
         double slice_seconds, half_life_seconds; /* see conf.h */
 };
 /* Puts jobs that were running when the last front died back to queued (or to paused or cancelled where that

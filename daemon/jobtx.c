@@ -121,12 +121,22 @@ int jobtx_state(struct jobtx *tx, enum job_state to, const char *reason, struct 
         return rc;
 }
 
+/* What was set aside for events is given back at the end; more of them than were thought of count, too. */
+static void count_bytes(struct job_row *r)
+{
+        int64_t bytes = jobrow_kept_bytes(r, r->events);
+        if (job_state_final(r->state) || bytes > r->kept_bytes)
+                r->kept_bytes = bytes;
+}
+
 int jobtx_end(struct jobtx *tx, int rc, struct err *e)
 {
         struct jobtx_home *home = tx->home;
         int64_t id = tx->row.id, first = tx->first_event, last = tx->row.events;
-        if (rc == 0)
+        if (rc == 0) {
+                count_bytes(&tx->row);
                 rc = jobrow_update(home->store, &tx->row, e);
+        }
         if (rc == 0)
                 rc = store_commit(home->store, e);
         if (rc && tx->open)

@@ -16,15 +16,16 @@
 
 struct models {
         struct modelfile_home files;
-        struct store *store;   /* borrowed */
-        struct quota *quota;   /* borrowed */
-        struct decode *decode; /* borrowed */
+        struct store *store;     /* borrowed */
+        struct quota *quota;     /* borrowed */
+        struct decode *decode;   /* borrowed */
+        struct carries *carries; /* borrowed */
         struct put *puts;
         struct model_memory known;
         bool unsure; /* it holds what a transaction may take back */
 };
 
-/* An upload while the decoder checks it. */
+/* An upload while the decoder checks it, and while it goes to another file system. */
 struct put {
         struct models *models;
         struct put *next, **prev;
@@ -50,6 +51,11 @@ int models_record(struct models *ms, const char *name, const char *user, int64_t
         free(text);
         modelfile_finish(&f);
         return rc;
+}
+
+const char *models_dir(const struct models *ms)
+{
+        return ms->files.dir;
 }
 
 int models_place(struct models *ms, const char *name, const char *file, struct err *e)
@@ -88,10 +94,12 @@ static int look_up(
         return 0;
 }
 
-static int read_again(struct models *ms, const char *name, struct err *e)
+static int read_again(struct models *ms, const char *name, bool row, struct err *e)
 {
         struct err why;
-        log_line(LOG_WARN, "model %s: the file is newer than its row; reading it again", name);
+        log_line(LOG_WARN, "model %s: %s", name,
+                row ? "the file is newer than its row; reading it again"
+                    : "no row tells whose it is, so it is the operators'");
         int rc = models_record(ms, name, "", 0, NULL, &why);
         if (rc == ERR_NO_MEMORY)
                 *e = why;
@@ -113,7 +121,7 @@ static int reconcile_file(void *ctx, const char *name, const struct modelfile_st
         if (fit == FIT_COPY)
                 return modelrow_set_inode(ms->store, name, file->inode, e);
         if (fit == FIT_OTHER || !file->unsettled)
-                return read_again(ms, name, e);
+                return read_again(ms, name, fit == FIT_OTHER, e);
         log_line(LOG_WARN, "model %s: cnnd ended before it was stored; its file is removed", name);
         return modelfile_discard(&ms->files, name, e);
 }
@@ -145,7 +153,7 @@ static int drop_orphans(struct models *ms, struct err *e)
 }
 
 int models_create(const char *state_dir, struct store *store, struct quota *quota, struct decode *decode,
-        struct models **ret, struct err *e)
+        struct carries *carries, struct models **ret, struct err *e)
 {
         struct models *ms = calloc(1, sizeof *ms);
         if (!ms)
@@ -153,6 +161,7 @@ int models_create(const char *state_dir, struct store *store, struct quota *quot
         ms->store = store;
         ms->quota = quota;
         ms->decode = decode;
+        ms->carries = carries;
         int rc = modelfile_open(&ms->files, state_dir, e);
         if (rc == 0)
                 rc = modelfile_each(&ms->files, reconcile_file, ms, e);
@@ -371,18 +380,40 @@ static int put_store(struct put *p, cJSON **ret_model, bool *ret_created, struct
         return rc ? rc : models_get(ms, p->name, ret_model, e);
 }
 
-static void put_checked(void *ctx, struct chan_message *m, const struct err *error)
+static void put_end(struct put *p, const struct err *error)
 {
-        struct put *p = ctx;
         struct err e;
         cJSON *model = NULL;
         bool created = false;
-        (void)m;
         if (!error && put_store(p, &model, &created, &e))
                 error = &e;
         p->done(p->ctx, error ? NULL : model, created, error);
         cJSON_Delete(model);
         put_free(p);
+}
+
+static void put_carried(void *ctx, char *path, const struct err *failed)
+{
+        struct put *p = ctx;
+        if (path) {
+                unlink(p->path);
+                free(p->path);
+                p->path = path;
+        }
+        put_end(p, failed);
+}
+
+static void put_checked(void *ctx, struct chan_message *m, const struct err *error)
+{
+        struct put *p = ctx;
+        struct models *ms = p->models;
+        struct err e;
+        int id;
+        (void)m;
+        if (error || !carry_needed(p->path, ms->files.dir))
+                put_end(p, error);
+        else if (carry_begin(ms->carries, p->path, ms->files.dir, p->name, put_carried, p, &id, &e))
+                put_end(p, &e);
 }
 
 static void put_link(struct put *p)

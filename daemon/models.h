@@ -10,6 +10,7 @@
 #define CNND_MODELS_H
 
 #include "base/err.h"
+#include "daemon/carry.h"
 #include "daemon/decode.h"
 #include "daemon/identity.h"
 #include "daemon/modelfacts.h"
@@ -22,9 +23,9 @@
 
 struct models;
 
-/* Borrows store, quota and decode; copies state_dir. */
+/* Borrows store, quota, decode and carries; copies state_dir. */
 int models_create(const char *state_dir, struct store *store, struct quota *quota, struct decode *decode,
-        struct models **ret, struct err *e);
+        struct carries *carries, struct models **ret, struct err *e);
 void models_destroy(struct models *ms);
 
 /* 0 when there is the model and it is open to `who`; ERR_NOT_FOUND for either, alike. */
@@ -62,6 +63,8 @@ int models_put(struct models *ms, const char *name, const struct identity *who, 
 int models_facts(struct models *ms, const char *name, const struct model_facts **ret, struct err *e);
 /* "STATE/models/NAME.safetensors", malloc'ed. NULL when memory is out. */
 char *models_path(const struct models *ms, const char *name);
+/* The folder that they lie in, borrowed. */
+const char *models_dir(const struct models *ms);
 /* Saving a job's model, first: puts `file` in place, durably, and leaves it where it is. May be repeated. */
 int models_place(struct models *ms, const char *name, const char *file, struct err *e);
 /* At last, where that was done: the row is committed, or the file that was there before comes back. */

@@ -3,6 +3,7 @@
 #include "device/dev.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,6 +35,20 @@ static int try_folder(const char *what, const char *path, struct err *e)
         return 0;
 }
 
+/* What a run of another user, as root by hand, has left in the folder. */
+static int check_files(const char *state, struct err *e)
+{
+        static const char *const names[] = {"lock", "cnnd.db", "cnnd.db-wal", "cnnd.db-shm", "jobs", "models",
+                "datasets", "cache", "tmp"};
+        char path[PATH_MAX];
+        for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+                snprintf(path, sizeof path, "%s/%s", state, names[i]);
+                if (faccessat(AT_FDCWD, path, R_OK | W_OK, AT_EACCESS) != 0 && errno != ENOENT)
+                        return err_errno(e, errno, "state folder: %s cannot be written", path);
+        }
+        return 0;
+}
+
 static int check_state(const char *state, struct err *e)
 {
         char path[PATH_MAX];
@@ -47,7 +62,8 @@ static int check_state(const char *state, struct err *e)
         }
         if (!S_ISDIR(st.st_mode))
                 return err_set(e, ERR_INVALID, "state folder %s: %s is no folder", state, path);
-        return try_folder("state folder", path, e);
+        int rc = try_folder("state folder", path, e);
+        return rc ? rc : check_files(state, e);
 }
 
 static int check_socket(const char *socket, struct err *e)

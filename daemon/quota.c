@@ -151,10 +151,11 @@ int quota_job(struct quota *q, const struct identity *who, struct err *e)
                 (long long)waiting, (long long)q->limits.queued_jobs);
 }
 
-/* What is to be stored: one of the names is NULL. */
+/* What is to be stored: one of the names at least is NULL. */
 struct parcel {
         const char *model, *dataset;
         int64_t bytes;
+        int64_t kept; /* of a job's request and events, beside the model */
         bool at_once; /* what stands under the name goes as this comes */
 };
 
@@ -171,7 +172,9 @@ static int count_with(struct quota *q, const char *user, const struct parcel *p,
                 "  UNION ALL SELECT name, bytes FROM saving UNION ALL SELECT ?3, ?4)"
                 " SELECT (SELECT coalesce(sum(most), 0) FROM"
                 "   (SELECT max(bytes) AS most FROM named WHERE name IS NOT NULL GROUP BY name))"
-                "  + (SELECT coalesce(sum(bytes), 0) FROM datasets WHERE user = ?1 AND name IS NOT ?5),"
+                "  + (SELECT coalesce(sum(bytes), 0) FROM datasets WHERE user = ?1 AND name IS NOT ?5)"
+                "  + (SELECT coalesce(sum(kept_bytes), 0) FROM jobs INDEXED BY jobs_user_kept WHERE user = "
+                "?1),"
                 " (SELECT count(*) FROM saving)",
                 &st, e);
         if (rc)
@@ -184,7 +187,7 @@ static int count_with(struct quota *q, const char *user, const struct parcel *p,
         rc = store_step(q->store, st, e);
         if (rc < 0)
                 return rc;
-        *ret = sqlite3_column_int64(st, 0) + (p->dataset ? p->bytes : 0);
+        *ret = sqlite3_column_int64(st, 0) + (p->dataset ? p->bytes : 0) + p->kept;
         *ret_jobs = sqlite3_column_int64(st, 1);
         sqlite3_reset(st);
         return 0;
@@ -205,14 +208,20 @@ static int check_bytes(struct quota *q, const struct identity *who, const struct
         if (saving)
                 snprintf(
                         jobs, sizeof jobs, ", with the models that jobs will save (%lld)", (long long)saving);
-        if (p->bytes == 0)
+        if (p->bytes + p->kept == 0)
                 return err_set(e, ERR_DISK,
-                        "you store %lld bytes of the %lld you may%s: delete models or data sets",
+                        "you store %lld bytes of the %lld you may%s: delete models, data sets or ended jobs",
                         (long long)all, (long long)limit, jobs);
+        if (p->kept > p->bytes)
+                return err_set(e, ERR_DISK,
+                        "with the %lld bytes of this job's request and events you would store %lld of the "
+                        "%lld you may%s: a larger report_every makes fewer events; or delete models, data "
+                        "sets or ended jobs",
+                        (long long)p->kept, (long long)all, (long long)limit, jobs);
         return err_set(e, ERR_DISK,
-                "with these %lld bytes you would store %lld of the %lld you may%s: delete models or data "
-                "sets",
-                (long long)p->bytes, (long long)all, (long long)limit, jobs);
+                "with these %lld bytes you would store %lld of the %lld you may%s: delete models, data sets "
+                "or ended jobs",
+                (long long)(p->bytes + p->kept), (long long)all, (long long)limit, jobs);
 }
 
 int quota_model(struct quota *q, const struct identity *who, const char *name, int64_t bytes, struct err *e)
@@ -220,9 +229,11 @@ int quota_model(struct quota *q, const struct identity *who, const char *name, i
         return check_bytes(q, who, &(struct parcel){.model = name, .bytes = bytes, .at_once = true}, e);
 }
 
-int quota_save(struct quota *q, const struct identity *who, const char *name, int64_t bytes, struct err *e)
+int quota_save(struct quota *q, const struct identity *who, const char *name, int64_t bytes,
+        int64_t kept_bytes, struct err *e)
 {
-        return check_bytes(q, who, &(struct parcel){.model = name, .bytes = bytes}, e);
+        const struct parcel p = {.model = name[0] ? name : NULL, .bytes = bytes, .kept = kept_bytes};
+        return check_bytes(q, who, &p, e);
 }
 
 int quota_dataset(struct quota *q, const struct identity *who, const char *name, int64_t bytes, struct err *e)

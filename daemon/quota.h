@@ -14,7 +14,7 @@ struct quota_limits {
         double requests_per_second; /* on average; twice as many at once */
         int64_t connections;        /* open at once */
         int64_t queued_jobs;        /* queued and paused */
-        int64_t stored_bytes;       /* models and data sets */
+        int64_t stored_bytes;       /* models, data sets, requests and events of jobs */
 };
 
 struct quota;
@@ -37,7 +37,9 @@ int quota_job(struct quota *q, const struct identity *who, struct err *e);
 int quota_model(struct quota *q, const struct identity *who, const char *name, int64_t bytes, struct err *e);
 int quota_dataset(
         struct quota *q, const struct identity *who, const char *name, int64_t bytes, struct err *e);
-/* The same of a model that a new job will save: until then the one that stands there stays. ERR_DISK. */
-int quota_save(struct quota *q, const struct identity *who, const char *name, int64_t bytes, struct err *e);
+/* The same of a new job: its request and events, and the model that it will save ("" for none): until then
+   the one that stands there stays. ERR_DISK. */
+int quota_save(struct quota *q, const struct identity *who, const char *name, int64_t bytes,
+        int64_t kept_bytes, struct err *e);
 
 #endif

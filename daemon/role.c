@@ -3,6 +3,7 @@
 #include "base/chan.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "daemon/carry.h"
 #include "daemon/children.h"
 #include "daemon/datasets.h"
 #include "daemon/decoder_role.h"
@@ -18,7 +19,8 @@
 #include <sys/prctl.h>
 
 struct role_args {
-        const char *role, *device, *driver, *platform, *state, *name, *log; /* borrowed; "" where absent */
+        const char *role, *device, *driver, *platform, *state, *name, *from, *to,
+                *log; /* borrowed; "" where absent */
 };
 
 bool role_requested(int argc, char **argv)
@@ -29,13 +31,13 @@ bool role_requested(int argc, char **argv)
 /* The front alone writes these: pairs of an option and its value. */
 static bool parse(int argc, char **argv, struct role_args *a)
 {
-        *a = (struct role_args){"", "", "", "", "", "", "info"};
+        *a = (struct role_args){"", "", "", "", "", "", "", "", "info"};
         for (int i = 1; i < argc; i += 2) {
                 const struct {
                         const char *option, **value;
                 } known[] = {{"--role", &a->role}, {"--device", &a->device}, {"--driver", &a->driver},
                         {"--platform", &a->platform}, {"--state", &a->state}, {"--name", &a->name},
-                        {"--log", &a->log}};
+                        {"--from", &a->from}, {"--to", &a->to}, {"--log", &a->log}};
                 size_t k = 0, count = sizeof known / sizeof known[0];
                 while (k < count && strcmp(known[k].option, argv[i]) != 0)
                         k++;
@@ -155,6 +157,8 @@ int role_main(int argc, char **argv)
                 rc = decode(&a, &e);
         else if (strcmp(a.role, "import") == 0)
                 rc = import(&a, &e);
+        else if (strcmp(a.role, "carry") == 0)
+                rc = carry_role_run(a.from, a.to, a.name, &e);
         else
                 rc = err_set(&e, ERR_INVALID, "no role '%s'", a.role);
         if (rc) {

@@ -200,6 +200,18 @@ static bool gives_up(struct sched *sc, struct run *r, const struct err *why, int
         return r->unplaced_ms && now_ms - r->unplaced_ms >= sc->place_ms;
 }
 
+/* The model is on its way to another file system. A cancel does not wait for it. */
+static void wait_for_copy(struct sched *sc, struct run *r, int64_t now_ms)
+{
+        enum job_want want = WANT_NOTHING;
+        struct err e;
+        r->due_ms = now_ms + AGAIN_MS;
+        if (jobrun_want(sc->jobs, r->job, &want, &e) == 0 && want == WANT_CANCEL) {
+                err_set(&e, ERR_CANCELLED, "cancelled");
+                replace_by_failure(r, &e);
+        }
+}
+
 static void try_again(struct sched *sc, struct run *r, struct err *why, bool unplaced, int64_t now_ms)
 {
         r->due_ms = now_ms + RETRY_MS;
@@ -218,7 +230,10 @@ static void commit_reports(struct sched *sc, int device, int64_t now_ms)
         struct jobrun_outcome out;
         struct err e;
         if (jobrun_apply(sc->jobs, r->job, device, r->first, &out, &e)) {
-                try_again(sc, r, &e, out.unplaced, now_ms);
+                if (out.under_way)
+                        wait_for_copy(sc, r, now_ms);
+                else
+                        try_again(sc, r, &e, out.unplaced, now_ms);
                 return;
         }
         if (r->last->kind == REPORT_FAILED && r->last->error.code == ERR_DISK)

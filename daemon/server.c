@@ -206,6 +206,7 @@ static int open_http(struct server *s, struct http_options *o, struct err *e)
         o->max_json_bytes = c->max_json_bytes;
         o->max_image_bytes = c->max_image_bytes;
         o->max_weights_bytes = c->max_weights_bytes;
+        o->stored_bytes = c->stored_bytes;
         o->max_dataset_bytes = c->max_dataset_bytes;
         o->body_memory_bytes = c->body_memory_bytes;
         share_descriptors(o, c->max_connections, 1 + (o->tcp_fd >= 0 && o->unix_fd >= 0));

@@ -112,14 +112,17 @@ static int start_parts(struct service *s, const struct service_options *o, struc
                 rc = err_set(e, ERR_NO_MEMORY, "no memory for quotas");
         if (rc == 0)
                 rc = children_create(s->lock_fd, &s->kids, e);
+        if (rc == 0 && !(s->carries = carries_create(s->kids)))
+                rc = err_set(e, ERR_NO_MEMORY, "no memory for copies");
         if (rc == 0 && !(s->decode = decode_create(s->state_dir, s->kids)))
                 rc = err_set(e, ERR_NO_MEMORY, "no memory for the decoder");
         if (rc == 0)
                 rc = datasets_create(s->state_dir, s->kids, s->store, &s->datasets, e);
-        if (rc == 0 && !(s->imports = imports_create(s->state_dir, s->kids, s->datasets, s->quota)))
+        if (rc == 0 &&
+                !(s->imports = imports_create(s->state_dir, s->kids, s->carries, s->datasets, s->quota)))
                 rc = err_set(e, ERR_NO_MEMORY, "no memory for imports");
         if (rc == 0)
-                rc = models_create(s->state_dir, s->store, s->quota, s->decode, &s->models, e);
+                rc = models_create(s->state_dir, s->store, s->quota, s->decode, s->carries, &s->models, e);
         const struct supervisor_options so = {.state_dir = s->state_dir,
                 .device_spec = o->device_spec,
                 .log_level = o->log_level,
@@ -133,6 +136,7 @@ static int start_parts(struct service *s, const struct service_options *o, struc
                 .datasets = s->datasets,
                 .models = s->models,
                 .supervisor = s->supervisor,
+                .carries = s->carries,
                 .slice_seconds = o->slice_seconds,
                 .half_life_seconds = o->half_life_seconds};
         if (rc == 0)
@@ -185,6 +189,7 @@ void service_destroy(struct service *s)
         imports_destroy(s->imports);
         datasets_destroy(s->datasets);
         decode_destroy(s->decode);
+        carries_destroy(s->carries);
         quota_destroy(s->quota);
         store_close(s->store);
         if (s->lock_fd >= 0)

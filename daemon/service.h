@@ -7,6 +7,7 @@
 #define CNND_SERVICE_H
 
 #include "base/err.h"
+#include "daemon/carry.h"
 #include "daemon/children.h"
 #include "daemon/classify.h"
 #include "daemon/datasets.h"
@@ -40,6 +41,7 @@ struct service {
         struct store *store;
         struct quota *quota;
         struct children *kids;
+        struct carries *carries;
         struct decode *decode;
         struct datasets *datasets;
         struct imports *imports;

@@ -78,6 +78,11 @@ static const char *const migrations[STORE_VERSION] = {
         "ALTER TABLE jobs ADD COLUMN model_bytes INTEGER NOT NULL DEFAULT 0;"
         "CREATE INDEX jobs_saving ON jobs(user, save_as, model_bytes)"
         " WHERE save_as IS NOT NULL AND state IN ('queued', 'running', 'paused');",
+
+        /* Of a job's request and events: it counts among its user's stored bytes. */
+        "ALTER TABLE jobs ADD COLUMN kept_bytes INTEGER NOT NULL DEFAULT 0;"
+        "UPDATE jobs SET kept_bytes = length(request) + 160 * events;"
+        "CREATE INDEX jobs_user_kept ON jobs(user, kept_bytes);",
 };
 
 /* After a sync that failed the kernel may have dropped the pages and call the next sync a success, so nothing
@@ -105,15 +110,20 @@ static int checkpoint(void *ctx, sqlite3 *db, const char *name, int frames)
 
 static int fail(struct store *s, int rc, const char *what, struct err *e)
 {
-        int code = ERR_IO;
+        int code = ERR_IO, cause = 0;
         stop_if_unsynced(s, rc);
-        if ((rc & 0xFF) == SQLITE_FULL)
+        /* What SQLite says of a file that could not be opened or grow does not tell why. */
+        if (s->db && ((rc & 0xFF) == SQLITE_IOERR || (rc & 0xFF) == SQLITE_CANTOPEN))
+                cause = sqlite3_system_errno(s->db);
+        if ((rc & 0xFF) == SQLITE_FULL || cause == ENOSPC)
                 code = ERR_DISK;
         else if ((rc & 0xFF) == SQLITE_BUSY || (rc & 0xFF) == SQLITE_LOCKED)
                 code = ERR_UNAVAILABLE;
         else if ((rc & 0xFF) == SQLITE_NOMEM)
                 code = ERR_NO_MEMORY;
-        return err_set(e, code, "database: %s: %s", what, s->db ? sqlite3_errmsg(s->db) : sqlite3_errstr(rc));
+        return err_set(e, code, "database: %s: %s%s%s", what,
+                s->db ? sqlite3_errmsg(s->db) : sqlite3_errstr(rc), cause ? ": " : "",
+                cause ? strerror(cause) : "");
 }
 
 static int execute(struct store *s, const char *sql, struct err *e)

@@ -146,6 +146,14 @@ static int write_note(const char *plan, const struct dataset *data, char **ret, 
         return failed ? err_set(e, ERR_NO_MEMORY, "no memory for a job") : 0;
 }
 
+/* Train points, and a validation and a checkpoint an epoch: what a run that nothing stops brings, but for the
+   checkpoints between. */
+static int64_t count_points(const struct train_request *r, int64_t steps)
+{
+        int64_t epochs = r->epochs > 0 ? r->epochs : 1;
+        return steps / train_request_report_every(r, steps / epochs) + 2 * epochs;
+}
+
 static int check_train(
         struct jobs *js, const struct identity *who, const cJSON *body, struct submission *s, struct err *e)
 {
@@ -165,6 +173,7 @@ static int check_train(
         if (rc == 0) {
                 s->row.name = strdup(r.title);
                 s->row.steps = estimate.steps;
+                s->points = count_points(&r, estimate.steps);
                 s->row.device_bytes = (int64_t)estimate.device_bytes;
                 s->row.largest_buffer = (int64_t)estimate.largest_buffer;
                 s->row.model_bytes = r.save_as[0] ? (int64_t)estimate.model_bytes : 0;

@@ -244,3 +244,9 @@ void train_request_finish(struct train_request *r)
         init_finish(&r->init);
         *r = (struct train_request){0};
 }
+
+int64_t train_request_report_every(const struct train_request *r, int64_t steps_per_epoch)
+{
+        int64_t tenth = steps_per_epoch / 10;
+        return r->report_every ? r->report_every : tenth ? tenth : 1;
+}

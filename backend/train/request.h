@@ -76,6 +76,8 @@ struct train_request {
    Names are those of request_name_ok; sides of "resize" are 1 to 65536; limits 1 to REQUEST_MAX_COUNT. */
 int train_request_parse(const cJSON *json, struct train_request *ret, struct err *e);
 void train_request_finish(struct train_request *r);
+/* Steps from one train point to the next: a tenth of an epoch where the request does not say. */
+int64_t train_request_report_every(const struct train_request *r, int64_t steps_per_epoch);
 
 /* ERR_INVALID with the reason where the device cannot run it however much memory it has. */
 int train_request_suits(const struct train_request *r, const struct dev_info *info, struct err *e);

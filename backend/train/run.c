@@ -476,8 +476,7 @@ int train_run(struct dev *d, const struct train_job *job, const struct train_hoo
         if (rc == 0)
                 rc = load_numbers(&r, e);
         if (rc == 0) {
-                int64_t tenth = r.setup->steps_per_epoch / 10;
-                r.report_every = job->request->report_every ? job->request->report_every : tenth ? tenth : 1;
+                r.report_every = train_request_report_every(job->request, r.setup->steps_per_epoch);
                 rc = loop(&r, &end, e);
         }
         if (rc == 0 && end == TRAIN_DONE)

@@ -257,6 +257,32 @@ static int64_t rows(struct service *s, const char *question, int64_t job)
         return count;
 }
 
+/* Nor does one that had a checkpoint begin from nothing, where that is gone as well. */
+static void weights_and_checkpoint_that_are_gone_are_missed(void **state)
+{
+        struct service *s = front_start(*state);
+        struct err e;
+        char path[200], away[200];
+        front_wait_state(
+                s, front_submit(s, FRONT_JOB("it", "\"epochs\":2,\"save_as\":\"it\"")), JOB_SUCCEEDED);
+        int64_t id = front_submit(s, FRONT_JOB("tuned", "\"epochs\":1000,\"init\":{\"from\":\"it\"}"));
+        front_wait_state(s, id, JOB_RUNNING);
+        while (rows(s, "SELECT checkpoint_step FROM jobs WHERE id = ?", id) == 0)
+                front_turn(s);
+        CHECK_OK(jobs_pause(s->jobs, id, &e), &e);
+        front_wait_state(s, id, JOB_PAUSED);
+        snprintf(path, sizeof path, "%s/jobs/%lld", (char *)*state, (long long)id);
+        snprintf(away, sizeof away, "%s/away", (char *)*state);
+        assert_int_equal(rename(path, away), 0);
+        CHECK_OK(jobs_resume(s->jobs, id, &e), &e);
+        front_wait_state(s, id, JOB_FAILED);
+        cJSON *job = front_job(s, id);
+        assert_non_null(
+                strstr(json_field(job, "error")->valuestring, "weights that it was to start from are gone"));
+        cJSON_Delete(job);
+        service_destroy(s);
+}
+
 static const char events_of[] = "SELECT count(*) FROM events WHERE job = ?";
 
 static void a_deleted_job_leaves_nothing_but_its_model(void **state)
@@ -323,6 +349,7 @@ int main(int argc, char **argv)
                 TEST(a_classify_job_keeps_the_model_it_named),
                 TEST(without_a_link_the_owner_is_asked_again),
                 TEST(weights_that_are_gone_are_missed),
+                TEST(weights_and_checkpoint_that_are_gone_are_missed),
                 TEST(a_deleted_job_leaves_nothing_but_its_model),
                 TEST(a_start_goes_on_deleting),
         };

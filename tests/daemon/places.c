@@ -7,26 +7,37 @@
 #include "daemon/role.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define SAVED FRONT_JOB("it", "\"epochs\":2,\"save_as\":\"it\"")
 
+#define ELSEWHERE "/dev/shm/cnnd-test-XXXXXX"
+
 /* models/ as a link to a folder of another file system. */
-static void models_may_lie_on_another_file_system(void **state)
+static void move_models(const char *state, char there[sizeof ELSEWHERE])
 {
-        char there[] = "/dev/shm/cnnd-test-XXXXXX", path[200];
+        char path[200];
         struct stat a, b;
-        struct err e;
-        if (!mkdtemp(there) || stat(there, &a) != 0 || stat(*state, &b) != 0 || a.st_dev == b.st_dev) {
+        memcpy(there, ELSEWHERE, sizeof ELSEWHERE);
+        if (!mkdtemp(there) || stat(there, &a) != 0 || stat(state, &b) != 0 || a.st_dev == b.st_dev) {
                 print_message("skipped: /dev/shm is no other file system than the temporary folder's\n");
                 rmdir(there);
                 skip();
         }
-        snprintf(path, sizeof path, "%s/models", (char *)*state);
+        snprintf(path, sizeof path, "%s/models", state);
         rmdir(path);
         assert_int_equal(symlink(there, path), 0);
+}
+
+static void models_may_lie_on_another_file_system(void **state)
+{
+        char there[sizeof ELSEWHERE];
+        struct err e;
+        move_models(*state, there);
         struct service *s = front_start(*state);
         int64_t id = front_submit(s, FRONT_JOB("it", "\"epochs\":20,\"save_as\":\"it\""));
         front_wait_state(s, id, JOB_SUCCEEDED);
@@ -40,6 +51,81 @@ static void models_may_lie_on_another_file_system(void **state)
         CHECK_OK(models_delete(s->models, "calm", &e), &e);
         service_destroy(s);
         assert_int_equal(rmdir(there), 0); /* nothing else was left in it */
+}
+
+/* A process's role, "" before it is its own program, and once it has ended. */
+static void role_of(pid_t pid, char role[64])
+{
+        char path[64], text[256] = "";
+        snprintf(path, sizeof path, "/proc/%d/cmdline", (int)pid);
+        FILE *f = fopen(path, "r");
+        size_t n = f ? fread(text, 1, sizeof text - 1, f) : 0;
+        const char *word = memmem(text, n, "--role", sizeof "--role");
+        snprintf(role, 64, "%s", word ? word + sizeof "--role" : "");
+        if (f)
+                fclose(f);
+}
+
+/* The child of this process that copies, 0 for none. */
+static pid_t copying(void)
+{
+        char path[64], pids[4096] = "", role[64], *rest = pids;
+        snprintf(path, sizeof path, "/proc/self/task/%d/children", (int)getpid());
+        FILE *f = fopen(path, "r");
+        assert_non_null(f);
+        pids[fread(pids, 1, sizeof pids - 1, f)] = '\0';
+        fclose(f);
+        for (pid_t pid; (pid = (pid_t)strtol(rest, &rest, 10)) > 0;) {
+                role[0] = '\0';
+                for (int tries = 0; tries < 1000 && !role[0]; tries++)
+                        role_of(pid, role);
+                if (strcmp(role, "carry") == 0)
+                        return pid;
+        }
+        return 0;
+}
+
+/* Submits a job and turns until its model is being copied; the copying is stopped. */
+static int64_t submit_copied(struct service *s, pid_t *ret)
+{
+        int64_t id = front_submit(s, SAVED), end = clock_now_ms() + FRONT_LONG_MS;
+        while ((*ret = copying()) == 0) {
+                assert_true(clock_now_ms() < end && front_state(s, id) != JOB_SUCCEEDED);
+                front_turn(s);
+        }
+        assert_int_equal(kill(*ret, SIGSTOP), 0);
+        return id;
+}
+
+/* While a model is copied, however long that takes, everybody else is served. */
+static void nobody_waits_for_a_copy(void **state)
+{
+        char there[sizeof ELSEWHERE];
+        struct err e;
+        pid_t pid;
+        move_models(*state, there);
+        struct service *s = front_start(*state);
+        int64_t id = submit_copied(s, &pid), end = clock_now_ms() + 500, turns = 0;
+        for (; clock_now_ms() < end; turns++)
+                front_turn(s);
+        assert_true(turns > 5);
+        assert_int_equal(front_state(s, id), JOB_RUNNING);
+        kill(pid, SIGCONT);
+        front_wait_state(s, id, JOB_SUCCEEDED);
+        id = submit_copied(s, &pid); /* one that is killed begins anew */
+        kill(pid, SIGKILL);
+        front_wait_state(s, id, JOB_SUCCEEDED);
+        id = submit_copied(s, &pid);
+        CHECK_OK(jobs_cancel(s->jobs, id, &e), &e);
+        front_wait_state(s, id, JOB_CANCELLED);
+        front_wait_state(s, front_submit(s, SAVED), JOB_SUCCEEDED);
+        id = submit_copied(s, &pid);
+        service_destroy(s);
+        s = front_start(*state); /* it was running, and goes on */
+        front_wait_state(s, id, JOB_SUCCEEDED);
+        CHECK_OK(models_delete(s->models, "it", &e), &e);
+        service_destroy(s);
+        assert_int_equal(rmdir(there), 0);
 }
 
 /* A file stands where the folder of models stood. */
@@ -123,6 +209,7 @@ int main(int argc, char **argv)
                 return role_main(argc, argv);
         const struct CMUnitTest tests[] = {
                 TEST(models_may_lie_on_another_file_system),
+                TEST(nobody_waits_for_a_copy),
                 TEST(a_model_waits_for_its_place),
                 TEST(a_cancel_ends_the_waiting),
                 TEST(a_model_without_a_place_fails_its_job),

@@ -4,20 +4,21 @@
 #include "front.h"
 
 #include "base/json.h"
+#include "daemon/jobrow.h"
 #include "daemon/role.h"
 
 #include <sys/stat.h>
 
 /* Of the fake's plans, and what a user may store. */
-enum { MODEL_BYTES = 1000, LIMIT = 2500 };
+enum { MODEL_BYTES = 10000000, LIMIT = 25000000 };
 
 static const struct identity root = {.user = "root", .operator= true };
 
-#define SAVING(name) FRONT_JOB("rest 50", "\"epochs\":100000,\"save_as\":\"" name "\"")
+#define SAVING(name) FRONT_JOB("rest 50", "\"epochs\":100,\"save_as\":\"" name "\"")
 
 static int make_state(void **state)
 {
-        setenv("CNND_FAKE_MODEL_BYTES", "1000", 1);
+        setenv("CNND_FAKE_MODEL_BYTES", "10000000", 1);
         front_limits = (struct quota_limits){.stored_bytes = LIMIT};
         return front_make_state(state);
 }
@@ -40,11 +41,32 @@ static int64_t submit(struct service *s, const struct identity *who, const char 
         return rc ? rc : id;
 }
 
+/* What requests and events of anna's jobs take. */
+static int64_t kept(struct service *s)
+{
+        sqlite3_stmt *st;
+        struct err e;
+        CHECK_OK(
+                store_prepare(s->store, "SELECT sum(kept_bytes) FROM jobs WHERE user = 'anna'", &st, &e), &e);
+        assert_int_equal(store_step(s->store, st, &e), 1);
+        int64_t bytes = sqlite3_column_int64(st, 0);
+        sqlite3_reset(st);
+        return bytes;
+}
+
+/* Three models and what jobs keep are too much. */
 static void check_refused(struct service *s, const char *text)
 {
         struct err e;
+        long long more = 0, all = 0, limit = 0;
         assert_int_equal(submit(s, &front_anna, text, &e), ERR_DISK);
-        assert_non_null(strstr(e.message, "1000 bytes you would store 3000 of the 2500 you may"));
+        assert_int_equal(sscanf(e.message, "with these %lld bytes you would store %lld of the %lld you may",
+                                 &more, &all, &limit),
+                3);
+        assert_int_equal(limit, LIMIT);
+        assert_int_equal(all, kept(s) + 2 * MODEL_BYTES + more);
+        assert_in_range(
+                more, MODEL_BYTES + 1210 * JOBROW_EVENT_BYTES, MODEL_BYTES + 1230 * JOBROW_EVENT_BYTES);
 }
 
 static void what_jobs_will_save_counts(void **state)
@@ -55,19 +77,20 @@ static void what_jobs_will_save_counts(void **state)
         front_wait_state(s, first, JOB_RUNNING);
         check_refused(s, SAVING("c"));
         assert_true(submit(s, &front_anna, SAVING("b"), &e) > 0); /* under a name that counts already */
-        assert_true(submit(s, &front_anna, FRONT_JOB("rest 50", "\"epochs\":100000"), &e) > 0);
+        assert_true(submit(s, &front_anna, FRONT_JOB("rest 50", "\"epochs\":100"), &e) > 0);
         assert_true(submit(s, &front_bert, SAVING("mine"), &e) > 0);
         for (int i = 0; i < 3; i++)
-                assert_true(submit(s, &root, FRONT_JOB("rest 50", "\"epochs\":100000,\"save_as\":\"r\""),
-                                    &e) > 0);
+                assert_true(
+                        submit(s, &root, FRONT_JOB("rest 50", "\"epochs\":100,\"save_as\":\"r\""), &e) > 0);
         CHECK_OK(jobs_pause(s->jobs, second, &e), &e);
         check_refused(s, SAVING("c"));
         service_destroy(s);
         s = front_start(*state);
         check_refused(s, SAVING("c"));
-        assert_int_equal(quota_model(s->quota, &front_anna, "up", 501, &e), ERR_DISK);
-        CHECK_OK(quota_model(s->quota, &front_anna, "up", 500, &e), &e);
-        assert_int_equal(quota_dataset(s->quota, &front_anna, "up", 501, &e), ERR_DISK);
+        int64_t room = LIMIT - 2 * MODEL_BYTES - kept(s);
+        assert_int_equal(quota_model(s->quota, &front_anna, "up", room + 1, &e), ERR_DISK);
+        CHECK_OK(quota_model(s->quota, &front_anna, "up", room, &e), &e);
+        assert_int_equal(quota_dataset(s->quota, &front_anna, "up", room + 1, &e), ERR_DISK);
         CHECK_OK(jobs_cancel(s->jobs, first, &e), &e);
         front_wait_state(s, first, JOB_CANCELLED);
         assert_true(submit(s, &front_anna, SAVING("c"), &e) > 0);
@@ -92,7 +115,7 @@ static void a_replaced_data_set_does_not_count(void **state)
 {
         struct service *s = front_start(*state);
         struct err e;
-        give_set(s, 2000);
+        give_set(s, LIMIT - 500);
         CHECK_OK(quota_dataset(s->quota, &front_anna, "set", LIMIT, &e), &e);
         assert_int_equal(quota_dataset(s->quota, &front_anna, "set", LIMIT + 1, &e), ERR_TOO_LARGE);
         assert_int_equal(quota_dataset(s->quota, &front_anna, "other", 501, &e), ERR_DISK);
@@ -109,17 +132,20 @@ static void a_replaced_model_does_not_count(void **state)
         struct err e;
         front_wait_state(
                 s, front_submit(s, FRONT_JOB("it", "\"epochs\":1,\"save_as\":\"it\"")), JOB_SUCCEEDED);
-        give_set(s, LIMIT - 100); /* what there is is more than may be, with a smaller one it is not */
+        give_set(s,
+                LIMIT - 100 - kept(s)); /* what there is is more than may be, with a smaller one it is not */
         CHECK_OK(quota_model(s->quota, &front_anna, "it", 100, &e), &e);
         assert_int_equal(quota_model(s->quota, &front_anna, "it", 101, &e), ERR_DISK);
-        assert_int_equal(quota_save(s->quota, &front_anna, "it", 100, &e), ERR_DISK);
-        give_set(s, LIMIT - MODEL_BYTES);
+        assert_int_equal(quota_save(s->quota, &front_anna, "it", 100, 0, &e), ERR_DISK);
+        give_set(s, LIMIT - MODEL_BYTES - kept(s));
         CHECK_OK(quota_model(s->quota, &front_anna, "it", MODEL_BYTES, &e), &e);
         assert_int_equal(quota_model(s->quota, &front_anna, "it", MODEL_BYTES + 1, &e), ERR_DISK);
-        CHECK_OK(quota_save(s->quota, &front_anna, "it", MODEL_BYTES, &e), &e);
-        assert_int_equal(quota_save(s->quota, &front_anna, "new", MODEL_BYTES, &e), ERR_DISK);
+        CHECK_OK(quota_save(s->quota, &front_anna, "it", MODEL_BYTES, 0, &e), &e);
+        assert_int_equal(quota_save(s->quota, &front_anna, "new", MODEL_BYTES, 0, &e), ERR_DISK);
         CHECK_OK(quota_model(s->quota, &front_anna, "it", 1, &e), &e);
+        give_set(s, LIMIT - MODEL_BYTES - kept(s) - 1230 * JOBROW_EVENT_BYTES);
         assert_true(submit(s, &front_anna, SAVING("it"), &e) > 0);
+        give_set(s, LIMIT - MODEL_BYTES - kept(s));
         CHECK_OK(quota_model(s->quota, &front_anna, "it", 1, &e), &e);
         assert_int_equal(quota_model(s->quota, &front_anna, "other", 1, &e), ERR_DISK);
         assert_non_null(strstr(e.message, "jobs will save (1)"));

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Who may do what: every endpoint, asked by nobody, a user, another user and an operator, for own and others' objects."""
+import contextlib
 import http.client
 import io
 import os
@@ -223,10 +224,10 @@ class Datasets(unittest.TestCase):
             d.need_fashion()
             d.stop()
             folder = os.path.join(d.state, "datasets")
-            for name in ("mine", "kept", "shared"):
+            for name in ("mine", "kept", "shared", "found"):
                 os.link(os.path.join(folder, "fashion-mnist.cnnd"), os.path.join(folder, name + ".cnnd"))
             with sqlite3.connect(os.path.join(d.state, "cnnd.db")) as db:
-                db.execute("INSERT INTO datasets VALUES('mine', 'anna', 1), ('kept', 'anna', 1)")
+                db.execute("INSERT INTO datasets VALUES('mine', 'anna', 1), ('kept', 'anna', 1), ('shared', '', 1)")
             db.close()
             d.start()
             d.need_device()
@@ -235,9 +236,11 @@ class Datasets(unittest.TestCase):
             for method, name, cells in (
                 ("GET", "mine", ((nobody, 401), (bert, 404), (anna, 200), (root, 200))),
                 ("GET", "shared", ((nobody, 401), (bert, 200), (anna, 200), (root, 200))),
+                ("GET", "found", ((nobody, 401), (bert, 404), (anna, 404), (root, 200))),
                 ("DELETE", "mine", ((nobody, 401), (bert, 404), (anna, 204))),
                 ("DELETE", "kept", ((root, 204),)),
                 ("DELETE", "shared", ((nobody, 401), (bert, 403), (anna, 403), (root, 204))),
+                ("DELETE", "found", ((bert, 404), (root, 204))),
             ):
                 for person, want in cells:
                     with self.subTest(method=method, name=name, want=want):
@@ -245,6 +248,52 @@ class Datasets(unittest.TestCase):
             job = small_job(epochs=1)
             self.assertEqual(bert.status("POST", "/v1/jobs", job), 201)
             self.assertEqual([s["name"] for s in bert.get("/v1/datasets")["datasets"]], ["fashion-mnist"])
+
+    def test_an_older_database(self):
+        """What a database that was put back does not know is the operators' until they settle it, without a restart."""
+
+        def command(d, *words):
+            done = subprocess.run([BINARY, "dataset", *words, "--state", d.state], capture_output=True, text=True, env=d.env)
+            return done.returncode, done.stderr
+
+        with Daemon(device=False) as d:
+            d.need_fashion()
+            tokens = [token(d, *who) for who in (("anna",), ("bert",), ("ottilie", "--operator"))]
+            anna, bert, root = (Person(d, t) for t in tokens)
+            copy = os.path.join(d.state, "copy")
+            subprocess.run([BINARY, "backup", copy, "--state", d.state], check=True, env=d.env)
+            for name in ("given", "shared", "replaced", "gone"):
+                self.assertEqual(anna.request("PUT", "/v1/datasets/" + name, ARCHIVE)[0], 201)
+            d.stop()
+            for end in ("-wal", "-shm"):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(os.path.join(d.state, "cnnd.db" + end))
+            os.replace(copy, os.path.join(d.state, "cnnd.db"))
+            d.start()
+            for name in ("given", "shared", "replaced", "gone"):
+                self.assertEqual([p.status("GET", "/v1/datasets/" + name) for p in (anna, bert, root)], [404, 404, 200])
+                self.assertEqual(root.get("/v1/datasets/" + name)["user"], "")
+                self.assertTrue(any("data set %s: no row tells whose it is" % name in line for line in d.log_lines))
+            self.assertEqual(bert.status("GET", "/v1/datasets/fashion-mnist"), 200)
+            self.assertEqual([s["name"] for s in bert.get("/v1/datasets")["datasets"]], ["fashion-mnist"])
+            self.assertEqual(anna.request("PUT", "/v1/datasets/given", ARCHIVE)[0], 409)
+            self.assertEqual(bert.status("DELETE", "/v1/datasets/given"), 404)
+            job = small_job(epochs=1, dataset={"name": "given"})
+            self.assertEqual(bert.request("POST", "/v1/jobs", job)[2]["pointer"], "/dataset/name")
+            self.assertEqual(command(d, "give", "given", "anna")[0], 0)
+            self.assertEqual(command(d, "share", "shared")[0], 0)
+            self.assertIn("anna's already", command(d, "give", "given", "bert")[1])
+            self.assertIn("no data set 'none'", command(d, "share", "none")[1])
+            self.assertEqual(root.request("PUT", "/v1/datasets/replaced", ARCHIVE)[0], 200)
+            self.assertEqual(root.status("DELETE", "/v1/datasets/gone"), 204)
+            for again in (False, True):
+                if again:
+                    d.stop()
+                    d.start()
+                for name, cells, owner in (("given", [200, 404], "anna"), ("shared", [200, 200], None),
+                                           ("replaced", [404, 404], "ottilie")):
+                    self.assertEqual([p.status("GET", "/v1/datasets/" + name) for p in (anna, bert)], cells, name)
+                    self.assertEqual(root.get("/v1/datasets/" + name)["user"], owner)
 
     def test_a_job_cannot_name_anothers(self):
         with Daemon() as d:
@@ -538,7 +587,7 @@ class Migration(unittest.TestCase):
                                  "DROP TABLE shares; DROP INDEX jobs_line; ALTER TABLE jobs DROP COLUMN priority;"
                                  "ALTER TABLE jobs DROP COLUMN device_seconds; ALTER TABLE jobs DROP COLUMN tf32;"
                                  "DROP INDEX jobs_saving; ALTER TABLE jobs DROP COLUMN model_bytes; DROP TABLE strategies; "
-                                 "DROP INDEX jobs_user_state; "
+                                 "DROP INDEX jobs_user_state; DROP INDEX jobs_user_kept; ALTER TABLE jobs DROP COLUMN kept_bytes; "
                                  "UPDATE jobs SET user = 'anonymous'; PRAGMA user_version = 2;")
             db.close()
             d.start()

@@ -66,6 +66,19 @@ def fill(path):
 
 
 class Disk(unittest.TestCase):
+    def test_a_start(self):
+        """Without any room it does not start, and says why; the service manager tries again."""
+        with small_disk(96) as disk:
+            d = Daemon(state=os.path.join(disk, "state"), device=False)
+            d.start()
+            self.assertEqual(d.stop(), 0)
+            fill(os.path.join(disk, "ballast"))
+            with self.assertRaisesRegex(RuntimeError, "No space left on device|disk is full"):
+                d.start()
+            os.unlink(os.path.join(disk, "ballast"))
+            d.start()
+            self.assertEqual(d.stop(), 0)
+
     def test_full(self):
         with small_disk(96) as disk, Daemon(state=os.path.join(disk, "state")) as d:
             d.need_fashion()

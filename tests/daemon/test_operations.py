@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 import shutil
+import signal
 import socket
 import sqlite3
 import subprocess
@@ -121,6 +122,19 @@ class Log(unittest.TestCase):
             self.assertRegex("".join(d.log_lines), r"(?m) debug front: /v1/health: starting: ")
 
 
+class Clock(unittest.TestCase):
+    def test_put_back(self):
+        """A job that was submitted later than now has not waited a negative time."""
+        with Daemon() as d:
+            d.need_fashion()
+            d.submit(long_job())
+            wait_for(lambda: d.get("/v1/jobs?state=running")["jobs"])
+            d.submit(long_job())
+            with contextlib.closing(sqlite3.connect(os.path.join(d.state, "cnnd.db"))) as db, db:
+                db.execute("UPDATE jobs SET created_at = created_at + 3600000 WHERE state = 'queued'")
+            self.assertEqual(parse(d.get("/metrics"))[0]["cnnd_queue_oldest_seconds", ""], 0)
+
+
 class Check(unittest.TestCase):
     def test_certificates(self):
         with tempfile.TemporaryDirectory() as folder:
@@ -134,6 +148,23 @@ class Check(unittest.TestCase):
             done = subprocess.run([BINARY, "--check", "--state", folder], capture_output=True, text=True)
             self.assertEqual(done.returncode, 0)
             self.assertIn("slice_seconds = 60", done.stdout)
+
+    @unittest.skipIf(os.geteuid() != 0, "only root can be another user")
+    def test_files_of_another_user(self):
+        """What root has left by a run by hand keeps the daemon's own user out, and --check says so."""
+        def nobody():
+            os.setgid(65534)
+            os.setuid(65534)
+
+        with tempfile.TemporaryDirectory(prefix="cnnd-check-") as folder:
+            os.chown(folder, 65534, 65534)
+            words = [BINARY, "--check", "--state", folder]
+            self.assertEqual(subprocess.run(words, stdout=subprocess.DEVNULL, preexec_fn=nobody).returncode, 0)
+            with Daemon(state=folder, device=False):
+                pass
+            done = subprocess.run(words, capture_output=True, text=True, preexec_fn=nobody)
+            self.assertEqual(done.returncode, 2)
+            self.assertIn("lock cannot be written: Permission denied", done.stderr)
 
 
 class ServiceManager(unittest.TestCase):
@@ -188,6 +219,7 @@ class Backup(unittest.TestCase):
         with Daemon() as d:
             d.need_fashion()
             job = d.submit(long_job(report_every=1))["id"]
+            waiting = d.submit(small_job(epochs=1))["id"]
             wait_for(lambda: d.get("/v1/jobs/%d" % job)["progress"]["step"] > 20)
             words = [BINARY, "backup", copy, "--state", d.state]
             subprocess.run(words, check=True)
@@ -201,15 +233,24 @@ class Backup(unittest.TestCase):
         with contextlib.closing(sqlite3.connect(copy)) as db:
             self.assertEqual(db.execute("PRAGMA integrity_check").fetchone(), ("ok",))
             rows = db.execute("SELECT events, (SELECT max(id) FROM events WHERE job = jobs.id) FROM jobs").fetchall()
-            self.assertEqual(len(rows), 1)
+            self.assertEqual(len(rows), 2)
             self.assertEqual(rows[0][0], rows[0][1], "row and events are of one moment")
         # A daemon goes on from it.
         state = os.path.join(folder, "state")
         os.makedirs(state)
         shutil.copy(copy, os.path.join(state, "cnnd.db"))
-        with Daemon(state=state) as d:
+        with Daemon(state=state, device=False) as d:
+            imports = d.children("import")
+            for pid in imports:
+                os.kill(pid, signal.SIGSTOP)
+            wait_for(lambda: [v["state"] for v in d.get("/v1/devices")["devices"]] == ["ready"], what="the device")
+            time.sleep(0.5)
+            self.assertEqual((len(imports), d.get("/v1/jobs/%d" % job)["state"]), (1, "queued"), "it waits for its data")
+            os.kill(imports[0], signal.SIGCONT)
             d.need_fashion()
             d.wait(job, ("running",))
+            d.request("POST", "/v1/jobs/%d/cancel" % job)
+            d.wait(waiting)  # though the folder never had any of it
 
     def test_of_nothing(self):
         with tempfile.TemporaryDirectory() as state:

@@ -1,6 +1,11 @@
 #!/usr/bin/env python3
 """What one user may take: requests a second, waiting jobs, stored bytes; and that it stops nobody else."""
+import contextlib
 import os
+import re
+import resource
+import sqlite3
+import threading
 import time
 import unittest
 
@@ -78,6 +83,78 @@ class Memory(unittest.TestCase):
             held((2 << 20) - 1)
             self.assertEqual(send(anna)[0], 404)
             self.assertEqual(send(root, 2 << 20)[0], 404)
+
+
+class Files(unittest.TestCase):
+    def hold(self, d, person, path, size=1 << 20):
+        """An upload of so many bytes on its way, but for the last one."""
+        c = d.connection()
+        self.addCleanup(c.close)
+        c.putrequest("PUT", path)
+        for name, value in {**person.headers, "Content-Length": str(size)}.items():
+            c.putheader(name, value)
+        c.endheaders()
+        c.send(bytes(size - 1))
+        return c
+
+    def people(self, d):
+        return Person(d, token(d, "anna")), Person(d, token(d, "bert")), Person(d, token(d, "ottilie", "--operator"))
+
+    def test_uploads(self):
+        """One user's uploads leave room for others', until all is taken."""
+        limit = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (200, 200))  # 50 files
+        with Daemon(device=False, before=limit) as d:
+            anna, bert, root = self.people(d)
+            under_way = lambda n: wait_for(lambda: len(os.listdir(os.path.join(d.state, "tmp"))) == n, what="%d uploads" % n)
+            put = lambda person: person.request("PUT", "/v1/models/m/weights", b"123456789")
+            held = [self.hold(d, anna, "/v1/models/a/weights", 9) for _ in range(25)]
+            under_way(25)
+            status, headers, body = put(anna)
+            self.assertEqual(status, 429, body)
+            self.assertIn("25 files of yours", body["detail"])
+            self.assertIn("Retry-After", headers)
+            self.assertEqual((put(bert)[0], put(root)[0]), (400, 400), "there is room, and no model in these bytes")
+            held += [self.hold(d, bert, "/v1/models/b/weights", 9) for _ in range(25)]
+            under_way(50)
+            self.assertEqual((put(bert)[0], put(root)[0]), (503, 503))
+            held.pop(0).close()
+            under_way(49)
+            wait_for(lambda: put(anna)[0] == 400, what="room for another")
+
+    def test_bytes_on_their_way(self):
+        """What one user sends is never more than what he may store."""
+        with Daemon({"stored_bytes": "3M", "max_dataset_bytes": "3M", "max_weights_bytes": "1M"}, device=False) as d:
+            anna, bert, root = self.people(d)
+            size = lambda: sum(os.path.getsize(os.path.join(d.state, "tmp", f)) for f in os.listdir(os.path.join(d.state, "tmp")))
+            held = [self.hold(d, anna, "/v1/datasets/a%d" % i) for i in range(3)]
+            wait_for(lambda: size() == 3 * ((1 << 20) - 1), what="3 MiB on their way")
+            status, _, body = anna.request("PUT", "/v1/datasets/more", bytes(1000))
+            self.assertEqual(status, 429, body)
+            self.assertIn("%d may be one user's" % (3 << 20), body["detail"])
+            for person in (bert, root):
+                self.assertEqual(person.request("PUT", "/v1/datasets/more", bytes(1000))[0], 422)
+            held[0].close()
+            wait_for(lambda: anna.request("PUT", "/v1/datasets/more", bytes(1000))[0] == 422, what="room for another")
+
+    def test_imports(self):
+        """While one user's import goes on, another's begins."""
+        side, pictures = 256, 3000
+        image = png(side, side, os.urandom(side * side))
+        body = zipped([("%s/%d.png" % ("ab"[i % 2], i), image) for i in range(pictures)])
+        small = zipped([("%s/%d.png" % ("ab"[i % 2], i), png(8, 8, bytes(64))) for i in range(4)])
+        with Daemon(device=False) as d:
+            anna, bert, _ = self.people(d)
+            answers = []
+            t = threading.Thread(target=lambda: answers.append(anna.request("PUT", "/v1/datasets/long", body)[0]))
+            t.start()
+            wait_for(lambda: anna.status("GET", "/v1/datasets/long/events") == 200, what="the import goes on")
+            status, headers, answer = anna.request("PUT", "/v1/datasets/second", small)
+            self.assertEqual((status, answers), (429, []), answer)
+            self.assertIn("Retry-After", headers)
+            self.assertEqual(bert.request("PUT", "/v1/datasets/his", small)[0], 201)
+            self.assertEqual(anna.status("DELETE", "/v1/datasets/long"), 204)
+            t.join()
+            self.assertEqual(anna.request("PUT", "/v1/datasets/second", small)[0], 201)
 
 
 class Streams(unittest.TestCase):
@@ -180,18 +257,66 @@ class Bytes(unittest.TestCase):
             # A job whose model has no room is refused before it runs; the model counts while the job waits.
             self.assertEqual(anna.status("POST", "/v1/jobs", small_job(epochs=1, save_as="a4")), 507)
             self.assertEqual(anna.status("DELETE", "/v1/models/a3"), 204)
-            job = anna.submit(long_job(save_as="a4"))
+            first = root.submit(long_job())
+            wait_for(lambda: root.get("/v1/jobs/%d" % first)["state"] == "running")
+            job = anna.submit(small_job(epochs=1, save_as="a4"))
             status, _, body = anna.request("POST", "/v1/jobs", small_job(epochs=1, save_as="a5"))
             self.assertEqual(status, 507)
-            self.assertIn("would store %d of the %d" % (len(weights) * 3, len(weights) * 2.5), body["detail"])
+            stored, limit = map(int, re.search(r"would store (\d+) of the (\d+) you may, with the models", body["detail"]).groups())
+            self.assertEqual(limit, int(len(weights) * 2.5))
+            self.assertTrue(0 < stored - len(weights) * 3 < 12000, "two requests, and what they report")
             self.assertEqual(put(anna, "a5")[0], 507)
             self.assertEqual(anna.status("POST", "/v1/jobs/%d/cancel" % job), 202)
             wait_for(lambda: anna.get("/v1/jobs/%d" % job)["state"] == "cancelled")
+            root.request("POST", "/v1/jobs/%d/cancel" % first)
             job = anna.submit(small_job(epochs=1, save_as="a4"))
             wait_for(lambda: anna.get("/v1/jobs/%d" % job)["state"] == "succeeded")
             self.assertEqual(anna.get("/v1/models/a4")["bytes"], len(weights))
             self.assertEqual(anna.status("POST", "/v1/jobs", small_job(epochs=1, save_as="a5")), 507)
             self.assertEqual(anna.status("POST", "/v1/jobs", small_job(epochs=1, save_as="a4")), 201)
+
+    def test_events(self):
+        """What a job reports counts: all of it when it is submitted, what there is when it has ended."""
+        with Daemon({"stored_bytes": "2M"}) as d:
+            d.need_fashion()
+            anna, bert = Person(d, token(d, "anna")), Person(d, token(d, "bert"))
+            root = Person(d, token(d, "ottilie", "--operator"))
+            many = small_job(epochs=800, batch_size=128, report_every=1)  # of 8 steps: 6400 points, 1600 of epochs
+            status, _, body = anna.request("POST", "/v1/jobs", small_job(epochs=10000, batch_size=128, report_every=1))
+            self.assertEqual(status, 507)
+            self.assertIn("a larger report_every makes fewer", body["detail"])
+            self.assertEqual(anna.status("POST", "/v1/jobs", small_job(epochs=10000, batch_size=128)), 507,
+                             "without report_every there is a point a step in so short an epoch")
+            job = anna.submit(many)
+            self.assertEqual(anna.status("POST", "/v1/jobs", many), 507, "the first may report as much yet")
+            self.assertEqual(anna.status("POST", "/v1/jobs", dict(many, epochs=100)), 201)
+            self.assertEqual((bert.status("POST", "/v1/jobs", many), root.status("POST", "/v1/jobs", many)), (201, 201))
+            anna.request("POST", "/v1/jobs/%d/cancel" % job)
+            wait_for(lambda: anna.get("/v1/jobs/%d" % job)["state"] == "cancelled")
+            other = anna.submit(many)
+            wait_for(lambda: anna.get("/v1/jobs/%d" % other)["state"] == "succeeded", 60)
+            with contextlib.closing(sqlite3.connect(os.path.join(d.state, "cnnd.db"))) as db:
+                row = "SELECT kept_bytes - length(request), events FROM jobs WHERE id = ?"
+                kept, events = db.execute(row, (other,)).fetchone()
+                self.assertGreaterEqual(events, 8000)
+                self.assertEqual(kept, 160 * events)
+                self.assertEqual(db.execute(row, (job,)).fetchone()[0], 160 * db.execute(row, (job,)).fetchone()[1])
+                stored = db.execute("SELECT sum(length(data) + 20) FROM events WHERE job = ?", (other,)).fetchone()[0]
+                self.assertLess(stored, kept)
+                self.assertGreater(stored, kept / 2)
+            self.assertEqual(anna.status("POST", "/v1/jobs", many), 507, "its events stay")
+            wait_for(lambda: all(j["finished_at"] for j in root.get("/v1/jobs")["jobs"]), 60, "all have ended")
+            # So they count after an upgrade from the version before.
+            d.stop()
+            with contextlib.closing(sqlite3.connect(os.path.join(d.state, "cnnd.db"))) as db:
+                rows = db.execute("SELECT id, kept_bytes FROM jobs").fetchall()
+                db.executescript("DROP INDEX jobs_user_kept; ALTER TABLE jobs DROP COLUMN kept_bytes; PRAGMA user_version = 7;")
+                d.start()
+                self.assertEqual(db.execute("SELECT id, kept_bytes FROM jobs").fetchall(), rows)
+            wait_for(lambda: d.request("GET", "/v1/health")[0] == 200, what="health")
+            self.assertEqual(anna.status("POST", "/v1/jobs", many), 507)
+            self.assertEqual(anna.status("DELETE", "/v1/jobs/%d" % other), 204)
+            self.assertEqual(anna.status("POST", "/v1/jobs", many), 201)
 
     def test_data_sets(self):
         def archive(images):

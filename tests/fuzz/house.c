@@ -260,6 +260,9 @@ static void fill_database(struct house *h)
         struct err e;
         int64_t id;
         bool again;
+        char state[PATH_BYTES];
+        path_of(state, "state");
+        FUZZ_CHECK(datasets_settle(state, h->service->store, "tiny", "", &e) == 0);
         cJSON *body = json_parse(text, sizeof text - 1, &e);
         FUZZ_CHECK(body && jobs_submit(h->service->jobs, &who, "key", body, &id, &again, &e) == 0 && id == 1);
         cJSON_Delete(body);
