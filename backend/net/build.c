@@ -39,10 +39,10 @@ static int add_node(
         struct builder *b, struct op *op, const int *inputs, const struct place *at, int *ret_value)
 {
         struct net *net = b->net;
+        if (net->num_nodes >= NET_MAX_LAYERS)
+                return err_at(b->e, ERR_INVALID, at->pointer, "more than %d layers", NET_MAX_LAYERS);
         int rc = grow((void **)&net->nodes, &b->cap_nodes, net->num_nodes, sizeof *net->nodes, b->e);
         int value = 0;
-        if (rc == 0 && net->num_nodes >= NET_MAX_LAYERS)
-                rc = err_at(b->e, ERR_INVALID, at->pointer, "more than %d layers", NET_MAX_LAYERS);
         if (rc == 0)
                 rc = build_value(b, op->out, net->num_nodes, &value);
         if (rc)
