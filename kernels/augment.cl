@@ -12,18 +12,18 @@ enum { HFLIP, VFLIP, ROT90, CROP, ZOOM, ROW_JITTER, BRIGHTNESS, CONTRAST, GAMMA,
 #define DRAW_GROUP 0xFFFFFF00u
 
 #if defined(DRAWING)
-inline float between(const float low, const float high, const uint word)
+static inline float between(const float low, const float high, const uint word)
 {
         return low + (high - low) * philox_uniform(word);
 }
 
 /* A whole number of -p to p. */
-inline float whole(const float p, const uint word)
+static inline float whole(const float p, const uint word)
 {
         return (float)(int)(word % (2u * (uint)p + 1u)) - p;
 }
 
-inline uint4 step_words(const uint2 seed, const uint epoch, const uint at, const int step, const uint group)
+static inline uint4 step_words(const uint2 seed, const uint epoch, const uint at, const int step, const uint group)
 {
         return philox(seed, (uint4)(at, group, epoch, 4u | (uint)(step + 1) << 8));
 }
@@ -133,7 +133,7 @@ struct words {
         U x, y, z, w;
 };
 
-inline void mul_wide(const uint a, const U b, U *high, U *low)
+static inline void mul_wide(const uint a, const U b, U *high, U *low)
 {
 #if WIDE == 16
         const ulong16 product = convert_ulong16(b) * (ulong)a;
@@ -145,7 +145,7 @@ inline void mul_wide(const uint a, const U b, U *high, U *low)
 }
 
 /* As philox in common.cl, for the images at `at`. */
-inline struct words step_words(const uint seed_low, const uint seed_high, const uint epoch, const U at, const int step,
+static inline struct words step_words(const uint seed_low, const uint seed_high, const uint epoch, const U at, const int step,
         const uint group)
 {
         uint key_low = seed_low, key_high = seed_high;
@@ -164,13 +164,13 @@ inline struct words step_words(const uint seed_low, const uint seed_high, const 
         return c;
 }
 
-inline F uniform(const U word)
+static inline F uniform(const U word)
 {
         return TO_F(word >> 8) * (1.0f / 16777216.0f);
 }
 
 /* log for positive normal numbers: 2 artanh((m-1)/(m+1)) + n ln 2, m within a factor of sqrt 2 around 1. */
-inline F f_log(const F x)
+static inline F f_log(const F x)
 {
         const I bits = AS_I(x), n = (bits - 0x3f3504f3) >> 23;
         const F m = AS_F(bits - (n << 23)), s = (m - 1.0f) / (m + 1.0f), q = s * s;
@@ -181,7 +181,7 @@ inline F f_log(const F x)
 }
 
 /* cos and sin of a turn's part u in [0,1): Taylor's series within an eighth of a turn around 0, 1/4, 1/2 and 3/4. */
-inline void turn(const F u, F *ret_cos, F *ret_sin)
+static inline void turn(const F u, F *ret_cos, F *ret_sin)
 {
         const I quarter = TO_I(4.0f * u + 0.5f), k = quarter & 3, odd = (quarter & 1) != 0;
         const F r = (u - 0.25f * TO_F(quarter)) * 6.28318531f, q = r * r;
@@ -194,7 +194,7 @@ inline void turn(const F u, F *ret_cos, F *ret_sin)
 }
 
 /* Four normal numbers (Box, Muller 1958); the log of nothing is avoided by half a step. */
-inline void normal(const struct words *r, F z[4])
+static inline void normal(const struct words *r, F z[4])
 {
         const F first = sqrt(-2.0f * f_log(uniform(r->x) + 0x1p-25f)), second = sqrt(-2.0f * f_log(uniform(r->z) + 0x1p-25f));
         F c, s;
@@ -208,7 +208,7 @@ inline void normal(const struct words *r, F z[4])
 
 /* A Poisson number of this mean. Few: inversion, term by term. Many: the asymptotic quantile at a normal number z (Giles:
    Algorithm 955, ACM TOMS 2016), off the true one by less than one in some thousand draws. */
-inline F poisson(const F mean, const U word, const F z)
+static inline F poisson(const F mean, const U word, const F z)
 {
         const I few = mean < 12.0f;
         F term = EXP(-mean), k = 0.0f, u = uniform(word) + 0x1p-25f - term;

@@ -16,7 +16,7 @@ typedef struct {
         float count, mean, m2;
 } moments;
 
-inline moments moments_join(const moments a, const moments b)
+static inline moments moments_join(const moments a, const moments b)
 {
         const float count = a.count + b.count, part = b.count / count, delta = b.mean - a.mean;
         const moments m = {count, fma(delta, part, a.mean), a.m2 + b.m2 + delta * delta * (a.count * part)};
@@ -24,7 +24,7 @@ inline moments moments_join(const moments a, const moments b)
 }
 
 /* What a training forward leaves behind beside y. */
-inline void keep(const moments m, const int c, const float eps, const float momentum, global float *saved,
+static inline void keep(const moments m, const int c, const float eps, const float momentum, global float *saved,
         global float *running_mean, global float *running_var, global float *batches)
 {
         const float unbiased = m.count > 1.0f ? m.m2 / (m.count - 1.0f) : 0.0f;
@@ -37,13 +37,13 @@ inline void keep(const moments m, const int c, const float eps, const float mome
 }
 
 /* Samples of block b. */
-inline int samples_in(const int n, const int b)
+static inline int samples_in(const int n, const int b)
 {
         return min(LANES, n - b * LANES);
 }
 
 /* The channel's moments over all blocks, from `partial`. */
-inline moments moments_all(global const float *partial, const int c, const int channels, const int pixels, const int n)
+static inline moments moments_all(global const float *partial, const int c, const int channels, const int pixels, const int n)
 {
         moments m = {(float)(samples_in(n, 0) * pixels), partial[2 * c], partial[2 * c + 1]};
         for (int b = 1; b * LANES < n; b++) {
@@ -63,7 +63,7 @@ ITEM_KERNEL void batch_norm_finish(VIEW(partial), VIEW(running_mean), VIEW(runni
                 FROM(running_var), FROM(batches));
 }
 
-inline float2 sums_all(global const float *partial, const int c, const int channels, const int n)
+static inline float2 sums_all(global const float *partial, const int c, const int channels, const int n)
 {
         float2 s = 0;
         for (int b = 0; b * LANES < n; b++)
@@ -72,7 +72,7 @@ inline float2 sums_all(global const float *partial, const int c, const int chann
 }
 
 /* From products with x - mean to those with what is scaled. */
-inline float2 about_centre(const float2 sums, const float mean, const int centred)
+static inline float2 about_centre(const float2 sums, const float mean, const int centred)
 {
         return (float2)(sums.x, centred ? sums.y : fma(mean, sums.x, sums.y));
 }
@@ -264,7 +264,7 @@ ITEMS_KERNEL void batch_norm_sums(TENSOR(x), TENSOR(dy), VIEW(saved), VIEW(parti
 }
 #elif LANES == 16
 /* Joins the first `samples` lanes. */
-inline moments join_lanes(const lane_moments *m, const int samples)
+static inline moments join_lanes(const lane_moments *m, const int samples)
 {
         const int16 inside = lanes_before(samples);
         const float mean = sum_lanes(inside ? m->mean : (float16)0) / (float)samples;
@@ -285,7 +285,7 @@ ITEM_KERNEL void batch_norm_stats_tiled(TENSOR(x), VIEW(partial), const int n, c
         FROM(partial)[2 * (b * channels + c) + 1] = m.m2;
 }
 
-inline void apply_plane(global const float16 *x, global float16 *y, const int pixels, const float mean,
+static inline void apply_plane(global const float16 *x, global float16 *y, const int pixels, const float mean,
         const float scale, const float bias, const int activation)
 {
 #define APPLY(f) \
@@ -337,7 +337,7 @@ ITEM_KERNEL void batch_norm_forward_tiled(TENSOR(x), TENSOR(y), VIEW(weight), VI
 }
 
 /* Sums over one block; padding lanes have dy = 0. */
-inline void sum_plane(global const float16 *x, global const float16 *dy, const int pixels, const float mean,
+static inline void sum_plane(global const float16 *x, global const float16 *dy, const int pixels, const float mean,
         float16 *sum, float16 *product)
 {
         float16 s = 0, t = 0, q = 0, r = 0;
@@ -356,7 +356,7 @@ inline void sum_plane(global const float16 *x, global const float16 *dy, const i
         *product += q + r;
 }
 
-inline void dx_plane(global const float16 *x, global const float16 *dy, global float16 *dx, const int pixels,
+static inline void dx_plane(global const float16 *x, global const float16 *dy, global float16 *dx, const int pixels,
         const int16 inside, const float mean, const float scale, const float shift, const float slope, const int accumulate)
 {
         for (int p = 0; p < pixels; p++) {

@@ -61,7 +61,7 @@ typedef int item_int;
    act_NAME(x) are activations, grad_NAME(y, dy) their gradients from the result y. relu lets NaN through, as
    PyTorch's does. T and I are a float and an int type of one width. */
 #define FUNCTIONS(T, I, AS_T, AS_I, END) \
-        inline T f_exp##END(const T x) \
+        static inline T f_exp##END(const T x) \
         { \
                 const T least = x < -87.3f ? (T)-87.3f : x, c = least > 88.0f ? (T)88.0f : least; \
                 const T shifted = fma(c, (T)0x1.715476p0f, (T)0x1.8p23f); /* n in its low bits */ \
@@ -74,23 +74,23 @@ typedef int item_int;
                 p = fma(p * r, r, r) + 1.0f; \
                 return p * AS_T((AS_I(shifted) + 127) << 23); \
         } \
-        inline T act_relu##END(const T x) \
+        static inline T act_relu##END(const T x) \
         { \
                 return x < 0.0f ? (T)0.0f : x; \
         } \
-        inline T grad_relu##END(const T y, const T dy) \
+        static inline T grad_relu##END(const T y, const T dy) \
         { \
                 return y <= 0.0f ? (T)0.0f : dy; \
         } \
-        inline T act_sigmoid##END(const T x) \
+        static inline T act_sigmoid##END(const T x) \
         { \
                 return 1.0f / (1.0f + f_exp##END(-x)); \
         } \
-        inline T grad_sigmoid##END(const T y, const T dy) \
+        static inline T grad_sigmoid##END(const T y, const T dy) \
         { \
                 return dy * (y * (1.0f - y)); \
         } \
-        inline T act_tanh##END(const T x) \
+        static inline T act_tanh##END(const T x) \
         { \
                 const T s = x * x, a = fabs(x); \
                 T p = fma((T)-0x1.8257cap-8f, s, (T)0x1.54b888p-6f); \
@@ -100,7 +100,7 @@ typedef int item_int;
                 const T large = 1.0f - 2.0f / (1.0f + f_exp##END(a + a)); \
                 return a < 0.6f ? fma(p * s, x, x) : x < 0.0f ? -large : large; \
         } \
-        inline T grad_tanh##END(const T y, const T dy) \
+        static inline T grad_tanh##END(const T y, const T dy) \
         { \
                 return dy * fma(-y, y, (T)1.0f); \
         }
@@ -110,7 +110,7 @@ FUNCTIONS(float, int, as_float, as_int, )
 /* The host's enum op_activation. */
 enum { NO_ACTIVATION, RELU, SIGMOID, TANH };
 
-inline float inverse_std(const float variance, const float eps)
+static inline float inverse_std(const float variance, const float eps)
 {
         return 1.0f / sqrt(variance + eps);
 }
@@ -130,7 +130,7 @@ typedef struct {
 #define FINISH_LANES(v, n) finish_lanes(v, n, norm, activation)
 #define IS_FINISHED (norm || activation != NO_ACTIVATION)
 
-inline norm_t norm_of(global const float *mean, global const float *variance, global const float *weight,
+static inline norm_t norm_of(global const float *mean, global const float *variance, global const float *weight,
         global const float *bias, const int norm, const float eps, const int c)
 {
         norm_t n = {0.0f, 1.0f, 0.0f};
@@ -144,7 +144,7 @@ inline norm_t norm_of(global const float *mean, global const float *variance, gl
 }
 
 #define FINISHES(T, END) \
-        inline T activate##END(const T v, const int activation) \
+        static inline T activate##END(const T v, const int activation) \
         { \
                 if (activation == RELU) \
                         return act_relu##END(v); \
@@ -152,7 +152,7 @@ inline norm_t norm_of(global const float *mean, global const float *variance, gl
                         return act_sigmoid##END(v); \
                 return activation == TANH ? act_tanh##END(v) : v; \
         } \
-        inline T finish##END(const T v, const norm_t n, const int norm, const int activation) \
+        static inline T finish##END(const T v, const norm_t n, const int norm, const int activation) \
         { \
                 return activate##END(norm ? fma(v - n.mean, (T)n.scale, (T)n.bias) : v, activation); \
         }
@@ -163,7 +163,7 @@ FINISHES(float, )
 FUNCTIONS(float16, int16, as_float16, as_int16, _lanes)
 FINISHES(float16, _lanes)
 
-inline float sum_lanes(const float16 v)
+static inline float sum_lanes(const float16 v)
 {
         const float8 a = v.lo + v.hi;
         const float4 b = a.lo + a.hi;
@@ -179,7 +179,7 @@ FINISHES(float4, _lanes)
 /* Vectors whose mean and squares are found while they lie in the first cache. */
 #define MOMENTS_CHUNK 64
 
-inline float16 sum_vectors(global const float16 *x, const int count)
+static inline float16 sum_vectors(global const float16 *x, const int count)
 {
         float16 a = 0, b = 0, c = 0, d = 0;
         int i = 0;
@@ -194,7 +194,7 @@ inline float16 sum_vectors(global const float16 *x, const int count)
         return (a + b) + (c + d);
 }
 
-inline float16 sum_squares(global const float16 *x, const int count, const float16 mean)
+static inline float16 sum_squares(global const float16 *x, const int count, const float16 mean)
 {
         float16 a = 0, b = 0, c = 0, d = 0;
         int i = 0;
@@ -218,7 +218,7 @@ typedef struct {
         float count;
 } lane_moments;
 
-inline void add_plane(lane_moments *m, global const float16 *x, const int pixels)
+static inline void add_plane(lane_moments *m, global const float16 *x, const int pixels)
 {
         for (int p = 0; p < pixels; p += MOMENTS_CHUNK) {
                 const int count = min(MOMENTS_CHUNK, pixels - p);
@@ -231,7 +231,7 @@ inline void add_plane(lane_moments *m, global const float16 *x, const int pixels
         }
 }
 
-inline int16 lanes_before(const int samples)
+static inline int16 lanes_before(const int samples)
 {
         return (int16)(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15) < (int16)samples;
 }
@@ -244,7 +244,7 @@ inline int16 lanes_before(const int samples)
 #define VECTORS_OF(name) ((global vector_t *)AT(name, get_global_id(1)))
 
 /* The sum of a work-group of `items`, a power of two, in a fixed order, for all of it. */
-inline float sum_items(local float *scratch, const float v, const int items)
+static inline float sum_items(local float *scratch, const float v, const int items)
 {
         const int me = get_local_id(0);
         barrier(CLK_LOCAL_MEM_FENCE);
@@ -263,7 +263,7 @@ inline float sum_items(local float *scratch, const float v, const int items)
 #define PARTS (ITEMS / LANES)
 #define ITEMS_KERNEL kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1)))
 
-inline float sum_parts(local float *scratch, const float v)
+static inline float sum_parts(local float *scratch, const float v)
 {
         float sum = 0;
         barrier(CLK_LOCAL_MEM_FENCE);
@@ -281,19 +281,19 @@ inline float sum_parts(local float *scratch, const float v)
                 const int stride_h, const int stride_w, const int pad_h, const int pad_w, const int groups
 
 /* First output position whose tap r falls on or behind row 0, and the end of those that fall before row `size`. */
-inline int first_inside(const int r, const int stride, const int pad)
+static inline int first_inside(const int r, const int stride, const int pad)
 {
         return r >= pad ? 0 : (pad - r + stride - 1) / stride;
 }
 
-inline int end_inside(const int r, const int stride, const int pad, const int size, const int outputs)
+static inline int end_inside(const int r, const int stride, const int pad, const int size, const int outputs)
 {
         const int last = size - 1 + pad - r;
         return last < 0 ? 0 : min(outputs, last / stride + 1);
 }
 
 /* Philox4x32-10, the numbers of backend/base/philox.c: counter (index low, index high, stream, purpose). */
-inline uint4 philox(const uint2 seed, const uint4 counter)
+static inline uint4 philox(const uint2 seed, const uint4 counter)
 {
         uint2 key = seed;
         uint4 c = counter;
@@ -307,7 +307,7 @@ inline uint4 philox(const uint2 seed, const uint4 counter)
 }
 
 /* Uniform in [0,1) from the upper 24 bits. */
-inline float philox_uniform(const uint word)
+static inline float philox_uniform(const uint word)
 {
         return (float)(word >> 8) * (1.0f / 16777216.0f);
 }

@@ -34,13 +34,13 @@ typedef struct {
 } words;
 
 /* The high words of the products. */
-inline uint16 high(const uint a, const uint16 b)
+static inline uint16 high(const uint a, const uint16 b)
 {
         return convert_uint16((convert_ulong16(b) * (ulong16)a) >> 32);
 }
 
 /* Philox for the samples of a block. */
-inline words draw(const uint2 seed, const uint group, const uint16 samples, const uint step, const uint stream)
+static inline words draw(const uint2 seed, const uint group, const uint16 samples, const uint step, const uint stream)
 {
         uint2 key = seed;
         words c = {{(uint16)group, samples, (uint16)step, (uint16)stream}};

@@ -136,7 +136,7 @@ static void fill_row(const struct map *m, global const IMAGE_T *image, const int
         }
 }
 
-inline struct map identity(void)
+static inline struct map identity(void)
 {
         const struct map m = {1.0f, 0.0f, 1.0f, 0.0f, {-1e30f, -1e30f}, {1e30f, 1e30f}, 0, 0.0f, 0};
         return m;

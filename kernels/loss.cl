@@ -21,7 +21,7 @@
 #endif
 
 /* Where the sums go. */
-inline void put_sums(global float *slot, const int add, const float loss, const float correct)
+static inline void put_sums(global float *slot, const int add, const float loss, const float correct)
 {
         slot[0] = add ? slot[0] + loss : loss;
         slot[1] = add ? slot[1] + correct : correct;

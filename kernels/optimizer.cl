@@ -20,7 +20,7 @@
         for (ulong i = get_global_id(0) * (ulong)PER_ITEM, end = min(i + PER_ITEM, count / VECTOR_WIDTH); i < end; i++)
 
 /* With the L2 penalty that PyTorch calls weight_decay. */
-inline T gradient(const T dw, const T w, const float scale, const float weight_decay)
+static inline T gradient(const T dw, const T w, const float scale, const float weight_decay)
 {
         const T g = dw * scale;
         return weight_decay != 0.0f ? fma((T)weight_decay, w, g) : g;
@@ -95,7 +95,7 @@ ITEM_KERNEL void clip_squares(VIEW(dw), const ulong count, VIEW(clip))
         FROM(clip)[GROUP + get_global_id(0)] = sum_lanes(even + odd);
 }
 
-inline float sum_partials(global const float *partials, const int count)
+static inline float sum_partials(global const float *partials, const int count)
 {
         T sum = 0;
         for (int i = 0; i < (count + VECTOR_WIDTH - 1) / VECTOR_WIDTH; i++) /* zeros stand behind the last */
@@ -119,7 +119,7 @@ GROUP_KERNEL void clip_squares(VIEW(dw), const ulong count, VIEW(clip))
                 FROM(clip)[GROUP + get_group_id(0)] = sum;
 }
 
-inline float sum_partials(global const float *partials, const int count, local float *scratch)
+static inline float sum_partials(global const float *partials, const int count, local float *scratch)
 {
         float sum = 0;
         for (int i = get_local_id(0); i < count; i += GROUP)

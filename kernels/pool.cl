@@ -16,31 +16,31 @@
 #define TAKEN global int *taken_buffer, const ulong taken_offset
 
 #if ADAPTIVE
-inline int2 part_of(const int i, const int count, const int size)
+static inline int2 part_of(const int i, const int count, const int size)
 {
         return (int2)((int)((long)i * size / count), (int)(((long)(i + 1) * size + count - 1) / count));
 }
 
-inline int2 covered(const int o, const int step, const int border, const int window, const int size)
+static inline int2 covered(const int o, const int step, const int border, const int window, const int size)
 {
         return part_of(o, step, size);
 }
 
-inline int2 covering(const int i, const int step, const int border, const int window, const int count)
+static inline int2 covering(const int i, const int step, const int border, const int window, const int count)
 {
         return part_of(i, window, count);
 }
 #define SEPARATE_WINDOWS 0
 #else
 /* First and last + 1 of what a window covers. */
-inline int2 covered(const int o, const int step, const int border, const int window, const int size)
+static inline int2 covered(const int o, const int step, const int border, const int window, const int size)
 {
         const int from = o * step - border;
         return (int2)(max(from, 0), min(from + window, size));
 }
 
 /* First and last + 1 of the windows that cover a pixel. */
-inline int2 covering(const int i, const int step, const int border, const int window, const int count)
+static inline int2 covering(const int i, const int step, const int border, const int window, const int count)
 {
         const int most = i + border, least = most - window;
         return (int2)(least < 0 ? 0 : least / step + 1, min(most / step + 1, count));
@@ -50,7 +50,7 @@ inline int2 covering(const int i, const int step, const int border, const int wi
 #endif
 
 /* What an average counts of a window: the last ones may reach beyond the border too, where nothing counts. */
-inline int extent(const int o, const int step, const int border, const int window, const int size, const int include_border)
+static inline int extent(const int o, const int step, const int border, const int window, const int size, const int include_border)
 {
         const int2 inside = covered(o, step, border, window, size);
         return include_border ? min(window, size + 2 * border - o * step) : inside.y - inside.x;
@@ -150,7 +150,7 @@ GROUP_KERNEL void avg_pool2d_backward(TENSOR(dy), TENSOR(dx), const int include_
                 ((ulong)get_global_id(2) * get_global_size(1) + get_global_id(1)) * oh * ow)
 
 /* The windows that cover column j, from those that cover the column before it; *windows starts as (0, 0). */
-inline int2 covering_next(int2 *windows, const int j, const int step, const int border, const int window, const int count)
+static inline int2 covering_next(int2 *windows, const int j, const int step, const int border, const int window, const int count)
 {
 #if ADAPTIVE
         return covering(j, step, border, window, count);

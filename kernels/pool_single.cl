@@ -3,7 +3,7 @@
    x (N,C,H,W), y (N,C,OH,OW); windows of kh x kw every sh x sw pixels over a border of ph x pw. The rows of a window become
    one `line`, as vectors, then the columns of all windows in it. Beyond the image a line holds what no maximum is.
    A work-item, alone in its work-group, makes `rows` rows of y. Grid: (ceil(OH / rows), C, N). */
-inline float larger(const float a, const float b)
+static inline float larger(const float a, const float b)
 {
         return b > a || b != b ? b : a; /* NaN stays */
 }

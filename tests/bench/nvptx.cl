@@ -55,3 +55,8 @@ FUNCTION float4 fma(float4 a, float4 b, float4 c)
 {
         return (float4)(fma(a.x, b.x, c.x), fma(a.y, b.y, c.y), fma(a.z, b.z, c.z), fma(a.w, b.w, c.w));
 }
+
+FUNCTION float4 fabs(float4 v)
+{
+        return (float4)(fabs(v.x), fabs(v.y), fabs(v.z), fabs(v.w));
+}
