@@ -11,12 +11,13 @@
 #define WEIGHT(c) (affine ? FROM(weight)[c] : 1.0f)
 #define BIAS(c) (affine ? FROM(bias)[c] : 0.0f)
 
-/* Of `count` values: mean and sum of squared distances from it. */
+/* Of `count` values: mean and sum of squared distances from it. Functions of it are not static: what clang makes of a struct
+   that one returns then is unknown to Oclgrind 21.10. */
 typedef struct {
         float count, mean, m2;
 } moments;
 
-static inline moments moments_join(const moments a, const moments b)
+inline moments moments_join(const moments a, const moments b)
 {
         const float count = a.count + b.count, part = b.count / count, delta = b.mean - a.mean;
         const moments m = {count, fma(delta, part, a.mean), a.m2 + b.m2 + delta * delta * (a.count * part)};
@@ -24,7 +25,7 @@ static inline moments moments_join(const moments a, const moments b)
 }
 
 /* What a training forward leaves behind beside y. */
-static inline void keep(const moments m, const int c, const float eps, const float momentum, global float *saved,
+inline void keep(const moments m, const int c, const float eps, const float momentum, global float *saved,
         global float *running_mean, global float *running_var, global float *batches)
 {
         const float unbiased = m.count > 1.0f ? m.m2 / (m.count - 1.0f) : 0.0f;
@@ -43,7 +44,7 @@ static inline int samples_in(const int n, const int b)
 }
 
 /* The channel's moments over all blocks, from `partial`. */
-static inline moments moments_all(global const float *partial, const int c, const int channels, const int pixels, const int n)
+inline moments moments_all(global const float *partial, const int c, const int channels, const int pixels, const int n)
 {
         moments m = {(float)(samples_in(n, 0) * pixels), partial[2 * c], partial[2 * c + 1]};
         for (int b = 1; b * LANES < n; b++) {
@@ -264,7 +265,7 @@ ITEMS_KERNEL void batch_norm_sums(TENSOR(x), TENSOR(dy), VIEW(saved), VIEW(parti
 }
 #elif LANES == 16
 /* Joins the first `samples` lanes. */
-static inline moments join_lanes(const lane_moments *m, const int samples)
+inline moments join_lanes(const lane_moments *m, const int samples)
 {
         const int16 inside = lanes_before(samples);
         const float mean = sum_lanes(inside ? m->mean : (float16)0) / (float)samples;
