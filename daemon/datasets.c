@@ -2,6 +2,7 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "daemon/datasetjson.h"
 #include "daemon/datasetrow.h"
 #include "daemon/swap.h"
 #include "daemon/wire.h"
@@ -9,7 +10,6 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -174,13 +174,8 @@ static int read_folder(struct datasets *ds, struct err *e)
 /* Whether the file is what import_known makes, and not one of that name. */
 static bool imported_known(const struct entry *en)
 {
-        char source[sizeof en->data->source];
-        for (int i = 0; en->data && i < dataset_known_count; i++) {
-                snprintf(source, sizeof source, "IDX files in %.200s", dataset_known[i].dir);
-                if (strcmp(dataset_known[i].name, en->name) == 0 && strcmp(source, en->data->source) == 0)
-                        return true;
-        }
-        return false;
+        const struct dataset_known *known = dataset_known_find(en->name);
+        return known && en->data && idx_made(en->data, known->dir);
 }
 
 struct misfit {
@@ -295,29 +290,6 @@ bool datasets_importing(const struct datasets *ds)
         return false;
 }
 
-static void add_counts(cJSON *counts, const char *key, const struct dataset *d, enum dataset_split s)
-{
-        cJSON *list = cJSON_AddArrayToObject(counts, key);
-        for (int i = 0; list && i < d->num_classes; i++)
-                json_push(list, cJSON_CreateNumber((double)d->split[s].class_counts[i]));
-}
-
-static void add_data(cJSON *o, const struct dataset *d)
-{
-        const int shape[] = {d->c, d->h, d->w};
-        json_add(o, "shape", cJSON_CreateIntArray(shape, 3));
-        cJSON_AddStringToObject(o, "type", d->type == DATASET_U8 ? "u8" : "f32");
-        cJSON_AddNumberToObject(o, "num_classes", d->num_classes);
-        json_add(o, "classes", cJSON_CreateStringArray((const char *const *)d->classes, d->num_classes));
-        cJSON_AddNumberToObject(o, "train", d->split[DATASET_TRAIN].count);
-        cJSON_AddNumberToObject(o, "val", d->split[DATASET_VAL].count);
-        cJSON *counts = cJSON_AddObjectToObject(o, "class_counts");
-        add_counts(counts, "train", d, DATASET_TRAIN);
-        add_counts(counts, "val", d, DATASET_VAL);
-        cJSON_AddStringToObject(o, "source", d->source);
-        json_add(o, "import", recipe_json(&d->recipe));
-}
-
 static cJSON *entry_json(const struct entry *en)
 {
         static const char *const states[] = {"ready", "importing", "failed"};
@@ -328,7 +300,7 @@ static cJSON *entry_json(const struct entry *en)
         json_add(o, "user", en->user[0] || en->unsettled ? cJSON_CreateString(en->user) : cJSON_CreateNull());
         cJSON_AddStringToObject(o, "state", states[en->state]);
         if (en->data)
-                add_data(o, en->data);
+                datasetjson_add(o, en->data);
         if (en->state == ENTRY_FAILED)
                 cJSON_AddStringToObject(o, "error", en->error.message);
         else
@@ -437,10 +409,8 @@ int datasets_delete(struct datasets *ds, const struct identity *who, const char 
 /* Everybody's jobs may name it. */
 static bool came_with_machine(const struct entry *en, const char *name)
 {
-        for (int i = 0; i < dataset_known_count; i++)
-                if (strcmp(dataset_known[i].name, name) == 0)
-                        return (en && !en->user[0] && !en->unsettled) || installed(&dataset_known[i]);
-        return false;
+        const struct dataset_known *known = dataset_known_find(name);
+        return known && ((en && !en->user[0] && !en->unsettled) || installed(known));
 }
 
 int datasets_may_replace(struct datasets *ds, const struct identity *who, const char *name, struct err *e)
@@ -454,7 +424,7 @@ int datasets_may_replace(struct datasets *ds, const struct identity *who, const 
         return err_set(e, ERR_EXISTS, "the name '%s' is taken by another user's data set", name);
 }
 
-/* A new one's row comes first: a file without one would be open to everybody. Another's follows its file, and
+/* A new one's row comes first: a file without one would be the operators'. Another's follows its file, and
    where it cannot, the old file comes back. */
 static int place(struct datasets *ds, struct entry *en, const char *path, const struct identity *who,
         int64_t bytes, bool created, struct err *e)
@@ -515,8 +485,8 @@ int datasets_settle(
                 return err_set(e, ERR_NOT_FOUND, "there is no data set '%s'", name);
         int rc = datasetrow_find(store, name, owner, e);
         if (rc > 0)
-                return err_set(e, ERR_EXISTS, "the data set '%s' is %s%s already", name,
-                        owner[0] ? owner : "everybody", "'s");
+                return err_set(e, ERR_EXISTS, "the data set '%s' is %s's already", name,
+                        owner[0] ? owner : "everybody");
         return rc ? rc : datasetrow_set(store, name, user, st.st_size, e);
 }
 
@@ -524,10 +494,7 @@ int datasets_import(const char *state_dir, const char *name, struct err *e)
 {
         char path[PATH_MAX];
         snprintf(path, sizeof path, "%s/datasets/%s%s", state_dir, name, suffix);
-        for (int i = 0; i < dataset_known_count; i++) {
-                const struct dataset_known *known = &dataset_known[i];
-                if (strcmp(known->name, name) == 0)
-                        return idx_import(known->dir, name, known->classes, known->num_classes, path, e);
-        }
-        return err_set(e, ERR_NOT_FOUND, "no data set '%s' is known", name);
+        const struct dataset_known *known = dataset_known_find(name);
+        return known ? idx_import(known->dir, name, known->classes, known->num_classes, path, e)
+                     : err_set(e, ERR_NOT_FOUND, "no data set '%s' is known", name);
 }

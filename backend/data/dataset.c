@@ -402,3 +402,11 @@ int dataset_write(const struct dataset *d, const char *path, struct err *e)
         free(description);
         return rc;
 }
+
+const struct dataset_known *dataset_known_find(const char *name)
+{
+        for (int i = 0; i < dataset_known_count; i++)
+                if (strcmp(dataset_known[i].name, name) == 0)
+                        return &dataset_known[i];
+        return NULL;
+}

@@ -64,6 +64,8 @@ int dataset_write(const struct dataset *d, const char *path, struct err *e);
    together; ERR_TOO_LARGE above IDX_MAX_BYTES. */
 int idx_import(const char *dir, const char *name, const char *const *classes, int num_classes,
         const char *path, struct err *e);
+/* Whether it was imported so from that directory. */
+bool idx_made(const struct dataset *d, const char *dir);
 
 /* Data sets that register themselves where their files are installed. Fashion-MNIST: Debian's
    dataset-fashion-mnist under /usr/share/datasets/fashion-mnist. */
@@ -74,5 +76,7 @@ struct dataset_known {
 };
 extern const struct dataset_known dataset_known[];
 extern const int dataset_known_count;
+/* NULL for any other name. */
+const struct dataset_known *dataset_known_find(const char *name);
 
 #endif

@@ -206,6 +206,18 @@ static int check_arguments(const char *name, int num_classes, struct err *e)
         return 0;
 }
 
+static void name_source(struct dataset *d, const char *dir)
+{
+        snprintf(d->source, sizeof d->source, "IDX files in %.200s", dir);
+}
+
+bool idx_made(const struct dataset *d, const char *dir)
+{
+        struct dataset known = {0};
+        name_source(&known, dir);
+        return strcmp(known.source, d->source) == 0;
+}
+
 int idx_import(const char *dir, const char *name, const char *const *classes, int num_classes,
         const char *path, struct err *e)
 {
@@ -225,7 +237,7 @@ int idx_import(const char *dir, const char *name, const char *const *classes, in
                         images[0].dims[2], images[1].dims[1], images[1].dims[2]);
         if (rc == 0) {
                 snprintf(d.name, sizeof d.name, "%s", name);
-                snprintf(d.source, sizeof d.source, "IDX files in %.200s", dir);
+                name_source(&d, dir);
                 d.h = (int)images[0].dims[1];
                 d.w = (int)images[0].dims[2];
                 d.classes = (char **)(uintptr_t)classes; /* borrowed: dataset_write only reads */

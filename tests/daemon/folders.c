@@ -223,6 +223,16 @@ static void without_a_link_the_owner_is_asked_again(void **state)
         service_destroy(s);
 }
 
+/* The job has nothing to begin with. */
+static void check_missed(struct service *s, int64_t id)
+{
+        front_wait_state(s, id, JOB_FAILED);
+        cJSON *job = front_job(s, id);
+        assert_non_null(
+                strstr(json_field(job, "error")->valuestring, "weights that it was to start from are gone"));
+        cJSON_Delete(job);
+}
+
 /* As after a restore without the jobs' folders: not trained from nothing, as if nobody had asked for a model.
  */
 static void weights_that_are_gone_are_missed(void **state)
@@ -237,11 +247,7 @@ static void weights_that_are_gone_are_missed(void **state)
         snprintf(path, sizeof path, "%s/jobs/%lld/init.safetensors", (char *)*state, (long long)id);
         assert_int_equal(unlink(path), 0);
         CHECK_OK(jobs_resume(s->jobs, id, &e), &e);
-        front_wait_state(s, id, JOB_FAILED);
-        cJSON *job = front_job(s, id);
-        assert_non_null(
-                strstr(json_field(job, "error")->valuestring, "weights that it was to start from are gone"));
-        cJSON_Delete(job);
+        check_missed(s, id);
         service_destroy(s);
 }
 
@@ -275,11 +281,7 @@ static void weights_and_checkpoint_that_are_gone_are_missed(void **state)
         snprintf(away, sizeof away, "%s/away", (char *)*state);
         assert_int_equal(rename(path, away), 0);
         CHECK_OK(jobs_resume(s->jobs, id, &e), &e);
-        front_wait_state(s, id, JOB_FAILED);
-        cJSON *job = front_job(s, id);
-        assert_non_null(
-                strstr(json_field(job, "error")->valuestring, "weights that it was to start from are gone"));
-        cJSON_Delete(job);
+        check_missed(s, id);
         service_destroy(s);
 }
 
