@@ -1,11 +1,6 @@
-/* conv2d with stride 1 and square kernels on CPU devices, forward and gradient of the input: Winograd's minimal filtering
-   (Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 2016). A tile of STEP x STEP outputs sees SIDE x SIDE
-   inputs; both are polynomials, whose product is formed value by value at SIDE x SIDE points instead of tap by tap:
+/* conv2d with stride 1 and square kernels on CPU devices by Winograd's filtering (winograd.cl), forward and gradient of the
+   input.
 
-       out = At [ (G w Gt) . (Bt in B) ] A        36 products instead of (STEP TAPS)^2: 144 for 3 taps, 100 for 5
-
-   The points are 0, P, -P, Q, -Q and infinity with P Q = 1, so that no power of them is large: on random numbers sums of 16 to
-   512 channels err up to 2.4 times as much as tap by tap, by at most 4e-6 of the largest.
    The correlation is that of conv_tiled.cl,
 
        out[o, t] (+)= bias[o] + sum over i, r, s of  w[o, i, r, s] * in[i, t + first + (r,s)]
@@ -20,95 +15,9 @@
 #ifndef TILE
 #define TILE 6
 #endif
-#ifndef TAPS
-#define TAPS 3
-#endif
-#define SIDE 6
-#define POINTS (SIDE * SIDE)
-#define STEP (SIDE - TAPS + 1)
 #define PACKED (TILE > 8 ? 16 : 8)
 
-#define P2 0.5f
-#define Q2 2.0f
-#define P 0.70710678f
-#define Q 1.41421356f
-
-/* Bt v */
-static void input_points(float16 v[SIDE])
-{
-        const float16 v0 = v[0], v1 = v[1], v2 = v[2], v3 = v[3], v4 = v[4], v5 = v[5];
-        const float16 p_even = fma(-Q2, v2, v4), p_odd = P * fma(-Q2, v1, v3);
-        const float16 q_even = fma(-P2, v2, v4), q_odd = Q * fma(-P2, v1, v3);
-        v[0] = fma(-(P2 + Q2), v2, v0 + v4);
-        v[1] = p_even + p_odd;
-        v[2] = p_even - p_odd;
-        v[3] = q_even + q_odd;
-        v[4] = q_even - q_odd;
-        v[5] = fma(-(P2 + Q2), v3, v1 + v5);
-}
-
-/* G w: `taps` values, `step` apart, become SIDE; the divisions of interpolation are done here. */
-static void weight_points(float16 *v, const int step, const int taps)
-{
-        const float16 last = v[(taps - 1) * step];
-        float16 p_even = v[0], q_even = v[0], p_odd = P * v[step], q_odd = Q * v[step];
-        if (taps > 2) {
-                p_even = fma(P2, v[2 * step], p_even);
-                q_even = fma(Q2, v[2 * step], q_even);
-        }
-        if (taps > 3) {
-                p_odd = fma(P * P2, v[3 * step], p_odd);
-                q_odd = fma(Q * Q2, v[3 * step], q_odd);
-        }
-        if (taps > 4) {
-                p_even = fma(P2 * P2, v[4 * step], p_even);
-                q_even = fma(Q2 * Q2, v[4 * step], q_even);
-        }
-        const float p_share = 1.0f / (2.0f * P2 * (P2 - Q2)), q_share = 1.0f / (2.0f * Q2 * (Q2 - P2));
-        v[step] = p_share * (p_even + p_odd);
-        v[2 * step] = p_share * (p_even - p_odd);
-        v[3 * step] = q_share * (q_even + q_odd);
-        v[4 * step] = q_share * (q_even - q_odd);
-        v[5 * step] = last;
-}
-
-/* At v: SIDE values become `count`. */
-static void output_sums(float16 *v, const int step, const int count)
-{
-        const float16 p_sum = v[step] + v[2 * step], p_difference = v[step] - v[2 * step];
-        const float16 q_sum = v[3 * step] + v[4 * step], q_difference = v[3 * step] - v[4 * step], last = v[5 * step];
-        v[0] += p_sum + q_sum;
-        v[step] = fma(P, p_difference, Q * q_difference);
-        if (count > 2)
-                v[2 * step] = fma(P2, p_sum, Q2 * q_sum);
-        if (count > 3)
-                v[3 * step] = fma(P * P2, p_difference, Q * Q2 * q_difference);
-        if (count > 4)
-                v[4 * step] = fma(P2 * P2, p_sum, Q2 * Q2 * q_sum);
-        v[(count - 1) * step] += last;
-}
-
-/* A tile's columns, then its rows, in loops that stay loops: unrolled they would take a compiler seconds. */
-static void weights_to_points(float16 v[POINTS], const int taps)
-{
-#pragma unroll 1
-        for (int s = 0; s < taps; s++)
-                weight_points(v + s, SIDE, taps);
-#pragma unroll 1
-        for (int r = 0; r < SIDE; r++)
-                weight_points(v + r * SIDE, 1, taps);
-}
-
-/* The sums at (row, column) of `count` x `count` outputs end up at v[row * SIDE + column]. */
-static void points_to_outputs(float16 v[POINTS], const int count)
-{
-#pragma unroll 1
-        for (int s = 0; s < SIDE; s++)
-                output_sums(v + s, SIDE, count);
-#pragma unroll 1
-        for (int r = 0; r < count; r++)
-                output_sums(v + r * SIDE, 1, count);
-}
+#include "winograd.cl"
 
 /* Element (o, i, r, s) of the weights is w[group*group_stride + o*out_stride + i*in_stride + first + r*row_step + s*column_step].
    Grid: (tiles of o, groups, chunks). */
@@ -132,7 +41,7 @@ ITEM_KERNEL void conv_winograd_pack(VIEW(w), VIEW(packed), const int outs, const
                                                r * row_step + s * column_step];
                         v[r * SIDE + s] = vload16(0, each);
                 }
-                weights_to_points(v, TAPS);
+                weights_to_points(v);
 #pragma unroll 1
                 for (int p = 0; p < POINTS; p++) {
                         global float *at = to + (((ulong)p * tiles + tile) * n + i) * PACKED;
@@ -344,7 +253,7 @@ static float16 bring_gradients(local float *to, const int step, const global flo
                         v[r * SIDE + s] = inside ? vload16((h + r) * OW + w + s, from) : (float16)(0.0f);
                         sum += v[r * SIDE + s];
                 }
-        weights_to_points(v, STEP);
+        gradients_to_points(v);
 #pragma unroll 1
         for (int p = 0; p < POINTS; p++)
                 vstore16(v[p], 0, to + p * step);
@@ -414,7 +323,7 @@ ITEM_KERNEL void conv_winograd_sum(VIEW(partial), VIEW(partial_bias), VIEW(dw), 
                         for (int split = 1; split < splits; split++)
                                 v[p] += vload16(p * TILE + o, from + split * size);
                 }
-                points_to_outputs(v, TAPS);
+                points_to_weights(v);
 #pragma unroll 1
                 for (int tap = 0; tap < TAPS * TAPS; tap++) {
                         float each[16];

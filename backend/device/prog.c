@@ -50,11 +50,30 @@ static int add_source(struct str *s, const char *file, struct err *e)
         return 0;
 }
 
+/* A file and, in its place, the one whose name a line `#include "NAME.cl"` of it gives. */
+static int add_file(struct str *s, const char *file, struct err *e)
+{
+        struct str text = {0};
+        char name[32];
+        int end = 0, rc = add_source(&text, file, e);
+        const char *include = text.data ? strstr(text.data, "#include \"") : NULL;
+        if (include && sscanf(include, "#include \"%31[a-z_].cl\"%n", name, &end) == 1 && end) {
+                str_add_bytes(s, text.data, (size_t)(include - text.data));
+                rc = add_source(s, name, e);
+                str_add(s, include + end);
+        } else if (text.data) {
+                str_add_bytes(s, text.data, text.len);
+        }
+        s->failed = s->failed || text.failed;
+        str_free(&text);
+        return rc;
+}
+
 static int expand(const char *file, struct str *ret, struct err *e)
 {
         int rc = add_source(ret, "common", e);
         if (rc == 0)
-                rc = add_source(ret, file, e);
+                rc = add_file(ret, file, e);
         if (rc == 0 && ret->failed)
                 rc = err_set(e, ERR_NO_MEMORY, "no memory for the source of kernels/%s.cl", file);
         return rc;

@@ -161,6 +161,8 @@ static unsigned conv_variants(
         if (lanes == CONV_LOCAL_LANES && conv_local_fits(info) &&
                 (direction != OP_DATA || conv_local_data_fits(op)))
                 set |= 1u << OP_TILED;
+        if (lanes == CONV_LOCAL_LANES && conv_winograd_local_fits(op, info))
+                set |= 1u << OP_WINOGRAD;
         if (conv_clblast_fits(op, lanes, info))
                 set |= 1u << OP_CLBLAST;
         if (lanes == 1 && direction == OP_FORWARD && conv_single_fits(op, info))
@@ -195,7 +197,7 @@ static enum op_variant conv_prefer(
         const int blocks = op_ceil_div(n, lanes);
         if (!(set & 1u << OP_TILED))
                 return OP_NAIVE;
-        if (!(set & 1u << OP_WINOGRAD))
+        if (!(set & 1u << OP_WINOGRAD) || lanes != CONV_LANES) /* what GPUs gain is only measured */
                 return OP_TILED;
         const double cost = direction == OP_WEIGHTS
                                     ? conv_winograd_weights_cost(op, blocks, info)
@@ -221,7 +223,8 @@ static int conv_forward(const struct op *op, const struct op_call *c, struct err
         case OP_CLBLAST:
                 return conv_clblast_forward(op, c, e);
         case OP_WINOGRAD:
-                return conv_winograd_forward(op, c, e);
+                return c->y.lanes == CONV_LANES ? conv_winograd_forward(op, c, e)
+                                                : conv_winograd_local_forward(op, c, e);
         case OP_TILED:
                 return forward_tiled(op, c, e);
         default:
@@ -235,7 +238,8 @@ static int backward_data(const struct op *op, const struct op_call *c, struct er
         case OP_CLBLAST:
                 return conv_clblast_data(op, c, e);
         case OP_WINOGRAD:
-                return conv_winograd_data(op, c, e);
+                return c->dy.lanes == CONV_LANES ? conv_winograd_data(op, c, e)
+                                                 : conv_winograd_local_data(op, c, e);
         case OP_TILED:
                 return c->dy.lanes == CONV_LANES ? conv_tiled_data(op, c, e) : conv_local_data(op, c, e);
         default:
@@ -248,7 +252,8 @@ static int backward_weights(const struct op *op, const struct op_call *c, struct
         const enum op_variant v = op_variant_of(op, c, OP_WEIGHTS);
         switch (v) {
         case OP_WINOGRAD:
-                return conv_winograd_weights(op, c, e);
+                return c->dy.lanes == CONV_LANES ? conv_winograd_weights(op, c, e)
+                                                 : conv_winograd_local_weights(op, c, e);
         case OP_TILED:
                 return c->dy.lanes == CONV_LANES ? conv_weights_run(op, c, e) : conv_local_weights(op, c, e);
         default:
@@ -280,6 +285,13 @@ static void conv_needs(
         const int blocks = op_ceil_div(n, lanes);
         if (lanes == CONV_LOCAL_LANES && conv_local_fits(info))
                 conv_local_needs(op, n, info, ret);
+        if (lanes == CONV_LOCAL_LANES && conv_winograd_local_fits(op, info)) {
+                ret->workspace_forward =
+                        larger(ret->workspace_forward, conv_winograd_local_floats(op, OP_FORWARD, n, info));
+                for (int d = OP_DATA; d < OP_DIRECTIONS; d++)
+                        ret->workspace_backward = larger(ret->workspace_backward,
+                                conv_winograd_local_floats(op, (enum op_direction)d, n, info));
+        }
         if (conv_clblast_fits(op, lanes, info)) {
                 const uint64_t floats = conv_clblast_floats(op, lanes, info);
                 ret->workspace_forward = larger(ret->workspace_forward, floats);

@@ -54,6 +54,17 @@ int conv_winograd_weights(const struct op *op, const struct op_call *call, struc
 uint64_t conv_winograd_weights_floats(const struct op *op, int blocks, const struct dev_info *info);
 double conv_winograd_weights_cost(const struct op *op, int blocks, const struct dev_info *info);
 
+/* kernels/conv_winograd_local.cl: the same kernels where tensors have 32 lanes. The products are those of
+   conv_local.h. */
+bool conv_winograd_local_fits(const struct op *op, const struct dev_info *info);
+int conv_winograd_local_forward(const struct op *op, const struct op_call *call, struct err *e);
+int conv_winograd_local_data(const struct op *op, const struct op_call *call, struct err *e);
+/* The gradient of the bias too. */
+int conv_winograd_local_weights(const struct op *op, const struct op_call *call, struct err *e);
+/* Workspace of one of them. */
+uint64_t conv_winograd_local_floats(
+        const struct op *op, enum op_direction direction, int n, const struct dev_info *info);
+
 /* Products by CLBlast: 1x1 kernels alone, without stride, padding or groups, in floats. One number of floats
    of workspace for all three. The gradient of the bias is the caller's. */
 bool conv_clblast_fits(const struct op *op, int lanes, const struct dev_info *info);

@@ -300,6 +300,24 @@ int conv_local_bias(const struct op *op, const struct op_call *call, struct err 
         return bias_gradient(op, call, options_of(options, call, &tiles[TILES - 1], false), e);
 }
 
+uint64_t conv_local_forward_floats(const struct op *op, int n, const struct dev_info *info)
+{
+        const int blocks = op_ceil_div(n, CONV_LOCAL_LANES);
+        const struct correlation k = correlation_forward(op);
+        const struct cut c = cut_correlation(&k, blocks, info);
+        return part_floats(&k, &c, blocks);
+}
+
+uint64_t conv_local_weights_floats(const struct op *op, int n, const struct dev_info *info)
+{
+        const int blocks = op_ceil_div(n, CONV_LOCAL_LANES);
+        const struct cut c = cut_weights(op, blocks, info);
+        const uint64_t parts =
+                c.splits > 1 ? (uint64_t)c.splits * (uint64_t)op_param_count(&op->params[0]) : 0;
+        const uint64_t bias = op->num_params == 2 ? (uint64_t)blocks * (uint64_t)op->out.c : 0;
+        return parts > bias ? parts : bias;
+}
+
 static void raise(uint64_t *most, uint64_t floats)
 {
         if (floats > *most)
@@ -309,17 +327,11 @@ static void raise(uint64_t *most, uint64_t floats)
 void conv_local_needs(const struct op *op, int n, const struct dev_info *info, struct op_needs *ret)
 {
         const int blocks = op_ceil_div(n, CONV_LOCAL_LANES);
-        struct correlation k = correlation_forward(op);
-        struct cut c = cut_correlation(&k, blocks, info);
-        raise(&ret->workspace_forward, part_floats(&k, &c, blocks));
+        struct correlation k;
+        raise(&ret->workspace_forward, conv_local_forward_floats(op, n, info));
         for (int i = 0; conv_local_data_fits(op) && data_phase(op, i, &k); i++) {
-                c = cut_correlation(&k, blocks, info);
+                const struct cut c = cut_correlation(&k, blocks, info);
                 raise(&ret->workspace_backward, turned_floats(&k) + part_floats(&k, &c, blocks));
         }
-        c = cut_weights(op, blocks, info);
-        if (c.splits > 1)
-                raise(&ret->workspace_backward,
-                        (uint64_t)c.splits * (uint64_t)op_param_count(&op->params[0]));
-        if (op->num_params == 2)
-                raise(&ret->workspace_backward, (uint64_t)blocks * (uint64_t)op->out.c);
+        raise(&ret->workspace_backward, conv_local_weights_floats(op, n, info));
 }

@@ -18,7 +18,9 @@ int conv_local_data(const struct op *conv, const struct op_call *call, struct er
 int conv_local_weights(const struct op *conv, const struct op_call *call, struct err *e);
 /* The second alone, in the workspace that conv_local_needs tells. */
 int conv_local_bias(const struct op *conv, const struct op_call *call, struct err *e);
-/* Workspace of all, for batches of n. */
+/* Workspace of the first, of the third, of all, for batches of n. */
+uint64_t conv_local_forward_floats(const struct op *conv, int n, const struct dev_info *info);
+uint64_t conv_local_weights_floats(const struct op *conv, int n, const struct dev_info *info);
 void conv_local_needs(const struct op *conv, int n, const struct dev_info *info, struct op_needs *ret);
 
 #endif

@@ -70,7 +70,7 @@ enum op_variant op_variant_of(const struct op *op, const struct op_call *c, enum
         const int lanes = direction == OP_FORWARD ? c->y.lanes : c->dy.lanes;
         const unsigned set = op->kind->variants(op, direction, lanes, dev_info(c->dev));
         enum op_variant v = c->variants[direction];
-        if (v == OP_CLBLAST && c->precision != OP_FP32)
+        if (v > OP_TILED && c->precision != OP_FP32)
                 v = OP_TILED;
         while (v > OP_NAIVE && !(set & 1u << v))
                 v--;

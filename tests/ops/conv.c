@@ -80,6 +80,35 @@ static void large_tiles_agree(void **state)
         }
 }
 
+/* Winograd's points of such devices in bands of rows, and in batches of blocks. */
+static void parts_agree(void **state)
+{
+        static const struct {
+                struct shape in;
+                struct conv_args args;
+                int n;
+        } layers[] = {
+                {{29, 75, 58}, {27, {3, 3}, {1, 1}, {1, 1}, 1, true}, 2},
+                {{20, 47, 46}, {22, {3, 3}, {1, 1}, {2, 1}, 2, true}, 70},
+        };
+        struct ops_fixture *f = *state;
+        for (size_t i = 0; i < sizeof layers / sizeof layers[0]; i++) {
+                struct op *op = ops_layer(&op_conv2d, &layers[i].args, layers[i].in);
+                struct trial t = {.dev = f->dev,
+                        .op = op,
+                        .n = layers[i].n,
+                        .lanes = 32,
+                        .variant = OP_WINOGRAD,
+                        .training = true,
+                        .backward = true,
+                        .slices = i == 0,
+                        .accumulate_dx = i == 1,
+                        .accumulate_dparams = i == 1};
+                ops_check(&t, f->seed, 1e-4);
+                op_destroy(op);
+        }
+}
+
 static void reference_has_right_gradients(void **state)
 {
         static const struct conv_args args[] = {
@@ -123,6 +152,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(agrees_with_reference),
                 cmocka_unit_test(large_tiles_agree),
+                cmocka_unit_test(parts_agree),
                 cmocka_unit_test(reference_has_right_gradients),
                 cmocka_unit_test(wrong_arguments),
         };

@@ -12,7 +12,8 @@ static const struct {
 } ways[] = {
         {2, 1, OP_TILED, OP_FP32}, /* ops that have nothing tiled for these lanes run the naive kernels */
         {17, 16, OP_NAIVE, OP_FP32}, {18, 16, OP_TILED, OP_FP32}, {18, 16, OP_WINOGRAD, OP_FP32},
-        {33, 32, OP_TILED, OP_FP32}, {17, 32, OP_TILED, OP_TF32}, /* one convolution, one linear layer */
+        {33, 32, OP_TILED, OP_FP32}, {33, 32, OP_WINOGRAD, OP_FP32},
+        {17, 32, OP_TILED, OP_TF32}, /* one convolution, one linear layer */
 };
 enum { WAYS = sizeof ways / sizeof ways[0] };
 
