@@ -10,6 +10,8 @@
 #include <string.h>
 
 enum { BACKOFF_FIRST_MS = 100, BACKOFF_MAX_MS = 10000, START_AGAIN_MS = 1000 };
+/* Of its memory a driver may take so much for itself: a part, but no more than so many bytes. */
+enum { DRIVERS_PART = 16, DRIVERS_MOST = 1 << 30 };
 /* A worker that lived this long had nothing to do with the failures before it. */
 enum { STABLE_MS = 600000 };
 
@@ -69,6 +71,7 @@ void device_start(struct device *d)
         d->state = DEVICE_STARTING;
         d->busy = true;
         d->progress = d->device_bytes = 0;
+        d->tells_free = false;
         d->map_done = d->map_windows = 0;
         d->reason[0] = '\0';
         d->started_ms = d->heard_ms = d->moved_ms = clock_now_ms();
@@ -160,6 +163,12 @@ static void kill_worker(struct device *d, const char *why)
         child_kill(d->worker);
 }
 
+static void take_free(struct device *d, const cJSON *head)
+{
+        d->tells_free = cJSON_IsNumber(json_field(head, "memory_free"));
+        d->free_bytes = (double)wire_int(head, "memory_free");
+}
+
 static void heartbeat(struct device *d, const cJSON *head)
 {
         const cJSON *map = json_field(head, "map");
@@ -170,6 +179,7 @@ static void heartbeat(struct device *d, const cJSON *head)
         d->progress = now;
         d->busy = busy;
         d->device_bytes = (double)wire_int(head, "device_bytes");
+        take_free(d, head);
         d->map_done = wire_int(map, "done");
         d->map_windows = wire_int(map, "windows");
 }
@@ -179,6 +189,7 @@ static void hello(struct device *d, cJSON *head)
         cJSON_Delete(d->selftest);
         d->selftest = cJSON_DetachItemFromObjectCaseSensitive(head, "selftest");
         d->state = DEVICE_READY;
+        take_free(d, head);
         d->moved_ms = d->heard_ms;
         log_line(LOG_INFO, "device %s is ready: %s (%s)", d->info.id, d->info.name, d->info.platform);
         if (d->hooks->ready)
@@ -230,6 +241,8 @@ cJSON *device_json(const struct device *d)
         cJSON_AddStringToObject(o, "platform", d->info.platform);
         cJSON_AddStringToObject(o, "type", dev_type_name(d->info.type));
         cJSON_AddNumberToObject(o, "memory", (double)d->info.global_bytes);
+        if (d->tells_free)
+                cJSON_AddNumberToObject(o, "memory_free", d->free_bytes);
         cJSON_AddNumberToObject(o, "max_buffer", (double)d->info.max_alloc_bytes);
         cJSON_AddNumberToObject(o, "compute_units", d->info.compute_units);
         cJSON_AddStringToObject(o, "state", state_text(d));
@@ -241,6 +254,15 @@ cJSON *device_json(const struct device *d)
         json_add(o, "reason", d->reason[0] ? cJSON_CreateString(d->reason) : cJSON_CreateNull());
         json_add(o, "selftest", d->selftest ? cJSON_Duplicate(d->selftest, true) : cJSON_CreateNull());
         return o;
+}
+
+/* What the worker holds is given up for a job. A wrong refusal were worse than a job that finds less than it
+   takes, so that what the driver itself may have taken counts as free. */
+uint64_t device_room(const struct device *d)
+{
+        const double all = (double)d->info.global_bytes, part = all / DRIVERS_PART,
+                     room = d->free_bytes + d->device_bytes + (part < DRIVERS_MOST ? part : DRIVERS_MOST);
+        return d->tells_free && room < all ? (uint64_t)room : d->info.global_bytes;
 }
 
 int device_send(struct device *d, const cJSON *head, const void *raw, size_t raw_len, struct err *e)

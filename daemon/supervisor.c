@@ -185,6 +185,11 @@ enum device_state supervisor_state(const struct supervisor *sv, int device)
         return sv->devices[device].state;
 }
 
+uint64_t supervisor_room(const struct supervisor *sv, int device)
+{
+        return device_room(&sv->devices[device]);
+}
+
 bool supervisor_all_quarantined(const struct supervisor *sv)
 {
         for (int i = 0; i < sv->count; i++)

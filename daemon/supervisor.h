@@ -65,11 +65,14 @@ const char *supervisor_problem(const struct supervisor *sv);
 int supervisor_count(const struct supervisor *sv);
 const struct dev_info *supervisor_info(const struct supervisor *sv, int device);
 enum device_state supervisor_state(const struct supervisor *sv, int device);
+/* device_room: how large a job may be to start on the device now, in bytes. */
+uint64_t supervisor_room(const struct supervisor *sv, int device);
 /* Whether there are devices and all of them are quarantined. */
 bool supervisor_all_quarantined(const struct supervisor *sv);
 
 /* An array of device objects for GET /v1/devices: {"id","name","vendor","driver","version","platform","type",
-   "memory","max_buffer","compute_units","state":"starting"|"ready"|"busy"|"quarantined","job":7|null,"map":{"done","windows"}|null,
+   "memory","memory_free" where it is
+   known,"max_buffer","compute_units","state":"starting"|"ready"|"busy"|"quarantined","job":7|null,"map":{"done","windows"}|null,
    "device_bytes","worker_pid","failures","reason":null|"why there is no worker","selftest":{…}|null}. */
 int supervisor_json(const struct supervisor *sv, cJSON **ret, struct err *e);
 /* An array of what came of asking each driver: probe_json. */
