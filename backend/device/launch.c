@@ -6,7 +6,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { MAX_DIMS = 3 };
+enum { MAX_DIMS = 3, FIRST_FLUSH = 8 };
 
 struct recorded {
         cl_kernel kernel;          /* owned; its arguments stay bound */
@@ -254,13 +254,25 @@ int launch_list_count(const struct launch_list *list)
         return list->count;
 }
 
+/* Drivers may gather commands until somebody waits. After 8, 16, 32, … the device has work for as long as the
+   host takes for as many again, by few submissions. */
+static int begin_early(struct dev *d, int enqueued, struct err *e)
+{
+        if (enqueued < FIRST_FLUSH || (enqueued & (enqueued - 1)))
+                return 0;
+        const cl_int status = clFlush(d->queue);
+        return status == CL_SUCCESS ? 0 : err_cl(e, status, "submitting launches to %s", d->info.name);
+}
+
 int launch_list_run_to(struct dev *d, struct launch_list *list, int last, struct err *e)
 {
-        int rc = 0;
+        int rc = 0, enqueued = 0;
         for (int i = 0; i < list->count && rc == 0; i++)
                 if (list->items[i].owner <= last && !(list->items[i].once && list->items[i].has_run)) {
                         rc = enqueue(d, &list->items[i], e);
                         list->items[i].has_run = rc == 0;
+                        if (rc == 0)
+                                rc = begin_early(d, ++enqueued, e);
                 }
         return rc;
 }
