@@ -1,4 +1,4 @@
-/* In the place of NVIDIA's management library: knows one card, the one of card.c, and tells of its memory
+/* In the place of NVIDIA's management library: knows one card, the one of tests/card.c, and tells of its memory
    what the file that CNND_CARD_MEMORY names says: free bytes, then all bytes. */
 #include <stdio.h>
 #include <stdlib.h>
