@@ -1,6 +1,7 @@
 /* Cards that this machine has not: a layer of the OpenCL loader (OPENCL_LAYERS) that lets a driver's devices
    answer as CNND_CARD says, "nvidia" or "amd", where they tell of memory, and that takes no grid which
-   NVIDIA's cards do not take: of more than 65,535 work-groups in the second or third dimension. */
+   NVIDIA's cards do not take: of more than 65,535 work-groups in the second or third dimension. As drivers
+   keep what they compile, it leaves a file in each folder that the environment names to them. */
 #include <CL/cl_ext.h>
 #include <CL/cl_layer.h>
 
@@ -93,6 +94,20 @@ CL_API_ENTRY cl_int CL_API_CALL clGetLayerInfo(
                        : CL_INVALID_VALUE;
 }
 
+static void keep_files(void)
+{
+        static const char *const names[] = {"CUDA_CACHE_PATH", "AMD_COMGR_CACHE_DIR", "MESA_SHADER_CACHE_DIR",
+                "NEO_CACHE_DIR", "cl_cache_dir", "XDG_CACHE_HOME"};
+        for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+                char path[4096];
+                const char *folder = getenv(names[i]);
+                snprintf(path, sizeof path, "%s/%s", folder ? folder : "", names[i]);
+                FILE *f = folder ? fopen(path, "w") : NULL;
+                if (f)
+                        fclose(f);
+        }
+}
+
 CL_API_ENTRY cl_int CL_API_CALL clInitLayer(cl_uint num_entries, const cl_icd_dispatch *target_dispatch,
         cl_uint *num_entries_ret, const cl_icd_dispatch **layer_dispatch_ret)
 {
@@ -103,6 +118,8 @@ CL_API_ENTRY cl_int CL_API_CALL clInitLayer(cl_uint num_entries, const cl_icd_di
         table = *target_dispatch;
         table.clGetDeviceInfo = my_clGetDeviceInfo;
         table.clEnqueueNDRangeKernel = my_clEnqueueNDRangeKernel;
+        if (getenv("CNND_CARD"))
+                keep_files();
         *num_entries_ret = entries;
         *layer_dispatch_ret = &table;
         return CL_SUCCESS;

@@ -6,7 +6,7 @@ import tempfile
 import time
 import unittest
 
-from harness import Daemon, main, small_job, wait_for
+from harness import Daemon, main, send_signal, small_job, wait_for
 
 LAYER = os.environ.get("CNND_CARD_LAYER", "")
 NVML = os.environ.get("CNND_NVML", "")
@@ -73,6 +73,23 @@ class Cards(unittest.TestCase):
         time.sleep(2.5)
         self.assertNotIn("memory_free", self.device())
         d.wait(d.submit(small_job(epochs=1))["id"])
+
+    def test_compiled_kernels(self):
+        """Every driver keeps them in the device's folder, which is put aside when workers die; but where the
+        environment says."""
+        kept = {"CUDA_CACHE_PATH", "AMD_COMGR_CACHE_DIR", "MESA_SHADER_CACHE_DIR", "NEO_CACHE_DIR", "cl_cache_dir"}
+        with tempfile.TemporaryDirectory(prefix="cnnd-cache-") as own:
+            env = {"OPENCL_LAYERS": LAYER, "CNND_CARD": "none", "XDG_CACHE_HOME": own}
+            with Daemon(env=env) as d:
+                folder = os.path.join(d.state, "cache/driver", d.get("/v1/devices")["devices"][0]["id"])
+                self.assertEqual(kept - set(os.listdir(folder)), set())
+                self.assertEqual((os.listdir(own), "XDG_CACHE_HOME" in os.listdir(folder)), (["XDG_CACHE_HOME"], False))
+                for _ in range(2):
+                    dead = d.worker()
+                    send_signal(dead)
+                    wait_for(lambda: d.worker() not in (None, dead), 60, "another worker")
+                    wait_for(lambda: d.get("/v1/devices")["devices"][0]["state"] == "ready", 60, "the device again")
+                self.assertEqual(kept - set(os.listdir(folder + ".bad")), set())
 
     def test_library_that_fails(self):
         d = self.start("nvidia") or self.daemon
