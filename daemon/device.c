@@ -10,6 +10,9 @@
 #include <string.h>
 
 enum { BACKOFF_FIRST_MS = 100, BACKOFF_MAX_MS = 10000, START_AGAIN_MS = 1000 };
+/* After so long a device that was given up is tried again, then after twice as long, and so on to 16 times.
+ */
+enum { QUARANTINE_MS = 600000, QUARANTINE_DOUBLINGS = 4 };
 /* Of its memory a driver may take so much for itself: a part, but no more than so many bytes. */
 enum { DRIVERS_PART = 16, DRIVERS_MOST = 1 << 30 };
 /* A worker that lived this long had nothing to do with the failures before it. */
@@ -119,6 +122,12 @@ void device_set_job(struct device *d, int64_t job)
         d->job = job;
 }
 
+static int64_t quarantine_ms(const struct device *d)
+{
+        const int more = d->failures - SUPERVISOR_FAILURES;
+        return (int64_t)QUARANTINE_MS << (more < QUARANTINE_DOUBLINGS ? more : QUARANTINE_DOUBLINGS);
+}
+
 /* The worker is gone: decides about the next one, then tells. */
 static void device_failed(struct device *d, const char *why)
 {
@@ -131,10 +140,10 @@ static void device_failed(struct device *d, const char *why)
         d->busy = false;
         bool quarantined = d->failures >= SUPERVISOR_FAILURES;
         d->state = quarantined ? DEVICE_QUARANTINED : DEVICE_STARTING;
-        d->restart_ms = clock_now_ms() + device_backoff_ms(d->failures);
+        d->restart_ms = clock_now_ms() + (quarantined ? quarantine_ms(d) : device_backoff_ms(d->failures));
         snprintf(d->reason, sizeof d->reason, "%s", reason);
         log_line(quarantined ? LOG_ERROR : LOG_WARN, "device %s: its worker was lost (%d in a row): %s%s",
-                d->info.id, d->failures, reason, quarantined ? "; quarantined until cnnd is restarted" : "");
+                d->info.id, d->failures, reason, quarantined ? "; quarantined, and tried again later" : "");
         if (d->failures == SUPERVISOR_FAILURES - 1)
                 put_cache_aside(d);
         if (d->hooks->lost)
@@ -283,12 +292,16 @@ static int64_t patience_ms(const struct device *d)
 
 int64_t device_due_ms(const struct device *d)
 {
-        if (d->state == DEVICE_QUARANTINED)
-                return INT64_MAX;
         if (!d->worker)
                 return d->restart_ms;
         int64_t lost = d->heard_ms + SUPERVISOR_HEARTBEAT_LOST_MS, stuck = d->moved_ms + patience_ms(d);
         return d->busy && stuck < lost ? stuck : lost;
+}
+
+void device_again(struct device *d)
+{
+        if (d->state == DEVICE_QUARANTINED)
+                d->restart_ms = clock_now_ms();
 }
 
 void device_tick(struct device *d, int64_t now_ms)

@@ -48,6 +48,8 @@ int device_send(struct device *d, const cJSON *head, const void *raw, size_t raw
 
 /* When device_tick has something to do though nothing is heard; INT64_MAX for never. */
 int64_t device_due_ms(const struct device *d);
+/* Tries it again now where it is quarantined. */
+void device_again(struct device *d);
 void device_tick(struct device *d, int64_t now_ms);
 
 /* Milliseconds after so many failures in a row: 100, doubled each time, 10 s at most. */

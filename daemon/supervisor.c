@@ -273,6 +273,14 @@ void supervisor_progress(struct supervisor *sv, int device)
         sv->devices[device].failures = 0;
 }
 
+void supervisor_again(struct supervisor *sv)
+{
+        for (int i = 0; i < sv->num_probes; i++)
+                probe_again(&sv->probes[i]);
+        for (int i = 0; i < sv->count; i++)
+                device_again(&sv->devices[i]);
+}
+
 void supervisor_tick(struct supervisor *sv, int64_t now_ms)
 {
         for (int i = 0; i < sv->num_probes; i++)

@@ -6,8 +6,9 @@
    A worker is restarted when it died, with a back-off that doubles from 100 ms; killed when its heartbeat
    stopped for HEARTBEAT_LOST_MS, or when it was busy for `watchdog_seconds` without its engine thread's
    progress counter moving; and after SUPERVISOR_FAILURES of these in a row, without a training step or an
-   answered request between, its device is quarantined until cnnd is restarted. Before the last try the
-   driver's compiled kernels are put aside (drivercache.h). One thread. */
+   answered request between, its device is quarantined: tried again after ten minutes and ever longer pauses,
+   for a card may be reset or a driver be repaired meanwhile. Before the last try the driver's compiled
+   kernels are put aside (drivercache.h). One thread. */
 #ifndef CNND_SUPERVISOR_H
 #define CNND_SUPERVISOR_H
 
@@ -94,6 +95,8 @@ double supervisor_used_bytes(const struct supervisor *sv, int device);
 /* Something came out: the row of failures is broken. */
 void supervisor_progress(struct supervisor *sv, int device);
 
+/* Asks drivers without a device, and tries quarantined devices, again now. */
+void supervisor_again(struct supervisor *sv);
 /* Looks at heartbeats and back-offs. */
 void supervisor_tick(struct supervisor *sv, int64_t now_ms);
 int supervisor_timeout_ms(const struct supervisor *sv, int64_t now_ms);

@@ -310,6 +310,17 @@ class Drivers(unittest.TestCase):
                     self.settled()
                     raise
 
+    def test_card_that_comes_late(self):
+        """A driver that has no device at the start is asked again: by and by, or when cnnd is told to."""
+        self.faults.arm("clGetDeviceIDs", FAIL, STATUS["DEVICE_NOT_FOUND"], times=0)
+        self.restart()
+        wait_for(lambda: "no OpenCL device" in (self.daemon.get("/v1/devices")["problem"] or ""), LONG_SECONDS, "no device")
+        self.faults.disarm()
+        if os.environ.get("CNND_FAULT_CASES") != "all":
+            send_signal(self.daemon.process.pid, signal.SIGHUP)
+        self.assertEqual(self.settled()["devices"][0]["state"], "ready")
+        self.assertEqual(self.ask("again"), self.answers["again"])
+
     def test_device_begins_before_all_is_enqueued(self):
         """Some drivers gather commands until somebody submits them or waits."""
         before = self.calls_at_rest()
