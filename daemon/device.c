@@ -10,6 +10,11 @@
 #include <string.h>
 
 enum { BACKOFF_FIRST_MS = 100, BACKOFF_MAX_MS = 10000, START_AGAIN_MS = 1000 };
+/* After so long a device that was given up is tried again, then after twice as long, and so on to 16 times.
+ */
+enum { QUARANTINE_MS = 600000, QUARANTINE_DOUBLINGS = 4 };
+/* Of its memory a driver may take so much for itself: a part, but no more than so many bytes. */
+enum { DRIVERS_PART = 16, DRIVERS_MOST = 1 << 30 };
 /* A worker that lived this long had nothing to do with the failures before it. */
 enum { STABLE_MS = 600000 };
 
@@ -69,6 +74,7 @@ void device_start(struct device *d)
         d->state = DEVICE_STARTING;
         d->busy = true;
         d->progress = d->device_bytes = 0;
+        d->tells_free = false;
         d->map_done = d->map_windows = 0;
         d->reason[0] = '\0';
         d->started_ms = d->heard_ms = d->moved_ms = clock_now_ms();
@@ -116,6 +122,12 @@ void device_set_job(struct device *d, int64_t job)
         d->job = job;
 }
 
+static int64_t quarantine_ms(const struct device *d)
+{
+        const int more = d->failures - SUPERVISOR_FAILURES;
+        return (int64_t)QUARANTINE_MS << (more < QUARANTINE_DOUBLINGS ? more : QUARANTINE_DOUBLINGS);
+}
+
 /* The worker is gone: decides about the next one, then tells. */
 static void device_failed(struct device *d, const char *why)
 {
@@ -128,10 +140,10 @@ static void device_failed(struct device *d, const char *why)
         d->busy = false;
         bool quarantined = d->failures >= SUPERVISOR_FAILURES;
         d->state = quarantined ? DEVICE_QUARANTINED : DEVICE_STARTING;
-        d->restart_ms = clock_now_ms() + device_backoff_ms(d->failures);
+        d->restart_ms = clock_now_ms() + (quarantined ? quarantine_ms(d) : device_backoff_ms(d->failures));
         snprintf(d->reason, sizeof d->reason, "%s", reason);
         log_line(quarantined ? LOG_ERROR : LOG_WARN, "device %s: its worker was lost (%d in a row): %s%s",
-                d->info.id, d->failures, reason, quarantined ? "; quarantined until cnnd is restarted" : "");
+                d->info.id, d->failures, reason, quarantined ? "; quarantined, and tried again later" : "");
         if (d->failures == SUPERVISOR_FAILURES - 1)
                 put_cache_aside(d);
         if (d->hooks->lost)
@@ -160,6 +172,12 @@ static void kill_worker(struct device *d, const char *why)
         child_kill(d->worker);
 }
 
+static void take_free(struct device *d, const cJSON *head)
+{
+        d->tells_free = cJSON_IsNumber(json_field(head, "memory_free"));
+        d->free_bytes = (double)wire_int(head, "memory_free");
+}
+
 static void heartbeat(struct device *d, const cJSON *head)
 {
         const cJSON *map = json_field(head, "map");
@@ -170,6 +188,7 @@ static void heartbeat(struct device *d, const cJSON *head)
         d->progress = now;
         d->busy = busy;
         d->device_bytes = (double)wire_int(head, "device_bytes");
+        take_free(d, head);
         d->map_done = wire_int(map, "done");
         d->map_windows = wire_int(map, "windows");
 }
@@ -179,6 +198,7 @@ static void hello(struct device *d, cJSON *head)
         cJSON_Delete(d->selftest);
         d->selftest = cJSON_DetachItemFromObjectCaseSensitive(head, "selftest");
         d->state = DEVICE_READY;
+        take_free(d, head);
         d->moved_ms = d->heard_ms;
         log_line(LOG_INFO, "device %s is ready: %s (%s)", d->info.id, d->info.name, d->info.platform);
         if (d->hooks->ready)
@@ -230,6 +250,8 @@ cJSON *device_json(const struct device *d)
         cJSON_AddStringToObject(o, "platform", d->info.platform);
         cJSON_AddStringToObject(o, "type", dev_type_name(d->info.type));
         cJSON_AddNumberToObject(o, "memory", (double)d->info.global_bytes);
+        if (d->tells_free)
+                cJSON_AddNumberToObject(o, "memory_free", d->free_bytes);
         cJSON_AddNumberToObject(o, "max_buffer", (double)d->info.max_alloc_bytes);
         cJSON_AddNumberToObject(o, "compute_units", d->info.compute_units);
         cJSON_AddStringToObject(o, "state", state_text(d));
@@ -241,6 +263,15 @@ cJSON *device_json(const struct device *d)
         json_add(o, "reason", d->reason[0] ? cJSON_CreateString(d->reason) : cJSON_CreateNull());
         json_add(o, "selftest", d->selftest ? cJSON_Duplicate(d->selftest, true) : cJSON_CreateNull());
         return o;
+}
+
+/* What the worker holds is given up for a job. A wrong refusal were worse than a job that finds less than it
+   takes, so that what the driver itself may have taken counts as free. */
+uint64_t device_room(const struct device *d)
+{
+        const double all = (double)d->info.global_bytes, part = all / DRIVERS_PART,
+                     room = d->free_bytes + d->device_bytes + (part < DRIVERS_MOST ? part : DRIVERS_MOST);
+        return d->tells_free && room < all ? (uint64_t)room : d->info.global_bytes;
 }
 
 int device_send(struct device *d, const cJSON *head, const void *raw, size_t raw_len, struct err *e)
@@ -261,12 +292,16 @@ static int64_t patience_ms(const struct device *d)
 
 int64_t device_due_ms(const struct device *d)
 {
-        if (d->state == DEVICE_QUARANTINED)
-                return INT64_MAX;
         if (!d->worker)
                 return d->restart_ms;
         int64_t lost = d->heard_ms + SUPERVISOR_HEARTBEAT_LOST_MS, stuck = d->moved_ms + patience_ms(d);
         return d->busy && stuck < lost ? stuck : lost;
+}
+
+void device_again(struct device *d)
+{
+        if (d->state == DEVICE_QUARANTINED)
+                d->restart_ms = clock_now_ms();
 }
 
 void device_tick(struct device *d, int64_t now_ms)

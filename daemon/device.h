@@ -22,6 +22,8 @@ struct device {
         int64_t started_ms;
         int64_t heard_ms, moved_ms; /* the last message; the last change of the progress counter */
         double progress, device_bytes;
+        bool tells_free;
+        double free_bytes;             /* on the device, where it tells_free */
         int64_t map_done, map_windows; /* of the class map in hand; 0 windows for none */
         bool busy;
         char reason[700]; /* why it was killed or what it said before it died; "" where unknown */
@@ -36,6 +38,9 @@ void device_finish(struct device *d);
 
 /* The object of supervisor_json; NULL when memory is out. */
 cJSON *device_json(const struct device *d);
+/* How large a job may be to be started there now: the device's memory, less what other programs use of it
+   where that is known. */
+uint64_t device_room(const struct device *d);
 /* 0 for no job. From here to there its time counts as busy. */
 void device_set_job(struct device *d, int64_t job);
 /* ERR_UNAVAILABLE where no worker is ready. */
@@ -43,6 +48,8 @@ int device_send(struct device *d, const cJSON *head, const void *raw, size_t raw
 
 /* When device_tick has something to do though nothing is heard; INT64_MAX for never. */
 int64_t device_due_ms(const struct device *d);
+/* Tries it again now where it is quarantined. */
+void device_again(struct device *d);
 void device_tick(struct device *d, int64_t now_ms);
 
 /* Milliseconds after so many failures in a row: 100, doubled each time, 10 s at most. */

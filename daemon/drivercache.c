@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <ftw.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
 enum { OPEN_FOLDERS = 16 };
 
@@ -19,9 +20,16 @@ static int path_of(struct str *out, const char *state_dir, const char *id, const
 int drivercache_use(const char *state_dir, const char *id, struct err *e)
 {
         struct str path = {0};
-        int rc = path_of(&path, state_dir, id, "", e);
-        if (rc == 0)
+        int rc = path_of(&path, state_dir, "", "", e);
+        if (rc == 0) { /* drivers work without it, so that a full disk is no matter */
+                (void)mkdir(path.data, 0700);
+                str_add(&path, id);
+                rc = path.failed ? err_set(e, ERR_NO_MEMORY, "no memory for a path") : 0;
+        }
+        if (rc == 0) {
+                (void)mkdir(path.data, 0700);
                 rc = dev_driver_cache(path.data, e);
+        }
         str_free(&path);
         return rc;
 }

@@ -8,8 +8,8 @@
 
 #include <stdbool.h>
 
-/* In a child, before it loads a driver and before it has threads: lets drivers use the folder of device `id`,
-   unless the environment names another one. */
+/* In a child, before it loads a driver and before it has threads: makes the folder of device `id` and lets
+   drivers use it, those excepted that the environment names another one for. */
 int drivercache_use(const char *state_dir, const char *id, struct err *e);
 /* Whether workers for device `id` have nothing compiled to begin with, and may write it there for each other:
    false where the environment names another folder. */

@@ -6,6 +6,7 @@
 #include "daemon/evaluate.h"
 #include "daemon/loaded.h"
 #include "daemon/mapqueue.h"
+#include "daemon/memwatch.h"
 #include "daemon/questions.h"
 #include "daemon/tuned.h"
 #include "daemon/voice.h"
@@ -48,6 +49,7 @@ struct engine {
         /* Any thread: */
         atomic_ullong progress, device_bytes;
         atomic_bool busy;
+        struct memwatch memory;
         /* The engine thread's own: */
         struct dev *dev;
         struct strategies *known; /* of the device */
@@ -92,6 +94,7 @@ void engine_pulse(struct engine *en, struct engine_pulse *ret)
         *ret = (struct engine_pulse){.progress = atomic_load(&en->progress),
                 .device_bytes = atomic_load(&en->device_bytes),
                 .busy = atomic_load(&en->busy)};
+        ret->tells_free = memwatch_free(&en->memory, &ret->free_bytes);
         mapqueue_progress(en->maps, &ret->map_done, &ret->map_windows);
 }
 
@@ -401,10 +404,13 @@ static int test_device(struct engine *en, struct err *e)
                 return err_wrap(e, "selftest of device %s", en->device);
         }
         cJSON *head = voice_head("hello", NULL, 0);
+        uint64_t bytes;
         if (head)
                 json_add(head, "selftest", report);
         else
                 cJSON_Delete(report);
+        if (head && memwatch_free(&en->memory, &bytes))
+                cJSON_AddNumberToObject(head, "memory_free", (double)bytes);
         return voice_say(&en->voice, head, NULL, 0, e);
 }
 
@@ -417,7 +423,9 @@ static int open_device(struct engine *en, struct err *e)
         if (rc)
                 return err_wrap(e, "device %s", en->device);
         note_progress(en);
-        rc = tuned_load(en->state_dir, dev_info(en->dev), &en->known, e);
+        rc = memwatch_start(&en->memory, en->dev, e);
+        if (rc == 0)
+                rc = tuned_load(en->state_dir, dev_info(en->dev), &en->known, e);
         const struct clblast_params *clblast = rc ? NULL : strategies_clblast(en->known);
         if (clblast && dev_info(en->dev)->clblast)
                 rc = clblast_apply(en->dev, clblast, e);

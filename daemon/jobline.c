@@ -26,8 +26,8 @@ static double share_of(const struct jobs *js, const char *user)
 /* --- which goes next --- */
 
 /* The highest priority at which a job that fits waits. */
-static int top_priority(
-        struct jobs *js, const struct dev_info *info, bool *ret_found, int64_t *ret, struct err *e)
+static int top_priority(struct jobs *js, const struct dev_info *info, uint64_t room, bool *ret_found,
+        int64_t *ret, struct err *e)
 {
         sqlite3_stmt *st;
         int rc = store_prepare(js->home.store,
@@ -37,7 +37,7 @@ static int top_priority(
                 &st, e);
         if (rc)
                 return rc;
-        store_bind_int(st, 1, (int64_t)info->global_bytes);
+        store_bind_int(st, 1, (int64_t)room);
         store_bind_int(st, 2, (int64_t)info->max_alloc_bytes);
         store_bind_int(st, 3, info->tf32 != DEV_TF32_NONE);
         rc = store_step(js->home.store, st, e);
@@ -50,8 +50,8 @@ static int top_priority(
 }
 
 /* Of a priority, the oldest job that fits of the first user behind `after`, by name. */
-static int next_user(struct jobs *js, const struct dev_info *info, int64_t priority, const char *after,
-        struct jobline_pick *ret, struct err *e)
+static int next_user(struct jobs *js, const struct dev_info *info, uint64_t room, int64_t priority,
+        const char *after, struct jobline_pick *ret, struct err *e)
 {
         sqlite3_stmt *st;
         int rc = store_prepare(js->home.store,
@@ -63,7 +63,7 @@ static int next_user(struct jobs *js, const struct dev_info *info, int64_t prior
                 return rc;
         store_bind_int(st, 1, priority);
         store_bind_text(st, 2, after);
-        store_bind_int(st, 3, (int64_t)info->global_bytes);
+        store_bind_int(st, 3, (int64_t)room);
         store_bind_int(st, 4, (int64_t)info->max_alloc_bytes);
         store_bind_int(st, 5, info->tf32 != DEV_TF32_NONE);
         rc = store_step(js->home.store, st, e);
@@ -76,16 +76,17 @@ static int next_user(struct jobs *js, const struct dev_info *info, int64_t prior
         return store_done(js->home.store, st, 0, e);
 }
 
-int jobline_next(struct jobs *js, const struct dev_info *info, struct jobline_pick *ret, struct err *e)
+int jobline_next(
+        struct jobs *js, const struct dev_info *info, uint64_t room, struct jobline_pick *ret, struct err *e)
 {
         struct jobline_pick best = {0}, pick = {0};
         bool found;
         int64_t priority;
-        int rc = top_priority(js, info, &found, &priority, e);
+        int rc = top_priority(js, info, room, &found, &priority, e);
         while (rc == 0 && found) {
                 char after[IDENTITY_USER_MAX + 1];
                 memcpy(after, pick.user, sizeof after);
-                rc = next_user(js, info, priority, after, &pick, e);
+                rc = next_user(js, info, room, priority, after, &pick, e);
                 if (rc || !pick.id)
                         break;
                 pick.seconds = share_of(js, pick.user);
@@ -212,7 +213,8 @@ static int position_of(struct jobs *js, int64_t id)
 static void give_reason(const struct jobs *js, const struct job_row *r, int position, char *out, size_t size)
 {
         const struct supervisor *sv = js->supervisor;
-        int ready = 0, fitting = 0, idle = 0;
+        int ready = 0, fitting = 0, idle = 0, roomy = 0;
+        uint64_t room = 0; /* the most of those it fits */
         for (int i = 0; i < supervisor_count(sv); i++) {
                 const struct dev_info *info = supervisor_info(sv, i);
                 if (supervisor_state(sv, i) != DEVICE_READY)
@@ -221,8 +223,13 @@ static void give_reason(const struct jobs *js, const struct job_row *r, int posi
                 bool fits = r->device_bytes <= (int64_t)info->global_bytes &&
                             r->largest_buffer <= (int64_t)info->max_alloc_bytes &&
                             r->tf32 <= (info->tf32 != DEV_TF32_NONE);
-                fitting += fits;
-                idle += fits && supervisor_job(sv, i) == 0;
+                if (!fits)
+                        continue;
+                const bool now = r->device_bytes <= (int64_t)supervisor_room(sv, i);
+                fitting++;
+                roomy += now;
+                idle += now && supervisor_job(sv, i) == 0;
+                room = supervisor_room(sv, i) > room ? supervisor_room(sv, i) : room;
         }
         if (js->draining)
                 snprintf(out, size, "the daemon is being stopped");
@@ -232,6 +239,12 @@ static void give_reason(const struct jobs *js, const struct job_row *r, int posi
                 snprintf(out, size,
                         r->tf32 ? "no device that is ready has tf32 and the memory it takes"
                                 : "no device that is ready has the memory it takes");
+        else if (!roomy)
+                snprintf(out, size,
+                        "it takes %lld bytes of a device, of which other programs leave %llu now: it starts "
+                        "when "
+                        "they use less",
+                        (long long)r->device_bytes, (unsigned long long)room);
         else if (position > 1)
                 snprintf(out, size, "%d %s before it", position - 1, position == 2 ? "job goes" : "jobs go");
         else if (idle)
@@ -242,7 +255,7 @@ static void give_reason(const struct jobs *js, const struct job_row *r, int posi
 
 cJSON *jobline_json(struct jobs *js, const struct job_row *r)
 {
-        char reason[120];
+        char reason[160];
         cJSON *o = r->state == JOB_QUEUED ? cJSON_CreateObject() : NULL;
         if (!o)
                 return NULL;

@@ -18,9 +18,10 @@ struct jobline_pick {
         double seconds; /* the user's share */
 };
 
-/* The queued job that goes to a device next: of the highest priority that has one which fits, of the user
-   with the smallest share, the oldest. */
-int jobline_next(struct jobs *js, const struct dev_info *info, struct jobline_pick *ret, struct err *e);
+/* The queued job that goes to a device next: of the highest priority that has one which fits into `room`
+   bytes of it, of the user with the smallest share, the oldest. */
+int jobline_next(
+        struct jobs *js, const struct dev_info *info, uint64_t room, struct jobline_pick *ret, struct err *e);
 
 /* {"position":3,"reason":"2 jobs go before it"} for a queued job, NULL for others (and when memory is out).
  */

@@ -320,7 +320,8 @@ static int apply_lost(struct jobtx *tx, const struct report *rep, struct err *e)
                 "last on device"
                 " %s: %s. See the daemon's log and GET /v1/devices; then try a smaller batch_size or another "
                 "device, or"
-                " repair the driver, restart cnnd (which releases quarantined devices) and submit the job "
+                " repair the driver, reload or restart cnnd (which releases quarantined devices) and submit "
+                "the job "
                 "again",
                 r->failures, r->device, rep->data ? rep->data : "no memory for the reason");
         return jobtx_state(tx, JOB_FAILED, text, e);

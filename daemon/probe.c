@@ -25,7 +25,7 @@ static int probe_message(void *ctx, struct child *c, struct chan_message *m)
         struct probe *p = ctx;
         struct err e = {0};
         const cJSON *list = json_field(m->head, "devices");
-        if (c != p->child || p->state == PROBE_FOUND)
+        if (c != p->child || p->devices)
                 return 0;
         if (!cJSON_IsArray(list)) {
                 (void)wire_error_read(json_field(m->head, "error"), &e);
@@ -33,10 +33,12 @@ static int probe_message(void *ctx, struct child *c, struct chan_message *m)
                 p->told = true;
                 return 0;
         }
+        const bool still_none = p->state == PROBE_FOUND && cJSON_GetArraySize(list) == 0;
         p->state = PROBE_FOUND;
         p->devices = cJSON_GetArraySize(list);
         p->reason[0] = '\0';
-        p->found(p->ctx, p, list);
+        if (!still_none)
+                p->found(p->ctx, p, list);
         child_close(c); /* a driver may hang at its process's end, too */
         return 0;
 }
@@ -48,13 +50,13 @@ static void probe_gone(void *ctx, struct child *c, int status, const char *why)
         if (c != p->child)
                 return;
         p->child = NULL;
+        p->due_ms = clock_now_ms();
         if (p->state == PROBE_FOUND)
                 return;
         if (!p->told)
                 snprintf(p->reason, sizeof p->reason,
                         "it failed when it was asked for its devices (the process was %s)", why);
         p->state = PROBE_FAILED;
-        p->due_ms = clock_now_ms();
         log_line(p->tries <= SUPERVISOR_FAILURES ? LOG_ERROR : LOG_DEBUG, "OpenCL driver%s%s: %s",
                 p->driver[0] ? " " : "", p->driver, p->reason);
         p->failed(p->ctx);
@@ -72,7 +74,7 @@ int probe_start(struct probe *p, struct err *e)
         if (rc)
                 return rc;
         p->tries++;
-        p->told = false;
+        p->told = p->at_once = false;
         p->due_ms = clock_now_ms() + patience_ms(p);
         return 0;
 }
@@ -94,12 +96,18 @@ cJSON *probe_json(const struct probe *p)
 
 int64_t probe_due_ms(const struct probe *p, bool urgent)
 {
-        if (p->state == PROBE_FOUND)
+        const bool soon = p->state == PROBE_FAILED && p->tries < SUPERVISOR_FAILURES;
+        if (p->devices)
                 return INT64_MAX;
-        if (p->child)
+        if (p->child || p->at_once)
                 return p->due_ms;
-        int64_t again = p->tries < SUPERVISOR_FAILURES ? device_backoff_ms(p->tries) : AGAIN_MS;
+        int64_t again = soon ? device_backoff_ms(p->tries) : AGAIN_MS;
         return p->due_ms + (urgent && again > URGENT_AGAIN_MS ? URGENT_AGAIN_MS : again);
+}
+
+void probe_again(struct probe *p)
+{
+        p->at_once = !p->child;
 }
 
 void probe_tick(struct probe *p, bool urgent, int64_t now_ms)

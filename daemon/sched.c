@@ -33,6 +33,7 @@ struct run {
         int64_t unplaced_ms; /* since when its model finds no place, for another reason than a full disk; 0:
                                 it did */
         bool nothing;        /* the device is free, and no job waited for it when it was last asked */
+        uint64_t room;       /* of the device, then */
 };
 
 struct sched {
@@ -291,7 +292,8 @@ static void start_job(struct sched *sc, int device, int64_t now_ms)
         struct jobrun_started start = {0};
         struct err e;
         struct report *spare = NULL;
-        int rc = jobline_next(sc->jobs, info, &next, &e);
+        const uint64_t room = supervisor_room(sc->supervisor, device);
+        int rc = jobline_next(sc->jobs, info, room, &next, &e);
         if (rc == 0 && next.id && !(spare = calloc(1, sizeof *spare)))
                 rc = err_set(&e, ERR_NO_MEMORY, "no memory for a report");
         if (rc == 0 && next.id)
@@ -302,6 +304,7 @@ static void start_job(struct sched *sc, int device, int64_t now_ms)
         }
         if (rc || !next.id) {
                 sc->runs[device].nothing = rc == 0;
+                sc->runs[device].room = room;
                 free(spare);
                 return;
         }
@@ -337,7 +340,9 @@ static bool should_yield(struct sched *sc, int device, int64_t now_ms, double *r
         struct err e;
         if (!may_yield(r) || now_ms < r->slice_ms)
                 return false;
-        if (jobline_next(sc->jobs, supervisor_info(sc->supervisor, device), &next, &e) || !next.id)
+        if (jobline_next(sc->jobs, supervisor_info(sc->supervisor, device),
+                    supervisor_room(sc->supervisor, device), &next, &e) ||
+                !next.id)
                 return false;
         *ret_share = jobrun_share(sc->jobs, r->user);
         if (next.priority != r->priority)
@@ -409,7 +414,8 @@ void sched_tick(struct sched *sc, int64_t now_ms)
         if (sc->draining || now_ms < sc->retry_ms)
                 return;
         for (int i = 0; i < count; i++)
-                if (!sc->runs[i].job && !sc->runs[i].nothing &&
+                if (!sc->runs[i].job &&
+                        (!sc->runs[i].nothing || supervisor_room(sc->supervisor, i) > sc->runs[i].room) &&
                         supervisor_state(sc->supervisor, i) == DEVICE_READY)
                         start_job(sc, i, now_ms);
         if (changed || now_ms >= yield_due(sc))

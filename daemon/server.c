@@ -317,6 +317,7 @@ static bool take_signals(struct server *s)
         while (read(s->signal_fd, &info, sizeof info) == (ssize_t)sizeof info) {
                 if (info.ssi_signo == SIGHUP) {
                         reload(s);
+                        supervisor_again(s->service->supervisor);
                         continue;
                 }
                 again = again || s->draining;

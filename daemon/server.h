@@ -19,7 +19,8 @@ void server_destroy(struct server *s);
 /* "http://127.0.0.1:7420" or "unix:PATH": where it listens. Borrowed. */
 const char *server_address(const struct server *s);
 /* Serves until SIGTERM or SIGINT, then until the running jobs have stopped with a checkpoint, at most 10 s; a
-   second of these ends it at once. SIGHUP has the certificate's files read again. */
+   second of these ends it at once. SIGHUP has the certificate's files read again,
+   and devices looked for (supervisor_again). */
 int server_run(struct server *s, struct err *e);
 
 #endif

@@ -185,6 +185,11 @@ enum device_state supervisor_state(const struct supervisor *sv, int device)
         return sv->devices[device].state;
 }
 
+uint64_t supervisor_room(const struct supervisor *sv, int device)
+{
+        return device_room(&sv->devices[device]);
+}
+
 bool supervisor_all_quarantined(const struct supervisor *sv)
 {
         for (int i = 0; i < sv->count; i++)
@@ -266,6 +271,14 @@ int64_t supervisor_job(const struct supervisor *sv, int device)
 void supervisor_progress(struct supervisor *sv, int device)
 {
         sv->devices[device].failures = 0;
+}
+
+void supervisor_again(struct supervisor *sv)
+{
+        for (int i = 0; i < sv->num_probes; i++)
+                probe_again(&sv->probes[i]);
+        for (int i = 0; i < sv->count; i++)
+                device_again(&sv->devices[i]);
 }
 
 void supervisor_tick(struct supervisor *sv, int64_t now_ms)

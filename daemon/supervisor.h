@@ -6,8 +6,9 @@
    A worker is restarted when it died, with a back-off that doubles from 100 ms; killed when its heartbeat
    stopped for HEARTBEAT_LOST_MS, or when it was busy for `watchdog_seconds` without its engine thread's
    progress counter moving; and after SUPERVISOR_FAILURES of these in a row, without a training step or an
-   answered request between, its device is quarantined until cnnd is restarted. Before the last try the
-   driver's compiled kernels are put aside (drivercache.h). One thread. */
+   answered request between, its device is quarantined: tried again after ten minutes and ever longer pauses,
+   for a card may be reset or a driver be repaired meanwhile. Before the last try the driver's compiled
+   kernels are put aside (drivercache.h). One thread. */
 #ifndef CNND_SUPERVISOR_H
 #define CNND_SUPERVISOR_H
 
@@ -65,11 +66,14 @@ const char *supervisor_problem(const struct supervisor *sv);
 int supervisor_count(const struct supervisor *sv);
 const struct dev_info *supervisor_info(const struct supervisor *sv, int device);
 enum device_state supervisor_state(const struct supervisor *sv, int device);
+/* device_room: how large a job may be to start on the device now, in bytes. */
+uint64_t supervisor_room(const struct supervisor *sv, int device);
 /* Whether there are devices and all of them are quarantined. */
 bool supervisor_all_quarantined(const struct supervisor *sv);
 
 /* An array of device objects for GET /v1/devices: {"id","name","vendor","driver","version","platform","type",
-   "memory","max_buffer","compute_units","state":"starting"|"ready"|"busy"|"quarantined","job":7|null,"map":{"done","windows"}|null,
+   "memory","memory_free" where it is
+   known,"max_buffer","compute_units","state":"starting"|"ready"|"busy"|"quarantined","job":7|null,"map":{"done","windows"}|null,
    "device_bytes","worker_pid","failures","reason":null|"why there is no worker","selftest":{…}|null}. */
 int supervisor_json(const struct supervisor *sv, cJSON **ret, struct err *e);
 /* An array of what came of asking each driver: probe_json. */
@@ -91,6 +95,8 @@ double supervisor_used_bytes(const struct supervisor *sv, int device);
 /* Something came out: the row of failures is broken. */
 void supervisor_progress(struct supervisor *sv, int device);
 
+/* Asks drivers without a device, and tries quarantined devices, again now. */
+void supervisor_again(struct supervisor *sv);
 /* Looks at heartbeats and back-offs. */
 void supervisor_tick(struct supervisor *sv, int64_t now_ms);
 int supervisor_timeout_ms(const struct supervisor *sv, int64_t now_ms);

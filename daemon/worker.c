@@ -43,6 +43,8 @@ static int heartbeat(struct worker *w, const struct engine_pulse *p, struct err 
         cJSON_AddNumberToObject(head, "progress", (double)p->progress);
         cJSON_AddBoolToObject(head, "busy", p->busy);
         cJSON_AddNumberToObject(head, "device_bytes", (double)p->device_bytes);
+        if (p->tells_free)
+                cJSON_AddNumberToObject(head, "memory_free", (double)p->free_bytes);
         json_add(head, "map", wire_map_json(p->map_done, p->map_windows));
         int rc = send_message(w, head, NULL, 0, e);
         cJSON_Delete(head);

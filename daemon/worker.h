@@ -14,10 +14,12 @@
       "stride":64,"threshold":0.5,"picture":true,"image":{…}}         raw: c*h*w floats
      {"op":"drop","request":5}                            nobody waits for this map any more
    Worker to front:
-     {"op":"hello","selftest":{…}}                        the device is open and its kernels are right
+     {"op":"hello","selftest":{…},"memory_free":…}                        the device is open and its kernels
+   are right
      {"op":"failed","error":{…}}                          it cannot be used; the process ends
-     {"op":"heartbeat","progress":99,"busy":true,"device_bytes":…}   progress moves whenever the engine does;
-   while it makes a map, with "map":{"done":512,"windows":3969}
+     {"op":"heartbeat","progress":99,"busy":true,"device_bytes":…,"memory_free":…}   progress moves whenever
+   the engine does; memory_free of vram.h, where it is known; while it makes a map, with
+   "map":{"done":512,"windows":3969}
      {"op":"event","job":7,"event":"train","data":"{…}"}
      {"op":"sync","job":7,"mark":5}                       a checkpoint waits for the events before it
      {"op":"done","job":7,"end":"done"|"stopped"|"cancelled","step":12,"device_bytes":…}

@@ -155,9 +155,9 @@ ITEM_KERNEL void batch_norm_apply_single(TENSOR(x), TENSOR(y), VIEW(weight), VIE
    is missing and the sum's x stands alone; without scaling the third is missing and std is 1.
    Grid (pixels * ITEMS_OF_PIXEL, channels, blocks) or more. */
 GROUP_KERNEL void batch_norm_dx(TENSOR(x), TENSOR(dy), TENSOR(dx), VIEW(weight), OPTIONS, VIEW(saved), VIEW(partial),
-        const int n, const int accumulate, const int pixels)
+        const int n, const int channels, const int accumulate, const int pixels)
 {
-        const int at = get_global_id(0), c = get_global_id(1), b = get_global_id(2), channels = get_global_size(1);
+        const int at = get_global_id(0), c = get_global_id(1), b = get_global_id(2);
         if (BEYOND)
                 return;
         const float mean = FROM(saved)[2 * c], inverse = scaled ? FROM(saved)[2 * c + 1] : 1.0f;
@@ -381,9 +381,9 @@ ITEM_KERNEL void batch_norm_sums_tiled(TENSOR(x), TENSOR(dy), VIEW(saved), VIEW(
 
 /* Grid (channels, blocks). */
 ITEM_KERNEL void batch_norm_dx_tiled(TENSOR(x), TENSOR(dy), TENSOR(dx), VIEW(weight), OPTIONS, VIEW(saved), VIEW(partial),
-        const int n, const int accumulate, const int pixels)
+        const int n, const int channels, const int accumulate, const int pixels)
 {
-        const int c = get_global_id(0), b = get_global_id(1), channels = get_global_size(0);
+        const int c = get_global_id(0), b = get_global_id(1);
         const float mean = FROM(saved)[2 * c], inverse = scaled ? FROM(saved)[2 * c + 1] : 1.0f;
         const float2 sums = vload2((n + LANES - 1) / LANES * channels + c, FROM(partial)) * (1.0f / ((float)n * (float)pixels));
         dx_plane((global const float16 *)AT(x, b) + (ulong)c * pixels, (global const float16 *)AT(dy, b) + (ulong)c * pixels,

@@ -348,10 +348,10 @@ TILE_KERNEL void conv_local(TENSOR(in), VIEW(w), VIEW(bias), TENSOR(out), VIEW(p
 }
 
 /* Grid: (floats of the parts of a channel, channels) or more. */
-GROUP_KERNEL void conv_local_join(VIEW(parts), VIEW(bias), TENSOR(out), PIXELS, const int blocks, const int splits,
-        const int has_bias, const int accumulate, EPILOGUE)
+GROUP_KERNEL void conv_local_join(VIEW(parts), VIEW(bias), TENSOR(out), PIXELS, const int blocks, const int channels,
+        const int splits, const int has_bias, const int accumulate, EPILOGUE)
 {
-        const int channel = get_global_id(1), channels = get_global_size(1), pixels = height * width;
+        const int channel = get_global_id(1), pixels = height * width;
         const int pixel = get_global_id(0) / LANES, lane = get_global_id(0) % LANES;
         if (pixel >= blocks * pixels)
                 return;
@@ -473,7 +473,7 @@ TILE_KERNEL void conv_local_weights(TENSOR(x), TENSOR(dy), VIEW(to), CONV_GEOMET
 }
 
 /* Part `block` of the gradient of the bias. Grid: (GROUP, K, blocks). */
-GROUP_KERNEL void conv_local_bias(TENSOR(dy), VIEW(parts), const int pixels)
+GROUP_KERNEL void conv_local_bias(TENSOR(dy), VIEW(parts), const int channels, const int pixels)
 {
         local float sums[GROUP];
         const int item = get_local_id(0), k = get_global_id(1), b = get_global_id(2);
@@ -483,7 +483,7 @@ GROUP_KERNEL void conv_local_bias(TENSOR(dy), VIEW(parts), const int pixels)
                 sum += dy[i];
         const float all = sum_items(sums, (sum.x + sum.y) + (sum.z + sum.w), GROUP);
         if (item == 0)
-                FROM(parts)[(ulong)b * get_global_size(1) + k] = all;
+                FROM(parts)[(ulong)b * channels + k] = all;
 }
 
 /* Grid: (count) or more. */

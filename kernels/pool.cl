@@ -1,6 +1,6 @@
 /* Pooling. x (n,C,H,W), y (n,C,OH,OW); a window of KH x KW every SH x SW pixels over a border of PH x PW.
 
-   GEOMETRY: h, w of x, oh, ow of y, then window, step and border, all {height, width}.
+   GEOMETRY: channels, then h, w of x, oh, ow of y, then window, step and border, all {height, width}.
    A window covers rows max(0, o*step - border) to min(h, o*step - border + window) - 1. Row i of x lies in the windows
    (i + border - window) / step + 1 to (i + border) / step, as far as they are there.
    With ADAPTIVE, step is the number of windows and window the size of x: a window covers rows floor(o*h/oh) to
@@ -10,8 +10,8 @@
    Without TILED, and on GPUs: grid (height * width * ITEMS_OF_PIXEL or more, C, blocks), a work-item an item_t of what is
    written. With TILED and LANES 16: grid (ceil(height / rows), C, blocks), a work-item `rows` rows of vectors. */
 #define GEOMETRY \
-        const int h, const int w, const int oh, const int ow, const int kh, const int kw, const int sh, const int sw, \
-                const int ph, const int pw
+        const int channels, const int h, const int w, const int oh, const int ow, const int kh, const int kw, \
+                const int sh, const int sw, const int ph, const int pw
 
 #define TAKEN global int *taken_buffer, const ulong taken_offset
 
@@ -68,7 +68,7 @@ static inline int extent(const int o, const int step, const int border, const in
 #define PLANE(name, height, width) ((global item_t *)AT(name, b) + (ulong)c * height * width * ITEMS_OF_PIXEL + item)
 #define TAKEN_PLANE \
         ((global item_int *)(taken_buffer + taken_offset) + \
-                ((ulong)b * get_global_size(1) + c) * oh * ow * ITEMS_OF_PIXEL + item)
+                ((ulong)b * channels + c) * oh * ow * ITEMS_OF_PIXEL + item)
 
 GROUP_KERNEL void max_pool2d_forward(TENSOR(x), TENSOR(y), TAKEN, const int keep, GEOMETRY)
 {
@@ -147,7 +147,7 @@ GROUP_KERNEL void avg_pool2d_backward(TENSOR(dy), TENSOR(dx), const int include_
         const float whole = 1.0f / ((float)kh * (float)kw)
 #define TAKEN_PLANE \
         ((global int16 *)(taken_buffer + taken_offset) + \
-                ((ulong)get_global_id(2) * get_global_size(1) + get_global_id(1)) * oh * ow)
+                ((ulong)get_global_id(2) * channels + get_global_id(1)) * oh * ow)
 
 /* The windows that cover column j, from those that cover the column before it; *windows starts as (0, 0). */
 static inline int2 covering_next(int2 *windows, const int j, const int step, const int border, const int window, const int count)

@@ -11,17 +11,25 @@
 
 enum { MAX_PLATFORMS = 16, MAX_DEVICES = 64 };
 
-static const char driver_cache[] = "POCL_CACHE_DIR";
+/* Where PoCL, NVIDIA's driver, AMD's, Mesa and Intel's, new and old, keep what they compile; and where those
+   look that have no variable of their own. */
+static const char *const driver_caches[] = {"POCL_CACHE_DIR", "CUDA_CACHE_PATH", "AMD_COMGR_CACHE_DIR",
+        "MESA_SHADER_CACHE_DIR", "NEO_CACHE_DIR", "cl_cache_dir", "XDG_CACHE_HOME"};
+enum { DRIVER_CACHES = sizeof driver_caches / sizeof driver_caches[0] };
 
 int dev_driver_cache(const char *dir, struct err *e)
 {
-        return setenv(driver_cache, dir, 0) == 0 ? 0
-                                                 : err_errno(e, errno, "setting the driver's cache folder");
+        /* NVIDIA's alone is small by itself, in some versions: a network's kernels drove out the last one's.
+         */
+        bool set = setenv("CUDA_CACHE_MAXSIZE", "2147483648", 0) == 0;
+        for (int i = 0; i < DRIVER_CACHES && set; i++)
+                set = setenv(driver_caches[i], dir, 0) == 0;
+        return set ? 0 : err_errno(e, errno, "setting the driver's cache folder");
 }
 
 bool dev_driver_cache_chosen(void)
 {
-        return getenv(driver_cache) != NULL;
+        return getenv(driver_caches[0]) != NULL;
 }
 
 const char *dev_type_name(enum dev_type t)

@@ -32,10 +32,10 @@ struct dev_info {
                          CPUs. CNND_TEST_LANES in the environment is for tests: another number on every device */
 };
 
-/* Where drivers that keep what they compile (PoCL) shall do so, unless the environment says already. Before
-   any other call here, with one thread. */
+/* The folder where drivers shall keep what they compile, those excepted that the environment names another
+   one for. It has to be there: not every driver makes it. Before any other call here, with one thread. */
 int dev_driver_cache(const char *dir, struct err *e);
-/* Whether the environment says so. */
+/* Whether the environment names one for PoCL. */
 bool dev_driver_cache_chosen(void);
 
 /* Every device of every platform. *ret is malloc'ed, the caller frees it; 0 devices is no error. */

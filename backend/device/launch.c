@@ -6,7 +6,11 @@
 #include <string.h>
 #include <time.h>
 
-enum { MAX_DIMS = 3 };
+enum { MAX_DIMS = 3, FIRST_FLUSH = 8 };
+/* Of work-groups in the second and third dimension NVIDIA's devices take no more at once. A kernel for GPUs
+   does not ask in these for more than get_global_id: not for the size of the grid, which may come in parts.
+ */
+enum { MOST_GROUPS = 65535, GPU_LANES = 32 };
 
 struct recorded {
         cl_kernel kernel;          /* owned; its arguments stay bound */
@@ -116,6 +120,26 @@ static int append(struct launch_list *list, const struct recorded *r, struct err
         return 0;
 }
 
+static size_t least(size_t a, size_t b)
+{
+        return a < b ? a : b;
+}
+
+/* From work-item `first` on, at most `most` in each dimension. */
+static int enqueue_part(struct dev *d, const struct recorded *r, const size_t first[MAX_DIMS],
+        const size_t most[MAX_DIMS], struct err *e)
+{
+        cl_event event;
+        size_t global[MAX_DIMS];
+        for (int i = 0; i < MAX_DIMS; i++)
+                global[i] = least(most[i], r->global[i] - first[i]);
+        cl_int status = clEnqueueNDRangeKernel(d->queue, r->kernel, r->dims,
+                first[1] || first[2] ? first : NULL, global, r->has_local ? r->local : NULL, 0, NULL, &event);
+        if (status != CL_SUCCESS)
+                return err_cl(e, status, "starting kernel %s", r->name);
+        return pending_add(d, event, r->name, e);
+}
+
 static int enqueue(struct dev *d, const struct recorded *r, struct err *e)
 {
         cl_event event;
@@ -123,11 +147,15 @@ static int enqueue(struct dev *d, const struct recorded *r, struct err *e)
                 const int rc = clblast_call_enqueue(d, r->gemm, &event, e);
                 return rc ? rc : pending_add(d, event, r->name, e);
         }
-        cl_int status = clEnqueueNDRangeKernel(d->queue, r->kernel, r->dims, NULL, r->global,
-                r->has_local ? r->local : NULL, 0, NULL, &event);
-        if (status != CL_SUCCESS)
-                return err_cl(e, status, "starting kernel %s", r->name);
-        return pending_add(d, event, r->name, e);
+        size_t first[MAX_DIMS] = {0}, most[MAX_DIMS];
+        memcpy(most, r->global, sizeof most);
+        for (int i = 1; d->info.lanes == GPU_LANES && i < MAX_DIMS; i++)
+                most[i] = least(most[i], MOST_GROUPS * r->local[i]);
+        int rc = 0;
+        for (; rc == 0 && first[2] < r->global[2]; first[2] += most[2])
+                for (first[1] = 0; rc == 0 && first[1] < r->global[1]; first[1] += most[1])
+                        rc = enqueue_part(d, r, first, most, e);
+        return rc;
 }
 
 static int check(const struct launch *l, const struct recorded *r, struct err *e)
@@ -254,13 +282,25 @@ int launch_list_count(const struct launch_list *list)
         return list->count;
 }
 
+/* Drivers may gather commands until somebody waits. After 8, 16, 32, … the device has work for as long as the
+   host takes for as many again, by few submissions. */
+static int begin_early(struct dev *d, int enqueued, struct err *e)
+{
+        if (enqueued < FIRST_FLUSH || (enqueued & (enqueued - 1)))
+                return 0;
+        const cl_int status = clFlush(d->queue);
+        return status == CL_SUCCESS ? 0 : err_cl(e, status, "submitting launches to %s", d->info.name);
+}
+
 int launch_list_run_to(struct dev *d, struct launch_list *list, int last, struct err *e)
 {
-        int rc = 0;
+        int rc = 0, enqueued = 0;
         for (int i = 0; i < list->count && rc == 0; i++)
                 if (list->items[i].owner <= last && !(list->items[i].once && list->items[i].has_run)) {
                         rc = enqueue(d, &list->items[i], e);
                         list->items[i].has_run = rc == 0;
+                        if (rc == 0)
+                                rc = begin_early(d, ++enqueued, e);
                 }
         return rc;
 }

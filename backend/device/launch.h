@@ -63,7 +63,7 @@ void launch_record_end(struct dev *d);
 /* Marks what the launches recorded from now on belong to, for profiles; `owner` is an index of the caller's.
  */
 void launch_list_owner(struct launch_list *list, int owner);
-/* Enqueues all launches in order. */
+/* Enqueues all launches in order, and lets the device begin with the first of many. */
 int launch_list_run(struct dev *d, struct launch_list *list, struct err *e);
 /* The same for those whose owner is at most `last`. */
 int launch_list_run_to(struct dev *d, struct launch_list *list, int last, struct err *e);

@@ -274,7 +274,7 @@ static int dx(const struct batch_norm_args *a, const struct op_call *c, struct e
         launch_options(&l, a);
         launch_view(&l, &c->saved[0]);
         launch_view(&l, &c->workspace);
-        launch_ints(&l, x.n, c->accumulate_dx[0], x.pixels);
+        launch_ints(&l, x.n, x.channels, c->accumulate_dx[0], x.pixels);
         return is_tiled(c) ? run_planes(&l, &x, e) : run_floats(&l, &x, op_item_width(c, x.lanes), e);
 }
 

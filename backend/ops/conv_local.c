@@ -177,7 +177,7 @@ static int join(const struct op_call *call, const struct correlation *k, const s
         launch_view(&l, bias ? bias : parts);
         launch_tensor(&l, out);
         bind_pixels(&l, k, out);
-        launch_ints(&l, blocks, c->splits, bias != NULL, accumulate);
+        launch_ints(&l, blocks, k->groups * k->outs, c->splits, bias != NULL, accumulate);
         launch_epilogue(&l, call);
         return launch_over(&l, 2, (size_t[]){floats, (size_t)(k->groups * k->outs)}, e);
 }
@@ -267,7 +267,7 @@ static int bias_gradient(const struct op *op, const struct op_call *call, const 
         struct launch l = launch_begin(call->dev, "conv_local", options, "conv_local_bias");
         launch_tensor(&l, dy);
         launch_view(&l, &call->workspace);
-        launch_int(&l, op->out.h * op->out.w);
+        launch_ints(&l, op->out.c, op->out.h * op->out.w);
         const int rc = launch_grid(&l, 3, grid, (size_t[]){LAUNCH_GROUP, 1, 1}, e);
         return rc ? rc
                   : join_weights(call, options, &call->workspace, &call->dparams[1], (uint64_t)op->out.c,

@@ -125,7 +125,7 @@ static int run(
         const struct shape x = op->in[0], y = op->out;
         const size_t blocks = (size_t)tensor_blocks(&c->y);
         const int rows = (LEAST_WORK + out.w - 1) / out.w;
-        const int geometry[] = {x.h, x.w, y.h, y.w, a.kernel_size[0], a.kernel_size[1], a.stride[0],
+        const int geometry[] = {x.c, x.h, x.w, y.h, y.w, a.kernel_size[0], a.kernel_size[1], a.stride[0],
                 a.stride[1], a.padding[0], a.padding[1]};
         if (is_tiled(c))
                 launch_int(l, rows);

@@ -71,7 +71,7 @@ static void three_deaths_in_a_row_quarantine_the_device(void **state)
         struct err e;
         front_wait_state(s, id, JOB_FAILED);
         cJSON *job = front_job(s, id);
-        assert_non_null(strstr(json_field(job, "error")->valuestring, "restart cnnd"));
+        assert_non_null(strstr(json_field(job, "error")->valuestring, "reload or restart cnnd"));
         cJSON_Delete(job);
         assert_int_equal(supervisor_state(s->supervisor, 0), DEVICE_QUARANTINED);
         assert_int_equal(service_health(s, &e), ERR_UNAVAILABLE);
@@ -80,6 +80,28 @@ static void three_deaths_in_a_row_quarantine_the_device(void **state)
         s = front_start(*state);
         front_wait_state(s, next, JOB_SUCCEEDED);
         service_destroy(s);
+}
+
+/* What was wrong with it may be over: a card was reset. */
+static void a_quarantined_device_is_tried_again(void **state)
+{
+        for (int asked = 0; asked < 2; asked++) {
+                struct service *s = front_start(*state);
+                int64_t id = front_submit(s, FRONT_JOB("abort 1", "\"epochs\":1")),
+                        next = front_submit(s, FRONT_JOB("next", "\"epochs\":1"));
+                front_wait_state(s, id, JOB_FAILED);
+                assert_int_equal(supervisor_state(s->supervisor, 0), DEVICE_QUARANTINED);
+                const int64_t now = clock_now_ms();
+                assert_in_range(supervisor_timeout_ms(s->supervisor, now), 590000, 600000);
+                supervisor_tick(s->supervisor, now + 590000);
+                assert_int_equal(supervisor_state(s->supervisor, 0), DEVICE_QUARANTINED);
+                if (asked)
+                        supervisor_again(s->supervisor);
+                supervisor_tick(s->supervisor, asked ? clock_now_ms() : now + 600000);
+                assert_int_equal(supervisor_state(s->supervisor, 0), DEVICE_STARTING);
+                front_wait_state(s, next, JOB_SUCCEEDED);
+                service_destroy(s);
+        }
 }
 
 static void deaths_with_progress_between_do_not(void **state)
@@ -248,6 +270,7 @@ int main(int argc, char **argv)
                 TEST(a_killed_front_changes_nothing),
                 TEST(a_hanging_kernel_is_ended),
                 TEST(three_deaths_in_a_row_quarantine_the_device),
+                TEST(a_quarantined_device_is_tried_again),
                 TEST(deaths_with_progress_between_do_not),
                 TEST(another_device_takes_the_job),
                 TEST(a_cancel_outlives_the_front),

@@ -41,6 +41,7 @@
         X(clEnqueueWriteBuffer)                                                                              \
         X(clEnqueueReadBuffer)                                                                               \
         X(clEnqueueFillBuffer)                                                                               \
+        X(clFlush)                                                                                           \
         X(clFinish)                                                                                          \
         X(clGetEventInfo)                                                                                    \
         X(clReleaseEvent)
@@ -255,6 +256,7 @@ COMMAND(clEnqueueFillBuffer,
         (cl_command_queue queue, cl_mem m, const void *pattern, size_t pattern_size, size_t offset,
                 size_t size, WAITS),
         (queue, m, pattern, pattern_size, offset, size, num, list, event), size, false)
+STATUS(clFlush, (cl_command_queue q), (q))
 STATUS(clFinish, (cl_command_queue q), (q))
 
 static CL_API_ENTRY cl_int CL_API_CALL my_clGetEventInfo(cl_event event, INFO)

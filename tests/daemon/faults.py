@@ -15,6 +15,7 @@ import tempfile
 NONE, FAIL, LATE, LOST, HANG, ABORT, SEGV = range(7)
 KINDS = ("none", "fail", "late", "lost", "hang", "abort", "segv")
 STATUS = {
+    "DEVICE_NOT_FOUND": -1,
     "DEVICE_NOT_AVAILABLE": -2,
     "MEM_OBJECT_ALLOCATION_FAILURE": -4,
     "OUT_OF_RESOURCES": -5,

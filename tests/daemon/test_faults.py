@@ -49,6 +49,7 @@ ERRORS = {
     "clEnqueueWriteBuffer": ["MEM_OBJECT_ALLOCATION_FAILURE", "INVALID_COMMAND_QUEUE"],
     "clEnqueueReadBuffer": ["OUT_OF_RESOURCES", "INVALID_COMMAND_QUEUE", "EXEC_STATUS_ERROR_FOR_EVENTS_IN_WAIT_LIST"],
     "clEnqueueFillBuffer": ["MEM_OBJECT_ALLOCATION_FAILURE", "INVALID_COMMAND_QUEUE"],
+    "clFlush": ["OUT_OF_RESOURCES", "INVALID_COMMAND_QUEUE"],
     "clFinish": ["OUT_OF_RESOURCES", "INVALID_COMMAND_QUEUE", "OUT_OF_HOST_MEMORY"],
     "clGetEventInfo": ["OUT_OF_RESOURCES"],
 }
@@ -308,6 +309,23 @@ class Drivers(unittest.TestCase):
                     self.restart()
                     self.settled()
                     raise
+
+    def test_card_that_comes_late(self):
+        """A driver that has no device at the start is asked again: by and by, or when cnnd is told to."""
+        self.faults.arm("clGetDeviceIDs", FAIL, STATUS["DEVICE_NOT_FOUND"], times=0)
+        self.restart()
+        wait_for(lambda: "no OpenCL device" in (self.daemon.get("/v1/devices")["problem"] or ""), LONG_SECONDS, "no device")
+        self.faults.disarm()
+        if os.environ.get("CNND_FAULT_CASES") != "all":
+            send_signal(self.daemon.process.pid, signal.SIGHUP)
+        self.assertEqual(self.settled()["devices"][0]["state"], "ready")
+        self.assertEqual(self.ask("again"), self.answers["again"])
+
+    def test_device_begins_before_all_is_enqueued(self):
+        """Some drivers gather commands until somebody submits them or waits."""
+        before = self.calls_at_rest()
+        steps = self.daemon.wait(self.daemon.submit(dict(train_job("model"), architecture="lenet"))["id"])["progress"]["step"]
+        self.assertGreaterEqual(self.calls_at_rest()["clFlush"] - before["clFlush"], steps)
 
     @unittest.skipUnless(os.environ.get("CNND_FAULT_CASES") == "all", "it takes the patience with heartbeats")
     def test_worker_that_stands_still(self):

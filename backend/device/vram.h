@@ -1,0 +1,17 @@
+/* How much of a device's memory nobody uses now, other programs counted: AMD's driver tells, of NVIDIA's
+   devices its management library (libnvidia-ml, loaded where it is there), of others nobody. */
+#ifndef CNND_VRAM_H
+#define CNND_VRAM_H
+
+#include "device/dev.h"
+
+struct vram;
+/* `d` is borrowed, and outlives it. NULL where nobody tells, or where what is told is not of this device
+   alone, as where NVIDIA's MIG has cut one in parts. */
+struct vram *vram_open(const struct dev *d);
+void vram_close(struct vram *v);
+/* Bytes; false where it cannot be told now. One thread at a time, any: it may take as long as the driver
+ * likes. */
+bool vram_free(struct vram *v, uint64_t *ret);
+
+#endif

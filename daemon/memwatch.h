@@ -1,0 +1,25 @@
+/* A worker's look at its device's free memory, once a second, by a thread of its own: the driver that is
+   asked may hang, which is to cost what it would have told and nothing else. */
+#ifndef CNND_MEMWATCH_H
+#define CNND_MEMWATCH_H
+
+#include "base/err.h"
+#include "device/dev.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct memwatch {
+        struct dev *dev;
+        atomic_ullong free_bytes;
+        atomic_llong told_ms; /* when it was told last; 0 for never */
+};
+
+/* Starts the thread, which lives as long as the process, as `w` and `d` (borrowed) are to. Where nobody tells
+   there soon is none. */
+int memwatch_start(struct memwatch *w, struct dev *d, struct err *e);
+/* Any thread: vram_free of a moment ago; false where it is not known. */
+bool memwatch_free(struct memwatch *w, uint64_t *ret);
+
+#endif

@@ -1,0 +1,103 @@
+#!/usr/bin/env python3
+"""Cards whose memory other programs use, too (card.c, nvml.c): what is free is told, and a job that takes more than
+others have left waits, and says why."""
+import os
+import tempfile
+import time
+import unittest
+
+from harness import Daemon, main, send_signal, small_job, wait_for
+
+LAYER = os.environ.get("CNND_CARD_LAYER", "")
+NVML = os.environ.get("CNND_NVML", "")
+WIDE = {"layers": [{"type": "flatten"}, {"type": "linear", "out_features": 1 << 18}, {"type": "linear", "out_features": 10}]}
+QUICK = {"dataset": {"name": "fashion-mnist", "limit": 2, "val_limit": 1}, "batch_size": 1, "epochs": 1}
+
+
+class Cards(unittest.TestCase):
+    def start(self, vendor):
+        """A daemon that has a card with all of its memory free."""
+        self.memory = self.enterContext(tempfile.NamedTemporaryFile("w", prefix="cnnd-memory-"))
+        folder = self.enterContext(tempfile.TemporaryDirectory(prefix="cnnd-nvml-"))
+        os.symlink(NVML, os.path.join(folder, "libnvidia-ml.so.1"))
+        env = {"OPENCL_LAYERS": LAYER, "CNND_CARD": vendor, "CNND_CARD_MEMORY": self.memory.name, "LD_LIBRARY_PATH": folder}
+        with Daemon(env={"CNND_CARD": "none"}) as d:
+            self.all = d.get("/v1/devices")["devices"][0]["memory"]
+        self.tell(self.all)
+        self.daemon = self.enterContext(Daemon(env=env))
+        self.daemon.need_fashion()
+
+    def tell(self, free, whole=None):
+        self.memory.seek(0)
+        self.memory.write("%d %d\n" % (free, whole or self.all))
+        self.memory.truncate()
+        self.memory.flush()
+
+    def device(self):
+        return self.daemon.get("/v1/devices")["devices"][0]
+
+    def told(self, free):
+        wait_for(lambda: self.device().get("memory_free") == free, 20, "%d bytes free" % free)
+
+    def check(self, vendor):
+        d = self.start(vendor) or self.daemon
+        self.told(self.all // 1024 * 1024 if vendor == "amd" else self.all)
+        self.tell(1 << 20)
+        self.told(1 << 20)
+        large = d.submit(small_job(architecture=WIDE, **QUICK))["id"]
+        takes = d.get("/v1/jobs/%d" % large)["memory"]["device_bytes"]
+        self.assertGreater(takes, 1 << 30, "more than a driver itself may have taken")
+        small = d.wait(d.submit(small_job(epochs=1))["id"])  # it fits, and need not wait for the other
+        self.assertEqual(small["state"], "succeeded")
+        wait_for(lambda: self.device()["state"] == "ready", what="a free device")
+        time.sleep(2.5)  # two heartbeats
+        job = d.get("/v1/jobs/%d" % large)
+        self.assertEqual(job["state"], "queued")
+        self.assertIn("it takes %d bytes of a device, of which other programs leave " % takes, job["queue"]["reason"])
+        self.tell(self.all)
+        d.wait(large, seconds=300)
+
+    def test_nvidia(self):
+        self.check("nvidia")
+
+    def test_amd(self):
+        self.check("amd")
+
+    def test_part_of_a_card(self):
+        """MIG's parts have the address of the whole: what it tells is not of the part."""
+        d = self.start("nvidia") or self.daemon
+        d.stop()
+        self.tell(1 << 20, 4 * self.all)
+        d.start()
+        d.need_device()
+        time.sleep(2.5)
+        self.assertNotIn("memory_free", self.device())
+        d.wait(d.submit(small_job(epochs=1))["id"])
+
+    def test_compiled_kernels(self):
+        """Every driver keeps them in the device's folder, which is put aside when workers die; but where the
+        environment says."""
+        kept = {"CUDA_CACHE_PATH", "AMD_COMGR_CACHE_DIR", "MESA_SHADER_CACHE_DIR", "NEO_CACHE_DIR", "cl_cache_dir"}
+        with tempfile.TemporaryDirectory(prefix="cnnd-cache-") as own:
+            env = {"OPENCL_LAYERS": LAYER, "CNND_CARD": "none", "XDG_CACHE_HOME": own}
+            with Daemon(env=env) as d:
+                folder = os.path.join(d.state, "cache/driver", d.get("/v1/devices")["devices"][0]["id"])
+                self.assertEqual(kept - set(os.listdir(folder)), set())
+                self.assertEqual((os.listdir(own), "XDG_CACHE_HOME" in os.listdir(folder)), (["XDG_CACHE_HOME"], False))
+                for _ in range(2):
+                    dead = d.worker()
+                    send_signal(dead)
+                    wait_for(lambda: d.worker() not in (None, dead), 60, "another worker")
+                    wait_for(lambda: d.get("/v1/devices")["devices"][0]["state"] == "ready", 60, "the device again")
+                self.assertEqual(kept - set(os.listdir(folder + ".bad")), set())
+
+    def test_library_that_fails(self):
+        d = self.start("nvidia") or self.daemon
+        self.memory.seek(0)
+        self.memory.truncate()
+        wait_for(lambda: "memory_free" not in self.device(), 30, "that nothing is known")
+        d.wait(d.submit(small_job(epochs=1))["id"])
+
+
+if __name__ == "__main__":
+    main()
