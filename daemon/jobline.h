@@ -9,6 +9,7 @@
 #include "device/dev.h"
 
 #include <cjson/cJSON.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct jobline_pick {
@@ -16,10 +17,11 @@ struct jobline_pick {
         int priority;
         char user[IDENTITY_USER_MAX + 1];
         double seconds; /* the user's share */
+        bool held;      /* jobs were passed over that would fit */
 };
 
 /* The queued job that goes to a device next: of the highest priority that has one which fits, of the user
-   with the smallest share, the oldest. */
+   with the smallest share, the oldest. Those whose data set is being imported or missing are passed over. */
 int jobline_next(struct jobs *js, const struct dev_info *info, struct jobline_pick *ret, struct err *e);
 
 /* {"position":3,"reason":"2 jobs go before it"} for a queued job, NULL for others (and when memory is out).
