@@ -26,13 +26,17 @@ static double share_of(const struct jobs *js, const char *user)
 /* --- which goes next --- */
 
 /* What the job needs and what is not there for now, in words; NULL where it may start. */
-static const char *lacks(const struct jobs *js, const char *dataset)
+static const char *lacks(const struct jobs *js, int64_t id, const char *dataset)
 {
         const struct dataset *data;
-        struct err why;
-        if (datasets_find(js->datasets, dataset, &data, &why) != ERR_UNAVAILABLE)
-                return NULL; /* what is wrong otherwise the worker finds, and the job fails */
-        return "it waits for its data set, which is being imported or not there: see GET /v1/datasets";
+        struct err why; /* what is wrong otherwise the worker finds, and the job fails */
+        if (datasets_find(js->datasets, dataset, &data, &why) == ERR_UNAVAILABLE)
+                return "it waits for its data set, which is being imported or not there: see GET "
+                       "/v1/datasets";
+        if (jobfolder_lacks(js, id))
+                return "it waits for the model's weights: the file system that they lie on may not be "
+                       "mounted";
+        return NULL;
 }
 
 /* The highest priority below `limit` at which a job that fits waits. */
@@ -79,7 +83,8 @@ static int next_user(struct jobs *js, const struct dev_info *info, int64_t prior
         store_bind_int(st, 3, (int64_t)info->global_bytes);
         store_bind_int(st, 4, (int64_t)info->max_alloc_bytes);
         store_bind_int(st, 5, info->tf32 != DEV_TF32_NONE);
-        while ((rc = store_step(js->home.store, st, e)) > 0 && lacks(js, store_text(st, 2)))
+        while ((rc = store_step(js->home.store, st, e)) > 0 &&
+                lacks(js, sqlite3_column_int64(st, 0), store_text(st, 2)))
                 held = true;
         if (rc < 0)
                 return rc;
@@ -230,7 +235,7 @@ static int position_of(struct jobs *js, int64_t id)
 
 static void give_reason(const struct jobs *js, const struct job_row *r, int position, char *out, size_t size)
 {
-        const char *lack = lacks(js, r->dataset);
+        const char *lack = lacks(js, r->id, r->dataset);
         const struct supervisor *sv = js->supervisor;
         int ready = 0, fitting = 0, idle = 0;
         for (int i = 0; i < supervisor_count(sv); i++) {

@@ -21,7 +21,8 @@ struct jobline_pick {
 };
 
 /* The queued job that goes to a device next: of the highest priority that has one which fits, of the user
-   with the smallest share, the oldest. Those whose data set is being imported or missing are passed over. */
+   with the smallest share, the oldest. Those whose data set is being imported or missing are passed over,
+   and those whose weights are. */
 int jobline_next(struct jobs *js, const struct dev_info *info, struct jobline_pick *ret, struct err *e);
 
 /* {"position":3,"reason":"2 jobs go before it"} for a queued job, NULL for others (and when memory is out).

@@ -53,6 +53,63 @@ static void models_may_lie_on_another_file_system(void **state)
         assert_int_equal(rmdir(there), 0); /* nothing else was left in it */
 }
 
+/* A job that starts from such a model keeps its weights there, under a second name: nothing is copied. */
+static void weights_of_another_file_system_are_not_copied(void **state)
+{
+        char there[sizeof ELSEWHERE], path[200], copy[200], stray[200];
+        struct stat st;
+        struct err e;
+        move_models(*state, there);
+        struct service *s = front_start(*state);
+        front_wait_state(s, front_submit(s, SAVED), JOB_SUCCEEDED);
+        int64_t id = front_submit(s, FRONT_JOB("tuned", "\"epochs\":1,\"init\":{\"from\":\"it\"}"));
+        CHECK_OK(jobs_pause(s->jobs, id, &e), &e);
+        front_wait_state(s, id, JOB_PAUSED);
+        snprintf(path, sizeof path, "%s/.job-%lld.safetensors", there, (long long)id);
+        snprintf(copy, sizeof copy, "%s/jobs/%lld/init.safetensors", (char *)*state, (long long)id);
+        assert_int_equal(stat(path, &st), 0);
+        assert_int_equal(st.st_nlink, 2);
+        assert_int_equal(access(copy, F_OK), -1);
+        CHECK_OK(models_delete(s->models, "it", &e), &e);
+        service_destroy(s);
+        /* As a front leaves it that was killed before it stored the job. */
+        snprintf(stray, sizeof stray, "%s/.job-4711.safetensors", there);
+        assert_int_equal(link(path, stray), 0);
+        s = front_start(*state);
+        CHECK_OK(jobs_resume(s->jobs, id, &e), &e);
+        front_wait_state(s, id, JOB_SUCCEEDED);
+        while (jobs_sweeping(s->jobs))
+                front_turn(s);
+        service_destroy(s);
+        assert_int_equal(rmdir(there), 0);
+}
+
+/* While they are not there it waits. */
+static void weights_that_are_not_mounted_are_waited_for(void **state)
+{
+        char there[sizeof ELSEWHERE], away[sizeof ELSEWHERE + 5];
+        struct err e;
+        move_models(*state, there);
+        struct service *s = front_start(*state);
+        front_wait_state(s, front_submit(s, SAVED), JOB_SUCCEEDED);
+        int64_t id = front_submit(s, "{\"type\":\"classify\",\"model\":\"it\",\"dataset\":\"tiny\"}");
+        CHECK_OK(jobs_pause(s->jobs, id, &e), &e);
+        front_wait_state(s, id, JOB_PAUSED);
+        snprintf(away, sizeof away, "%s.away", there);
+        assert_int_equal(rename(there, away), 0);
+        CHECK_OK(jobs_resume(s->jobs, id, &e), &e);
+        front_wait_state(s, front_submit(s, FRONT_JOB("other", "\"epochs\":1")), JOB_SUCCEEDED);
+        assert_int_equal(front_state(s, id), JOB_QUEUED);
+        cJSON *job = front_job(s, id);
+        assert_non_null(strstr(json_field(json_field(job, "queue"), "reason")->valuestring, "weights"));
+        cJSON_Delete(job);
+        assert_int_equal(rename(away, there), 0);
+        front_wait_state(s, id, JOB_SUCCEEDED);
+        CHECK_OK(models_delete(s->models, "it", &e), &e);
+        service_destroy(s);
+        assert_int_equal(rmdir(there), 0);
+}
+
 /* A process's role, "" before it is its own program, and once it has ended. */
 static void role_of(pid_t pid, char role[64])
 {
@@ -358,6 +415,8 @@ int main(int argc, char **argv)
                 return role_main(argc, argv);
         const struct CMUnitTest tests[] = {
                 TEST(models_may_lie_on_another_file_system),
+                TEST(weights_of_another_file_system_are_not_copied),
+                TEST(weights_that_are_not_mounted_are_waited_for),
                 TEST(nobody_waits_for_a_copy),
                 TEST(a_model_waits_for_its_place),
                 TEST(a_cancel_ends_the_waiting),
