@@ -2,13 +2,14 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "daemon/datasetcore.h"
 #include "daemon/datasetjson.h"
 #include "daemon/datasetrow.h"
+#include "daemon/datasetstart.h"
 #include "daemon/swap.h"
 #include "daemon/wire.h"
 #include "train/request.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -17,93 +18,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const char suffix[] = ".cnnd";
-
-enum entry_state { ENTRY_READY, ENTRY_IMPORTING, ENTRY_FAILED };
-
-struct entry {
-        struct datasets *home; /* borrowed */
-        struct entry *next;    /* by name */
-        char name[DATASET_NAME_MAX + 1];
-        char user[IDENTITY_USER_MAX + 1]; /* its owner, "" for none */
-        bool unsettled;                   /* no row tells whose it is */
-        enum entry_state state;
-        struct dataset *data; /* owned; of a ready one */
-        struct err error;     /* of a failed one */
-};
-
-struct datasets {
-        char *state_dir;       /* owned */
-        struct children *kids; /* borrowed, as is the store */
-        struct store *store;
-        struct entry *list;
-};
-
 char *datasets_path(const struct datasets *ds, const char *name)
 {
         char *path = NULL;
-        return asprintf(&path, "%s/datasets/%s%s", ds->state_dir, name, suffix) < 0 ? NULL : path;
-}
-
-/* What swap.h wants to know. */
-static void place_of(
-        const struct datasets *ds, const char *name, char folder[PATH_MAX], char file[NAME_MAX + 1])
-{
-        snprintf(folder, PATH_MAX, "%s/datasets", ds->state_dir);
-        snprintf(file, NAME_MAX + 1, "%s%s", name, suffix);
-}
-
-static struct entry *find(const struct datasets *ds, const char *name)
-{
-        for (struct entry *en = ds->list; en; en = en->next)
-                if (strcmp(en->name, name) == 0)
-                        return en;
-        return NULL;
-}
-
-static struct entry *add(struct datasets *ds, const char *name, struct err *e)
-{
-        struct entry **place = &ds->list;
-        struct entry *en = calloc(1, sizeof *en);
-        if (!en) {
-                err_set(e, ERR_NO_MEMORY, "no memory for a data set");
-                return NULL;
-        }
-        while (*place && strcmp((*place)->name, name) < 0)
-                place = &(*place)->next;
-        snprintf(en->name, sizeof en->name, "%s", name);
-        en->home = ds;
-        en->next = *place;
-        *place = en;
-        return en;
-}
-
-static void entry_free(struct entry *en)
-{
-        dataset_close(en->data);
-        free(en);
-}
-
-static void drop(struct datasets *ds, struct entry *en)
-{
-        for (struct entry **place = &ds->list; *place; place = &(*place)->next)
-                if (*place == en) {
-                        *place = en->next;
-                        break;
-                }
-        entry_free(en);
-}
-
-/* Maps the entry's file; what is wrong with it stays in the entry. */
-static void load(struct entry *en)
-{
-        char *path = datasets_path(en->home, en->name);
-        int rc = path ? dataset_open(path, &en->data, &en->error)
-                      : err_set(&en->error, ERR_NO_MEMORY, "no memory for a data set");
-        en->state = rc ? ENTRY_FAILED : ENTRY_READY;
-        if (rc)
-                log_line(LOG_WARN, "data set %s: %s", en->name, en->error.message);
-        free(path);
+        return asprintf(&path, "%s/datasets/%s%s", ds->state_dir, name, datasetcore_suffix) < 0 ? NULL : path;
 }
 
 static int import_message(void *ctx, struct child *c, struct chan_message *m)
@@ -121,7 +39,7 @@ static void import_gone(void *ctx, struct child *c, int status, const char *why)
         struct entry *en = ctx;
         (void)c;
         if (status == 0) {
-                load(en);
+                datasetcore_load(en);
                 if (en->state == ENTRY_READY)
                         log_line(LOG_INFO, "data set %s imported", en->name);
                 return;
@@ -144,85 +62,6 @@ static int start_import(struct datasets *ds, struct entry *en, struct err *e)
         return rc;
 }
 
-static int read_folder(struct datasets *ds, struct err *e)
-{
-        char path[PATH_MAX], name[DATASET_NAME_MAX + 1];
-        const struct dirent *file;
-        int rc = 0;
-        snprintf(path, sizeof path, "%s/datasets", ds->state_dir);
-        rc = swap_tidy(path, e);
-        DIR *dir = rc ? NULL : opendir(path);
-        if (!dir)
-                return rc ? rc : err_errno(e, errno, "%s", path);
-        while (rc == 0 && (file = readdir(dir)) != NULL) {
-                size_t n = strlen(file->d_name), tail = sizeof suffix - 1;
-                if (n <= tail || n - tail > DATASET_NAME_MAX || strcmp(file->d_name + n - tail, suffix) != 0)
-                        continue;
-                snprintf(name, sizeof name, "%.*s", (int)(n - tail), file->d_name);
-                if (!request_name_ok(name))
-                        continue;
-                struct entry *en = add(ds, name, e);
-                if (en)
-                        load(en);
-                else
-                        rc = ERR_NO_MEMORY;
-        }
-        closedir(dir);
-        return rc;
-}
-
-/* Whether the file is what import_known makes, and not one of that name. */
-static bool imported_known(const struct entry *en)
-{
-        const struct dataset_known *known = dataset_known_find(en->name);
-        return known && en->data && idx_made(en->data, known->dir);
-}
-
-struct misfit {
-        struct datasets *ds;
-        char name[DATASET_NAME_MAX + 1];
-};
-
-/* Stops at a row that tells of no file that is there, or of another's bytes. */
-static int take_owner(void *ctx, const char *name, const char *user, int64_t bytes)
-{
-        struct misfit *m = ctx;
-        struct entry *en = find(m->ds, name);
-        snprintf(m->name, sizeof m->name, "%s", name);
-        if (!en)
-                return 1;
-        snprintf(en->user, sizeof en->user, "%s", user);
-        en->unsettled = false;
-        return en->data && (int64_t)en->data->map_len != bytes;
-}
-
-/* Gives the data sets that are there their owners. A change that was cut short leaves a row that would count
-   in its user's quota for good: without a file where a deletion or a first import did not end, with the bytes
-   of the file before where one was to be replaced. */
-static int settle_owners(struct datasets *ds, struct err *e)
-{
-        struct misfit m = {.ds = ds};
-        int rc;
-        for (struct entry *en = ds->list; en; en = en->next)
-                en->unsettled = !imported_known(en);
-        while ((rc = datasetrow_each(ds->store, take_owner, &m, e)) > 0) {
-                const struct entry *en = find(ds, m.name);
-                log_line(LOG_WARN, "data set %s: its row is %s", m.name,
-                        en ? "of another file; set right" : "without a file; dropped");
-                rc = en ? datasetrow_set(ds->store, m.name, en->user, (int64_t)en->data->map_len, e)
-                        : datasetrow_drop(ds->store, m.name, e);
-                if (rc)
-                        break;
-        }
-        for (const struct entry *en = ds->list; en && rc == 0; en = en->next)
-                if (en->unsettled)
-                        log_line(LOG_WARN,
-                                "data set %s: no row tells whose it is, so only operators may read it, until "
-                                "`cnnd dataset give %s USER` or `cnnd dataset share %s`",
-                                en->name, en->name, en->name);
-        return rc;
-}
-
 static bool installed(const struct dataset_known *known)
 {
         return access(known->dir, R_OK | X_OK) == 0;
@@ -233,11 +72,11 @@ static int import_known(struct datasets *ds, struct err *e)
         int rc = 0;
         for (int i = 0; rc == 0 && i < dataset_known_count; i++) {
                 const struct dataset_known *known = &dataset_known[i];
-                struct entry *en = find(ds, known->name);
+                struct entry *en = datasetcore_find(ds, known->name);
                 if ((en && en->state == ENTRY_READY) || !installed(known))
                         continue;
                 if (!en)
-                        en = add(ds, known->name, e);
+                        en = datasetcore_add(ds, known->name, e);
                 rc = en ? start_import(ds, en, e) : ERR_NO_MEMORY;
         }
         return rc;
@@ -255,10 +94,8 @@ int datasets_create(const char *state_dir, struct children *kids, struct store *
         if (rc == 0) {
                 ds->kids = kids;
                 ds->store = store;
-                rc = read_folder(ds, e);
+                rc = datasetstart_read(ds, e);
         }
-        if (rc == 0)
-                rc = settle_owners(ds, e);
         if (rc == 0)
                 rc = import_known(ds, e);
         if (rc) {
@@ -273,11 +110,8 @@ void datasets_destroy(struct datasets *ds)
 {
         if (!ds)
                 return;
-        while (ds->list) {
-                struct entry *en = ds->list;
-                ds->list = en->next;
-                entry_free(en);
-        }
+        while (ds->list)
+                datasetcore_drop(ds, ds->list);
         free(ds->state_dir);
         free(ds);
 }
@@ -292,7 +126,7 @@ bool datasets_importing(const struct datasets *ds)
 
 static cJSON *entry_json(const struct entry *en)
 {
-        static const char *const states[] = {"ready", "importing", "failed"};
+        static const char *const states[] = {"ready", "importing", "failed", "missing"};
         cJSON *o = cJSON_CreateObject();
         if (!o)
                 return NULL;
@@ -301,7 +135,7 @@ static cJSON *entry_json(const struct entry *en)
         cJSON_AddStringToObject(o, "state", states[en->state]);
         if (en->data)
                 datasetjson_add(o, en->data);
-        if (en->state == ENTRY_FAILED)
+        if (en->error.code)
                 cJSON_AddStringToObject(o, "error", en->error.message);
         else
                 cJSON_AddNullToObject(o, "error");
@@ -322,17 +156,20 @@ int datasets_list(struct datasets *ds, const struct identity *who, cJSON **ret, 
         if (!list)
                 return err_set(e, ERR_NO_MEMORY, "no memory for the list");
         for (struct entry *en = ds->list; en; en = en->next)
-                if (readable(en, who))
+                if (readable(en, who)) {
+                        datasetcore_look(en);
                         json_push(list, entry_json(en));
+                }
         *ret = list;
         return 0;
 }
 
 static int need(const struct datasets *ds, const char *name, struct entry **ret, struct err *e)
 {
-        *ret = find(ds, name);
+        *ret = datasetcore_find(ds, name);
         if (!*ret)
                 return err_set(e, ERR_NOT_FOUND, "there is no data set '%s'", name);
+        datasetcore_look(*ret);
         return 0;
 }
 
@@ -374,7 +211,7 @@ int datasets_find(struct datasets *ds, const char *name, const struct dataset **
         if (en->state == ENTRY_IMPORTING)
                 return err_set(e, ERR_UNAVAILABLE,
                         "the data set '%s' is being imported; try again in a few seconds", name);
-        if (en->state == ENTRY_FAILED) {
+        if (en->error.code) {
                 *e = en->error;
                 return err_wrap(e, "the data set '%s' cannot be used", name);
         }
@@ -394,7 +231,7 @@ int datasets_delete(struct datasets *ds, const struct identity *who, const char 
                 return err_set(
                         e, ERR_DENIED, "the data set '%s' is everybody's: an operator may remove it", name);
         char folder[PATH_MAX], file[NAME_MAX + 1];
-        place_of(ds, name, folder, file);
+        datasetcore_place(ds, name, folder, file);
         rc = swap_away(folder, file, e);
         if (rc)
                 return rc;
@@ -402,7 +239,7 @@ int datasets_delete(struct datasets *ds, const struct identity *who, const char 
         swap_end(folder, file, rc == 0);
         if (rc)
                 return rc;
-        drop(ds, en);
+        datasetcore_drop(ds, en);
         return 0;
 }
 
@@ -415,7 +252,7 @@ static bool came_with_machine(const struct entry *en, const char *name)
 
 int datasets_may_replace(struct datasets *ds, const struct identity *who, const char *name, struct err *e)
 {
-        const struct entry *en = find(ds, name);
+        const struct entry *en = datasetcore_find(ds, name);
         if (came_with_machine(en, name))
                 return err_set(e, ERR_EXISTS,
                         "'%s' is the name of a data set that comes with the machine: choose another", name);
@@ -424,20 +261,17 @@ int datasets_may_replace(struct datasets *ds, const struct identity *who, const 
         return err_set(e, ERR_EXISTS, "the name '%s' is taken by another user's data set", name);
 }
 
-/* A new one's row comes first: a file without one would be the operators'. Another's follows its file, and
-   where it cannot, the old file comes back. */
+/* The row follows its file, and where it cannot, what was there before is there again. */
 static int place(struct datasets *ds, struct entry *en, const char *path, const struct identity *who,
         int64_t bytes, bool created, struct err *e)
 {
         char folder[PATH_MAX], file[NAME_MAX + 1], owner[IDENTITY_USER_MAX + 1];
-        place_of(ds, en->name, folder, file);
+        datasetcore_place(ds, en->name, folder, file);
         snprintf(owner, sizeof owner, "%s", created || en->unsettled ? who->user : en->user);
-        int rc = created && owner[0] ? set_owner(en, owner, bytes, e) : 0;
-        if (rc == 0)
-                rc = swap_begin(folder, file, path, e);
+        int rc = swap_begin(folder, file, path, e);
         if (rc)
                 return rc;
-        if (!created && owner[0])
+        if (owner[0])
                 rc = set_owner(en, owner, bytes, e);
         swap_end(folder, file, rc == 0);
         return rc;
@@ -447,7 +281,7 @@ int datasets_adopt(struct datasets *ds, const char *name, const char *path, cons
         int64_t bytes, bool *ret_created, struct err *e)
 {
         struct dataset *data = NULL;
-        struct entry *en = find(ds, name);
+        struct entry *en = datasetcore_find(ds, name);
         struct err why;
         bool created = !en;
         if (en && en->state == ENTRY_IMPORTING)
@@ -456,15 +290,13 @@ int datasets_adopt(struct datasets *ds, const char *name, const char *path, cons
         if (rc)
                 return err_set(e, rc == ERR_NO_MEMORY ? rc : ERR_INTERNAL,
                         "the import made a damaged file: %s", why.message);
-        rc = en || (en = add(ds, name, e)) ? 0 : ERR_NO_MEMORY;
+        rc = en || (en = datasetcore_add(ds, name, e)) ? 0 : ERR_NO_MEMORY;
         if (rc == 0)
                 rc = place(ds, en, path, who, bytes, created, e);
         if (rc) {
                 dataset_close(data);
-                if (created && en) {
-                        (void)datasetrow_drop(ds->store, name, &why);
-                        drop(ds, en);
-                }
+                if (created && en)
+                        datasetcore_drop(ds, en);
                 return rc;
         }
         dataset_close(en->data);
@@ -480,7 +312,7 @@ int datasets_settle(
 {
         char path[PATH_MAX], owner[IDENTITY_USER_MAX + 1];
         struct stat st;
-        snprintf(path, sizeof path, "%s/datasets/%s%s", state_dir, name, suffix);
+        snprintf(path, sizeof path, "%s/datasets/%s%s", state_dir, name, datasetcore_suffix);
         if (!request_name_ok(name) || stat(path, &st) != 0)
                 return err_set(e, ERR_NOT_FOUND, "there is no data set '%s'", name);
         int rc = datasetrow_find(store, name, owner, e);
@@ -493,7 +325,7 @@ int datasets_settle(
 int datasets_import(const char *state_dir, const char *name, struct err *e)
 {
         char path[PATH_MAX];
-        snprintf(path, sizeof path, "%s/datasets/%s%s", state_dir, name, suffix);
+        snprintf(path, sizeof path, "%s/datasets/%s%s", state_dir, name, datasetcore_suffix);
         const struct dataset_known *known = dataset_known_find(name);
         return known ? idx_import(known->dir, name, known->classes, known->num_classes, path, e)
                      : err_set(e, ERR_NOT_FOUND, "no data set '%s' is known", name);

@@ -25,8 +25,19 @@ static void forget(struct enquiry *q)
         enquiry_free(q);
 }
 
+/* A worker knows no more than that a file is not there. */
+static const struct err *reason(const struct enquiry *q, const struct err *e, struct err *missing)
+{
+        const struct model_facts *f;
+        struct err unused;
+        bool known = e && models_facts(q->home->models, q->model, &f, &unused) == 0;
+        return known && models_look(q->home->models, q->model, missing) ? missing : e;
+}
+
 void enquiry_answer(struct enquiry *q, struct str *body, const struct err *e)
 {
+        struct err missing;
+        e = reason(q, e, &missing);
         if (!q->gone)
                 q->caller.done(q->caller.ctx, body, e);
         if (body)

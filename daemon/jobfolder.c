@@ -12,6 +12,9 @@
 #include <unistd.h>
 
 static const char weights[] = "/init.safetensors";
+/* An empty file: they lie in models/. */
+static const char elsewhere[] = "/init.elsewhere";
+static const char link_prefix[] = ".job-", link_suffix[] = ".safetensors";
 
 char *jobfolder_path(const struct jobs *js, int64_t id, const char *file)
 {
@@ -31,33 +34,112 @@ int jobfolder_need(const struct jobs *js, int64_t id, struct err *e)
         return rc;
 }
 
+/* NULL when memory is out. */
+static char *link_path(const struct jobs *js, int64_t id)
+{
+        char *path = NULL;
+        return asprintf(&path, "%s/%s%lld%s", models_dir(js->models), link_prefix, (long long)id,
+                       link_suffix) < 0
+                       ? NULL
+                       : path;
+}
+
+/* The paths of a job's weights: in its folder, where that tells that they are elsewhere, and there. */
+struct places {
+        char *init, *note, *link; /* owned */
+};
+
+static int places_find(const struct jobs *js, int64_t id, struct places *ret, struct err *e)
+{
+        *ret = (struct places){
+                jobfolder_path(js, id, weights), jobfolder_path(js, id, elsewhere), link_path(js, id)};
+        return ret->init && ret->note && ret->link ? 0 : err_set(e, ERR_NO_MEMORY, "no memory for a path");
+}
+
+static void places_free(struct places *p)
+{
+        free(p->init);
+        free(p->note);
+        free(p->link);
+}
+
+/* The note first: who tidies goes by it. A file system without hard links leaves nothing but a copy. */
+static int keep_elsewhere(const struct places *p, const char *from, const char *model, struct err *e)
+{
+        int fd = open(p->note, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+        if (fd < 0)
+                return err_errno(e, errno, "%s", model);
+        close(fd);
+        if (twin_make(from, p->link, model, e) == 0)
+                return 0;
+        unlink(p->note);
+        return twin_make(from, p->init, model, e);
+}
+
 int jobfolder_make(const struct jobs *js, int64_t id, const char *model, struct err *e)
 {
-        char *init = jobfolder_path(js, id, weights);
-        char *from = model[0] ? models_path(js->models, model) : NULL;
-        int rc = jobfolder_need(js, id, e);
-        if (rc == 0 && (!init || (model[0] && !from)))
+        struct places p;
+        char *from = model[0] ? models_path(js->models, model) : NULL, *dir = jobfolder_path(js, id, "");
+        int rc = places_find(js, id, &p, e);
+        if (rc == 0 && (!dir || (model[0] && !from)))
                 rc = err_set(e, ERR_NO_MEMORY, "no memory for a path");
-        else if (rc == 0 && unlink(init) != 0 && errno != ENOENT)
-                rc = err_errno(e, errno, "%s", init);
-        else if (rc == 0 && from)
-                rc = twin_make(from, init, model, e);
-        free(init);
+        if (rc == 0)
+                rc = jobfolder_need(js, id, e);
+        if (rc == 0) { /* of a job that a database which was put back does not know */
+                jobfolder_unlink(js, id);
+                if (unlink(p.init) != 0 && errno != ENOENT)
+                        rc = err_errno(e, errno, "%s", p.init);
+        }
+        if (rc == 0 && from)
+                rc = carry_needed(from, dir) ? keep_elsewhere(&p, from, model, e)
+                                             : twin_make(from, p.init, model, e);
+        places_free(&p);
         free(from);
+        free(dir);
         return rc;
 }
 
 int jobfolder_weights(const struct jobs *js, int64_t id, char **ret, struct err *e)
 {
-        char *path = jobfolder_path(js, id, weights);
-        if (!path)
-                return err_set(e, ERR_NO_MEMORY, "no memory for a path");
-        if (access(path, R_OK) != 0) {
-                free(path);
-                path = NULL;
+        struct places p;
+        int rc = places_find(js, id, &p, e);
+        if (rc == 0) {
+                char **found = access(p.init, R_OK) == 0   ? &p.init
+                               : access(p.link, R_OK) == 0 ? &p.link
+                                                           : NULL;
+                *ret = found ? *found : NULL;
+                if (found)
+                        *found = NULL;
         }
-        *ret = path;
-        return 0;
+        places_free(&p);
+        return rc;
+}
+
+bool jobfolder_lacks(const struct jobs *js, int64_t id)
+{
+        struct places p;
+        struct err unused;
+        bool lacks = places_find(js, id, &p, &unused) == 0 && access(p.note, F_OK) == 0 &&
+                     access(p.link, R_OK) != 0 && !jobfolder_checkpoint(js, id);
+        places_free(&p);
+        return lacks;
+}
+
+int64_t jobfolder_link(const char *file)
+{
+        char *end;
+        if (strncmp(file, link_prefix, sizeof link_prefix - 1) != 0)
+                return 0;
+        long long id = strtoll(file + sizeof link_prefix - 1, &end, 10);
+        return id > 0 && strcmp(end, link_suffix) == 0 ? id : 0;
+}
+
+void jobfolder_unlink(const struct jobs *js, int64_t id)
+{
+        char *path = link_path(js, id);
+        if (path)
+                unlink(path);
+        free(path);
 }
 
 bool jobfolder_checkpoint(const struct jobs *js, int64_t id)
@@ -94,10 +176,13 @@ static void empty(const char *path, const char *but)
 
 static void tidy(const struct jobs *js, int64_t id, const char *but)
 {
-        char *path = jobfolder_path(js, id, "");
+        char *path = jobfolder_path(js, id, ""), *note = jobfolder_path(js, id, elsewhere);
+        if (note && access(note, F_OK) == 0)
+                jobfolder_unlink(js, id);
         if (path)
                 empty(path, but);
         free(path);
+        free(note);
 }
 
 void jobfolder_tidy(const struct jobs *js, int64_t id, enum job_state state)

@@ -25,21 +25,36 @@ static double share_of(const struct jobs *js, const char *user)
 
 /* --- which goes next --- */
 
-/* The highest priority at which a job that fits waits. */
-static int top_priority(struct jobs *js, const struct dev_info *info, uint64_t room, bool *ret_found,
-        int64_t *ret, struct err *e)
+/* What the job needs and what is not there for now, in words; NULL where it may start. */
+static const char *lacks(const struct jobs *js, int64_t id, const char *dataset)
+{
+        const struct dataset *data;
+        struct err why; /* what is wrong otherwise the worker finds, and the job fails */
+        if (datasets_find(js->datasets, dataset, &data, &why) == ERR_UNAVAILABLE)
+                return "it waits for its data set, which is being imported or not there: see GET "
+                       "/v1/datasets";
+        if (jobfolder_lacks(js, id))
+                return "it waits for the model's weights: the file system that they lie on may not be "
+                       "mounted";
+        return NULL;
+}
+
+/* The highest priority below `limit` at which a job that fits waits. */
+static int top_priority(struct jobs *js, const struct dev_info *info, uint64_t room, int64_t limit,
+        bool *ret_found, int64_t *ret, struct err *e)
 {
         sqlite3_stmt *st;
         int rc = store_prepare(js->home.store,
                 "SELECT priority FROM jobs INDEXED BY jobs_line WHERE state = 'queued'"
-                " AND device_bytes <= ?1 AND largest_buffer <= ?2 AND tf32 <= ?3 ORDER BY priority DESC "
-                "LIMIT 1",
+                " AND priority < ?4 AND device_bytes <= ?1 AND largest_buffer <= ?2 AND tf32 <= ?3"
+                " ORDER BY priority DESC LIMIT 1",
                 &st, e);
         if (rc)
                 return rc;
         store_bind_int(st, 1, (int64_t)room);
         store_bind_int(st, 2, (int64_t)info->max_alloc_bytes);
         store_bind_int(st, 3, info->tf32 != DEV_TF32_NONE);
+        store_bind_int(st, 4, limit);
         rc = store_step(js->home.store, st, e);
         if (rc < 0)
                 return rc;
@@ -49,15 +64,17 @@ static int top_priority(struct jobs *js, const struct dev_info *info, uint64_t r
         return 0;
 }
 
-/* Of a priority, the oldest job that fits of the first user behind `after`, by name. */
+/* Of a priority, the oldest job that fits and may start of the first user behind `after`, by name. */
 static int next_user(struct jobs *js, const struct dev_info *info, uint64_t room, int64_t priority,
         const char *after, struct jobline_pick *ret, struct err *e)
 {
         sqlite3_stmt *st;
+        bool held = ret->held;
         int rc = store_prepare(js->home.store,
-                "SELECT id, user FROM jobs INDEXED BY jobs_line WHERE state = 'queued' AND priority = ?1 AND "
+                "SELECT id, user, dataset FROM jobs INDEXED BY jobs_line WHERE state = 'queued' AND priority "
+                "= ?1 AND "
                 "user > ?2"
-                " AND device_bytes <= ?3 AND largest_buffer <= ?4 AND tf32 <= ?5 ORDER BY user, id LIMIT 1",
+                " AND device_bytes <= ?3 AND largest_buffer <= ?4 AND tf32 <= ?5 ORDER BY user, id",
                 &st, e);
         if (rc)
                 return rc;
@@ -66,11 +83,13 @@ static int next_user(struct jobs *js, const struct dev_info *info, uint64_t room
         store_bind_int(st, 3, (int64_t)room);
         store_bind_int(st, 4, (int64_t)info->max_alloc_bytes);
         store_bind_int(st, 5, info->tf32 != DEV_TF32_NONE);
-        rc = store_step(js->home.store, st, e);
+        while ((rc = store_step(js->home.store, st, e)) > 0 &&
+                lacks(js, sqlite3_column_int64(st, 0), store_text(st, 2)))
+                held = true;
         if (rc < 0)
                 return rc;
         *ret = (struct jobline_pick){
-                .id = rc > 0 ? sqlite3_column_int64(st, 0) : 0, .priority = (int)priority};
+                .id = rc > 0 ? sqlite3_column_int64(st, 0) : 0, .priority = (int)priority, .held = held};
         if (rc > 0)
                 snprintf(ret->user, sizeof ret->user, "%s", store_text(st, 1));
         return store_done(js->home.store, st, 0, e);
@@ -80,20 +99,25 @@ int jobline_next(
         struct jobs *js, const struct dev_info *info, uint64_t room, struct jobline_pick *ret, struct err *e)
 {
         struct jobline_pick best = {0}, pick = {0};
-        bool found;
-        int64_t priority;
-        int rc = top_priority(js, info, room, &found, &priority, e);
+        bool found = false;
+        int64_t priority = INT64_MAX;
+        int rc = top_priority(js, info, room, priority, &found, &priority, e);
         while (rc == 0 && found) {
                 char after[IDENTITY_USER_MAX + 1];
                 memcpy(after, pick.user, sizeof after);
                 rc = next_user(js, info, room, priority, after, &pick, e);
-                if (rc || !pick.id)
+                if (rc || (!pick.id && best.id))
                         break;
+                if (!pick.id) {
+                        rc = top_priority(js, info, room, priority, &found, &priority, e);
+                        continue;
+                }
                 pick.seconds = share_of(js, pick.user);
                 if (!best.id || pick.seconds < best.seconds ||
                         (pick.seconds == best.seconds && pick.id < best.id))
                         best = pick;
         }
+        best.held = pick.held;
         if (rc == 0)
                 *ret = best;
         return rc;
@@ -212,6 +236,7 @@ static int position_of(struct jobs *js, int64_t id)
 
 static void give_reason(const struct jobs *js, const struct job_row *r, int position, char *out, size_t size)
 {
+        const char *lack = lacks(js, r->id, r->dataset);
         const struct supervisor *sv = js->supervisor;
         int ready = 0, fitting = 0, idle = 0, roomy = 0;
         uint64_t room = 0; /* the most of those it fits */
@@ -233,6 +258,8 @@ static void give_reason(const struct jobs *js, const struct job_row *r, int posi
         }
         if (js->draining)
                 snprintf(out, size, "the daemon is being stopped");
+        else if (lack)
+                snprintf(out, size, "%s", lack);
         else if (!ready)
                 snprintf(out, size, "no device is ready");
         else if (!fitting)

@@ -9,6 +9,7 @@
 #include "device/dev.h"
 
 #include <cjson/cJSON.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct jobline_pick {
@@ -16,10 +17,12 @@ struct jobline_pick {
         int priority;
         char user[IDENTITY_USER_MAX + 1];
         double seconds; /* the user's share */
+        bool held;      /* jobs were passed over that would fit */
 };
 
 /* The queued job that goes to a device next: of the highest priority that has one which fits into `room`
-   bytes of it, of the user with the smallest share, the oldest. */
+   bytes of it, of the user with the smallest share, the oldest. Those whose data set is being imported or
+   missing are passed over, and those whose weights are. */
 int jobline_next(
         struct jobs *js, const struct dev_info *info, uint64_t room, struct jobline_pick *ret, struct err *e);
 

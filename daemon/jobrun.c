@@ -58,13 +58,7 @@ int jobrun_start(struct jobs *js, int64_t id, int device, double checkpoint_seco
 {
         struct jobtx tx;
         struct jobrun_started start = {0};
-        const struct dataset *data;
-        struct err why;
         int rc = jobtx_begin(&tx, &js->home, id, e);
-        if (rc == 0 && datasets_find(js->datasets, tx.row.dataset, &data, &why) == ERR_UNAVAILABLE) {
-                *e = why; /* what is wrong otherwise the worker finds, and the job fails */
-                rc = ERR_UNAVAILABLE;
-        }
         if (rc == 0) {
                 struct job_row *r = &tx.row;
                 snprintf(r->device, sizeof r->device, "%s", supervisor_info(js->supervisor, device)->id);

@@ -52,6 +52,17 @@ static int sweep_folder(const struct jobs *js, const char *name, struct err *e)
         return rc;
 }
 
+static int sweep_link(const struct jobs *js, const char *file, struct err *e)
+{
+        enum job_state state = JOB_QUEUED;
+        bool there = true;
+        int64_t id = jobfolder_link(file);
+        int rc = id ? state_of(js, id, &state, &there, e) : 0;
+        if (rc == 0 && (!there || job_state_final(state)))
+                jobfolder_unlink(js, id);
+        return rc;
+}
+
 int jobsweep_events(const struct jobs *js, int64_t id, bool *ret_rest, struct err *e)
 {
         sqlite3_stmt *st;
@@ -114,10 +125,11 @@ static int sweep_events(struct jobsweep *w, const struct jobs *js, struct err *e
         return rc;
 }
 
-static void end_of_folders(struct jobsweep *w)
+static void end_of_folder(struct jobsweep *w, const struct jobs *js)
 {
         closedir(w->dir);
-        w->dir = NULL;
+        w->dir = w->links ? NULL : opendir(models_dir(js->models));
+        w->links = true;
 }
 
 void jobsweep_on(struct jobsweep *w, const struct jobs *js)
@@ -128,9 +140,9 @@ void jobsweep_on(struct jobsweep *w, const struct jobs *js)
         int64_t end = clock_now_us() + PIECE_US;
         while (rc == 0 && !jobsweep_done(w) && clock_now_us() < end) {
                 if (w->dir && (file = readdir(w->dir)) != NULL)
-                        rc = sweep_folder(js, file->d_name, &e);
+                        rc = w->links ? sweep_link(js, file->d_name, &e) : sweep_folder(js, file->d_name, &e);
                 else if (w->dir)
-                        end_of_folders(w);
+                        end_of_folder(w, js);
                 else
                         rc = sweep_events(w, js, &e);
         }

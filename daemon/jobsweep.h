@@ -14,6 +14,7 @@
 /* All zero has nothing to do. */
 struct jobsweep {
         DIR *dir;    /* owned; NULL: the folders are done */
+        bool links;  /* it is that of the models, where second names of jobs' weights may be */
         bool events; /* those of jobs above `job` are to be looked at */
         int64_t job;
 };

@@ -16,26 +16,20 @@
 #include <unistd.h>
 
 static const char suffix[] = ".safetensors";
-/* An empty file of this name stands beside NAME.safetensors while nobody has been told of it. */
-static const char mark_prefix[] = ".unsettled-";
 
 int modelfile_open(struct modelfile_home *home, const char *state_dir, struct err *e)
 {
-        *home = (struct modelfile_home){.dir_fd = -1};
         if (asprintf(&home->dir, "%s/models", state_dir) < 0) {
                 home->dir = NULL;
                 return err_set(e, ERR_NO_MEMORY, "no memory for a path");
         }
-        home->dir_fd = open(home->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        return home->dir_fd < 0 ? err_errno(e, errno, "%s", home->dir) : swap_tidy(home->dir, e);
+        return swap_tidy(home->dir, false, e);
 }
 
 void modelfile_close(struct modelfile_home *home)
 {
-        if (home->dir_fd >= 0)
-                close(home->dir_fd);
         free(home->dir);
-        *home = (struct modelfile_home){.dir_fd = -1};
+        *home = (struct modelfile_home){0};
 }
 
 char *modelfile_path(const struct modelfile_home *home, const char *name)
@@ -49,48 +43,29 @@ static void file_name(char out[NAME_MAX + 1], const char *name)
         snprintf(out, NAME_MAX + 1, "%s%s", name, suffix);
 }
 
-bool modelfile_exists(const struct modelfile_home *home, const char *name)
+int modelfile_look(const struct modelfile_home *home, const char *name, struct err *e)
+{
+        char path[PATH_MAX];
+        snprintf(path, sizeof path, "%s/%s%s", home->dir, name, suffix);
+        if (access(path, R_OK) == 0)
+                return 0;
+        return err_set(e, ERR_UNAVAILABLE, "the file of model '%s' cannot be read: %s%s", name,
+                strerror(errno),
+                errno == ENOENT ? "; the file system that it lies on may not be mounted" : "");
+}
+
+bool modelfile_went(const struct modelfile_home *home, const char *name)
 {
         char file[NAME_MAX + 1];
         file_name(file, name);
-        return faccessat(home->dir_fd, file, R_OK, 0) == 0;
-}
-
-static void mark_name(char out[NAME_MAX + 1], const char *name)
-{
-        snprintf(out, NAME_MAX + 1, "%s%s", mark_prefix, name);
-}
-
-/* Made durable by the sync of the folder that makes the file so. */
-static int mark(const struct modelfile_home *home, const char *name, struct err *e)
-{
-        char file[NAME_MAX + 1];
-        mark_name(file, name);
-        int fd = openat(home->dir_fd, file, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-        if (fd < 0)
-                return err_errno(e, errno, "%s/%s", home->dir, file);
-        close(fd);
-        return 0;
-}
-
-static void unmark(const struct modelfile_home *home, const char *name)
-{
-        char file[NAME_MAX + 1];
-        mark_name(file, name);
-        unlinkat(home->dir_fd, file, 0);
+        return swap_went(home->dir, file);
 }
 
 int modelfile_place(const struct modelfile_home *home, const char *name, const char *file, struct err *e)
 {
         char final[NAME_MAX + 1];
         file_name(final, name);
-        int rc = mark(home, name, e);
-        if (rc)
-                return rc;
-        rc = swap_begin(home->dir, final, file, e);
-        if (rc)
-                unmark(home, name);
-        return rc;
+        return swap_begin(home->dir, final, file, e);
 }
 
 int modelfile_remove(const struct modelfile_home *home, const char *name, struct err *e)
@@ -105,19 +80,11 @@ void modelfile_settle(const struct modelfile_home *home, const char *name, bool 
         char final[NAME_MAX + 1];
         file_name(final, name);
         swap_end(home->dir, final, done);
-        unmark(home, name);
 }
 
 static int64_t mtime_ns(const struct stat *st)
 {
         return (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec;
-}
-
-static bool marked(const struct modelfile_home *home, const char *name)
-{
-        char file[NAME_MAX + 1];
-        mark_name(file, name);
-        return faccessat(home->dir_fd, file, F_OK, 0) == 0;
 }
 
 int modelfile_each(const struct modelfile_home *home,
@@ -128,7 +95,7 @@ int modelfile_each(const struct modelfile_home *home,
         int rc = 0;
         DIR *dir = opendir(home->dir);
         if (!dir)
-                return err_errno(e, errno, "%s", home->dir);
+                return errno == ENOENT ? 0 : err_errno(e, errno, "%s", home->dir);
         while (rc == 0 && (file = readdir(dir)) != NULL) {
                 char name[REQUEST_NAME_MAX + 1];
                 struct stat st;
@@ -136,12 +103,12 @@ int modelfile_each(const struct modelfile_home *home,
                 if (n <= tail || n - tail > REQUEST_NAME_MAX || strcmp(file->d_name + n - tail, suffix) != 0)
                         continue;
                 snprintf(name, sizeof name, "%.*s", (int)(n - tail), file->d_name);
-                if (!request_name_ok(name) || fstatat(home->dir_fd, file->d_name, &st, 0) != 0)
+                if (!request_name_ok(name) || fstatat(dirfd(dir), file->d_name, &st, 0) != 0)
                         continue;
                 const struct modelfile_stat about = {.bytes = st.st_size,
                         .inode = (int64_t)st.st_ino,
                         .mtime_ns = mtime_ns(&st),
-                        .unsettled = marked(home, name)};
+                        .unsettled = swap_came(home->dir, file->d_name)};
                 rc = each(ctx, name, &about, e);
         }
         closedir(dir);
@@ -150,24 +117,14 @@ int modelfile_each(const struct modelfile_home *home,
 
 int modelfile_discard(const struct modelfile_home *home, const char *name, struct err *e)
 {
-        char file[NAME_MAX + 1];
-        file_name(file, name);
-        if (unlinkat(home->dir_fd, file, 0) != 0 && errno != ENOENT)
-                return err_errno(e, errno, "%s/%s", home->dir, file);
-        return 0;
+        char path[PATH_MAX];
+        snprintf(path, sizeof path, "%s/%s%s", home->dir, name, suffix);
+        return unlink(path) == 0 || errno == ENOENT ? 0 : err_errno(e, errno, "%s", path);
 }
 
 int modelfile_settle_all(const struct modelfile_home *home, struct err *e)
 {
-        const struct dirent *file;
-        DIR *dir = opendir(home->dir);
-        if (!dir)
-                return err_errno(e, errno, "%s", home->dir);
-        while ((file = readdir(dir)) != NULL)
-                if (strncmp(file->d_name, mark_prefix, sizeof mark_prefix - 1) == 0)
-                        unlinkat(home->dir_fd, file->d_name, 0);
-        closedir(dir);
-        return 0;
+        return swap_tidy(home->dir, true, e);
 }
 
 /* The metadata's JSON text, checked; where it is no JSON it is a plain string. malloc'ed. */

@@ -8,11 +8,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* Whatever is mounted there at the time. */
 struct modelfile_home {
-        char *dir;  /* owned: STATE/models */
-        int dir_fd; /* owned */
+        char *dir; /* owned: STATE/models */
 };
-/* Opens the folder and deletes what a killed process left there half done, but for what modelfile_each tells
+/* Deletes what a killed process left there half done, but for what modelfile_each and modelfile_went tell
    of. */
 int modelfile_open(struct modelfile_home *home, const char *state_dir, struct err *e);
 void modelfile_close(struct modelfile_home *home);
@@ -30,7 +30,10 @@ void modelfile_finish(struct modelfile *f);
 
 /* malloc'ed; NULL when memory is out. */
 char *modelfile_path(const struct modelfile_home *home, const char *name);
-bool modelfile_exists(const struct modelfile_home *home, const char *name);
+/* ERR_UNAVAILABLE where there is no such file that can be read, with the reason. */
+int modelfile_look(const struct modelfile_home *home, const char *name, struct err *e);
+/* At a start: modelfile_remove took it away, and modelfile_settle did not follow. */
+bool modelfile_went(const struct modelfile_home *home, const char *name);
 /* Makes NAME another name of `file` (a copy where they lie on different file systems), or takes it away,
    atomically and durably; after 0 modelfile_settle follows: it stays so, or what was there before is there
    again. */
@@ -42,7 +45,7 @@ struct modelfile_stat {
         int64_t bytes, inode, mtime_ns;
         bool unsettled; /* it was placed, and modelfile_settle did not follow */
 };
-/* Calls `each` for every model file; non-zero stops and is returned. */
+/* Calls `each` for every model file; non-zero stops and is returned. Without a folder there is none. */
 int modelfile_each(const struct modelfile_home *home,
         int (*each)(void *ctx, const char *name, const struct modelfile_stat *file, struct err *e), void *ctx,
         struct err *e);

@@ -106,7 +106,7 @@ static int read_again(struct models *ms, const char *name, bool row, struct err 
         if (rc == 0 || rc == ERR_NO_MEMORY)
                 return rc;
         log_line(LOG_ERROR, "model %s: %s", name, why.message);
-        return delete_row(ms, name, e);
+        return 0;
 }
 
 /* A state folder may have been copied, or a database put back that is older than its files: what no row tells
@@ -126,30 +126,43 @@ static int reconcile_file(void *ctx, const char *name, const struct modelfile_st
         return modelfile_discard(&ms->files, name, e);
 }
 
-/* Rows whose file is gone. */
-static int drop_orphans(struct models *ms, struct err *e)
+/* Rows without a file: what a user had deleted goes, all else stays. Its file may come back with the file
+   system that it lies on. *ret is the first that goes, malloc'ed, NULL for none. */
+static int look_for_files(struct models *ms, char **ret, struct err *e)
 {
-        sqlite3_stmt *st = NULL;
-        char *gone = NULL;
+        sqlite3_stmt *st;
+        int missing = 0;
+        struct err why, first = {0};
+        int rc = store_prepare(ms->store, "SELECT name FROM models", &st, e);
+        while (rc == 0 && !*ret && (rc = store_step(ms->store, st, e)) > 0) {
+                const char *name = store_text(st, 0);
+                rc = 0;
+                if (modelfile_look(&ms->files, name, &why) == 0)
+                        continue;
+                if (modelfile_went(&ms->files, name) && !(*ret = strdup(name)))
+                        rc = err_set(e, ERR_NO_MEMORY, "no memory for a name");
+                if (!missing++)
+                        first = why;
+        }
+        sqlite3_reset(st);
+        if (rc == 0 && !*ret && missing)
+                log_line(LOG_ERROR, "%s: models without their files, which are kept: %d; %s", ms->files.dir,
+                        missing, first.message);
+        return rc;
+}
+
+static int drop_deleted(struct models *ms, struct err *e)
+{
+        char *gone;
+        int rc;
         do {
-                free(gone);
                 gone = NULL;
-                int rc = store_prepare(ms->store, "SELECT name FROM models", &st, e);
-                while (rc == 0 && !gone && (rc = store_step(ms->store, st, e)) > 0) {
-                        rc = 0;
-                        const char *name = store_text(st, 0);
-                        if (!modelfile_exists(&ms->files, name) && !(gone = strdup(name)))
-                                rc = err_set(e, ERR_NO_MEMORY, "no memory for a name");
-                }
-                sqlite3_reset(st);
+                rc = look_for_files(ms, &gone, e);
                 if (rc == 0 && gone)
                         rc = delete_row(ms, gone, e);
-                if (rc) {
-                        free(gone);
-                        return rc;
-                }
-        } while (gone);
-        return 0;
+                free(gone);
+        } while (rc == 0 && gone);
+        return rc;
 }
 
 int models_create(const char *state_dir, struct store *store, struct quota *quota, struct decode *decode,
@@ -166,7 +179,7 @@ int models_create(const char *state_dir, struct store *store, struct quota *quot
         if (rc == 0)
                 rc = modelfile_each(&ms->files, reconcile_file, ms, e);
         if (rc == 0)
-                rc = drop_orphans(ms, e);
+                rc = drop_deleted(ms, e);
         if (rc == 0)
                 rc = modelfile_settle_all(&ms->files, e);
         if (rc) {
@@ -201,13 +214,24 @@ void models_destroy(struct models *ms)
         free(ms);
 }
 
+static cJSON *model_json(const struct models *ms, sqlite3_stmt *st)
+{
+        cJSON *model = modelrow_json(st);
+        struct err why;
+        if (model && modelfile_look(&ms->files, store_text(st, MODELROW_NAME), &why))
+                cJSON_AddStringToObject(model, "error", why.message);
+        else if (model)
+                cJSON_AddNullToObject(model, "error");
+        return model;
+}
+
 int models_get(struct models *ms, const char *name, cJSON **ret, struct err *e)
 {
         sqlite3_stmt *st;
         int rc = modelrow_find(ms->store, name, &st, e);
         if (rc < 0)
                 return rc;
-        cJSON *model = modelrow_json(st);
+        cJSON *model = model_json(ms, st);
         rc = model ? 0 : err_set(e, ERR_NO_MEMORY, "no memory for a model");
         rc = store_done(ms->store, st, rc, e);
         if (rc)
@@ -246,6 +270,11 @@ int models_facts(struct models *ms, const char *name, const struct model_facts *
         model_memory_keep(&ms->known, f);
         *ret = f;
         return 0;
+}
+
+int models_look(const struct models *ms, const char *name, struct err *e)
+{
+        return modelfile_look(&ms->files, name, e);
 }
 
 int models_see(struct models *ms, const struct identity *who, const char *name, struct err *e)
@@ -301,7 +330,7 @@ int models_list(struct models *ms, const struct identity *who, cJSON **ret, stru
         if (rc == 0)
                 store_bind_text(st, 1, who->operator? NULL : who->user);
         while (rc == 0 && (rc = store_step(ms->store, st, e)) > 0) {
-                json_push(list, modelrow_json(st));
+                json_push(list, model_json(ms, st));
                 rc = 0;
         }
         if (rc) {
@@ -321,6 +350,8 @@ int models_open(struct models *ms, const char *name, int *ret_fd, uint64_t *ret_
 {
         struct stat st;
         int rc = need(ms, name, e);
+        if (rc == 0)
+                rc = models_look(ms, name, e);
         if (rc)
                 return rc;
         char *path = models_path(ms, name);
@@ -343,8 +374,7 @@ int models_open(struct models *ms, const char *name, int *ret_fd, uint64_t *ret_
 int models_delete(struct models *ms, const char *name, struct err *e)
 {
         int rc = need(ms, name, e);
-        /* The file first: a row without its file is dropped at the next start, a file without its row comes
-           back. */
+        /* The file first: a start finishes that. A file without its row would come back. */
         if (rc == 0)
                 rc = modelfile_remove(&ms->files, name, e);
         if (rc)

@@ -5,7 +5,7 @@
    the two leaves a file with the older row, which models_create reads again from the file, or a new one
    without a row, which it removes: nobody was told of it. What else has no row comes from elsewhere (a copy,
    a database that was put back) and is taken up without an owner; of a file that was only copied the row
-   stays. */
+   stays, and so does that of a file that is not there: it may lie on a file system that is not mounted. */
 #ifndef CNND_MODELS_H
 #define CNND_MODELS_H
 
@@ -35,7 +35,8 @@ int models_may_save(struct models *ms, const struct identity *who, const char *n
 
 /* An array of the model objects that are open to `who`, by name:
    {"name","architecture","input":[c,h,w],"classes":[…],"preprocessing",
-   "metrics","job","user","created_at","bytes"}; "job" is null for a model that was uploaded. */
+   "metrics","job","user","created_at","bytes","error"}; "job" is null for a model that was uploaded, "error"
+   unless its file is missing. */
 int models_list(struct models *ms, const struct identity *who, cJSON **ret, struct err *e);
 /* One of them. ERR_NOT_FOUND. The caller frees *ret. */
 int models_get(struct models *ms, const char *name, cJSON **ret, struct err *e);
@@ -44,7 +45,7 @@ int models_delete(struct models *ms, const char *name, struct err *e);
 int models_exists(struct models *ms, const char *name, bool *ret, struct err *e);
 
 /* The weights file, open for reading; the caller closes *ret_fd. What was opened stays whole though the model
-   is replaced or deleted meanwhile. ERR_NOT_FOUND. */
+   is replaced or deleted meanwhile. ERR_NOT_FOUND, models_look's ERR_UNAVAILABLE. */
 int models_open(struct models *ms, const char *name, int *ret_fd, uint64_t *ret_size, struct err *e);
 
 /* Called once, from service_run: `e` is NULL on success. `model` is borrowed for the call. */
@@ -61,6 +62,8 @@ int models_put(struct models *ms, const char *name, const struct identity *who, 
 
 /* ERR_NOT_FOUND. Borrowed until the next call of any of these functions. */
 int models_facts(struct models *ms, const char *name, const struct model_facts **ret, struct err *e);
+/* Whether there is a known model's file: ERR_UNAVAILABLE with the reason. */
+int models_look(const struct models *ms, const char *name, struct err *e);
 /* "STATE/models/NAME.safetensors", malloc'ed. NULL when memory is out. */
 char *models_path(const struct models *ms, const char *name);
 /* The folder that they lie in, borrowed. */

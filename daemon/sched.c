@@ -45,6 +45,7 @@ struct sched {
         bool again;        /* a worker could not be told something: soon once more */
         int64_t looked_ms; /* when it was last asked whether a job should yield */
         int64_t retry_ms;  /* no job is started before: the database failed */
+        int64_t held_ms;   /* when it is asked again whether jobs that lacked something may start; 0: never */
         struct run runs[SUPERVISOR_MAX_DEVICES];
 };
 
@@ -305,6 +306,8 @@ static void start_job(struct sched *sc, int device, int64_t now_ms)
         if (rc || !next.id) {
                 sc->runs[device].nothing = rc == 0;
                 sc->runs[device].room = room;
+                if (rc == 0 && next.held)
+                        sc->held_ms = now_ms + RETRY_MS;
                 free(spare);
                 return;
         }
@@ -401,8 +404,10 @@ static int64_t yield_due(const struct sched *sc)
 void sched_tick(struct sched *sc, int64_t now_ms)
 {
         int count = supervisor_count(sc->supervisor);
-        bool changed = jobrun_changed(sc->jobs) || sc->again;
+        bool changed = jobrun_changed(sc->jobs) || sc->again || (sc->held_ms && now_ms >= sc->held_ms);
         sc->again = false;
+        if (changed)
+                sc->held_ms = 0;
         for (int i = 0; i < count; i++)
                 commit_waiting(sc, i, now_ms);
         changed = jobrun_changed(sc->jobs) || changed;
@@ -427,6 +432,8 @@ int sched_timeout_ms(const struct sched *sc, int64_t now_ms)
         if (jobrun_waiting(sc->jobs))
                 return 0;
         int64_t due = sc->retry_ms > now_ms ? sc->retry_ms : yield_due(sc);
+        if (sc->held_ms && sc->held_ms < due)
+                due = sc->held_ms;
         for (int i = 0; i < SUPERVISOR_MAX_DEVICES; i++)
                 if (sc->runs[i].first && sc->runs[i].due_ms < due)
                         due = sc->runs[i].due_ms;

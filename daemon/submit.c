@@ -59,6 +59,8 @@ static int see_model(
         struct jobs *js, const struct identity *who, const char *name, const char *pointer, struct err *e)
 {
         int rc = models_see(js->models, who, name, e);
+        if (rc == 0)
+                return models_look(js->models, name, e);
         if (rc != ERR_NOT_FOUND)
                 return rc;
         return err_at(e, ERR_INVALID, pointer, "there is no model '%s'", name);

@@ -11,8 +11,9 @@
 #include <string.h>
 #include <unistd.h>
 
-/* The name on its way in, the one that is kept; and that of a file of base/file.h. */
-static const char fresh_prefix[] = ".new-", old_prefix[] = ".old-";
+/* The name on its way in, as of a file of base/file.h; the one that is kept; an empty file beside what nobody
+   has been told of. */
+static const char fresh_prefix[] = ".new-", old_prefix[] = ".old-", mark_prefix[] = ".unsettled-";
 
 static void path_of(char out[PATH_MAX], const char *dir, const char *prefix, const char *name)
 {
@@ -49,6 +50,25 @@ static int put_aside(const char *dir, const char *name, struct err *e)
         return rename(path, old) == 0 || errno == ENOENT ? 0 : err_errno(e, errno, "%s", name);
 }
 
+/* Made durable by the sync of the folder that makes the file so. */
+static int mark(const char *dir, const char *name, struct err *e)
+{
+        char path[PATH_MAX];
+        path_of(path, dir, mark_prefix, name);
+        int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+        if (fd < 0)
+                return err_errno(e, errno, "%s", name);
+        close(fd);
+        return 0;
+}
+
+static void unmark(const char *dir, const char *name)
+{
+        char path[PATH_MAX];
+        path_of(path, dir, mark_prefix, name);
+        unlink(path);
+}
+
 /* NULL for `file`: nothing takes its place. */
 static int begin(const char *dir, const char *name, const char *file, struct err *e)
 {
@@ -66,7 +86,13 @@ static int begin(const char *dir, const char *name, const char *file, struct err
 
 int swap_begin(const char *dir, const char *name, const char *file, struct err *e)
 {
-        return begin(dir, name, file, e);
+        int rc = mark(dir, name, e);
+        if (rc)
+                return rc;
+        rc = begin(dir, name, file, e);
+        if (rc)
+                unmark(dir, name);
+        return rc;
 }
 
 int swap_away(const char *dir, const char *name, struct err *e)
@@ -86,18 +112,44 @@ void swap_end(const char *dir, const char *name, bool stays)
                         log_line(LOG_ERROR, "%s stays in the place of %s: %s", path, old, strerror(errno));
         }
         unlink(old);
+        unmark(dir, name);
 }
 
-int swap_tidy(const char *dir, struct err *e)
+static bool there(const char *dir, const char *prefix, const char *name)
+{
+        char path[PATH_MAX];
+        path_of(path, dir, prefix, name);
+        return access(path, F_OK) == 0;
+}
+
+bool swap_came(const char *dir, const char *name)
+{
+        return there(dir, mark_prefix, name);
+}
+
+bool swap_went(const char *dir, const char *name)
+{
+        return there(dir, old_prefix, name) && !there(dir, "", name);
+}
+
+static bool begins(const char *name, const char *prefix)
+{
+        return strncmp(name, prefix, strlen(prefix)) == 0;
+}
+
+int swap_tidy(const char *dir, bool all, struct err *e)
 {
         const struct dirent *file;
         DIR *d = opendir(dir);
         if (!d)
-                return err_errno(e, errno, "%s", dir);
-        while ((file = readdir(d)) != NULL)
-                if (strncmp(file->d_name, fresh_prefix, sizeof fresh_prefix - 1) == 0 ||
-                        strncmp(file->d_name, old_prefix, sizeof old_prefix - 1) == 0)
-                        unlinkat(dirfd(d), file->d_name, 0);
+                return errno == ENOENT ? 0 : err_errno(e, errno, "%s", dir);
+        while ((file = readdir(d)) != NULL) {
+                const char *name = file->d_name;
+                bool old = begins(name, old_prefix);
+                if (begins(name, fresh_prefix) || (old && !swap_went(dir, name + sizeof old_prefix - 1)) ||
+                        (all && (old || begins(name, mark_prefix))))
+                        unlinkat(dirfd(d), name, 0);
+        }
         closedir(d);
         return 0;
 }

@@ -1,6 +1,6 @@
 /* A file that takes another's place, or goes, while what is known of it is stored elsewhere: the old one is
-   kept until that is done, and comes back where it cannot be. Who is killed between leaves it done. One
-   thread. */
+   kept until that is done, and comes back where it cannot be. Who is killed between leaves it done, and a
+   start can tell. One thread. */
 #ifndef CNND_SWAP_H
 #define CNND_SWAP_H
 
@@ -16,7 +16,13 @@ int swap_begin(const char *dir, const char *name, const char *file, struct err *
 int swap_away(const char *dir, const char *name, struct err *e);
 /* What was begun stays so, or what was there before is there again. */
 void swap_end(const char *dir, const char *name, bool stays);
-/* At a start: deletes what a killed process has left half done. */
-int swap_tidy(const char *dir, struct err *e);
+
+/* At a start. swap_begin was done with dir/name, and swap_end did not follow: nobody has been told of it. */
+bool swap_came(const char *dir, const char *name);
+/* swap_away was, and swap_end did not follow. */
+bool swap_went(const char *dir, const char *name);
+/* Deletes what a killed process has left half done; with `all`, at last, also what the two above go by. That
+   there is no such folder is no error. */
+int swap_tidy(const char *dir, bool all, struct err *e);
 
 #endif
