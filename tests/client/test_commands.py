@@ -420,6 +420,16 @@ class Files(Case):
         process = self.start("export", "my net", "-")
         self.assertEqual(process.communicate(timeout=PATIENCE)[0], self.WEIGHTS)
 
+    @unittest.skipIf(WINDOWS, "a pipe without a reader has another error there")
+    def test_a_reader_that_has_seen_enough(self):
+        self.server.on("GET", "/v1/models/m/weights", Answer(body=self.WEIGHTS))
+        process = self.start("export", "m", "-")
+        process.stdout.read(20)
+        process.stdout.close()
+        self.assertEqual(process.stderr.read().decode(), "")
+        process.stderr.close()
+        self.assertEqual(process.wait(PATIENCE), 1)
+
     def test_a_broken_download_leaves_what_was_there(self):
         self.write("w", "old")
         self.server.on("GET", "/v1/models/m/weights", Answer(body=self.WEIGHTS, length=len(self.WEIGHTS) + 1))
