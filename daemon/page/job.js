@@ -92,7 +92,7 @@ class Job {
     const j = this.is, p = j.progress, m = j.metrics, took = (Date.parse(j.finished_at) - Date.parse(j.started_at)) / 1000;
     const rows = [["state", j.state + (j.device ? " on " + j.device : "")]];
     if (j.queue)
-      rows.push(["waits", "no. " + j.queue.position + " in line; " + j.queue.reason]);
+      rows.push(["waits", (j.queue.position ? "no. " + j.queue.position + " in line: " : "") + j.queue.reason]);
     if (j.error)
       rows.push(["error", j.error]);
     if (p.steps)

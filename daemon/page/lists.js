@@ -30,7 +30,8 @@ function done(job) {
   const p = job.progress;
   if (job.state === "queued" && job.queue)
     return { is: "q" + job.queue.position + job.queue.reason,
-      make: () => make("span", { title: job.queue.reason }, "no. " + job.queue.position + " in line") };
+      make: () => make("span", { title: job.queue.reason },
+        job.queue.position ? "no. " + job.queue.position + " in line" : "waits") };
   return p.steps ? Math.floor(p.step / p.steps * 100) + "\u00a0%" : "";
 }
 

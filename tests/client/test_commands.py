@@ -59,7 +59,10 @@ class Usage(Case):
 
     def test_help(self):
         out, err = self.cnnctl("help", env={"CNND_URL": "nonsense"})
-        commands = [line.split()[0] for line in out.split("Commands\n")[1].split("\n\n")[0].splitlines()]
+        lines = out.split("Commands\n")[1].split("\n\n")[0].splitlines()
+        commands = [line.split()[0] for line in lines if line[2] != " "]
+        for line in lines:  # the texts stand in a column
+            self.assertRegex(line, r"^.{26} \S|^.{27,}\.\.\.$")
         self.assertEqual(err, "")
         self.assertEqual(commands, (
             "train submit jobs show follow cancel pause resume curve result classify map summary datasets import models export "
@@ -381,6 +384,12 @@ class Jobs(Case):
                      "memory      11.8 MiB on the device, 128 images at a time", "note        batch_norm: micro",
                      "model       my-lenet"]:
             self.assertIn(line, out.splitlines())
+
+    def test_show_a_job_that_waits(self):
+        self.server.on("GET", "/v1/jobs/7", job(state="queued", queue={"position": 3, "reason": "2 jobs go before it"}))
+        self.assertIn("waits       no. 3 in line: 2 jobs go before it", self.cnnctl("show", 7)[0].splitlines())
+        self.server.on("GET", "/v1/jobs/7", job(state="queued", queue={"position": None, "reason": "no device fits"}))
+        self.assertIn("waits       no device fits", self.cnnctl("show", 7)[0].splitlines())
 
     def test_show_a_classify_job(self):
         self.server.on("GET", "/v1/jobs/7", job(
