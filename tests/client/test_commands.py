@@ -2,7 +2,10 @@
 import io
 import json
 import os
+import shutil
 import signal
+import ssl
+import subprocess
 import tarfile
 import threading
 import time
@@ -122,6 +125,21 @@ class Connection(Case):
         self.cnnctl("devices")
         self.assertEqual([r.headers["Authorization"] for r in self.server.requests],
                          ["Bearer s3cret", "Bearer other", None])
+
+    @unittest.skipIf(WINDOWS, "Windows has its own list")
+    @unittest.skipUnless(shutil.which("openssl"), "openssl, which makes the certificate, is not installed")
+    def test_an_authority_of_the_labs_own(self):
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+                        "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "key.pem", "-out", "cert.pem"],
+                       check=True, capture_output=True, cwd=self.dir)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(os.path.join(self.dir, "cert.pem"), os.path.join(self.dir, "key.pem"))
+        self.server.server.socket = context.wrap_socket(self.server.server.socket, server_side=True)
+        self.server.on("GET", "/v1/devices", {"devices": []})
+        url = self.server.url.replace("http:", "https:")
+        err = self.cnnctl("devices", status=3, env={"CNND_URL": url, "SSL_CERT_FILE": None})[1]
+        self.assertRegex(err, f"{url} is not trusted: .*certificate.*SSL_CERT_FILE")
+        self.cnnctl("devices", env={"CNND_URL": url, "SSL_CERT_FILE": "cert.pem"})
 
     def test_a_proxy_is_not_asked_for_loopback(self):
         self.server.on("GET", "/v1/devices", {"devices": []})
