@@ -261,7 +261,8 @@ function read(epoch) {
     chart.mark = epoch;
     chart.draw();
   }
-  setText(by("reading"), epoch === null ? "" : "epoch " + epoch.toFixed(2) + training.map(j => {
+  const reach = j => Math.max(j.train.epoch.at(-1) ?? 0, j.val.epoch.at(-1) ?? 0);
+  setText(by("reading"), epoch === null ? "" : "epoch " + epoch.toFixed(2) + training.filter(j => epoch <= reach(j)).map(j => {
     const t = before(j.train.epoch, epoch), v = before(j.val.epoch, epoch);
     return "; job " + j.id + (t < 0 ? "" : ": training loss " + loss(j.train.loss[t]) + ", accuracy " + percent(j.train.acc[t])) +
       (v < 0 ? "" : ", validation loss " + loss(j.val.loss[v]) + ", accuracy " + percent(j.val.acc[v]));

@@ -11,11 +11,12 @@ function work(device, jobs) {
       make("a", { href: "#jobs=" + job.id }, "job " + job.id), " ", name(job)) };
   if (device.map)
     return "class map";
-  return device.state === "busy" ? "somebody's job" : "";
+  return device.job ? "job " + device.job + ", another user's" : "";
 }
 
 const name = job => make("bdi", { className: "name", dir: "auto" }, [job.user, job.name].filter(t => t).join(": "));
 
+// `jobs` are those that run, as far as who looks may see them.
 export function showDevices(answer, jobs) {
   setText(by("devices-problem"), answer.problem || "");
   fill(by("devices"), [["Device"], ["State"], ["Works on"], ["Reason"], ["Memory", "number"], ["Name"]],

@@ -49,7 +49,7 @@ const query = () => "v1/jobs?limit=" + PAGE + (by("state").value ? "&state=" + b
 
 async function turn() {
   const asked = query();
-  const [devices, list] = await Promise.all([get("v1/devices"), get(asked)]);
+  const [devices, list, busy] = await Promise.all([get("v1/devices"), get(asked), get("v1/jobs?state=running")]);
   if (asked !== query())
     return;
   jobs = list.jobs;
@@ -57,7 +57,7 @@ async function turn() {
   setText(by("link"), "");
   by("newer").hidden = !before;
   by("older").hidden = jobs.length < PAGE && !list.before;
-  showDevices(devices, jobs);
+  showDevices(devices, busy.jobs);
   showJobs(jobs, shown(), toggle);
   if (round++ % SELDOM === 0) {
     const [models, sets] = await Promise.all([get("v1/models"), get("v1/datasets")]);

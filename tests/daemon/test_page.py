@@ -2,6 +2,9 @@
 """The page for browsers: what it is served with, and what its files may not hold. How it looks and behaves no test here sees."""
 import os
 import re
+import shutil
+import subprocess
+import tempfile
 import unittest
 
 from harness import Daemon, main
@@ -92,6 +95,20 @@ class Files(unittest.TestCase):
                 seen += 1
                 self.assertIn("/" + path, routes, name)
         self.assertGreater(seen, 8)
+
+
+class Logic(unittest.TestCase):
+    @unittest.skipUnless(shutil.which("node"), "node, which runs the page's scripts outside a browser, is not installed")
+    def test_scripts(self):
+        folder = tempfile.mkdtemp(prefix="cnnd-page-")
+        self.addCleanup(shutil.rmtree, folder)
+        for name in SCRIPTS:
+            shutil.copy(os.path.join(FOLDER, name), folder)
+        shutil.copy(os.path.join(os.path.dirname(os.path.abspath(__file__)), "page.js"), os.path.join(folder, "test.js"))
+        with open(os.path.join(folder, "package.json"), "w") as f:
+            f.write('{"type": "module"}')
+        done = subprocess.run(["node", os.path.join(folder, "test.js")], capture_output=True, text=True, timeout=120)
+        self.assertEqual((done.returncode, done.stdout), (0, "ok\n"), done.stdout + done.stderr)
 
 
 if __name__ == "__main__":
