@@ -27,7 +27,7 @@ assert.deepEqual([-1, 0, 5, 9].map(v => before([0, 2, 4], v)), [-1, 0, 2, 2]);
 // --- a job that goes on from a checkpoint ---
 
 const line = { epoch: [], loss: [], acc: [] };
-for (const [epoch, loss] of [[1, 3], [2, 2], [3, 9], [2.5, 1.5], [3, undefined]])
+for (const [epoch, loss] of [[1, 3], [2, 2], [3, 9], [2.5, 7], [2.5, 1.5], [3, undefined]])
   addPoint(line, epoch, loss, 0.5);
 assert.deepEqual(line, { epoch: [1, 2, 2.5, 3], loss: [3, 2, 1.5, NaN], acc: [0.5, 0.5, 0.5, 0.5] });
 
