@@ -3,8 +3,16 @@
 #include "client/text.h"
 
 #include <stdio.h>
+#include <string.h>
 
 enum { NAME_COLUMNS = 26 };
+
+/* What is too long for its column has the text on a line below. */
+static void print_entry(const char *name, const char *help)
+{
+        bool wide = strlen(name) > NAME_COLUMNS;
+        printf("%-*s%s%*s %s\n", NAME_COLUMNS, name, wide ? "\n" : "", wide ? NAME_COLUMNS : 0, "", help);
+}
 
 static void print_option(const struct term *t, const struct command_option *o)
 {
@@ -15,7 +23,7 @@ static void print_option(const struct term *t, const struct command_option *o)
                 snprintf(text + n, sizeof text - (size_t)n, ", -%c", o->letter);
         struct str s = {0};
         text_add_clean(&s, o->help, t->utf8);
-        printf("%-*s %s\n", NAME_COLUMNS, text, s.data ? s.data : "");
+        print_entry(text, s.data ? s.data : "");
         str_free(&s);
 }
 
@@ -46,12 +54,13 @@ static void print_all(const struct term *t)
         for (const struct command *c = command_table; c->name; c++) {
                 char text[80];
                 snprintf(text, sizeof text, "  %s %s", c->name, c->words);
-                printf("%-*s %s\n", NAME_COLUMNS, text, c->help);
+                print_entry(text, c->help);
         }
         print_options(t, "Options of every command", command_globals);
         printf("\n%sEnvironment%s\n"
                "  CNND_URL                 the server; without it http://127.0.0.1:7420\n"
                "  CNND_TOKEN               who you are\n"
+               "  SSL_CERT_FILE            PEM file of the authorities to trust, not on Windows\n"
                "  NO_COLOR                 if set, no colours\n\n"
                "Exit status: 0 done, 1 the job failed or the server refused, 2 wrong usage, 3 no server.\n",
                 term_style(t, STYLE_BOLD), term_style(t, STYLE_PLAIN));

@@ -57,6 +57,16 @@ static void show_progress(const struct ctl *c, const cJSON *job)
         line(c, "progress", STYLE_PLAIN, text);
 }
 
+static void show_queue(const struct ctl *c, const cJSON *queue)
+{
+        char text[200];
+        const char *reason = rest_text(queue, "reason", "");
+        double position = rest_number(queue, "position");
+        if (isfinite(position))
+                snprintf(text, sizeof text, "no. %s in line: %s", text_count(position).s, reason);
+        line(c, "waits", STYLE_PLAIN, isfinite(position) ? text : reason);
+}
+
 static void show_metrics(
         const struct ctl *c, const cJSON *m, const char *key, const char *loss, const char *acc)
 {
@@ -78,6 +88,7 @@ static void show_job(const struct ctl *c, const cJSON *job)
         line(c, "job", STYLE_BOLD, text);
         snprintf(text, sizeof text, "%s%s%s", state, device[0] ? " on " : "", device);
         line(c, "state", term_state_style(state), text);
+        show_queue(c, json_field(job, "queue"));
         line(c, "error", STYLE_BAD, rest_text(job, "error", ""));
         line(c, "type", STYLE_PLAIN, rest_text(job, "type", ""));
         line(c, "user", STYLE_PLAIN, rest_text(job, "user", ""));

@@ -32,12 +32,13 @@ static int run(const struct args *a, struct err *e)
         return status;
 }
 
-/* What was printed must have arrived; a reader that has seen enough is no failure worth words. */
+/* What was printed must have arrived; a reader that has seen enough is no failure worth words, nor is what
+   the command has told of itself. */
 static int finish_output(int status)
 {
         if (fflush(stdout) == 0 && !ferror(stdout))
                 return status;
-        if (errno != EPIPE)
+        if (errno != EPIPE && status == STATUS_DONE)
                 fprintf(stderr, "cnnctl: standard output: %s\n", strerror(errno));
         return status == STATUS_DONE ? STATUS_FAILED : status;
 }

@@ -79,6 +79,9 @@ int command_misused(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 int command_failed(const struct err *e);
 /* A line on standard error, safe for a terminal. */
 void command_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* To standard output, at once. A failure is never ERR_CLOSED, which is a server's: a reader that has gone is
+ * ERR_CANCELLED without a message, for it has seen enough. */
+int command_write(const void *bytes, size_t len, struct err *e);
 /* Prints a body as the server sent it, with a line end. */
 void command_print_json(const struct fetch_reply *r);
 /* A GET of JSON. With --json the answer is printed and *ret stays NULL; else the caller frees it with

@@ -129,6 +129,10 @@ static int set_up(struct fetch *h, struct curl_slist **headers, struct str *url,
                 curl_easy_setopt(c, CURLOPT_UNIX_SOCKET_PATH, h->address.socket_path);
         if (h->address.local)
                 curl_easy_setopt(c, CURLOPT_PROXY, "");
+        /* Debian's libcurl names the system's list, so that OpenSSL's own variable would not count. */
+        const char *authorities = getenv("SSL_CERT_FILE");
+        if (authorities && authorities[0])
+                curl_easy_setopt(c, CURLOPT_CAINFO, authorities);
         curl_easy_setopt(c, CURLOPT_USERAGENT, TALK_AGENT);
         curl_easy_setopt(c, CURLOPT_ERRORBUFFER, problem);
         curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT, (long)TALK_CONNECT_S);
@@ -174,6 +178,10 @@ static int broken(struct fetch *h, CURLcode rc, const char *problem, int *sent)
         if (rc == CURLE_COULDNT_CONNECT && h->address.socket_path &&
                 curl_easy_getinfo(h->curl, CURLINFO_OS_ERRNO, &cause) == CURLE_OK && cause)
                 problem = strerror((int)cause);
+        if (rc == CURLE_PEER_FAILED_VERIFICATION)
+                return err_set(h->now->e, ERR_CLOSED,
+                        "%s is not trusted: %s; SSL_CERT_FILE may name its authority", h->address.url,
+                        problem[0] ? problem : curl_easy_strerror(rc));
         return talk_broken(h->now, h->address.url, reached, problem[0] ? problem : curl_easy_strerror(rc));
 }
 

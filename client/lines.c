@@ -1,9 +1,9 @@
 #include "client/lines.h"
 #include "base/json.h"
+#include "client/command.h"
 #include "client/text.h"
 
 #include <ctype.h>
-#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -62,12 +62,9 @@ void lines_add(struct str *s, const char *kind, const cJSON *data)
 
 static int print(struct str *line, struct err *e)
 {
-        int rc = 0;
         str_add(line, "\n");
-        if (line->failed)
-                rc = err_set(e, ERR_NO_MEMORY, "no memory for a line");
-        else if (fwrite(line->data, 1, line->len, stdout) != line->len || fflush(stdout) != 0)
-                rc = err_errno(e, errno, "standard output");
+        int rc = line->failed ? err_set(e, ERR_NO_MEMORY, "no memory for a line")
+                              : command_write(line->data, line->len, e);
         str_free(line);
         return rc;
 }

@@ -3,6 +3,7 @@
 #include "client/rest.h"
 #include "client/text.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -47,10 +48,18 @@ int command_misused(const char *fmt, ...)
 int command_failed(const struct err *e)
 {
         fflush(stdout);
-        say(e->message, e->pointer);
+        if (e->message[0])
+                say(e->message, e->pointer);
         if (e->code == ERR_CLOSED)
                 fputs("        CNND_URL or --url say where the server is\n", stderr);
         return e->code == ERR_CLOSED ? STATUS_NO_SERVER : STATUS_FAILED;
+}
+
+int command_write(const void *bytes, size_t len, struct err *e)
+{
+        if (fwrite(bytes, 1, len, stdout) == len && fflush(stdout) == 0)
+                return 0;
+        return errno == EPIPE ? err_set(e, ERR_CANCELLED, "%s", "") : err_errno(e, errno, "standard output");
 }
 
 void command_print_json(const struct fetch_reply *r)

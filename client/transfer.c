@@ -1,10 +1,10 @@
 #include "client/transfer.h"
 #include "base/file.h"
+#include "client/command.h"
 #include "client/interrupt.h"
 #include "client/rest.h"
 #include "client/tar.h"
 
-#include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -19,11 +19,7 @@ struct download {
 static int on_bytes(void *data, const void *bytes, size_t len)
 {
         struct download *d = data;
-        if (d->file)
-                return file_write(d->file, bytes, len, d->e);
-        if (fwrite(bytes, 1, len, stdout) != len)
-                return err_errno(d->e, errno, "standard output");
-        return 0;
+        return d->file ? file_write(d->file, bytes, len, d->e) : command_write(bytes, len, d->e);
 }
 
 static int on_tick(void *data)

@@ -82,6 +82,9 @@ int api_nets_list(void *ctx, struct http_request *rq, struct err *e);
 int api_nets_get_summary(void *ctx, struct http_request *rq, struct err *e);
 int api_nets_post_summary(void *ctx, struct http_request *rq, struct err *e);
 
+int api_page(void *ctx, struct http_request *rq, struct err *e);
+int api_page_file(void *ctx, struct http_request *rq, struct err *e);
+
 int api_status_health(void *ctx, struct http_request *rq, struct err *e);
 int api_status_version(void *ctx, struct http_request *rq, struct err *e);
 int api_status_devices(void *ctx, struct http_request *rq, struct err *e);

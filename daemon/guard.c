@@ -9,7 +9,7 @@
 
 struct seen {
         int hosts, lengths, encodings;
-        const char *host, *length, *encoding, *origin, *type, *content_encoding, *expect;
+        const char *host, *length, *encoding, *origin, *site, *type, *content_encoding, *expect;
         bool bad_name, bad_value;
 };
 
@@ -37,6 +37,8 @@ static enum MHD_Result look(void *ctx, enum MHD_ValueKind kind, const char *name
                 s->encoding = value;
         } else if (strcasecmp(name, "Origin") == 0) {
                 s->origin = value;
+        } else if (strcasecmp(name, "Sec-Fetch-Site") == 0) {
+                s->site = value;
         } else if (strcasecmp(name, "Content-Type") == 0) {
                 s->type = value;
         } else if (strcasecmp(name, "Content-Encoding") == 0) {
@@ -108,6 +110,9 @@ static int check_origin(const struct seen *s, bool local, bool unsafe, int *stat
                 return err_set(e, ERR_DENIED, "\"%.80s\" is not this server: ask for localhost", s->host);
         }
         if (!unsafe || !s->origin)
+                return 0;
+        /* What a browser says of itself, and lets no page say: a proxy in front changes Host, not this. */
+        if (s->site && strcmp(s->site, "same-origin") == 0)
                 return 0;
         const char *name = strstr(s->origin, "://");
         if (!name || !s->host || strcasecmp(name + 3, s->host) != 0) {

@@ -18,8 +18,9 @@ struct guard_facts {
 
 /* Fills *ret; untouched on failure. `local`: Host must be an address or a name of this machine (a page of
    another site that made its name point here has the other name). `unsafe`: the method changes something, so
-   a request that a page of another origin sent is refused. On failure *ret_status is the status to answer,
-   and the connection must be closed after the answer: where the next request begins is not known. */
+   a request that a page of another origin sent is refused (Origin, Sec-Fetch-Site). On failure *ret_status is
+   the status to answer, and the connection must be closed after the answer: where the next request begins is
+   not known. */
 int guard_check(struct MHD_Connection *con, const char *method, const char *version, bool local, bool unsafe,
         struct guard_facts *ret, int *ret_status, struct err *e);
 

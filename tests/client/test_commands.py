@@ -2,7 +2,10 @@
 import io
 import json
 import os
+import shutil
 import signal
+import ssl
+import subprocess
 import tarfile
 import threading
 import time
@@ -59,7 +62,10 @@ class Usage(Case):
 
     def test_help(self):
         out, err = self.cnnctl("help", env={"CNND_URL": "nonsense"})
-        commands = [line.split()[0] for line in out.split("Commands\n")[1].split("\n\n")[0].splitlines()]
+        lines = out.split("Commands\n")[1].split("\n\n")[0].splitlines()
+        commands = [line.split()[0] for line in lines if line[2] != " "]
+        for line in lines:  # the texts stand in a column
+            self.assertRegex(line, r"^.{26} \S|^.{27,}\.\.\.$")
         self.assertEqual(err, "")
         self.assertEqual(commands, (
             "train submit jobs show follow cancel pause resume curve result classify map summary datasets import models export "
@@ -119,6 +125,21 @@ class Connection(Case):
         self.cnnctl("devices")
         self.assertEqual([r.headers["Authorization"] for r in self.server.requests],
                          ["Bearer s3cret", "Bearer other", None])
+
+    @unittest.skipIf(WINDOWS, "Windows has its own list")
+    @unittest.skipUnless(shutil.which("openssl"), "openssl, which makes the certificate, is not installed")
+    def test_an_authority_of_the_labs_own(self):
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+                        "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "key.pem", "-out", "cert.pem"],
+                       check=True, capture_output=True, cwd=self.dir)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(os.path.join(self.dir, "cert.pem"), os.path.join(self.dir, "key.pem"))
+        self.server.server.socket = context.wrap_socket(self.server.server.socket, server_side=True)
+        self.server.on("GET", "/v1/devices", {"devices": []})
+        url = self.server.url.replace("http:", "https:")
+        err = self.cnnctl("devices", status=3, env={"CNND_URL": url, "SSL_CERT_FILE": None})[1]
+        self.assertRegex(err, f"{url} is not trusted: .*certificate.*SSL_CERT_FILE")
+        self.cnnctl("devices", env={"CNND_URL": url, "SSL_CERT_FILE": "cert.pem"})
 
     def test_a_proxy_is_not_asked_for_loopback(self):
         self.server.on("GET", "/v1/devices", {"devices": []})
@@ -382,6 +403,12 @@ class Jobs(Case):
                      "model       my-lenet"]:
             self.assertIn(line, out.splitlines())
 
+    def test_show_a_job_that_waits(self):
+        self.server.on("GET", "/v1/jobs/7", job(state="queued", queue={"position": 3, "reason": "2 jobs go before it"}))
+        self.assertIn("waits       no. 3 in line: 2 jobs go before it", self.cnnctl("show", 7)[0].splitlines())
+        self.server.on("GET", "/v1/jobs/7", job(state="queued", queue={"position": None, "reason": "no device fits"}))
+        self.assertIn("waits       no device fits", self.cnnctl("show", 7)[0].splitlines())
+
     def test_show_a_classify_job(self):
         self.server.on("GET", "/v1/jobs/7", job(
             state="succeeded", type="classify", progress={"epoch": 0, "step": 10000, "steps": 10000}))
@@ -419,6 +446,16 @@ class Files(Case):
         self.assertEqual(os.stat(os.path.join(self.dir, "w.safetensors")).st_mode & 0o777, 0o666 & ~umask())
         process = self.start("export", "my net", "-")
         self.assertEqual(process.communicate(timeout=PATIENCE)[0], self.WEIGHTS)
+
+    @unittest.skipIf(WINDOWS, "a pipe without a reader has another error there")
+    def test_a_reader_that_has_seen_enough(self):
+        self.server.on("GET", "/v1/models/m/weights", Answer(body=self.WEIGHTS))
+        process = self.start("export", "m", "-")
+        process.stdout.read(20)
+        process.stdout.close()
+        self.assertEqual(process.stderr.read().decode(), "")
+        process.stderr.close()
+        self.assertEqual(process.wait(PATIENCE), 1)
 
     def test_a_broken_download_leaves_what_was_there(self):
         self.write("w", "old")

@@ -5,7 +5,7 @@ import threading
 import time
 import unittest
 
-from case import Case, PATIENCE
+from case import Case, PATIENCE, WINDOWS
 from fake_server import FakeServer, event, problem, stream
 
 EVENTS = "/v1/jobs/7/events"
@@ -115,7 +115,21 @@ class Statuses(Case):
         self.server.on("GET", EVENTS, stream(*STORY))
         with open("/dev/full", "w") as full:
             _, err = self.cnnctl("follow", 7, status=1, stdout=full)
-        self.assertIn("No space left", err)
+        self.assertEqual(err, "cnnctl: standard output: No space left on device\n")
+
+    @unittest.skipIf(WINDOWS, "a pipe without a reader has another error there")
+    def test_a_reader_that_has_seen_enough(self):
+        """`cnnctl follow 7 | head -3`: no fault of the server's, which is not asked again."""
+        go_on = threading.Event()
+        self.server.on("GET", EVENTS, stream(*STORY[:3], lambda: go_on.wait(PATIENCE), *STORY[3:]))
+        process = self.start("follow", 7)
+        for _ in range(3):
+            process.stdout.readline()
+        process.stdout.close()
+        go_on.set()
+        self.assertEqual(process.stderr.read().decode(), "")
+        process.stderr.close()
+        self.assertEqual((process.wait(PATIENCE), len(self.server.asked("GET", EVENTS))), (1, 1))
 
 
 class Breaks(Case):

@@ -39,6 +39,8 @@ IMAGE = npy((1, 28, 28), [0.5] * 784)
 
 # (method, path as in the daemon's table): what somebody gets who may. `{}` is a job, model or data set of anna's.
 SHARED = {
+    ("GET", "/"): 200,
+    ("GET", "/page/{}"): 200,
     ("GET", "/v1/health"): 200,
     ("GET", "/v1/version"): 200,
     ("GET", "/v1/devices"): 200,
@@ -75,6 +77,7 @@ OWNED = {
     ("POST", "/v1/models/{}/activations"): 422,
     ("POST", "/v1/models/{}/map"): 200,
 }
+OPEN = ("/", "/page/{}", "/v1/health")  # to anybody
 # Who writes to a name that is another's is told that it is taken: 404 would be wrong for a PUT.
 OTHERS = {("PUT", "/v1/models/{}/weights"): 409, ("PUT", "/v1/datasets/{}"): 409}
 BODIES = {
@@ -133,9 +136,10 @@ class Matrix(unittest.TestCase):
         for (method, path), good in SHARED.items():
             for name, person in (("nobody", self.nobody), ("user", self.anna), ("operator", self.root)):
                 body = self.body(path) if method != "GET" else None
-                want = 401 if name == "nobody" and path != "/v1/health" else good
+                want = 401 if name == "nobody" and path not in OPEN else good
+                one = "0:0" if "devices" in path else "main.js" if "page" in path else "lenet"
                 with self.subTest(method=method, path=path, who=name):
-                    self.assertEqual(person.status(method, path.replace("{}", "0:0" if "devices" in path else "lenet"), body), want)
+                    self.assertEqual(person.status(method, path.replace("{}", one), body), want)
 
     def test_owned(self):
         for (method, path), good in OWNED.items():

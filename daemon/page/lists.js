@@ -1,0 +1,81 @@
+// The tables: devices, jobs, models, data sets.
+import { aName, button, by, bytes, fill, loss, make, number, percent, setText, textOf, when } from "./dom.js";
+import { save } from "./server.js";
+
+const link = (id, text) => ({ is: id + text, make: () => make("a", { href: "#jobs=" + id }, text) });
+
+function work(device, jobs) {
+  const job = jobs.find(j => j.id === device.job);
+  if (job)
+    return { is: "job" + job.id + job.user + job.name, make: () => make("span", {},
+      make("a", { href: "#jobs=" + job.id }, "job " + job.id), " ", name(job)) };
+  if (device.map)
+    return "class map";
+  return device.job ? "job " + device.job + ", another user's" : "";
+}
+
+const name = job => make("bdi", { className: "name", dir: "auto" }, [job.user, job.name].filter(t => t).join(": "));
+
+// `jobs` are those that run, as far as who looks may see them.
+export function showDevices(answer, jobs) {
+  setText(by("devices-problem"), answer.problem || "");
+  fill(by("devices"), [["Device"], ["State"], ["Works on"], ["Reason"], ["Memory", "number"], ["Name"]],
+    answer.devices.map(d => ({ key: d.id, cells: [d.id, d.state, work(d, jobs), aName(d.reason || ""),
+      bytes(d.memory), aName(d.name)] })), "There is no device.");
+}
+
+const HEADS = [["Curve"], ["Job", "number"], ["Name"], ["State"], ["Done", "number"], ["Loss", "number later"],
+  ["Accuracy", "number"], ["Network", "later"], ["Data set", "later"], ["User", "later"], ["Submitted", "later"]];
+
+function done(job) {
+  const p = job.progress;
+  if (job.state === "queued" && job.queue)
+    return { is: "q" + job.queue.position + job.queue.reason,
+      make: () => make("span", { title: job.queue.reason },
+        job.queue.position ? "no. " + job.queue.position + " in line" : "waits") };
+  return p.steps ? Math.floor(p.step / p.steps * 100) + "\u00a0%" : "";
+}
+
+// `shown` are the jobs whose curves are to be seen; `toggle` is called with a job's number.
+export function showJobs(jobs, shown, toggle) {
+  fill(by("job-list"), HEADS, jobs.map(job => {
+    const m = job.metrics || {}, r = job.request || {}, on = shown.includes(job.id);
+    const tick = () => {
+      const box = make("input", { type: "checkbox", checked: on, ariaLabel: "curve of job " + job.id });
+      box.addEventListener("change", () => toggle(job.id));
+      return box;
+    };
+    const state = { is: job.state, make: () => make("span", {
+      className: job.state === "failed" ? "bad" : job.state === "succeeded" ? "good" : "" }, job.state) };
+    return { key: job.id, class: on ? "shown" : "", cells: [
+      job.type === "train" ? { is: "tick" + on, make: tick } : "", link(job.id, String(job.id)), aName(job.name || ""),
+      state, done(job), loss(m.val_loss ?? m.train_loss ?? NaN), percent(m.val_acc ?? m.train_acc ?? NaN),
+      aName(job.type === "train" ? textOf(r.architecture) : "classifies by " + (r.model || "")),
+      aName(textOf(r.dataset || "")), aName(job.user), when(job.created_at)] };
+  }), "There is no job.");
+  // A tick that was not taken stays as the list says.
+  for (const box of by("job-list").querySelectorAll("input"))
+    box.checked = shown.includes(Number(box.closest("tr").dataset.key));
+}
+
+export function showModels(models, fail) {
+  fill(by("models"), [["Model"], ["Accuracy", "number"], ["Network", "later"], ["Input", "later"], ["Classes"], ["Job", "number"],
+    ["User", "later"], ["Weights"]], models.map(m => ({ key: m.name, cells: [
+    aName(m.name), percent(m.metrics?.val_acc ?? NaN), aName(textOf(m.architecture)), m.input.join("\u00d7"),
+    { is: m.classes.join(), make: () => make("span", { title: m.classes.join(", ") }, String(m.classes.length)) },
+    m.job ? link(m.job, String(m.job)) : "", aName(m.user || ""),
+    { is: m.bytes + m.name, make: () => {
+      const b = button("Download, " + bytes(m.bytes), () => save(weights(m.name), m.name + ".safetensors").catch(fail));
+      b.ariaLabel = "Download " + m.name + ", " + bytes(m.bytes);
+      return b;
+    } }] })), "There is no model.");
+}
+
+export const weights = model => "v1/models/" + encodeURIComponent(model) + "/weights";
+
+export function showDatasets(sets) {
+  fill(by("datasets"), [["Data set"], ["Image"], ["Classes", "number"], ["To train", "number"], ["To validate", "number"],
+    ["State", "later"]], sets.map(s => ({ key: s.name, cells: [aName(s.name), (s.shape || []).join("\u00d7"),
+    { is: (s.classes || []).join(), make: () => make("span", { title: (s.classes || []).join(", ") }, String(s.num_classes ?? "")) },
+    number(s.train), number(s.val), s.error || s.state || ""] })), "There is no data set.");
+}

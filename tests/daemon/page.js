@@ -1,0 +1,82 @@
+// The page's scripts without a browser: curves by columns of pixels, and streams that break. Run by test_page.py.
+import assert from "node:assert";
+
+globalThis.sessionStorage = { getItem: () => "t0ken", setItem: () => {}, removeItem: () => {} };
+const { before, columns, range, ticks } = await import("./chart.js");
+const { addPoint } = await import("./job.js");
+const { bytes, duration } = await import("./dom.js");
+const { follow, Refused } = await import("./server.js");
+
+// --- drawing ---
+
+assert.deepEqual(ticks(0, 1, 5), [0, 0.2, 0.4, 0.6, 0.8, 1]);
+assert.deepEqual(ticks(0, 7, 5), [0, 2, 4, 6]);
+assert.ok(ticks(0, 1e-3, 2).length < 6);
+assert.deepEqual(range([[0.5, 2, NaN], [1]]), { low: 0, high: 2, log: false });
+assert.deepEqual(range([[1e-3, 10]]), { low: -3, high: 1, log: true });
+assert.deepEqual(range([[NaN], []]), { low: 0, high: 1, log: false });
+assert.ok(range([[0, 0]]).high > 0);
+
+const x = Array.from({ length: 100000 }, (_, i) => i), y = x.map(i => i % 2);
+const drawn = columns(x, y, v => v / 200);
+assert.equal(drawn.length, 501);
+assert.deepEqual([drawn[9].min, drawn[9].max, drawn[9].mean, drawn[9].count], [0, 1, 0.5, 200]);
+assert.deepEqual(columns([0, 1, 2], [1, NaN, 3], v => v).map(p => p.gap === true), [false, true, false]);
+assert.deepEqual([-1, 0, 5, 9].map(v => before([0, 2, 4], v)), [-1, 0, 2, 2]);
+
+// --- a job that goes on from a checkpoint ---
+
+const line = { epoch: [], loss: [], acc: [] };
+for (const [epoch, loss] of [[1, 3], [2, 2], [3, 9], [2.5, 7], [2.5, 1.5], [3, undefined]])
+  addPoint(line, epoch, loss, 0.5);
+assert.deepEqual(line, { epoch: [1, 2, 2.5, 3], loss: [3, 2, 1.5, NaN], acc: [0.5, 0.5, 0.5, 0.5] });
+
+assert.deepEqual([duration(59.4), duration(61), duration(3661), duration(200000)], ["59 s", "1 min 1 s", "1 h 1 min", "2 days"]);
+assert.deepEqual([bytes(12), bytes(2048), bytes(19 * 2 ** 30)], ["12\u00a0B", "2.0\u00a0KiB", "19\u00a0GiB"]);
+
+// --- streams ---
+
+const event = (id, kind = "train") => JSON.stringify({ id, event: kind, data: {} }) + "\n";
+
+// Answers in turn: a list of pieces of a body, a status, or an Error.
+function serve(...answers) {
+  const asked = [];
+  globalThis.fetch = async (path, { headers }) => {
+    asked.push([path, headers.Authorization, headers.Accept]);
+    const answer = answers.shift();
+    if (answer instanceof Error)
+      throw answer;
+    if (typeof answer === "number")
+      return new Response(JSON.stringify({ detail: "no" }), { status: answer });
+    return new Response(new ReadableStream({
+      start(c) {
+        for (const piece of answer)
+          c.enqueue(new TextEncoder().encode(piece));
+        c.close();
+      },
+    }));
+  };
+  return asked;
+}
+
+async function ids() {
+  const seen = [], said = [];
+  await follow(7, 0, events => seen.push(...events.map(e => e.id)), text => { if (said.at(-1) !== text) said.push(text); },
+    new AbortController().signal);
+  return [seen, said];
+}
+
+// Torn in the middle of a line, no server, busy, told twice, a heartbeat: every event, once, in order.
+let asked = serve([event(1) + event(2), "\n", event(3).slice(0, 9)], new TypeError("refused"), 503,
+  [event(2), event(3), event(4).slice(0, 5), event(4).slice(5), event(5, "end")]);
+let [seen, said] = await ids();
+assert.deepEqual(seen, [1, 2, 3, 4, 5]);
+assert.deepEqual(asked.map(a => a[0].split("after=")[1]), ["0", "2", "2", "2"]);
+assert.deepEqual(asked[0], ["v1/jobs/7/events?after=0", "Bearer t0ken", "application/x-ndjson"]);
+assert.deepEqual(said, ["", "The server does not answer; trying again.", ""]);
+
+asked = serve(404, []);
+await assert.rejects(ids, error => error instanceof Refused && error.status === 404 && error.message === "no");
+assert.equal(asked.length, 1);
+
+console.log("ok");
