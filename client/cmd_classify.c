@@ -135,7 +135,6 @@ int cmd_classify(struct ctl *c, const struct args *a, struct err *e)
                         *e = own;
                         rc = one;
                 } else if (one != 0) {
-                        err_wrap(&own, "%s", a->words[i]);
                         status = command_failed(&own);
                 }
         }

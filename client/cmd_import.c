@@ -127,14 +127,14 @@ static void add_query(struct str *path, const struct args *a)
 }
 
 /* What the events told in the end; a server that sent none has answered in full. */
-static int conclude(
-        const struct importer *im, const char *name, const struct fetch_reply *reply, struct err *e)
+static int conclude(const struct importer *im, const char *name, const char *file,
+        const struct fetch_reply *reply, struct err *e)
 {
         const char *state = rest_text(im->end, "state", "");
         const cJSON *set = json_field(im->end, "dataset");
         if (im->end && strcmp(state, "succeeded") != 0)
-                return err_set(e, strcmp(state, "cancelled") == 0 ? ERR_CANCELLED : ERR_INVALID, "%s",
-                        rest_text(im->end, "error", state));
+                return err_set(e, strcmp(state, "cancelled") == 0 ? ERR_CANCELLED : ERR_INVALID, "%s: %s",
+                        file, rest_text(im->end, "error", state));
         if (!im->end && strcmp(reply->type, "text/event-stream") == 0)
                 return err_set(e, ERR_CLOSED, "the server ended without a word of the import's end");
         const cJSON *created = json_field(im->end, "created");
@@ -188,7 +188,7 @@ int cmd_import(struct ctl *c, const struct args *a, struct err *e)
         if (rc == 0 && c->json)
                 command_print_json(&reply);
         else if (rc == 0)
-                rc = conclude(&im, a->words[0], &reply, e);
+                rc = conclude(&im, a->words[0], a->words[1], &reply, e);
         fetch_reply_finish(&reply);
         sse_finish(&im.sse);
         cJSON_Delete(im.progress);

@@ -38,7 +38,8 @@ struct fetch_request {
         fetch_source source; /* gives exactly `source_len` bytes */
         void *source_data;
         uint64_t source_len;
-        fetch_sink sink; /* gets the body of a 2xx answer; where NULL the reply keeps it */
+        const char *source_name; /* borrowed; the file that it comes from, NULL for none */
+        fetch_sink sink;         /* gets the body of a 2xx answer; where NULL the reply keeps it */
         void *sink_data;
         fetch_tick tick;
         void *tick_data;

@@ -50,8 +50,11 @@ int rest_call(struct fetch *h, const struct fetch_request *q, struct fetch_reply
         struct fetch_reply reply = {0};
         cJSON *tree = NULL;
         int rc = fetch_send(h, q, &reply, NULL, e);
-        if (rc == 0 && reply.status / 100 != 2)
+        if (rc == 0 && reply.status / 100 != 2) {
                 rc = rest_refused(&reply, e);
+                if (q->source_name)
+                        err_wrap(e, "%s", q->source_name);
+        }
         if (rc == 0 && ret_tree) {
                 tree = json_parse(reply.body.data ? reply.body.data : "", reply.body.len, e);
                 if (!tree) {

@@ -104,6 +104,7 @@ int transfer_open(struct transfer_file *f, const char *path, struct fetch_reques
         q->headers[0] = media_header(path);
         q->source = transfer_source;
         q->source_data = f;
+        q->source_name = path;
         q->source_len = info.size;
         return 0;
 }
@@ -121,6 +122,7 @@ int transfer_open_tree(struct transfer_file *f, const char *path, struct fetch_r
         q->headers[0] = "Content-Type: application/x-tar";
         q->source = transfer_source;
         q->source_data = f;
+        q->source_name = path;
         q->source_len = tar_size(f->tar);
         return 0;
 }

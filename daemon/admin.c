@@ -107,6 +107,12 @@ static int settle(const struct order *o, struct store *s, struct err *e)
         const char *user = o->words > 3 ? o->word[3] : "";
         if (o->words > 3 && !identity_name_ok(user))
                 return err_set(e, ERR_INVALID, "\"%s\" is no user's name", user);
+        if (o->words > 3 && strncmp(user, "uid-", 4) != 0 && !identity_exists(user) && !token_known(s, user))
+                return err_set(e, ERR_NOT_FOUND,
+                        "nobody is called \"%s\": this machine has no such user, and nobody of that name has "
+                        "ever "
+                        "had a token",
+                        user);
         return datasets_settle(o->conf.state, s, o->word[2], user, e);
 }
 

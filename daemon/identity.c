@@ -1,5 +1,6 @@
 #include "daemon/identity.h"
 
+#include <errno.h>
 #include <grp.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -7,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { ENTRY_BYTES = 16 << 10, MAX_GROUPS = 1024 };
+enum { ENTRY_BYTES = 16 << 10, MAX_GROUPS = 1024, WORD_BYTES = 256 };
 
 static const char separators[] = ", \t";
 
@@ -52,7 +53,7 @@ static bool next_word(const char **list, char *out, size_t size)
 
 static bool is_named(const struct passwd *user, const char *operators)
 {
-        char word[256];
+        char word[WORD_BYTES];
         while (next_word(&operators, word, sizeof word)) {
                 bool named = word[0] == '@' ? in_group(user->pw_name, user->pw_gid, word + 1)
                                             : strcmp(word, user->pw_name) == 0;
@@ -78,11 +79,29 @@ void identity_of_uid(uid_t uid, const char *operators, struct identity *ret)
 
 int identity_check_operators(const char *operators, struct err *e)
 {
-        char word[256];
+        char word[WORD_BYTES];
         while (next_word(&operators, word, sizeof word)) {
                 const char *name = word[0] == '@' ? word + 1 : word;
                 if (!identity_name_ok(name))
                         return err_set(e, ERR_INVALID, "operators: \"%s\" is no user and no @group", word);
         }
         return 0;
+}
+
+bool identity_exists(const char *name)
+{
+        char text[ENTRY_BYTES];
+        struct passwd user, *found_user = NULL;
+        struct group group, *found_group = NULL;
+        int rc = name[0] == '@' ? getgrnam_r(name + 1, &group, text, sizeof text, &found_group)
+                                : getpwnam_r(name, &user, text, sizeof text, &found_user);
+        return found_user || found_group || (rc != 0 && rc != ENOENT);
+}
+
+bool identity_next_unknown(const char **operators, char word[WORD_BYTES])
+{
+        while (next_word(operators, word, WORD_BYTES))
+                if (!identity_exists(word))
+                        return true;
+        return false;
 }

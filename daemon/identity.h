@@ -25,5 +25,10 @@ bool identity_name_ok(const char *user);
 void identity_of_uid(uid_t uid, const char *operators, struct identity *ret);
 /* ERR_INVALID for words of `operators` that can be no name. Whether they exist is not asked. */
 int identity_check_operators(const char *operators, struct err *e);
+/* False where this machine has no user, or no @group, of that name; true where that cannot be found out. */
+bool identity_exists(const char *name);
+/* The next word of *operators that does not exist, as "word" of 256 bytes, and what follows it in *operators;
+   false at their end. */
+bool identity_next_unknown(const char **operators, char word[256]);
 
 #endif

@@ -1,5 +1,6 @@
 #include "daemon/precheck.h"
 
+#include "daemon/identity.h"
 #include "device/dev.h"
 
 #include <errno.h>
@@ -78,6 +79,16 @@ static int check_socket(const char *socket, struct err *e)
         memcpy(path, socket, strlen(socket) + 1);
         go_up(path);
         return try_folder("socket", path, e);
+}
+
+int precheck_people(const struct conf *conf, struct err *e)
+{
+        char word[256];
+        const char *rest = conf->operators;
+        if (!identity_next_unknown(&rest, word))
+                return 0;
+        return err_set(e, ERR_INVALID, "operators: this machine has no %s \"%s\"",
+                word[0] == '@' ? "group" : "user", word + (word[0] == '@'));
 }
 
 int precheck_places(const struct conf *conf, struct err *e)

@@ -9,5 +9,7 @@
    put where it is to be, by who asks. Whether somebody listens there is not looked at: it may be the daemon
    that is about to be restarted. */
 int precheck_places(const struct conf *conf, struct err *e);
+/* That this machine has the users and groups that it names. */
+int precheck_people(const struct conf *conf, struct err *e);
 
 #endif

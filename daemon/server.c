@@ -180,6 +180,11 @@ static int open_access(struct server *s, const struct http_options *h, struct er
                 .tls = s->conf->tls_cert[0],
                 .insecure = s->conf->insecure,
         };
+        const char *rest = o.operators;
+        char word[256];
+        while (identity_next_unknown(&rest, word))
+                log_line(LOG_WARN, "operators: this machine has no %s \"%s\"",
+                        word[0] == '@' ? "group" : "user", word + (word[0] == '@'));
         int rc = access_create(&o, &s->access, e);
         s->api.access = s->access;
         return rc ? err_wrap(e, "%s", server_address(s)) : 0;
@@ -230,6 +235,8 @@ int server_check(const struct conf *c, struct err *e)
         tls_drop(tls);
         free(cert);
         free(key);
+        if (rc == 0)
+                rc = precheck_people(c, e);
         return rc ? rc : precheck_places(c, e);
 }
 

@@ -147,6 +147,19 @@ int token_check(struct store *s, const char *token, struct identity *ret, struct
         return store_done(s, st, rc, e);
 }
 
+bool token_known(struct store *s, const char *user)
+{
+        sqlite3_stmt *st;
+        struct err e;
+        int rc = store_prepare(s, "SELECT 1 FROM tokens WHERE user = ? LIMIT 1", &st, &e);
+        if (rc == 0) {
+                store_bind_text(st, 1, user);
+                rc = store_step(s, st, &e);
+                sqlite3_reset(st);
+        }
+        return rc != 0;
+}
+
 bool token_any(struct store *s)
 {
         sqlite3_stmt *st;

@@ -38,5 +38,7 @@ int token_each(struct store *s, void (*row)(void *ctx, const struct token_row *r
 int token_check(struct store *s, const char *token, struct identity *ret, struct err *e);
 /* True when any token was ever made; true also when the database cannot tell. */
 bool token_any(struct store *s);
+/* The same for a token of this user. */
+bool token_known(struct store *s, const char *user);
 
 #endif

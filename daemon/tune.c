@@ -9,10 +9,12 @@
 #include "zoo/zoo.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -216,6 +218,25 @@ static int make_folders(const struct conf *conf, struct err *e)
         return mkdir(cache, 0700) == 0 || errno == EEXIST ? 0 : err_errno(e, errno, "%s", cache);
 }
 
+/* Jobs of a daemon that runs take the result when they start, but what it computes meanwhile is in it. */
+static void look_for_daemon(const struct conf *conf)
+{
+        char path[PATH_MAX];
+        snprintf(path, sizeof path, "%s/lock", conf->state);
+        int fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (fd < 0)
+                return;
+        if (flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+                fprintf(stderr,
+                        "cnnd: a cnnd runs on the state folder %s: jobs and classifications of the next "
+                        "minutes "
+                        "would falsify what is measured, and is kept. Stop it meanwhile, or see to it that "
+                        "it "
+                        "has nothing to do\n",
+                        conf->state);
+        close(fd);
+}
+
 /* A driver that fails does not keep the others from being tuned. */
 int tune_main(const struct conf *conf, struct err *e)
 {
@@ -226,6 +247,7 @@ int tune_main(const struct conf *conf, struct err *e)
                 rc = vendors_find(&drivers, e);
         if (rc)
                 return rc;
+        look_for_daemon(conf);
         if (drivers.count == 0)
                 return tune_driver(conf, e);
         for (int i = 0; i < drivers.count; i++) {

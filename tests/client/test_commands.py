@@ -553,7 +553,7 @@ class Classify(Case):
             self.write(name, name)
         out, err = self.cnnctl("classify", "m", "a", "missing", "c", status=1)
         self.assertEqual(len(out.splitlines()), 2)
-        self.assertRegex(err, r"^cnnctl: a: truncated PNG\ncnnctl: missing: cannot open .*\n$")
+        self.assertRegex(err, r"^cnnctl: a: truncated PNG\ncnnctl: cannot open missing: .*\n$")
 
     def test_a_folder(self):
         files = {"ice/1.png": b"one", "2.dm4": b"two", "3.txt": b"three"}
@@ -588,6 +588,19 @@ class Classify(Case):
         self.cnnctl("classify", "m", "big.dm4")
         self.assertEqual(self.server.requests[0].body, content)
         self.assertEqual(self.server.requests[0].headers["Content-Type"], "application/x-dm")
+
+
+class Files(Case):
+    def test_a_complaint_names_its_file(self):
+        self.write("a.dm4", "x")
+        self.server.on("POST", "/v1/models/m/map", *[problem(422, "DM: complex data")] * 2)
+        self.server.on("PUT", "/v1/datasets/d", problem(422, "no archive"))
+        for words, complaint in ((("map", "m", "a.dm4"), "a.dm4: DM: complex data"),
+                                 (("map", "m", "a.dm4", "-o", "x.json"), "a.dm4: DM: complex data"),
+                                 (("map", "m", "gone"), "cannot open gone: No such file or directory"),
+                                 (("map", "m", "a.dm4", "-o", "no/x.png"), "cannot create a file beside no/x.png: No such file or directory"),
+                                 (("import", "d", "a.dm4"), "a.dm4: no archive")):
+            self.assertEqual(self.cnnctl(*words, status=1)[1], f"cnnctl: {complaint}\n", words)
 
 
 class Result(Case):
@@ -660,7 +673,7 @@ class Import(Case):
 
     def test_how_an_import_ends(self):
         self.write("x.zip", "zip")
-        for end, complaint in [({"state": "failed", "status": 422, "error": "a/b.dm4: DM: complex data"}, "a/b.dm4: DM: complex data"),
+        for end, complaint in [({"state": "failed", "status": 422, "error": "a/b.dm4: DM: complex data"}, "x.zip: a/b.dm4: DM: complex data"),
                                ({"state": "cancelled", "status": 409, "error": "the import was cancelled"}, "was cancelled"),
                                (None, "without a word")]:
             self.server.on("PUT", "/v1/datasets/grid", stream(event(1, "progress", {}), *([event(2, "end", end)] if end else [])))

@@ -288,6 +288,7 @@ class Datasets(unittest.TestCase):
             self.assertEqual(command(d, "share", "shared")[0], 0)
             self.assertIn("anna's already", command(d, "give", "given", "bert")[1])
             self.assertIn("no data set 'none'", command(d, "share", "none")[1])
+            self.assertIn('nobody is called "berd"', command(d, "give", "replaced", "berd")[1])
             self.assertEqual(root.request("PUT", "/v1/datasets/replaced", ARCHIVE)[0], 200)
             self.assertEqual(root.status("DELETE", "/v1/datasets/gone"), 204)
             for again in (False, True):
@@ -435,6 +436,8 @@ class Socket(unittest.TestCase):
                 self.assertEqual(by_socket(self.path, 2, "GET", path)[0], 404)  # bin
                 self.assertEqual(by_socket(self.path, 3, "GET", path)[0], 200)  # sys is an operator
                 self.assertEqual(by_socket(self.path, 0, "GET", path)[0], 200)
+            unknown = [line for line in d.log_lines if "operators: this machine has no " in line]
+            self.assertEqual([line.split(" no ")[1] for line in unknown], ['group "nosuchgroup"\n'])
 
 
 class Beyond(unittest.TestCase):

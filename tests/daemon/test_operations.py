@@ -149,6 +149,15 @@ class Check(unittest.TestCase):
             self.assertEqual(done.returncode, 0)
             self.assertIn("slice_seconds = 60", done.stdout)
 
+    def test_operators(self):
+        with tempfile.TemporaryDirectory() as folder:
+            for names, complaint in (("root, @daemon", ""), ("root,nosuch", 'this machine has no user "nosuch"'),
+                                     ("@nosuch", 'this machine has no group "nosuch"')):
+                words = [BINARY, "--check", "--state", folder, "--operators", names]
+                done = subprocess.run(words, capture_output=True, text=True)
+                self.assertEqual(done.returncode, 2 if complaint else 0)
+                self.assertIn(complaint, done.stderr)
+
     @unittest.skipIf(os.geteuid() != 0, "only root can be another user")
     def test_files_of_another_user(self):
         """What root has left by a run by hand keeps the daemon's own user out, and --check says so."""

@@ -182,6 +182,13 @@ class Command(unittest.TestCase):
         self.assertEqual(done.returncode, 1)
         self.assertIn("/nonexistent/cnnd", done.stderr)
 
+    def test_beside_a_daemon(self):
+        with Daemon(device=False) as d:
+            words = [BINARY, "--tune", "--device", "9:9", "--state", d.state]
+            self.assertIn("a cnnd runs on the state folder %s: " % d.state, subprocess.run(words, capture_output=True, text=True).stderr)
+            d.stop()
+            self.assertNotIn("a cnnd runs", subprocess.run(words, capture_output=True, text=True).stderr)
+
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)
