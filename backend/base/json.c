@@ -53,6 +53,13 @@ static bool scan_digits(struct scan *s)
         return true;
 }
 
+/* Of the digits, not of the double: the number after 2^53 is rounded to 2^53. */
+static bool past_whole(const char *digits)
+{
+        long long v = strtoll(digits, NULL, 10);
+        return v > (long long)JSON_WHOLE_MAX || v < -(long long)JSON_WHOLE_MAX;
+}
+
 static bool scan_number(struct scan *s)
 {
         const unsigned char *from = s->p;
@@ -86,7 +93,7 @@ static bool scan_number(struct scan *s)
         double v = strtod(digits, NULL);
         if (!isfinite(v))
                 return scan_fail(s, "number out of range");
-        if (whole && fabs(v) > JSON_WHOLE_MAX)
+        if (whole && past_whole(digits))
                 return scan_fail(s, "whole number beyond 2^53");
         return true;
 }
