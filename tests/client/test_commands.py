@@ -517,6 +517,7 @@ class Files(Case):
                          ("image/png", "application/x-mrc", b"micrograph"))
         self.assertEqual(self.read("map.png"), b"\x89PNG")
         self.assertEqual(self.cnnctl("map", "m", micrograph)[0], '{"map":[]}')
+        self.assertIn("cannot open none.mrc", self.cnnctl("map", "m", "none.mrc", status=2)[1])
 
 
 class Classify(Case):
