@@ -77,9 +77,9 @@ int cmd_map(struct ctl *c, const struct args *a, struct err *e)
                 .stall_s = TRANSFER_MAP_S};
         add_path(&path, a);
         int sig = 0, rc = path.failed ? err_set(e, ERR_NO_MEMORY, "no memory for a request") : 0;
-        if (rc == 0)
-                rc = transfer_open(&body, a->words[1], &q, e);
-        if (rc == 0) {
+        if (rc == 0 && transfer_open(&body, a->words[1], &q, e) != 0) {
+                rc = command_misused("%s", e->message);
+        } else if (rc == 0) {
                 q.path = path.data;
                 if (!output && c->term.tty && !c->json)
                         rc = summarize(c, &q, e);

@@ -6,7 +6,7 @@ import { get, haveToken, Refused, setToken } from "./server.js";
 import * as tryout from "./tryout.js";
 
 const EVERY_MS = 3000, SELDOM = 5, PAGE = 100;
-let jobs = [], before = 0, round = 0, running = false, timer = 0;
+let jobs = null, before = 0, round = 0, running = false, timer = 0;
 
 const shown = () => (/^#jobs=([\d,]+)$/.exec(location.hash)?.[1] || "").split(",").filter(n => n).map(Number).slice(0, MOST);
 
@@ -19,7 +19,8 @@ function toggle(id) {
 
 function arrange() {
   showCurves(shown(), error => { if (error) trouble(error); }, text => setText(by("link"), text));
-  showJobs(jobs, shown(), toggle);
+  if (jobs)
+    showJobs(jobs, shown(), toggle);
 }
 
 function trouble(error) {

@@ -72,7 +72,9 @@ export function prepare() {
     e.preventDefault();
     by("drop").classList.remove("over");
     const file = e.dataTransfer.files[0];
-    if (file && !by("try").hidden) {
+    if (file && by("try").hidden)
+      setText(by("link"), "There is no model yet that could classify " + file.name + ".");
+    else if (file) {
       by("try").scrollIntoView();
       send(file);
     }

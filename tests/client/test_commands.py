@@ -2,6 +2,7 @@
 import io
 import json
 import os
+import shlex
 import shutil
 import signal
 import ssl
@@ -11,7 +12,7 @@ import threading
 import time
 import unittest
 
-from case import Case, PATIENCE, WINDOWS, job
+from case import CNNCTL, Case, PATIENCE, WINDOWS, job
 from fake_server import Answer, FakeServer, event, problem, stream
 
 
@@ -390,6 +391,30 @@ class Tables(Case):
             self.assertIn("No space left", self.cnnctl("devices", status=1, stdout=full)[1])
 
 
+@unittest.skipIf(WINDOWS, "there is no bash")
+@unittest.skipUnless(shutil.which("bash"), "bash is not installed")
+class Completion(Case):
+    SCRIPT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../client/cnnctl.bash")
+
+    def completed(self, *words):
+        """What TAB offers at the end of the last word."""
+        line = ["cnnctl", *words]
+        run = "set -u; source %s; COMP_WORDS=(%s); COMP_CWORD=%d; _cnnctl %s; printf '%%s\\n' \"${COMPREPLY[@]}\"" % (
+            shlex.quote(self.SCRIPT), shlex.join(line), len(line) - 1, shlex.quote(CNNCTL[-1]))
+        done = subprocess.run(["bash", "-c", run], env=self.environment(), capture_output=True, text=True, timeout=PATIENCE)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        return done.stdout.split()
+
+    def test_words(self):
+        for words, offered in [(["da"], ["datasets"]), (["s"], ["submit", "show", "summary"]), (["help", "d"], ["datasets", "delete", "devices"]),
+                               (["--url", "http://x", "--json", "res"], ["resume", "result"]), (["delete", ""], ["model", "dataset", "job"]),
+                               (["--url", "http", ":", "//x", ":", "7420", "jobs", "--us"], ["--user"]), (["delete", "job", ""], []), (["classify", "m", ""], []), (["help", "jobs", ""], []),
+                               (["jobs", "--st"], ["--state"]), (["train", "--st"], ["--step-epochs"]), (["--v"], ["--version"])]:
+            self.assertEqual(self.completed(*words), offered, words)
+        self.assertEqual(len(self.completed("")), 20)
+        self.assertEqual(self.server.requests, [])
+
+
 class Jobs(Case):
     def test_show(self):
         self.server.on("GET", "/v1/jobs/7", job(
@@ -517,6 +542,7 @@ class Files(Case):
                          ("image/png", "application/x-mrc", b"micrograph"))
         self.assertEqual(self.read("map.png"), b"\x89PNG")
         self.assertEqual(self.cnnctl("map", "m", micrograph)[0], '{"map":[]}')
+        self.assertIn("cannot open none.mrc", self.cnnctl("map", "m", "none.mrc", status=2)[1])
 
 
 class Classify(Case):
