@@ -623,7 +623,6 @@ class Files(Case):
         self.server.on("PUT", "/v1/datasets/d", problem(422, "no archive"))
         for words, complaint in ((("map", "m", "a.dm4"), "a.dm4: DM: complex data"),
                                  (("map", "m", "a.dm4", "-o", "x.json"), "a.dm4: DM: complex data"),
-                                 (("map", "m", "gone"), "cannot open gone: No such file or directory"),
                                  (("map", "m", "a.dm4", "-o", "no/x.png"), "cannot create a file beside no/x.png: No such file or directory"),
                                  (("import", "d", "a.dm4"), "a.dm4: no archive")):
             self.assertEqual(self.cnnctl(*words, status=1)[1], f"cnnctl: {complaint}\n", words)
