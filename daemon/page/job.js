@@ -237,8 +237,8 @@ function paint() {
   const legend = training.map(j => j.color + "\n" + j.id + "\n" + j.is.name).join("\n");
   if (by("legend").is !== legend) {
     by("legend").is = legend;
-    by("legend").replaceChildren(...training.map(j => make("li", { className: "series" + j.color }, "\u2501 training, \u2505\u25cf validation: job " + j.id + " ",
-      name(j.is.name || ""))));
+    by("legend").replaceChildren(...training.map(j => make("li", { className: "series" + j.color },
+      "\u2501 training, \u2505\u25cf validation: job " + j.id + " ", name(j.is.name || ""))));
   }
   paintEpochs(training);
   paintScores();
@@ -304,8 +304,8 @@ function scores(id, result) {
   const table = make("table"), out = [make("h3", {}, "Scores of job " + id + ": " + percent(result.accuracy) + " of " +
     number(result.count) + " images right"), make("div", { className: "wide" }, table)];
   fill(table, [["Class"], ["Precision", "number"], ["Recall", "number"], ["F1", "number"], ["Images", "number"]],
-    result.per_class.map((c, i) => ({ key: i, cells: [{ is: c.class, make: () => name(c.class) }, percent(c.precision ?? NaN), percent(c.recall ?? NaN),
-      percent(c.f1 ?? NaN), number(c.support)] })), "");
+    result.per_class.map((c, i) => ({ key: i, cells: [{ is: c.class, make: () => name(c.class) },
+      percent(c.precision ?? NaN), percent(c.recall ?? NaN), percent(c.f1 ?? NaN), number(c.support)] })), "");
   if (result.classes.length > MOST_CLASSES)
     return [...out, make("p", { className: "dim" }, "The matrix of " + result.classes.length + " classes is in the job's result.")];
   const matrix = make("table", { className: "confusion" });

@@ -32,7 +32,8 @@ function showClasses(file, answer) {
       { is: "", make: () => best ? name(best[0].label) : make("span", { className: "bad" }, f.error.detail || String(f.error)) },
       best ? percent(best[0].probability) : "",
       { is: "", make: () => name(best ? best.slice(1).map(b => b.label + " " + percent(b.probability)).join(", ") : "") }] })), "No image.");
-  return [make("div", { className: "wide" }, table), ...all.length > MOST_ROWS ? [make("p", {}, "and " + number(all.length - MOST_ROWS) + " more")] : []];
+  const more = all.length > MOST_ROWS ? [make("p", {}, "and " + number(all.length - MOST_ROWS) + " more")] : [];
+  return [make("div", { className: "wide" }, table), ...more];
 }
 
 async function showMap(path, file, body) {
@@ -47,13 +48,15 @@ async function showMap(path, file, body) {
 
 async function send(file) {
   const mine = ++number_of_try, model = by("try-model").value, map = by("try-form").what.value === "map";
-  const path = "v1/models/" + encodeURIComponent(model) + "/" + (map ? "map?window=" + (Number(by("window").value) || 128) : "classify?top=3");
+  const path = "v1/models/" + encodeURIComponent(model) + "/" + (map ? "map?window=" + (Number(by("window").value) || 128)
+    : "classify?top=3");
   setText(by("answer"), "Sending " + file.name + " to " + model + ".");
   let nodes;
   try {
     nodes = map ? await showMap(path, file, file) : showClasses(file, await (await ask("POST", path, { body: file })).json());
   } catch (error) {
-    nodes = [make("p", { className: "bad" }, file.name + ": " + (error instanceof TypeError ? "the server does not answer, or the file cannot be read" : error.message))];
+    const why = error instanceof TypeError ? "the server does not answer, or the file cannot be read" : error.message;
+    nodes = [make("p", { className: "bad" }, file.name + ": " + why)];
   }
   if (mine === number_of_try)
     by("answer").replaceChildren(...nodes);
