@@ -9,10 +9,10 @@
 /* Kernels and their arguments are described in kernels/conv_winograd_local.cl. [0] is height, [1] is width.
  */
 
-/* Of what stands at the points at a time: no more than a layer's input and output together, within
-   LEAST_FLOATS and MOST_FLOATS, so that much of it is still in the device's cache when it is read again.
-   ALIGN: floats, of tensors in scratch. */
-enum { SIDE = 6, POINTS = SIDE * SIDE, LEAST_FLOATS = 4 << 20, MOST_FLOATS = 16 << 20, ALIGN = 32 };
+/* Of what stands at the points at a time: no more than a layer's input, output and weights at the points
+   together, within LEAST_FLOATS and MOST_FLOATS, so that much of it is still in the device's cache when it is
+   read again. ALIGN: floats, of tensors in scratch. */
+enum { SIDE = 6, POINTS = SIDE * SIDE, LEAST_FLOATS = 1 << 20, MOST_FLOATS = 16 << 20, ALIGN = 32 };
 
 /* How a layer's tiles are cut into parts: all rows of some blocks, or some rows of one. */
 struct parts {
@@ -47,11 +47,17 @@ static uint64_t row_floats(const struct op *op, int columns)
         return (uint64_t)POINTS * (uint64_t)(op->in[0].c + op->out.c) * (uint64_t)columns * CONV_LOCAL_LANES;
 }
 
+static uint64_t weights_floats(const struct op *op)
+{
+        return aligned((uint64_t)POINTS * (uint64_t)kernels_of(op));
+}
+
 /* `over`: what the tiles of outputs cover. */
 static struct parts cut_of(const struct op *op, struct shape over, int blocks)
 {
         const uint64_t own = (uint64_t)(shape_count(op->in[0]) + shape_count(op->out)) *
-                             (uint64_t)(blocks * CONV_LOCAL_LANES);
+                                     (uint64_t)(blocks * CONV_LOCAL_LANES) +
+                             weights_floats(op);
         const uint64_t most = own < LEAST_FLOATS ? LEAST_FLOATS : own < MOST_FLOATS ? own : MOST_FLOATS;
         struct parts p = {.rows = op_ceil_div(over.h, step_of(op)),
                 .columns = op_ceil_div(over.w, step_of(op)),
@@ -178,11 +184,6 @@ static int weights_to_points(
         launch_ints(&l, kernels_of(op), c->outs, c->ins, c->weights_group, c->weights_out, c->weights_in,
                 c->tap_first[0] + c->tap_first[1], c->tap_step[0], c->tap_step[1]);
         return launch_over(&l, 1, (size_t[]){(size_t)kernels_of(op)}, e);
-}
-
-static uint64_t weights_floats(const struct op *op)
-{
-        return aligned((uint64_t)POINTS * (uint64_t)kernels_of(op));
 }
 
 static int correlate(const struct op *op, const struct op_call *call, bool data, const struct tensor *in,

@@ -89,7 +89,7 @@ static void parts_agree(void **state)
                 int n;
         } layers[] = {
                 {{29, 75, 58}, {27, {3, 3}, {1, 1}, {1, 1}, 1, true}, 2},
-                {{20, 47, 46}, {22, {3, 3}, {1, 1}, {2, 1}, 2, true}, 70},
+                {{20, 47, 46}, {22, {3, 3}, {1, 1}, {2, 1}, 2, true}, 150},
         };
         struct ops_fixture *f = *state;
         for (size_t i = 0; i < sizeof layers / sizeof layers[0]; i++) {
