@@ -1,7 +1,8 @@
 /* Cards that this machine has not: a layer of the OpenCL loader (OPENCL_LAYERS) that lets a driver's devices
-   answer as CNND_CARD says, "nvidia" or "amd", where they tell of memory, and that takes no grid which
-   NVIDIA's cards do not take: of more than 65,535 work-groups in the second or third dimension. As drivers
-   keep what they compile, it leaves a file in each folder that the environment names to them. */
+   answer as CNND_CARD says, "nvidia" or "amd", where they tell of memory, "gpu" where of their type, and that
+   takes no grid which NVIDIA's cards do not take: of more than 65,535 work-groups in the second or third
+   dimension. As drivers keep what they compile, it leaves a file in each folder that the environment names to
+   them. */
 #include <CL/cl_ext.h>
 #include <CL/cl_layer.h>
 
@@ -65,6 +66,10 @@ static CL_API_ENTRY cl_int CL_API_CALL my_clGetDeviceInfo(
 {
         static const cl_uint bus = 0x3b, slot = 2 << 3;
         char extensions[8192] = "";
+        if (is_card("gpu") && what == CL_DEVICE_TYPE) {
+                const cl_device_type gpu = CL_DEVICE_TYPE_GPU;
+                return give(&gpu, sizeof gpu, size, value, ret);
+        }
         if (is_card("nvidia") && what == PCI_BUS_ID_NV)
                 return give(&bus, sizeof bus, size, value, ret);
         if (is_card("nvidia") && what == PCI_SLOT_ID_NV)

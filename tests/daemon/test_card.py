@@ -75,6 +75,16 @@ class Cards(unittest.TestCase):
         self.assertNotIn("memory_free", self.device())
         d.wait(d.submit(small_job(epochs=1))["id"])
 
+    def test_drivers_own_memory(self):
+        """No job gets all that a GPU has: its driver takes some of it."""
+        memory = {}
+        for kind in ("none", "gpu"):
+            with Daemon(env={"OPENCL_LAYERS": LAYER, "CNND_CARD": kind}, device=False) as d:
+                device = wait_for(lambda: d.get("/v1/devices")["devices"], 60, "a device")[0]
+                memory[kind] = device["memory"]
+        self.assertEqual(device["type"], "gpu")
+        self.assertEqual(memory["none"] - memory["gpu"], min(memory["none"] // 16, 1 << 30))
+
     def test_another_in_its_place(self):
         """One of two cards falls off, and the driver counts anew: no worker takes the other one for its own."""
         with tempfile.TemporaryDirectory(prefix="cnnd-gone-") as folder:
