@@ -7,6 +7,7 @@
 
 #include <limits.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 enum entry_state { ENTRY_READY, ENTRY_IMPORTING, ENTRY_FAILED, ENTRY_MISSING };
 
@@ -19,6 +20,10 @@ struct entry {
         enum entry_state state;
         struct dataset *data; /* owned; of a ready one */
         struct err error;     /* of a failed or missing one */
+        bool again;           /* its import is not the start's */
+        int64_t failed_ms;    /* when it failed, 0: it is no known one's import that did, */
+        int64_t look_ms;      /* when room is looked for next, */
+        uint64_t room;        /* and how much there was */
 };
 
 struct datasets {
@@ -26,6 +31,7 @@ struct datasets {
         struct children *kids; /* borrowed, as is the store */
         struct store *store;
         struct entry *list;
+        int64_t pause_ms; /* between looks for room */
 };
 
 /* Behind each data set's name. */

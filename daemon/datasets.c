@@ -2,6 +2,7 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "daemon/clock.h"
 #include "daemon/datasetcore.h"
 #include "daemon/datasetjson.h"
 #include "daemon/datasetrow.h"
@@ -16,7 +17,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
+
+/* Between looks for room, and from a failure to the next import that is asked for. */
+enum { PAUSE_MS = 30000, ASK_MS = 5000 };
 
 char *datasets_path(const struct datasets *ds, const char *name)
 {
@@ -34,6 +39,15 @@ static int import_message(void *ctx, struct child *c, struct chan_message *m)
         return 0;
 }
 
+/* Bytes that the file system of data sets can still take. */
+static uint64_t room(const struct datasets *ds)
+{
+        char path[PATH_MAX];
+        struct statvfs st;
+        snprintf(path, sizeof path, "%s/datasets", ds->state_dir);
+        return statvfs(path, &st) == 0 ? (uint64_t)st.f_bavail * st.f_frsize : 0;
+}
+
 static void import_gone(void *ctx, struct child *c, int status, const char *why)
 {
         struct entry *en = ctx;
@@ -45,6 +59,9 @@ static void import_gone(void *ctx, struct child *c, int status, const char *why)
                 return;
         }
         en->state = ENTRY_FAILED;
+        en->failed_ms = clock_now_ms();
+        en->look_ms = en->failed_ms + en->home->pause_ms;
+        en->room = room(en->home);
         if (!en->error.code)
                 err_set(&en->error, ERR_INTERNAL, "the import was %s", why);
         log_line(LOG_ERROR, "import of data set %s: %s", en->name, en->error.message);
@@ -56,6 +73,7 @@ static int start_import(struct datasets *ds, struct entry *en, struct err *e)
         const struct child_hooks hooks = {.ctx = en, .message = import_message, .gone = import_gone};
         struct child *c;
         en->error = (struct err){0};
+        en->failed_ms = 0;
         int rc = child_start(ds->kids, args, &hooks, &c, e);
         if (rc == 0)
                 en->state = ENTRY_IMPORTING;
@@ -73,7 +91,7 @@ static int import_known(struct datasets *ds, struct err *e)
         for (int i = 0; rc == 0 && i < dataset_known_count; i++) {
                 const struct dataset_known *known = &dataset_known[i];
                 struct entry *en = datasetcore_find(ds, known->name);
-                if ((en && en->state == ENTRY_READY) || !installed(known))
+                if ((en && en->state != ENTRY_FAILED) || !installed(known))
                         continue;
                 if (!en)
                         en = datasetcore_add(ds, known->name, e);
@@ -85,6 +103,7 @@ static int import_known(struct datasets *ds, struct err *e)
 int datasets_create(const char *state_dir, struct children *kids, struct store *store, struct datasets **ret,
         struct err *e)
 {
+        const char *pause_ms = getenv("CNND_TEST_ROOM_MS");
         struct datasets *ds = calloc(1, sizeof *ds);
         int rc = 0;
         if (ds)
@@ -94,6 +113,7 @@ int datasets_create(const char *state_dir, struct children *kids, struct store *
         if (rc == 0) {
                 ds->kids = kids;
                 ds->store = store;
+                ds->pause_ms = pause_ms ? strtoll(pause_ms, NULL, 10) : PAUSE_MS;
                 rc = datasetstart_read(ds, e);
         }
         if (rc == 0)
@@ -119,9 +139,55 @@ void datasets_destroy(struct datasets *ds)
 bool datasets_importing(const struct datasets *ds)
 {
         for (const struct entry *en = ds->list; en; en = en->next)
-                if (en->state == ENTRY_IMPORTING)
+                if (en->state == ENTRY_IMPORTING && !en->again)
                         return true;
         return false;
+}
+
+static void import_again(struct entry *en)
+{
+        const struct err before = en->error;
+        struct err e;
+        en->again = true;
+        if (start_import(en->home, en, &e) == 0) {
+                log_line(LOG_INFO, "data set %s: the import is tried again", en->name);
+                return;
+        }
+        en->error = before;
+        en->failed_ms = clock_now_ms();
+        en->look_ms = en->failed_ms + en->home->pause_ms;
+}
+
+static bool wants_room(const struct entry *en)
+{
+        return en->state == ENTRY_FAILED && en->failed_ms && en->error.code == ERR_DISK;
+}
+
+void datasets_tick(struct datasets *ds, int64_t now_ms)
+{
+        for (struct entry *en = ds->list; en; en = en->next) {
+                if (!wants_room(en) || now_ms < en->look_ms)
+                        continue;
+                en->look_ms = now_ms + ds->pause_ms;
+                if (room(ds) > en->room)
+                        import_again(en);
+        }
+}
+
+int datasets_timeout_ms(const struct datasets *ds, int64_t now_ms)
+{
+        int64_t due = INT_MAX;
+        for (const struct entry *en = ds->list; en; en = en->next)
+                if (wants_room(en) && en->look_ms - now_ms < due)
+                        due = en->look_ms > now_ms ? en->look_ms - now_ms : 0;
+        return due == INT_MAX ? -1 : (int)due;
+}
+
+void datasets_ask(struct datasets *ds, const char *name)
+{
+        struct entry *en = datasetcore_find(ds, name);
+        if (en && en->state == ENTRY_FAILED && en->failed_ms && clock_now_ms() - en->failed_ms >= ASK_MS)
+                import_again(en);
 }
 
 static cJSON *entry_json(const struct entry *en)

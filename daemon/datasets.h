@@ -22,6 +22,11 @@ void datasets_destroy(struct datasets *ds);
 
 /* True while an import of datasets_create goes on: the service counts as starting. */
 bool datasets_importing(const struct datasets *ds);
+/* An import of those that found the disk full is tried again once there is more room; any that failed, a few
+   seconds later at the earliest, when somebody asks for the data set. */
+void datasets_tick(struct datasets *ds, int64_t now_ms);
+int datasets_timeout_ms(const struct datasets *ds, int64_t now_ms);
+void datasets_ask(struct datasets *ds, const char *name);
 
 /* 0 when there is the data set and it is open to `who`; ERR_NOT_FOUND for either, alike. What came with the
    machine has no owner: everybody may read it, and operators may remove it. Another one of which no row tells

@@ -68,8 +68,9 @@ void device_start(struct device *d)
 {
         struct err e;
         const struct supervisor_options *o = d->options;
-        const char *const args[] = {"--role", "worker", "--device", d->info.id, "--state", o->state_dir,
-                "--log", o->log_level, d->driver[0] ? "--driver" : NULL, d->driver, NULL};
+        const char *const args[] = {"--role", "worker", "--device", d->info.id, "--uuid", d->info.uuid,
+                "--state", o->state_dir, "--log", o->log_level, d->driver[0] ? "--driver" : NULL, d->driver,
+                NULL};
         const struct child_hooks hooks = {.ctx = d, .message = worker_message, .gone = worker_gone};
         d->state = DEVICE_STARTING;
         d->busy = true;

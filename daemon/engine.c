@@ -37,8 +37,8 @@ struct queue {
 
 struct engine {
         struct voice voice;
-        char *device, *state_dir; /* owned */
-        struct mapqueue *maps;    /* owned; any thread */
+        char *device, *uuid, *state_dir; /* owned */
+        struct mapqueue *maps;           /* owned; any thread */
         /* Under `lock`: */
         pthread_mutex_t lock;
         pthread_cond_t wake;
@@ -418,7 +418,7 @@ static int open_device(struct engine *en, struct err *e)
 {
         char cache[PATH_MAX];
         snprintf(cache, sizeof cache, "%s/cache", en->state_dir);
-        const struct dev_options options = {.cache_dir = cache};
+        const struct dev_options options = {.cache_dir = cache, .uuid = en->uuid};
         int rc = dev_open(en->device, &options, &en->dev, e);
         if (rc)
                 return err_wrap(e, "device %s", en->device);
@@ -476,10 +476,11 @@ int engine_start(const struct engine_options *o, struct engine **ret, struct err
         en->hang_file = getenv("CNND_TEST_HANG_FILE");
         en->hang_step = hang_step ? strtoll(hang_step, NULL, 10) : 1;
         en->device = strdup(o->device);
+        en->uuid = strdup(o->uuid ? o->uuid : "");
         en->state_dir = strdup(o->state_dir);
         en->maps = mapqueue_create(o->send, o->ctx);
         atomic_store(&en->busy, true);
-        int rc = en->device && en->state_dir && en->maps
+        int rc = en->device && en->uuid && en->state_dir && en->maps
                          ? 0
                          : err_set(e, ERR_NO_MEMORY, "no memory for the engine");
         int errnum = rc ? 0 : pthread_create(&thread, NULL, engine_thread, en);
@@ -487,6 +488,7 @@ int engine_start(const struct engine_options *o, struct engine **ret, struct err
                 rc = err_errno(e, errnum, "engine thread");
         if (rc) {
                 free(en->device);
+                free(en->uuid);
                 free(en->state_dir);
                 mapqueue_destroy(en->maps);
                 free(en);

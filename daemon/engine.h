@@ -14,7 +14,7 @@ struct engine;
 /* Starts the thread. `send` is called by it with each message to the front (borrowed for the call) and must
    be safe to call from there; an error of it ends the job in hand. Strings are copied. */
 struct engine_options {
-        const char *device, *state_dir;
+        const char *device, *uuid, *state_dir; /* uuid: as in struct dev_options */
         int (*send)(void *ctx, const cJSON *head, const void *raw, size_t raw_len, struct err *e);
         void *ctx;
 };

@@ -30,7 +30,8 @@ static const char *lacks(const struct jobs *js, int64_t id, const char *dataset)
 {
         const struct dataset *data;
         struct err why; /* what is wrong otherwise the worker finds, and the job fails */
-        if (datasets_find(js->datasets, dataset, &data, &why) == ERR_UNAVAILABLE)
+        int rc = datasets_find(js->datasets, dataset, &data, &why);
+        if (rc == ERR_UNAVAILABLE || rc == ERR_DISK)
                 return "it waits for its data set, which is being imported or not there: see GET "
                        "/v1/datasets";
         if (jobfolder_lacks(js, id))

@@ -19,7 +19,7 @@
 #include <sys/prctl.h>
 
 struct role_args {
-        const char *role, *device, *driver, *platform, *state, *name, *from, *to,
+        const char *role, *device, *uuid, *driver, *platform, *state, *name, *from, *to,
                 *log; /* borrowed; "" where absent */
 };
 
@@ -31,13 +31,13 @@ bool role_requested(int argc, char **argv)
 /* The front alone writes these: pairs of an option and its value. */
 static bool parse(int argc, char **argv, struct role_args *a)
 {
-        *a = (struct role_args){"", "", "", "", "", "", "", "", "info"};
+        *a = (struct role_args){"", "", "", "", "", "", "", "", "", "info"};
         for (int i = 1; i < argc; i += 2) {
                 const struct {
                         const char *option, **value;
-                } known[] = {{"--role", &a->role}, {"--device", &a->device}, {"--driver", &a->driver},
-                        {"--platform", &a->platform}, {"--state", &a->state}, {"--name", &a->name},
-                        {"--from", &a->from}, {"--to", &a->to}, {"--log", &a->log}};
+                } known[] = {{"--role", &a->role}, {"--device", &a->device}, {"--uuid", &a->uuid},
+                        {"--driver", &a->driver}, {"--platform", &a->platform}, {"--state", &a->state},
+                        {"--name", &a->name}, {"--from", &a->from}, {"--to", &a->to}, {"--log", &a->log}};
                 size_t k = 0, count = sizeof known / sizeof known[0];
                 while (k < count && strcmp(known[k].option, argv[i]) != 0)
                         k++;
@@ -97,7 +97,7 @@ static int probe(const struct role_args *a, struct err *e)
 static int work(const struct role_args *a, struct err *e)
 {
         int rc = choose_driver(a, e);
-        return rc ? rc : worker_main(a->device, a->state, e);
+        return rc ? rc : worker_main(a->device, a->uuid, a->state, e);
 }
 
 static int compile(const struct role_args *a, struct err *e)

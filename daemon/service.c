@@ -208,7 +208,8 @@ int64_t service_timeout_us(const struct service *s)
         int64_t now = clock_now_ms(), least = classify_timeout_us(s->classify, clock_now_us());
         const int due[] = {children_timeout_ms(s->kids), decode_timeout_ms(s->decode, now),
                 supervisor_timeout_ms(s->supervisor, now), sched_timeout_ms(s->sched, now),
-                imports_timeout_ms(s->imports), jobs_sweeping(s->jobs) ? 0 : -1};
+                imports_timeout_ms(s->imports), datasets_timeout_ms(s->datasets, now),
+                jobs_sweeping(s->jobs) ? 0 : -1};
         for (size_t i = 0; i < sizeof due / sizeof due[0]; i++)
                 if (due[i] >= 0 && (least < 0 || due[i] * (int64_t)1000 < least))
                         least = due[i] * (int64_t)1000;
@@ -222,6 +223,7 @@ void service_run(struct service *s)
         int64_t now = clock_now_ms();
         decode_tick(s->decode, now);
         imports_tick(s->imports);
+        datasets_tick(s->datasets, now);
         supervisor_tick(s->supervisor, now);
         classify_tick(s->classify, now);
         sched_tick(s->sched, now);

@@ -40,6 +40,8 @@ static int find_dataset(struct jobs *js, const struct identity *who, const cJSON
         struct err why;
         int rc = datasets_see(js->datasets, who, name, &why);
         if (rc == 0)
+                datasets_ask(js->datasets, name);
+        if (rc == 0)
                 rc = datasets_find(js->datasets, name, ret, &why);
         if (rc == ERR_UNAVAILABLE || rc == ERR_NO_MEMORY || rc == 0) {
                 if (rc)

@@ -80,7 +80,7 @@ int wire_error_read(const cJSON *o, struct err *ret)
 }
 
 /* One table of dev_info's fields for both directions. */
-#define TEXTS(X) X(id) X(name) X(vendor) X(driver) X(version) X(platform) X(platform_version)
+#define TEXTS(X) X(id) X(name) X(vendor) X(driver) X(version) X(platform) X(platform_version) X(uuid)
 /* With the least and the most that is believed. */
 #define NUMBERS(X)                                                                                           \
         X(global_bytes, 1, (int64_t)1 << 53)                                                                 \

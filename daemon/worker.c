@@ -69,11 +69,11 @@ static int serve(struct worker *w, int64_t until_ms, struct err *e)
         return rc;
 }
 
-int worker_main(const char *device, const char *state_dir, struct err *e)
+int worker_main(const char *device, const char *uuid, const char *state_dir, struct err *e)
 {
         struct worker w = {.send_lock = PTHREAD_MUTEX_INITIALIZER};
         const struct engine_options options = {
-                .device = device, .state_dir = state_dir, .send = send_message, .ctx = &w};
+                .device = device, .uuid = uuid, .state_dir = state_dir, .send = send_message, .ctx = &w};
         int rc = drivercache_use(state_dir, device, e);
         if (rc == 0)
                 rc = engine_start(&options, &w.engine, e);

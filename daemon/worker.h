@@ -40,8 +40,9 @@
    stops for ever at the n-th look between two steps of a job, once: where the file exists, which is deleted
    first. */
 
-/* Runs until the front closes the channel. Returns only errors from before the first command. */
-int worker_main(const char *device, const char *state_dir, struct err *e);
+/* Runs until the front closes the channel. `uuid` as in struct dev_options. Returns only errors from before
+   the first command. */
+int worker_main(const char *device, const char *uuid, const char *state_dir, struct err *e);
 
 /* The compiler role, beside a worker whose driver has nothing compiled yet: selftest_compile for the kernels'
    sake. Says nothing to the front, and goes on beside the first job. */

@@ -1,7 +1,8 @@
 /* Cards that this machine has not: a layer of the OpenCL loader (OPENCL_LAYERS) that lets a driver's devices
-   answer as CNND_CARD says, "nvidia" or "amd", where they tell of memory, and that takes no grid which
-   NVIDIA's cards do not take: of more than 65,535 work-groups in the second or third dimension. As drivers
-   keep what they compile, it leaves a file in each folder that the environment names to them. */
+   answer as CNND_CARD says, "nvidia" or "amd", where they tell of memory, "gpu" where of their type, and that
+   takes no grid which NVIDIA's cards do not take: of more than 65,535 work-groups in the second or third
+   dimension. As drivers keep what they compile, it leaves a file in each folder that the environment names to
+   them. */
 #include <CL/cl_ext.h>
 #include <CL/cl_layer.h>
 
@@ -9,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { PCI_BUS_ID_NV = 0x4008, PCI_SLOT_ID_NV = 0x4009, MOST_GROUPS = 65535 };
 
@@ -45,11 +47,29 @@ static cl_int give(const void *from, size_t len, size_t size, void *value, size_
         return CL_SUCCESS;
 }
 
+/* Without the first device while the file that CNND_CARD_GONE names is there. */
+static CL_API_ENTRY cl_int CL_API_CALL my_clGetDeviceIDs(
+        cl_platform_id p, cl_device_type type, cl_uint num, cl_device_id *ids, cl_uint *ret)
+{
+        const char *gone = getenv("CNND_CARD_GONE");
+        cl_uint count = 0;
+        const cl_int status = next->clGetDeviceIDs(p, type, num, ids, &count);
+        if (status == CL_SUCCESS && ids && count && gone && access(gone, F_OK) == 0)
+                memmove(ids, ids + 1, --count * sizeof *ids);
+        if (ret)
+                *ret = count;
+        return status;
+}
+
 static CL_API_ENTRY cl_int CL_API_CALL my_clGetDeviceInfo(
         cl_device_id d, cl_device_info what, size_t size, void *value, size_t *ret)
 {
         static const cl_uint bus = 0x3b, slot = 2 << 3;
         char extensions[8192] = "";
+        if (is_card("gpu") && what == CL_DEVICE_TYPE) {
+                const cl_device_type gpu = CL_DEVICE_TYPE_GPU;
+                return give(&gpu, sizeof gpu, size, value, ret);
+        }
         if (is_card("nvidia") && what == PCI_BUS_ID_NV)
                 return give(&bus, sizeof bus, size, value, ret);
         if (is_card("nvidia") && what == PCI_SLOT_ID_NV)
@@ -58,9 +78,14 @@ static CL_API_ENTRY cl_int CL_API_CALL my_clGetDeviceInfo(
                 const size_t kib[2] = {(size_t)(free_bytes() / 1024), (size_t)(free_bytes() / 1024)};
                 return give(kib, sizeof kib, size, value, ret);
         }
+        if (what == CL_DEVICE_UUID_KHR && getenv("CNND_CARD")) {
+                char name[256] = "";
+                next->clGetDeviceInfo(d, CL_DEVICE_NAME, sizeof name - 1, name, NULL);
+                return give(name, CL_UUID_SIZE_KHR, size, value, ret);
+        }
         if (what == CL_DEVICE_EXTENSIONS && getenv("CNND_CARD")) {
-                const int len = snprintf(extensions, sizeof extensions, "cl_%s_device_attribute_query ",
-                        is_card("amd") ? "amd" : "nv");
+                const int len = snprintf(extensions, sizeof extensions,
+                        "cl_khr_device_uuid cl_%s_device_attribute_query ", is_card("amd") ? "amd" : "nv");
                 next->clGetDeviceInfo(d, what, sizeof extensions - (size_t)len - 1, extensions + len, NULL);
                 return give(extensions, strlen(extensions) + 1, size, value, ret);
         }
@@ -116,6 +141,7 @@ CL_API_ENTRY cl_int CL_API_CALL clInitLayer(cl_uint num_entries, const cl_icd_di
                 return CL_INVALID_VALUE;
         next = target_dispatch;
         table = *target_dispatch;
+        table.clGetDeviceIDs = my_clGetDeviceIDs;
         table.clGetDeviceInfo = my_clGetDeviceInfo;
         table.clEnqueueNDRangeKernel = my_clEnqueueNDRangeKernel;
         if (getenv("CNND_CARD"))

@@ -3,6 +3,8 @@
 #include "device/clblast.h"
 #include "device/vendors.h"
 
+#include <CL/cl_ext.h>
+
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
@@ -10,6 +12,7 @@
 #include <string.h>
 
 enum { MAX_PLATFORMS = 16, MAX_DEVICES = 64 };
+enum { GPU_DRIVERS_PART = 16, GPU_DRIVERS_MOST = 1 << 30 };
 
 /* Where PoCL, NVIDIA's driver, AMD's, Mesa and Intel's, new and old, keep what they compile; and where those
    look that have no variable of their own. */
@@ -104,6 +107,19 @@ static enum dev_tf32 find_tf32(cl_device_id id, const struct dev_info *info)
         return read_uint(&r, COMPUTE_CAPABILITY_MAJOR_NV) >= 8 ? DEV_TF32_UNITS : DEV_TF32_NONE;
 }
 
+static void read_uuid(cl_device_id id, struct dev_info *info)
+{
+        char extensions[8192] = "";
+        cl_uchar uuid[CL_UUID_SIZE_KHR];
+        if (clGetDeviceInfo(id, CL_DEVICE_EXTENSIONS, sizeof extensions - 1, extensions, NULL) !=
+                        CL_SUCCESS ||
+                !strstr(extensions, "cl_khr_device_uuid") ||
+                clGetDeviceInfo(id, CL_DEVICE_UUID_KHR, sizeof uuid, uuid, NULL) != CL_SUCCESS)
+                return;
+        for (size_t i = 0; i < sizeof uuid; i++)
+                snprintf(info->uuid + 2 * i, sizeof info->uuid - 2 * i, "%02x", uuid[i]);
+}
+
 /* What is peculiar to a kind of device stands here and nowhere else. */
 static void apply_quirks(struct dev_info *info)
 {
@@ -113,6 +129,10 @@ static void apply_quirks(struct dev_info *info)
         /* PoCL reports the whole memory of the machine, which the operating system needs a part of. */
         if (strstr(info->platform, "Portable Computing Language"))
                 info->global_bytes -= info->global_bytes / 8;
+        /* GPUs' drivers report what they themselves need for code, stacks and page tables, too. */
+        const uint64_t part = info->global_bytes / GPU_DRIVERS_PART;
+        if (info->type == DEV_GPU)
+                info->global_bytes -= part < GPU_DRIVERS_MOST ? part : GPU_DRIVERS_MOST;
 }
 
 static int read_info(
@@ -144,6 +164,7 @@ static int read_info(
         if (r.status != CL_SUCCESS)
                 return err_cl(e, r.status, "asking OpenCL device %s what it is", info->id);
         info->tf32 = find_tf32(id, info);
+        read_uuid(id, info);
         return 0;
 }
 
@@ -248,6 +269,7 @@ bool dev_matches(const struct dev_info *info, const char *spec)
 
 struct wanted {
         const char *spec;
+        const char *uuid; /* NULL: any */
         cl_platform_id platform;
         cl_device_id id;
         struct dev_info info;
@@ -256,12 +278,13 @@ struct wanted {
 static bool take_first(void *ctx, cl_platform_id platform, cl_device_id id, const struct dev_info *info)
 {
         struct wanted *w = ctx;
-        if (!dev_matches(info, w->spec))
+        const bool named = dev_matches(info, w->spec);
+        if (w->uuid ? strcmp(info->uuid, w->uuid) != 0 || (w->id && !named) : !named)
                 return false;
         w->platform = platform;
         w->id = id;
         w->info = *info;
-        return true;
+        return named; /* of several with one UUID it is the one in its place */
 }
 
 static int open_queue(struct dev *d, cl_platform_id platform, struct err *e)
@@ -279,18 +302,22 @@ static int open_queue(struct dev *d, cl_platform_id platform, struct err *e)
 
 int dev_open(const char *spec, const struct dev_options *options, struct dev **ret, struct err *e)
 {
-        struct wanted w = {.spec = spec};
+        struct wanted w = {
+                .spec = spec, .uuid = options && options->uuid && options->uuid[0] ? options->uuid : NULL};
         int rc = dev_check_spec(spec, e);
         if (rc == 0)
                 rc = each_device(take_first, &w, e);
         if (rc)
                 return rc;
         if (!w.id)
-                return err_set(e, ERR_NOT_FOUND, "no OpenCL device fits \"%s\"", spec);
+                return err_set(e, ERR_NOT_FOUND,
+                        w.uuid ? "OpenCL device \"%s\" is gone" : "no OpenCL device fits \"%s\"", spec);
         struct dev *d = calloc(1, sizeof *d);
         if (!d)
                 return err_set(e, ERR_NO_MEMORY, "no memory for a device");
         d->info = w.info;
+        if (w.uuid)
+                snprintf(d->info.id, sizeof d->info.id, "%s", spec);
         d->id = w.id;
         d->limit = options && options->memory_limit ? options->memory_limit : d->info.global_bytes;
         if (options && options->cache_dir && !(d->cache_dir = strdup(options->cache_dir)))

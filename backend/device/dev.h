@@ -19,6 +19,7 @@ enum dev_tf32 { DEV_TF32_NONE, DEV_TF32_UNITS, DEV_TF32_EMULATED };
 struct dev_info {
         char id[16]; /* "platform:device": vendors.h's numbers; without vendors_use, the loader's */
         char name[128], vendor[128], driver[64], version[64], platform[128], platform_version[128];
+        char uuid[33]; /* hexadecimal; "" where the driver tells of none */
         enum dev_type type;
         uint64_t global_bytes, max_alloc_bytes, local_bytes;
         int compute_units;
@@ -49,8 +50,10 @@ struct dev;
 struct dev_options {
         const char *cache_dir; /* compiled kernels; NULL for none */
         uint64_t memory_limit; /* device bytes this process may allocate; 0 for the device's own limit */
+        const char *uuid;      /* of the device that is meant; NULL or "" for any */
 };
-/* Opens the first device that `spec` names. ERR_NOT_FOUND when there is none. */
+/* Opens the first device that `spec` names; with a uuid the one that has it, for where a device is gone,
+   another may stand in its place. ERR_NOT_FOUND when there is none. */
 int dev_open(const char *spec, const struct dev_options *options, struct dev **ret, struct err *e);
 void dev_close(struct dev *d);
 const struct dev_info *dev_info(const struct dev *d);

@@ -2,6 +2,7 @@
 """Cards whose memory other programs use, too (card.c, nvml.c): what is free is told, and a job that takes more than
 others have left waits, and says why."""
 import os
+import signal
 import tempfile
 import time
 import unittest
@@ -73,6 +74,34 @@ class Cards(unittest.TestCase):
         time.sleep(2.5)
         self.assertNotIn("memory_free", self.device())
         d.wait(d.submit(small_job(epochs=1))["id"])
+
+    def test_drivers_own_memory(self):
+        """No job gets all that a GPU has: its driver takes some of it."""
+        memory = {}
+        for kind in ("none", "gpu"):
+            with Daemon(env={"OPENCL_LAYERS": LAYER, "CNND_CARD": kind}, device=False) as d:
+                device = wait_for(lambda: d.get("/v1/devices")["devices"], 60, "a device")[0]
+                memory[kind] = device["memory"]
+        self.assertEqual(device["type"], "gpu")
+        self.assertEqual(memory["none"] - memory["gpu"], min(memory["none"] // 16, 1 << 30))
+
+    def test_another_in_its_place(self):
+        """One of two cards falls off, and the driver counts anew: no worker takes the other one for its own."""
+        with tempfile.TemporaryDirectory(prefix="cnnd-gone-") as folder:
+            gone = os.path.join(folder, "gone")
+            env = {"OPENCL_LAYERS": LAYER, "CNND_CARD": "none", "CNND_CARD_GONE": gone, "POCL_DEVICES": "basic pthread"}
+            with Daemon(env=env) as d:
+                states = lambda: [device["state"] for device in d.get("/v1/devices")["devices"]]
+                wait_for(lambda: states() == ["ready"] * 2, 120, "two devices")
+                with open(gone, "w", encoding="utf-8"):
+                    pass
+                for device in d.get("/v1/devices")["devices"]:
+                    send_signal(device["worker_pid"])
+                wait_for(lambda: states() == ["quarantined", "ready"], 120, "one device")
+                self.assertIn("is gone", d.get("/v1/devices")["devices"][0]["reason"])
+                os.unlink(gone)
+                send_signal(d.process.pid, signal.SIGHUP)
+                wait_for(lambda: states() == ["ready"] * 2, 120, "two devices again")
 
     def test_compiled_kernels(self):
         """Every driver keeps them in the device's folder, which is put aside when workers die; but where the

@@ -79,6 +79,27 @@ class Disk(unittest.TestCase):
             d.start()
             self.assertEqual(d.stop(), 0)
 
+    def test_an_import_that_found_no_room(self):
+        """It is tried again when there is some, and when somebody asks; not all the time."""
+        for env, asked in (({"CNND_TEST_ROOM_MS": "200"}, False), ({}, True)):
+            with small_disk(128) as disk:
+                ballast = os.path.join(disk, "ballast")
+                with open(ballast, "wb") as f:
+                    f.write(bytes(96 << 20))
+                with Daemon(state=os.path.join(disk, "state"), env=env, device=False) as d:
+                    if d.request("GET", "/v1/datasets/fashion-mnist")[0] == 404:
+                        self.skipTest("the data set fashion-mnist is not installed")
+                    wait_for(lambda: d.get("/v1/datasets/fashion-mnist")["state"] == "failed", 60)
+                    self.assertIn("No space left", d.get("/v1/datasets/fashion-mnist")["error"])
+                    d.need_device()
+                    time.sleep(1)
+                    os.unlink(ballast)
+                    if asked:
+                        wait_for(lambda: d.request("POST", "/v1/jobs", small_job())[0] == 503, 30)
+                    wait_for(lambda: d.get("/v1/datasets/fashion-mnist")["state"] == "ready", 60)
+                    self.assertEqual(d.request("POST", "/v1/jobs", small_job())[0], 201)
+                    self.assertEqual(sum("import of data set fashion-mnist: " in line for line in d.log_lines), 1)
+
     def test_full(self):
         with small_disk(96) as disk, Daemon(state=os.path.join(disk, "state")) as d:
             d.need_fashion()

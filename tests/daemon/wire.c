@@ -10,8 +10,8 @@ static void every_field_arrives(void **state)
         memset(&sent, 1, sizeof sent); /* a number of its width's kind in each field */
         memset(&got, 0, sizeof got);
         char *const texts[] = {sent.id, sent.name, sent.vendor, sent.driver, sent.version, sent.platform,
-                sent.platform_version};
-        for (int i = 0; i < 7; i++)
+                sent.platform_version, sent.uuid};
+        for (int i = 0; i < 8; i++)
                 snprintf(texts[i], sizeof sent.id, "text %d", i);
         snprintf(sent.id, sizeof sent.id, "1:2");
         sent.type = DEV_GPU;
@@ -30,6 +30,7 @@ static void every_field_arrives(void **state)
         cJSON_Delete(json);
         assert_string_equal(got.id, "1:2");
         assert_string_equal(got.platform_version, "text 6");
+        assert_string_equal(got.uuid, "text 7");
         assert_int_equal(got.type, DEV_GPU);
         assert_int_equal(got.tf32, DEV_TF32_EMULATED);
         assert_true(got.global_bytes == sent.global_bytes && got.max_alloc_bytes == sent.max_alloc_bytes);

@@ -362,7 +362,7 @@ void answers_of_worker(int fd, const char *dir)
         struct err e = {0};
         take(WORKER, fd);
         if (setjmp(now.out) == 0) {
-                worker_main("0:0", dir, &e);
+                worker_main("0:0", "", dir, &e);
                 fprintf(stderr, "the worker did not start: %s\n", e.message);
                 FUZZ_CHECK(false);
         }
