@@ -47,6 +47,18 @@ static void agrees_with_reference(void **state)
         }
 }
 
+static struct trial with_32_lanes(
+        const struct ops_fixture *f, const struct op *op, int n, enum op_variant variant)
+{
+        return (struct trial){.dev = f->dev,
+                .op = op,
+                .n = n,
+                .lanes = 32,
+                .variant = variant,
+                .training = true,
+                .backward = true};
+}
+
 /* Layers that fill the large tiles of devices with 32 lanes, and more than one of them. */
 static void large_tiles_agree(void **state)
 {
@@ -64,14 +76,8 @@ static void large_tiles_agree(void **state)
         struct ops_fixture *f = *state;
         for (size_t i = 0; i < sizeof layers / sizeof layers[0]; i++) {
                 struct op *op = ops_layer(&op_conv2d, &layers[i].args, layers[i].in);
-                struct trial t = {.dev = f->dev,
-                        .op = op,
-                        .n = layers[i].n,
-                        .lanes = 32,
-                        .variant = OP_TILED,
-                        .training = true,
-                        .backward = true,
-                        .slices = true};
+                struct trial t = with_32_lanes(f, op, layers[i].n, OP_TILED);
+                t.slices = true;
                 ops_check(&t, f->seed, 1e-4);
                 t.accumulate_dx = t.accumulate_dparams = true;
                 t.slices = false;
@@ -94,16 +100,9 @@ static void parts_agree(void **state)
         struct ops_fixture *f = *state;
         for (size_t i = 0; i < sizeof layers / sizeof layers[0]; i++) {
                 struct op *op = ops_layer(&op_conv2d, &layers[i].args, layers[i].in);
-                struct trial t = {.dev = f->dev,
-                        .op = op,
-                        .n = layers[i].n,
-                        .lanes = 32,
-                        .variant = OP_WINOGRAD,
-                        .training = true,
-                        .backward = true,
-                        .slices = i == 0,
-                        .accumulate_dx = i == 1,
-                        .accumulate_dparams = i == 1};
+                struct trial t = with_32_lanes(f, op, layers[i].n, OP_WINOGRAD);
+                t.slices = i == 0;
+                t.accumulate_dx = t.accumulate_dparams = i == 1;
                 ops_check(&t, f->seed, 1e-4);
                 op_destroy(op);
         }
