@@ -3,6 +3,7 @@
 #include "daemon/clock.h"
 #include "daemon/conf.h"
 #include "daemon/datasets.h"
+#include "daemon/modelrow.h"
 #include "daemon/store.h"
 #include "daemon/token.h"
 
@@ -26,7 +27,7 @@ struct order {
 
 bool admin_requested(int argc, char **argv)
 {
-        static const char *const commands[] = {"token", "dataset", "backup"};
+        static const char *const commands[] = {"token", "dataset", "model", "backup"};
         for (size_t i = 0; argc > 1 && i < sizeof commands / sizeof commands[0]; i++)
                 if (strcmp(argv[1], commands[i]) == 0)
                         return true;
@@ -113,7 +114,8 @@ static int settle(const struct order *o, struct store *s, struct err *e)
                         "ever "
                         "had a token",
                         user);
-        return datasets_settle(o->conf.state, s, o->word[2], user, e);
+        return strcmp(o->word[0], "model") == 0 ? modelrow_give(s, o->word[2], user, e)
+                                                : datasets_settle(o->conf.state, s, o->word[2], user, e);
 }
 
 static void print_row(void *ctx, const struct token_row *r)
@@ -134,7 +136,7 @@ static int run(const struct order *o, struct store *s, struct err *e)
         const char *verb = o->word[1];
         if (strcmp(o->word[0], "backup") == 0)
                 return store_backup(s, o->word[1], e);
-        if (strcmp(o->word[0], "dataset") == 0)
+        if (strcmp(o->word[0], "token") != 0)
                 return settle(o, s, e);
         if (strcmp(verb, "add") == 0)
                 return add(o, s, e);
@@ -153,8 +155,10 @@ static bool understood(const struct order *o)
                 return o->words == 2 && !o->operator&& !o->days;
         if ((o->operator|| o->days) && !add)
                 return false;
+        if (!token && strcmp(verb, "share") == 0)
+                return o->words == 3 && strcmp(o->word[0], "dataset") == 0;
         if (!token)
-                return o->words == (strcmp(verb, "give") == 0 ? 4 : strcmp(verb, "share") == 0 ? 3 : 0);
+                return o->words == 4 && strcmp(verb, "give") == 0;
         return o->words == (strcmp(verb, "list") == 0 ? 2 : add || strcmp(verb, "revoke") == 0 ? 3 : 0);
 }
 
@@ -168,7 +172,8 @@ int admin_main(int argc, char **argv)
         if (left > 0 && !understood(&o))
                 left = err_set(&e, ERR_INVALID,
                         "usage: cnnd token add USER [--operator] [--days N] | list | revoke ID, cnnd "
-                        "dataset give NAME USER | share NAME, or cnnd backup FILE");
+                        "dataset give NAME USER | share NAME, cnnd model give NAME USER, or cnnd backup "
+                        "FILE");
         if (left < 0 || conf_load(left, argv, &o.conf, &action, &e) != 0) {
                 fprintf(stderr, "cnnd: %s\n", e.message);
                 return EXIT_USAGE;

@@ -119,8 +119,22 @@ static int drop_untold(struct datasets *ds, struct err *e)
         return 0;
 }
 
-/* Gives the data sets that are there their owners. A change that was cut short may leave a row with the bytes
-   of a file that was to be replaced. */
+/* Of a row of another file. A replacement that was cut short is its owner's; else a database was put back
+   that is older, and somebody else may have taken the name. */
+static int settle_other(struct datasets *ds, struct entry *en, struct err *e)
+{
+        char folder[PATH_MAX], file[NAME_MAX + 1];
+        datasetcore_place(ds, en->name, folder, file);
+        if (swap_came(folder, file)) {
+                log_line(LOG_WARN, "data set %s: its row is of another file; set right", en->name);
+                return datasetrow_set(ds->store, en->name, en->user, (int64_t)en->data->map_len, e);
+        }
+        en->user[0] = '\0';
+        en->unsettled = true;
+        return datasetrow_drop(ds->store, en->name, e);
+}
+
+/* Gives the data sets that are there their owners. */
 static int settle_owners(struct datasets *ds, struct err *e)
 {
         struct misfit m = {.ds = ds};
@@ -128,11 +142,8 @@ static int settle_owners(struct datasets *ds, struct err *e)
         for (struct entry *en = ds->list; en; en = en->next)
                 en->unsettled = !datasetcore_known(en);
         while ((rc = datasetrow_each(ds->store, take_owner, &m, e)) > 0) {
-                const struct entry *en = datasetcore_find(ds, m.name);
-                if (en)
-                        log_line(LOG_WARN, "data set %s: its row is of another file; set right", m.name);
-                rc = en ? datasetrow_set(ds->store, m.name, en->user, (int64_t)en->data->map_len, e)
-                        : settle_missing(ds, m.name, e);
+                struct entry *en = datasetcore_find(ds, m.name);
+                rc = en ? settle_other(ds, en, e) : settle_missing(ds, m.name, e);
                 if (rc)
                         break;
         }

@@ -430,13 +430,18 @@ int http_know_again(struct http_request *rq, struct err *e)
         return x->route->open ? 0 : x->host->o.know(x->host->o.ctx, rq, e);
 }
 
-/* One who has only shut down the sending side, and waits, is taken for gone as well: on TCP it is the same
-   FIN as that of who hung up, whatever poll or tcp_info is asked, and only something sent would tell, which
-   before the answer there is not. Other servers take it so, too (nginx's 499, the request context of Go's
-   net/http). To work on for nobody is the greater harm: a device and a decoder are few. */
+/* A Unix socket tells who is gone from who has only shut down the sending side, and waits. On TCP the latter
+   is taken for gone as well: it is the same FIN as that of who hung up, whatever poll or tcp_info is asked,
+   and only something sent would tell, which before the answer there is not. Other servers take it so, too
+   (nginx's 499, the request context of Go's net/http). To work on for nobody is the greater harm: a device
+   and a decoder are few. */
 bool http_gone(const struct http_request *rq)
 {
+        const struct link *l = exchange_of(rq)->link;
+        struct pollfd p = {.fd = l->fd};
         char byte;
-        ssize_t n = recv(exchange_of(rq)->link->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+        if (l->local)
+                return poll(&p, 1, 0) > 0;
+        ssize_t n = recv(l->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
         return n == 0 || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
 }

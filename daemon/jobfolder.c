@@ -83,12 +83,10 @@ int jobfolder_make(const struct jobs *js, int64_t id, const char *model, struct 
         int rc = places_find(js, id, &p, e);
         if (rc == 0 && (!dir || (model[0] && !from)))
                 rc = err_set(e, ERR_NO_MEMORY, "no memory for a path");
-        if (rc == 0)
-                rc = jobfolder_need(js, id, e);
-        if (rc == 0) { /* of a job that a database which was put back does not know */
+        if (rc == 0) { /* what is there is of a job that a database which was put back does not know */
+                jobfolder_remove(js, id);
                 jobfolder_unlink(js, id);
-                if (unlink(p.init) != 0 && errno != ENOENT)
-                        rc = err_errno(e, errno, "%s", p.init);
+                rc = jobfolder_need(js, id, e);
         }
         if (rc == 0 && from)
                 rc = carry_needed(from, dir) ? keep_elsewhere(&p, from, model, e)

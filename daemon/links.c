@@ -9,9 +9,9 @@
 #include <string.h>
 #include <sys/socket.h>
 
-/* SPARE: of a listener's connections, so many are there for who comes when the others are taken: at most a
- * quarter. */
-enum { SPARE = 64 };
+/* LOOK_BACK_MS: longer than links_expire is called apart. SPARE: of a listener's connections, so many are
+ * there for who comes when the others are taken: at most a quarter. */
+enum { SPARE = 64, LOOK_BACK_MS = 1000 };
 
 void links_init(struct links *ls, const struct http_options *o)
 {
@@ -140,8 +140,24 @@ static void expire_some(struct link_list *list, int64_t now_ms, const struct err
                 link_end(l, 408, e);
 }
 
+/* Who has had an answer and sends nothing more may wait for the end: where the last bytes and that came
+   together, the library does not look again. */
+static void end_finished(struct links *ls, int64_t now_ms)
+{
+        struct link *l;
+        char byte;
+        TAILQ_FOREACH_REVERSE(l, &ls->resting, link_list, place)
+        {
+                if (l->since_ms < now_ms - LOOK_BACK_MS)
+                        break;
+                if (!l->reading && !l->closed && recv(l->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0)
+                        link_end(l, 0, NULL);
+        }
+}
+
 void links_expire(struct links *ls, int64_t now_ms)
 {
+        end_finished(ls, now_ms);
         struct err e = {0};
         err_set(&e, ERR_SYNTAX, "the request came in too slowly");
         expire_some(&ls->resting, now_ms, &e);

@@ -41,7 +41,7 @@ void links_init(struct links *ls, const struct http_options *o);
 struct link *links_add(struct links *ls, int fd);
 /* Frees it. NULL accepted. */
 void links_remove(struct link *l);
-/* Closes those whose deadline has passed. */
+/* Closes those whose deadline has passed, and where the client has had its answers and will not ask again. */
 void links_expire(struct links *ls, int64_t now_ms);
 
 /* A request of `who` is let in. ERR_QUOTA when that user has too many connections; it rests on then. */

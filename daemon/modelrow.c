@@ -65,6 +65,16 @@ int modelrow_drop(struct store *s, const char *name, struct err *e)
         return store_run(s, st, e);
 }
 
+int modelrow_disown(struct store *s, const char *name, struct err *e)
+{
+        sqlite3_stmt *st;
+        int rc = store_prepare(s, "UPDATE models SET user = '' WHERE name = ?", &st, e);
+        if (rc)
+                return rc;
+        store_bind_text(st, 1, name);
+        return store_run(s, st, e);
+}
+
 int modelrow_set_inode(struct store *s, const char *name, int64_t inode, struct err *e)
 {
         sqlite3_stmt *st;
@@ -88,6 +98,24 @@ int modelrow_find(struct store *s, const char *name, sqlite3_stmt **ret, struct 
         store_bind_text(*ret, 1, name);
         rc = store_step(s, *ret, e);
         return rc ? rc : err_set(e, ERR_NOT_FOUND, "there is no model '%s'", name);
+}
+
+int modelrow_give(struct store *s, const char *name, const char *user, struct err *e)
+{
+        sqlite3_stmt *st;
+        int rc = modelrow_find(s, name, &st, e);
+        if (rc < 0)
+                return rc;
+        const char *owner = store_text(st, MODELROW_USER);
+        rc = owner[0] ? err_set(e, ERR_EXISTS, "the model '%s' is %s's already", name, owner) : 0;
+        rc = store_done(s, st, rc, e);
+        if (rc == 0)
+                rc = store_prepare(s, "UPDATE models SET user = ? WHERE name = ? AND user = ''", &st, e);
+        if (rc)
+                return rc;
+        store_bind_text(st, 1, user);
+        store_bind_text(st, 2, name);
+        return store_run(s, st, e);
 }
 
 static void add_json(cJSON *o, const char *key, sqlite3_stmt *st, int column)

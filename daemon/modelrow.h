@@ -27,10 +27,14 @@ enum modelrow_column {
 };
 
 /* Makes or replaces the row, of a new generation; one that was there keeps its owner. Within the caller's
-   transaction or alone, as are the next two. */
+   transaction or alone, as are the others that change something. */
 int modelrow_put(struct store *s, const char *name, const char *user, int64_t job, const char *metrics,
         const struct modelfile *f, struct err *e);
 int modelrow_drop(struct store *s, const char *name, struct err *e);
+/* Makes it the operators', or one that is theirs that of `user`; the latter is ERR_NOT_FOUND without a row,
+   ERR_EXISTS where it has an owner. */
+int modelrow_disown(struct store *s, const char *name, struct err *e);
+int modelrow_give(struct store *s, const char *name, const char *user, struct err *e);
 int modelrow_set_inode(struct store *s, const char *name, int64_t inode, struct err *e);
 /* 1 with the row of `name` standing ready in *ret (to be reset), ERR_NOT_FOUND without one. */
 int modelrow_find(struct store *s, const char *name, sqlite3_stmt **ret, struct err *e);

@@ -94,23 +94,30 @@ static int look_up(
         return 0;
 }
 
-static int read_again(struct models *ms, const char *name, bool row, struct err *e)
+/* Takes up a file as it is: its owner's, if the row still is the file's, else the operators'. */
+static int read_again(struct models *ms, const char *name, bool owned, struct err *e)
 {
         struct err why;
-        log_line(LOG_WARN, "model %s: %s", name,
-                row ? "the file is newer than its row; reading it again"
-                    : "no row tells whose it is, so it is the operators'");
-        int rc = models_record(ms, name, "", 0, NULL, &why);
+        int rc = store_begin(ms->store, e);
+        if (rc)
+                return rc;
+        rc = models_record(ms, name, "", 0, NULL, &why);
+        if (rc == 0 && !owned)
+                rc = modelrow_disown(ms->store, name, &why);
+        if (rc == 0)
+                rc = store_commit(ms->store, &why);
+        if (rc)
+                store_rollback(ms->store);
         if (rc == ERR_NO_MEMORY)
                 *e = why;
-        if (rc == 0 || rc == ERR_NO_MEMORY)
-                return rc;
-        log_line(LOG_ERROR, "model %s: %s", name, why.message);
-        return 0;
+        else if (rc)
+                log_line(LOG_ERROR, "model %s: %s", name, why.message);
+        return rc == ERR_NO_MEMORY ? rc : 0;
 }
 
 /* A state folder may have been copied, or a database put back that is older than its files: what no row tells
-   of is an operator's then. But what was being placed when the front died nobody was told of. */
+   of is an operator's then, and so is what stands where a row tells of another file, for somebody else may
+   have taken the name. But what was being placed when the front died nobody was told of. */
 static int reconcile_file(void *ctx, const char *name, const struct modelfile_stat *file, struct err *e)
 {
         struct models *ms = ctx;
@@ -120,10 +127,16 @@ static int reconcile_file(void *ctx, const char *name, const struct modelfile_st
                 return rc;
         if (fit == FIT_COPY)
                 return modelrow_set_inode(ms->store, name, file->inode, e);
-        if (fit == FIT_OTHER || !file->unsettled)
-                return read_again(ms, name, fit == FIT_OTHER, e);
-        log_line(LOG_WARN, "model %s: cnnd ended before it was stored; its file is removed", name);
-        return modelfile_discard(&ms->files, name, e);
+        if (fit == FIT_NONE && file->unsettled) {
+                log_line(LOG_WARN, "model %s: cnnd ended before it was stored; its file is removed", name);
+                return modelfile_discard(&ms->files, name, e);
+        }
+        log_line(LOG_WARN, "model %s: %s", name,
+                file->unsettled ? "the file is newer than its row; reading it again"
+                : fit == FIT_OTHER
+                        ? "its row is another file's, so it is the operators', until `cnnd model give`"
+                        : "no row tells whose it is, so it is the operators', until `cnnd model give`");
+        return read_again(ms, name, file->unsettled, e);
 }
 
 /* Rows without a file: what a user had deleted goes, all else stays. Its file may come back with the file
@@ -249,8 +262,10 @@ int models_facts(struct models *ms, const char *name, const struct model_facts *
                 model_memory_clear(&ms->known);
         ms->unsure = store_writing(ms->store);
         *ret = model_memory_find(&ms->known, name);
-        if (*ret)
+        if (*ret && (*ret)->user[0])
                 return 0;
+        if (*ret) /* `cnnd model give` may have come by */
+                model_memory_clear(&ms->known);
         int rc = modelrow_find(ms->store, name, &st, e);
         if (rc < 0)
                 return rc;

@@ -251,6 +251,20 @@ static void weights_that_are_gone_are_missed(void **state)
         service_destroy(s);
 }
 
+/* Of a job that a database which was put back does not know. */
+static void a_new_job_finds_an_empty_folder(void **state)
+{
+        struct service *s = front_start(*state);
+        int64_t first = front_submit(s, FRONT_JOB("rest 5", "\"epochs\":20"));
+        leave(*state, first + 1, "checkpoint.safetensors");
+        leave(*state, first + 1, "result.json");
+        int64_t id = front_submit_as(s, &front_bert, FRONT_JOB("rest 5", "\"epochs\":1"));
+        assert_int_equal(id, first + 1);
+        assert_string_equal(inside(*state, id), "");
+        front_wait_state(s, id, JOB_SUCCEEDED);
+        service_destroy(s);
+}
+
 static int64_t rows(struct service *s, const char *question, int64_t job)
 {
         sqlite3_stmt *st;
@@ -352,6 +366,7 @@ int main(int argc, char **argv)
                 TEST(without_a_link_the_owner_is_asked_again),
                 TEST(weights_that_are_gone_are_missed),
                 TEST(weights_and_checkpoint_that_are_gone_are_missed),
+                TEST(a_new_job_finds_an_empty_folder),
                 TEST(a_deleted_job_leaves_nothing_but_its_model),
                 TEST(a_start_goes_on_deleting),
         };

@@ -167,6 +167,20 @@ class Door(unittest.TestCase):
             s.sendall(b"GET /v1/version HTTP/1.1\r\nHost: anything.example\r\nConnection: close\r\n\r\n")
             self.assertEqual(raw_status(s.recv(10000)), 200)
 
+    def test_who_sends_nothing_more(self):
+        """As `nc -N`: it gets its answer, and does not wait for the connection's end."""
+        for family, address in ((socket.AF_INET, (self.daemon.host, self.daemon.port)), (socket.AF_UNIX, self.socket_path)):
+            with socket.socket(family) as s:
+                s.connect(address)
+                s.settimeout(20)
+                s.sendall(b"GET /v1/version HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                s.shutdown(socket.SHUT_WR)
+                begun, got = time.monotonic(), b""
+                while part := s.recv(10000):
+                    got += part
+                self.assertEqual(raw_status(got), 200)
+                self.assertLess(time.monotonic() - begun, 10)
+
     def test_bursts(self):
         """libmicrohttpd's own loop stalls at 128 connections that are ready at once: each time, and by far longer than
         other work holds up one burst of five."""

@@ -5,6 +5,8 @@ import gzip
 import io
 import json
 import os
+import shutil
+import socket
 import struct
 import subprocess
 import tarfile
@@ -101,7 +103,9 @@ class Stored:
 class ImportTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.daemon = Daemon(device=False)
+        state = tempfile.mkdtemp(prefix="cnnd-test-")
+        cls.daemon = Daemon({"socket": os.path.join(state, "socket")}, state=state, device=False)
+        cls.addClassCleanup(shutil.rmtree, state)
         cls.daemon.__enter__()
 
     @classmethod
@@ -466,6 +470,22 @@ class ImportTest(unittest.TestCase):
         wait_for(lambda: not self.children(), 30, "the end of the import")
         wait_for(lambda: not os.listdir(self.daemon.state + "/tmp"), 10, "no upload")
         self.assertEqual(self.daemon.request("GET", "/v1/datasets/left")[0], 404)
+
+    def test_the_unix_socket_tells_who_left(self):
+        """Who has only said that nothing more comes still waits, and gets the answer."""
+        path = os.path.join(self.daemon.state, "socket")
+        for left, body in ((False, tarred([("a/1.png", png(2, 2, b"abcd"))])), (True, self.big())):
+            with socket.socket(socket.AF_UNIX) as s:
+                s.connect(path)
+                s.settimeout(60)
+                s.sendall(b"PUT /v1/datasets/by-socket?size=128&channels=3 HTTP/1.0\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+                s.shutdown(socket.SHUT_WR)
+                if left:
+                    wait_for(self.children, 30, "an import")
+                else:
+                    self.assertIn(b" 201 ", s.recv(100))
+            wait_for(lambda: not self.children(), 30, "the end of the import")
+        self.assertEqual(self.daemon.get("/v1/datasets/by-socket")["train"], 1)
 
     def test_what_came_with_the_machine(self):
         """Nobody's import takes its place, and once deleted it is there again after the next start."""
