@@ -33,6 +33,7 @@ class Mix:
         image = npy((1, 28, 28), [0.5] * 784)
         summary = {"architecture": "lenet", "input": [1, 28, 28], "batch": 1}
         often = [
+            ("GET", "/", None, 200), ("GET", "/page/main.js", None, 200),
             ("GET", "/v1/health", None, 200), ("GET", "/v1/version", None, 200), ("GET", "/v1/devices", None, 200),
             ("GET", "/v1/devices/0:0", None, 200),
             ("GET", "/v1/datasets", None, 200), ("GET", "/v1/datasets/fashion-mnist", None, 200),
