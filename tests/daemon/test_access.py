@@ -220,6 +220,17 @@ class Matrix(unittest.TestCase):
         self.assertNotEqual(self.bert.submit(job, key), first)
 
 
+def copy_fashion(d, **owners):
+    """Fashion-MNIST under further names, whose rows have these users; None: no row."""
+    fashion = os.path.join(d.state, "datasets", "fashion-mnist.cnnd")
+    for name in owners:
+        os.link(fashion, os.path.join(d.state, "datasets", name + ".cnnd"))
+    with sqlite3.connect(os.path.join(d.state, "cnnd.db")) as db:
+        db.executemany("INSERT INTO datasets VALUES(?, ?, ?)", [
+            (name, user, os.path.getsize(fashion)) for name, user in owners.items() if user is not None])
+    db.close()
+
+
 class Datasets(unittest.TestCase):
     """Data sets of users, beside one that came with the machine."""
 
@@ -227,12 +238,7 @@ class Datasets(unittest.TestCase):
         with Daemon() as d:
             d.need_fashion()
             d.stop()
-            folder = os.path.join(d.state, "datasets")
-            for name in ("mine", "kept", "shared", "found"):
-                os.link(os.path.join(folder, "fashion-mnist.cnnd"), os.path.join(folder, name + ".cnnd"))
-            with sqlite3.connect(os.path.join(d.state, "cnnd.db")) as db:
-                db.execute("INSERT INTO datasets VALUES('mine', 'anna', 1), ('kept', 'anna', 1), ('shared', '', 1)")
-            db.close()
+            copy_fashion(d, mine="anna", kept="anna", shared="", found=None)
             d.start()
             d.need_device()
             anna, bert = Person(d, token(d, "anna")), Person(d, token(d, "bert"))
@@ -304,11 +310,7 @@ class Datasets(unittest.TestCase):
         with Daemon() as d:
             d.need_fashion()
             d.stop()
-            folder = os.path.join(d.state, "datasets")
-            os.link(os.path.join(folder, "fashion-mnist.cnnd"), os.path.join(folder, "mine.cnnd"))
-            with sqlite3.connect(os.path.join(d.state, "cnnd.db")) as db:
-                db.execute("INSERT INTO datasets VALUES('mine', 'anna', 1)")
-            db.close()
+            copy_fashion(d, mine="anna")
             d.start()
             d.need_device()
             anna, bert = Person(d, token(d, "anna")), Person(d, token(d, "bert"))
