@@ -227,7 +227,8 @@ class Datasets(unittest.TestCase):
             for name in ("mine", "kept", "shared", "found"):
                 os.link(os.path.join(folder, "fashion-mnist.cnnd"), os.path.join(folder, name + ".cnnd"))
             with sqlite3.connect(os.path.join(d.state, "cnnd.db")) as db:
-                db.execute("INSERT INTO datasets VALUES('mine', 'anna', 1), ('kept', 'anna', 1), ('shared', '', 1)")
+                size = os.stat(os.path.join(folder, "mine.cnnd")).st_size  # a row of another size is another file's
+                db.execute("INSERT INTO datasets VALUES('mine', 'anna', ?1), ('kept', 'anna', ?1), ('shared', '', ?1)", (size,))
             db.close()
             d.start()
             d.need_device()
@@ -303,7 +304,7 @@ class Datasets(unittest.TestCase):
             folder = os.path.join(d.state, "datasets")
             os.link(os.path.join(folder, "fashion-mnist.cnnd"), os.path.join(folder, "mine.cnnd"))
             with sqlite3.connect(os.path.join(d.state, "cnnd.db")) as db:
-                db.execute("INSERT INTO datasets VALUES('mine', 'anna', 1)")
+                db.execute("INSERT INTO datasets VALUES('mine', 'anna', ?)", (os.stat(os.path.join(folder, "mine.cnnd")).st_size,))
             db.close()
             d.start()
             d.need_device()
