@@ -53,6 +53,12 @@ int cmd_models(struct ctl *c, const struct args *a, struct err *e)
         }
         rc = tb ? table_print(tb, stdout, e) : err_set(e, ERR_NO_MEMORY, "no memory for a table");
         table_destroy(tb);
+        fflush(stdout);
+        cJSON_ArrayForEach(m, rest_list(tree, "models"))
+        {
+                if (rest_text(m, "error", NULL))
+                        command_say("%s", rest_text(m, "error", NULL));
+        }
         cJSON_Delete(tree);
         return rc;
 }

@@ -37,8 +37,9 @@ enum style term_state_style(const char *state)
                 const char *state;
                 enum style style;
         } table[] = {{"running", STYLE_TRAIN}, {"busy", STYLE_TRAIN}, {"succeeded", STYLE_GOOD},
-                {"ready", STYLE_GOOD}, {"failed", STYLE_BAD}, {"quarantined", STYLE_BAD},
-                {"paused", STYLE_VALIDATION}, {"cancelled", STYLE_DIM}, {"queued", STYLE_DIM}};
+                {"ready", STYLE_GOOD}, {"failed", STYLE_BAD}, {"missing", STYLE_BAD},
+                {"quarantined", STYLE_BAD}, {"paused", STYLE_VALIDATION}, {"cancelled", STYLE_DIM},
+                {"queued", STYLE_DIM}};
         for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
                 if (strcmp(state, table[i].state) == 0)
                         return table[i].style;

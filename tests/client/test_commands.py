@@ -333,8 +333,10 @@ class Tables(Case):
                  "metrics": {"val_acc": 0.877}, "job": 7, "user": "ada", "bytes": 178944,
                  "created_at": "2020-01-01T00:00:00Z"}
         self.server.on("GET", "/v1/models", {"models": [
-            model, {**model, "name": "b", "architecture": {"layers": []}, "job": None, "metrics": None}]})
-        out, _ = self.cnnctl("models")
+            model, {**model, "name": "b", "architecture": {"layers": []}, "job": None, "metrics": None,
+                    "error": "the file of model 'b' cannot be read"}]})
+        out, err = self.cnnctl("models")
+        self.assertEqual(err, "cnnctl: the file of model 'b' cannot be read\n")
         age = out.splitlines()[1].split("  ")[-1].strip()
         self.assertRegex(age, r"^\d+ d ago$")
         self.assertColumns(out, [

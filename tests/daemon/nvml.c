@@ -1,5 +1,5 @@
-/* In the place of NVIDIA's management library: knows one card, the one of tests/card.c, and tells of its memory
-   what the file that CNND_CARD_MEMORY names says: free bytes, then all bytes. */
+/* In the place of NVIDIA's management library: knows one card, the one of tests/card.c, and tells of its
+   memory what the file that CNND_CARD_MEMORY names says: free bytes, then all bytes. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
