@@ -133,9 +133,7 @@ static int reconcile_file(void *ctx, const char *name, const struct modelfile_st
         }
         log_line(LOG_WARN, "model %s: %s", name,
                 file->unsettled ? "the file is newer than its row; reading it again"
-                : fit == FIT_OTHER
-                        ? "its row is another file's, so it is the operators', until `cnnd model give`"
-                        : "no row tells whose it is, so it is the operators', until `cnnd model give`");
+                                : "no row is this file's, so it is the operators', until `cnnd model give`");
         return read_again(ms, name, file->unsettled, e);
 }
 
