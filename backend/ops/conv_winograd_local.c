@@ -12,7 +12,14 @@
 /* Of what stands at the points at a time: no more than a layer's input, output and weights at the points
    together, within LEAST_FLOATS and MOST_FLOATS, so that much of it is still in the device's cache when it is
    read again. ALIGN: floats, of tensors in scratch. */
-enum { SIDE = 6, POINTS = SIDE * SIDE, LEAST_FLOATS = 1 << 20, MOST_FLOATS = 16 << 20, ALIGN = 32 };
+enum {
+        SIDE = 6,
+        POINTS = SIDE * SIDE,
+        LEAST_FLOATS = 1 << 20,
+        MOST_FLOATS = 16 << 20,
+        ALIGN = 32,
+        LEAST_CHANNELS = 8
+};
 
 /* How a layer's tiles are cut into parts: all rows of some blocks, or some rows of one. */
 struct parts {
@@ -216,6 +223,10 @@ bool conv_winograd_local_fits(const struct op *op, const struct dev_info *info)
         const struct conv_args *a = op->args;
         const int taps = a->kernel_size[0];
         if (a->stride[0] != 1 || a->stride[1] != 1 || taps != a->kernel_size[1] || (taps != 3 && taps != 5))
+                return false;
+        /* Groups of few channels would leave most of a product's tile empty. */
+        if (a->groups > 1 &&
+                (op->in[0].c / a->groups < LEAST_CHANNELS || op->out.c / a->groups < LEAST_CHANNELS))
                 return false;
         const int columns = op_ceil_div(op->in[0].w > op->out.w ? op->in[0].w : op->out.w, step_of(op));
         return conv_local_fits(info) && row_floats(op, columns) <= INT_MAX &&
