@@ -13,8 +13,6 @@ enum { BACKOFF_FIRST_MS = 100, BACKOFF_MAX_MS = 10000, START_AGAIN_MS = 1000 };
 /* After so long a device that was given up is tried again, then after twice as long, and so on to 16 times.
  */
 enum { QUARANTINE_MS = 600000, QUARANTINE_DOUBLINGS = 4 };
-/* Of its memory a driver may take so much for itself: a part, but no more than so many bytes. */
-enum { DRIVERS_PART = 16, DRIVERS_MOST = 1 << 30 };
 /* A worker that lived this long had nothing to do with the failures before it. */
 enum { STABLE_MS = 600000 };
 
@@ -270,8 +268,8 @@ cJSON *device_json(const struct device *d)
    takes, so that what the driver itself may have taken counts as free. */
 uint64_t device_room(const struct device *d)
 {
-        const double all = (double)d->info.global_bytes, part = all / DRIVERS_PART,
-                     room = d->free_bytes + d->device_bytes + (part < DRIVERS_MOST ? part : DRIVERS_MOST);
+        const double all = (double)d->info.global_bytes,
+                     room = d->free_bytes + d->device_bytes + (double)dev_driver_bytes(d->info.global_bytes);
         return d->tells_free && room < all ? (uint64_t)room : d->info.global_bytes;
 }
 

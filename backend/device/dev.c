@@ -12,7 +12,6 @@
 #include <string.h>
 
 enum { MAX_PLATFORMS = 16, MAX_DEVICES = 64 };
-enum { GPU_DRIVERS_PART = 16, GPU_DRIVERS_MOST = 1 << 30 };
 
 /* Where PoCL, NVIDIA's driver, AMD's, Mesa and Intel's, new and old, keep what they compile; and where those
    look that have no variable of their own. */
@@ -129,10 +128,8 @@ static void apply_quirks(struct dev_info *info)
         /* PoCL reports the whole memory of the machine, which the operating system needs a part of. */
         if (strstr(info->platform, "Portable Computing Language"))
                 info->global_bytes -= info->global_bytes / 8;
-        /* GPUs' drivers report what they themselves need for code, stacks and page tables, too. */
-        const uint64_t part = info->global_bytes / GPU_DRIVERS_PART;
         if (info->type == DEV_GPU)
-                info->global_bytes -= part < GPU_DRIVERS_MOST ? part : GPU_DRIVERS_MOST;
+                info->global_bytes -= dev_driver_bytes(info->global_bytes);
 }
 
 static int read_info(

@@ -72,6 +72,14 @@ enum { DEV_MARKS = 192 };
 void dev_mark(struct dev *d, int mark);
 bool dev_marked(const struct dev *d, int mark);
 
+/* What a GPU's driver may take of so many bytes of memory for code, stacks and page tables, which it reports
+   as well. */
+static inline uint64_t dev_driver_bytes(uint64_t memory)
+{
+        const uint64_t part = memory / 16, most = 1 << 30;
+        return part < most ? part : most;
+}
+
 /* "type:cpu" etc. to and from text. */
 const char *dev_type_name(enum dev_type t);
 

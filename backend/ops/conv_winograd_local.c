@@ -117,8 +117,8 @@ static struct tensor blocks_of(const struct tensor *t, const struct part *part)
         return some;
 }
 
-/* Where a call's scratch lies: weights at the points, or their gradient; the two tensors of a part; what
-   their product takes. */
+/* The next tensor of a call's scratch, which holds weights at the points, or their gradient; the two tensors
+   of a part; what their product takes. */
 static struct tensor scratch_tensor(struct view *scratch, int n, struct shape s)
 {
         const struct tensor t = tensor_whole(*scratch, n, s, CONV_LOCAL_LANES);

@@ -3,11 +3,10 @@
    cnn-bench --architecture bn-lenet --input 1x28x28 --batch 128 --mode train|inference [--device SPEC]
              [--seconds S] [--classes N] [--precision fp32|tf32] [--kernels]
    cnn-bench --peak [--device SPEC]     multiply-adds that the device can do at most */
+#include "../execmem.h"
 #include "device_peak.h"
 
 #include "base/json.h"
-#include "device/buf.h"
-#include "net/exec.h"
 #include "ops/loss.h"
 #include "train/update.h"
 #include "train/weights.h"
@@ -91,12 +90,6 @@ static int make_net(struct bench *b, const struct options *o, struct err *e)
         return rc;
 }
 
-static int make_view(struct dev *d, size_t bytes, struct view *ret, struct err *e)
-{
-        int rc = buf_create(d, bytes, "the benchmark", &ret->buf, e);
-        return rc ? rc : buf_zero(ret->buf, 0, bytes, e);
-}
-
 /* Seeded weights, and an input that is no constant. */
 static int fill(struct bench *b, struct err *e)
 {
@@ -153,19 +146,8 @@ static int prepare(struct bench *b, const struct options *o, struct err *e)
         if (rc == 0)
                 rc = plan_create(
                         b->net, dev_info(b->dev), train ? PLAN_TRAIN : PLAN_INFER, o->batch, &b->plan, e);
-        for (int i = 0; rc == 0 && i < b->plan->num_chunks; i++)
-                rc = buf_create(b->dev, b->plan->chunk_floats[i] * sizeof(float), "activations",
-                        &b->memory.chunks[i], e);
         if (rc == 0)
-                rc = make_view(b->dev, b->net->param_floats * sizeof(float), &b->memory.params, e);
-        if (rc == 0 && train)
-                rc = make_view(b->dev, b->net->trainable_floats * sizeof(float), &b->memory.grads, e);
-        if (rc == 0)
-                rc = make_view(b->dev, (size_t)o->batch * sizeof(int32_t), &b->memory.labels, e);
-        if (rc == 0)
-                rc = make_view(b->dev, 64 * sizeof(float), &b->memory.results, e);
-        if (rc == 0)
-                rc = make_view(b->dev, OP_VARS * sizeof(int32_t), &b->memory.vars, e);
+                rc = execmem_create(b->dev, b->net, b->plan, 1, &b->memory, e);
         if (rc == 0)
                 rc = strategies_shipped(b->strategies, dev_info(b->dev), e);
         if (rc == 0)
@@ -244,13 +226,7 @@ static void finish(struct bench *b)
         exec_destroy(b->exec);
         strategies_destroy(b->strategies);
         update_destroy(b->update);
-        for (int i = 0; i < PLAN_MAX_CHUNKS; i++)
-                buf_destroy(b->memory.chunks[i]);
-        buf_destroy(b->memory.params.buf);
-        buf_destroy(b->memory.grads.buf);
-        buf_destroy(b->memory.labels.buf);
-        buf_destroy(b->memory.results.buf);
-        buf_destroy(b->memory.vars.buf);
+        execmem_destroy(&b->memory);
         plan_destroy(b->plan);
         net_destroy(b->net);
         dev_close(b->dev);

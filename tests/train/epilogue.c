@@ -1,9 +1,9 @@
 /* What a layer's forward does for the layers behind it gives, bit by bit, what these give by themselves:
    whole networks with every kernel that has an epilogue, in every variant and with every number of lanes. */
+#include "../execmem.h"
 #include "trainer.h"
 
 #include "base/json.h"
-#include "net/exec.h"
 #include "ops/strategy.h"
 #include "zoo/zoo.h"
 
@@ -46,15 +46,6 @@ struct bench {
         struct exec_memory memory;
         struct strategies *strategies;
 };
-
-static struct buf *zeros(struct bench *b, size_t bytes)
-{
-        struct err e = {0};
-        struct buf *ret;
-        CHECK_OK(buf_create(b->dev, bytes, "a test", &ret, &e), &e);
-        CHECK_OK(buf_zero(ret, 0, bytes, &e), &e);
-        return ret;
-}
 
 static void noise_in(struct buf *b, uint64_t offset, size_t floats, float from, uint64_t seed)
 {
@@ -107,14 +98,7 @@ static void create(struct bench *b, int net, enum plan_mode mode, int n, enum op
         CHECK_OK(zoo_expand(given, 10, &layers, &e), &e);
         CHECK_OK(net_create(layers, (struct shape){2, nets[net].side, nets[net].side}, &b->net, &e), &e);
         CHECK_OK(plan_create(b->net, dev_info(b->dev), mode, n, &b->plan, &e), &e);
-        b->memory.params.buf = zeros(b, b->net->param_floats * sizeof(float));
-        b->memory.labels.buf = zeros(b, (size_t)n * sizeof(int32_t));
-        b->memory.results.buf = zeros(b, 2 * sizeof(float));
-        b->memory.vars.buf = zeros(b, OP_VARS * sizeof(int32_t));
-        if (mode == PLAN_TRAIN)
-                b->memory.grads.buf = zeros(b, b->net->trainable_floats * sizeof(float));
-        for (int i = 0; i < b->plan->num_chunks; i++)
-                b->memory.chunks[i] = zeros(b, b->plan->chunk_floats[i] * sizeof(float));
+        CHECK_OK(execmem_create(b->dev, b->net, b->plan, 1, &b->memory, &e), &e);
         b->memory.strategies = b->strategies = all_in(b, variant);
         fill_params(b);
         CHECK_OK(exec_create(b->dev, b->net, b->plan, &b->memory, 1.0f / (float)n, &b->exec, &e), &e);
@@ -125,13 +109,7 @@ static void create(struct bench *b, int net, enum plan_mode mode, int n, enum op
 static void destroy(struct bench *b)
 {
         exec_destroy(b->exec);
-        for (int i = 0; i < PLAN_MAX_CHUNKS; i++)
-                buf_destroy(b->memory.chunks[i]);
-        buf_destroy(b->memory.params.buf);
-        buf_destroy(b->memory.labels.buf);
-        buf_destroy(b->memory.results.buf);
-        buf_destroy(b->memory.vars.buf);
-        buf_destroy(b->memory.grads.buf);
+        execmem_destroy(&b->memory);
         strategies_destroy(b->strategies);
         plan_destroy(b->plan);
         net_destroy(b->net);

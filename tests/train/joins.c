@@ -1,17 +1,17 @@
 /* Networks whose branches share and join values in every way: the gradient of each parameter against the
    loss's own differences, and what a block's name shows. */
+#include "../execmem.h"
 #include "trainer.h"
 
 #include "base/json.h"
 #include "base/philox.h"
-#include "net/exec.h"
 #include "train/infer.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { BATCH = 5, SIDE = 5, CHANNELS = 3, SLOTS = 2 };
+enum { BATCH = 5, SIDE = 5, CHANNELS = 3 };
 
 #define CONV(k)            "{\"type\":\"conv2d\",\"out_channels\":" #k ",\"kernel_size\":3,\"padding\":1}"
 #define TANH               "{\"type\":\"tanh\"}"
@@ -58,17 +58,6 @@ static cJSON *layers_of(const char *list)
         return json;
 }
 
-static struct buf *filled(struct bench *b, size_t floats, const float *values)
-{
-        struct err e = {0};
-        struct buf *ret;
-        CHECK_OK(buf_create(b->dev, floats * sizeof(float), "a test", &ret, &e), &e);
-        CHECK_OK(buf_zero(ret, 0, floats * sizeof(float), &e), &e);
-        if (values)
-                CHECK_OK(buf_write(ret, 0, values, floats * sizeof(float), &e), &e);
-        return ret;
-}
-
 /* `count` numbers of [-0.5, 0.5). */
 static float *noise(size_t count, uint32_t stream)
 {
@@ -92,15 +81,14 @@ static void create(struct bench *b, const char *list)
         b->params = noise(b->net->param_floats, 1);
         b->grads = calloc(b->net->trainable_floats, sizeof *b->grads);
         assert_non_null(b->grads);
-        b->memory.params.buf = filled(b, b->net->param_floats, b->params);
-        b->memory.grads.buf = filled(b, b->net->trainable_floats, NULL);
-        b->memory.labels.buf = filled(b, BATCH, NULL);
-        b->memory.results.buf = filled(b, SLOTS, NULL);
-        b->memory.vars.buf = filled(b, OP_VARS, NULL);
+        CHECK_OK(execmem_create(b->dev, b->net, b->plan, 1, &b->memory, &e), &e);
+        CHECK_OK(buf_write(b->memory.params.buf, 0, b->params, b->net->param_floats * sizeof(float), &e), &e);
         CHECK_OK(buf_write(b->memory.labels.buf, 0, labels, sizeof labels, &e), &e);
         for (int i = 0; i < b->plan->num_chunks; i++) {
                 float *rubbish = noise(b->plan->chunk_floats[i], 2);
-                b->memory.chunks[i] = filled(b, b->plan->chunk_floats[i], rubbish);
+                CHECK_OK(buf_write(b->memory.chunks[i], 0, rubbish, b->plan->chunk_floats[i] * sizeof(float),
+                                 &e),
+                        &e);
                 free(rubbish);
         }
         CHECK_OK(exec_create(b->dev, b->net, b->plan, &b->memory, 1.0f / BATCH, &b->exec, &e), &e);
@@ -110,13 +98,7 @@ static void create(struct bench *b, const char *list)
 static void destroy(struct bench *b)
 {
         exec_destroy(b->exec);
-        for (int i = 0; i < PLAN_MAX_CHUNKS; i++)
-                buf_destroy(b->memory.chunks[i]);
-        buf_destroy(b->memory.params.buf);
-        buf_destroy(b->memory.grads.buf);
-        buf_destroy(b->memory.labels.buf);
-        buf_destroy(b->memory.results.buf);
-        buf_destroy(b->memory.vars.buf);
+        execmem_destroy(&b->memory);
         plan_destroy(b->plan);
         net_destroy(b->net);
         free(b->params);
@@ -127,7 +109,7 @@ static void destroy(struct bench *b)
 static double loss_of(struct bench *b)
 {
         struct err e = {0};
-        float sums[SLOTS];
+        float sums[2];
         const struct tensor x = exec_input(b->exec);
         const size_t floats = tensor_floats(x.n, x.s, x.lanes);
         float *images = noise(floats, 3);
