@@ -17,7 +17,7 @@ enum dev_tf32 { DEV_TF32_NONE, DEV_TF32_UNITS, DEV_TF32_EMULATED };
 
 /* What a device is, copied out of the driver once; plain data that the front may keep. */
 struct dev_info {
-        char id[16]; /* "platform:device": vendors.h's numbers; without vendors_use, the loader's */
+        char id[24]; /* "platform:device": vendors.h's numbers; without vendors_use, the loader's */
         char name[128], vendor[128], driver[64], version[64], platform[128], platform_version[128];
         char uuid[33]; /* hexadecimal; "" where the driver tells of none */
         enum dev_type type;

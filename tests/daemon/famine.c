@@ -168,7 +168,7 @@ static void check_kept(void)
         famine.acked_count = 0;
         CHECK_OK(store_prepare(famine.store, "PRAGMA integrity_check", &st, &e), &e);
         assert_int_equal(store_step(famine.store, st, &e), 1);
-        assert_string_equal(sqlite3_column_text(st, 0), "ok");
+        assert_string_equal((const char *)sqlite3_column_text(st, 0), "ok");
         sqlite3_reset(st);
 }
 
