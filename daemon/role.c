@@ -85,6 +85,8 @@ static int probe(const struct role_args *a, struct err *e)
                 rc = drivercache_use(a->state, "probe", e);
         if (rc == 0)
                 rc = dev_list(&infos, &count, e);
+        if (rc == 0 && count == 0 && a->driver[0])
+                rc = vendors_check(a->driver, e);
         if (rc)
                 return rc;
         cJSON *list = cJSON_CreateArray();

@@ -2,7 +2,9 @@
 
 #include "base/file.h"
 
+#include <ctype.h>
 #include <dirent.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdbool.h>
@@ -120,6 +122,27 @@ int vendors_use(const char *folder, const char *file, int platform, struct err *
                 (setenv("OCL_ICD_VENDORS", alone, 1) != 0 || setenv(platform_variable, number, 1) != 0))
                 rc = err_errno(e, errno, "choosing driver %s", name);
         return rc;
+}
+
+int vendors_check(const char *file, struct err *e)
+{
+        void *text = NULL;
+        size_t len = 0;
+        char name[PATH_MAX];
+        int rc = file_map(file, &text, &len, e);
+        if (rc)
+                return rc;
+        int name_len = 0;
+        while ((size_t)name_len < len && !isspace(((unsigned char *)text)[name_len]))
+                name_len++;
+        const bool fits = snprintf(name, sizeof name, "%.*s", name_len, (char *)text) < (int)sizeof name;
+        file_unmap(text, len);
+        if (!fits || !name[0])
+                return err_set(e, ERR_UNAVAILABLE, "it names no library");
+        /* It stays loaded: threads of a driver may outlive the loader's interest in it. */
+        return dlopen(name, RTLD_LAZY | RTLD_LOCAL)
+                       ? 0
+                       : err_set(e, ERR_UNAVAILABLE, "its library cannot be loaded: %s", dlerror());
 }
 
 int vendors_platform(void)

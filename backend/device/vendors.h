@@ -22,6 +22,9 @@ void vendors_finish(struct vendors *v);
    counted on over all that the driver itself takes for platforms. Makes `folder` and in it what the loader
    reads. Before any call of dev.h, with one thread. */
 int vendors_use(const char *folder, const char *file, int platform, struct err *e);
+/* Whether the library that `file` names can be loaded: the loader passes over one that cannot, and says
+   nothing. ERR_UNAVAILABLE with the linker's words where not. */
+int vendors_check(const char *file, struct err *e);
 /* What vendors_use was told; -1 where it was not called. */
 int vendors_platform(void);
 

@@ -15,7 +15,7 @@ WATCHDOG_SECONDS = max(2.0, busy())  # a probe has five times as long
 
 
 @contextlib.contextmanager
-def drivers(trouble, name="a_broken.icd"):
+def drivers(trouble, name="a_broken.icd", library=BROKEN):
     """The environment of a machine whose own drivers stand beside the broken one."""
     own = sorted(glob.glob("/etc/OpenCL/vendors/*.icd"))
     if not own:
@@ -24,7 +24,7 @@ def drivers(trouble, name="a_broken.icd"):
         for path in own:
             os.symlink(path, os.path.join(folder, "m_" + os.path.basename(path)))
         with open(os.path.join(folder, name), "w", encoding="utf-8") as f:
-            f.write(BROKEN + "\n")
+            f.write(library + "\n")
         with open(os.path.join(folder, "trouble"), "w", encoding="utf-8") as f:
             f.write(trouble + "\n")
         yield {"OCL_ICD_VENDORS": folder, "CNND_BROKEN_DRIVER": f.name}
@@ -81,6 +81,14 @@ class Platforms(unittest.TestCase):
 
     def test_hang(self):
         self.check("hang", "it hung for [0-9]+ s")
+
+    def test_library_that_cannot_be_loaded(self):
+        with tempfile.NamedTemporaryFile(suffix=".so") as library:
+            for name, why in (("libnone-at-all.so", "No such file"), (library.name, "file too short")):
+                with drivers("", library=name) as env, Daemon(env=env) as d:
+                    reason = self.failed(d)["reason"]
+                    self.assertIn("its library cannot be loaded: " + name, reason)
+                    self.assertIn(why, reason)
 
     def test_id_stays_when_it_is_well(self):
         with drivers("none") as env, Daemon(env=env) as d:
