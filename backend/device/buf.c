@@ -17,6 +17,7 @@ int buf_create(struct dev *d, size_t bytes, const char *what, struct buf **ret, 
 {
         cl_int status;
         size_t size = (size_t)buf_rounded(bytes);
+        d->refused++; /* until it is there */
         if (size > d->info.max_alloc_bytes)
                 return err_set(e, ERR_DEVICE_MEMORY, "%s takes %zu bytes in one piece; %s allows %llu", what,
                         size, d->info.name, (unsigned long long)d->info.max_alloc_bytes);
@@ -35,6 +36,7 @@ int buf_create(struct dev *d, size_t bytes, const char *what, struct buf **ret, 
         b->dev = d;
         b->bytes = size;
         d->bytes += size;
+        d->refused--;
         if (d->bytes > d->peak)
                 d->peak = d->bytes;
         *ret = b;

@@ -24,6 +24,7 @@ struct dev {
         cl_context ctx;
         cl_command_queue queue; /* in order */
         uint64_t limit, bytes, peak;
+        uint64_t refused;              /* buffers that found no room */
         char *cache_dir;               /* owned; NULL for no disk cache */
         struct prog *programs;         /* owned list; every program built so far */
         struct launch_list *recording; /* borrowed; launches go there instead of the queue while not NULL */

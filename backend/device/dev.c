@@ -364,6 +364,11 @@ void dev_peak_reset(struct dev *d)
         d->peak = d->bytes;
 }
 
+uint64_t dev_refused(const struct dev *d)
+{
+        return d->refused;
+}
+
 uint64_t dev_free_bytes(const struct dev *d)
 {
         return d->limit - d->bytes;

@@ -61,6 +61,8 @@ const struct dev_info *dev_info(const struct dev *d);
 uint64_t dev_bytes(const struct dev *d);
 uint64_t dev_peak_bytes(const struct dev *d);
 void dev_peak_reset(struct dev *d);
+/* How many buffers found no room since the opening. */
+uint64_t dev_refused(const struct dev *d);
 uint64_t dev_free_bytes(const struct dev *d);
 /* Waits until everything enqueued is done; the failure of a command since the last wait comes out here, and
    in blocking copies (buf.h). */

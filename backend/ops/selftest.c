@@ -33,8 +33,20 @@ struct selftest {
         char first[192];         /* what the first wrong naive variant did */
         struct trial_result bad; /* of the variant at hand: the first thing found wrong */
         char fault[160];         /* an error instead of a number */
-        bool is_bad, is_refused;
+        uint64_t refused;        /* dev_refused, up to what was tried last */
+        bool is_bad, is_refused, is_short;
 };
+
+static struct selftest begin(struct dev *d, int lanes)
+{
+        return (struct selftest){.dev = d, .lanes = lanes, .refused = dev_refused(d)};
+}
+
+/* Where there was no room for the tensors, the kernels have not even been tried. */
+static int want_of_memory(const struct selftest *s, struct err *e)
+{
+        return err_set(e, ERR_DEVICE_MEMORY, "%s", s->fault);
+}
 
 static int mark_of(const struct op_kind *kind, enum op_variant variant)
 {
@@ -60,6 +72,8 @@ bool selftest_allows_loss(const struct dev *d, enum op_variant variant)
 /* A device's errors are findings like wrong numbers; only a lack of memory or of the device ends the test. */
 static int note(struct selftest *s, int rc, const struct trial_result *r, struct err *e)
 {
+        const uint64_t refused = s->refused;
+        s->refused = dev_refused(s->dev);
         if (rc == ERR_NO_MEMORY || rc == ERR_INTERNAL || rc == ERR_LOST)
                 return rc;
         if (rc == 0 && r->error <= (s->precision == OP_TF32 ? tolerance_tf32 : tolerance)) {
@@ -69,6 +83,7 @@ static int note(struct selftest *s, int rc, const struct trial_result *r, struct
         if (!s->is_bad) {
                 s->is_bad = true;
                 s->is_refused = rc != 0;
+                s->is_short = rc == ERR_DEVICE_MEMORY && s->refused != refused;
                 s->bad = rc ? (struct trial_result){.error = INFINITY} : *r;
                 snprintf(s->fault, sizeof s->fault, "%.159s", rc ? e->message : r->what);
         }
@@ -201,7 +216,7 @@ static int try_twice(struct selftest *s, const struct op_kind *kind, struct err 
         int rc, tries = 0;
         do {
                 s->passed = passed;
-                s->is_bad = s->is_refused = false;
+                s->is_bad = s->is_refused = s->is_short = false;
                 rc = kind ? try_kind(s, kind, e) : try_loss(s, e);
         } while (rc == 0 && s->is_refused && ++tries < 2);
         return rc;
@@ -213,6 +228,8 @@ static int try_variant(struct selftest *s, const struct op_kind *kind, struct er
         int rc = try_twice(s, kind, e);
         if (rc || !s->is_bad)
                 return rc;
+        if (s->is_short)
+                return want_of_memory(s, e);
         report_failure(s, kind ? kind->type : "loss");
         dev_mark(s->dev, mark_of(kind, s->variant));
         return 0;
@@ -242,9 +259,10 @@ static double now(void)
 static int run(struct dev *d, int lanes, cJSON **ret_report, struct err *e)
 {
         const double start = now();
-        struct selftest s = {.dev = d, .lanes = lanes, .lie = getenv("CNND_TEST_LIE")};
+        struct selftest s = begin(d, lanes);
         cJSON *report = cJSON_CreateObject();
         int rc = 0;
+        s.lie = getenv("CNND_TEST_LIE");
         s.failed = cJSON_AddArrayToObject(report, "failed");
         if (!s.failed) {
                 cJSON_Delete(report);
@@ -293,7 +311,7 @@ static int try_winograd(struct selftest *s, const struct op_kind *kind, struct e
 
 int selftest_compile(struct dev *d, struct err *e)
 {
-        struct selftest s = {.dev = d, .lanes = dev_info(d)->lanes};
+        struct selftest s = begin(d, dev_info(d)->lanes);
         struct err scratch = {0};
         int rc = 0;
         e = e ? e : &scratch;
@@ -336,13 +354,17 @@ static int try_like(struct selftest *s, const struct op *op, struct err *e)
 int selftest_layer(struct dev *d, const struct op *op, const enum op_variant v[OP_DIRECTIONS], struct err *e)
 {
         struct err scratch = {0};
-        struct selftest s = {.dev = d, .lanes = dev_info(d)->lanes, .lie = getenv("CNND_TEST_LIE")};
+        struct selftest s = begin(d, dev_info(d)->lanes);
         int rc = 0;
+        e = e ? e : &scratch;
+        s.lie = getenv("CNND_TEST_LIE");
         for (int i = 0; i < OP_DIRECTIONS && rc == 0; i++) {
                 s.variant = v[i];
                 if (v[i] > OP_TILED && !dev_marked(d, mark_of(op->kind, v[i])))
-                        rc = try_like(&s, op, e ? e : &scratch);
-                if (s.is_bad)
+                        rc = try_like(&s, op, e);
+                if (rc == 0 && s.is_bad && s.is_short)
+                        rc = want_of_memory(&s, e);
+                else if (s.is_bad)
                         dev_mark(d, mark_of(op->kind, v[i]));
                 s.is_bad = false;
         }
@@ -352,7 +374,7 @@ int selftest_layer(struct dev *d, const struct op *op, const enum op_variant v[O
 int selftest_check(struct dev *d, struct err *e)
 {
         struct err scratch = {0};
-        struct selftest s = {.dev = d, .lanes = dev_info(d)->lanes};
+        struct selftest s = begin(d, dev_info(d)->lanes);
         s.variant = selftest_allows(d, &op_relu, OP_TILED) ? OP_TILED : OP_NAIVE;
         int rc = try_kind(&s, &op_relu, e ? e : &scratch);
         if (rc == 0 && s.is_bad)
@@ -375,15 +397,16 @@ int selftest_tf32(struct dev *d, struct err *e)
 {
         static const struct op_kind *const kinds[] = {&op_conv2d, &op_linear};
         struct err scratch = {0};
-        struct selftest s = {.dev = d,
-                .lanes = dev_info(d)->lanes,
-                .variant = OP_TILED,
-                .precision = OP_TF32,
-                .lie = getenv("CNND_TEST_LIE")};
+        struct selftest s = begin(d, dev_info(d)->lanes);
         e = e ? e : &scratch;
+        s.variant = OP_TILED;
+        s.precision = OP_TF32;
+        s.lie = getenv("CNND_TEST_LIE");
         for (int i = 0; i < 2 && !dev_marked(d, TF32_MARK); i++) {
                 int rc = try_kind(&s, kinds[i], e);
-                if (rc == 0 && s.is_bad)
+                if (rc == 0 && s.is_bad && s.is_short)
+                        rc = want_of_memory(&s, e);
+                else if (rc == 0 && s.is_bad)
                         rc = err_set(e, ERR_DEVICE, "%s computes wrong in tf32: %s: %s", dev_info(d)->name,
                                 kinds[i]->type, s.fault);
                 if (rc)

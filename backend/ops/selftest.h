@@ -16,7 +16,7 @@
    {"passed":n,"failed":[{"op","variant":"naive"|"tiled"|"winograd","what","max_error"}],"seconds":s}; it is
    set where the selftest ran to its end, whatever it found, so also with ERR_DEVICE. A wrong fast variant is
    switched off on this device from now on and is no error; a wrong naive one is ERR_DEVICE: the device must
-   take no jobs.
+   take no jobs. Here and below tensors that find no room are ERR_DEVICE_MEMORY: nothing was found out.
 
    CNND_TEST_LIE=OP in the environment is for tests: the results of that op's fast variants are read falsely,
    as from a driver that computes wrong ("loss" names the loss). */

@@ -72,8 +72,8 @@ static int make_buffers(struct run *r, struct err *e)
 /* Selftests that are still due, before the job's own memory is taken. */
 static int test_device(struct run *r, struct err *e)
 {
-        int rc = 0;
         const struct dataset *data = r->job->data;
+        int rc = r->request->precision == OP_TF32 ? selftest_tf32(r->dev, e) : 0;
         for (int i = 0; i < SETUP_PHASES && rc == 0; i++) {
                 if (!r->setup->plans[i])
                         continue;

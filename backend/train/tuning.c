@@ -69,7 +69,7 @@ static int bind_layer(struct binding *b, const struct op *op, int n, int lanes, 
                 return takes_clblast(v) && dev_info(b->dev)->clblast && !strategies_clblast(b->bound)
                                ? err_set(e, ERR_INVALID,
                                          "the job is bound to CLBlast without its parameters: %s", name)
-                               : 0;
+                               : selftest_layer(b->dev, op, v, e);
         int rc = find(b, op, n, lanes, name, v, e);
         if (rc == 0 && takes_clblast(v))
                 strategies_put_clblast(b->bound, clblast_applied(b->dev));

@@ -44,6 +44,23 @@ static void a_compiler_finds_no_fault(void **state)
         assert_true(selftest_allows(f->dev, &op_conv2d, OP_WINOGRAD));
 }
 
+/* Where others have all of it, the kernels are as good as before. */
+static void want_of_memory_is_no_fault(void **state)
+{
+        struct dev *d;
+        cJSON *report = NULL;
+        struct err e = {0};
+        const struct dev_options little = {.memory_limit = 2048};
+        const char *spec = getenv("CNND_DEVICE");
+        (void)state;
+        CHECK_OK(dev_open(spec ? spec : "all", &little, &d, &e), &e);
+        assert_int_equal(selftest_run(d, &report, &e), ERR_DEVICE_MEMORY);
+        assert_non_null(strstr(e.message, "of 2048 are left"));
+        for (int i = 0; i < op_kinds_count; i++)
+                assert_true(selftest_allows(d, op_kinds[i], OP_TILED));
+        dev_close(d);
+}
+
 /* The marks stay with the device, so that the tests of lies come last. */
 static void check_lie(struct ops_fixture *f, const char *op)
 {
@@ -106,6 +123,7 @@ int main(void)
                 cmocka_unit_test(every_op_has_examples),
                 cmocka_unit_test(an_honest_device_passes),
                 cmocka_unit_test(a_compiler_finds_no_fault),
+                cmocka_unit_test(want_of_memory_is_no_fault),
                 cmocka_unit_test(a_lying_op_is_switched_off),
                 cmocka_unit_test(a_lying_winograd_is_switched_off),
                 cmocka_unit_test(a_lying_loss_is_switched_off),

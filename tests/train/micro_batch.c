@@ -1,5 +1,6 @@
 /* Gradients added up over micro-batches are the whole batch's; what does not fit is cut, or refused with its
  * numbers. */
+#include "ops/strategy.h"
 #include "trainer.h"
 
 #include <math.h>
@@ -177,6 +178,53 @@ static void what_does_not_fit_is_cut(void **state)
         trainer_close(tight);
 }
 
+static void nothing_is_measured(void *ctx, const struct strategies *s)
+{
+        (void)ctx;
+        fail_msg("%d layers were measured", strategies_count(s));
+}
+
+#define CONV "{\"type\":\"conv2d\",\"out_channels\":16,\"kernel_size\":3,\"padding\":1}"
+#define CONV_NET                                                                                             \
+        "{\"layers\":[" CONV "," CONV ",{\"type\":\"flatten\"},{\"type\":\"linear\",\"out_features\":5}]}"
+#define IN_WINOGRAD(channels, batch)                                                                         \
+        "\"conv2d " channels                                                                                 \
+        "x17x17 out_channels=16 kernel_size=3x3 stride=1x1 padding=1x1 groups=1 bias=1 "                     \
+        "batch" batch "\":\"winograd winograd winograd\""
+
+/* Where a job goes on, what its layers are bound to is new to the device's process: tested while there is
+   room, and not given up for want of it. */
+static void layers_are_tested_before_memory_is_taken(void **state)
+{
+        static struct trainer_log log;
+        struct train_estimate plan;
+        struct err e = {0};
+        size_t count[2];
+        float *weights[2];
+        cJSON *bound = cJSON_Parse("{" IN_WINOGRAD("2", ">16") "," IN_WINOGRAD("2", "<=16") "," IN_WINOGRAD(
+                "16", ">16") "," IN_WINOGRAD("16", "<=16") "}");
+        struct strategies *known = strategies_create();
+        const struct train_tuning tuning = {.known = known, .bound = bound, .measured = nothing_is_measured};
+        CHECK_OK(plan_within(*state, JOB(CONV_NET, ""), UINT64_MAX, &plan, &e), &e);
+        /* Less than that by the data set, which then does not stay on the device. */
+        CHECK_OK(plan_within(*state, JOB(CONV_NET, ""), plan.device_bytes - 1, &plan, &e), &e);
+        for (int tight = 0; tight < 2; tight++) {
+                struct trainer *t = trainer_open(tight ? plan.device_bytes : 0);
+                trainer_data(t, 2, 17, 5, 55, 9, true);
+                t->tuning = &tuning;
+                trainer_run(t, JOB(CONV_NET, ""), "it", 0, &log);
+                weights[tight] = trainer_weights(t, "it", &count[tight]);
+                trainer_close(t);
+        }
+        assert_int_equal(log.outcome.device_bytes, plan.device_bytes);
+        assert_int_equal(count[0], count[1]);
+        assert_memory_equal(weights[0], weights[1], count[0] * sizeof *weights[0]);
+        free(weights[0]);
+        free(weights[1]);
+        strategies_destroy(known);
+        cJSON_Delete(bound);
+}
+
 #define BN_NET                                                                                               \
         "{\"layers\":[{\"type\":\"conv2d\",\"out_channels\":8,\"kernel_size\":3},{\"type\":\"batch_norm\"}," \
         "{\"type\":\"flatten\"},{\"type\":\"linear\",\"out_features\":5}]}"
@@ -309,6 +357,7 @@ int main(void)
                 cmocka_unit_test(means_are_over_weights),
                 cmocka_unit_test(planned_bytes_are_the_allocated_ones),
                 cmocka_unit_test(what_does_not_fit_is_cut),
+                cmocka_unit_test(layers_are_tested_before_memory_is_taken),
                 cmocka_unit_test(batch_statistics_are_noted),
                 cmocka_unit_test(one_image_has_no_variance),
                 cmocka_unit_test(larger_batches_than_images),

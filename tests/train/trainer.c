@@ -150,6 +150,7 @@ int trainer_try(struct trainer *t, const char *job, const char *name, int stop_a
                 .data = t->data,
                 .dir = dir,
                 .init_weights = request.init.from[0] ? from : NULL,
+                .tuning = t->tuning,
                 .checkpoint_seconds = 1e9};
         int rc = train_run(t->dev, &run, &hooks, &log->outcome, e);
         train_request_finish(&request);

@@ -11,6 +11,7 @@ struct trainer {
         char dir[64];
         struct dev *dev;
         struct dataset *data;
+        const struct train_tuning *tuning; /* borrowed, of the jobs that run; NULL for none */
 };
 
 /* What a run told. `events` are the lines of `train` and `validation` events without what time has a part in.
