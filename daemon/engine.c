@@ -13,6 +13,7 @@
 #include "daemon/wire.h"
 #include "data/dataset.h"
 #include "device/dev.h"
+#include "device/launch.h"
 #include "ops/selftest.h"
 #include "train/infer.h"
 #include "train/train.h"
@@ -411,7 +412,9 @@ static int test_device(struct engine *en, struct err *e)
                 cJSON_Delete(report);
         if (head && memwatch_free(&en->memory, &bytes))
                 cJSON_AddNumberToObject(head, "memory_free", (double)bytes);
-        return voice_say(&en->voice, head, NULL, 0, e);
+        rc = voice_say(&en->voice, head, NULL, 0, e);
+        prog_save(en->dev, NULL); /* the next start compiles again where this fails: no harm */
+        return rc;
 }
 
 static int open_device(struct engine *en, struct err *e)

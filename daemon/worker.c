@@ -9,11 +9,14 @@
 #include "daemon/engine.h"
 #include "daemon/wire.h"
 #include "device/dev.h"
+#include "device/launch.h"
 #include "ops/selftest.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -99,13 +102,17 @@ int worker_main(const char *device, const char *uuid, const char *state_dir, str
 int worker_compile(const char *device, const char *state_dir, struct err *e)
 {
         struct dev *d = NULL;
-        const struct dev_options options = {0};
+        char cache[PATH_MAX];
+        snprintf(cache, sizeof cache, "%s/cache", state_dir);
+        const struct dev_options options = {.cache_dir = cache};
         int rc = drivercache_use(state_dir, device, e);
         if (rc == 0)
                 rc = dev_open(device, &options, &d, e);
         alarm(COMPILER_SECONDS);
         if (rc == 0)
                 rc = selftest_compile(d, e);
+        if (rc == 0)
+                rc = prog_save(d, e);
         dev_close(d);
         return rc;
 }

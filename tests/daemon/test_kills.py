@@ -7,7 +7,7 @@ import time
 import unittest
 
 import harness
-from harness import Daemon, send_signal
+from harness import Daemon, send_signal, wait_for
 
 
 def train(name, **more):
@@ -212,9 +212,11 @@ class Kills(unittest.TestCase):
 
     def test_damaged_kernel_cache(self):
         with Daemon() as d:
+            d.need_device()
+            folder = os.path.join(d.state, "cache")
+            wait_for(lambda: [f for f in os.listdir(folder) if f.endswith(".bin")], 60, "what the selftest compiled")
             d.wait(d.submit(train("first", epochs=1))["id"])
             d.stop()
-            folder = os.path.join(d.state, "cache")
             files = sorted(os.path.join(path, f) for path, _, names in os.walk(folder) for f in names)
             self.assertGreater(len(files), 2)
             for i, path in enumerate(files):
