@@ -99,7 +99,7 @@ static void add_problem(struct str *out, const cJSON *error)
         struct err why;
         const int code = wire_error_read(error, &why);
         str_add(out, "\"error\":");
-        problem_write(out, problem_status(code), &why);
+        problem_write(out, problem_status(code), &why, false);
         if (!out->failed)
                 out->len--; /* its newline */
 }
