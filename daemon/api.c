@@ -45,6 +45,17 @@ const struct http_route api_routes[] = {
         {"GET", "/v1/models/{}/filters", HTTP_NO_BODY, api_models_filters, false},
         {"POST", "/v1/models/{}/activations", HTTP_IMAGE, api_models_activations, false},
 
+        {"GET", "/v2", HTTP_NO_BODY, api_oip_server, false},
+        {"GET", "/v2/health/live", HTTP_NO_BODY, api_oip_live, true},
+        {"GET", "/v2/health/ready", HTTP_NO_BODY, api_oip_ready, true},
+        {"POST", "/v2/repository/index", HTTP_JSON, api_oip_index, false},
+        {"GET", "/v2/models/{}", HTTP_NO_BODY, api_oip_model, false},
+        {"GET", "/v2/models/{}/ready", HTTP_NO_BODY, api_oip_model_ready, false},
+        {"POST", "/v2/models/{}/infer", HTTP_IMAGE, api_oip_infer, false},
+        {"GET", "/v2/models/{}/versions/{}", HTTP_NO_BODY, api_oip_model, false},
+        {"GET", "/v2/models/{}/versions/{}/ready", HTTP_NO_BODY, api_oip_model_ready, false},
+        {"POST", "/v2/models/{}/versions/{}/infer", HTTP_IMAGE, api_oip_infer, false},
+
         {0},
 };
 

@@ -41,7 +41,7 @@ int api_body(const struct http_request *rq, cJSON **ret, struct err *e);
 int api_reply_list(struct http_request *rq, const char *name, cJSON *items, struct err *e);
 /* A media type that claims something about an image, NULL for what curl sends by itself. Borrowed. */
 const char *api_claim(const char *type);
-/* NAME of /v1/THING/NAME…; borrowed. */
+/* NAME of /v1/THING/NAME… and /v2/models/NAME…; borrowed. */
 const char *api_name(const struct http_request *rq);
 /* The job, model or data set that the address names, if it is open to who asks: first thing in every handler
    of one. What is another's answers as if it were not there (404): names and numbers tell nobody what others
@@ -81,6 +81,14 @@ int api_datasets_delete(void *ctx, struct http_request *rq, struct err *e);
 int api_nets_list(void *ctx, struct http_request *rq, struct err *e);
 int api_nets_get_summary(void *ctx, struct http_request *rq, struct err *e);
 int api_nets_post_summary(void *ctx, struct http_request *rq, struct err *e);
+
+int api_oip_server(void *ctx, struct http_request *rq, struct err *e);
+int api_oip_live(void *ctx, struct http_request *rq, struct err *e);
+int api_oip_ready(void *ctx, struct http_request *rq, struct err *e);
+int api_oip_index(void *ctx, struct http_request *rq, struct err *e);
+int api_oip_model(void *ctx, struct http_request *rq, struct err *e);
+int api_oip_model_ready(void *ctx, struct http_request *rq, struct err *e);
+int api_oip_infer(void *ctx, struct http_request *rq, struct err *e);
 
 int api_page(void *ctx, struct http_request *rq, struct err *e);
 int api_page_file(void *ctx, struct http_request *rq, struct err *e);

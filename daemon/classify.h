@@ -35,6 +35,10 @@ struct classify_caller {
         /* True when nobody waits for the answer any more: asked until the device has begun, some times a
            second and before each stage. What is true then ends with ERR_CANCELLED. NULL: the caller stays. */
         bool (*gone)(void *ctx);
+        /* Appends the answer in place of classify_start's JSON; NULL: that. `logits` (n,num_classes) of the
+           images in order; `files` of an archive (album.h), else NULL. What it returns ends the request. */
+        int (*write)(void *ctx, struct str *out, const struct model_facts *model, const cJSON *files,
+                const float *logits, int n, struct err *e);
 };
 
 /* Classifies the image or batch in `body` (copied): JSON

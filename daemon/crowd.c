@@ -20,7 +20,9 @@ static void answer_logits(struct enquiry *q, const float *logits, int classes)
         int rc = models_facts(q->home->models, q->model, &f, &e);
         if (rc == 0 && f->shape.num_classes != classes)
                 rc = err_set(&e, ERR_UNAVAILABLE, "the model '%s' was just replaced; try again", q->model);
-        if (rc == 0 && q->files)
+        if (rc == 0 && q->caller.write)
+                rc = q->caller.write(q->caller.ctx, &body, f, q->files, logits, q->n, &e);
+        else if (rc == 0 && q->files)
                 rc = predictions_write_files(
                         &body, f, q->files, (char *)q->pixels + q->bytes, logits, q->top, &e);
         else if (rc == 0)

@@ -73,8 +73,8 @@ static int find_route(struct exchange *x, const char *method, int *status, struc
         }
         if (!*allow)
                 return err_set(e, ERR_NOT_FOUND,
-                        "there is nothing at %.200s; addresses begin with /v1/, such as /v1/version, and "
-                        "docs/api.md of cnnd lists them",
+                        "there is nothing at %.200s; addresses begin with /v1/, such as /v1/version, or "
+                        "with /v2, and docs/api.md of cnnd lists them",
                         x->uri);
         *status = 405;
         reply_header(&x->rq.reply, "Allow", "%s", allow);
@@ -353,6 +353,7 @@ struct exchange *exchange_create(
                 return NULL;
         }
         x->uri_end = uri + strlen(uri);
+        x->rq.reply.oip = strncmp(uri, "/v2", 3) == 0 && strchr("/?", uri[3]);
         x->host = host;
         x->con = con;
         x->link = l;
@@ -379,6 +380,7 @@ void exchange_destroy(struct exchange *x)
         reply_finish(&x->rq.reply);
         body_finish(&x->rq.body);
         target_finish(&x->rq.target);
+        free(x->rq.note);
         free(x->uri);
         free(x);
 }

@@ -58,6 +58,7 @@ struct http_request {
         struct body body;               /* text or path by the route's kind */
         char media_type[MEDIA_MAX + 1]; /* "" where the client gave none */
         struct reply reply;
+        void *note; /* a handler's own, owned: freed with the request */
 };
 
 /* Value of a request header, NULL where absent. Borrowed for the handler's call. */

@@ -24,7 +24,7 @@ void link_end(struct link *l, int status, const struct err *e)
 {
         struct str text = {0}, answer = {0};
         if (l->reading && !l->tls) {
-                problem_write(&text, status, e);
+                problem_write(&text, status, e, false);
                 str_addf(&answer,
                         "HTTP/1.1 %d %s\r\nContent-Type: application/problem+json\r\nContent-Length: %zu\r\n"
                         "Connection: close\r\n\r\n%s",

@@ -4,33 +4,40 @@
 #include "daemon/problem.h"
 #include "daemon/wire.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-struct ranked {
-        float logit;
-        int index;
-};
-
 static int by_logit(const void *a, const void *b)
 {
-        const struct ranked *x = a, *y = b;
+        const struct prediction *x = a, *y = b;
         if (x->logit != y->logit)
                 return x->logit > y->logit ? -1 : 1;
         return x->index - y->index;
 }
 
-static void add_image(
-        struct str *out, const struct model_facts *model, const float *logits, struct ranked *ranks, int top)
+void predictions_rank(const float *logits, int classes, struct prediction *ret)
 {
-        const int classes = model->shape.num_classes;
         double sum = 0.0;
         for (int i = 0; i < classes; i++)
-                ranks[i] = (struct ranked){logits[i], i};
-        qsort(ranks, (size_t)classes, sizeof *ranks, by_logit);
-        for (int i = 0; i < classes; i++)
-                sum += exp((double)ranks[i].logit - (double)ranks[0].logit);
+                ret[i] = (struct prediction){.logit = logits[i], .index = i};
+        qsort(ret, (size_t)classes, sizeof *ret, by_logit);
+        for (int i = 0; i < classes; i++) {
+                ret[i].probability = exp((double)ret[i].logit - (double)ret[0].logit);
+                sum += ret[i].probability;
+        }
+        for (int i = 0; i < classes; i++) {
+                const double exact = ret[i].probability / sum;
+                ret[i].probability = exact < (double)FLT_MIN ? exact : (double)(float)exact;
+        }
+}
+
+static void add_image(struct str *out, const struct model_facts *model, const float *logits,
+        struct prediction *ranks, int top)
+{
+        const int classes = model->shape.num_classes;
+        predictions_rank(logits, classes, ranks);
         str_add(out, "{\"predictions\":[");
         for (int i = 0; i < classes && (i < top || top == 0); i++) {
                 str_add(out, i ? ",{\"label\":" : "{\"label\":");
@@ -38,7 +45,7 @@ static void add_image(
                 str_add(out, ",\"index\":");
                 str_add_int(out, ranks[i].index);
                 str_add(out, ",\"probability\":");
-                str_add_decimal(out, exp((double)ranks[i].logit - (double)ranks[0].logit) / sum);
+                str_add_decimal(out, ranks[i].probability);
                 str_add(out, ",\"logit\":");
                 str_add_decimal(out, (double)ranks[i].logit);
                 str_add(out, "}");
@@ -50,7 +57,7 @@ static void add_image(
 static void add_images(struct str *out, const struct model_facts *model, const struct image_facts *facts,
         const float *logits, int n, int top)
 {
-        struct ranked *ranks = malloc((size_t)model->shape.num_classes * sizeof *ranks);
+        struct prediction *ranks = malloc((size_t)model->shape.num_classes * sizeof *ranks);
         if (!ranks)
                 out->failed = true;
         str_add(out, "\"image\":");
@@ -92,7 +99,7 @@ static void add_problem(struct str *out, const cJSON *error)
         struct err why;
         const int code = wire_error_read(error, &why);
         str_add(out, "\"error\":");
-        problem_write(out, problem_status(code), &why);
+        problem_write(out, problem_status(code), &why, false);
         if (!out->failed)
                 out->len--; /* its newline */
 }

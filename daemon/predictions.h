@@ -9,6 +9,15 @@
 
 #include <cjson/cJSON.h>
 
+struct prediction {
+        float logit;
+        int index; /* of the class */
+        double probability;
+};
+/* The classes of one image, best first; `logits` and *ret (classes). A probability is rounded to a float, as
+   a logit is, unless it is too small for one. */
+void predictions_rank(const float *logits, int classes, struct prediction *ret);
+
 /* Appends {"model","image","results":[{"predictions":[{"label","index","probability","logit"}, …best
    first]}]} and a newline: of `n` images with `top` predictions each, 0 for all. `logits` (n,num_classes).
    ERR_NO_MEMORY. */

@@ -73,12 +73,16 @@ static void add_detail(struct str *out, const struct err *e)
         str_free(&text);
 }
 
-void problem_write(struct str *out, int status, const struct err *e)
+void problem_write(struct str *out, int status, const struct err *e, bool oip)
 {
         str_addf(out,
                 "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%d,\"detail\":", problem_title(status),
                 status);
         add_detail(out, e);
+        if (oip) {
+                str_add(out, ",\"error\":");
+                add_detail(out, e);
+        }
         if (e->pointer[0] || status == 400 || status == 413 || status == 415 || status == 422) {
                 str_add(out, ",\"pointer\":");
                 str_add_json(out, e->pointer);

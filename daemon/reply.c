@@ -86,7 +86,7 @@ void reply_problem(struct reply *r, int status, const struct err *e)
         struct str text = {0};
         if (!status)
                 status = problem_status(e->code);
-        problem_write(&text, status, e);
+        problem_write(&text, status, e, r->oip);
         if (reply_text(r, status, "application/problem+json", &text, NULL) != 0)
                 reply_empty(r, status);
         if (status == 401)

@@ -26,6 +26,7 @@ struct reply_stream {
 /* All zero is no answer yet. At most one of text, fd and stream is the body. */
 struct reply {
         int status;
+        bool oip;          /* to a request of the Open Inference Protocol: how a problem is written */
         int retry_seconds; /* for a problem's Retry-After; 0: the usual */
         const char *type;  /* media type, a literal; NULL for no body */
         struct str text;   /* owned */

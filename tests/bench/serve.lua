@@ -5,7 +5,9 @@ local requests, at = {}, 0
 function init(args)
    for i = 1, #args do
       local file = assert(io.open(args[i], "rb"))
-      requests[i] = wrk.format("POST", nil, {["Content-Type"] = args[i]:match("%.tar$") and "application/x-tar" or "image/png"}, file:read("*a"))
+      local json = args[i]:match("%.(%d+)%.tensor$")
+      local kind = json and "application/octet-stream" or args[i]:match("%.tar$") and "application/x-tar" or "image/png"
+      requests[i] = wrk.format("POST", nil, {["Content-Type"] = kind, ["Inference-Header-Content-Length"] = json}, file:read("*a"))
       file:close()
    end
 end

@@ -15,6 +15,11 @@
 #define LAYERS                                                                                               \
         "{\"architecture\":{\"layers\":[{\"type\":\"flatten\"},{\"type\":\"linear\",\"out_features\":2}]},"  \
         "\"input\":[1,2,2],\"batch\":2}"
+#define INFER                                                                                                \
+        "{\"id\":\"7\",\"inputs\":[{\"name\":\"input\",\"shape\":[2,1,2,2],\"datatype\":\"FP32\","           \
+        "\"data\":[0,0,0,0,0.1,0.1,0.1,0.1]}],\"outputs\":[{\"name\":\"probabilities\"},{\"name\":"          \
+        "\"logits\","                                                                                        \
+        "\"parameters\":{\"binary_data\":true,\"classification\":1}}]}"
 #define NDJSON "Accept: application/x-ndjson\r\n"
 #define JSON   "Content-Type: application/json\r\n"
 #define TOKEN  "Authorization: Bearer {token}\r\n"
@@ -93,6 +98,8 @@ const struct flow flows[] = {
         {"delete-model", .before = {PUT("/v1/models/m/weights", "@weights", 0)},
                 .during = {DELETE("/v1/models/m", 204)}},
         {"classify", .during = {{"POST", "/v1/models/it/classify?top=2", "", "@image", 200}}},
+        {"infer", .during = {{"POST", "/v2/models/it/infer", JSON, INFER, 200}}},
+        {"describe", .during = {GET("/v2/models/it", 200), GET("/v2/models/it/ready", 200), POST("/v2/repository/index", 200)}},
         {"map", .during = {{"POST", "/v1/models/it/map?window=2&stride=1", "", "@image", 200}}},
         {"filters", .during = {GET("/v1/models/it/filters?layer=net.0", 422)}},
 

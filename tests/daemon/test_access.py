@@ -36,6 +36,7 @@ def archive():
 
 ARCHIVE = archive()
 IMAGE = npy((1, 28, 28), [0.5] * 784)
+TENSOR = {"inputs": [{"name": "input", "shape": [1, 1, 28, 28], "datatype": "FP32", "data": [0.5] * 784}]}
 
 # (method, path as in the daemon's table): what somebody gets who may. `{}` is a job, model or data set of anna's.
 SHARED = {
@@ -53,6 +54,10 @@ SHARED = {
     ("POST", "/v1/jobs"): 201,
     ("GET", "/v1/jobs"): 200,
     ("GET", "/v1/models"): 200,
+    ("GET", "/v2"): 200,
+    ("GET", "/v2/health/live"): 200,
+    ("GET", "/v2/health/ready"): 200,
+    ("POST", "/v2/repository/index"): 200,
 }
 OWNED = {
     ("GET", "/v1/datasets/{}"): 200,
@@ -76,8 +81,14 @@ OWNED = {
     ("GET", "/v1/models/{}/filters"): 422,  # no layer is named
     ("POST", "/v1/models/{}/activations"): 422,
     ("POST", "/v1/models/{}/map"): 200,
+    ("GET", "/v2/models/{}"): 200,
+    ("GET", "/v2/models/{}/ready"): 200,
+    ("POST", "/v2/models/{}/infer"): 200,
+    ("GET", "/v2/models/{}/versions/{}"): 200,
+    ("GET", "/v2/models/{}/versions/{}/ready"): 200,
+    ("POST", "/v2/models/{}/versions/{}/infer"): 200,
 }
-OPEN = ("/", "/page/{}", "/v1/health")  # to anybody
+OPEN = ("/", "/page/{}", "/v1/health", "/v2/health/live", "/v2/health/ready")  # to anybody
 # Who writes to a name that is another's is told that it is taken: 404 would be wrong for a PUT.
 OTHERS = {("PUT", "/v1/models/{}/weights"): 409, ("PUT", "/v1/datasets/{}"): 409}
 BODIES = {
@@ -86,6 +97,8 @@ BODIES = {
     "/v1/jobs": small_job(epochs=1),
     "/v1/models/{}/classify": IMAGE,
     "/v1/models/{}/map": npy((1, 128, 128), [0.5] * 16384),
+    "/v2/models/{}/infer": TENSOR,
+    "/v2/models/{}/versions/{}/infer": TENSOR,
 }
 
 
@@ -118,7 +131,7 @@ class Matrix(unittest.TestCase):
         name = "x%d" % self.number
         if path.startswith("/v1/jobs/"):
             return owner.submit(long_job(name=name))
-        if path.startswith("/v1/models/"):
+        if path.startswith(("/v1/models/", "/v2/models/")):
             status, _, body = owner.request("PUT", "/v1/models/%s/weights" % name, self.weights)
             self.assertEqual(status, 201, body)
         if path.startswith("/v1/datasets/"):
@@ -152,7 +165,8 @@ class Matrix(unittest.TestCase):
                 thing = self.make(path, self.anna)
                 body = self.body(path) if method in ("PUT", "POST") else None
                 with self.subTest(method=method, path=path, who=name):
-                    self.assertEqual(person.status(method, path.replace("{}", str(thing)), body), want)
+                    # What follows a name is a version.
+                    self.assertEqual(person.status(method, path.replace("{}", str(thing), 1).replace("{}", "1"), body), want)
                 if path.startswith("/v1/jobs/"):
                     self.root.status("POST", "/v1/jobs/%d/cancel" % thing)
 
