@@ -90,6 +90,7 @@ async function run() {
 
 // There may be other models and data sets than those that are shown.
 function anew() {
+  by("looked-at").replaceChildren();
   round = 0;
   run();
 }
