@@ -10,7 +10,7 @@ import * as tryout from "./tryout.js";
 import * as windows from "./windows.js";
 
 const EVERY_MS = 3000, SELDOM = 5, PAGE = 100;
-let jobs = null, before = 0, round = 0, running = false, timer = 0;
+let jobs = null, before = 0, round = 0, running = false, timer = 0, done = "";
 
 const shown = () => (/^#jobs=([\d,]+)$/.exec(location.hash)?.[1] || "").split(",").filter(n => n).map(Number).slice(0, MOST);
 
@@ -58,6 +58,10 @@ async function turn() {
   if (asked !== query())
     return;
   jobs = list.jobs;
+  const now = jobs.filter(j => j.state === "succeeded").map(j => j.id).join();
+  if (now !== done) // there may be a new model
+    round = 0;
+  done = now;
   house(true);
   setText(by("link"), "");
   by("newer").hidden = !before;

@@ -134,7 +134,7 @@ class Page(Driven):
         t.wait("document.querySelector('#facts').innerText.includes('succeeded')")
         t.wait("/Job %d: training [\\d.]+/.test(document.querySelector('#loss').ariaLabel)" % job)
 
-        self.press("Score", "#models")
+        self.press("Score", "#models tr[data-key=rounded]")
         t.wait("!document.querySelector('#new').hidden")
         self.assertEqual(self.json(), {"type": "classify", "model": "rounded", "dataset": "round"})
         t.click("#new-submit")
