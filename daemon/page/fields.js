@@ -4,7 +4,8 @@ import { by, make, setText } from "./dom.js";
 let count = 0;
 
 const input = props => make("input", { autocomplete: "off", spellcheck: false, ...props });
-const whole = text => { const list = text.split(/[x\u00d7,\s]+/).filter(t => t).map(Number); return list.length === 1 ? [...list, ...list] : list; };
+const square = list => list.length === 1 ? [...list, ...list] : list;
+const sides = text => square(text.split(/[x\u00d7,\s]+/).filter(t => t).map(Number));
 
 // How each kind is made, what value it holds (undefined for none), and how a value is shown.
 const KINDS = {
@@ -16,8 +17,8 @@ const KINDS = {
   choice: { make: () => make("select"), get: c => c.value || undefined,
     set: (c, v) => { c.value = v ?? ""; } },
   tick: { make: () => input({ type: "checkbox" }), get: c => c.checked, set: (c, v) => { c.checked = v === true; } },
-  size: { make: () => input({ type: "text", inputMode: "numeric", pattern: "\\s*\\d+\\s*([x\u00d7,]\\s*\\d+\\s*)?", title: "64 or 48x64, height first" }),
-    get: c => c.value.trim() ? whole(c.value) : undefined, set: (c, v) => { c.value = Array.isArray(v) ? v.join("x") : ""; } },
+  size: { make: () => input({ type: "text", pattern: "\\s*\\d+\\s*([x\u00d7,]\\s*\\d+\\s*)?", title: "64 or 48x64, height first" }),
+    get: c => c.value.trim() ? sides(c.value) : undefined, set: (c, v) => { c.value = Array.isArray(v) ? v.join("x") : ""; } },
   list: { make: () => input({ type: "text", title: "a list, as JSON" }), get: c => {
     c.setCustomValidity("");
     if (!c.value.trim())

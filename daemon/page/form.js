@@ -13,9 +13,17 @@ const optimizer = r => read(r, "/optimizer/name") || "sgd";
 const names = list => list.map(n => [n, n]);
 const set = () => sets.find(s => s.name === read(request, "/dataset/name"));
 
+const stepwise = r => train(r) && schedule(r) === "step";
+const starts = r => read(r, "/init/from") !== undefined ? "from:" + read(r, "/init/from") : read(r, "/init/name") || "xavier_uniform";
+
+const setStart = (r, v) => v.startsWith("from:") ? setFrom(r, models.find(m => m.name === v.slice(5)), set()?.num_classes)
+  : write(r, "/init", v === "xavier_uniform" ? undefined : v);
+
+// Each is a field's pointer, label, kind; when it is there; what it offers; how else than plainly it is read and written.
 const SPECS = {
   Job: [
-    { at: "/type", label: "Kind", kind: "choice", options: () => [["train", "train"], ["classify", "score a model"]], change: setType },
+    { at: "/type", label: "Kind", kind: "choice", change: setType,
+      options: () => [["train", "train"], ["classify", "score a model"]] },
     { at: "/model", label: "Model", kind: "choice", when: classify, options: () => names(models.map(m => m.name)) },
     { at: "/dataset/name", label: "Data set", kind: "choice", options: () => names(sets.map(s => s.name)) },
     { at: "/name", label: "Name of the job", kind: "text" },
@@ -23,38 +31,49 @@ const SPECS = {
     { at: "/limit", label: "Images", kind: "whole", when: classify, more: { min: 1, placeholder: "all that validate" } },
   ],
   Network: [
-    { at: "/architecture/name", label: "Architecture", kind: "choice", when: train, change: (r, v) => write(r, "/architecture", v || undefined),
-      options: () => [...(read(request, "/architecture/layers") ? [["", "own layers, in the JSON"]] : []), ...names(known.presets.map(p => p.name))] },
-    { at: "/init/name", label: "Weights start", kind: "choice", when: train, value: r => read(r, "/init/from") !== undefined ? "from:" + read(r, "/init/from") : read(r, "/init/name") || "xavier_uniform",
+    { at: "/architecture/name", label: "Architecture", kind: "choice", when: train,
+      change: (r, v) => write(r, "/architecture", v || undefined),
+      options: () => [...(read(request, "/architecture/layers") ? [["", "own layers, in the JSON"]] : []),
+        ...names(known.presets.map(p => p.name))] },
+    { at: "/init/name", label: "Weights start", kind: "choice", when: train, value: starts, change: setStart,
       options: () => [["xavier_uniform", "random, Xavier"], ["kaiming_uniform", "random, Kaiming"], ["normal", "random, normal"],
-        ...models.map(m => ["from:" + m.name, "as in " + m.name])],
-      change: (r, v) => v.startsWith("from:") ? setFrom(r, models.find(m => m.name === v.slice(5)), set()?.num_classes) : write(r, "/init", v === "xavier_uniform" ? undefined : v) },
-    { at: "/init/strict", label: "Every layer must fit", kind: "tick", when: r => read(r, "/init/from") !== undefined,
+        ...models.map(m => ["from:" + m.name, "as in " + m.name])] },
+    { at: "/init/strict", label: "Every layer must fit", kind: "tick", when: r => train(r) && read(r, "/init/from") !== undefined,
       value: r => read(r, "/init/strict") ?? true, change: (r, v) => write(r, "/init/strict", v ? undefined : false) },
   ],
   Images: [
     { at: "/dataset/resize", label: "Resize to", kind: "size", when: train, more: { placeholder: "as they are" } },
-    { at: "/dataset/normalize", label: "Normalise", kind: "choice", when: train, options: () => [["", "no"], ["per_image", "image by image"]] },
+    { at: "/dataset/normalize", label: "Normalise", kind: "choice", when: train,
+      options: () => [["", "no"], ["per_image", "image by image"]] },
     { at: "/dataset/limit", label: "Images to train", kind: "whole", when: train, more: { min: 1, placeholder: "all" } },
     { at: "/dataset/val_limit", label: "Images to validate", kind: "whole", when: train, more: { min: 1, placeholder: "all" } },
-    { at: "/class_weights", label: "Class weights", kind: "choice", when: train, options: () => [["", "none"], ["balanced", "balanced"]] },
+    { at: "/class_weights", label: "Class weights", kind: "choice", when: train,
+      options: () => [["", "none"], ["balanced", "balanced"]] },
   ],
   Training: [
     { at: "/epochs", label: "Epochs", kind: "whole", when: train, more: { min: 1, placeholder: "10" } },
     { at: "/batch_size", label: "Batch size", kind: "whole", when: train, more: { min: 1, placeholder: "128" } },
-    { at: "/optimizer/name", label: "Optimizer", kind: "choice", when: train, value: optimizer, options: () => names(Object.keys(RATES)), change: setOptimizer },
+    { at: "/optimizer/name", label: "Optimizer", kind: "choice", when: train, value: optimizer, change: setOptimizer,
+      options: () => names(Object.keys(RATES)) },
     { at: "/optimizer/lr", label: "Learning rate", kind: "number", when: train, more: { min: 0 } },
-    { at: "/optimizer/momentum", label: "Momentum", kind: "number", when: r => train(r) && optimizer(r) === "sgd", more: { min: 0, max: 1, placeholder: "0" } },
+    { at: "/optimizer/momentum", label: "Momentum", kind: "number", when: r => train(r) && optimizer(r) === "sgd",
+      more: { min: 0, max: 1, placeholder: "0" } },
     { at: "/optimizer/weight_decay", label: "Weight decay", kind: "number", when: train, more: { min: 0, placeholder: "usual" } },
-    { at: "/optimizer/schedule/name", label: "Schedule", kind: "choice", when: train, value: schedule, change: (r, v) => setSchedule(r, v === "constant" ? undefined : v),
+    { at: "/optimizer/schedule/name", label: "Schedule", kind: "choice", when: train, value: schedule,
+      change: (r, v) => setSchedule(r, v === "constant" ? undefined : v),
       options: () => [["constant", "constant"], ["step", "in steps"], ["cosine", "cosine"]] },
-    { at: "/optimizer/schedule/step_epochs", label: "Epochs of a step", kind: "whole", when: r => train(r) && schedule(r) === "step", more: { min: 1 } },
-    { at: "/optimizer/schedule/gamma", label: "Times, each step", kind: "number", when: r => train(r) && schedule(r) === "step", more: { min: 0, max: 1, placeholder: "0.1" } },
-    { at: "/optimizer/schedule/min_lr", label: "Lowest rate", kind: "number", when: r => train(r) && schedule(r) === "cosine", more: { min: 0, placeholder: "0" } },
-    { at: "/optimizer/schedule/warmup_epochs", label: "Epochs to warm up", kind: "number", when: r => train(r) && schedule(r) !== "constant", more: { min: 0, placeholder: "0" } },
-    { at: "/stop_when/metric", label: "Stop early", kind: "choice", when: train, change: (r, v) => write(r, "/stop_when", v && { metric: v, patience: 5 }),
+    { at: "/optimizer/schedule/step_epochs", label: "Epochs of a step", kind: "whole", when: stepwise, more: { min: 1 } },
+    { at: "/optimizer/schedule/gamma", label: "Times, each step", kind: "number", when: stepwise,
+      more: { min: 0, max: 1, placeholder: "0.1" } },
+    { at: "/optimizer/schedule/min_lr", label: "Lowest rate", kind: "number", when: r => train(r) && schedule(r) === "cosine",
+      more: { min: 0, placeholder: "0" } },
+    { at: "/optimizer/schedule/warmup_epochs", label: "Epochs to warm up", kind: "number",
+      when: r => train(r) && schedule(r) !== "constant", more: { min: 0, placeholder: "0" } },
+    { at: "/stop_when/metric", label: "Stop early", kind: "choice", when: train,
+      change: (r, v) => write(r, "/stop_when", v && { metric: v, patience: 5 }),
       options: () => [["", "no"], ["val_loss", "by validation loss"], ["val_acc", "by its accuracy"]] },
-    { at: "/stop_when/patience", label: "Epochs to wait", kind: "whole", when: r => train(r) && read(r, "/stop_when/metric") !== undefined, more: { min: 1 } },
+    { at: "/stop_when/patience", label: "Epochs to wait", kind: "whole", more: { min: 1 },
+      when: r => train(r) && read(r, "/stop_when/metric") !== undefined },
     { at: "/seed", label: "Seed", kind: "whole", when: train, more: { min: 0, placeholder: "0" } },
   ],
 };
@@ -79,8 +98,9 @@ function build() {
 // An augmentation's tick and its parameters. They stand in a list, wherever it was put there.
 function augmentation({ type, description, parameters }) {
   const index = r => Array.isArray(r.augment) ? r.augment.findIndex(a => a?.type === type) : -1;
+  const add = r => write(r, "/augment", [...(Array.isArray(r.augment) ? r.augment : []), { type }]);
   const tick = { label: type, kind: "tick", more: { title: description }, when: train, value: r => index(r) >= 0,
-    change: (r, on) => on ? write(r, "/augment", [...(Array.isArray(r.augment) ? r.augment : []), { type }]) : write(r, "/augment/" + index(r), undefined) };
+    change: (r, on) => on ? add(r) : write(r, "/augment/" + index(r), undefined) };
   Object.defineProperty(tick, "at", { get: () => "/augment/" + index(request) + "/type" });
   return [tick, ...parameters.map(p => {
     const spec = { label: type + ": " + p.name, kind: p.type === "integer" ? "whole" : "number", more: { placeholder: String(p.default) },
@@ -162,6 +182,7 @@ function complain(pointer, text, focus) {
 }
 
 function says(lines) {
+  by("new-says").hidden = !train(request);
   by("new-says").replaceChildren(...lines.flatMap(([label, text]) => [make("dt", {}, label), make("dd", {}, text)]));
 }
 
@@ -179,17 +200,18 @@ async function summarise() {
     says([]);
     return;
   }
-  const json = JSON.stringify({ architecture: request.architecture, input: [c, ...size], batch: request.batch_size || 128, num_classes: set().num_classes });
+  const json = JSON.stringify({ architecture: request.architecture, input: [c, ...size], batch: request.batch_size || 128,
+    num_classes: set().num_classes });
   try {
     const { totals, memory: takes } = await (await ask("POST", "v1/architectures/summary", { json, signal })).json();
-    says([["input", c + "\u00d7" + size.join("\u00d7") + ", " + set().num_classes + " classes"], ["parameters", number(totals.parameters)],
+    says([["input", [c, ...size].join("\u00d7") + ", " + set().num_classes + " classes"], ["parameters", number(totals.parameters)],
       ["memory", "about " + bytes(takes.training) + " to train" + (memory ? ", of " + bytes(memory) : "")], steps()]);
   } catch (error) {
     if (error.name === "AbortError")
       return;
     says([]);
     if (error instanceof Refused)
-      complain(error.pointer.replace(/^\/batch$/, "/batch_size").replace(/^\/input/, "/dataset/resize") || "/architecture", error.detail);
+      complain(error.pointer.replace(/^\/batch$/, "/batch_size").replace(/^\/input/, "/dataset/resize"), error.detail);
   }
 }
 
@@ -232,7 +254,8 @@ async function submit() {
     f.wrong("");
   setText(by("new-error"), "");
   if (failed) {
-    complain(failed.pointer || "", failed instanceof Refused ? failed.detail : "The server does not answer. Submit again: it makes one job of it.", true);
+    complain(failed.pointer || "", failed instanceof Refused ? failed.detail
+      : "The server does not answer. Submit again: it makes one job of it.", true);
     return;
   }
   close();
@@ -250,7 +273,8 @@ function close() {
 
 // Opens the form with that request, or with one to begin with.
 export async function open(first) {
-  const [list, of, devices, all] = await Promise.all([get("v1/datasets"), get("v1/models"), get("v1/devices"), known || get("v1/architectures")]);
+  const [list, of, devices, all] = await Promise.all([get("v1/datasets"), get("v1/models"), get("v1/devices"),
+    known || get("v1/architectures")]);
   sets = list.datasets.filter(s => s.state === "ready");
   models = of.models;
   memory = Math.max(0, ...devices.devices.map(d => d.memory));

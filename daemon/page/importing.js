@@ -5,15 +5,17 @@ import { ask, get, put, Refused } from "./server.js";
 import { hold } from "./windows.js";
 
 const SPECS = [
-  { at: "name", label: "Name of the data set", kind: "text", more: { required: true, pattern: "[A-Za-z0-9_][A-Za-z0-9._\\-]*", maxLength: 64,
-    title: "letters, digits, '.', '_' and '-'" } },
+  { at: "name", label: "Name of the data set", kind: "text", more: { required: true, pattern: "[A-Za-z0-9_][A-Za-z0-9._\\-]*",
+    maxLength: 64, title: "letters, digits, '.', '_' and '-'" } },
   { at: "size", label: "Size of an image", kind: "size", more: { placeholder: "as they are" } },
   { at: "fit", label: "Made so by", kind: "choice", options: [["", "resizing"], ["crop", "the middle part"], ["tile", "tiles"]] },
-  { at: "stride", label: "Pixels from tile to tile", kind: "whole", when: () => value("fit") === "tile", more: { min: 1, placeholder: "the tile's side" } },
+  { at: "stride", label: "Pixels from tile to tile", kind: "whole", when: () => value("fit") === "tile",
+    more: { min: 1, placeholder: "the tile's side" } },
   { at: "channels", label: "Channels", kind: "choice", options: [["", "as they are"], ["1", "1, grey"], ["3", "3, colour"]] },
   { at: "val", label: "Share to validate", kind: "number", more: { min: 0, max: 1, placeholder: "0.2" } },
   { at: "pixel_size", label: "Side of a pixel, nm", kind: "number", more: { min: 0, placeholder: "as they are" } },
-  { at: "normalize", label: "Normalise", kind: "choice", options: [["", "by percentiles"], ["per_image", "image by image"], ["none", "as it is"]] },
+  { at: "normalize", label: "Normalise", kind: "choice",
+    options: [["", "by percentiles"], ["per_image", "image by image"], ["none", "as it is"]] },
 ];
 
 let fields = [], file = null, stop = null, done = null, trainOn = null;
@@ -66,17 +68,18 @@ function step(text, at, of) {
     by("import-bar").removeAttribute("value");
 }
 
-const sent = at => at < file.size ? step("Sending: " + bytes(at) + " of " + bytes(file.size), at, file.size) : step("It has been sent; the server looks into it.");
+const sent = at => at < file.size ? step("Sending: " + bytes(at) + " of " + bytes(file.size), at, file.size)
+  : step("It has been sent; the server looks into it.");
 
 function told({ event, data }) {
   if (event === "end")
     return;
-  const files = number(data.files) + " files, " + number(data.images) + " images";
-  if (data.phase === "reading" && data.total_bytes)
-    step("Reading: " + files, data.bytes, data.total_bytes);
-  else
-    step("Writing" + (data.split ? " what is to " + (data.split === "val" ? "validate" : "train") : "") + ": " + number(data.written) + " of " + number(data.images) +
-      " images", data.written, data.images);
+  if (data.phase === "reading") {
+    step("Reading: " + number(data.files) + " files, " + number(data.images) + " images", data.bytes, data.total_bytes);
+    return;
+  }
+  const what = data.split === "val" ? "Writing what is to validate: " : data.split ? "Writing what is to train: " : "Writing: ";
+  step(what + number(data.written) + " of " + number(data.images) + " images", data.written, data.images);
 }
 
 // The data set that it became.
@@ -103,7 +106,8 @@ function complain(error) {
     setText(by("import-state"), "Given up; nothing of it is kept.");
     return;
   }
-  const said = error instanceof Refused ? error.detail : "the connection broke off before all of it was a data set; nothing of it is kept";
+  const said = error instanceof Refused ? error.detail
+    : "the connection broke off before all of it was a data set; nothing of it is kept";
   const one = fields.find(f => !f.box.hidden && said.startsWith("\"" + f.spec.at + "\""));
   if (one)
     one.wrong(said);
@@ -153,9 +157,9 @@ async function begin() {
 }
 
 // A picture of some images of each class.
-export async function sheet(set, split = "train") {
-  const path = "v1/datasets/" + encodeURIComponent(set.name) + "/sheet?images=8&split=" + split;
-  const img = make("img", { className: "sheet", alt: "images of " + set.name + " to " + (split === "val" ? "validate" : "train") + ", a row for each of " + set.classes.join(", ") });
+export async function sheet(set) {
+  const path = "v1/datasets/" + encodeURIComponent(set.name) + "/sheet?images=8";
+  const img = make("img", { className: "sheet", alt: "images of " + set.name + ", a row for each of " + set.classes.join(", ") });
   try {
     img.src = URL.createObjectURL(await (await ask("GET", path)).blob());
   } catch (error) {

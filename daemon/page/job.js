@@ -315,7 +315,8 @@ function paintScores() {
 
 function scores(id, result) {
   const table = make("table"), out = [make("h3", {}, "Scores of job " + id + ": " + percent(result.accuracy) + " of " +
-    number(result.count) + " images right"), make("div", { className: "wide" }, table)];
+    number(result.count) + " images right"),
+    make("div", { className: "wide", tabIndex: 0, role: "group", ariaLabel: "Scores of job " + id }, table)];
   fill(table, [["Class"], ["Precision", "number"], ["Recall", "number"], ["F1", "number"], ["Images", "number"]],
     result.per_class.map((c, i) => ({ key: i, cells: [{ is: c.class, make: () => name(c.class) },
       percent(c.precision ?? NaN), percent(c.recall ?? NaN), percent(c.f1 ?? NaN), number(c.support)] })), "");

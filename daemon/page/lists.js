@@ -92,11 +92,13 @@ export const weights = model => "v1/models/" + encodeURIComponent(model) + "/wei
 
 // `train` and `look` are called with a data set, `changed` when one has gone.
 export function showDatasets(sets, train, look, changed) {
-  fill(by("datasets"), [["Data set"], ["Image"], ["Classes", "number"], ["To train", "number"], ["To validate", "number"],
-    ["State", "later"], ["Actions"]], sets.map(s => ({ key: s.name, cells: [aName(s.name), (s.shape || []).join("\u00d7"),
-    { is: (s.classes || []).join(), make: () => make("span", { title: (s.classes || []).join(", ") }, String(s.num_classes ?? "")) },
-    number(s.train), number(s.val), s.error || s.state || "",
-    acts(s.name + s.state + s.user + s.train, s.name, [...(s.state === "ready" ? [["Train", () => train(s)], ["Look", () => look(s)]] : []),
-      ...(s.user ? [["Delete", () => drop("v1/datasets/" + encodeURIComponent(s.name), "Delete the data set " + s.name + " for good?",
-        "sets-error", changed)]] : [])])] })), "There is no data set.");
+  fill(by("datasets"), [["Data set"], ["Image", "later"], ["Classes", "number"], ["To train", "number"], ["To validate", "number later"],
+    ["State", "later"], ["Actions"]], sets.map(s => {
+    const use = s.state === "ready" ? [["Train", () => train(s)], ["Look", () => look(s)]] : [];
+    const gone = () => drop("v1/datasets/" + encodeURIComponent(s.name), "Delete the data set " + s.name + " for good?", "sets-error", changed);
+    return { key: s.name, cells: [aName(s.name), (s.shape || []).join("\u00d7"),
+      { is: (s.classes || []).join(), make: () => make("span", { title: (s.classes || []).join(", ") }, String(s.num_classes ?? "")) },
+      number(s.train), number(s.val), s.error || s.state || "",
+      acts(s.name + s.state + s.user + s.train, s.name, [...use, ...(s.user ? [["Delete", gone]] : [])])] };
+  }), "There is no data set.");
 }

@@ -33,7 +33,7 @@ function showClasses(file, answer) {
       best ? percent(best[0].probability) : "",
       { is: "", make: () => name(best ? best.slice(1).map(b => b.label + " " + percent(b.probability)).join(", ") : "") }] })), "No image.");
   const more = all.length > MOST_ROWS ? [make("p", {}, "and " + number(all.length - MOST_ROWS) + " more")] : [];
-  return [make("div", { className: "wide" }, table), ...more];
+  return [make("div", { className: "wide", tabIndex: 0, role: "group", ariaLabel: "Classes of " + file.name }, table), ...more];
 }
 
 async function showMap(path, file, body) {
