@@ -107,10 +107,10 @@ const pause = (ms, signal) => new Promise(resolve => {
   signal.addEventListener("abort", () => { clearTimeout(timer); resolve(); }, { once: true });
 });
 
-const DEAD_MS = 45000, QUIET_MS = 400, SIP_MS = 3000;
+const DEAD_MS = 45000, QUIET_MS = 400, SIP_MS = 1500, PAUSE_MS = 3000;
 
 // The lines of one stream. The server sends a heartbeat every 15 s unless told otherwise; three of them missing
-// mean a dead connection. A sip ends when nothing more has come for a moment.
+// mean a dead connection. A sip ends when nothing more has come for a moment, and soon in any case.
 async function* lines(path, signal, sip) {
   const stop = new AbortController(), begun = performance.now();
   const end = () => stop.abort();
@@ -183,7 +183,7 @@ export async function follow(id, after, take, link, signal, live = true) {
       return;
     if (!well)
       link("The server does not answer; trying again.");
-    await pause(well ? SIP_MS : wait, signal);
+    await pause(well ? PAUSE_MS : wait, signal);
     wait = well ? 500 : Math.min(wait * 2, 5000);
   }
 }

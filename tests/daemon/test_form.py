@@ -331,7 +331,7 @@ class Page(Driven):
         t.choose("#import-file", self.file("mine.zip", grains(each=6)))
         t.accept = False
         t.click("#import-submit")
-        wait_for(lambda: t.browser.read(0.05) or t.dialogs)
+        wait_for(lambda: t.browser.read(0.05) or t.dialogs, 10)
         self.assertIn("mine", t.dialogs[0])
         self.assertEqual(sum(d.get("/v1/datasets/mine")["class_counts"]["train"]) + d.get("/v1/datasets/mine")["val"], 36)
         t.accept = True
@@ -364,7 +364,7 @@ class Page(Driven):
             t.accept = False
             asked = len(t.dialogs)
             self.press("Delete", within)
-            wait_for(lambda: t.browser.read(0.05) or len(t.dialogs) > asked)
+            wait_for(lambda: t.browser.read(0.05) or len(t.dialogs) > asked, 10)
             self.assertEqual(d.request("GET", path)[0], 200, path)
             t.accept = True
             self.press("Delete", within)
@@ -384,7 +384,7 @@ class Page(Driven):
             t.run("location.hash = '#jobs=%s'" % ",".join(map(str, held)))
         for t in windows + windows:
             t.wait("document.querySelectorAll('#facts h3').length === 4")
-            self.assertEqual(t.run("Promise.race([fetch('v1/version', { cache: 'no-store' }).then(a => a.status), "
+            self.assertEqual(t.run("Promise.race([fetch('v1/version', { cache: 'no-store', credentials: 'omit' }).then(a => a.status), "
                                    "new Promise(r => setTimeout(r, 8000))])"), 200)
         before = [t.run("document.querySelector('#loss').ariaLabel") for t in windows]
         for t, said in zip(windows, before):
