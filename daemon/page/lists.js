@@ -99,6 +99,6 @@ export function showDatasets(sets, train, look, changed) {
     return { key: s.name, cells: [aName(s.name), (s.shape || []).join("\u00d7"),
       { is: (s.classes || []).join(), make: () => make("span", { title: (s.classes || []).join(", ") }, String(s.num_classes ?? "")) },
       number(s.train), number(s.val), s.error || s.state || "",
-      acts(s.name + s.state + s.user + s.train, s.name, [...use, ...(s.user ? [["Delete", gone]] : [])])] };
+      acts([s.name, s.state, s.user, s.train, s.classes].join("\n"), s.name, [...use, ...(s.user ? [["Delete", gone]] : [])])] };
   }), "There is no data set.");
 }
