@@ -1,10 +1,12 @@
 // The jobs that are looked at: facts, curves that grow, scores.
 import { before, Chart } from "./chart.js";
 import { bytes, button, by, duration, fill, loss, make, name, number, percent, setText, textOf, when } from "./dom.js";
+import { open as openForm } from "./form.js";
 import { weights } from "./lists.js";
-import { ask, follow, get, post, Refused, save } from "./server.js";
+import { ask, follow, get, post, Refused, remove, save } from "./server.js";
+import { live } from "./windows.js";
 
-export const MOST = 4; // a browser has six connections to a server, and the lists want some
+export const MOST = 4; // of a browser's six connections to a server the lists want some
 const ENDED = ["succeeded", "failed", "cancelled"];
 const fail = error => setText(by("shown-error"), error.message);
 const lines = () => ({ epoch: [], loss: [], acc: [] });
@@ -33,7 +35,7 @@ class Job {
     this.stop = new AbortController();
     const signal = this.stop.signal;
     this.look(signal).catch(error => this.trouble(error));
-    follow(this.id, this.after, events => this.take(events), this.link, signal)
+    follow(this.id, this.after, events => this.take(events), this.link, signal, live())
       .then(() => { if (!signal.aborted) { this.over = true; return this.look(signal); } })
       .catch(error => this.trouble(error));
   }
@@ -123,6 +125,14 @@ class Job {
     post("v1/jobs/" + this.id + "/" + verb).then(() => this.look()).catch(fail);
   }
 
+  // The model that it saved stays.
+  drop() {
+    if (!confirm("Delete job " + this.id + " with its curve for good?"))
+      return;
+    fail({ message: "" });
+    remove("v1/jobs/" + this.id).then(() => { location.hash = "#jobs=" + jobs.filter(j => j !== this).map(j => j.id); }).catch(fail);
+  }
+
   async saveCurve(type, end) {
     const blob = await (await ask("GET", "v1/jobs/" + this.id + "/curve", { accept: type })).blob();
     const link = make("a", { href: URL.createObjectURL(blob), download: "job-" + this.id + end });
@@ -143,6 +153,9 @@ class Job {
     if (j.type === "train")
       list.push(button("Curve as CSV", () => this.saveCurve("text/csv", ".csv").catch(fail)),
         button("as a drawing", () => this.saveCurve("image/svg+xml", ".svg").catch(fail)));
+    list.push(button("Again with these settings", () => openForm(j.request).catch(fail)));
+    if (ENDED.includes(j.state))
+      list.push(button("Delete", () => this.drop()));
     for (const b of list)
       b.ariaLabel = b.textContent + ", job " + this.id;
     return list;
@@ -302,7 +315,8 @@ function paintScores() {
 
 function scores(id, result) {
   const table = make("table"), out = [make("h3", {}, "Scores of job " + id + ": " + percent(result.accuracy) + " of " +
-    number(result.count) + " images right"), make("div", { className: "wide" }, table)];
+    number(result.count) + " images right"),
+    make("div", { className: "wide", tabIndex: 0, role: "group", ariaLabel: "Scores of job " + id }, table)];
   fill(table, [["Class"], ["Precision", "number"], ["Recall", "number"], ["F1", "number"], ["Images", "number"]],
     result.per_class.map((c, i) => ({ key: i, cells: [{ is: c.class, make: () => name(c.class) },
       percent(c.precision ?? NaN), percent(c.recall ?? NaN), percent(c.f1 ?? NaN), number(c.support)] })), "");

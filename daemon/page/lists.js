@@ -1,6 +1,6 @@
 // The tables: devices, jobs, models, data sets.
 import { aName, button, by, bytes, fill, loss, make, number, percent, setText, textOf, when } from "./dom.js";
-import { save } from "./server.js";
+import { remove, save } from "./server.js";
 
 const link = (id, text) => ({ is: id + text, make: () => make("a", { href: "#jobs=" + id }, text) });
 
@@ -58,24 +58,47 @@ export function showJobs(jobs, shown, toggle) {
     box.checked = shown.includes(Number(box.closest("tr").dataset.key));
 }
 
-export function showModels(models, fail) {
+// A cell of buttons, [text, what it does] each; whom they are about is in their names.
+const acts = (is, about, list) => ({ is, make: () => make("div", { className: "acts" }, ...list.map(([text, run]) => {
+  const b = button(text, run);
+  b.ariaLabel = text + ": " + about;
+  return b;
+})) });
+
+// Asks, deletes, and says at `place` what was in the way.
+function drop(path, question, place, then) {
+  if (!confirm(question))
+    return;
+  setText(by(place), "");
+  remove(path).then(then).catch(error => setText(by(place), error.message));
+}
+
+// `score` is called with a model, `changed` when one has gone.
+export function showModels(models, score, changed) {
   fill(by("models"), [["Model"], ["Accuracy", "number"], ["Network", "later"], ["Input", "later"], ["Classes"], ["Job", "number"],
-    ["User", "later"], ["Weights"]], models.map(m => ({ key: m.name, cells: [
+    ["User", "later"], ["Actions"]], models.map(m => ({ key: m.name, cells: [
     aName(m.name), percent(m.metrics?.val_acc ?? NaN), aName(textOf(m.architecture)), m.input.join("\u00d7"),
     { is: m.classes.join(), make: () => make("span", { title: m.classes.join(", ") }, String(m.classes.length)) },
     m.job ? link(m.job, String(m.job)) : "", aName(m.user || ""),
-    { is: m.bytes + m.name, make: () => {
-      const b = button("Download, " + bytes(m.bytes), () => save(weights(m.name), m.name + ".safetensors").catch(fail));
-      b.ariaLabel = "Download " + m.name + ", " + bytes(m.bytes);
-      return b;
-    } }] })), "There is no model.");
+    acts(m.name + m.bytes + m.created_at, m.name, [["Score", () => score(m)],
+      ["Download, " + bytes(m.bytes), () => save(weights(m.name), m.name + ".safetensors").catch(fail)],
+      ["Delete", () => drop("v1/models/" + encodeURIComponent(m.name), "Delete the model " + m.name + " for good?", "models-error", changed)]])] })),
+  "There is no model.");
 }
+
+const fail = error => setText(by("models-error"), error.message);
 
 export const weights = model => "v1/models/" + encodeURIComponent(model) + "/weights";
 
-export function showDatasets(sets) {
-  fill(by("datasets"), [["Data set"], ["Image"], ["Classes", "number"], ["To train", "number"], ["To validate", "number"],
-    ["State", "later"]], sets.map(s => ({ key: s.name, cells: [aName(s.name), (s.shape || []).join("\u00d7"),
-    { is: (s.classes || []).join(), make: () => make("span", { title: (s.classes || []).join(", ") }, String(s.num_classes ?? "")) },
-    number(s.train), number(s.val), s.error || s.state || ""] })), "There is no data set.");
+// `train` and `look` are called with a data set, `changed` when one has gone.
+export function showDatasets(sets, train, look, changed) {
+  fill(by("datasets"), [["Data set"], ["Image", "later"], ["Classes", "number"], ["To train", "number"], ["To validate", "number later"],
+    ["State", "later"], ["Actions"]], sets.map(s => {
+    const use = s.state === "ready" ? [["Train", () => train(s)], ["Look", () => look(s)]] : [];
+    const gone = () => drop("v1/datasets/" + encodeURIComponent(s.name), "Delete the data set " + s.name + " for good?", "sets-error", changed);
+    return { key: s.name, cells: [aName(s.name), (s.shape || []).join("\u00d7"),
+      { is: (s.classes || []).join(), make: () => make("span", { title: (s.classes || []).join(", ") }, String(s.num_classes ?? "")) },
+      number(s.train), number(s.val), s.error || s.state || "",
+      acts([s.name, s.state, s.user, s.train, s.classes].join("\n"), s.name, [...use, ...(s.user ? [["Delete", gone]] : [])])] };
+  }), "There is no data set.");
 }

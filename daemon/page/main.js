@@ -1,12 +1,16 @@
 // What the page does when: the token, the lists every few seconds, the jobs that the address names (#jobs=7,9).
 import { by, setText } from "./dom.js";
+import * as form from "./form.js";
+import * as importing from "./importing.js";
 import { look, MOST, refresh, showJobs as showCurves } from "./job.js";
 import { showDatasets, showDevices, showJobs, showModels } from "./lists.js";
+import { begin } from "./request.js";
 import { get, haveToken, Refused, setToken } from "./server.js";
 import * as tryout from "./tryout.js";
+import * as windows from "./windows.js";
 
 const EVERY_MS = 3000, SELDOM = 5, PAGE = 100;
-let jobs = null, before = 0, round = 0, running = false, timer = 0;
+let jobs = null, before = 0, round = 0, running = false, timer = 0, done = "";
 
 const shown = () => (/^#jobs=([\d,]+)$/.exec(location.hash)?.[1] || "").split(",").filter(n => n).map(Number).slice(0, MOST);
 
@@ -54,6 +58,10 @@ async function turn() {
   if (asked !== query())
     return;
   jobs = list.jobs;
+  const now = jobs.filter(j => j.state === "succeeded").map(j => j.id).join();
+  if (now !== done) // there may be a new model
+    round = 0;
+  done = now;
   house(true);
   setText(by("link"), "");
   by("newer").hidden = !before;
@@ -62,9 +70,9 @@ async function turn() {
   showJobs(jobs, shown(), toggle);
   if (round++ % SELDOM === 0) {
     const [models, sets] = await Promise.all([get("v1/models"), get("v1/datasets")]);
-    showModels(models.models, trouble);
+    showModels(models.models, model => form.score(model).catch(trouble), anew);
     tryout.showModels(models.models);
-    showDatasets(sets.datasets);
+    showDatasets(sets.datasets, set => trainOn(set.name), async set => by("looked-at").replaceChildren(await importing.sheet(set)), anew);
   }
   await refresh();
 }
@@ -82,6 +90,49 @@ async function run() {
   running = false;
   if (by("login").hidden)
     timer = setTimeout(run, EVERY_MS);
+}
+
+// There may be other models and data sets than those that are shown.
+function anew() {
+  by("looked-at").replaceChildren();
+  round = 0;
+  run();
+}
+
+const trainOn = name => form.open(begin(name)).catch(trouble);
+
+// A job that was submitted here is looked at, beside the others where there is room.
+function submitted(job) {
+  const ids = shown().filter(id => id !== job.id);
+  history.replaceState(null, "", "#jobs=" + [...ids.slice(ids.length < MOST ? 0 : ids.length), job.id]);
+  arrange();
+  by("shown-title").focus();
+  by("shown").scrollIntoView();
+  turnTo(0);
+}
+
+// A file that is dropped onto the data sets is imported, elsewhere it is tried. Beside both, too: a browser would leave
+// the page for it.
+function prepareDrops() {
+  const over = e => {
+    const sets = e.target.closest?.("#sets");
+    if (sets)
+      by("import").hidden = false;
+    by("import-drop").classList.toggle("over", Boolean(sets));
+    by("drop").classList.toggle("over", !sets);
+  };
+  const off = () => { for (const id of ["drop", "import-drop"]) by(id).classList.remove("over"); };
+  addEventListener("dragover", e => { e.preventDefault(); over(e); });
+  addEventListener("dragleave", e => { if (!e.relatedTarget) off(); });
+  addEventListener("drop", e => {
+    e.preventDefault();
+    off();
+    const file = e.dataTransfer.files[0];
+    if (file && e.target.closest?.("#sets"))
+      importing.open(e.dataTransfer.files);
+    else if (file)
+      tryout.take(file);
+  });
 }
 
 function turnTo(id) {
@@ -114,6 +165,12 @@ document.addEventListener("visibilitychange", () => {
   look(!document.hidden);
   run();
 });
+by("new-open").addEventListener("click", () => form.open().catch(trouble));
+by("import-open").addEventListener("click", () => importing.open());
+form.prepare(submitted);
+importing.prepare(anew, trainOn);
 tryout.prepare();
+prepareDrops();
+windows.prepare(() => { look(false); look(!document.hidden); });
 arrange();
 run();

@@ -14,28 +14,35 @@ export function setToken(text) {
 
 // What the server refused, in its own words.
 export class Refused extends Error {
-  constructor(status, message, wait) {
-    super(message);
+  constructor(status, { detail, pointer } = {}, wait = 0) {
+    const text = detail || "status " + status;
+    super(text + (pointer ? " (at " + pointer + ")" : ""));
     this.status = status;
+    this.detail = text;
+    this.pointer = pointer || "";
     this.wait = wait; // seconds, 0 where nothing is said
   }
 }
 
 async function refusal(answer) {
   const problem = await answer.json().catch(() => ({}));
-  const detail = problem.detail || "status " + answer.status;
-  return new Refused(answer.status, detail + (problem.pointer ? " (at " + problem.pointer + ")" : ""),
-    Number(answer.headers.get("Retry-After")) || 0);
+  return new Refused(answer.status, problem, Number(answer.headers.get("Retry-After")) || 0);
 }
 
-export async function ask(method, path, { body, accept, signal } = {}) {
+// `json` is a text; `key` makes of a repeated post the first.
+export async function ask(method, path, { body, json, key, accept, signal } = {}) {
   const headers = {};
   if (token)
     headers.Authorization = "Bearer " + token;
   if (accept)
     headers.Accept = accept;
-  if (body !== undefined) // the content decides, not what a browser makes of a file's name
+  if (key)
+    headers["Idempotency-Key"] = key;
+  if (json !== undefined)
+    headers["Content-Type"] = "application/json";
+  else if (body !== undefined) // the content decides, not what a browser makes of a file's name
     headers["Content-Type"] = "application/octet-stream";
+  body = json ?? body;
   const answer = await fetch(path, { method, headers, body, signal, cache: "no-store", credentials: "omit" });
   if (!answer.ok)
     throw await refusal(answer);
@@ -44,6 +51,43 @@ export async function ask(method, path, { body, accept, signal } = {}) {
 
 export const get = async (path, signal) => (await ask("GET", path, { signal })).json();
 export const post = path => ask("POST", path);
+export const remove = path => ask("DELETE", path);
+
+// Puts a file and reads the lines that answer it. `sent` is told of bytes, `take` of each event. XMLHttpRequest, for
+// fetch does not tell what has been sent.
+export function put(path, file, sent, take, signal) {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    let read = 0;
+    const events = () => {
+      const end = request.responseText.lastIndexOf("\n") + 1;
+      const lines = request.responseText.slice(read, end).split("\n");
+      read = Math.max(read, end);
+      return lines.filter(line => line.trim()).map(line => JSON.parse(line));
+    };
+    request.open("PUT", path);
+    request.setRequestHeader("Accept", "application/x-ndjson");
+    request.setRequestHeader("Content-Type", "application/octet-stream");
+    if (token)
+      request.setRequestHeader("Authorization", "Bearer " + token);
+    request.upload.addEventListener("progress", e => sent(e.loaded));
+    request.addEventListener("progress", () => { if (request.status === 200) events().forEach(take); });
+    request.addEventListener("load", () => {
+      if (request.status === 200) {
+        events().forEach(take);
+        resolve();
+        return;
+      }
+      let problem = {};
+      try { problem = JSON.parse(request.responseText); } catch { /* a proxy's own words */ }
+      reject(new Refused(request.status, problem));
+    });
+    request.addEventListener("error", () => reject(new TypeError("the connection broke off")));
+    request.addEventListener("abort", () => reject(new DOMException("given up", "AbortError")));
+    signal.addEventListener("abort", () => request.abort(), { once: true });
+    request.send(file);
+  });
+}
 
 // Saves what is at `path`. Without a token the browser fetches it by itself, however large it is.
 export async function save(path, name) {
@@ -63,24 +107,31 @@ const pause = (ms, signal) => new Promise(resolve => {
   signal.addEventListener("abort", () => { clearTimeout(timer); resolve(); }, { once: true });
 });
 
+const DEAD_MS = 45000, QUIET_MS = 400, SIP_MS = 1500, PAUSE_MS = 3000;
+
 // The lines of one stream. The server sends a heartbeat every 15 s unless told otherwise; three of them missing
-// mean a dead connection.
-async function* lines(path, signal) {
-  const stop = new AbortController();
+// mean a dead connection. A sip ends when nothing more has come for a moment, and soon in any case.
+async function* lines(path, signal, sip) {
+  const stop = new AbortController(), begun = performance.now();
   const end = () => stop.abort();
   signal.addEventListener("abort", end, { once: true });
-  let timer = setTimeout(end, 45000);
+  let timer = setTimeout(end, DEAD_MS), answer = null;
   try {
-    const answer = await ask("GET", path, { accept: "application/x-ndjson", signal: stop.signal });
+    answer = await ask("GET", path, { accept: "application/x-ndjson", signal: stop.signal });
     const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
     let rest = "";
-    for (let piece; !(piece = await reader.read()).done;) {
+    for (let piece; !(sip && performance.now() > begun + SIP_MS);) {
       clearTimeout(timer);
-      timer = setTimeout(end, 45000);
+      timer = setTimeout(end, sip ? QUIET_MS : DEAD_MS);
+      if ((piece = await reader.read()).done)
+        return;
       const parts = (rest + piece.value).split("\n");
       rest = parts.pop();
       yield parts;
     }
+  } catch (error) {
+    if (!sip || !answer || signal.aborted || !stop.signal.aborted)
+      throw error;
   } finally {
     clearTimeout(timer);
     signal.removeEventListener("abort", end);
@@ -88,15 +139,29 @@ async function* lines(path, signal) {
   }
 }
 
-// Every event of a job after number `after`, in order and once, over as many connections as it takes. `take` gets
-// lists of them; `link` a text while there is no server, "" when there is one again. Ends with the job, or with
-// the signal; throws Refused where asking again is of no use.
-export async function follow(id, after, take, link, signal) {
+let line = Promise.resolve();
+
+// Waits for its turn among those that sip; what it returns ends that.
+async function turn() {
+  const before = line;
+  let free;
+  line = new Promise(resolve => { free = resolve; });
+  await before;
+  return free;
+}
+
+// Every event of a job after number `after`, in order and once, over as many connections as it takes: one that
+// stays open where it is `live`, else one every few seconds. `take` gets lists of them; `link` a text while there is
+// no server, "" when there is one again. Ends with the job, or with the signal; throws Refused where asking again is
+// of no use.
+export async function follow(id, after, take, link, signal, live = true) {
   let wait = 500;
   while (!signal.aborted) {
+    const free = live ? () => {} : await turn();
+    let well = false;
     try {
-      for await (const some of lines("v1/jobs/" + id + "/events?after=" + after, signal)) {
-        const events = some.filter(line => line).map(line => JSON.parse(line)).filter(event => event.id > after);
+      for await (const some of signal.aborted ? [] : lines("v1/jobs/" + id + "/events?after=" + after, signal, !live)) {
+        const events = some.filter(line => line.trim()).map(line => JSON.parse(line)).filter(event => event.id > after);
         link("");
         wait = 500;
         if (!events.length)
@@ -106,15 +171,19 @@ export async function follow(id, after, take, link, signal) {
         if (events.some(event => event.event === "end"))
           return;
       }
+      well = !live;
     } catch (error) {
       if (error instanceof Refused && ![429, 502, 503, 504].includes(error.status))
         throw error;
       wait = Math.max(wait, (error.wait || 0) * 1000);
+    } finally {
+      free();
     }
-    if (!signal.aborted) {
+    if (signal.aborted)
+      return;
+    if (!well)
       link("The server does not answer; trying again.");
-      await pause(wait, signal);
-      wait = Math.min(wait * 2, 5000);
-    }
+    await pause(well ? PAUSE_MS : wait, signal);
+    wait = well ? 500 : Math.min(wait * 2, 5000);
   }
 }

@@ -33,7 +33,7 @@ function showClasses(file, answer) {
       best ? percent(best[0].probability) : "",
       { is: "", make: () => name(best ? best.slice(1).map(b => b.label + " " + percent(b.probability)).join(", ") : "") }] })), "No image.");
   const more = all.length > MOST_ROWS ? [make("p", {}, "and " + number(all.length - MOST_ROWS) + " more")] : [];
-  return [make("div", { className: "wide" }, table), ...more];
+  return [make("div", { className: "wide", tabIndex: 0, role: "group", ariaLabel: "Classes of " + file.name }, table), ...more];
 }
 
 async function showMap(path, file, body) {
@@ -65,21 +65,14 @@ async function send(file) {
 export function prepare() {
   by("try-form").addEventListener("submit", e => e.preventDefault());
   by("file").addEventListener("change", () => { if (by("file").files[0]) send(by("file").files[0]); by("file").value = ""; });
-  // Beside the frame, too: a browser would leave the page for the file.
-  addEventListener("dragover", e => {
-    e.preventDefault();
-    by("drop").classList.add("over");
-  });
-  addEventListener("dragleave", e => { if (!e.relatedTarget) by("drop").classList.remove("over"); });
-  addEventListener("drop", e => {
-    e.preventDefault();
-    by("drop").classList.remove("over");
-    const file = e.dataTransfer.files[0];
-    if (file && by("try").hidden)
-      setText(by("link"), "There is no model yet that could classify " + file.name + ".");
-    else if (file) {
-      by("try").scrollIntoView();
-      send(file);
-    }
-  });
+}
+
+// A file that was dropped.
+export function take(file) {
+  if (by("try").hidden) {
+    setText(by("link"), "There is no model yet that could classify " + file.name + ".");
+    return;
+  }
+  by("try").scrollIntoView();
+  send(file);
 }

@@ -1,4 +1,5 @@
-// The page's scripts without a browser: curves by columns of pixels, and streams that break. Run by test_page.py.
+// The page's scripts without a browser: curves by columns of pixels, requests by pointers, and streams that break. Run by
+// test_page.py.
 import assert from "node:assert";
 
 globalThis.sessionStorage = { getItem: () => "t0ken", setItem: () => {}, removeItem: () => {} };
@@ -6,6 +7,8 @@ const { before, columns, range, ticks } = await import("./chart.js");
 const { addPoint } = await import("./job.js");
 const { bytes, duration } = await import("./dom.js");
 const { follow, Refused } = await import("./server.js");
+const { nearest, read, setFrom, setOptimizer, setType, tidy, write } = await import("./request.js");
+const { nameFor } = await import("./importing.js");
 
 // --- drawing ---
 
@@ -33,6 +36,42 @@ assert.deepEqual(line, { epoch: [1, 2, 2.5, 3], loss: [3, 2, 1.5, NaN], acc: [0.
 
 assert.deepEqual([duration(59.4), duration(61), duration(3661), duration(200000)], ["59 s", "1 min 1 s", "1 h 1 min", "2 days"]);
 assert.deepEqual([bytes(12), bytes(2048), bytes(19 * 2 ** 30)], ["12\u00a0B", "2.0\u00a0KiB", "19\u00a0GiB"]);
+
+// --- requests ---
+
+const job = { type: "train", dataset: "mnist", optimizer: { name: "sgd", lr: 0.1, momentum: 0.9 } };
+assert.equal(read(job, "/dataset/name"), "mnist");
+assert.equal(read(job, "/optimizer/schedule/name"), undefined);
+assert.equal(read(job, "/constructor/name"), undefined);
+assert.deepEqual(write(job, "/dataset/limit", 9).dataset, { name: "mnist", limit: 9 });
+assert.equal(write(write(job, "/dataset/limit", 9), "/dataset/limit", undefined).dataset, "mnist");
+assert.equal("stop_when" in write({ stop_when: { metric: "val_loss" } }, "/stop_when/metric", undefined), false);
+assert.deepEqual(write({ augment: [{ type: "hflip" }, { type: "crop" }] }, "/augment/0", undefined).augment, [{ type: "crop" }]);
+assert.deepEqual(write({ optimizer: 7 }, "/optimizer/lr", 1).optimizer, { lr: 1 });
+assert.deepEqual(Object.keys(write({ seed: 1, mine: 2, type: "train" }, "/epochs", 3)), ["type", "epochs", "seed", "mine"]);
+assert.deepEqual(job.dataset, "mnist", "what was given is left alone");
+
+assert.deepEqual(setOptimizer(write(job, "/optimizer/weight_decay", 0.1), "adamw").optimizer, { name: "adamw", lr: 0.001, weight_decay: 0.1 });
+const model = { name: "m", classes: ["a", "b"], architecture: { name: "densenet", growth_rate: 12, num_classes: 2 } };
+assert.deepEqual(setFrom(job, model, 2).init, { from: "m" });
+assert.deepEqual(setFrom(job, model, 3).init, { from: "m", strict: false });
+assert.deepEqual(setFrom(job, model, 3).architecture, { name: "densenet", growth_rate: 12 });
+assert.deepEqual(setType(job, "classify"), { type: "classify", dataset: "mnist" });
+
+for (const v of [job, { a: [[1, 2], { b: "]\n [" }], c: "x".repeat(99), d: {}, e: [] }, {}])
+  assert.deepEqual(JSON.parse(tidy(v)), v);
+assert.equal(tidy({ a: { b: [1, 2] } }), '{\n  "a": {"b": [1, 2]}\n}');
+let deep = 1;
+for (let i = 0; i < 500; i++)
+  deep = [deep];
+assert.deepEqual(JSON.parse(tidy({ deep })), { deep });
+
+const ats = ["/type", "/name", "/dataset/name", "/dataset/resize", "/optimizer/name", "/optimizer/lr", "/augment/1/type", "/augment/-1/type"];
+for (const [pointer, at] of [["/dataset", "/dataset/name"], ["/dataset/resize/0", "/dataset/resize"], ["/optimizer/betas/1", "/optimizer/name"],
+  ["/optimizer/lr", "/optimizer/lr"], ["/name", "/name"], ["/augment/1/p", "/augment/1/type"], ["/augment", undefined], ["/nameless", undefined], ["", undefined]])
+  assert.equal(nearest(pointer, ats), at, pointer);
+
+assert.deepEqual(["Grains of May.tar.gz", "..\u00e9t\u00e9 2.zip", "\u6f22.npz"].map(nameFor), ["Grains-of-May", "e-te-2", ""]);
 
 // --- streams ---
 
@@ -78,5 +117,26 @@ assert.deepEqual(said, ["", "The server does not answer; trying again.", ""]);
 asked = serve(404, []);
 await assert.rejects(ids, error => error instanceof Refused && error.status === 404 && error.message === "no");
 assert.equal(asked.length, 1);
+
+// Sips: two jobs whose streams stay open are read in turn, each over a connection of its own that is let go.
+let open = 0, most = 0;
+const sips = { 7: [[event(1), event(2)], [event(3, "end")]], 8: [[event(1)], [], [event(2, "end")]] };
+globalThis.fetch = async (path, { signal }) => {
+  const pieces = sips[/jobs\/(\d)/.exec(path)[1]].shift();
+  most = Math.max(most, ++open);
+  signal.addEventListener("abort", () => open--, { once: true });
+  return new Response(new ReadableStream({
+    start(c) {
+      for (const piece of pieces)
+        c.enqueue(new TextEncoder().encode(piece));
+      signal.addEventListener("abort", () => c.error(new DOMException("", "AbortError")), { once: true });
+    },
+  }));
+};
+const taken = { 7: [], 8: [] }, told = [];
+await Promise.all([7, 8].map(id => follow(id, 0, events => taken[id].push(...events.map(e => e.id)), text => told.push(text),
+  new AbortController().signal, false)));
+assert.deepEqual(taken, { 7: [1, 2, 3], 8: [1, 2] });
+assert.deepEqual([most, open, told.filter(text => text)], [1, 0, []]);
 
 console.log("ok");

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The page for browsers: what it is served with, and what its files may not hold. How it looks and behaves no test here sees."""
+"""The page for browsers: what it is served with, and what its files may not hold. What it does in one is test_form.py's."""
 import os
 import re
 import shutil
@@ -82,7 +82,7 @@ class Files(unittest.TestCase):
                 self.assertIn(one, ids, name)
         for one in re.findall(r'\b(?:for|aria-labelledby)="([^"]*)"', page):
             self.assertIn(one, ids)
-        for tag, given in re.findall(r"<(input|select)\b([^>]*)>", page):
+        for tag, given in re.findall(r"<(input|select|textarea)\b([^>]*)>", page):
             known = re.search(r'\bid="([^"]*)"', given)
             self.assertTrue(known is None or 'for="%s"' % known.group(1) in page or re.search(r"<label>(?:<[^>]*>)?\s*<[^>]*%s" % known.group(0), page), given)
 
