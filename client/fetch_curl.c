@@ -2,8 +2,10 @@
 #include "client/talk.h"
 
 #include <curl/curl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 struct fetch {
         struct address address;
@@ -136,8 +138,6 @@ static int set_up(struct fetch *h, struct curl_slist **headers, struct str *url,
         curl_easy_setopt(c, CURLOPT_USERAGENT, TALK_AGENT);
         curl_easy_setopt(c, CURLOPT_ERRORBUFFER, problem);
         curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT, (long)TALK_CONNECT_S);
-        curl_easy_setopt(c, CURLOPT_LOW_SPEED_LIMIT, 1L);
-        curl_easy_setopt(c, CURLOPT_LOW_SPEED_TIME, (long)talk_stall_s(h->now));
         curl_easy_setopt(c, CURLOPT_TCP_KEEPALIVE, 1L);
         curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, on_header);
         curl_easy_setopt(c, CURLOPT_HEADERDATA, h);
@@ -147,18 +147,45 @@ static int set_up(struct fetch *h, struct curl_slist **headers, struct str *url,
         return set_headers(h, headers);
 }
 
-/* Runs the exchange to its end; what libcurl says of it. */
-static CURLcode perform(struct fetch *h)
+/* Bytes so far, either way, and when that last changed, in whole seconds of a steady clock. */
+struct progress {
+        int64_t bytes, since_s;
+};
+
+/* Whether nothing came or went for as long as the exchange may stall. libcurl's own limit is a speed, below
+   which heartbeats of three bytes stay. */
+static bool stalled(const struct fetch *h, struct progress *p)
+{
+        curl_off_t up = 0, down = 0;
+        long headers = 0;
+        struct timespec t;
+        curl_easy_getinfo(h->curl, CURLINFO_SIZE_UPLOAD_T, &up);
+        curl_easy_getinfo(h->curl, CURLINFO_SIZE_DOWNLOAD_T, &down);
+        curl_easy_getinfo(h->curl, CURLINFO_HEADER_SIZE, &headers);
+        clock_gettime(CLOCK_MONOTONIC, &t);
+        int64_t bytes = (int64_t)up + down + headers;
+        if (bytes != p->bytes)
+                *p = (struct progress){bytes, t.tv_sec};
+        return t.tv_sec - p->since_s > talk_stall_s(h->now);
+}
+
+/* Runs the exchange to its end; what libcurl says of it, and more in `problem`. */
+static CURLcode perform(struct fetch *h, char *problem)
 {
         int running = 1, queued;
+        struct progress progress = {.bytes = -1};
+        bool stall = false;
         CURLMcode rc = curl_multi_add_handle(h->multi, h->curl);
-        while (rc == CURLM_OK && running && h->now->code == 0) {
+        while (rc == CURLM_OK && running && h->now->code == 0 && !stall) {
                 rc = curl_multi_perform(h->multi, &running);
                 if (rc == CURLM_OK && running && h->now->code == 0)
                         rc = curl_multi_poll(h->multi, NULL, 0, TALK_TICK_MS, NULL);
                 talk_tick(h->now);
+                stall = running && stalled(h, &progress);
         }
-        CURLcode result = rc == CURLM_OK ? CURLE_OK : CURLE_OUT_OF_MEMORY;
+        CURLcode result = rc != CURLM_OK ? CURLE_OUT_OF_MEMORY : stall ? CURLE_OPERATION_TIMEDOUT : CURLE_OK;
+        if (stall)
+                snprintf(problem, CURL_ERROR_SIZE, "no byte for %d s", talk_stall_s(h->now));
         for (CURLMsg *m; (m = curl_multi_info_read(h->multi, &queued)) != NULL;)
                 if (m->msg == CURLMSG_DONE)
                         result = m->data.result;
@@ -198,7 +225,7 @@ int fetch_send(
         int rc = set_up(h, &headers, &url, problem);
         if (rc != 0)
                 goto out;
-        CURLcode result = perform(h);
+        CURLcode result = perform(h, problem);
         curl_easy_getinfo(h->curl, CURLINFO_RESPONSE_CODE, &status);
         /* A server may refuse a body half-way and hang up: its answer counts, not the failed write. */
         bool refused = status >= 400 && (result == CURLE_SEND_ERROR || result == CURLE_PARTIAL_FILE);

@@ -143,15 +143,16 @@ static int start_daemon(struct http *h, int fd, bool tls, struct err *e)
                 secret[0] = (struct MHD_OptionItem){MHD_OPTION_END, 0, NULL};
         unsigned flags = MHD_USE_EPOLL | MHD_USE_ITC | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG |
                          (tls ? MHD_USE_TLS : 0);
-        /* Not strict: what strictness checks guard.c checks too, and the library answers a missing Host
-         * twice. */
+        /* 0.9 is not to be strict: what that checks guard.c checks too, and a missing Host is answered
+         * twice. 1.0 unfolds headers before guard.c sees them, and redirects where the address has blanks. */
+        const int strict = atoi(MHD_get_version()) >= 1;
         struct MHD_Daemon *d = MHD_start_daemon(flags, 0, NULL, NULL, on_request, h,
                 MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_ARRAY, secret, MHD_OPTION_LISTEN_SOCKET,
                 fd, MHD_OPTION_URI_LOG_CALLBACK, on_uri, h, MHD_OPTION_NOTIFY_COMPLETED, on_completed, h,
                 MHD_OPTION_NOTIFY_CONNECTION, on_connection, h, MHD_OPTION_CONNECTION_LIMIT,
                 (unsigned)h->host.o.max_connections, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)POOL_BYTES,
                 MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)(h->host.o.idle_seconds + 0.999),
-                MHD_OPTION_STRICT_FOR_CLIENT, 0, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
+                MHD_OPTION_STRICT_FOR_CLIENT, strict, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
         if (!d) {
                 close(fd);
                 return err_set(e, ERR_IO, "the HTTP server does not start");

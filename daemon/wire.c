@@ -90,6 +90,7 @@ int wire_error_read(const cJSON *o, struct err *ret)
         X(max_work_group, 1, 1 << 30)                                                                        \
         X(base_align_bytes, 1, 1 << 20)                                                                      \
         X(native_width, 0, 1 << 10)                                                                          \
+        X(fma, 0, 1)                                                                                         \
         X(tf32, 0, DEV_TF32_EMULATED)                                                                        \
         X(clblast, 0, 1)                                                                                     \
         X(lanes, 1, 256)

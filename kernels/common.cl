@@ -4,6 +4,10 @@
    TENSOR  declares a tensor argument (buffer, offset, stride between blocks), AT its block b */
 #pragma OPENCL FP_CONTRACT OFF
 
+#if DEVICE_NO_FMA /* OpenCL's own would be some hundred operations on integers */
+#define fma(a, b, c) ((a) * (b) + (c))
+#endif
+
 #ifndef LANES
 #define LANES 1
 #endif

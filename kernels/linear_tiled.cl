@@ -116,7 +116,10 @@ ITEM_KERNEL void linear_data_tiled(VIEW(w), TENSOR(dy), TENSOR(dx), const int C,
 static void add_gradients(global float *to, const float16 sum, const int count, const int accumulate)
 {
         if (count >= 16) {
-                vstore16(accumulate ? vload16(0, to) + sum : sum, 0, to);
+                if (accumulate) /* LLVM 18 stores a choice of vectors in four parts */
+                        vstore16(vload16(0, to) + sum, 0, to);
+                else
+                        vstore16(sum, 0, to);
                 return;
         }
         float values[16];

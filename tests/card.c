@@ -1,8 +1,9 @@
 /* Cards that this machine has not: a layer of the OpenCL loader (OPENCL_LAYERS) that lets a driver's devices
    answer as CNND_CARD says, "nvidia" or "amd", where they tell of memory, "gpu" where of their type, and that
    takes no grid which NVIDIA's cards do not take: of more than 65,535 work-groups in the second or third
-   dimension. As drivers keep what they compile, it leaves a file in each folder that the environment names to
-   them. */
+   dimension. With CNND_CARD_NO_FMA there is no fma: neither in the hardware nor for a kernel that asks for
+   it. As drivers keep what they compile, it leaves a file in each folder that the environment names to them.
+ */
 #include <CL/cl_ext.h>
 #include <CL/cl_layer.h>
 
@@ -78,6 +79,10 @@ static CL_API_ENTRY cl_int CL_API_CALL my_clGetDeviceInfo(
                 const size_t kib[2] = {(size_t)(free_bytes() / 1024), (size_t)(free_bytes() / 1024)};
                 return give(kib, sizeof kib, size, value, ret);
         }
+        if (what == CL_DEVICE_SINGLE_FP_CONFIG && getenv("CNND_CARD_NO_FMA")) {
+                const cl_device_fp_config least = CL_FP_ROUND_TO_NEAREST | CL_FP_INF_NAN;
+                return give(&least, sizeof least, size, value, ret);
+        }
         if (what == CL_DEVICE_UUID_KHR && getenv("CNND_CARD")) {
                 char name[256] = "";
                 next->clGetDeviceInfo(d, CL_DEVICE_NAME, sizeof name - 1, name, NULL);
@@ -90,6 +95,16 @@ static CL_API_ENTRY cl_int CL_API_CALL my_clGetDeviceInfo(
                 return give(extensions, strlen(extensions) + 1, size, value, ret);
         }
         return next->clGetDeviceInfo(d, what, size, value, ret);
+}
+
+static CL_API_ENTRY cl_program CL_API_CALL my_clCreateProgramWithSource(
+        cl_context context, cl_uint count, const char **texts, const size_t *lengths, cl_int *ret)
+{
+        static const char none[] = "#undef fma\n#define fma there_is_none\n";
+        const char *both[] = {none, texts[0]};
+        if (count != 1 || lengths || !getenv("CNND_CARD_NO_FMA"))
+                return next->clCreateProgramWithSource(context, count, texts, lengths, ret);
+        return next->clCreateProgramWithSource(context, 2, both, NULL, ret);
 }
 
 static CL_API_ENTRY cl_int CL_API_CALL my_clEnqueueNDRangeKernel(cl_command_queue queue, cl_kernel k,
@@ -143,6 +158,7 @@ CL_API_ENTRY cl_int CL_API_CALL clInitLayer(cl_uint num_entries, const cl_icd_di
         table = *target_dispatch;
         table.clGetDeviceIDs = my_clGetDeviceIDs;
         table.clGetDeviceInfo = my_clGetDeviceInfo;
+        table.clCreateProgramWithSource = my_clCreateProgramWithSource;
         table.clEnqueueNDRangeKernel = my_clEnqueueNDRangeKernel;
         if (getenv("CNND_CARD"))
                 keep_files();

@@ -137,6 +137,7 @@ static int read_info(
 {
         struct reading r = {id, CL_SUCCESS};
         cl_device_type type = CL_DEVICE_TYPE_GPU;
+        cl_device_fp_config single = 0;
         memset(info, 0, sizeof *info);
         snprintf(info->id, sizeof info->id, "%d:%d", p, n);
         read_text(&r, CL_DEVICE_NAME, info->name, sizeof info->name);
@@ -156,6 +157,8 @@ static int read_info(
         info->native_width = (int)read_uint(&r, CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT);
         info->compute_units = (int)read_uint(&r, CL_DEVICE_MAX_COMPUTE_UNITS);
         info->base_align_bytes = read_uint(&r, CL_DEVICE_MEM_BASE_ADDR_ALIGN) / 8;
+        read_value(&r, CL_DEVICE_SINGLE_FP_CONFIG, &single, sizeof single);
+        info->fma = (single & CL_FP_FMA) != 0;
         read_value(&r, CL_DEVICE_MAX_WORK_GROUP_SIZE, &info->max_work_group, sizeof info->max_work_group);
         apply_quirks(info);
         if (r.status != CL_SUCCESS)

@@ -143,7 +143,8 @@ static int prog_create(struct dev *d, const char *file, const char *options, str
         struct str source = {0}, all = {0};
         struct prog *p = calloc(1, sizeof *p);
         int rc = expand(file, &source, e);
-        str_addf(&all, "%s -DDEVICE_%s=1 %s", base_options, d->info.type == DEV_CPU ? "CPU" : "GPU", options);
+        str_addf(&all, "%s -DDEVICE_%s=1%s %s", base_options, d->info.type == DEV_CPU ? "CPU" : "GPU",
+                d->info.fma ? "" : " -DDEVICE_NO_FMA=1", options);
         if (rc == 0 && (!p || all.failed || !(p->file = strdup(file)) || !(p->options = strdup(options))))
                 rc = err_set(e, ERR_NO_MEMORY, "no memory for kernels/%s.cl", file);
         if (rc)

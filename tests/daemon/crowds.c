@@ -243,7 +243,6 @@ static void some_of_them_leave(void **state)
                 const struct classify_caller caller = {.ctx = &v[i], .done = visited, .gone = visitor_left};
                 assert_int_equal(post(s, "it", grey_of(i), &caller), 0);
         }
-        service_run(s);
         for (int i = 0; i < CROWD; i += 2)
                 v[i].left = true;
         for (int i = 0; i < CROWD; i++) {

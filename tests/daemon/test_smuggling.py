@@ -71,6 +71,9 @@ REQUESTS = {
     "too many headers": get(b"/v1/version", headers=b"".join(b"X%d: y\r\n" % i for i in range(5000))),
 }
 
+# libmicrohttpd 1.0 closes at these without a word.
+SILENT = {"zero in the address", "zero in the query"}
+
 # These libmicrohttpd refuses before it asks anybody, and 0.9.75 writes its header twice.
 LENGTHS = [b"2, 2", b"+2", b"-2", b"0x2", b"two", b"", b"2.0", b"2 0", b"18446744073709551618", b"\x0b2"]
 
@@ -97,8 +100,9 @@ class Smuggling(unittest.TestCase):
         for name, request in REQUESTS.items():
             with self.subTest(name):
                 statuses = self.answers(request)
-                self.assertEqual(len(statuses), 1, statuses)
-                self.assertEqual(statuses[0] // 100, 4, statuses)
+                if statuses or name not in SILENT:
+                    self.assertEqual(len(statuses), 1, statuses)
+                    self.assertEqual(statuses[0] // 100, 4, statuses)
 
     def test_lengths_that_are_none(self):
         for length in LENGTHS:

@@ -19,6 +19,7 @@ static void every_field_arrives(void **state)
         sent.native_width = 4;
         sent.lanes = 32;
         sent.tf32 = DEV_TF32_EMULATED;
+        sent.fma = true;
         sent.clblast = true;
         sent.global_bytes = (uint64_t)1 << 52;
         sent.max_alloc_bytes = 12345678901;
@@ -38,7 +39,7 @@ static void every_field_arrives(void **state)
         assert_int_equal(got.compute_units, sent.compute_units);
         assert_int_equal(got.native_width, sent.native_width);
         assert_int_equal(got.lanes, sent.lanes);
-        assert_true(got.clblast);
+        assert_true(got.clblast && got.fma);
 }
 
 int main(void)

@@ -45,6 +45,11 @@ class Packages(unittest.TestCase):
     def at(self, path, package="cnnd"):
         return os.path.join(self.trees[package], path)
 
+    def unit(self):
+        """Up to Debian 12 in /lib, since then in /usr/lib."""
+        path = self.at("usr/lib/systemd/system/cnnd.service")
+        return path if os.path.exists(path) else self.at("lib/systemd/system/cnnd.service")
+
     def test_what_is_in_them(self):
         self.assertEqual(sorted(self.debs), ["cnnctl", "cnnd"])
         for path in ("usr/bin/cnnd", "usr/share/man/man8/cnnd.8.gz", "usr/lib/sysusers.d/cnnd.conf"):
@@ -85,7 +90,7 @@ class Packages(unittest.TestCase):
         self.assertEqual({line.split(" = ")[0] for line in plain.splitlines()} - named, {"socket", "state"})
 
     def test_starts_as_the_unit_says(self):
-        unit = self.at("lib/systemd/system/cnnd.service")
+        unit = self.unit()
         words = unit_lines(unit, "ExecStart")[0].split()
         self.assertEqual(words[0], "/usr/bin/cnnd")
         words = [self.at(word[1:]) if word.startswith("/") else word for word in words]
@@ -115,7 +120,7 @@ class Packages(unittest.TestCase):
     def test_unit_is_valid(self):
         if not shutil.which("systemd-analyze"):
             self.skipTest("systemd-analyze is not installed")
-        unit = self.at("lib/systemd/system/cnnd.service")
+        unit = self.unit()
         kill = os.path.join(self.trees["cnnd"], "bin/kill")  # procps' in a whole system
         os.makedirs(os.path.dirname(kill), exist_ok=True)
         shutil.copy("/bin/true", kill)
