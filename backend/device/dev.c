@@ -119,14 +119,24 @@ static void read_uuid(cl_device_id id, struct dev_info *info)
                 snprintf(info->uuid + 2 * i, sizeof info->uuid - 2 * i, "%02x", uuid[i]);
 }
 
+#ifdef __aarch64__
+enum { ON_ARM = true };
+#else
+enum { ON_ARM = false };
+#endif
+
 /* What is peculiar to a kind of device stands here and nowhere else. */
 static void apply_quirks(struct dev_info *info)
 {
+        static const char pocl[] = "Portable Computing Language";
         const char *lanes = getenv("CNND_TEST_LANES");
         info->lanes = lanes ? atoi(lanes) : info->type == DEV_GPU ? 32 : 16;
         info->clblast = clblast_version() && (info->type == DEV_GPU || getenv("CNND_TEST_CLBLAST"));
-        /* PoCL reports the whole memory of the machine, which the operating system needs a part of. */
-        if (strstr(info->platform, "Portable Computing Language"))
+        /* Intel's driver for CPUs and PoCL on ARM do not say that they have it. */
+        if (strstr(info->platform, "Intel(R) OpenCL") || (ON_ARM && strstr(info->platform, pocl)))
+                info->fma = true;
+        /* The whole memory of the machine, which the operating system needs a part of. */
+        if (info->type == DEV_CPU)
                 info->global_bytes -= info->global_bytes / 8;
         if (info->type == DEV_GPU)
                 info->global_bytes -= dev_driver_bytes(info->global_bytes);

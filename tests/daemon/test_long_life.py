@@ -32,6 +32,7 @@ class Mix:
     def __init__(self, job, weights):
         image = npy((1, 28, 28), [0.5] * 784)
         summary = {"architecture": "lenet", "input": [1, 28, 28], "batch": 1}
+        tensor = {"inputs": [{"name": "input", "shape": [1, 1, 28, 28], "datatype": "FP32", "data": [0.5] * 784}]}
         often = [
             ("GET", "/", None, 200), ("GET", "/page/main.js", None, 200),
             ("GET", "/v1/health", None, 200), ("GET", "/v1/version", None, 200), ("GET", "/v1/devices", None, 200),
@@ -44,7 +45,13 @@ class Mix:
             ("POST", "/v1/jobs/%d/cancel" % job, None, 409), ("POST", "/v1/jobs/%d/pause" % job, None, 409),
             ("POST", "/v1/jobs/%d/resume" % job, None, 409), ("POST", "/v1/models/kept/classify", image, 200),
             ("GET", "/v1/architectures/lenet/summary", None, 200), ("POST", "/v1/architectures/summary", summary, 200),
+            ("GET", "/v2", None, 200), ("GET", "/v2/health/live", None, 200), ("GET", "/v2/health/ready", None, 200),
+            ("POST", "/v2/repository/index", None, 200), ("GET", "/v2/models/kept", None, 200),
+            ("GET", "/v2/models/kept/ready", None, 200), ("POST", "/v2/models/kept/infer", tensor, 200),
+            ("GET", "/v2/models/kept/versions/1", None, 200), ("GET", "/v2/models/kept/versions/1/ready", None, 200),
+            ("POST", "/v2/models/kept/versions/1/infer", tensor, 200),
             # Bad ones.
+            ("GET", "/v2/models/kept/versions/2", None, 404), ("POST", "/v2/models/kept/infer", {"inputs": []}, 422),
             ("GET", "/v1/nothing", None, 404), ("GET", "/v1/jobs/999999", None, 404), ("PUT", "/v1/jobs", None, 405),
             ("GET", "/v1/jobs?limit=x", None, 422), ("GET", "/v1/models/none/weights", None, 404),
             ("POST", "/v1/jobs", b"{", 400), ("POST", "/v1/jobs", {"type": "bake"}, 422),
