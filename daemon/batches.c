@@ -35,12 +35,12 @@ int batches_on(const struct batches *b, int device)
         return count;
 }
 
-bool batches_room(const struct batches *b, int device, bool trains, bool alone)
+bool batches_room(const struct batches *b, int device, bool trains, bool alone, bool full)
 {
         for (const struct batch *f = b->flying; f; f = f->next)
                 if (f->device == device && f->alone)
                         return false;
-        return batches_on(b, device) < (trains && !alone ? TRAINING_MAX : 1);
+        return batches_on(b, device) < (alone ? 1 : trains ? TRAINING_MAX : full ? 2 : 1);
 }
 
 bool batches_begin(struct batches *b, int64_t ticket, int device, const struct batch_crowd *c)

@@ -1,6 +1,7 @@
 /* Which classifications go to a device together, and which are there. classify.c's part. One thread.
 
-   A device that does not train has one batch at a time: what comes meanwhile gathers to the next. A free
+   A device that does not train has one batch at a time: what comes meanwhile gathers to the next, which goes
+   ahead once it is full, so that the device need not wait for it. A free
    device takes a batch at once when it is full or nobody of the same model is on the way: none is with the
    decoder, and as many have come as the last batch had a moment ago. Otherwise the batch waits for them, at
    most `window_us` from its first request on. To a device that trains, what has come goes at once, so that it
@@ -42,8 +43,8 @@ struct batch_crowd {
 };
 /* Microseconds until it should go though nobody joins it. */
 int64_t batches_wait_us(const struct batches *b, const struct batch_crowd *c, int64_t now_us);
-/* Whether a device takes one more. */
-bool batches_room(const struct batches *b, int device, bool trains, bool alone);
+/* Whether a device takes one more; `full`: one that nobody can join. */
+bool batches_room(const struct batches *b, int device, bool trains, bool alone, bool full);
 /* How many a device has. */
 int batches_on(const struct batches *b, int device);
 

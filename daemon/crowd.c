@@ -105,13 +105,13 @@ static void gather(struct classify *cl, const struct enquiry *first, struct batc
 }
 
 /* A ready device that takes one more, an idle one before one that trains; -1 for none. */
-static int choose_device(const struct classify *cl, bool alone)
+static int choose_device(const struct classify *cl, bool alone, bool full)
 {
         int best = -1;
         for (int i = 0; i < supervisor_count(cl->supervisor); i++) {
                 bool trains = supervisor_job(cl->supervisor, i) != 0;
                 if (supervisor_state(cl->supervisor, i) != DEVICE_READY ||
-                        !batches_room(&cl->batches, i, trains, alone))
+                        !batches_room(&cl->batches, i, trains, alone, full))
                         continue;
                 if (!trains)
                         return i;
@@ -201,12 +201,17 @@ static bool find_crowd(struct classify *cl, int64_t now_us, struct batch_crowd *
         for (const struct enquiry *q = cl->list; q; q = q->next) {
                 if (q->phase != ENQUIRY_WAITING || !goes_in_batches(q) || q->turn > before)
                         continue;
-                *ret_device = choose_device(cl, q->alone);
+                *ret_device = choose_device(cl, q->alone, false);
                 if (*ret_device < 0 && q->alone)
                         return false; /* or those behind it would keep the device from being empty */
+                const bool if_full = *ret_device < 0;
+                if (if_full)
+                        *ret_device = choose_device(cl, false, true);
                 if (*ret_device < 0)
                         continue;
                 gather(cl, q, c);
+                if (if_full && !c->full)
+                        continue;
                 const bool trains = supervisor_job(cl->supervisor, *ret_device) != 0;
                 int64_t wait = trains ? 0 : batches_wait_us(&cl->batches, c, now_us);
                 if (wait == 0)

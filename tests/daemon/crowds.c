@@ -101,6 +101,39 @@ static void a_batch_is_no_larger_than_told(void **state)
         service_destroy(s);
 }
 
+static int count_done(const struct front_answer *a)
+{
+        int done = 0;
+        for (int i = 0; i < CROWD; i++)
+                done += a[i].done;
+        return done;
+}
+
+/* While the device has one; the rest, which others might still join, waits for it. */
+static void one_full_batch_goes_ahead(void **state)
+{
+        struct front_answer a[CROWD];
+        setenv("CNND_FAKE_INFER_MS", "900", 1);
+        front_batch.max_images = 3;
+        front_batch.window_us = 10000000;
+        struct service *s = front_start(*state);
+        make_model(s, "it");
+        post_crowd(s, "it", a);
+        while (classify_batches(s->classify) < 2 && count_done(a) == 0)
+                front_turn(s);
+        for (int64_t begun = clock_now_ms(); clock_now_ms() - begun < 100;)
+                front_turn(s);
+        assert_int_equal(count_done(a), 0);
+        assert_int_equal(classify_batches(s->classify), 2);
+        wait_all(s, a, CROWD);
+        for (int i = 0; i < CROWD; i++)
+                assert_int_equal(outcome(&a[i]), i);
+        unsetenv("CNND_FAKE_INFER_MS");
+        front_batch.max_images = 64;
+        front_batch.window_us = 500;
+        service_destroy(s);
+}
+
 /* However long the window, who is alone does not wait, but for a moment after a crowd. */
 static void nobody_waits_for_those_who_do_not_come(void **state)
 {
@@ -348,6 +381,7 @@ int main(int argc, char **argv)
         const struct CMUnitTest tests[] = {
                 TEST(they_go_together_and_each_gets_its_own),
                 TEST(a_batch_is_no_larger_than_told),
+                TEST(one_full_batch_goes_ahead),
                 TEST(nobody_waits_for_those_who_do_not_come),
                 TEST(a_broken_image_is_its_senders_alone),
                 TEST(one_that_kills_the_worker_dies_alone),
