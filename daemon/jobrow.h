@@ -15,7 +15,7 @@ enum job_type { JOB_TRAIN, JOB_CLASSIFY };
 enum job_want { WANT_NOTHING, WANT_PAUSE, WANT_CANCEL };
 
 /* JOBROW_EVENT_BYTES: of the database, for one event on average. */
-enum { JOBROW_DEVICE_MAX = 15, JOBROW_LIST_BYTES = 8 << 20, JOBROW_EVENT_BYTES = 160 };
+enum { JOBROW_DEVICE_MAX = 23, JOBROW_LIST_BYTES = 8 << 20, JOBROW_EVENT_BYTES = 160 };
 
 struct job_row {
         int64_t id;
