@@ -264,13 +264,12 @@ cJSON *device_json(const struct device *d)
         return o;
 }
 
-/* What the worker holds is given up for a job. A wrong refusal were worse than a job that finds less than it
-   takes, so that what the driver itself may have taken counts as free. */
+/* What the worker holds is given up for a job. What the driver itself has taken is not, and plans leave it
+   out already (dev_driver_bytes). */
 uint64_t device_room(const struct device *d)
 {
-        const double all = (double)d->info.global_bytes,
-                     room = d->free_bytes + d->device_bytes + (double)dev_driver_bytes(d->info.global_bytes);
-        return d->tells_free && room < all ? (uint64_t)room : d->info.global_bytes;
+        const double room = d->free_bytes + d->device_bytes;
+        return d->tells_free && room < (double)d->info.global_bytes ? (uint64_t)room : d->info.global_bytes;
 }
 
 int device_send(struct device *d, const cJSON *head, const void *raw, size_t raw_len, struct err *e)
