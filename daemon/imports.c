@@ -254,7 +254,12 @@ static void child_gone(void *ctx, struct child *c, int status, const char *why)
         im->child = NULL;
         if (!im->error.code && (status != 0 || !im->answered)) {
                 log_line(LOG_WARN, "the import of data set %s was %s", im->name, why);
-                err_set(&im->error, ERR_INVALID, "the import was %s: the data could not be read", why);
+                if (child_was_killed(status))
+                        err_set(&im->error, ERR_UNAVAILABLE,
+                                "the import was %s, and not by what was sent: try again", why);
+                else
+                        err_set(&im->error, ERR_INVALID, "the import was %s: the data could not be read",
+                                why);
         }
         snprintf(dir, sizeof dir, "%s/datasets", im->home->state_dir);
         if (im->error.code || !carry_needed(im->output, dir) ||

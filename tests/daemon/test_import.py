@@ -455,8 +455,8 @@ class ImportTest(unittest.TestCase):
         self.assertEqual(self.daemon.request("PUT", "/v1/datasets/killed", b"x" * 600)[0], 409)
         os.kill(self.children()[0], 9)
         t.join()
-        self.assertEqual(answers[0][0], 422)
-        self.assertIn("killed", answers[0][2]["detail"])
+        self.assertEqual(answers[0][0], 503, "that is not the data's fault")
+        self.assertIn("killed by signal 9", answers[0][2]["detail"])
         self.assertEqual(self.daemon.request("GET", "/v1/datasets/killed")[0], 404)
         self.leaves_nothing()
 
