@@ -196,8 +196,7 @@ static int adopt(struct import *im, cJSON **ret, bool *ret_created, struct err *
         if (rc == 0)
                 rc = quota_dataset(is->quota, &im->caller.who, im->name, st.st_size, e);
         if (rc == 0)
-                rc = datasets_adopt(
-                        is->datasets, im->name, im->output, &im->caller.who, st.st_size, ret_created, e);
+                rc = datasets_adopt(is->datasets, im->name, im->output, &im->caller.who, ret_created, e);
         if (rc == 0)
                 rc = datasets_get(is->datasets, im->name, ret, e);
         if (rc == 0)

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -77,20 +78,36 @@ static int delete_row(struct models *ms, const char *name, struct err *e)
 /* How far the row of a file tells of it. */
 enum fit { FIT_NONE, FIT_OTHER, FIT_COPY, FIT_SAME };
 
-static int look_up(
-        struct models *ms, const char *name, const struct modelfile_stat *file, enum fit *ret, struct err *e)
+/* Reads of the file where it is not as the row's was left, and where the row has no mark; ret_mark is ""
+   where it did not, or could not. */
+static int look_up(struct models *ms, const char *name, const struct modelfile_stat *file, enum fit *ret,
+        char ret_mark[MARK_DIGITS + 1], struct err *e)
 {
         sqlite3_stmt *st;
+        struct err why;
+        char mark[MARK_DIGITS + 1];
         int rc = modelrow_find(ms->store, name, &st, e);
         *ret = FIT_NONE;
+        ret_mark[0] = '\0';
         if (rc < 0)
                 return rc == ERR_NOT_FOUND ? 0 : rc;
-        *ret = sqlite3_column_int64(st, MODELROW_BYTES) != file->bytes ||
-                               sqlite3_column_int64(st, MODELROW_MTIME) != file->mtime_ns
-                       ? FIT_OTHER
-               : sqlite3_column_int64(st, MODELROW_INODE) != file->inode ? FIT_COPY
-                                                                         : FIT_SAME;
-        sqlite3_reset(st);
+        const char *text = store_text(st, MODELROW_MARK);
+        const bool as_long = sqlite3_column_int64(st, MODELROW_BYTES) == file->bytes,
+                   as_old = sqlite3_column_int64(st, MODELROW_MTIME) == file->mtime_ns,
+                   in_place = as_old && sqlite3_column_int64(st, MODELROW_INODE) == file->inode;
+        snprintf(mark, sizeof mark, "%s", text ? text : "");
+        rc = store_done(ms->store, st, 0, e);
+        if (rc)
+                return rc;
+        if (as_long && (!in_place || !mark[0]) &&
+                modelfile_mark(&ms->files, name, ret_mark, &why) == ERR_NO_MEMORY) {
+                *e = why;
+                return ERR_NO_MEMORY;
+        }
+        if (as_long && in_place && (mark[0] || !ret_mark[0]))
+                *ret = FIT_SAME;
+        else
+                *ret = as_long && (mark[0] ? strcmp(mark, ret_mark) == 0 : as_old) ? FIT_COPY : FIT_OTHER;
         return 0;
 }
 
@@ -122,11 +139,12 @@ static int reconcile_file(void *ctx, const char *name, const struct modelfile_st
 {
         struct models *ms = ctx;
         enum fit fit;
-        int rc = look_up(ms, name, file, &fit, e);
+        char mark[MARK_DIGITS + 1];
+        int rc = look_up(ms, name, file, &fit, mark, e);
         if (rc || fit == FIT_SAME)
                 return rc;
         if (fit == FIT_COPY)
-                return modelrow_set_inode(ms->store, name, file->inode, e);
+                return modelrow_set_file(ms->store, name, file, mark, e);
         if (fit == FIT_NONE && file->unsettled) {
                 log_line(LOG_WARN, "model %s: cnnd ended before it was stored; its file is removed", name);
                 return modelfile_discard(&ms->files, name, e);

@@ -226,7 +226,7 @@ def copy_fashion(d, **owners):
     for name in owners:
         os.link(fashion, os.path.join(d.state, "datasets", name + ".cnnd"))
     with sqlite3.connect(os.path.join(d.state, "cnnd.db")) as db:
-        db.executemany("INSERT INTO datasets VALUES(?, ?, ?)", [
+        db.executemany("INSERT INTO datasets(name, user, bytes) VALUES(?, ?, ?)", [
             (name, user, os.path.getsize(fashion)) for name, user in owners.items() if user is not None])
     db.close()
 
@@ -593,7 +593,8 @@ class Migration(unittest.TestCase):
             db = sqlite3.connect(os.path.join(d.state, "cnnd.db"))
             with db:
                 db.executescript("DROP TABLE tokens; DROP TABLE datasets; DROP INDEX jobs_user; DROP INDEX models_user;"
-                                 "DROP TABLE shares; DROP INDEX jobs_line; ALTER TABLE jobs DROP COLUMN priority;"
+                                 "DROP TABLE shares; DROP INDEX jobs_line; ALTER TABLE models DROP COLUMN mark;"
+                                 "ALTER TABLE jobs DROP COLUMN priority;"
                                  "ALTER TABLE jobs DROP COLUMN device_seconds; ALTER TABLE jobs DROP COLUMN tf32;"
                                  "DROP INDEX jobs_saving; ALTER TABLE jobs DROP COLUMN model_bytes; DROP TABLE strategies; "
                                  "DROP INDEX jobs_user_state; DROP INDEX jobs_user_kept; ALTER TABLE jobs DROP COLUMN kept_bytes; "
