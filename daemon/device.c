@@ -100,7 +100,7 @@ int64_t device_backoff_ms(int failures)
         return ms < BACKOFF_MAX_MS ? ms : BACKOFF_MAX_MS;
 }
 
-/* Before the last try: a driver may die of a damaged file among what it has compiled, again and again. */
+/* Before the last try: a driver may die of a damaged file among what was compiled, again and again. */
 static void put_cache_aside(const struct device *d)
 {
         struct err e;
@@ -108,8 +108,7 @@ static void put_cache_aside(const struct device *d)
         if (drivercache_put_aside(d->options->state_dir, d->info.id, &moved, &e))
                 log_line(LOG_WARN, "device %s: %s", d->info.id, e.message);
         else if (moved)
-                log_line(LOG_WARN, "device %s: its driver's compiled kernels are put aside and made anew",
-                        d->info.id);
+                log_line(LOG_WARN, "device %s: what was compiled is put aside and made anew", d->info.id);
 }
 
 void device_set_job(struct device *d, int64_t job)

@@ -321,6 +321,22 @@ class Drivers(unittest.TestCase):
         self.assertEqual(self.settled()["devices"][0]["state"], "ready")
         self.assertEqual(self.ask("again"), self.answers["again"])
 
+    def test_programs_that_kill(self):
+        """Of what is compiled cnnd keeps some itself: where a driver dies of that, it is put aside as the driver's own is."""
+        own = os.path.join(self.daemon.state, "cache")
+        kept = {name for name in os.listdir(own) if name.endswith(".bin")}
+        self.assertTrue(kept)
+        self.faults.arm("clCreateProgramWithBinary", ABORT, times=0)
+        self.restart()
+        device = self.settled()["devices"][0]
+        self.assertEqual((device["state"], device["failures"]), ("ready", 2), device["reason"])
+        self.assertEqual(self.faults.hits, 2)
+        self.assertLessEqual(kept, set(os.listdir(os.path.join(own, "driver", device["id"] + ".bad"))))
+        self.faults.disarm()
+        self.assertEqual(self.ask("again"), self.answers["again"])
+        self.restart()
+        self.assertEqual(self.settled()["devices"][0]["failures"], 0)
+
     def test_device_begins_before_all_is_enqueued(self):
         """Some drivers gather commands until somebody submits them or waits."""
         before = self.calls_at_rest()
