@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { BACKOFF_FIRST_MS = 100, BACKOFF_MAX_MS = 10000, START_AGAIN_MS = 1000 };
+enum { BACKOFF_FIRST_MS = 100, BACKOFF_MAX_MS = 10000, START_AGAIN_MS = 1000, BARRED_MS = 15000 };
 /* After so long a device that was given up is tried again, then after twice as long, and so on to 16 times.
  */
 enum { QUARANTINE_MS = 600000, QUARANTINE_DOUBLINGS = 4 };
@@ -73,7 +73,7 @@ void device_start(struct device *d)
         d->state = DEVICE_STARTING;
         d->busy = true;
         d->progress = d->device_bytes = 0;
-        d->tells_free = false;
+        d->tells_free = d->barred = false;
         d->map_done = d->map_windows = 0;
         d->reason[0] = '\0';
         d->started_ms = d->heard_ms = d->moved_ms = clock_now_ms();
@@ -148,6 +148,16 @@ static void device_failed(struct device *d, const char *why)
                 d->hooks->lost(d->hooks->ctx, d->index, reason, quarantined);
 }
 
+/* Nothing is wrong with the device: another program has it, for as long as that likes. */
+static void device_barred(struct device *d)
+{
+        d->busy = false;
+        d->restart_ms = clock_now_ms() + BARRED_MS;
+        log_line(d->waits ? LOG_DEBUG : LOG_WARN, "device %s is tried again every %d s: %s", d->info.id,
+                BARRED_MS / 1000, d->reason);
+        d->waits = true;
+}
+
 /* The front's own want of memory is not held against the device. */
 static void worker_gone(void *ctx, struct child *c, int status, const char *why)
 {
@@ -158,6 +168,10 @@ static void worker_gone(void *ctx, struct child *c, int status, const char *why)
                 return;
         d->worker = NULL;
         end_compiler(d);
+        if (d->barred) {
+                device_barred(d);
+                return;
+        }
         snprintf(text, sizeof text, "the worker was %s", why);
         device_failed(d, text);
 }
@@ -196,6 +210,7 @@ static void hello(struct device *d, cJSON *head)
         cJSON_Delete(d->selftest);
         d->selftest = cJSON_DetachItemFromObjectCaseSensitive(head, "selftest");
         d->state = DEVICE_READY;
+        d->waits = false;
         take_free(d, head);
         d->moved_ms = d->heard_ms;
         log_line(LOG_INFO, "device %s is ready: %s (%s)", d->info.id, d->info.name, d->info.platform);
@@ -218,6 +233,7 @@ static int worker_message(void *ctx, struct child *c, struct chan_message *m)
         } else if (strcmp(op->valuestring, "failed") == 0) {
                 (void)wire_error_read(json_field(m->head, "error"), &e);
                 snprintf(d->reason, sizeof d->reason, "%s", e.message);
+                d->barred = d->state == DEVICE_STARTING && e.code == ERR_UNAVAILABLE;
         } else {
                 d->moved_ms = d->heard_ms;
                 if (d->hooks->message)
@@ -297,7 +313,7 @@ int64_t device_due_ms(const struct device *d)
 
 void device_again(struct device *d)
 {
-        if (d->state == DEVICE_QUARANTINED)
+        if (d->state == DEVICE_QUARANTINED || (d->waits && !d->worker))
                 d->restart_ms = clock_now_ms();
 }
 
