@@ -1,14 +1,13 @@
 #!/usr/bin/env python3
 """A state folder that was copied: whose a model or a data set is stays with its file's content, not with its name."""
 import contextlib
-import io
 import os
 import shutil
 import sqlite3
 import tempfile
 import unittest
-import zipfile
 
+from archives import zipped
 from harness import Daemon, main, pgm, small_job
 
 OWNERS = {"models": {"a": "anna", "b": "bert"}, "datasets": {"c": "anna", "d": "bert"}}
@@ -17,11 +16,7 @@ ENDS = {"models": ".safetensors", "datasets": ".cnnd"}
 
 def archive(grey):
     """Eight images of two classes."""
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w") as z:
-        for i in range(8):
-            z.writestr("%s/%d.pgm" % ("xy"[i % 2], i), pgm(8, 8, bytes([grey + i]) * 64))
-    return out.getvalue()
+    return zipped([("%s/%d.pgm" % ("xy"[i % 2], i), pgm(8, 8, bytes([grey + i]) * 64)) for i in range(8)])
 
 
 def database(state):

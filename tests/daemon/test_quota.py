@@ -11,7 +11,7 @@ import unittest
 
 from harness import Daemon, long_job, main, png, small_job, wait_for
 from people import Person, token
-from test_import import zipped
+from archives import zipped
 
 
 class Requests(unittest.TestCase):
