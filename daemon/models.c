@@ -3,13 +3,13 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "daemon/modelfile.h"
+#include "daemon/modelfit.h"
 #include "daemon/modelrow.h"
 #include "train/preprocessing.h"
 #include "train/request.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -75,42 +75,6 @@ static int delete_row(struct models *ms, const char *name, struct err *e)
         return modelrow_drop(ms->store, name, e);
 }
 
-/* How far the row of a file tells of it. */
-enum fit { FIT_NONE, FIT_OTHER, FIT_COPY, FIT_SAME };
-
-/* Reads of the file where it is not as the row's was left, and where the row has no mark; ret_mark is ""
-   where it did not, or could not. */
-static int look_up(struct models *ms, const char *name, const struct modelfile_stat *file, enum fit *ret,
-        char ret_mark[MARK_DIGITS + 1], struct err *e)
-{
-        sqlite3_stmt *st;
-        struct err why;
-        char mark[MARK_DIGITS + 1];
-        int rc = modelrow_find(ms->store, name, &st, e);
-        *ret = FIT_NONE;
-        ret_mark[0] = '\0';
-        if (rc < 0)
-                return rc == ERR_NOT_FOUND ? 0 : rc;
-        const char *text = store_text(st, MODELROW_MARK);
-        const bool as_long = sqlite3_column_int64(st, MODELROW_BYTES) == file->bytes,
-                   as_old = sqlite3_column_int64(st, MODELROW_MTIME) == file->mtime_ns,
-                   in_place = as_old && sqlite3_column_int64(st, MODELROW_INODE) == file->inode;
-        snprintf(mark, sizeof mark, "%s", text ? text : "");
-        rc = store_done(ms->store, st, 0, e);
-        if (rc)
-                return rc;
-        if (as_long && (!in_place || !mark[0]) &&
-                modelfile_mark(&ms->files, name, ret_mark, &why) == ERR_NO_MEMORY) {
-                *e = why;
-                return ERR_NO_MEMORY;
-        }
-        if (as_long && in_place && (mark[0] || !ret_mark[0]))
-                *ret = FIT_SAME;
-        else
-                *ret = as_long && (mark[0] ? strcmp(mark, ret_mark) == 0 : as_old) ? FIT_COPY : FIT_OTHER;
-        return 0;
-}
-
 /* Takes up a file as it is: its owner's, if the row still is the file's, else the operators'. */
 static int read_again(struct models *ms, const char *name, bool owned, struct err *e)
 {
@@ -138,14 +102,14 @@ static int read_again(struct models *ms, const char *name, bool owned, struct er
 static int reconcile_file(void *ctx, const char *name, const struct modelfile_stat *file, struct err *e)
 {
         struct models *ms = ctx;
-        enum fit fit;
+        enum modelfit fit;
         char mark[MARK_DIGITS + 1];
-        int rc = look_up(ms, name, file, &fit, mark, e);
-        if (rc || fit == FIT_SAME)
+        int rc = modelfit_look(ms->store, &ms->files, name, file, &fit, mark, e);
+        if (rc || fit == MODELFIT_SAME)
                 return rc;
-        if (fit == FIT_COPY)
+        if (fit == MODELFIT_COPY)
                 return modelrow_set_file(ms->store, name, file, mark, e);
-        if (fit == FIT_NONE && file->unsettled) {
+        if (fit == MODELFIT_NONE && file->unsettled) {
                 log_line(LOG_WARN, "model %s: cnnd ended before it was stored; its file is removed", name);
                 return modelfile_discard(&ms->files, name, e);
         }
