@@ -347,6 +347,8 @@ class Drivers(unittest.TestCase):
         own = os.path.join(self.daemon.state, "cache")
         kept = {name for name in os.listdir(own) if name.endswith(".bin")}
         self.assertTrue(kept)
+        self.daemon.options["watchdog_seconds"] = LONG_SECONDS  # all is compiled anew
+        self.addCleanup(self.daemon.options.update, watchdog_seconds=WATCHDOG_SECONDS)
         self.faults.arm("clCreateProgramWithBinary", ABORT, times=0)
         self.restart()
         device = self.settled()["devices"][0]
