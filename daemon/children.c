@@ -28,6 +28,7 @@ struct child {
         bool wants_write;   /* what epoll was told */
         int64_t kill_at_ms; /* when a child whose channel is closed is killed */
         bool killed;
+        long long oom_kills;      /* at its start */
         struct chan_message held; /* owned; one that could not be taken for want of memory */
         bool holds, starved;      /* starved: to be served again soon, though nothing comes */
 };
@@ -75,6 +76,19 @@ void children_destroy(struct children *cs)
         }
         close(cs->epoll_fd);
         free(cs);
+}
+
+/* How many processes the kernel has killed for want of memory; 0 where it does not tell. */
+static long long oom_kills(void)
+{
+        char line[100];
+        long long count = 0;
+        FILE *f = fopen("/proc/vmstat", "re");
+        while (f && fgets(line, sizeof line, f) && sscanf(line, "oom_kill %lld", &count) != 1)
+                continue;
+        if (f)
+                fclose(f);
+        return count;
 }
 
 /* In the child, between fork and exec: only async-signal-safe calls. Never returns. */
@@ -134,6 +148,7 @@ int child_start(struct children *cs, const char *const *args, const struct child
         }
         c->home = cs;
         c->hooks = *hooks;
+        c->oom_kills = oom_kills();
         c->chan = chan_create(pair[0]);
         if (!c->chan) {
                 rc = err_set(e, ERR_NO_MEMORY, "no memory for a channel");
@@ -262,11 +277,19 @@ static void serve(struct child *c, uint32_t ready)
         child_close(c);
 }
 
-static void describe(int status, char *out, size_t size)
+bool child_was_killed(int status)
+{
+        return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+}
+
+static void describe(const struct child *c, int status, char *out, size_t size)
 {
         if (WIFSIGNALED(status))
-                snprintf(
-                        out, size, "killed by signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
+                snprintf(out, size, "killed by signal %d (%s)%s", WTERMSIG(status),
+                        strsignal(WTERMSIG(status)),
+                        child_was_killed(status) && oom_kills() > c->oom_kills
+                                ? ", and the kernel has killed for want of memory meanwhile"
+                                : "");
         else
                 snprintf(out, size, "ended with status %d", WEXITSTATUS(status));
 }
@@ -276,7 +299,7 @@ static bool reap(struct child **place, int64_t now_ms)
 {
         struct child *c = *place;
         int status = 0;
-        char why[80];
+        char why[120];
         pid_t rc = waitpid(c->pid, &status, WNOHANG);
         if (rc == 0) {
                 if (!c->killed && now_ms >= c->kill_at_ms) {
@@ -285,7 +308,7 @@ static bool reap(struct child **place, int64_t now_ms)
                 }
                 return false;
         }
-        describe(status, why, sizeof why);
+        describe(c, status, why, sizeof why);
         *place = c->next;
         c->hooks.gone(c->hooks.ctx, c, status, why);
         child_free(c);

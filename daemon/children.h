@@ -10,6 +10,7 @@
 #include "base/chan.h"
 #include "base/err.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -25,7 +26,8 @@ struct child_hooks {
            be taken: it is then untouched and comes again. */
         int (*message)(void *ctx, struct child *c, struct chan_message *m);
         /* The child has ended and was reaped; `status` is waitpid's, `why` tells it in words ("killed by
-           signal 9 (Killed)"). `c` is freed after the call. */
+           signal 9 (Killed)"), and of a kill whether the kernel was out of memory. `c` is freed after the
+           call. */
         void (*gone)(void *ctx, struct child *c, int status, const char *why);
 };
 
@@ -45,6 +47,9 @@ void child_close(struct child *c);
 /* SIGKILL; `gone` follows. */
 void child_kill(struct child *c);
 pid_t child_pid(const struct child *c);
+/* Whether a child that ended with `status` was killed by somebody else, an operator or the kernel that wants
+   memory: by what it does itself, and by its limits, no process ends so. */
+bool child_was_killed(int status);
 
 /* A descriptor to poll for POLLIN: readable when children_run has something to do. */
 int children_fd(const struct children *cs);

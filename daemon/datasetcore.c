@@ -2,9 +2,11 @@
 
 #include "base/log.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 const char datasetcore_suffix[] = ".cnnd";
@@ -14,6 +16,22 @@ void datasetcore_place(
 {
         snprintf(folder, PATH_MAX, "%s/datasets", ds->state_dir);
         snprintf(file, NAME_MAX + 1, "%s%s", name, datasetcore_suffix);
+}
+
+int datasetcore_file(const char *path, const struct dataset *d, struct datasetrow_file *ret, struct err *e)
+{
+        struct datasetrow_file f = {0};
+        struct stat st;
+        if (stat(path, &st) != 0)
+                return err_errno(e, errno, "%s", path);
+        int rc = d ? mark_dataset(d, f.mark, e) : 0;
+        if (rc)
+                return rc;
+        f.bytes = st.st_size;
+        f.inode = (int64_t)st.st_ino;
+        f.mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
+        *ret = f;
+        return 0;
 }
 
 struct entry *datasetcore_find(const struct datasets *ds, const char *name)

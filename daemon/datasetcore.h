@@ -3,6 +3,7 @@
 #ifndef CNND_DATASETCORE_H
 #define CNND_DATASETCORE_H
 
+#include "daemon/datasetrow.h"
 #include "daemon/datasets.h"
 
 #include <limits.h>
@@ -17,6 +18,8 @@ struct entry {
         char name[DATASET_NAME_MAX + 1];
         char user[IDENTITY_USER_MAX + 1]; /* its owner, "" for none */
         bool unsettled;                   /* no row tells whose it is */
+        bool moved;                       /* at the start: the file is not as its row's was left, */
+        char mark[MARK_DIGITS + 1];       /* which has this mark, or "" */
         enum entry_state state;
         struct dataset *data; /* owned; of a ready one */
         struct err error;     /* of a failed or missing one */
@@ -40,6 +43,8 @@ extern const char datasetcore_suffix[];
 /* What swap.h wants to know. */
 void datasetcore_place(
         const struct datasets *ds, const char *name, char folder[PATH_MAX], char file[NAME_MAX + 1]);
+/* What a row has of the file at `path`, which is `d`, or nothing that can be read (NULL). */
+int datasetcore_file(const char *path, const struct dataset *d, struct datasetrow_file *ret, struct err *e);
 /* NULL for none. */
 struct entry *datasetcore_find(const struct datasets *ds, const char *name);
 /* A new one, ready without data; NULL when memory is out. */

@@ -249,9 +249,15 @@ int datasets_see(struct datasets *ds, const struct identity *who, const char *na
 }
 
 /* Within the caller's transaction or alone. */
-static int set_owner(struct entry *en, const char *user, int64_t bytes, struct err *e)
+static int set_owner(struct entry *en, const char *user, const struct dataset *data, struct err *e)
 {
-        int rc = datasetrow_set(en->home->store, en->name, user, bytes, e);
+        struct datasetrow_file f;
+        char *path = datasets_path(en->home, en->name);
+        int rc = path ? datasetcore_file(path, data, &f, e)
+                      : err_set(e, ERR_NO_MEMORY, "no memory for a path");
+        free(path);
+        if (rc == 0)
+                rc = datasetrow_set(en->home->store, en->name, user, &f, e);
         if (rc == 0)
                 snprintf(en->user, sizeof en->user, "%s", user);
         en->unsettled = en->unsettled && rc != 0;
@@ -329,7 +335,7 @@ int datasets_may_replace(struct datasets *ds, const struct identity *who, const 
 
 /* The row follows its file, and where it cannot, what was there before is there again. */
 static int place(struct datasets *ds, struct entry *en, const char *path, const struct identity *who,
-        int64_t bytes, bool created, struct err *e)
+        const struct dataset *data, bool created, struct err *e)
 {
         char folder[PATH_MAX], file[NAME_MAX + 1], owner[IDENTITY_USER_MAX + 1];
         datasetcore_place(ds, en->name, folder, file);
@@ -338,13 +344,13 @@ static int place(struct datasets *ds, struct entry *en, const char *path, const 
         if (rc)
                 return rc;
         if (owner[0])
-                rc = set_owner(en, owner, bytes, e);
+                rc = set_owner(en, owner, data, e);
         swap_end(folder, file, rc == 0);
         return rc;
 }
 
 int datasets_adopt(struct datasets *ds, const char *name, const char *path, const struct identity *who,
-        int64_t bytes, bool *ret_created, struct err *e)
+        bool *ret_created, struct err *e)
 {
         struct dataset *data = NULL;
         struct entry *en = datasetcore_find(ds, name);
@@ -358,7 +364,7 @@ int datasets_adopt(struct datasets *ds, const char *name, const char *path, cons
                         "the import made a damaged file: %s", why.message);
         rc = en || (en = datasetcore_add(ds, name, e)) ? 0 : ERR_NO_MEMORY;
         if (rc == 0)
-                rc = place(ds, en, path, who, bytes, created, e);
+                rc = place(ds, en, path, who, data, created, e);
         if (rc) {
                 dataset_close(data);
                 if (created && en)
@@ -377,15 +383,23 @@ int datasets_settle(
         const char *state_dir, struct store *store, const char *name, const char *user, struct err *e)
 {
         char path[PATH_MAX], owner[IDENTITY_USER_MAX + 1];
-        struct stat st;
+        struct dataset *data = NULL;
+        struct datasetrow_file f;
+        struct err damaged;
         snprintf(path, sizeof path, "%s/datasets/%s%s", state_dir, name, datasetcore_suffix);
-        if (!request_name_ok(name) || stat(path, &st) != 0)
+        if (!request_name_ok(name) || access(path, F_OK) != 0)
                 return err_set(e, ERR_NOT_FOUND, "there is no data set '%s'", name);
         int rc = datasetrow_find(store, name, owner, e);
         if (rc > 0)
                 return err_set(e, ERR_EXISTS, "the data set '%s' is %s's already", name,
                         owner[0] ? owner : "everybody");
-        return rc ? rc : datasetrow_set(store, name, user, st.st_size, e);
+        if (rc)
+                return rc;
+        if (dataset_open(path, &data, &damaged))
+                data = NULL;
+        rc = datasetcore_file(path, data, &f, e);
+        dataset_close(data);
+        return rc ? rc : datasetrow_set(store, name, user, &f, e);
 }
 
 int datasets_import(const char *state_dir, const char *name, struct err *e)

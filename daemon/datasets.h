@@ -42,11 +42,11 @@ int datasets_see(struct datasets *ds, const struct identity *who, const char *na
 int datasets_list(struct datasets *ds, const struct identity *who, cJSON **ret, struct err *e);
 /* One of them. ERR_NOT_FOUND. */
 int datasets_get(struct datasets *ds, const char *name, cJSON **ret, struct err *e);
-/* Takes the data set file `path` of `bytes`, in the same file system, as `name`, for good: renamed over the
+/* Takes the data set file `path`, in the same file system, as `name`, for good: renamed over the
    one that may stand there, which keeps its owner; one that is new or unsettled is owned by `who`. What is
    wrong with the file is ERR_INTERNAL: an import made it. ERR_STATE while a known one is imported. */
 int datasets_adopt(struct datasets *ds, const char *name, const char *path, const struct identity *who,
-        int64_t bytes, bool *ret_created, struct err *e);
+        bool *ret_created, struct err *e);
 /* 0 where `who` may put a data set of that name: there is none, or it is theirs. ERR_EXISTS; for everybody
    where it is the name of a known one that is there or would be at the next start. */
 int datasets_may_replace(struct datasets *ds, const struct identity *who, const char *name, struct err *e);

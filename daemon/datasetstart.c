@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static int tidy(const struct datasets *ds, bool all, struct err *e)
@@ -52,8 +53,19 @@ struct misfit {
         char name[DATASET_NAME_MAX + 1];
 };
 
+/* Whether the file stands as its row has it. */
+static bool as_left(const struct datasets *ds, const char *name, const struct datasetrow_file *f)
+{
+        struct stat st;
+        char folder[PATH_MAX], file[NAME_MAX + 1], path[PATH_MAX + NAME_MAX + 1];
+        datasetcore_place(ds, name, folder, file);
+        snprintf(path, sizeof path, "%s/%s", folder, file);
+        return f->mark[0] && stat(path, &st) == 0 && (int64_t)st.st_ino == f->inode &&
+               (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec == f->mtime_ns;
+}
+
 /* Stops at a row that tells of no file that is there, or of another's bytes. */
-static int take_owner(void *ctx, const char *name, const char *user, int64_t bytes)
+static int take_owner(void *ctx, const char *name, const char *user, const struct datasetrow_file *f)
 {
         struct misfit *m = ctx;
         struct entry *en = datasetcore_find(m->ds, name);
@@ -62,7 +74,9 @@ static int take_owner(void *ctx, const char *name, const char *user, int64_t byt
                 return 1;
         snprintf(en->user, sizeof en->user, "%s", user);
         en->unsettled = false;
-        return en->data && (int64_t)en->data->map_len != bytes;
+        en->moved = en->data && !as_left(m->ds, name, f);
+        memcpy(en->mark, f->mark, sizeof en->mark);
+        return en->data && (int64_t)en->data->map_len != f->bytes;
 }
 
 /* Of a row without a file. A deletion that was cut short is ended; all else stays, for the file may come back
@@ -121,17 +135,33 @@ static int drop_untold(struct datasets *ds, struct err *e)
 
 /* Of a row of another file. A replacement that was cut short is its owner's; else a database was put back
    that is older, and somebody else may have taken the name. */
-static int settle_other(struct datasets *ds, struct entry *en, struct err *e)
+static int settle_other(struct datasets *ds, struct entry *en, const struct datasetrow_file *f, struct err *e)
 {
         char folder[PATH_MAX], file[NAME_MAX + 1];
         datasetcore_place(ds, en->name, folder, file);
         if (swap_came(folder, file)) {
                 log_line(LOG_WARN, "data set %s: its row is of another file; set right", en->name);
-                return datasetrow_set(ds->store, en->name, en->user, (int64_t)en->data->map_len, e);
+                return datasetrow_set(ds->store, en->name, en->user, f, e);
         }
         en->user[0] = '\0';
         en->unsettled = true;
         return datasetrow_drop(ds->store, en->name, e);
+}
+
+/* Where the file is not as its row's was left: it may be a copy. `other`: it is not. */
+static int settle_moved(struct datasets *ds, struct entry *en, bool other, struct err *e)
+{
+        struct datasetrow_file f;
+        char *path = datasets_path(ds, en->name);
+        int rc = path ? datasetcore_file(path, en->data, &f, e)
+                      : err_set(e, ERR_NO_MEMORY, "no memory for a path");
+        free(path);
+        en->moved = false;
+        if (rc)
+                return rc;
+        if (other || (en->mark[0] && strcmp(en->mark, f.mark) != 0))
+                return settle_other(ds, en, &f, e);
+        return datasetrow_set(ds->store, en->name, en->user, &f, e);
 }
 
 /* Gives the data sets that are there their owners. */
@@ -143,10 +173,13 @@ static int settle_owners(struct datasets *ds, struct err *e)
                 en->unsettled = !datasetcore_known(en);
         while ((rc = datasetrow_each(ds->store, take_owner, &m, e)) > 0) {
                 struct entry *en = datasetcore_find(ds, m.name);
-                rc = en ? settle_other(ds, en, e) : settle_missing(ds, m.name, e);
+                rc = en ? settle_moved(ds, en, true, e) : settle_missing(ds, m.name, e);
                 if (rc)
                         break;
         }
+        for (struct entry *en = ds->list; en && rc == 0; en = en->next)
+                if (en->moved)
+                        rc = settle_moved(ds, en, false, e);
         if (rc == 0)
                 rc = drop_untold(ds, e);
         tell_missing(ds);

@@ -254,8 +254,8 @@ static int child_message(void *ctx, struct child *c, struct chan_message *m)
         return 0;
 }
 
-/* The child is gone or killed with requests in hand. */
-static void lost(struct decodeline *l, const char *why, bool again)
+/* The child is gone or killed with requests in hand; `outside`: not for what it was given. */
+static void lost(struct decodeline *l, const char *why, bool again, bool outside)
 {
         struct chan_message none = {0};
         struct err e;
@@ -266,7 +266,10 @@ static void lost(struct decodeline *l, const char *why, bool again)
         if (once_more)
                 return;
         log_line(LOG_WARN, "the decoder was %s at a request of %zu bytes", why, r->raw_len);
-        err_set(&e, ERR_INVALID, "the decoder could not read it");
+        if (outside)
+                err_set(&e, ERR_UNAVAILABLE, "the decoder was %s, and not by what was sent: try again", why);
+        else
+                err_set(&e, ERR_INVALID, "the decoder could not read it");
         end_request(l, r, &none, &e);
 }
 
@@ -284,14 +287,13 @@ static void child_gone(void *ctx, struct child *c, int status, const char *why)
 {
         struct decodeline *l = ctx;
         const struct err refusal = l->refusal;
-        (void)status;
         if (c != l->child)
                 return;
         l->child = NULL;
         if (refusal.code)
                 refuse_sent(l, &refusal);
         else if (l->messages) /* once more: it may have been on its way out before it saw the request */
-                lost(l, why, true);
+                lost(l, why, true, child_was_killed(status));
 }
 
 static int start(struct decodeline *l, struct err *e)
@@ -479,7 +481,7 @@ void decodeline_tick(struct decodeline *l, int64_t now_ms)
                 struct child *c = l->child;
                 l->child = NULL;
                 child_kill(c);
-                lost(l, "killed: no answer in time", false);
+                lost(l, "killed: no answer in time", false, false);
         }
         pump(l);
         struct err e;

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { BACKOFF_FIRST_MS = 100, BACKOFF_MAX_MS = 10000, START_AGAIN_MS = 1000 };
+enum { BACKOFF_FIRST_MS = 100, BACKOFF_MAX_MS = 10000, START_AGAIN_MS = 1000, BARRED_MS = 15000 };
 /* After so long a device that was given up is tried again, then after twice as long, and so on to 16 times.
  */
 enum { QUARANTINE_MS = 600000, QUARANTINE_DOUBLINGS = 4 };
@@ -73,7 +73,7 @@ void device_start(struct device *d)
         d->state = DEVICE_STARTING;
         d->busy = true;
         d->progress = d->device_bytes = 0;
-        d->tells_free = false;
+        d->tells_free = d->barred = false;
         d->map_done = d->map_windows = 0;
         d->reason[0] = '\0';
         d->started_ms = d->heard_ms = d->moved_ms = clock_now_ms();
@@ -100,7 +100,7 @@ int64_t device_backoff_ms(int failures)
         return ms < BACKOFF_MAX_MS ? ms : BACKOFF_MAX_MS;
 }
 
-/* Before the last try: a driver may die of a damaged file among what it has compiled, again and again. */
+/* Before the last try: a driver may die of a damaged file among what was compiled, again and again. */
 static void put_cache_aside(const struct device *d)
 {
         struct err e;
@@ -108,8 +108,7 @@ static void put_cache_aside(const struct device *d)
         if (drivercache_put_aside(d->options->state_dir, d->info.id, &moved, &e))
                 log_line(LOG_WARN, "device %s: %s", d->info.id, e.message);
         else if (moved)
-                log_line(LOG_WARN, "device %s: its driver's compiled kernels are put aside and made anew",
-                        d->info.id);
+                log_line(LOG_WARN, "device %s: what was compiled is put aside and made anew", d->info.id);
 }
 
 void device_set_job(struct device *d, int64_t job)
@@ -149,6 +148,16 @@ static void device_failed(struct device *d, const char *why)
                 d->hooks->lost(d->hooks->ctx, d->index, reason, quarantined);
 }
 
+/* Nothing is wrong with the device: another program has it, for as long as that likes. */
+static void device_barred(struct device *d)
+{
+        d->busy = false;
+        d->restart_ms = clock_now_ms() + BARRED_MS;
+        log_line(d->waits ? LOG_DEBUG : LOG_WARN, "device %s is tried again every %d s: %s", d->info.id,
+                BARRED_MS / 1000, d->reason);
+        d->waits = true;
+}
+
 /* The front's own want of memory is not held against the device. */
 static void worker_gone(void *ctx, struct child *c, int status, const char *why)
 {
@@ -159,6 +168,10 @@ static void worker_gone(void *ctx, struct child *c, int status, const char *why)
                 return;
         d->worker = NULL;
         end_compiler(d);
+        if (d->barred) {
+                device_barred(d);
+                return;
+        }
         snprintf(text, sizeof text, "the worker was %s", why);
         device_failed(d, text);
 }
@@ -197,6 +210,7 @@ static void hello(struct device *d, cJSON *head)
         cJSON_Delete(d->selftest);
         d->selftest = cJSON_DetachItemFromObjectCaseSensitive(head, "selftest");
         d->state = DEVICE_READY;
+        d->waits = false;
         take_free(d, head);
         d->moved_ms = d->heard_ms;
         log_line(LOG_INFO, "device %s is ready: %s (%s)", d->info.id, d->info.name, d->info.platform);
@@ -219,6 +233,7 @@ static int worker_message(void *ctx, struct child *c, struct chan_message *m)
         } else if (strcmp(op->valuestring, "failed") == 0) {
                 (void)wire_error_read(json_field(m->head, "error"), &e);
                 snprintf(d->reason, sizeof d->reason, "%s", e.message);
+                d->barred = d->state == DEVICE_STARTING && e.code == ERR_UNAVAILABLE;
         } else {
                 d->moved_ms = d->heard_ms;
                 if (d->hooks->message)
@@ -264,13 +279,12 @@ cJSON *device_json(const struct device *d)
         return o;
 }
 
-/* What the worker holds is given up for a job. A wrong refusal were worse than a job that finds less than it
-   takes, so that what the driver itself may have taken counts as free. */
+/* What the worker holds is given up for a job. What the driver itself has taken is not, and plans leave it
+   out already (dev_driver_bytes). */
 uint64_t device_room(const struct device *d)
 {
-        const double all = (double)d->info.global_bytes,
-                     room = d->free_bytes + d->device_bytes + (double)dev_driver_bytes(d->info.global_bytes);
-        return d->tells_free && room < all ? (uint64_t)room : d->info.global_bytes;
+        const double room = d->free_bytes + d->device_bytes;
+        return d->tells_free && room < (double)d->info.global_bytes ? (uint64_t)room : d->info.global_bytes;
 }
 
 int device_send(struct device *d, const cJSON *head, const void *raw, size_t raw_len, struct err *e)
@@ -299,7 +313,7 @@ int64_t device_due_ms(const struct device *d)
 
 void device_again(struct device *d)
 {
-        if (d->state == DEVICE_QUARANTINED)
+        if (d->state == DEVICE_QUARANTINED || (d->waits && !d->worker))
                 d->restart_ms = clock_now_ms();
 }
 

@@ -15,6 +15,7 @@ struct device {
         struct child *worker;   /* NULL between two of them */
         struct child *compiler; /* compiles beside a worker that starts with nothing; mostly NULL */
         int failures;           /* in a row */
+        bool waits;             /* until another program lets go of the device */
         int64_t restart_ms;     /* when the next worker is due, where there is none */
         int64_t job;
         int64_t busy_since_ms, busy_ms; /* with a job */
@@ -26,6 +27,7 @@ struct device {
         double free_bytes;             /* on the device, where it tells_free */
         int64_t map_done, map_windows; /* of the class map in hand; 0 windows for none */
         bool busy;
+        bool barred;      /* it said that another program has the device */
         char reason[700]; /* why it was killed or what it said before it died; "" where unknown */
         cJSON *selftest;  /* owned; of the last hello */
 };
@@ -48,7 +50,7 @@ int device_send(struct device *d, const cJSON *head, const void *raw, size_t raw
 
 /* When device_tick has something to do though nothing is heard; INT64_MAX for never. */
 int64_t device_due_ms(const struct device *d);
-/* Tries it again now where it is quarantined. */
+/* Tries it again now where it is quarantined, or another program had it. */
 void device_again(struct device *d);
 void device_tick(struct device *d, int64_t now_ms);
 

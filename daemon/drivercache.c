@@ -5,8 +5,10 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 
 enum { OPEN_FOLDERS = 16 };
@@ -63,6 +65,41 @@ static int remove_one(const char *path, const struct stat *st, int kind, struct 
         return remove(path);
 }
 
+static bool is_program(const char *name)
+{
+        const char *dot = strrchr(name, '.');
+        return dot && strcmp(dot, ".bin") == 0;
+}
+
+/* The programs that cnnd keeps itself (device/cache.h), of which nobody knows whose they are: to `aside`,
+   which is made where there are some. */
+static int move_programs(const char *state_dir, const char *aside, int *moved, struct err *e)
+{
+        struct str folder = {0}, to = {0};
+        int rc = 0;
+        str_addf(&folder, "%s/cache", state_dir);
+        DIR *dir = folder.failed ? NULL : opendir(folder.data);
+        const struct dirent *file;
+        while (rc == 0 && dir && (file = readdir(dir)) != NULL) {
+                if (!is_program(file->d_name))
+                        continue;
+                str_clear(&to);
+                str_addf(&to, "%s/%s", aside, file->d_name);
+                (void)mkdir(aside, 0700);
+                if (to.failed)
+                        rc = err_set(e, ERR_NO_MEMORY, "no memory for a path");
+                else if (renameat(dirfd(dir), file->d_name, AT_FDCWD, to.data) == 0)
+                        *moved = 1;
+                else if (errno != ENOENT) /* another device's worker may just have dropped it */
+                        rc = err_errno(e, errno, "moving %s", file->d_name);
+        }
+        if (dir)
+                closedir(dir);
+        str_free(&folder);
+        str_free(&to);
+        return rc;
+}
+
 int drivercache_put_aside(const char *state_dir, const char *id, int *ret_moved, struct err *e)
 {
         struct str path = {0}, aside = {0};
@@ -77,6 +114,8 @@ int drivercache_put_aside(const char *state_dir, const char *id, int *ret_moved,
                 if (!moved && errno != ENOENT)
                         rc = err_errno(e, errno, "moving %s", path.data);
         }
+        if (rc == 0)
+                rc = move_programs(state_dir, aside.data, &moved, e);
         str_free(&path);
         str_free(&aside);
         if (rc == 0)

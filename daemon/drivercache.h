@@ -15,7 +15,8 @@ int drivercache_use(const char *state_dir, const char *id, struct err *e);
    false where the environment names another folder. */
 bool drivercache_empty(const char *state_dir, const char *id);
 /* In the front, while the device has no worker: renames the folder to "….bad", in place of an earlier one,
- *and sets ret_moved. Nothing to move is no error. */
+   moves there the programs that cnnd itself keeps, all devices' alike, and sets ret_moved. Nothing to move is
+   no error. */
 int drivercache_put_aside(const char *state_dir, const char *id, int *ret_moved, struct err *e);
 
 #endif

@@ -196,8 +196,7 @@ static int adopt(struct import *im, cJSON **ret, bool *ret_created, struct err *
         if (rc == 0)
                 rc = quota_dataset(is->quota, &im->caller.who, im->name, st.st_size, e);
         if (rc == 0)
-                rc = datasets_adopt(
-                        is->datasets, im->name, im->output, &im->caller.who, st.st_size, ret_created, e);
+                rc = datasets_adopt(is->datasets, im->name, im->output, &im->caller.who, ret_created, e);
         if (rc == 0)
                 rc = datasets_get(is->datasets, im->name, ret, e);
         if (rc == 0)
@@ -254,7 +253,12 @@ static void child_gone(void *ctx, struct child *c, int status, const char *why)
         im->child = NULL;
         if (!im->error.code && (status != 0 || !im->answered)) {
                 log_line(LOG_WARN, "the import of data set %s was %s", im->name, why);
-                err_set(&im->error, ERR_INVALID, "the import was %s: the data could not be read", why);
+                if (child_was_killed(status))
+                        err_set(&im->error, ERR_UNAVAILABLE,
+                                "the import was %s, and not by what was sent: try again", why);
+                else
+                        err_set(&im->error, ERR_INVALID, "the import was %s: the data could not be read",
+                                why);
         }
         snprintf(dir, sizeof dir, "%s/datasets", im->home->state_dir);
         if (im->error.code || !carry_needed(im->output, dir) ||

@@ -199,11 +199,27 @@ int modelfile_read(const struct modelfile_home *home, const char *name, struct m
                         .bytes = st.st_size, .inode = (int64_t)st.st_ino, .mtime_ns = mtime_ns(&st)};
                 rc = read_all(tensors, &f, e);
         }
+        if (rc == 0)
+                rc = mark_model(tensors, f.mark, e);
         safetensors_close(tensors);
         free(path);
         if (rc)
                 modelfile_finish(&f);
         else
                 *ret = f;
+        return rc;
+}
+
+int modelfile_mark(
+        const struct modelfile_home *home, const char *name, char ret[MARK_DIGITS + 1], struct err *e)
+{
+        struct safetensors *tensors = NULL;
+        char *path = modelfile_path(home, name);
+        int rc = path ? safetensors_open(path, &tensors, e)
+                      : err_set(e, ERR_NO_MEMORY, "no memory for a path");
+        if (rc == 0)
+                rc = mark_model(tensors, ret, e);
+        safetensors_close(tensors);
+        free(path);
         return rc;
 }

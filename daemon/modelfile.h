@@ -4,6 +4,7 @@
 #define CNND_MODELFILE_H
 
 #include "base/err.h"
+#include "daemon/mark.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -22,11 +23,16 @@ struct modelfile {
         char *architecture, *classes, *preprocessing; /* owned; the last may be NULL */
         int input[3];                                 /* c, h, w */
         int64_t bytes, inode, mtime_ns;
+        char mark[MARK_DIGITS + 1];
 };
 /* ERR_INVALID where a file does not tell what it is. *ret is untouched on error, else freed by
  * modelfile_finish. */
 int modelfile_read(const struct modelfile_home *home, const char *name, struct modelfile *ret, struct err *e);
 void modelfile_finish(struct modelfile *f);
+
+/* Its mark alone. */
+int modelfile_mark(
+        const struct modelfile_home *home, const char *name, char ret[MARK_DIGITS + 1], struct err *e);
 
 /* malloc'ed; NULL when memory is out. */
 char *modelfile_path(const struct modelfile_home *home, const char *name);

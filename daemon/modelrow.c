@@ -32,9 +32,9 @@ int modelrow_put(struct store *s, const char *name, const char *user, int64_t jo
                 rc = store_prepare(s,
                         "INSERT OR REPLACE INTO models(name, generation, user, job, created_at, "
                         "architecture, c, h, w,"
-                        " classes, preprocessing, metrics, bytes, inode, mtime_ns)"
+                        " classes, preprocessing, metrics, bytes, inode, mtime_ns, mark)"
                         " VALUES(?1, ?2, coalesce((SELECT nullif(user, '') FROM models WHERE name = ?1), ?3),"
-                        " ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                        " ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                         &st, e);
         if (rc)
                 return rc;
@@ -52,6 +52,7 @@ int modelrow_put(struct store *s, const char *name, const char *user, int64_t jo
         store_bind_int(st, 13, f->bytes);
         store_bind_int(st, 14, f->inode);
         store_bind_int(st, 15, f->mtime_ns);
+        store_bind_text(st, 16, f->mark);
         return store_run(s, st, e);
 }
 
@@ -75,14 +76,18 @@ int modelrow_disown(struct store *s, const char *name, struct err *e)
         return store_run(s, st, e);
 }
 
-int modelrow_set_inode(struct store *s, const char *name, int64_t inode, struct err *e)
+int modelrow_set_file(
+        struct store *s, const char *name, const struct modelfile_stat *file, const char *mark, struct err *e)
 {
         sqlite3_stmt *st;
-        int rc = store_prepare(s, "UPDATE models SET inode = ? WHERE name = ?", &st, e);
+        int rc = store_prepare(
+                s, "UPDATE models SET inode = ?, mtime_ns = ?, mark = nullif(?, '') WHERE name = ?", &st, e);
         if (rc)
                 return rc;
-        store_bind_int(st, 1, inode);
-        store_bind_text(st, 2, name);
+        store_bind_int(st, 1, file->inode);
+        store_bind_int(st, 2, file->mtime_ns);
+        store_bind_text(st, 3, mark);
+        store_bind_text(st, 4, name);
         return store_run(s, st, e);
 }
 
@@ -91,7 +96,7 @@ int modelrow_find(struct store *s, const char *name, sqlite3_stmt **ret, struct 
         int rc = store_prepare(s,
                 "SELECT name, generation, user, job, created_at, architecture, c, h, w, classes, "
                 "preprocessing,"
-                " metrics, bytes, inode, mtime_ns FROM models WHERE name = ?",
+                " metrics, bytes, inode, mtime_ns, mark FROM models WHERE name = ?",
                 ret, e);
         if (rc)
                 return rc;

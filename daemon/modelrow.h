@@ -23,7 +23,8 @@ enum modelrow_column {
         MODELROW_METRICS,
         MODELROW_BYTES,
         MODELROW_INODE,
-        MODELROW_MTIME
+        MODELROW_MTIME,
+        MODELROW_MARK /* NULL in rows of older versions, until a start has read the file */
 };
 
 /* Makes or replaces the row, of a new generation; one that was there keeps its owner. Within the caller's
@@ -35,7 +36,9 @@ int modelrow_drop(struct store *s, const char *name, struct err *e);
    ERR_EXISTS where it has an owner. */
 int modelrow_disown(struct store *s, const char *name, struct err *e);
 int modelrow_give(struct store *s, const char *name, const char *user, struct err *e);
-int modelrow_set_inode(struct store *s, const char *name, int64_t inode, struct err *e);
+/* The file is the row's, as before, but stands elsewhere; `mark` "" where it is not known. */
+int modelrow_set_file(struct store *s, const char *name, const struct modelfile_stat *file, const char *mark,
+        struct err *e);
 /* 1 with the row of `name` standing ready in *ret (to be reset), ERR_NOT_FOUND without one. */
 int modelrow_find(struct store *s, const char *name, sqlite3_stmt **ret, struct err *e);
 /* The model object of models.h, of a row that begins with these columns up to the bytes. NULL when memory is

@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "daemon/modelfile.h"
+#include "daemon/modelfit.h"
 #include "daemon/modelrow.h"
 #include "train/preprocessing.h"
 #include "train/request.h"
@@ -74,26 +75,6 @@ static int delete_row(struct models *ms, const char *name, struct err *e)
         return modelrow_drop(ms->store, name, e);
 }
 
-/* How far the row of a file tells of it. */
-enum fit { FIT_NONE, FIT_OTHER, FIT_COPY, FIT_SAME };
-
-static int look_up(
-        struct models *ms, const char *name, const struct modelfile_stat *file, enum fit *ret, struct err *e)
-{
-        sqlite3_stmt *st;
-        int rc = modelrow_find(ms->store, name, &st, e);
-        *ret = FIT_NONE;
-        if (rc < 0)
-                return rc == ERR_NOT_FOUND ? 0 : rc;
-        *ret = sqlite3_column_int64(st, MODELROW_BYTES) != file->bytes ||
-                               sqlite3_column_int64(st, MODELROW_MTIME) != file->mtime_ns
-                       ? FIT_OTHER
-               : sqlite3_column_int64(st, MODELROW_INODE) != file->inode ? FIT_COPY
-                                                                         : FIT_SAME;
-        sqlite3_reset(st);
-        return 0;
-}
-
 /* Takes up a file as it is: its owner's, if the row still is the file's, else the operators'. */
 static int read_again(struct models *ms, const char *name, bool owned, struct err *e)
 {
@@ -121,13 +102,14 @@ static int read_again(struct models *ms, const char *name, bool owned, struct er
 static int reconcile_file(void *ctx, const char *name, const struct modelfile_stat *file, struct err *e)
 {
         struct models *ms = ctx;
-        enum fit fit;
-        int rc = look_up(ms, name, file, &fit, e);
-        if (rc || fit == FIT_SAME)
+        enum modelfit fit;
+        char mark[MARK_DIGITS + 1];
+        int rc = modelfit_look(ms->store, &ms->files, name, file, &fit, mark, e);
+        if (rc || fit == MODELFIT_SAME)
                 return rc;
-        if (fit == FIT_COPY)
-                return modelrow_set_inode(ms->store, name, file->inode, e);
-        if (fit == FIT_NONE && file->unsettled) {
+        if (fit == MODELFIT_COPY)
+                return modelrow_set_file(ms->store, name, file, mark, e);
+        if (fit == MODELFIT_NONE && file->unsettled) {
                 log_line(LOG_WARN, "model %s: cnnd ended before it was stored; its file is removed", name);
                 return modelfile_discard(&ms->files, name, e);
         }

@@ -83,6 +83,12 @@ static const char *const migrations[STORE_VERSION] = {
         "ALTER TABLE jobs ADD COLUMN kept_bytes INTEGER NOT NULL DEFAULT 0;"
         "UPDATE jobs SET kept_bytes = length(request) + 160 * events;"
         "CREATE INDEX jobs_user_kept ON jobs(user, kept_bytes);",
+
+        /* What the file is known by again; NULL: not known yet. */
+        "ALTER TABLE models ADD COLUMN mark TEXT;"
+        "ALTER TABLE datasets ADD COLUMN inode INTEGER;"
+        "ALTER TABLE datasets ADD COLUMN mtime_ns INTEGER;"
+        "ALTER TABLE datasets ADD COLUMN mark TEXT;",
 };
 
 /* After a sync that failed the kernel may have dropped the pages and call the next sync a success, so nothing

@@ -4,15 +4,23 @@
 #include "base/log.h"
 #include "base/str.h"
 
+#include <ctype.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* By what the device is: its place moves when a driver is added. */
 static int path_of(struct str *out, const char *state_dir, const struct dev_info *info, struct err *e)
 {
-        str_addf(out, "%s/tuning/%s.tune", state_dir, info->id);
+        char name[sizeof info->platform + sizeof info->name];
+        snprintf(name, sizeof name, "%.80s-%s", info->platform, info->name);
+        for (char *c = name; *c; c++)
+                if (!isalnum((unsigned char)*c) && *c != '-')
+                        *c = '_';
+        str_addf(out, "%s/tuning/%s.tune", state_dir, name);
         return out->failed ? err_set(e, ERR_NO_MEMORY, "no memory for a path") : 0;
 }
 

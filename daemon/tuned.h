@@ -1,11 +1,11 @@
-/* What is known of a device's speed: shipped strategies, and over them those measured here, in tuning/ID.tune
-   of the state folder:
+/* What is known of a device's speed: shipped strategies, and over them those measured here, in
+   tuning/PLATFORM-NAME.tune of the state folder, which devices that are alike share:
 
        # cnnd tuning 1
        # NAME | DRIVER | PLATFORM VERSION
        conv2d 64x24x24 … batch>16: winograd winograd tiled
 
-   A file of another device, driver or version counts as absent. Raise STRATEGY_VERSION (ops/strategy.h) when
+   A file of another driver or version counts as absent. Raise STRATEGY_VERSION (ops/strategy.h) when
    names or meanings change. */
 #ifndef CNND_TUNED_H
 #define CNND_TUNED_H

@@ -297,16 +297,26 @@ static bool take_first(void *ctx, cl_platform_id platform, cl_device_id id, cons
         return named; /* of several with one UUID it is the one in its place */
 }
 
+/* As drivers say of a device that somebody uses exclusively, or whose memory others hold. */
+static int not_opened(const struct dev *d, cl_int status, const char *what, struct err *e)
+{
+        if (status != CL_DEVICE_NOT_AVAILABLE && status != CL_OUT_OF_RESOURCES)
+                return err_cl(e, status, "%s %s", what, d->info.name);
+        return err_set(e, ERR_UNAVAILABLE,
+                "%s %s: another program has it for itself, or all of its memory: %s (%d)", what, d->info.name,
+                cl_status_name(status), status);
+}
+
 static int open_queue(struct dev *d, cl_platform_id platform, struct err *e)
 {
         cl_int status;
         const cl_context_properties properties[] = {CL_CONTEXT_PLATFORM, (cl_context_properties)platform, 0};
         d->ctx = clCreateContext(properties, 1, &d->id, NULL, NULL, &status);
         if (status != CL_SUCCESS)
-                return err_cl(e, status, "opening %s", d->info.name);
+                return not_opened(d, status, "opening", e);
         d->queue = clCreateCommandQueueWithProperties(d->ctx, d->id, NULL, &status);
         if (status != CL_SUCCESS)
-                return err_cl(e, status, "a command queue on %s", d->info.name);
+                return not_opened(d, status, "a command queue on", e);
         return 0;
 }
 

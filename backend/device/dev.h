@@ -54,7 +54,8 @@ struct dev_options {
         const char *uuid;      /* of the device that is meant; NULL or "" for any */
 };
 /* Opens the first device that `spec` names; with a uuid the one that has it, for where a device is gone,
-   another may stand in its place. ERR_NOT_FOUND when there is none. */
+   another may stand in its place. ERR_NOT_FOUND when there is none, ERR_UNAVAILABLE where another program
+   seems to have it, so that it may be had later. */
 int dev_open(const char *spec, const struct dev_options *options, struct dev **ret, struct err *e);
 void dev_close(struct dev *d);
 const struct dev_info *dev_info(const struct dev *d);

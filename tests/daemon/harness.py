@@ -11,6 +11,7 @@ with CNND_REQUIRE_DEVICE=1 it fails instead. CNND_TEST_CACHE may name a folder o
 
 import contextlib
 import ctypes
+import gzip
 import http.client
 import json
 import os
@@ -30,6 +31,7 @@ PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None)
 # scripts/test --sanitize and --thread-sanitize set them: all is slower, and takes more memory.
 SANITIZED = "LSAN_OPTIONS" in os.environ or "TSAN_OPTIONS" in os.environ
+TEST_IMAGES = "/usr/share/datasets/fashion-mnist/t10k-images-idx3-ubyte.gz"
 BINARY = os.environ.get("CNND_BINARY", os.path.join(os.path.dirname(__file__), "../../build/daemon/cnnd"))
 
 
@@ -433,6 +435,19 @@ def ser(width, height, grey):
     head = struct.pack("<HHHIIIIIIII", 0x4949, 0x0197, 0x210, 0x4122, 0x4152, 1, 1, 30, 0, 38, 0)
     rows = [grey[y * width : (y + 1) * width] for y in reversed(range(height))]
     return head + struct.pack("<ddiddiHII", 0, 4e-9, 0, 0, 4e-9, 0, 1, width, height) + b"".join(rows)
+
+
+def test_image(index):
+    """The grey values of one of Fashion-MNIST's test images, 28x28."""
+    with gzip.open(TEST_IMAGES) as f:
+        f.seek(16 + 784 * index)
+        return f.read(784)
+
+
+def read_safetensors(data):
+    """A safetensors file's head."""
+    size = struct.unpack("<Q", data[:8])[0]
+    return json.loads(data[8 : 8 + size])
 
 
 def wait_for(condition, seconds=30, what="condition"):

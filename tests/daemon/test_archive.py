@@ -11,7 +11,7 @@ import zipfile
 
 import harness
 from harness import dm4, mrc, npy, png, tiff
-from test_import import tarred, zipped
+from archives import tarred, zipped
 
 CLASSIFY = "/v1/models/net/classify?top=2"
 EMD = os.path.join(os.path.dirname(__file__), "..", "fuzz", "corpus", "emd", "velox_stack_2")

@@ -19,7 +19,7 @@ import unittest
 import harness
 from harness import Daemon, small_job, wait_for
 from ledger import FINAL, Ledger
-from test_import import zipped
+from archives import zipped
 
 KILLS = int(os.environ.get("KILLS", "40"))
 ROUND = int(os.environ.get("ROUND", "100"))

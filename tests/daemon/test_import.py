@@ -3,7 +3,6 @@
 
 import gzip
 import io
-import json
 import os
 import shutil
 import socket
@@ -17,6 +16,7 @@ import unittest
 import zipfile
 
 import harness
+from archives import Stored, array, idx, link, safetensors, tarred, zipped
 from harness import Daemon, dm4, mrc, npy, pgm, png, read_png, ser, tiff, wait_for
 
 CNNCTL = os.environ.get("CNNCTL")
@@ -25,79 +25,6 @@ SIDE = 8
 
 def picture(seed, w=SIDE, h=SIDE):
     return bytes((seed * 37 + 11 * i * (seed % 5 + 1)) % 256 for i in range(w * h))
-
-
-def zipped(files, how=zipfile.ZIP_DEFLATED):
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", how) as z:
-        for name, data in files:
-            z.writestr(name, data)
-    return out.getvalue()
-
-
-def tarred(files, mode="w", more=()):
-    """`more` holds entries without data: TarInfo."""
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode=mode) as t:
-        for entry in more:
-            t.addfile(entry)
-        for name, data in files:
-            entry = tarfile.TarInfo(name)
-            entry.size = len(data)
-            t.addfile(entry, io.BytesIO(data))
-    return out.getvalue()
-
-
-def link(name, target, kind=tarfile.SYMTYPE):
-    entry = tarfile.TarInfo(name)
-    entry.type, entry.linkname = kind, target
-    return entry
-
-
-def array(dtype, shape, data):
-    head = ("{'descr': '%s', 'fortran_order': False, 'shape': %s, }" % (dtype, tuple(shape))).encode()
-    head += b" " * (-(10 + len(head) + 1) % 64) + b"\n"
-    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head + data
-
-
-def idx(shape, data):
-    return struct.pack(">BBBB%dI" % len(shape), 0, 0, 8, len(shape), *shape) + data
-
-
-def safetensors(tensors):
-    head, data = {}, b""
-    for name, (kind, shape, raw) in tensors.items():
-        head[name] = {"dtype": kind, "shape": shape, "data_offsets": [len(data), len(data) + len(raw)]}
-        data += raw
-    text = json.dumps(head).encode()
-    return struct.pack("<Q", len(text)) + text + data
-
-
-class Stored:
-    """A data set file, taken apart as dataset.h says."""
-
-    def __init__(self, path):
-        with open(path, "rb") as f:
-            raw = f.read()
-        size = struct.unpack("<I", raw[12:16])[0]
-        self.about = json.loads(raw[64 : 64 + size])
-        at, one = 64 + size, self.about["channels"] * self.about["height"] * self.about["width"]
-        self.images, self.labels = {}, {}
-        for split in ("train", "val"):
-            n = self.about[split]
-            at = (at + 4095) // 4096 * 4096
-            if self.about["type"] == "u8":
-                self.images[split] = [raw[at + i * one : at + (i + 1) * one] for i in range(n)]
-                at += n * one
-            else:
-                self.images[split] = [struct.unpack("<%df" % one, raw[at + 4 * i * one : at + 4 * (i + 1) * one]) for i in range(n)]
-                at += 4 * n * one
-            at = (at + 4095) // 4096 * 4096
-            self.labels[split] = list(struct.unpack("<%di" % n, raw[at : at + 4 * n]))
-            at += 4 * n
-
-    def pairs(self, split):
-        return sorted(zip(self.labels[split], self.images[split]))
 
 
 class ImportTest(unittest.TestCase):
@@ -455,8 +382,8 @@ class ImportTest(unittest.TestCase):
         self.assertEqual(self.daemon.request("PUT", "/v1/datasets/killed", b"x" * 600)[0], 409)
         os.kill(self.children()[0], 9)
         t.join()
-        self.assertEqual(answers[0][0], 422)
-        self.assertIn("killed", answers[0][2]["detail"])
+        self.assertEqual(answers[0][0], 503, "that is not the data's fault")
+        self.assertIn("killed by signal 9", answers[0][2]["detail"])
         self.assertEqual(self.daemon.request("GET", "/v1/datasets/killed")[0], 404)
         self.leaves_nothing()
 

@@ -40,6 +40,25 @@ class Platforms(unittest.TestCase):
         job = d.wait(d.submit(small_job(epochs=1, save_as="m"))["id"])
         self.assertEqual(job["device"], got["devices"][0]["id"])
 
+    def test_tuning_stays_with_its_device(self):
+        """Whose place moves when a driver is added before it."""
+        layers = [{"type": "conv2d", "out_channels": 16, "kernel_size": 3, "padding": 1}] * 2 + [
+            {"type": "max_pool2d", "kernel_size": 4}, {"type": "flatten"}, {"type": "linear", "out_features": 10}]
+        known = []
+        with drivers("none") as env, tempfile.TemporaryDirectory(prefix="cnnd-moved-") as state:
+            driver = os.path.join(env["OCL_ICD_VENDORS"], "a_broken.icd")
+            os.rename(driver, driver + "-")
+            for id in ("0:0", "1:0"):
+                with Daemon(state=state, env=env) as d:
+                    d.need_fashion()
+                    if id == "0:0":
+                        d.wait(d.submit(small_job(architecture={"layers": layers}, epochs=1))["id"])
+                    known.append(d.get("/v1/devices/" + id)["strategies"])
+                if id == "0:0":
+                    os.rename(driver + "-", driver)
+            self.assertTrue([name for name in known[0] if name.startswith("conv2d 16x28x28")], "measured")
+            self.assertEqual(known[0], known[1])
+
     def starts_again(self, d):
         """Also when its worker has to start again."""
         dead = d.worker()

@@ -12,7 +12,7 @@ import unittest
 import harness
 from harness import Daemon, png, wait_for
 from people import token
-from test_import import tarred, zipped
+from archives import tarred, zipped
 
 NDJSON = {"Accept": "application/x-ndjson"}
 FILES = 4000

@@ -11,7 +11,7 @@ import unittest
 
 from harness import Daemon, long_job, main, png, small_job, wait_for
 from people import Person, token
-from test_import import zipped
+from archives import zipped
 
 
 class Requests(unittest.TestCase):
@@ -310,7 +310,10 @@ class Bytes(unittest.TestCase):
             d.stop()
             with contextlib.closing(sqlite3.connect(os.path.join(d.state, "cnnd.db"))) as db:
                 rows = db.execute("SELECT id, kept_bytes FROM jobs").fetchall()
-                db.executescript("DROP INDEX jobs_user_kept; ALTER TABLE jobs DROP COLUMN kept_bytes; PRAGMA user_version = 7;")
+                db.executescript("DROP INDEX jobs_user_kept; ALTER TABLE jobs DROP COLUMN kept_bytes; "
+                                 "ALTER TABLE models DROP COLUMN mark; ALTER TABLE datasets DROP COLUMN inode; "
+                                 "ALTER TABLE datasets DROP COLUMN mtime_ns; ALTER TABLE datasets DROP COLUMN mark; "
+                                 "PRAGMA user_version = 7;")
                 d.start()
                 self.assertEqual(db.execute("SELECT id, kept_bytes FROM jobs").fetchall(), rows)
             wait_for(lambda: d.request("GET", "/v1/health")[0] == 200, what="health")

@@ -10,7 +10,7 @@ import urllib.parse
 
 import harness
 from harness import dm4, npy, png, ser
-from test_import import Stored, zipped
+from archives import Stored, zipped
 
 LAYERS = {"layers": [{"type": "conv2d", "out_channels": 3, "kernel_size": 3}, {"type": "relu"}, {"type": "flatten"}, {"type": "linear", "out_features": 2}]}
 

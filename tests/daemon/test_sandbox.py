@@ -5,6 +5,8 @@ import errno
 import io
 import os
 import re
+import signal
+import threading
 import unittest
 import zipfile
 
@@ -36,6 +38,14 @@ def forbid(name):
             raise OSError("no filter")
 
     return enter
+
+
+def processor_seconds(pid):
+    try:
+        with open("/proc/%s/stat" % pid, encoding="utf-8") as f:
+            return sum(map(int, f.read().rsplit(")", 1)[1].split()[11:13])) / os.sysconf("SC_CLK_TCK")
+    except OSError:
+        return 0
 
 
 class Sandbox(unittest.TestCase):
@@ -76,6 +86,25 @@ class Sandbox(unittest.TestCase):
                     self.assertEqual(killed, [], kind + "/" + name)
             self.assertEqual(good, set(FORMATS), "each format is there at least once, whole")
             print("%d files" % sent)
+
+    def test_killed_from_outside(self):
+        """A good image is then not at fault: it is tried once more, and is a 503 where that is killed, too."""
+        image = png(7000, 7000, os.urandom(7000) * 7000)
+        with Daemon() as d:
+            d.need_fashion()
+            d.wait(d.submit(small_job(epochs=1, save_as="m"))["id"])
+            for kills, wanted in ((1, 200), (2, 503)):
+                answers, killed, before = [], set(), {pid: processor_seconds(pid) for pid in d.children("decoder")}
+                ask = threading.Thread(target=lambda: answers.append(d.request("POST", "/v1/models/m/classify", image)))
+                ask.start()
+                while ask.is_alive() and len(killed) < kills:
+                    for pid in set(d.children("decoder")) - killed:
+                        if processor_seconds(pid) > before.get(pid, 0) + 0.05:  # at the image
+                            os.kill(pid, signal.SIGKILL)
+                            killed.add(pid)
+                ask.join()
+                self.assertEqual((answers[0][0], len(killed)), (wanted, kills), answers[0][2])
+            self.assertIn("the decoder was killed by signal 9 (Killed)", answers[0][2]["detail"])
 
     @unittest.skipIf(sanitized(), "sanitizers need more calls than a sandbox allows")
     def test_none_can_be_opened(self):

@@ -4,7 +4,7 @@ import json
 import random
 
 from harness import pgm
-from test_import import zipped
+from archives import zipped
 
 SIDE, CLASSES = 8, 3
 STEPS = {"hflip": {}, "vflip": {"p": 0.2}, "rot90": {}, "crop": {"padding": 1}, "zoom": {}, "row_jitter": {}, "brightness": {},

@@ -1,0 +1,277 @@
+"""What cnnctl takes from files and folders, and what it writes to them."""
+import io
+import json
+import os
+import signal
+import tarfile
+import threading
+import time
+import unittest
+
+from case import Case, PATIENCE, WINDOWS, job
+from fake_server import Answer, event, problem, stream
+
+
+class Downloads(Case):
+    WEIGHTS = bytes(range(256)) * 4096
+
+    def test_export(self):
+        self.server.on("GET", "/v1/models/my%20net/weights", Answer(body=self.WEIGHTS, kind="application/octet-stream"))
+        self.cnnctl("export", "my net", "w.safetensors")
+        self.assertEqual(self.read("w.safetensors"), self.WEIGHTS)
+        self.assertEqual(os.stat(os.path.join(self.dir, "w.safetensors")).st_mode & 0o777, 0o666 & ~umask())
+        process = self.start("export", "my net", "-")
+        self.assertEqual(process.communicate(timeout=PATIENCE)[0], self.WEIGHTS)
+
+    @unittest.skipIf(WINDOWS, "a pipe without a reader has another error there")
+    def test_a_reader_that_has_seen_enough(self):
+        self.server.on("GET", "/v1/models/m/weights", Answer(body=self.WEIGHTS))
+        process = self.start("export", "m", "-")
+        process.stdout.read(20)
+        process.stdout.close()
+        self.assertEqual(process.stderr.read().decode(), "")
+        process.stderr.close()
+        self.assertEqual(process.wait(PATIENCE), 1)
+
+    def test_a_broken_download_leaves_what_was_there(self):
+        self.write("w", "old")
+        self.server.on("GET", "/v1/models/m/weights", Answer(body=self.WEIGHTS, length=len(self.WEIGHTS) + 1))
+        self.assertIn("broke", self.cnnctl("export", "m", "w", status=3)[1])
+        self.cnnctl("export", "m", "new", status=3)
+        self.assertEqual((self.files(), self.read("w")), (["w"], b"old"))
+
+    def test_a_refused_download_leaves_nothing(self):
+        self.server.on("GET", "/v1/models/m/weights", problem(404, "there is no model m"))
+        self.assertEqual(self.cnnctl("export", "m", "w", status=1)[1], "cnnctl: there is no model m\n")
+        self.assertEqual(self.files(), [])
+
+    def test_an_interrupted_download_leaves_nothing(self):
+        half = threading.Event()
+        self.server.on("GET", "/v1/models/m/weights", Answer(
+            parts=[self.WEIGHTS[:1000], half.set, lambda: time.sleep(PATIENCE)]))
+        process = self.start("export", "m", "w")
+        self.assertTrue(half.wait(PATIENCE))
+        deadline = time.monotonic() + PATIENCE
+        while not self.files() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=PATIENCE)
+        self.assertEqual((process.returncode, self.files()), (130, []))
+
+    def test_a_folder_is_no_place_to_write(self):
+        os.mkdir(os.path.join(self.dir, "d"))
+        self.assertIn("no regular file", self.cnnctl("export", "m", "d", status=1)[1])
+        self.assertEqual(self.server.requests, [])
+
+    def test_curve(self):
+        self.server.on("GET", "/v1/jobs/7/curve", Answer(body="step,loss\n1,2\n", kind="text/csv"))
+        self.server.on("GET", "/v1/jobs/7", job())
+        self.cnnctl("curve", 7, "--csv", "c.csv", "--svg", "c.svg")
+
+        def accepted():
+            return [r.headers["Accept"] for r in self.server.asked("GET", "/v1/jobs/7/curve")]
+
+        self.assertEqual(accepted(), ["text/csv", "image/svg+xml"])
+        self.assertEqual(self.read("c.csv"), b"step,loss\n1,2\n")
+        self.assertEqual(self.cnnctl("curve", 7)[0], "step,loss\n1,2\n")
+        self.assertEqual(self.server.requests[-1].headers["Accept"], "text/csv")
+        for end, media in (("svg", "image/svg+xml"), ("csv", "text/csv"), ("json", "application/json")):
+            self.cnnctl("curve", 7, "-o", "out." + end)
+            self.assertEqual(accepted()[-1], media)
+            self.assertEqual(self.read("out." + end), b"step,loss\n1,2\n")
+        self.server.on("GET", "/v1/jobs/8", job(8, type="classify"))
+        self.assertIn("no curve; cnnctl result 8", self.cnnctl("curve", 8, "-o", "c8.svg", status=1)[1])
+        self.assertNotIn("c8.svg", self.files())
+
+    def test_map(self):
+        self.server.on("POST", "/v1/models/m/map?window=128&stride=64&threshold=0.7", Answer(body=b"\x89PNG", kind="image/png"))
+        self.server.on("POST", "/v1/models/m/map", Answer(body='{"map":[]}'))
+        micrograph = self.write("x.mrc", b"micrograph")
+        self.cnnctl("map", "m", micrograph, "-o", "map.png", "--window", 128, "--stride", 64, "--threshold", 0.7)
+        request = self.server.requests[0]
+        self.assertEqual((request.headers["Accept"], request.headers["Content-Type"], request.body),
+                         ("image/png", "application/x-mrc", b"micrograph"))
+        self.assertEqual(self.read("map.png"), b"\x89PNG")
+        self.assertEqual(self.cnnctl("map", "m", micrograph)[0], '{"map":[]}')
+        self.assertIn("cannot open none.mrc", self.cnnctl("map", "m", "none.mrc", status=2)[1])
+
+
+class Classify(Case):
+    @staticmethod
+    def result(*labels):
+        return {"predictions": [{"label": label, "index": i, "probability": p, "logit": 1.0}
+                                for i, (label, p) in enumerate(labels)]}
+
+    def test_images(self):
+        answer = {"model": "m", "results": [self.result(("Sneaker", 0.971), ("Sandal", 0.0204))]}
+        self.server.on("POST", "/v1/models/m/classify?top=2", answer)
+        files = [self.write(name, name) for name in ("a.png", "b.pgm", "long name.JPG")]
+        out, err = self.cnnctl("classify", "m", *map(os.path.basename, files), "--top", 2, env={"LANG": "C"})
+        bars = ("█" * 19 + "▍", "▍") if WINDOWS else ("#" * 19, "")
+        self.assertEqual(err, "")
+        self.assertColumns(out, [["IMAGE", "CLASS", "PROBABILITY", ""]] + [
+            row for name in ("a.png", "b.pgm", "long name.JPG")
+            for row in ([name, "Sneaker", "97.1 %", bars[0]], ["", "Sandal", "2.0 %", bars[1]])])
+        self.assertEqual([(r.headers["Content-Type"], r.body.decode()) for r in self.server.requests], [
+            ("image/png", "a.png"), ("application/octet-stream", "b.pgm"), ("image/jpeg", "long name.JPG")])
+
+    def test_a_batch(self):
+        self.server.on("POST", "/v1/models/m/classify?top=1", {"model": "m", "results": [
+            self.result(("cat", 0.5)), self.result(("dog", 0.25))]})
+        self.write("x.npy", "x")
+        out, _ = self.cnnctl("classify", "m", "x.npy", "--top", 1)
+        self.assertColumns(out, [["IMAGE", "CLASS", "PROBABILITY", ""], ["x.npy[0]", "cat", "50.0 %", "█" * 10],
+                                 ["x.npy[1]", "dog", "25.0 %", "█" * 5]])
+
+    def test_one_bad_image_does_not_hide_the_others(self):
+        good = Answer(body={"results": [self.result(("cat", 1))]})
+        self.server.on("POST", "/v1/models/m/classify?top=3", problem(422, "truncated PNG"), good)
+        for name in "abc":
+            self.write(name, name)
+        out, err = self.cnnctl("classify", "m", "a", "missing", "c", status=1)
+        self.assertEqual(len(out.splitlines()), 2)
+        self.assertRegex(err, r"^cnnctl: a: truncated PNG\ncnnctl: cannot open missing: .*\n$")
+
+    def test_a_folder(self):
+        files = {"ice/1.png": b"one", "2.dm4": b"two", "3.txt": b"three"}
+        for name, content in files.items():
+            self.write("today/" + name, content)
+        answer = {"model": "m", "files": [
+            {"file": "2.dm4", "results": [self.result(("cat", 0.5)), self.result(("dog", 0.25))]},
+            {"file": "3.txt", "error": {"status": 415, "detail": "no picture"}},
+            {"file": "ice/1.png", "results": [self.result(("cat", 0.5))]}]}
+        self.server.on("POST", "/v1/models/m/classify?top=1", answer)
+        for extra in ([], ["--json"]):
+            out, err = self.cnnctl("classify", "m", "today/", "--top", 1, *extra, status=1)
+            self.assertEqual(err, "cnnctl: today/: 3.txt: no picture\n")
+        self.assertEqual(json.loads(out), answer)
+        out, _ = self.cnnctl("classify", "m", "today", "--top", 1, status=1)
+        self.assertColumns(out, [["IMAGE", "CLASS", "PROBABILITY", ""], ["today/2.dm4[0]", "cat", "50.0 %", "█" * 10],
+                                 ["today/2.dm4[1]", "dog", "25.0 %", "█" * 5], ["today/ice/1.png", "cat", "50.0 %", "█" * 10]])
+        for request in self.server.requests:
+            self.assertEqual(request.headers["Content-Type"], "application/x-tar")
+            with tarfile.open(fileobj=io.BytesIO(request.body), mode="r:") as tar:
+                self.assertEqual({m.name: tar.extractfile(m).read() for m in tar.getmembers()}, files)
+
+    def test_json(self):
+        self.server.on("POST", "/v1/models/m/classify?top=3", Answer(body='{"results" : []}'))
+        self.write("a", "a")
+        self.assertEqual(self.cnnctl("classify", "m", "a", "a", "--json")[0], '{"results" : []}\n' * 2)
+
+    def test_a_large_file_is_sent_whole(self):
+        self.server.on("POST", "/v1/models/m/classify?top=3", {"results": []})
+        content = os.urandom(3 << 20)
+        self.write("big.dm4", content)
+        self.cnnctl("classify", "m", "big.dm4")
+        self.assertEqual(self.server.requests[0].body, content)
+        self.assertEqual(self.server.requests[0].headers["Content-Type"], "application/x-dm")
+
+
+class Complaints(Case):
+    def test_a_complaint_names_its_file(self):
+        self.write("a.dm4", "x")
+        self.server.on("POST", "/v1/models/m/map", *[problem(422, "DM: complex data")] * 2)
+        self.server.on("PUT", "/v1/datasets/d", problem(422, "no archive"))
+        for words, complaint in ((("map", "m", "a.dm4"), "a.dm4: DM: complex data"),
+                                 (("map", "m", "a.dm4", "-o", "x.json"), "a.dm4: DM: complex data"),
+                                 (("map", "m", "a.dm4", "-o", "no/x.png"), "cannot create a file beside no/x.png: No such file or directory"),
+                                 (("import", "d", "a.dm4"), "a.dm4: no archive")):
+            self.assertEqual(self.cnnctl(*words, status=1)[1], f"cnnctl: {complaint}\n", words)
+
+
+class Result(Case):
+    def test_scores(self):
+        self.server.on("GET", "/v1/jobs/8/result", {
+            "model": "m", "dataset": "grid", "count": 1000, "accuracy": 0.6, "classes": ["ice", "carbon"],
+            "per_class": [{"class": "ice", "precision": 0.5714, "recall": 0.8, "f1": 0.6667, "support": 500},
+                          {"class": "carbon", "precision": 0, "recall": 1, "f1": 0.25, "support": 500}],
+            "macro": {"precision": 0.285, "recall": 0.9, "f1": 0.458}, "weighted": {"precision": 0.3, "recall": 0.6, "f1": 0.4},
+            "model_import": {"size": [8, 8], "fit": "crop", "normalize": "percentiles", "pixel_size": 2},
+            "dataset_import": {"size": [9, 9], "fit": "crop", "normalize": "none"},
+            "confusion": [[400, 100], [0, 500]], "labels": [], "predictions": []})
+        out, err = self.cnnctl("result", 8)
+        self.assertEqual([line.split('"')[1] for line in err.splitlines()], ["normalize", "pixel_size"])
+        head, scores, confusion = out.split("\n\n")
+        self.assertEqual(head, "m on grid: 60.0 % of 1,000 images right")
+        lines = [line for line in scores.split("\n") if not set(line) <= set("─- ")]
+        self.assertColumns("\n".join(lines), [
+            ["CLASS", "PRECISION", "RECALL", "F1", "IMAGES"], ["ice", "57.1 %", "80.0 %", "66.7 %", "500"],
+            ["carbon", "0.0 %", "100.0 %", "25.0 %", "500"], ["mean of the classes", "28.5 %", "90.0 %", "45.8 %", "1,000"],
+            ["mean by images", "30.0 %", "60.0 %", "40.0 %", "1,000"]])
+        self.assertColumns(confusion, [["IS / TAKEN FOR", "1", "2"], ["1 ice", "400", "100"], ["2 carbon", "0", "500"]])
+        self.server.on("GET", "/v1/jobs/9/result", problem(409, "job 9 is no classify job"))
+        self.assertIn("no classify job", self.cnnctl("result", 9, status=1)[1])
+
+
+class Import(Case):
+    def test_a_file(self):
+        path = "/v1/datasets/grid?size=64&fit=crop&channels=1&val=0.2"
+        self.server.on("PUT", path, Answer(201, {}))
+        self.write("x.zip", "zip")
+        out, _ = self.cnnctl("import", "grid", "x.zip", "--val", "0.2", "--size", 64, "--channels", 1, "--fit", "crop")
+        self.assertEqual(out, "data set grid: imported\n")
+        request = self.server.asked("PUT", path)[0]
+        self.assertEqual((request.headers["Content-Type"], request.body), ("application/zip", b"zip"))
+
+    def test_a_folder_of_folders(self):
+        self.server.on("PUT", "/v1/datasets/grid", Answer(202, {}))
+        long = "c" * 90
+        files = {"ice/1.png": b"one", "ice/2.png": b"x" * 512, "carbon/3.png": b"", f"{long}/{long}.png": b"long",
+                 "carbon/deep/4.png": os.urandom(100000)}
+        for name, content in {**files, ".hidden/x": b"", "ice/.DS_Store": b""}.items():
+            self.write("data/" + name, content)
+        out, _ = self.cnnctl("import", "grid", "data/")
+        self.assertIn("being imported", out)
+        request = self.server.requests[0]
+        self.assertEqual(request.headers["Content-Type"], "application/x-tar")
+        with tarfile.open(fileobj=io.BytesIO(request.body), mode="r:") as tar:
+            got = {m.name: tar.extractfile(m).read() for m in tar.getmembers()}
+            self.assertEqual(tar.getnames(), sorted(files))
+        self.assertEqual(got, files)
+        self.cnnctl("import", "grid", "data")
+        self.assertEqual(self.server.requests[1].body, request.body)
+
+    def test_every_option(self):
+        path = "/v1/datasets/grid?size=64x32&fit=tile&stride=16&channels=3&val=0.1&normalize=per_image&pixel_size=0.5"
+        end = {"state": "succeeded", "created": True, "dataset": {"train": 12345, "val": 67}}
+        self.server.on("PUT", path, stream(event(1, "progress", {"phase": "reading"}), event(2, "end", end)))
+        self.write("x.zip", "zip")
+        out, _ = self.cnnctl("import", "grid", "x.zip", "--size", "64x32", "--fit", "tile", "--stride", 16, "--channels", 3,
+                             "--val", 0.1, "--normalize", "per_image", "--pixel-size", 0.5)
+        self.assertEqual(out, "data set grid: imported, 12,345 images to train and 67 to validate\n")
+        self.assertEqual(self.server.requests[0].headers["Accept"], "text/event-stream")
+        warned = {**end["dataset"], "warnings": ["passed over: a.txt"]}
+        self.server.on("PUT", path, stream(event(1, "end", {**end, "created": False, "dataset": warned})))
+        out, err = self.cnnctl("import", "grid", "x.zip", "--size", "64x32", "--fit", "tile", "--stride", 16, "--channels", 3,
+                               "--val", 0.1, "--normalize", "per_image", "--pixel-size", 0.5)
+        self.assertEqual(out, "data set grid: replaced, 12,345 images to train and 67 to validate\n")
+        self.assertEqual(err, "cnnctl: passed over: a.txt\n")
+
+    def test_how_an_import_ends(self):
+        self.write("x.zip", "zip")
+        for end, complaint in [({"state": "failed", "status": 422, "error": "a/b.dm4: DM: complex data"}, "x.zip: a/b.dm4: DM: complex data"),
+                               ({"state": "cancelled", "status": 409, "error": "the import was cancelled"}, "was cancelled"),
+                               (None, "without a word")]:
+            self.server.on("PUT", "/v1/datasets/grid", stream(event(1, "progress", {}), *([event(2, "end", end)] if end else [])))
+            out, err = self.cnnctl("import", "grid", "x.zip", status=1 if end else 3)
+            self.assertEqual(out, "")
+            self.assertIn(complaint, err)
+        self.server.on("PUT", "/v1/datasets/grid", Answer(201, {"name": "grid"}))
+        self.assertEqual(json.loads(self.cnnctl("import", "grid", "x.zip", "--json")[0]), {"name": "grid"})
+        self.assertEqual(self.server.requests[-1].headers["Accept"], "application/json")
+
+    def test_what_is_no_folder_of_images(self):
+        os.mkdir(os.path.join(self.dir, "empty"))
+        self.assertIn("no files", self.cnnctl("import", "grid", "empty", status=2)[1])
+        self.write("bad/" + "n" * 101, b"")
+        self.assertIn("too long", self.cnnctl("import", "grid", "bad", status=2)[1])
+
+
+def umask():
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+if __name__ == "__main__":
+    unittest.main()
