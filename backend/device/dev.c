@@ -136,7 +136,7 @@ static void apply_quirks(struct dev_info *info)
         if (strstr(info->platform, "Intel(R) OpenCL") || (ON_ARM && strstr(info->platform, pocl)))
                 info->fma = true;
         /* The whole memory of the machine, which the operating system needs a part of. */
-        if (info->type == DEV_CPU)
+        if (info->type == DEV_CPU || strstr(info->platform, pocl))
                 info->global_bytes -= info->global_bytes / 8;
         if (info->type == DEV_GPU)
                 info->global_bytes -= dev_driver_bytes(info->global_bytes);
