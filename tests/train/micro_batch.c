@@ -187,10 +187,13 @@ static void nothing_is_measured(void *ctx, const struct strategies *s)
 #define CONV "{\"type\":\"conv2d\",\"out_channels\":16,\"kernel_size\":3,\"padding\":1}"
 #define CONV_NET                                                                                             \
         "{\"layers\":[" CONV "," CONV ",{\"type\":\"flatten\"},{\"type\":\"linear\",\"out_features\":5}]}"
-#define IN_WINOGRAD(channels, batch)                                                                         \
+#define BOUND(channels, batch, how)                                                                          \
         "\"conv2d " channels                                                                                 \
         "x17x17 out_channels=16 kernel_size=3x3 stride=1x1 padding=1x1 groups=1 bias=1 "                     \
-        "batch" batch "\":\"winograd winograd winograd\""
+        "batch" batch "\":\"" how " " how " " how "\""
+/* With 16 lanes, and with 32. */
+#define ALL_BOUND(channels, how)                                                                             \
+        BOUND(channels, ">16", how) "," BOUND(channels, "<=16", how) "," BOUND(channels, "<=32", how)
 
 /* Where a job goes on, what its layers are bound to is new to the device's process: tested while there is
    room, and not given up for want of it. */
@@ -201,8 +204,7 @@ static void layers_are_tested_before_memory_is_taken(void **state)
         struct err e = {0};
         size_t count[2];
         float *weights[2];
-        cJSON *bound = cJSON_Parse("{" IN_WINOGRAD("2", ">16") "," IN_WINOGRAD("2", "<=16") "," IN_WINOGRAD(
-                "16", ">16") "," IN_WINOGRAD("16", "<=16") "}");
+        cJSON *bound = cJSON_Parse("{" ALL_BOUND("2", "tiled") "," ALL_BOUND("16", "winograd") "}");
         struct strategies *known = strategies_create();
         const struct train_tuning tuning = {.known = known, .bound = bound, .measured = nothing_is_measured};
         CHECK_OK(plan_within(*state, JOB(CONV_NET, ""), UINT64_MAX, &plan, &e), &e);
