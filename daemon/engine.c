@@ -406,10 +406,7 @@ static int test_device(struct engine *en, struct err *e)
         }
         cJSON *head = voice_head("hello", NULL, 0);
         uint64_t bytes;
-        if (head)
-                json_add(head, "selftest", report);
-        else
-                cJSON_Delete(report);
+        json_add(head, "selftest", report);
         if (head && memwatch_free(&en->memory, &bytes))
                 cJSON_AddNumberToObject(head, "memory_free", (double)bytes);
         rc = voice_say(&en->voice, head, NULL, 0, e);
