@@ -165,9 +165,10 @@ class Check(unittest.TestCase):
             os.setgid(65534)
             os.setuid(65534)
 
-        with tempfile.TemporaryDirectory(prefix="cnnd-check-") as folder:
+        with tempfile.TemporaryDirectory(prefix="cnnd-check-") as folder, tempfile.TemporaryDirectory() as programs:
             os.chown(folder, 65534, 65534)
-            words = [BINARY, "--check", "--state", folder]
+            os.chmod(programs, 0o755)
+            words = [shutil.copy(BINARY, programs), "--check", "--state", folder]  # the tree may lie below /root
             self.assertEqual(subprocess.run(words, stdout=subprocess.DEVNULL, preexec_fn=nobody).returncode, 0)
             with Daemon(state=folder, device=False):
                 pass
