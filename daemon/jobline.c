@@ -269,9 +269,8 @@ static void give_reason(const struct jobs *js, const struct job_row *r, int posi
                                 : "no device that is ready has the memory it takes");
         else if (!roomy)
                 snprintf(out, size,
-                        "it takes %lld bytes of a device, of which other programs and its driver leave %llu "
-                        "now: "
-                        "it starts when they use less",
+                        "it takes %lld bytes of a device, of which other programs and its driver leave "
+                        "%llu now: it starts when they use less",
                         (long long)r->device_bytes, (unsigned long long)room);
         else if (position > 1)
                 snprintf(out, size, "%d %s before it", position - 1, position == 2 ? "job goes" : "jobs go");
