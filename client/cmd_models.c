@@ -63,6 +63,13 @@ int cmd_models(struct ctl *c, const struct args *a, struct err *e)
         return rc;
 }
 
+/* As ONNX where the file is called so. */
+static const char *form_of(const char *file)
+{
+        const size_t n = strlen(file);
+        return n > 5 && strcmp(file + n - 5, ".onnx") == 0 ? "/onnx" : "/weights";
+}
+
 int cmd_export(struct ctl *c, const struct args *a, struct err *e)
 {
         struct str path = {0};
@@ -70,7 +77,7 @@ int cmd_export(struct ctl *c, const struct args *a, struct err *e)
         int sig = 0;
         str_add(&path, "/v1/models/");
         fetch_escape(&path, a->words[0]);
-        str_add(&path, "/weights");
+        str_add(&path, form_of(a->words[1]));
         q.path = path.data;
         int rc = path.failed ? err_set(e, ERR_NO_MEMORY, "no memory for a request")
                              : transfer_download(c->http, &q, a->words[1], &sig, e);

@@ -131,7 +131,7 @@ const struct command command_table[] = {
                 "file.",
                 import_options, cmd_import},
         {"models", "", 0, 0, false, "list models", NULL, NULL, cmd_models},
-        {"export", "MODEL FILE", 2, 2, false, "write a model's weights as safetensors; - is standard output",
+        {"export", "MODEL FILE", 2, 2, false, "write a model, as ONNX to FILE.onnx, else safetensors; - is stdout",
                 NULL, NULL, cmd_export},
         {"delete", "model|dataset|job NAME...", 2, INT_MAX, false,
                 "delete models, data sets or ended jobs for good", NULL, NULL, cmd_delete},

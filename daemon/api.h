@@ -65,6 +65,7 @@ int api_models_list(void *ctx, struct http_request *rq, struct err *e);
 int api_models_get(void *ctx, struct http_request *rq, struct err *e);
 int api_models_delete(void *ctx, struct http_request *rq, struct err *e);
 int api_models_weights(void *ctx, struct http_request *rq, struct err *e);
+int api_models_onnx(void *ctx, struct http_request *rq, struct err *e);
 int api_models_put(void *ctx, struct http_request *rq, struct err *e);
 int api_models_classify(void *ctx, struct http_request *rq, struct err *e);
 int api_models_map(void *ctx, struct http_request *rq, struct err *e);

@@ -1,6 +1,7 @@
 #include "daemon/api.h"
 
 #include "base/json.h"
+#include "daemon/modelonnx.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -53,6 +54,22 @@ int api_models_weights(void *ctx, struct http_request *rq, struct err *e)
         reply_file(&rq->reply, "application/octet-stream", fd, size);
         reply_header(
                 &rq->reply, "Content-Disposition", "attachment; filename=\"%s.safetensors\"", api_name(rq));
+        return 0;
+}
+
+int api_models_onnx(void *ctx, struct http_request *rq, struct err *e)
+{
+        struct reply_source source;
+        uint64_t size;
+        int rc = target_only(&rq->target, "", e);
+        if (rc == 0)
+                rc = api_model(ctx, rq, e);
+        if (rc == 0)
+                rc = modelonnx_open(((struct api *)ctx)->service->models, api_name(rq), &source, &size, e);
+        if (rc)
+                return rc;
+        reply_source(&rq->reply, "application/octet-stream", &source, size);
+        reply_header(&rq->reply, "Content-Disposition", "attachment; filename=\"%s.onnx\"", api_name(rq));
         return 0;
 }
 

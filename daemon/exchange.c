@@ -164,6 +164,41 @@ static struct MHD_Response *make_stream(struct exchange *x)
         return response;
 }
 
+/* An open file is part of it. */
+static bool sends_file(const struct reply *r)
+{
+        return r->has_file || r->source.read;
+}
+
+static ssize_t source_read(void *ctx, uint64_t pos, char *out, size_t max)
+{
+        const struct reply_source *s = ctx;
+        const ssize_t n = s->read(s->ctx, pos, out, max);
+        return n < 0 ? MHD_CONTENT_READER_END_WITH_ERROR : n;
+}
+
+static void source_free(void *ctx)
+{
+        struct reply_source *s = ctx;
+        s->close(s->ctx);
+        free(s);
+}
+
+static struct MHD_Response *make_sourced(struct reply *r)
+{
+        struct reply_source *s = malloc(sizeof *s);
+        if (!s)
+                return NULL;
+        *s = r->source;
+        struct MHD_Response *response =
+                MHD_create_response_from_callback(r->size, BLOCK_BYTES, source_read, s, source_free);
+        if (response)
+                r->source = (struct reply_source){0};
+        else
+                free(s);
+        return response;
+}
+
 static struct MHD_Response *make_response(struct exchange *x)
 {
         struct reply *r = &x->rq.reply;
@@ -171,11 +206,13 @@ static struct MHD_Response *make_response(struct exchange *x)
                 return make_stream(x);
         if (r->has_file) {
                 r->has_file = false;
-                struct MHD_Response *response = MHD_create_response_from_fd64(r->file_size, r->fd);
+                struct MHD_Response *response = MHD_create_response_from_fd64(r->size, r->fd);
                 if (!response)
                         close(r->fd);
                 return response;
         }
+        if (r->source.read)
+                return make_sourced(r);
         size_t len = r->text.len;
         char *text = len ? str_take(&r->text) : NULL;
         struct MHD_Response *response = MHD_create_response_from_buffer(
@@ -203,7 +240,7 @@ static void record(struct exchange *x)
 static enum MHD_Result queue(struct exchange *x, bool close_after)
 {
         struct reply *r = &x->rq.reply;
-        int64_t size = r->has_file ? (int64_t)r->file_size : (int64_t)r->text.len;
+        int64_t size = sends_file(r) ? (int64_t)r->size : (int64_t)r->text.len;
         struct MHD_Response *response = make_response(x);
         if (!response)
                 return MHD_NO;
@@ -308,7 +345,7 @@ static enum MHD_Result finish(struct exchange *x)
                         MHD_suspend_connection(x->con);
                         return MHD_YES;
                 }
-                if (rc == 0 && x->rq.reply.has_file) {
+                if (rc == 0 && sends_file(&x->rq.reply)) {
                         rc = body_open_file(&x->host->budget.files, &x->rq.who, &x->file_holder, &e);
                         x->sends_file = rc == 0;
                 }

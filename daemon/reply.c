@@ -15,9 +15,12 @@ static void drop_body(struct reply *r)
         str_free(&r->text);
         if (r->has_file)
                 close(r->fd);
+        if (r->source.close)
+                r->source.close(r->source.ctx);
         if (r->stream.close)
                 r->stream.close(r->stream.ctx);
         r->has_file = false;
+        r->source = (struct reply_source){0};
         r->stream = (struct reply_stream){0};
         r->type = NULL;
 }
@@ -64,7 +67,16 @@ void reply_file(struct reply *r, const char *type, int fd, uint64_t size)
         r->type = type;
         r->fd = fd;
         r->has_file = true;
-        r->file_size = size;
+        r->size = size;
+}
+
+void reply_source(struct reply *r, const char *type, const struct reply_source *source, uint64_t size)
+{
+        drop_body(r);
+        r->status = 200;
+        r->type = type;
+        r->source = *source;
+        r->size = size;
 }
 
 void reply_stream(struct reply *r, const char *type, const struct reply_stream *stream)

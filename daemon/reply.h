@@ -23,7 +23,15 @@ struct reply_stream {
         void (*close)(void *ctx);
 };
 
-/* All zero is no answer yet. At most one of text, fd and stream is the body. */
+/* A body of known size that is put together as it is sent. `read` gives up to `max` bytes from `at` on, at
+   least one, or REPLY_BROKEN; `close` is called once. */
+struct reply_source {
+        void *ctx;
+        ssize_t (*read)(void *ctx, uint64_t at, char *out, size_t max);
+        void (*close)(void *ctx);
+};
+
+/* All zero is no answer yet. At most one of text, fd, source and stream is the body. */
 struct reply {
         int status;
         bool oip;          /* to a request of the Open Inference Protocol: how a problem is written */
@@ -32,7 +40,8 @@ struct reply {
         struct str text;   /* owned */
         int fd;            /* owned where has_file */
         bool has_file;
-        uint64_t file_size;
+        struct reply_source source; /* owned where `read` is set */
+        uint64_t size;              /* of file or source */
         struct reply_stream stream; /* owned where `read` is set */
         struct {
                 const char *name; /* literal */
@@ -51,6 +60,7 @@ int reply_text(struct reply *r, int status, const char *type, struct str *text, 
 int reply_json(struct reply *r, int status, cJSON *tree, struct err *e);
 /* Takes the descriptor. */
 void reply_file(struct reply *r, const char *type, int fd, uint64_t size);
+void reply_source(struct reply *r, const char *type, const struct reply_source *source, uint64_t size);
 void reply_stream(struct reply *r, const char *type, const struct reply_stream *stream);
 void reply_empty(struct reply *r, int status);
 /* A problem document, with Retry-After where waiting helps. `status` 0: by e->code. */

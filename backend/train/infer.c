@@ -1,13 +1,11 @@
 #include "train/infer.h"
-#include "base/json.h"
 #include "base/str.h"
 #include "model/safetensors.h"
 #include "net/exec.h"
 #include "ops/kinds.h"
-#include "train/preprocessing.h"
+#include "train/saved.h"
 #include "train/transform_trial.h"
 #include "train/weights.h"
-#include "zoo/zoo.h"
 
 #include <stdbool.h>
 #include <stdlib.h>
@@ -34,10 +32,7 @@ struct lane {
 struct infer {
         struct dev *dev;                /* borrowed */
         const struct strategies *known; /* borrowed */
-        struct net *net;                /* owned, as all below */
-        struct normalize normalize;
-        struct recipe recipe;
-        cJSON *classes; /* their names */
+        struct saved saved;             /* owned, as all below */
         struct buf *params;
         struct lane lanes[SIZES];
         int least, most; /* sizes in use */
@@ -66,69 +61,8 @@ void infer_destroy(struct infer *m)
         for (int i = 0; i < SIZES; i++)
                 lane_finish(&m->lanes[i]);
         buf_destroy(m->params);
-        net_destroy(m->net);
-        cJSON_Delete(m->classes);
-        normalize_finish(&m->normalize);
+        saved_finish(&m->saved);
         free(m);
-}
-
-static cJSON *metadata_json(const struct safetensors *file, const char *key, struct err *e)
-{
-        const char *text = safetensors_metadata(file, key);
-        if (!text) {
-                err_set(e, ERR_INVALID, "the model's file does not say its %s", key);
-                return NULL;
-        }
-        cJSON *json = json_parse(text, strlen(text), e);
-        if (!json)
-                err_wrap(e, "the model's %s", key);
-        return json;
-}
-
-static int read_input(const cJSON *json, struct shape *ret, struct err *e)
-{
-        int sides[3] = {0}, n = 0;
-        const cJSON *item;
-        cJSON_ArrayForEach(item, json)
-        {
-                if (n < 3 && cJSON_IsNumber(item) && item->valuedouble >= 1 && item->valuedouble <= 65536)
-                        sides[n++] = (int)item->valuedouble;
-        }
-        if (n != 3 || cJSON_GetArraySize(json) != 3)
-                return err_set(e, ERR_INVALID, "the model's input is not [channels, height, width]");
-        *ret = (struct shape){sides[0], sides[1], sides[2]};
-        return 0;
-}
-
-/* Files that say nothing, or {}, are of models without normalisation. */
-static int read_preprocessing(struct infer *m, const struct safetensors *file, struct err *e)
-{
-        if (!safetensors_metadata(file, "preprocessing"))
-                return 0;
-        cJSON *json = metadata_json(file, "preprocessing", e);
-        int rc = json ? preprocessing_parse(json, m->net->values[0].s, &m->normalize, e)
-                 : e  ? e->code
-                      : ERR_INVALID;
-        cJSON_Delete(json);
-        return rc ? rc : preprocessing_recipe(safetensors_metadata(file, "preprocessing"), &m->recipe, e);
-}
-
-static int build(struct infer *m, const struct safetensors *file, struct err *e)
-{
-        struct shape input;
-        cJSON *architecture = metadata_json(file, "architecture", e);
-        cJSON *sides = architecture ? metadata_json(file, "input", e) : NULL;
-        m->classes = sides ? metadata_json(file, "classes", e) : NULL;
-        int rc = m->classes ? read_input(sides, &input, e) : e ? e->code : ERR_INVALID;
-        if (rc == 0)
-                rc = zoo_net(architecture, cJSON_GetArraySize(m->classes), input, &m->net, e);
-        if (rc == 0)
-                rc = read_preprocessing(m, file, e);
-        if (rc == 0)
-                m->num_classes = m->net->values[m->net->output].s.c;
-        cJSON_Delete(architecture);
-        cJSON_Delete(sides);
-        return rc;
 }
 
 /* Sizes whose activations are few enough. A small network on a CPU device waits for launches more than it
@@ -139,7 +73,7 @@ static int choose_sizes(struct infer *m, struct err *e)
         for (int size = 1; size < SIZES; size++) {
                 struct plan *p;
                 uint64_t bytes = 0;
-                int rc = plan_create(m->net, dev_info(m->dev), PLAN_INFER, sizes[size], &p, e);
+                int rc = plan_create(m->saved.net, dev_info(m->dev), PLAN_INFER, sizes[size], &p, e);
                 if (rc)
                         return rc;
                 for (int i = 0; i < p->num_chunks; i++)
@@ -150,17 +84,17 @@ static int choose_sizes(struct infer *m, struct err *e)
                 m->most = size;
         }
         m->least = m->most > 0 && dev_info(m->dev)->type == DEV_CPU;
-        m->one_by_one = m->least > 0 && net_flops(m->net) >= FLOPS_ALONE;
+        m->one_by_one = m->least > 0 && net_flops(m->saved.net) >= FLOPS_ALONE;
         return 0;
 }
 
 static int load(struct infer *m, const struct safetensors *file, struct err *e)
 {
-        size_t bytes = m->net->param_floats * sizeof(float);
+        size_t bytes = m->saved.net->param_floats * sizeof(float);
         float *block = calloc(1, bytes);
         if (!block)
                 return err_set(e, ERR_NO_MEMORY, "no memory for a model of %zu bytes", bytes);
-        int rc = weights_load(m->net, file, block, e);
+        int rc = weights_load(m->saved.net, file, block, e);
         if (rc == 0)
                 rc = buf_create(m->dev, bytes, "the model's parameters", &m->params, e);
         if (rc == 0)
@@ -180,9 +114,11 @@ int infer_create(
         m->known = known;
         int rc = safetensors_open(path, &file, e);
         if (rc == 0) {
-                rc = build(m, file, e);
-                if (rc == 0)
+                rc = saved_read(file, &m->saved, e);
+                if (rc == 0) {
+                        m->num_classes = m->saved.net->values[m->saved.net->output].s.c;
                         rc = choose_sizes(m, e);
+                }
                 if (rc == 0)
                         rc = load(m, file, e);
                 safetensors_close(file);
@@ -197,7 +133,7 @@ int infer_create(
 
 void infer_shape(const struct infer *m, int *c, int *h, int *w, int *num_classes)
 {
-        struct shape in = m->net->values[0].s;
+        struct shape in = m->saved.net->values[0].s;
         *c = in.c;
         *h = in.h;
         *w = in.w;
@@ -206,23 +142,23 @@ void infer_shape(const struct infer *m, int *c, int *h, int *w, int *num_classes
 
 const char *infer_class(const struct infer *m, int k)
 {
-        const char *name = cJSON_GetStringValue(cJSON_GetArrayItem(m->classes, k));
+        const char *name = cJSON_GetStringValue(cJSON_GetArrayItem(m->saved.classes, k));
         return name ? name : "";
 }
 
 const struct recipe *infer_recipe(const struct infer *m)
 {
-        return &m->recipe;
+        return &m->saved.recipe;
 }
 
 static int lane_create(struct infer *m, struct lane *l, int n, struct err *e)
 {
         struct exec_memory memory = {.params = {m->params, 0}, .strategies = m->known};
-        size_t image = (size_t)shape_count(m->net->values[0].s) * sizeof(float);
+        size_t image = (size_t)shape_count(m->saved.net->values[0].s) * sizeof(float);
         int32_t order[INFER_MAX_BATCH];
         for (int i = 0; i < n; i++)
                 order[i] = i;
-        int rc = plan_create(m->net, dev_info(m->dev), PLAN_INFER, n, &l->plan, e);
+        int rc = plan_create(m->saved.net, dev_info(m->dev), PLAN_INFER, n, &l->plan, e);
         for (int i = 0; rc == 0 && i < l->plan->num_chunks; i++) {
                 rc = buf_create(
                         m->dev, l->plan->chunk_floats[i] * sizeof(float), "activations", &l->chunks[i], e);
@@ -237,16 +173,17 @@ static int lane_create(struct infer *m, struct lane *l, int n, struct err *e)
         if (rc == 0)
                 rc = buf_create(m->dev, (size_t)n * sizeof order[0], "places of windows", &l->places, e);
         if (rc == 0)
-                rc = exec_create(m->dev, m->net, l->plan, &memory, 1.0f, &l->exec, e);
-        const struct transform_spec spec = {.normalize = &m->normalize,
-                .s = m->net->values[0].s,
+                rc = exec_create(m->dev, m->saved.net, l->plan, &memory, 1.0f, &l->exec, e);
+        const struct transform_spec spec = {.normalize = &m->saved.normalize,
+                .s = m->saved.net->values[0].s,
                 .n = n,
                 .lanes = rc == 0 ? l->plan->lanes : 1};
         if (rc == 0)
                 rc = transform_trial(m->dev, &spec, false, false, e);
         if (rc == 0)
                 rc = transform_create(m->dev, &spec, &l->transform, e);
-        size_t floats = tensor_floats(n, m->net->values[m->net->output].s, rc == 0 ? l->plan->lanes : 1);
+        size_t floats =
+                tensor_floats(n, m->saved.net->values[m->saved.net->output].s, rc == 0 ? l->plan->lanes : 1);
         if (rc == 0 && !(l->logits = malloc(floats * sizeof(float))))
                 rc = err_set(e, ERR_NO_MEMORY, "no memory for logits");
         if (rc)
@@ -266,7 +203,7 @@ static int put_samples(struct infer *m, struct lane *l, const struct gather *g, 
 
 static int put_images(struct infer *m, struct lane *l, const float *images, int n, struct err *e)
 {
-        struct shape in = m->net->values[0].s;
+        struct shape in = m->saved.net->values[0].s;
         struct gather g = {.images = l->images, .order = l->order, .channels = in.c, .h = in.h, .w = in.w};
         int rc =
                 buf_write_later(l->images, 0, images, (size_t)n * (size_t)shape_count(in) * sizeof(float), e);
@@ -278,7 +215,7 @@ static int put_windows(struct infer *m, struct lane *l, const struct infer_field
 {
         struct gather g = {.images = from->field,
                 .order = l->places,
-                .channels = m->net->values[0].s.c,
+                .channels = m->saved.net->values[0].s.c,
                 .h = from->window,
                 .w = from->window,
                 .field_h = from->h,
@@ -317,7 +254,7 @@ static int lane_for(struct infer *m, int n, struct lane **ret, bool *ret_fresh, 
 
 int infer_run(struct infer *m, const float *images, int n, float *logits, struct err *e)
 {
-        size_t image = (size_t)shape_count(m->net->values[0].s);
+        size_t image = (size_t)shape_count(m->saved.net->values[0].s);
         for (int done = 0; done < n;) {
                 int part = n - done < sizes[m->most] ? n - done : sizes[m->most];
                 if (m->one_by_one && part < FEW)
@@ -356,9 +293,9 @@ int infer_windows(struct infer *m, const struct infer_field *from, const int32_t
 static int no_layer(const struct infer *m, const char *layer, const struct op_kind *kind, struct err *e)
 {
         struct str known = {0};
-        for (int i = 0; i < m->net->num_nodes; i++)
-                if (!kind || m->net->nodes[i].op->kind == kind)
-                        str_addf(&known, " %s", m->net->nodes[i].name);
+        for (int i = 0; i < m->saved.net->num_nodes; i++)
+                if (!kind || m->saved.net->nodes[i].op->kind == kind)
+                        str_addf(&known, " %s", m->saved.net->nodes[i].name);
         int rc = err_set(e, ERR_INVALID, "the model has no %s \"%.100s\"; it has:%.300s",
                 kind ? kind->type : "layer", layer, known.data ? known.data : "");
         str_free(&known);
@@ -367,11 +304,11 @@ static int no_layer(const struct infer *m, const char *layer, const struct op_ki
 
 int infer_filters(struct infer *m, const char *layer, struct infer_maps *ret, struct err *e)
 {
-        for (int i = 0; i < m->net->num_nodes; i++) {
-                const struct net_node *node = &m->net->nodes[i];
+        for (int i = 0; i < m->saved.net->num_nodes; i++) {
+                const struct net_node *node = &m->saved.net->nodes[i];
                 if (strcmp(node->name, layer) != 0 || node->op->kind != &op_conv2d)
                         continue;
-                const struct net_param *weight = &m->net->params[node->first_param];
+                const struct net_param *weight = &m->saved.net->params[node->first_param];
                 const int *dims = weight->spec->dims, channels = dims[1] == 3 ? 3 : 1;
                 const size_t bytes = weight->count * sizeof(float);
                 float *data = malloc(bytes);
@@ -437,11 +374,11 @@ static int read_sample(const struct tensor *t, float *out, struct err *e)
 int infer_activations(
         struct infer *m, const float *image, const char *layer, struct infer_maps *ret, struct err *e)
 {
-        const int node = find_node(m->net, layer);
+        const int node = find_node(m->saved.net, layer);
         if (node < 0)
                 return no_layer(m, layer, NULL, e);
-        const int value = block_value(m->net, layer, node);
-        const struct shape s = m->net->values[value].s;
+        const int value = block_value(m->saved.net, layer, node);
+        const struct shape s = m->saved.net->values[value].s;
         struct lane *l;
         bool fresh;
         struct tensor t;

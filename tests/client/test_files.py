@@ -23,6 +23,13 @@ class Downloads(Case):
         process = self.start("export", "my net", "-")
         self.assertEqual(process.communicate(timeout=PATIENCE)[0], self.WEIGHTS)
 
+    def test_export_as_onnx(self):
+        self.server.on("GET", "/v1/models/m/onnx", Answer(body=b"onnx", kind="application/octet-stream"))
+        self.server.on("GET", "/v1/models/m/weights", Answer(body=b"weights", kind="application/octet-stream"))
+        for file, form in (("w.onnx", b"onnx"), ("onnx", b"weights"), (".onnx", b"weights"), ("w.onnx.bak", b"weights")):
+            self.cnnctl("export", "m", file)
+            self.assertEqual(self.read(file), form, file)
+
     @unittest.skipIf(WINDOWS, "a pipe without a reader has another error there")
     def test_a_reader_that_has_seen_enough(self):
         self.server.on("GET", "/v1/models/m/weights", Answer(body=self.WEIGHTS))

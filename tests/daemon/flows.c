@@ -92,6 +92,7 @@ const struct flow flows[] = {
         {"models", .during = {GET("/v1/models", 200)}},
         {"model", .during = {GET("/v1/models/it", 200)}},
         {"weights", .during = {GET("/v1/models/it/weights", 200)}},
+        {"onnx", .during = {GET("/v1/models/sent/onnx", 200)}},
         {"put-weights", .during = {PUT("/v1/models/m{n}/weights", "@weights", 201)},
                 .after = {DELETE("/v1/models/m{n}", 0)}},
         {"replace-weights", .during = {PUT("/v1/models/sent/weights", "@weights", 200)}},

@@ -71,6 +71,7 @@ OWNED = {
     ("GET", "/v1/models/{}"): 200,
     ("DELETE", "/v1/models/{}"): 204,
     ("GET", "/v1/models/{}/weights"): 200,
+    ("GET", "/v1/models/{}/onnx"): 200,
     ("PUT", "/v1/models/{}/weights"): 200,
     ("POST", "/v1/models/{}/classify"): 200,
     ("GET", "/v1/models/{}/filters"): 422,  # no layer is named

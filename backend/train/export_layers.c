@@ -1,0 +1,417 @@
+#include "train/export_layers.h"
+
+#include "ops/batch_norm.h"
+#include "ops/conv.h"
+#include "ops/kinds.h"
+#include "ops/layer_norm.h"
+#include "ops/linear.h"
+#include "ops/pool.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { INPUTS = 5 * (NET_NAME_MAX + 32) };
+
+void export_invent(struct exporting *x, char ret[EXPORT_NAME])
+{
+        snprintf(ret, EXPORT_NAME, "made_%d", x->made++);
+}
+
+static struct export_edge *edge_of(struct exporting *x, int value)
+{
+        return &x->edges[value];
+}
+
+/* The node's result under a name of its own, of this rank. */
+static const char *result(struct exporting *x, const struct net_node *node, int rank)
+{
+        struct export_edge *out = edge_of(x, node->output);
+        snprintf(out->name, sizeof out->name, "x%d", node->output);
+        out->rank = rank;
+        return out->name;
+}
+
+/* The name of the node's input, in this rank. */
+static const char *input(struct exporting *x, const struct net_node *node, int rank)
+{
+        export_set_rank(x, node->inputs[0], rank);
+        return edge_of(x, node->inputs[0])->name;
+}
+
+static void simple(
+        struct exporting *x, const char *type, const char *name, const char *inputs, const char *output)
+{
+        struct onnx_node n = onnx_begin(type, name, inputs, output);
+        onnx_end(x->o, &n);
+}
+
+void export_set_rank(struct exporting *x, int value, int rank)
+{
+        struct export_edge *at = edge_of(x, value);
+        struct export_edge made = {.rank = rank};
+        char inputs[2 * EXPORT_NAME + 1];
+        if (at->rank == rank)
+                return;
+        export_invent(x, made.name);
+        if (rank == 2) {
+                simple(x, "Flatten", made.name, at->name, made.name);
+        } else {
+                const struct shape s = x->net->values[value].s;
+                char shape[EXPORT_NAME];
+                export_invent(x, shape);
+                onnx_longs(x->o, shape, (int[]){-1, s.c, s.h, s.w}, 4);
+                snprintf(inputs, sizeof inputs, "%s %s", at->name, shape);
+                simple(x, "Reshape", made.name, inputs, made.name);
+        }
+        *at = made;
+}
+
+/* "x weight bias …": the input and the node's first `count` parameters. */
+static const char *with_params(
+        const struct exporting *x, const struct net_node *node, const char *from, int count, char out[INPUTS])
+{
+        int n = snprintf(out, INPUTS, "%s", from);
+        for (int i = 0; i < count; i++)
+                n += snprintf(
+                        out + n, (size_t)(INPUTS - n), " %s", x->net->params[node->first_param + i].name);
+        return out;
+}
+
+static void pads(struct onnx_node *n, const int begin[2], const int end[2])
+{
+        onnx_ints(n, "pads", (int[]){begin[0], begin[1], end[0], end[1]}, 4);
+}
+
+static int conv2d(struct exporting *x, const struct net_node *node, struct err *e)
+{
+        const struct conv_args *a = node->op->args;
+        char inputs[INPUTS];
+        with_params(x, node, input(x, node, 4), node->op->num_params, inputs);
+        struct onnx_node n = onnx_begin("Conv", node->name, inputs, result(x, node, 4));
+        (void)e;
+        onnx_ints(&n, "kernel_shape", a->kernel_size, 2);
+        onnx_ints(&n, "strides", a->stride, 2);
+        pads(&n, a->padding, a->padding);
+        onnx_int(&n, "group", a->groups);
+        onnx_end(x->o, &n);
+        return 0;
+}
+
+static int linear(struct exporting *x, const struct net_node *node, struct err *e)
+{
+        char inputs[INPUTS];
+        with_params(x, node, input(x, node, 2), node->op->num_params, inputs);
+        struct onnx_node n = onnx_begin("Gemm", node->name, inputs, result(x, node, 2));
+        (void)e;
+        onnx_int(&n, "transB", 1);
+        onnx_end(x->o, &n);
+        return 0;
+}
+
+/* A constant of equal floats; adds its name to `inputs`. */
+static int constant(
+        struct exporting *x, const int *dims, int ndim, float value, char inputs[INPUTS], struct err *e)
+{
+        const size_t n = strlen(inputs);
+        size_t count = 1;
+        char name[EXPORT_NAME];
+        for (int i = 0; i < ndim; i++)
+                count *= (size_t)dims[i];
+        float *values = malloc(count * sizeof *values);
+        if (!values)
+                return err_set(e, ERR_NO_MEMORY, "no memory for %zu numbers", count);
+        for (size_t i = 0; i < count; i++)
+                values[i] = value;
+        export_invent(x, name);
+        onnx_floats(x->o, name, dims, ndim, values);
+        free(values);
+        snprintf(inputs + n, INPUTS - n, " %s", name);
+        return 0;
+}
+
+static void add_param(const struct exporting *x, const struct net_node *node, int index, char *inputs)
+{
+        const size_t n = strlen(inputs);
+        snprintf(inputs + n, INPUTS - n, " %s", x->net->params[node->first_param + index].name);
+}
+
+/* Of what is not done with the statistics, the mean is taken for 0 or the variance for 1. */
+static int batch_norm(struct exporting *x, const struct net_node *node, struct err *e)
+{
+        const struct batch_norm_args *a = node->op->args;
+        const struct export_edge *from = edge_of(x, node->inputs[0]);
+        const int c = node->op->out.c, mean = a->affine ? BATCH_NORM_MEAN : 0;
+        const bool divides = a->normalize != BATCH_NORM_MEAN_ONLY;
+        const bool centres = a->normalize != BATCH_NORM_VARIANCE_ONLY;
+        const struct {
+                int param; /* -1: the number instead */
+                float number;
+        } parts[] = {{a->affine ? BATCH_NORM_WEIGHT : -1, 1}, {a->affine ? BATCH_NORM_BIAS : -1, 0},
+                {centres ? mean : -1, 0}, {divides ? mean + 1 : -1, 1}};
+        char inputs[INPUTS];
+        with_params(x, node, from->name, 0, inputs);
+        for (int i = 0; i < 4; i++) {
+                int rc = 0;
+                if (parts[i].param >= 0)
+                        add_param(x, node, parts[i].param, inputs);
+                else
+                        rc = constant(x, &c, 1, parts[i].number, inputs, e);
+                if (rc)
+                        return rc;
+        }
+        struct onnx_node n =
+                onnx_begin("BatchNormalization", node->name, inputs, result(x, node, from->rank));
+        onnx_float(&n, "epsilon", divides ? (float)a->eps : 0);
+        onnx_end(x->o, &n);
+        return 0;
+}
+
+/* One number for the last dimension may be all that there is to normalise: of (N,C). */
+static int layer_norm(struct exporting *x, const struct net_node *node, struct err *e)
+{
+        const struct layer_norm_args *a = node->op->args;
+        const struct op_dims *d = &a->normalized_shape;
+        const bool flat = node->op->in[0].h == 1 && node->op->in[0].w == 1 && d->count == 1;
+        char inputs[INPUTS];
+        with_params(x, node, input(x, node, flat ? 2 : 4), node->op->num_params, inputs);
+        const int rc = a->elementwise_affine ? 0 : constant(x, d->sizes, d->count, 1, inputs, e);
+        if (rc)
+                return rc;
+        struct onnx_node n =
+                onnx_begin("LayerNormalization", node->name, inputs, result(x, node, flat ? 2 : 4));
+        onnx_int(&n, "axis", -d->count);
+        onnx_float(&n, "epsilon", (float)a->eps);
+        onnx_end(x->o, &n);
+        return 0;
+}
+
+/* What windows reach beyond the input at its end. Unlike the padding it depends on how they lie, so that
+   ceil_mode, which engines read in different ways, is not needed. */
+static void reach(const struct op *op, const struct pool_args *a, int ret[2])
+{
+        const int in[2] = {op->in[0].h, op->in[0].w}, out[2] = {op->out.h, op->out.w};
+        for (int i = 0; i < 2; i++) {
+                const int end = (out[i] - 1) * a->stride[i] + a->kernel_size[i] - in[i] - a->padding[i];
+                ret[i] = end > 0 ? end : 0;
+        }
+}
+
+static struct onnx_node pool(const char *type, const struct net_node *node, const struct pool_args *a,
+        const char *from, const char *to)
+{
+        struct onnx_node n = onnx_begin(type, node->name, from, to);
+        onnx_ints(&n, "kernel_shape", a->kernel_size, 2);
+        onnx_ints(&n, "strides", a->stride, 2);
+        return n;
+}
+
+static int max_pool2d(struct exporting *x, const struct net_node *node, struct err *e)
+{
+        const struct pool_args *a = node->op->args;
+        const char *from = input(x, node, 4);
+        int end[2];
+        reach(node->op, a, end);
+        struct onnx_node n = pool("MaxPool", node, a, from, result(x, node, 4));
+        (void)e;
+        pads(&n, a->padding, end);
+        onnx_end(x->o, &n);
+        return 0;
+}
+
+/* Zeros of the padding count where the layer says so, but never what a window of ceil_mode covers beyond
+ * them. */
+static int avg_pool2d(struct exporting *x, const struct net_node *node, struct err *e)
+{
+        const struct pool_args *a = node->op->args;
+        const char *from = input(x, node, 4);
+        char padded[EXPORT_NAME], inputs[2 * EXPORT_NAME + 1], amounts[EXPORT_NAME];
+        int end[2], begin[2] = {a->padding[0], a->padding[1]};
+        reach(node->op, a, end);
+        const bool beyond = end[0] > a->padding[0] || end[1] > a->padding[1];
+        (void)e;
+        if (beyond && a->count_include_pad && (a->padding[0] || a->padding[1])) {
+                const int *p = a->padding;
+                export_invent(x, amounts);
+                export_invent(x, padded);
+                onnx_longs(x->o, amounts, (int[]){0, 0, p[0], p[1], 0, 0, p[0], p[1]}, 8);
+                snprintf(inputs, sizeof inputs, "%s %s", from, amounts);
+                simple(x, "Pad", padded, inputs, padded);
+                from = padded;
+                for (int i = 0; i < 2; i++) {
+                        begin[i] = 0;
+                        end[i] = end[i] > p[i] ? end[i] - p[i] : 0;
+                }
+        }
+        struct onnx_node n = pool("AveragePool", node, a, from, result(x, node, 4));
+        pads(&n, begin, end);
+        onnx_int(&n, "count_include_pad", a->count_include_pad && !beyond);
+        onnx_end(x->o, &n);
+        return 0;
+}
+
+/* The means of an axis as a product with a matrix (in, out): out's column holds 1/size within its window. */
+static int means(struct exporting *x, int in, int out, bool rows, char ret[EXPORT_NAME], struct err *e)
+{
+        float *m = calloc((size_t)in * (size_t)out, sizeof *m);
+        if (!m)
+                return err_set(e, ERR_NO_MEMORY, "no memory for %d numbers", in * out);
+        for (int o = 0; o < out; o++) {
+                const int first = (int)((int64_t)o * in / out);
+                const int end = (int)(((int64_t)(o + 1) * in + out - 1) / out);
+                for (int i = first; i < end; i++)
+                        m[rows ? (size_t)o * (size_t)in + (size_t)i : (size_t)i * (size_t)out + (size_t)o] =
+                                1.0f / (float)(end - first);
+        }
+        export_invent(x, ret);
+        onnx_floats(x->o, ret, rows ? (int[]){out, in} : (int[]){in, out}, 2, m);
+        free(m);
+        return 0;
+}
+
+/* Windows of different sizes: ONNX has no operator for them, but they are linear along rows and columns. */
+static int uneven_pool(struct exporting *x, const struct net_node *node, const char *from, struct err *e)
+{
+        const struct shape in = node->op->in[0], out = node->op->out;
+        char left[EXPORT_NAME], right[EXPORT_NAME], rows[EXPORT_NAME], inputs[2 * EXPORT_NAME + 1];
+        int rc = means(x, in.h, out.h, true, left, e);
+        if (rc == 0)
+                rc = means(x, in.w, out.w, false, right, e);
+        if (rc)
+                return rc;
+        export_invent(x, rows);
+        snprintf(inputs, sizeof inputs, "%s %s", left, from);
+        simple(x, "MatMul", rows, inputs, rows);
+        snprintf(inputs, sizeof inputs, "%s %s", rows, right);
+        simple(x, "MatMul", node->name, inputs, result(x, node, 4));
+        return 0;
+}
+
+static int adaptive_avg_pool2d(struct exporting *x, const struct net_node *node, struct err *e)
+{
+        const struct shape in = node->op->in[0], out = node->op->out;
+        const char *from = input(x, node, 4);
+        if (in.h % out.h || in.w % out.w)
+                return uneven_pool(x, node, from, e);
+        if (out.h == 1 && out.w == 1) {
+                simple(x, "GlobalAveragePool", node->name, from, result(x, node, 4));
+                return 0;
+        }
+        const int kh = in.h / out.h, kw = in.w / out.w;
+        const struct pool_args a = {.kernel_size = {kh, kw}, .stride = {kh, kw}};
+        struct onnx_node n = pool("AveragePool", node, &a, from, result(x, node, 4));
+        onnx_end(x->o, &n);
+        return 0;
+}
+
+static int activation(struct exporting *x, const struct net_node *node, struct err *e)
+{
+        static const char *const types[] = {[OP_RELU] = "Relu", [OP_SIGMOID] = "Sigmoid", [OP_TANH] = "Tanh"};
+        const struct export_edge *from = edge_of(x, node->inputs[0]);
+        (void)e;
+        simple(x, types[node->op->kind->activation], node->name, from->name, result(x, node, from->rank));
+        return 0;
+}
+
+static int add(struct exporting *x, const struct net_node *node, struct err *e)
+{
+        char inputs[2 * EXPORT_NAME + 1], label[NET_NAME_MAX + 24];
+        (void)e;
+        for (int i = 0; i < 2; i++)
+                export_set_rank(x, node->inputs[i], 4);
+        snprintf(inputs, sizeof inputs, "%s %s", edge_of(x, node->inputs[0])->name,
+                edge_of(x, node->inputs[1])->name);
+        snprintf(label, sizeof label, "%s:%d", node->name,
+                node->output); /* a user's layer may have its name */
+        simple(x, "Add", label, inputs, result(x, node, 4));
+        return 0;
+}
+
+static int flatten(struct exporting *x, const struct net_node *node, struct err *e)
+{
+        const struct export_edge *from = edge_of(x, node->inputs[0]);
+        (void)e;
+        simple(x, "Flatten", node->name, from->name, result(x, node, 2));
+        return 0;
+}
+
+/* Its input under another number. */
+static int nothing(struct exporting *x, const struct net_node *node, struct err *e)
+{
+        (void)e;
+        *edge_of(x, node->output) = *edge_of(x, node->inputs[0]);
+        return 0;
+}
+
+static const struct {
+        const struct op_kind *kind;
+        int (*write)(struct exporting *x, const struct net_node *node, struct err *e);
+} forms[] = {
+        {&op_conv2d, conv2d},
+        {&op_linear, linear},
+        {&op_adaptive_avg_pool2d, adaptive_avg_pool2d},
+        {&op_add, add},
+        {&op_avg_pool2d, avg_pool2d},
+        {&op_batch_norm, batch_norm},
+        {&op_copy, nothing},
+        {&op_dropout, nothing},
+        {&op_flatten, flatten},
+        {&op_layer_norm, layer_norm},
+        {&op_max_pool2d, max_pool2d},
+        {&op_relu, activation},
+        {&op_sigmoid, activation},
+        {&op_tanh, activation},
+};
+
+int export_layer(struct exporting *x, const struct net_node *node, struct err *e)
+{
+        for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++)
+                if (forms[i].kind == node->op->kind)
+                        return forms[i].write(x, node, e);
+        return err_set(e, ERR_INVALID, "layer %s: %s has no form in ONNX", node->name, node->op->kind->type);
+}
+
+/* Whether `value` is a part of `whole` that was joined; a flattened view of it is none. */
+static bool is_part(const struct net *net, int value, int whole)
+{
+        const struct net_value *v = &net->values[value];
+        return v->parent == whole && !(v->producer >= 0 && net->nodes[v->producer].op->kind->view);
+}
+
+/* The part that begins at `channel`. */
+static int part_at(const struct net *net, int whole, int channel)
+{
+        for (int v = 0; v < net->num_values; v++)
+                if (is_part(net, v, whole) && net->values[v].channel == channel)
+                        return v;
+        return -1;
+}
+
+int export_join(struct exporting *x, int value, struct err *e)
+{
+        const struct net *net = x->net;
+        const char *name = net->values[value].block;
+        char label[NET_NAME_MAX + 24];
+        struct str inputs = {0};
+        struct export_edge *out = edge_of(x, value);
+        for (int channel = 0; channel < net->values[value].s.c;) {
+                const int part = part_at(net, value, channel);
+                if (part < 0) {
+                        str_free(&inputs);
+                        return err_set(
+                                e, ERR_INVALID, "layer %s: nothing gives its channel %d", name, channel);
+                }
+                export_set_rank(x, part, 4);
+                str_addf(&inputs, "%s%s", channel ? " " : "", edge_of(x, part)->name);
+                channel += net->values[part].s.c;
+        }
+        snprintf(out->name, sizeof out->name, "x%d", value);
+        snprintf(label, sizeof label, "%s:%d", name, value); /* a dense block makes several */
+        out->rank = 4;
+        struct onnx_node n = onnx_begin("Concat", label, inputs.failed ? "" : inputs.data, out->name);
+        x->o->failed = x->o->failed || inputs.failed;
+        onnx_int(&n, "axis", 1);
+        onnx_end(x->o, &n);
+        str_free(&inputs);
+        return 0;
+}
