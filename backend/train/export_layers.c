@@ -12,6 +12,8 @@
 #include <string.h>
 
 enum { INPUTS = 5 * (NET_NAME_MAX + 32) };
+/* Numbers of a matrix that means are taken with: 16 MiB. */
+enum { MEANS = 1 << 22 };
 
 void export_invent(struct exporting *x, char ret[EXPORT_NAME])
 {
@@ -109,31 +111,24 @@ static int linear(struct exporting *x, const struct net_node *node, struct err *
         return 0;
 }
 
-/* A constant of equal floats; adds its name to `inputs`. */
-static int constant(
-        struct exporting *x, const int *dims, int ndim, float value, char inputs[INPUTS], struct err *e)
+static void add_input(char inputs[INPUTS], const char *name)
 {
         const size_t n = strlen(inputs);
-        size_t count = 1;
-        char name[EXPORT_NAME];
-        for (int i = 0; i < ndim; i++)
-                count *= (size_t)dims[i];
-        float *values = malloc(count * sizeof *values);
-        if (!values)
-                return err_set(e, ERR_NO_MEMORY, "no memory for %zu numbers", count);
-        for (size_t i = 0; i < count; i++)
-                values[i] = value;
-        export_invent(x, name);
-        onnx_floats(x->o, name, dims, ndim, values);
-        free(values);
         snprintf(inputs + n, INPUTS - n, " %s", name);
-        return 0;
 }
 
-static void add_param(const struct exporting *x, const struct net_node *node, int index, char *inputs)
+/* Equal floats, made where the file is read, for there may be many; adds their name to `inputs`. */
+static void constant(struct exporting *x, const int *dims, int ndim, float value, char inputs[INPUTS])
 {
-        const size_t n = strlen(inputs);
-        snprintf(inputs + n, INPUTS - n, " %s", x->net->params[node->first_param + index].name);
+        char one[EXPORT_NAME], shape[EXPORT_NAME], all[EXPORT_NAME], both[2 * EXPORT_NAME + 1];
+        export_invent(x, one);
+        export_invent(x, shape);
+        export_invent(x, all);
+        onnx_floats(x->o, one, (int[]){1}, 1, &value);
+        onnx_longs(x->o, shape, dims, ndim);
+        snprintf(both, sizeof both, "%s %s", one, shape);
+        simple(x, "Expand", all, both, all);
+        add_input(inputs, all);
 }
 
 /* Of what is not done with the statistics, the mean is taken for 0 or the variance for 1. */
@@ -151,14 +146,12 @@ static int batch_norm(struct exporting *x, const struct net_node *node, struct e
                 {centres ? mean : -1, 0}, {divides ? mean + 1 : -1, 1}};
         char inputs[INPUTS];
         with_params(x, node, from->name, 0, inputs);
+        (void)e;
         for (int i = 0; i < 4; i++) {
-                int rc = 0;
                 if (parts[i].param >= 0)
-                        add_param(x, node, parts[i].param, inputs);
+                        add_input(inputs, x->net->params[node->first_param + parts[i].param].name);
                 else
-                        rc = constant(x, &c, 1, parts[i].number, inputs, e);
-                if (rc)
-                        return rc;
+                        constant(x, &c, 1, parts[i].number, inputs);
         }
         struct onnx_node n =
                 onnx_begin("BatchNormalization", node->name, inputs, result(x, node, from->rank));
@@ -175,9 +168,9 @@ static int layer_norm(struct exporting *x, const struct net_node *node, struct e
         const bool flat = node->op->in[0].h == 1 && node->op->in[0].w == 1 && d->count == 1;
         char inputs[INPUTS];
         with_params(x, node, input(x, node, flat ? 2 : 4), node->op->num_params, inputs);
-        const int rc = a->elementwise_affine ? 0 : constant(x, d->sizes, d->count, 1, inputs, e);
-        if (rc)
-                return rc;
+        (void)e;
+        if (!a->elementwise_affine)
+                constant(x, d->sizes, d->count, 1, inputs);
         struct onnx_node n =
                 onnx_begin("LayerNormalization", node->name, inputs, result(x, node, flat ? 2 : 4));
         onnx_int(&n, "axis", -d->count);
@@ -253,6 +246,9 @@ static int avg_pool2d(struct exporting *x, const struct net_node *node, struct e
 /* The means of an axis as a product with a matrix (in, out): out's column holds 1/size within its window. */
 static int means(struct exporting *x, int in, int out, bool rows, char ret[EXPORT_NAME], struct err *e)
 {
+        if ((int64_t)in * out > MEANS)
+                return err_set(e, ERR_INVALID,
+                        "%d windows of different sizes over %d pixels are too many for ONNX", out, in);
         float *m = calloc((size_t)in * (size_t)out, sizeof *m);
         if (!m)
                 return err_set(e, ERR_NO_MEMORY, "no memory for %d numbers", in * out);

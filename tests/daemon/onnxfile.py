@@ -245,11 +245,16 @@ def softmax(a, x):
     return x[0], out
 
 
+def expand(_, x, dims):
+    assert x[0] == [1]
+    return list(dims[1]), x[1] * math.prod(dims[1])
+
+
 OPERATORS = {
     "Add": broadcast(lambda a, b: a + b), "Sub": broadcast(lambda a, b: a - b), "Mul": broadcast(lambda a, b: a * b),
     "Div": broadcast(lambda a, b: a / b), "Max": broadcast(max), "Sqrt": each(math.sqrt), "ReduceMean": reduce_mean,
     "Conv": conv, "Gemm": gemm, "MatMul": matmul, "MaxPool": pool(lambda values, _: max(values)), "AveragePool": pool(mean),
     "GlobalAveragePool": global_pool, "BatchNormalization": batch_norm, "LayerNormalization": layer_norm, "Concat": concat,
-    "Pad": pad, "Reshape": reshape, "Flatten": flatten, "Softmax": softmax, "Identity": lambda _, x: x,
+    "Pad": pad, "Expand": expand, "Reshape": reshape, "Flatten": flatten, "Softmax": softmax, "Identity": lambda _, x: x,
     "Relu": each(lambda v: max(v, 0.0)), "Sigmoid": each(lambda v: 1 / (1 + math.exp(-v))), "Tanh": each(math.tanh),
 }

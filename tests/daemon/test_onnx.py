@@ -53,9 +53,9 @@ RANKS = [
 RANKS_TENSORS = {"net.4.weight": [4, 2], "net.4.bias": [4], "net.5.weight": [3, 4, 3, 3], "net.5.bias": [3]}
 
 
-def safetensors(layers, shapes, preprocessing, seed=1):
+def safetensors(layers, shapes, preprocessing, sides="[2,7,6]", seed=1):
     pick = random.Random(seed)
-    head, body = {"__metadata__": {"architecture": json.dumps({"layers": layers}), "input": "[2,7,6]", "classes": json.dumps(CLASSES),
+    head, body = {"__metadata__": {"architecture": json.dumps({"layers": layers}), "input": sides, "classes": json.dumps(CLASSES),
                                    "preprocessing": json.dumps(preprocessing)}}, b""
     for name, dims in shapes.items():
         counter = name.endswith("tracked")
@@ -72,8 +72,8 @@ class Files(unittest.TestCase):
     def setUpClass(cls):
         cls.daemon = cls.enterClassContext(Daemon())
 
-    def put(self, layers, shapes, preprocessing, name="net"):
-        status, _, answer = self.daemon.request("PUT", "/v1/models/%s/weights" % name, safetensors(layers, shapes, preprocessing))
+    def put(self, layers, shapes, preprocessing, name="net", **sides):
+        status, _, answer = self.daemon.request("PUT", "/v1/models/%s/weights" % name, safetensors(layers, shapes, preprocessing, **sides))
         self.assertIn(status, (200, 201), answer)
 
     def file(self, name="net"):
@@ -131,6 +131,7 @@ class Files(unittest.TestCase):
         self.assertGreater(len(whole), 20 << 20)
         self.assertEqual(len(f.raw), 4)
         c = self.daemon.connection()
+        self.addCleanup(c.close)
         c.request("GET", "/v1/models/wide/onnx")
         answer = c.getresponse()
         first = answer.read(1000)
@@ -139,10 +140,19 @@ class Files(unittest.TestCase):
         self.assertEqual(first + answer.read(), whole)
         self.assertEqual(self.daemon.request("GET", "/v1/models/wide/onnx")[0], 404)
 
+    def test_too_many_windows(self):
+        layers = [{"type": "adaptive_avg_pool2d", "output_size": [1024, 1]}, {"type": "flatten"},
+                  {"type": "linear", "out_features": 3, "bias": False}]
+        self.put(layers, {"net.2.weight": [3, 1024]}, {}, "long", sides="[1,4097,1]")
+        status, _, problem = self.daemon.request("GET", "/v1/models/long/onnx")
+        self.assertEqual(status, 422, problem)
+        self.assertIn("1024 windows of different sizes over 4097 pixels", problem["detail"])
+
     def test_head(self):
         self.put(RANKS, RANKS_TENSORS, {})
         size = len(self.file()[0])
         c = self.daemon.connection()
+        self.addCleanup(c.close)
         c.request("HEAD", "/v1/models/net/onnx")
         answer = c.getresponse()
         self.assertEqual((answer.status, int(answer.headers["Content-Length"]), answer.read()), (200, size, b""))
@@ -165,7 +175,8 @@ class Stored(unittest.TestCase):
         sides = {"net.1.weight": [16384, 32768], "net.2.weight": [3, 16384]}
         layers = [{"type": "flatten"}, {"type": "linear", "out_features": 16384, "bias": False},
                   {"type": "linear", "out_features": 3, "bias": False}]
-        head, at = {"__metadata__": {"architecture": json.dumps({"layers": layers}), "input": "[2,128,128]", "classes": json.dumps(CLASSES)}}, 0
+        about = {"architecture": json.dumps({"layers": layers}), "input": "[2,128,128]", "classes": json.dumps(CLASSES)}
+        head, at = {"__metadata__": about}, 0
         for name, dims in sides.items():
             head[name] = {"dtype": "F32", "shape": dims, "data_offsets": [at, at + 4 * math.prod(dims)]}
             at += 4 * math.prod(dims)
