@@ -1,12 +1,17 @@
 /* cnn-bench: images per second, GFLOP/s, peak device bytes and kernel-by-kernel times of one network.
 
    cnn-bench --architecture bn-lenet --input 1x28x28 --batch 128 --mode train|inference [--device SPEC]
-             [--seconds S] [--classes N] [--precision fp32|tf32] [--kernels]
-   cnn-bench --peak [--device SPEC]     multiply-adds that the device can do at most */
+             [--seconds S] [--classes N] [--precision fp32|tf32] [--kernels] [--tuning FILE] [--ahead N]
+   cnn-bench --peak [--device SPEC]     multiply-adds that the device can do at most
+
+   --tuning is a file that cnnd --tune kept; without it layers run as on a device that nobody has tuned. The
+   device is waited for after every N batches, 1 where nothing is said. */
 #include "../execmem.h"
 #include "device_peak.h"
 
+#include "base/file.h"
 #include "base/json.h"
+#include "base/str.h"
 #include "ops/loss.h"
 #include "train/update.h"
 #include "train/weights.h"
@@ -18,8 +23,8 @@
 #include <time.h>
 
 struct options {
-        const char *architecture, *device, *mode, *precision;
-        int c, h, w, batch, classes;
+        const char *architecture, *device, *mode, *precision, *tuning;
+        int c, h, w, batch, classes, ahead;
         double seconds;
         bool kernels, peak;
 };
@@ -31,7 +36,7 @@ struct bench {
         struct exec *exec;
         struct exec_memory memory;
         struct update *update;
-        struct strategies *strategies; /* as a job on a device that has not been tuned */
+        struct strategies *strategies;
 };
 
 static double now(void)
@@ -65,6 +70,10 @@ static int parse(int argc, char **argv, struct options *o)
                         o->batch = atoi(value);
                 else if (strcmp(argv[i], "--classes") == 0)
                         o->classes = atoi(value);
+                else if (strcmp(argv[i], "--tuning") == 0)
+                        o->tuning = value;
+                else if (strcmp(argv[i], "--ahead") == 0)
+                        o->ahead = atoi(value);
                 else if (strcmp(argv[i], "--seconds") == 0)
                         o->seconds = atof(value);
                 else if (strcmp(argv[i], "--input") != 0 ||
@@ -73,7 +82,8 @@ static int parse(int argc, char **argv, struct options *o)
                 i++;
         }
         bool train = strcmp(o->mode, "train") == 0;
-        return (train || strcmp(o->mode, "inference") == 0) && o->batch > 0 && o->classes > 0 ? 0 : -1;
+        const bool known = train || strcmp(o->mode, "inference") == 0;
+        return known && o->batch > 0 && o->classes > 0 && o->ahead > 0 ? 0 : -1;
 }
 
 static int make_net(struct bench *b, const struct options *o, struct err *e)
@@ -133,6 +143,27 @@ static int set_precision(struct bench *b, const struct options *o, struct err *e
         return 0;
 }
 
+/* As a job on this device would have it. */
+static int know(struct bench *b, const struct options *o, struct err *e)
+{
+        void *bytes;
+        size_t len;
+        struct str text = {0};
+        int rc = strategies_shipped(b->strategies, dev_info(b->dev), e);
+        if (rc == 0 && o->tuning)
+                rc = file_map(o->tuning, &bytes, &len, e);
+        if (rc || !o->tuning)
+                return rc;
+        str_add_bytes(&text, bytes, len);
+        file_unmap(bytes, len);
+        rc = text.failed ? err_set(e, ERR_NO_MEMORY, "no memory for %s", o->tuning)
+                         : strategies_read(b->strategies, text.data, e);
+        str_free(&text);
+        if (rc == 0 && strategies_clblast(b->strategies) && dev_info(b->dev)->clblast)
+                rc = clblast_apply(b->dev, strategies_clblast(b->strategies), e);
+        return rc;
+}
+
 static int prepare(struct bench *b, const struct options *o, struct err *e)
 {
         bool train = strcmp(o->mode, "train") == 0;
@@ -149,7 +180,7 @@ static int prepare(struct bench *b, const struct options *o, struct err *e)
         if (rc == 0)
                 rc = execmem_create(b->dev, b->net, b->plan, 1, &b->memory, e);
         if (rc == 0)
-                rc = strategies_shipped(b->strategies, dev_info(b->dev), e);
+                rc = know(b, o, e);
         if (rc == 0)
                 rc = exec_create(b->dev, b->net, b->plan, &b->memory, 1.0f / (float)o->batch, &b->exec, e);
         if (rc == 0)
@@ -164,6 +195,15 @@ static int one(struct bench *b, struct err *e)
         int rc = exec_run(b->exec, e);
         if (rc == 0 && b->update)
                 rc = update_run(b->update, e);
+        return rc;
+}
+
+/* `ahead` batches, and the wait for them. */
+static int several(struct bench *b, int ahead, struct err *e)
+{
+        int rc = 0;
+        for (int i = 0; i < ahead && rc == 0; i++)
+                rc = one(b, e);
         return rc ? rc : dev_finish(b->dev, e);
 }
 
@@ -194,11 +234,11 @@ static int measure(struct bench *b, const struct options *o, struct err *e)
 {
         int rc = 0, rounds = 0;
         for (int i = 0; i < 3 && rc == 0; i++)
-                rc = one(b, e);
+                rc = several(b, 1, e);
         double from = now(), taken = 0;
         while (rc == 0 && (taken = now() - from) < o->seconds) {
-                rc = one(b, e);
-                rounds++;
+                rc = several(b, o->ahead, e);
+                rounds += o->ahead;
         }
         if (rc)
                 return rc;
@@ -244,13 +284,14 @@ int main(int argc, char **argv)
                 .w = 28,
                 .batch = 128,
                 .classes = 10,
+                .ahead = 1,
                 .seconds = 3};
         struct bench b = {0};
         struct err e = {0};
         if (parse(argc, argv, &o) != 0) {
                 fprintf(stderr, "usage: cnn-bench [--architecture NAME|JSON] [--input CxHxW] [--batch N] "
                                 "[--mode train|inference] [--device SPEC] [--classes N] [--seconds S] "
-                                "[--precision fp32|tf32] [--kernels]\n"
+                                "[--precision fp32|tf32] [--kernels] [--tuning FILE] [--ahead N]\n"
                                 "       cnn-bench --peak [--device SPEC]\n");
                 return 2;
         }

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """PyTorch's images per second for one of the course's networks: torch_bench.py NAME SIDE BATCH train|inference SECONDS
-[cpu|cuda] [fp32|tf32]
+[cpu|cuda] [fp32|tf32] [AHEAD]
 
-Prints a line "images_per_second peak_bytes import_bytes version"; the bytes are resident memory of the process, at most and
-after the import. NAME is one of course.NETS, or `vgg-small`, the blocks 16-32-64-128-128. Needs torch."""
+Prints a line "images_per_second peak_bytes version"; the bytes are resident memory of the process at most, or what PyTorch took of
+the GPU's. A GPU is waited for after every AHEAD batches, 1 where nothing is said. NAME is one of course.NETS, or `vgg-small`, the blocks 16-32-64-128-128. Needs torch."""
 import os
 import resource
 import sys
@@ -28,24 +28,24 @@ def network(name, side):
     return course.network(name, side=side)
 
 
-def rate(step, batch, seconds, finish=lambda: None):
+def rate(step, batch, seconds, ahead, finish):
     for _ in range(3):
         step()
-    finish()
+        finish()
     count, start = 0, time.perf_counter()
     while time.perf_counter() - start < seconds:
-        step()
+        for _ in range(ahead):
+            step()
         finish()
-        count += 1
+        count += ahead
     return count * batch / (time.perf_counter() - start)
 
 
 def main():
     name, side, batch, mode, seconds = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4], float(sys.argv[5])
-    device, precision = (sys.argv[6:] + ['cpu', 'fp32'][len(sys.argv) - 6:])[:2]
+    device, precision, ahead = sys.argv[6:9] + ['cpu', 'fp32', '1'][len(sys.argv[6:9]):]
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == 'tf32'
     torch.set_num_threads(len(os.sched_getaffinity(0)))
-    imported = resident()
     net = network(name, side).to(device)
     x, y = torch.rand(batch, 1, side, side, device=device), torch.randint(10, (batch,), device=device)
     finish = torch.cuda.synchronize if device == 'cuda' else lambda: None
@@ -61,8 +61,9 @@ def main():
         with torch.inference_mode():
             net(x)
     net.train(mode == 'train')
-    print('%.3f %d %d %s' % (rate(train if mode == 'train' else infer, batch, seconds, finish), resident(), imported,
-                             torch.__version__))
+    speed = rate(train if mode == 'train' else infer, batch, seconds, int(ahead), finish)
+    taken = torch.cuda.max_memory_reserved() if device == 'cuda' else resident()
+    print('%.3f %d %s' % (speed, taken, torch.__version__))
 
 
 if __name__ == '__main__':
