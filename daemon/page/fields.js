@@ -50,9 +50,9 @@ export class Field {
     return this.kind.get(this.control);
   }
 
-  // What is being entered stays as it is written while it says the same.
+  // What is being entered stays as it is written while it says the same, or nothing yet.
   set(v) {
-    if (JSON.stringify(this.get()) !== JSON.stringify(v) || this.control.validity.customError)
+    if (JSON.stringify(this.get()) !== JSON.stringify(v) || (this.control.validity.customError && this.control !== document.activeElement))
       this.kind.set(this.control, v);
   }
 
