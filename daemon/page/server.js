@@ -1,15 +1,25 @@
 // Requests to the daemon, relative to the page's address, so that a proxy may serve it below a path.
 
-let token = sessionStorage.getItem("token") || "";
+// A browser that is told to keep nothing for a site throws here; the token is then kept by the page alone.
+function storage() {
+  try {
+    return sessionStorage;
+  } catch {
+    return null;
+  }
+}
+
+const kept = storage();
+let token = kept?.getItem("token") || "";
 
 export const haveToken = () => token !== "";
 
 export function setToken(text) {
   token = text;
   if (text)
-    sessionStorage.setItem("token", text);
+    kept?.setItem("token", text);
   else
-    sessionStorage.removeItem("token");
+    kept?.removeItem("token");
 }
 
 // What the server refused, in its own words.

@@ -16,17 +16,29 @@ function set(now, more) {
 // A long upload takes a connection for itself.
 export const hold = on => set(mine, on ? 1 : -1);
 
+// null where a browser is told to keep nothing for a site; windows then cannot hear of each other.
+function channelOf(name) {
+  try {
+    return new BroadcastChannel(name);
+  } catch {
+    return null;
+  }
+}
+
 // `then` is called whenever live() has changed.
 export function prepare(then) {
   changed = then;
-  const channel = new BroadcastChannel("cnnd-windows");
+  const channel = channelOf("cnnd-windows");
   const claim = () => {
     if (document.hidden)
       return;
-    channel.postMessage("mine");
+    channel?.postMessage("mine");
     set(true, 0);
   };
-  channel.addEventListener("message", () => set(false, 0));
+  if (channel)
+    channel.addEventListener("message", () => set(false, 0));
+  else
+    addEventListener("blur", () => set(false, 0));
   addEventListener("focus", claim);
   addEventListener("pointerdown", () => { if (!mine) claim(); });
   document.addEventListener("visibilitychange", claim);
