@@ -1,118 +1,15 @@
 #!/usr/bin/env python3
 """The page in a browser: a data set imported, jobs submitted, watched, scored and deleted; what goes wrong on the way."""
-import base64
-import io
 import json
 import os
-import tempfile
-import unittest
-import zipfile
 
-from browser import Browser
+from driven import Driven, grains, HOSTILE, House, TINY
 from harness import Daemon, main, pgm, wait_for
 from people import token
-
-HOSTILE = "<img src=x onerror=alert(1)>"
-TINY = {"type": "train", "architecture": {"layers": [{"type": "flatten"}, {"type": "linear", "out_features": 3}]}, "dataset": "grains",
-        "epochs": 1, "batch_size": 16, "optimizer": {"name": "sgd", "lr": 0.1}, "seed": 1}
+from relay import Relay
 
 
-def grains(classes=("amorphous", "lattice", "particle"), each=12, side=16):
-    """A zip of class folders; images of a class are alike."""
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w") as z:
-        for c, name in enumerate(classes):
-            for i in range(each):
-                z.writestr("%s/%d.pgm" % (name, i), pgm(side, side, bytes((70 * c + (x * i) % 31) for x in range(side * side))))
-    return out.getvalue()
-
-
-class Driven(unittest.TestCase):
-    """A browser, and how the page's forms are filled in."""
-
-    @classmethod
-    def setUpClass(cls):
-        cls.browser = cls.enterClassContext(Browser())
-        cls.folder = cls.enterClassContext(tempfile.TemporaryDirectory(prefix="cnnd-form-"))
-
-    def open(self, url, **how):
-        tab = self.browser.open(url, **how)
-        self.addCleanup(self.browser.send, "Target.closeTarget", {"targetId": tab.target})
-        self.addCleanup(lambda: self.assertEqual(tab.faults, []))
-        return tab
-
-    def file(self, name, data):
-        path = os.path.join(self.folder, name)
-        with open(path, "wb") as f:
-            f.write(data)
-        return path
-
-    def field(self, label):
-        """The selector of the field that is seen under that label."""
-        return "#" + self.tab.wait("""[...document.querySelectorAll('.field:not([hidden]) label')]
-            .find(l => l.innerText === %s && l.offsetParent)?.htmlFor""" % json.dumps(label))
-
-    def enter(self, label, text):
-        self.tab.enter(self.field(label), text)
-
-    def wrong(self, label):
-        """What stands below that field as an error, once there is something."""
-        return self.tab.wait("document.querySelector('%s-error').innerText" % self.field(label))
-
-    def form(self):
-        self.tab.click("#new-open")
-        self.tab.wait("!document.querySelector('#new').hidden && document.querySelector('#new-says').children.length")
-
-    def json(self):
-        return json.loads(self.tab.run("document.querySelector('#new-json').value"))
-
-    def write(self, job):
-        self.tab.enter("#new-json", json.dumps(job))
-
-    def press(self, text, within="main"):
-        self.tab.wait("""(b => {
-          document.querySelectorAll('[data-pressed]').forEach(e => delete e.dataset.pressed);
-          return b && (b.dataset.pressed = 1);
-        })([...document.querySelectorAll('%s button')].find(b => b.innerText.startsWith(%s) && b.offsetParent))""" % (within, json.dumps(text)))
-        self.tab.click("[data-pressed]")
-
-    def press_until(self, text, within, condition):
-        """Presses again where lists that moved meanwhile took the button from under the mouse."""
-        for last in (False, False, True):
-            self.press(text, within)
-            try:
-                return wait_for(lambda: self.tab.browser.read(0.05) or condition(), 10 if last else 3)
-            except AssertionError:
-                if last:
-                    raise
-
-    def chosen(self):
-        """The number of the one job that is looked at."""
-        return int(self.tab.wait("/^#jobs=(\\d+)$/.exec(location.hash)?.[1]"))
-
-    def wait_sheet(self):
-        """Until the picture of what was imported is there."""
-        self.tab.wait("document.querySelector('#import-result img')?.naturalWidth")
-
-
-class Page(Driven):
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        cls.daemon = cls.enterClassContext(Daemon())
-        cls.daemon.request("PUT", "/v1/datasets/grains", grains())
-
-    def setUp(self):
-        self.tab = self.open_page()
-
-    def open_page(self, **how):
-        tab = self.open(self.daemon.url + "/", **how)
-        tab.wait("document.querySelector('#job-list tbody tr') && document.querySelector('#datasets tbody tr')")
-        return tab
-
-    def jobs(self):
-        return self.daemon.get("/v1/jobs?limit=1000")["jobs"]
-
+class Page(House):
     # --- the whole round ---
 
     def test_round(self):
@@ -350,14 +247,9 @@ class Page(Driven):
         self.assertEqual(sum(d.get("/v1/datasets/mine")["class_counts"]["train"]) + d.get("/v1/datasets/mine")["val"], 18)
 
     def test_dropped_onto_the_data_sets(self):
-        self.tab.run("""(() => {
-          const data = new DataTransfer(), bytes = Uint8Array.from(atob("%s"), c => c.charCodeAt(0));
-          data.items.add(new File([bytes], "dropped.zip"));
-          for (const kind of ["dragover", "drop"])
-            document.querySelector("#datasets").dispatchEvent(new DragEvent(kind, { bubbles: true, cancelable: true, dataTransfer: data }));
-        })()""" % base64.b64encode(grains()).decode())
+        self.drop("#datasets", "dropped.zip", grains())
         self.tab.click("#import-submit")
-        self.tab.wait("document.querySelector('#import-result img')?.naturalWidth")
+        self.wait_sheet()
         self.assertEqual(self.daemon.get("/v1/datasets/dropped")["num_classes"], 3)
 
     # --- deleting ---
@@ -380,49 +272,26 @@ class Page(Driven):
             self.press_until("Delete", within, lambda: d.request("GET", path)[0] == 404)
         t.wait("document.querySelector('#shown').hidden")
 
-    # --- two windows ---
-
-    def test_windows_leave_room_for_requests(self):
-        """Four jobs in each of three windows: what is asked is answered, and every window hears of all events."""
-        d = self.daemon
-        held = [d.submit({**TINY, "epochs": 100000, "name": "room"})["id"] for _ in range(4)]
-        for job in held:
-            self.addCleanup(d.request, "POST", "/v1/jobs/%d/cancel" % job)
-        windows = [self.tab, self.open_page(window=True), self.open_page(window=True)]
-        for t in windows:
-            t.run("location.hash = '#jobs=%s'" % ",".join(map(str, held)))
-        for t in windows + windows:
-            t.wait("document.querySelectorAll('#facts h3').length === 4")
-            self.assertEqual(t.run("Promise.race([fetch('v1/version', { cache: 'no-store', credentials: 'omit' }).then(a => a.status), "
-                                   "new Promise(r => setTimeout(r, 8000))])"), 200)
-        before = [t.run("document.querySelector('#loss').ariaLabel") for t in windows]
-        for t, said in zip(windows, before):
-            t.wait("document.querySelector('#loss').ariaLabel !== %s" % json.dumps(said))
-        for job in held:
-            d.request("POST", "/v1/jobs/%d/cancel" % job)
-        for t in windows:
-            t.wait("(document.querySelector('#facts').innerText.match(/cancelled/g) || []).length === 4")
-
 
 class Uploads(Driven):
     """An upload that takes its time, to a daemon of its own."""
+
+    def line(self, d):
+        """The page by a line that may be slow."""
+        self.relay = self.enterContext(Relay(d.port))
+        self.tab = self.open("http://127.0.0.1:%d/" % self.relay.port)
 
     def start(self):
         """Somewhere in the middle of sending a file."""
         t = self.tab
         t.click("#import-open")
-        t.choose("#import-file", self.file("large.zip", os.urandom(1 << 22)))
-        self.throttle(300000)
+        t.choose("#import-file", self.file("large.zip", os.urandom(1 << 24)))
+        self.relay.rate = 1000000
         t.click("#import-submit")
         t.wait("(bar => bar.value > 0.05 * bar.max)(document.querySelector('#import-bar'))")
 
-    def throttle(self, rate):
-        """Bytes a second; -1 for as many as there are."""
-        self.tab.send("Network.emulateNetworkConditions",
-                      {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": rate})
-
     def again(self):
-        self.throttle(-1)
+        self.relay.rate = None
         self.assertFalse(self.tab.run("document.querySelector('#import-fields').disabled"))
         self.tab.choose("#import-file", self.file("small.zip", grains()))
         self.tab.click("#import-submit")
@@ -430,7 +299,7 @@ class Uploads(Driven):
 
     def test_killed(self):
         with Daemon({"device": "9:9"}, device=False) as d:
-            self.tab = self.open(d.url + "/")
+            self.line(d)
             self.tab.wait("document.querySelector('#datasets tbody tr')")
             self.start()
             d.kill()
@@ -444,7 +313,7 @@ class Uploads(Driven):
         """With a token, too."""
         with Daemon({"device": "9:9"}, device=False) as d:
             secret = token(d, "anna")
-            self.tab = self.open(d.url + "/")
+            self.line(d)
             self.tab.wait("!document.querySelector('#login').hidden")
             self.tab.enter("#token", secret)
             self.tab.key("Enter")

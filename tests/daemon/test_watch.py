@@ -1,0 +1,110 @@
+#!/usr/bin/env python3
+"""The page in a browser beside jobs that run: curves through a daemon's death, windows that share connections, images that are
+dropped. On an engine without a device (CNND_BINARY names cnnd-fake)."""
+import json
+
+from driven import House, TINY
+from harness import main, pgm
+from people import token
+
+LIVE = {**TINY, "epochs": 100000, "name": "rest 40"}
+
+
+class Watched(House):
+    env = {"CNND_FAKE_DEVICES": "4"}
+
+    def live(self, count=4):
+        """Jobs that run all at once."""
+        jobs = [self.daemon.submit(LIVE)["id"] for _ in range(count)]
+        for job in jobs:
+            self.addCleanup(self.daemon.request, "POST", "/v1/jobs/%d/cancel" % job)
+        return jobs
+
+    def said(self, tab):
+        return tab.run("document.querySelector('#loss').ariaLabel")
+
+    def wait_news(self, tab):
+        """Until a curve has become longer."""
+        tab.wait("document.querySelector('#loss').ariaLabel !== %s" % json.dumps(self.said(tab)))
+
+    def end(self, jobs, *tabs):
+        for job in jobs:
+            self.daemon.request("POST", "/v1/jobs/%d/cancel" % job)
+        for tab in tabs:
+            tab.wait("(document.querySelector('#facts').innerText.match(/cancelled/g) || []).length === %d" % len(jobs))
+
+    def test_killed(self):
+        """Four curves that grow go on where they were, without a gap, when the daemon is there again."""
+        d, jobs = self.daemon, self.live()
+        t = self.tab = self.open_page("/#jobs=" + ",".join(map(str, jobs)))
+        t.run("document.querySelector('#curves details').open = true")
+        t.wait("document.querySelectorAll('#epochs tbody tr').length > 40")
+        d.kill()
+        t.wait("document.querySelector('#link').innerText.includes('trying again')")
+        d.options["listen"] = "127.0.0.1:%d" % d.port
+        d.start()
+        t.wait("!document.querySelector('#link').innerText")
+        self.wait_news(t)
+        self.end(jobs, t)
+        for job in jobs:
+            points = [(data["epoch"], data["loss"]) for _, event, data in d.events(job) if event == "validation"]
+            last = dict(points)  # what was done again counts
+            rows = [list(map(float, row)) for row in t.run("[...document.querySelectorAll('#epochs tbody tr')].filter(r => "
+                    "r.cells[0].innerText === '%d').map(r => [r.cells[1].innerText, r.cells[2].innerText])" % job)]
+            self.assertEqual([epoch for epoch, _ in rows], [float(n) for n in range(1, len(rows) + 1)])
+            self.assertEqual([epoch for epoch, _ in rows], sorted(last))
+            for epoch, loss in rows:
+                self.assertAlmostEqual(loss, last[epoch], delta=1e-3 * abs(loss) + 1e-6)
+
+    def test_windows_leave_room_for_requests(self):
+        """Four jobs in each of three windows: what is asked is answered, and every window hears of all events."""
+        jobs = self.live()
+        windows = [self.tab, self.open_page(window=True), self.open_page(window=True)]
+        for t in windows:
+            t.run("location.hash = '#jobs=%s'" % ",".join(map(str, jobs)))
+        for t in windows + windows:
+            t.wait("document.querySelectorAll('#facts h3').length === 4")
+            self.assertEqual(t.run("Promise.race([fetch('v1/version', { cache: 'no-store', credentials: 'omit' }).then(a => a.status), "
+                                   "new Promise(r => setTimeout(r, 8000))])"), 200)
+        for t in windows:
+            self.wait_news(t)
+        self.end(jobs, *windows)
+
+    def test_dropped_images(self):
+        d, t = self.daemon, self.tab
+        d.wait(d.submit({**TINY, "save_as": "drops"})["id"])
+        t.wait("document.querySelector('#try-model').value === 'drops'", 30)
+        self.drop("#job-list", "<b>one.pgm", pgm(16, 16, bytes([140]) + bytes(255)))
+        self.assertRegex(t.wait("document.querySelector('#answer tbody')?.innerText"), r"^<b>one.pgm\s+amorphous|lattice|particle")
+        t.click("#try-form [value=map]")
+        t.enter("#window", "16")
+        self.drop("body", "field.pgm", pgm(64, 48, bytes(i % 200 for i in range(64 * 48))))
+        self.assertIn("class map of field.pgm: ", t.wait("(i => i?.naturalWidth && i.alt)(document.querySelector('#answer img'))"))
+        self.assertIn("Cells of each class", t.text("#answer"))
+        self.drop("body", "torn.tif", b"II*\0" + bytes(50))
+        self.assertIn("torn.tif: ", t.wait("document.querySelector('#answer .bad')?.innerText"))
+
+
+class Forgetful(House):
+    """A browser that keeps nothing for a site, cookies and all."""
+
+    browser_options = {"keep": False}
+    env = Watched.env
+
+    def test_curve_and_token(self):
+        d, t = self.daemon, self.tab
+        job = d.submit(LIVE)["id"]
+        t.run("location.hash = '#jobs=%d'" % job)
+        other = self.open_page("/#jobs=%d" % job, window=True)
+        for tab in (t, other):
+            tab.wait("/training [\\d.]/.test(document.querySelector('#loss').ariaLabel)")
+        d.request("POST", "/v1/jobs/%d/cancel" % job)
+        secret = token(d, "anna")
+        t.wait("!document.querySelector('#login').hidden")
+        t.enter("#token", secret)
+        t.key("Enter")
+        t.wait("document.querySelector('#login').hidden && document.querySelector('#datasets tbody tr')")
+
+
+if __name__ == "__main__":
+    main()
