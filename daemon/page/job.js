@@ -167,7 +167,7 @@ class Job {
     if (!j)
       return;
     if (!this.box.firstChild) {
-      this.parts = { bar: make("progress", { ariaLabel: "progress of job " + j.id }), list: make("dl"), acts: make("p"),
+      this.parts = { bar: make("progress", { ariaLabel: "progress of job " + j.id }), list: make("dl"), acts: make("p", { className: "acts" }),
         title: make("h3", {}, "Job " + j.id + " ", name(j.name || "")) };
       this.box.append(this.parts.title, this.parts.bar, this.parts.list, this.parts.acts, make("details", {},
         make("summary", {}, "What was asked"), make("pre", { dir: "auto" }, JSON.stringify(j.request, null, 2))));

@@ -73,17 +73,27 @@ function drop(path, question, place, then) {
   remove(path).then(then).catch(error => setText(by(place), error.message));
 }
 
+const FEW = 12; // rows among which nobody needs to search
+
+// What of a list is to be seen: where something is sought, what has all of its words in what `words` says of it.
+function sought(field, list, words) {
+  const asked = by(field).value.toLowerCase().split(/\s+/);
+  by(field).hidden = by(field).labels[0].hidden = list.length <= FEW && !by(field).value;
+  return list.filter(one => asked.every(part => words(one).join("\n").toLowerCase().includes(part)));
+}
+
 // `score` is called with a model, `changed` when one has gone.
 export function showModels(models, score, changed) {
-  fill(by("models"), [["Model"], ["Accuracy", "number"], ["Network", "later"], ["Input", "later"], ["Classes"], ["Job", "number"],
-    ["User", "later"], ["Actions"]], models.map(m => ({ key: m.name, cells: [
+  const seen = sought("models-find", models, m => [m.name, textOf(m.architecture), m.user || "", ...m.classes]);
+  fill(by("models"), [["Model"], ["Accuracy", "number"], ["Network", "later"], ["Input", "later"], ["Classes", "later"],
+    ["Job", "number later"], ["User", "later"], ["Actions"]], seen.map(m => ({ key: m.name, cells: [
     aName(m.name), percent(m.metrics?.val_acc ?? NaN), aName(textOf(m.architecture)), m.input.join("\u00d7"),
     { is: m.classes.join(), make: () => make("span", { title: m.classes.join(", ") }, String(m.classes.length)) },
     m.job ? link(m.job, String(m.job)) : "", aName(m.user || ""),
     acts(m.name + m.bytes + m.created_at, m.name, [["Score", () => score(m)],
       ["Download, " + bytes(m.bytes), () => save(weights(m.name), m.name + ".safetensors").catch(fail)],
       ["Delete", () => drop("v1/models/" + encodeURIComponent(m.name), "Delete the model " + m.name + " for good?", "models-error", changed)]])] })),
-  "There is no model.");
+  models.length ? "No model has that." : "There is no model.");
 }
 
 const fail = error => setText(by("models-error"), error.message);
@@ -92,13 +102,14 @@ export const weights = model => "v1/models/" + encodeURIComponent(model) + "/wei
 
 // `train` and `look` are called with a data set, `changed` when one has gone.
 export function showDatasets(sets, train, look, changed) {
+  const seen = sought("sets-find", sets, s => [s.name, s.state || "", s.user || "", ...(s.classes || [])]);
   fill(by("datasets"), [["Data set"], ["Image", "later"], ["Classes", "number"], ["To train", "number"], ["To validate", "number later"],
-    ["State", "later"], ["Actions"]], sets.map(s => {
+    ["State", "later"], ["Actions"]], seen.map(s => {
     const use = s.state === "ready" ? [["Train", () => train(s)], ["Look", () => look(s)]] : [];
     const gone = () => drop("v1/datasets/" + encodeURIComponent(s.name), "Delete the data set " + s.name + " for good?", "sets-error", changed);
     return { key: s.name, cells: [aName(s.name), (s.shape || []).join("\u00d7"),
       { is: (s.classes || []).join(), make: () => make("span", { title: (s.classes || []).join(", ") }, String(s.num_classes ?? "")) },
       number(s.train), number(s.val), s.error || s.state || "",
       acts([s.name, s.state, s.user, s.train, s.classes].join("\n"), s.name, [...use, ...(s.user ? [["Delete", gone]] : [])])] };
-  }), "There is no data set.");
+  }), sets.length ? "No data set has that." : "There is no data set.");
 }

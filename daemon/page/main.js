@@ -10,7 +10,7 @@ import * as tryout from "./tryout.js";
 import * as windows from "./windows.js";
 
 const EVERY_MS = 3000, SELDOM = 5, PAGE = 100;
-let jobs = null, before = 0, round = 0, running = false, timer = 0, done = "";
+let jobs = null, lists = { models: [], sets: [] }, before = 0, round = 0, running = false, timer = 0, done = "";
 
 const shown = () => (/^#jobs=([\d,]+)$/.exec(location.hash)?.[1] || "").split(",").filter(n => n).map(Number).slice(0, MOST);
 
@@ -41,7 +41,7 @@ function trouble(error) {
 
 function house(open) {
   by("login").hidden = open;
-  by("house").hidden = !open;
+  by("house").hidden = by("ways").hidden = !open;
   by("leave").hidden = !open || !haveToken();
   if (!open) {
     clearTimeout(timer);
@@ -51,6 +51,11 @@ function house(open) {
 }
 
 const query = () => "v1/jobs?limit=" + PAGE + (by("state").value ? "&state=" + by("state").value : "") + (before ? "&before=" + before : "");
+
+function showLists() {
+  showModels(lists.models, model => form.score(model).catch(trouble), anew);
+  showDatasets(lists.sets, set => trainOn(set.name), async set => by("looked-at").replaceChildren(await importing.sheet(set)), anew);
+}
 
 async function turn() {
   const asked = query();
@@ -70,9 +75,9 @@ async function turn() {
   showJobs(jobs, shown(), toggle);
   if (round++ % SELDOM === 0) {
     const [models, sets] = await Promise.all([get("v1/models"), get("v1/datasets")]);
-    showModels(models.models, model => form.score(model).catch(trouble), anew);
-    tryout.showModels(models.models);
-    showDatasets(sets.datasets, set => trainOn(set.name), async set => by("looked-at").replaceChildren(await importing.sheet(set)), anew);
+    lists = { models: models.models, sets: sets.datasets };
+    tryout.showModels(lists.models);
+    showLists();
   }
   await refresh();
 }
@@ -152,6 +157,17 @@ by("login").addEventListener("submit", e => {
 by("leave").addEventListener("click", () => {
   setToken("");
   location.reload();
+});
+for (const field of ["models-find", "sets-find"])
+  by(field).addEventListener("input", showLists);
+// By script, for the address tells which jobs are looked at.
+by("ways").addEventListener("click", e => {
+  const title = e.target.hash && document.querySelector(e.target.hash);
+  if (!title || e.ctrlKey || e.metaKey || e.shiftKey)
+    return;
+  e.preventDefault();
+  title.focus({ preventScroll: true });
+  title.scrollIntoView();
 });
 by("state").addEventListener("change", () => turnTo(0));
 by("newer").addEventListener("click", () => turnTo(0));

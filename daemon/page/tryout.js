@@ -7,7 +7,7 @@ let number_of_try = 0;
 
 export function showModels(models) {
   const select = by("try-model"), names = models.map(m => m.name);
-  by("try").hidden = !models.length;
+  by("try").hidden = by("to-try").hidden = !models.length;
   if (select.is === names.join("\n"))
     return;
   select.is = names.join("\n");

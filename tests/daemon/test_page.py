@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The page for browsers: what it is served with, and what its files may not hold. What it does in one is test_form.py's."""
+"""The page for browsers: what it is served with, and what its files may not hold. What it does in one is test_form.py's and test_watch.py's."""
 import os
 import re
 import shutil
@@ -59,7 +59,8 @@ class Files(unittest.TestCase):
     def test_what_is_asked_for_is_there(self):
         page = read("page.html")
         asked = re.findall(r'(?:src|href)="([^"]*)"', page)
-        self.assertEqual({a for a in asked if a != "data:,"}, {"page/main.js", "page/page.css"})
+        self.assertEqual({a for a in asked if a != "data:," and a[0] != "#"}, {"page/main.js", "page/page.css"})
+        self.assertLessEqual({a[1:] for a in asked if a[0] == "#"}, set(re.findall(r'\bid="([^"]*)"', page)))
         for name in SCRIPTS:
             for path in re.findall(r'\bfrom "([^"]*)"', read(name)):
                 self.assertIn(path[2:], SCRIPTS, name)

@@ -3,7 +3,7 @@
 dropped. On an engine without a device (CNND_BINARY names cnnd-fake)."""
 import json
 
-from driven import House, TINY
+from driven import grains, House, TINY
 from harness import main, pgm
 from people import token
 
@@ -83,6 +83,30 @@ class Watched(House):
         self.assertIn("Cells of each class", t.text("#answer"))
         self.drop("body", "torn.tif", b"II*\0" + bytes(50))
         self.assertIn("torn.tif: ", t.wait("document.querySelector('#answer .bad')?.innerText"))
+
+
+    def test_many(self):
+        """What one looks for in long lists is found, and parts of the page are reached, while curves stay."""
+        d, jobs = self.daemon, self.live(1)
+        for n in range(14):
+            d.request("PUT", "/v1/datasets/many-%02d" % n, grains(("ice", "Gold"), each=3) if n % 7 == 3 else grains(each=3))
+            self.addCleanup(d.request, "DELETE", "/v1/datasets/many-%02d" % n)
+        t = self.tab = self.open_page("/#jobs=%d" % jobs[0])
+        keys = "[...document.querySelectorAll('#datasets tbody tr')].map(r => r.dataset.key)"
+        t.wait("!document.querySelector('#sets-find').hidden && document.querySelector('#models-find').hidden")
+        t.enter("#sets-find", "gold MANY")
+        self.assertEqual(t.run(keys), ["many-03", "many-10"])
+        t.enter("#sets-find", "<b>")
+        self.assertEqual(t.text("#datasets tbody"), "No data set has that.")
+        t.enter("#sets-find", "")
+        self.assertEqual(len(t.run(keys)), 15)
+        t.click("#ways a[href='#datasets-title']")
+        t.wait("document.activeElement.id === 'datasets-title'")
+        top, bottom = t.run("[document.querySelector('#datasets-title').getBoundingClientRect().top, "
+                            "document.querySelector('header').getBoundingClientRect().bottom]")
+        self.assertTrue(bottom <= top <= 900, (bottom, top))
+        self.assertEqual(t.run("location.hash"), "#jobs=%d" % jobs[0])
+        self.end(jobs, t)
 
 
 class Forgetful(House):
