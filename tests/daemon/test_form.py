@@ -59,8 +59,7 @@ class Page(House):
         job = self.daemon.submit({**TINY, "name": HOSTILE, "report_every": 1, "augment": [{"type": "hflip", "p": 0.25}, {"type": "rot90"}],
                                   "init": {"name": "normal", "std": 0.02}})
         self.tab.run("location.hash = '#jobs=%d'" % job["id"])
-        self.press("Again", "#facts")
-        self.tab.wait("!document.querySelector('#new').hidden")
+        self.press_until("Again", "#facts", lambda: not self.tab.run("document.querySelector('#new').hidden"))
         self.assertEqual(self.json(), job["request"])
         self.enter("hflip: p", "0.75")
         self.enter("Seed", "2")
