@@ -138,6 +138,18 @@ export class Chart {
     c.fillText("epoch", this.right, this.bottom + 6);
   }
 
+  // A line through the means of columns of pixels.
+  drawLine(c, list) {
+    let down = false;
+    c.beginPath();
+    for (const p of list) {
+      if (!p.gap)
+        c[down ? "lineTo" : "moveTo"](p.at, this.placeY(p.mean));
+      down = !p.gap;
+    }
+    c.stroke();
+  }
+
   drawTrain(c, train) {
     const list = columns(train.epoch, train[this.field], x => this.placeX(x));
     c.globalAlpha = 0.25;
@@ -147,38 +159,23 @@ export class Chart {
     c.globalAlpha = 1;
     c.lineWidth = 1.5;
     c.lineJoin = "round";
-    c.beginPath();
-    let down = false;
-    for (const p of list) {
-      if (!p.gap)
-        c[down ? "lineTo" : "moveTo"](p.at, this.placeY(p.mean));
-      down = !p.gap;
-    }
-    c.stroke();
+    this.drawLine(c, list);
     if (list.length === 1 && !list[0].gap)
       c.fillRect(list[0].at - 1, this.placeY(list[0].mean) - 1, 3, 3);
   }
 
   drawVal(c, val) {
-    const dots = val.epoch.length <= (this.right - MARGIN.left) / 12;
+    const list = columns(val.epoch, val[this.field], x => this.placeX(x));
     c.setLineDash([5, 3]);
-    c.beginPath();
-    let down = false;
-    val.epoch.forEach((epoch, i) => {
-      const v = val[this.field][i];
-      if (Number.isFinite(v))
-        c[down ? "lineTo" : "moveTo"](this.placeX(epoch), this.placeY(v));
-      down = Number.isFinite(v);
-    });
-    c.stroke();
+    this.drawLine(c, list);
     c.setLineDash([]);
-    val.epoch.forEach((epoch, i) => {
-      if (!dots || !Number.isFinite(val[this.field][i]))
-        return;
+    if (val.epoch.length > (this.right - MARGIN.left) / 12)
+      return;
+    for (const p of list.filter(p => !p.gap)) {
       c.beginPath();
-      c.arc(this.placeX(epoch), this.placeY(val[this.field][i]), 3.5, 0, 7);
+      c.arc(p.at, this.placeY(p.mean), 3.5, 0, 7);
       c.fill();
-    });
+    }
   }
 
   // The epoch under a pointer, null beside the drawing.

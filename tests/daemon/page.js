@@ -3,7 +3,7 @@
 import assert from "node:assert";
 
 globalThis.sessionStorage = { getItem: () => "t0ken", setItem: () => {}, removeItem: () => {} };
-const { before, columns, range, ticks } = await import("./chart.js");
+const { before, Chart, columns, range, ticks } = await import("./chart.js");
 const { addPoint } = await import("./job.js");
 const { bytes, duration } = await import("./dom.js");
 const { follow, Refused } = await import("./server.js");
@@ -26,6 +26,20 @@ assert.equal(drawn.length, 501);
 assert.deepEqual([drawn[9].min, drawn[9].max, drawn[9].mean, drawn[9].count], [0, 1, 0.5, 200]);
 assert.deepEqual(columns([0, 1, 2], [1, NaN, 3], v => v).map(p => p.gap === true), [false, true, false]);
 assert.deepEqual([-1, 0, 5, 9].map(v => before([0, 2, 4], v)), [-1, 0, 2, 2]);
+
+// Whatever there is of epochs, a line has no more corners than columns of pixels.
+for (const part of ["drawTrain", "drawVal"]) {
+  let corners = 0, dots = 0;
+  const canvas = new Proxy({}, { get: (_, call) => () => { corners += call === "lineTo"; dots += call === "arc"; }, set: () => true });
+  const place = { field: "loss", right: 548, placeX: v => 48 + v / 200, placeY: v => v, drawLine: Chart.prototype.drawLine };
+  Chart.prototype[part].call(place, canvas, { epoch: x, loss: y });
+  assert.ok(corners > 400 && corners <= 501, part + ": " + corners);
+  assert.equal(dots, 0);
+  corners = 0;
+  Chart.prototype[part].call(place, canvas, { epoch: [0, 4000, 8000, 12000], loss: [1, 2, NaN, 4] });
+  assert.equal(corners, 1);
+  assert.equal(dots, part === "drawVal" ? 3 : 0);
+}
 
 // --- a job that goes on from a checkpoint ---
 
