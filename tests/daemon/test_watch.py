@@ -97,7 +97,7 @@ class Watched(House):
         t.enter("#sets-find", "gold MANY")
         self.assertEqual(t.run(keys), ["many-03", "many-10"])
         t.enter("#sets-find", "<b>")
-        self.assertEqual(t.text("#datasets tbody"), "No data set has that.")
+        self.assertEqual(t.text("#datasets tbody").strip(), "No data set has that.")
         t.enter("#sets-find", "")
         self.assertEqual(len(t.run(keys)), 15)
         t.click("#ways a[href='#datasets-title']")
