@@ -4,7 +4,7 @@ dropped. On an engine without a device (CNND_BINARY names cnnd-fake)."""
 import json
 
 from driven import grains, House, TINY
-from harness import main, pgm
+from harness import main, pgm, wait_for
 from people import token
 
 LIVE = {**TINY, "epochs": 100000, "name": "rest 40"}
@@ -55,6 +55,15 @@ class Watched(House):
             self.assertEqual([epoch for epoch, _ in rows], sorted(last))
             for epoch, loss in rows:
                 self.assertAlmostEqual(loss, last[epoch], delta=1e-3 * abs(loss) + 1e-6)
+
+    def test_policy(self):
+        """What comes from elsewhere is refused, and a fault of the page."""
+        t = self.tab
+        self.assertEqual(t.faults, [])
+        t.run("document.body.append(Object.assign(new Image(), { src: 'http://127.0.0.1:9/elsewhere.png' }))")
+        wait_for(lambda: t.browser.read(0.05) or t.faults, 10)
+        self.assertIn("elsewhere.png", t.faults.pop())
+        t.faults.clear()
 
     def test_windows_leave_room_for_requests(self):
         """Four jobs in each of three windows: what is asked is answered, and every window hears of all events."""
