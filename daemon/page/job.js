@@ -2,7 +2,7 @@
 import { before, Chart } from "./chart.js";
 import { bytes, button, by, duration, fill, loss, make, name, number, percent, setText, textOf, when } from "./dom.js";
 import { open as openForm } from "./form.js";
-import { weights } from "./lists.js";
+import { onnx, weights } from "./lists.js";
 import { ask, follow, get, post, Refused, remove, save } from "./server.js";
 import { live } from "./windows.js";
 
@@ -149,7 +149,8 @@ class Job {
     if (!ENDED.includes(j.state))
       list.push(button("Cancel", () => this.act("cancel")));
     if (j.type === "train" && j.state === "succeeded" && j.model)
-      list.push(button("Download the model", () => save(weights(j.model), j.model + ".safetensors").catch(fail)));
+      list.push(button("Download the model", () => save(weights(j.model), j.model + ".safetensors").catch(fail)),
+        button("as ONNX", () => save(onnx(j.model), j.model + ".onnx").catch(fail)));
     if (j.type === "train")
       list.push(button("Curve as CSV", () => this.saveCurve("text/csv", ".csv").catch(fail)),
         button("as a drawing", () => this.saveCurve("image/svg+xml", ".svg").catch(fail)));

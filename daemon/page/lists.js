@@ -92,6 +92,7 @@ export function showModels(models, score, changed) {
     m.job ? link(m.job, String(m.job)) : "", aName(m.user || ""),
     acts(m.name + m.bytes + m.created_at, m.name, [["Score", () => score(m)],
       ["Download, " + bytes(m.bytes), () => save(weights(m.name), m.name + ".safetensors").catch(fail)],
+      ["ONNX", () => save(onnx(m.name), m.name + ".onnx").catch(fail)],
       ["Delete", () => drop("v1/models/" + encodeURIComponent(m.name), "Delete the model " + m.name + " for good?", "models-error", changed)]])] })),
   models.length ? "No model has that." : "There is no model.");
 }
@@ -99,6 +100,7 @@ export function showModels(models, score, changed) {
 const fail = error => setText(by("models-error"), error.message);
 
 export const weights = model => "v1/models/" + encodeURIComponent(model) + "/weights";
+export const onnx = model => "v1/models/" + encodeURIComponent(model) + "/onnx";
 
 // `train` and `look` are called with a data set, `changed` when one has gone.
 export function showDatasets(sets, train, look, changed) {

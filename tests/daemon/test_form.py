@@ -54,6 +54,13 @@ class Page(House):
         t.wait("document.querySelector('#answer tbody')")
         self.assertRegex(t.text("#answer"), "amorphous|lattice|particle")
 
+        t.run("window.saved = [], HTMLAnchorElement.prototype.click = function () { saved.push([this.href, this.download]); }, 0")
+        self.press("Download", "#models tr[data-key=rounded]")
+        self.press("ONNX", "#models tr[data-key=rounded]")
+        self.press("as ONNX", "#facts")
+        self.assertEqual(t.run("saved"), [[d.url + "/v1/models/rounded/" + form, "rounded." + end] for form, end in
+                                          (("weights", "safetensors"), ("onnx", "onnx"), ("onnx", "onnx"))])
+
     def test_again(self):
         """A job's settings are taken up, and what is no field stays."""
         job = self.daemon.submit({**TINY, "name": HOSTILE, "report_every": 1, "augment": [{"type": "hflip", "p": 0.25}, {"type": "rot90"}],
