@@ -32,7 +32,7 @@ static void add_value(struct str *s, const cJSON *v)
         }
 }
 
-void lines_add(struct str *s, const char *kind, const cJSON *data)
+static void add_event(struct str *s, const char *kind, const cJSON *data)
 {
         bool validation = strcmp(kind, "validation") == 0, end = strcmp(kind, "end") == 0;
         bool checkpoint = strcmp(kind, "checkpoint") == 0;
@@ -72,7 +72,7 @@ static int print(struct str *line, struct err *e)
 int lines_print(const struct event *ev, const cJSON *data, struct err *e)
 {
         struct str line = {0};
-        lines_add(&line, ev->kind, data);
+        add_event(&line, ev->kind, data);
         return print(&line, e);
 }
 

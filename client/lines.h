@@ -8,15 +8,12 @@
 
 #include <cjson/cJSON.h>
 
-/* Appends an event with its parsed data as words of key=value: the fields of `train` as they are; of
+/* Prints an event with its parsed data as words of key=value: the fields of `train` as they are; of
    `validation` with val_ before loss and acc; of `state` as they are; `checkpoint` as checkpoint=STEP; `end`
    as end=STATE; others after event=KIND. Strings that hold anything but plain characters are quoted as JSON
-   does; null is nan. */
-void lines_add(struct str *s, const char *kind, const cJSON *data);
-
-/* Prints such a line, or the event as a line of NDJSON, to standard output at once. ERR_IO when nobody reads
- * it. */
+   does; null is nan. To standard output, at once: ERR_IO when nobody reads it. */
 int lines_print(const struct event *ev, const cJSON *data, struct err *e);
+/* The same as a line of NDJSON. */
 int lines_print_json(const struct event *ev, struct err *e);
 
 #endif

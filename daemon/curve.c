@@ -195,7 +195,7 @@ int curve_load(struct jobs *js, int limit, struct curve *c, bool *ret_more, stru
         if (rc && e)
                 *e = why;
         if (rc == 0)
-                *ret_more = limit && l.rows == limit;
+                *ret_more = l.rows == limit;
         return rc;
 }
 

@@ -47,7 +47,7 @@ struct curve {
         bool ends_in_validation; /* the newest point is one */
 };
 
-/* Adds the next `limit` events of the job (0: all) that come after those before; *ret_more where there may be
+/* Adds the next `limit` events of the job that come after those before; *ret_more where there may be
    others. ERR_NOT_FOUND. The caller calls curve_finish, also on failure. */
 int curve_load(struct jobs *js, int limit, struct curve *c, bool *ret_more, struct err *e);
 void curve_finish(struct curve *c);

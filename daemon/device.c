@@ -145,7 +145,7 @@ static void device_failed(struct device *d, const char *why)
         if (d->failures == SUPERVISOR_FAILURES - 1)
                 put_cache_aside(d);
         if (d->hooks->lost)
-                d->hooks->lost(d->hooks->ctx, d->index, reason, quarantined);
+                d->hooks->lost(d->hooks->ctx, d->index, reason);
 }
 
 /* Nothing is wrong with the device: another program has it, for as long as that likes. */
@@ -215,7 +215,7 @@ static void hello(struct device *d, cJSON *head)
         d->moved_ms = d->heard_ms;
         log_line(LOG_INFO, "device %s is ready: %s (%s)", d->info.id, d->info.name, d->info.platform);
         if (d->hooks->ready)
-                d->hooks->ready(d->hooks->ctx, d->index);
+                d->hooks->ready(d->hooks->ctx);
 }
 
 static int worker_message(void *ctx, struct child *c, struct chan_message *m)

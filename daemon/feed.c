@@ -182,11 +182,9 @@ static struct reader **bucket(struct feed *f, int64_t job)
         return &f->readers[(uint64_t)job % BUCKETS];
 }
 
-static void on_events(void *ctx, int64_t job, int64_t first, int64_t last)
+static void on_events(void *ctx, int64_t job, int64_t last)
 {
         struct feed *f = ctx;
-        (void)first;
-        (void)last;
         for (struct reader *r = *bucket(f, job); r; r = r->next) {
                 if (r->job != job)
                         continue;

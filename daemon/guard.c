@@ -49,31 +49,30 @@ static enum MHD_Result look(void *ctx, enum MHD_ValueKind kind, const char *name
         return MHD_YES;
 }
 
-static int refuse(int *ret_status, int status, struct err *e, const char *text)
+static int refuse(int *ret_status, struct err *e, const char *text)
 {
-        *ret_status = status;
+        *ret_status = 400;
         return err_set(e, ERR_SYNTAX, "%s", text);
 }
 
 static int check_framing(const struct seen *s, struct guard_facts *f, int *status, struct err *e)
 {
         if (s->bad_name)
-                return refuse(
-                        status, 400, e, "a header's name is empty or holds a blank or a control character");
+                return refuse(status, e, "a header's name is empty or holds a blank or a control character");
         if (s->bad_value)
-                return refuse(status, 400, e, "a header's value holds a control character");
+                return refuse(status, e, "a header's value holds a control character");
         if (s->lengths > 1)
-                return refuse(status, 400, e, "Content-Length is given twice");
+                return refuse(status, e, "Content-Length is given twice");
         if (s->encodings && s->lengths)
-                return refuse(status, 400, e, "Content-Length and Transfer-Encoding are both given");
+                return refuse(status, e, "Content-Length and Transfer-Encoding are both given");
         if (s->encodings > 1 || (s->encoding && strcasecmp(s->encoding, "chunked") != 0))
-                return refuse(status, 400, e, "the only Transfer-Encoding known is chunked");
+                return refuse(status, e, "the only Transfer-Encoding known is chunked");
         if (s->expect && strcasecmp(s->expect, "100-continue") != 0)
-                return refuse(status, 400, e, "the only Expect known is 100-continue");
+                return refuse(status, e, "the only Expect known is 100-continue");
         if (s->length) {
                 size_t n = strspn(s->length, "0123456789");
                 if (n == 0 || n > 18 || s->length[n])
-                        return refuse(status, 400, e, "Content-Length is not a whole number");
+                        return refuse(status, e, "Content-Length is not a whole number");
                 f->length = strtoll(s->length, NULL, 10);
         }
         if (s->encoding)
@@ -138,11 +137,11 @@ int guard_check(struct MHD_Connection *con, const char *method, const char *vers
         struct guard_facts f = {0};
         MHD_get_connection_values_n(con, MHD_HEADER_KIND, look, &s);
         if (!is_token(method))
-                return refuse(ret_status, 400, e, "the method is no word");
+                return refuse(ret_status, e, "the method is no word");
         if (strcmp(version, "HTTP/1.1") != 0 && strcmp(version, "HTTP/1.0") != 0)
-                return refuse(ret_status, 400, e, "this is HTTP/1.1");
+                return refuse(ret_status, e, "this is HTTP/1.1");
         if (s.hosts > 1 || (s.hosts == 0 && strcmp(version, "HTTP/1.1") == 0))
-                return refuse(ret_status, 400, e, "one Host is needed");
+                return refuse(ret_status, e, "one Host is needed");
         int rc = check_framing(&s, &f, ret_status, e);
         if (rc == 0)
                 rc = check_origin(&s, local, unsafe, ret_status, e);

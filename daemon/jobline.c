@@ -2,8 +2,8 @@
 
 #include "daemon/clock.h"
 #include "daemon/jobcore.h"
+#include "daemon/jobrun.h"
 #include "daemon/line.h"
-#include "daemon/shares.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,11 +16,6 @@ void jobline_finish(struct jobline_cache *c)
 {
         free(c->places);
         *c = (struct jobline_cache){0};
-}
-
-static double share_of(const struct jobs *js, const char *user)
-{
-        return shares_of(js->shares, user, clock_now_ms(), clock_wall_ms());
 }
 
 /* --- which goes next --- */
@@ -113,7 +108,7 @@ int jobline_next(
                         rc = top_priority(js, info, room, priority, &found, &priority, e);
                         continue;
                 }
-                pick.seconds = share_of(js, pick.user);
+                pick.seconds = jobrun_share(js, pick.user);
                 if (!best.id || pick.seconds < best.seconds ||
                         (pick.seconds == best.seconds && pick.id < best.id))
                         best = pick;
@@ -164,7 +159,7 @@ static int user_index(
                 return -1;
         *names = more;
         snprintf((*names)[r->users], sizeof **names, "%s", user);
-        r->seconds[r->users] = share_of(js, user);
+        r->seconds[r->users] = jobrun_share(js, user);
         return r->users++;
 }
 

@@ -100,9 +100,9 @@ typedef int (*jobs_row)(void *ctx, int64_t id, const char *event, const char *da
 int jobs_events(
         struct jobs *js, int64_t job, int64_t after, int limit, jobs_row row, void *ctx, struct err *e);
 
-/* Called after events [first,last] of a job were committed, never from within jobs_events. The callee may
+/* Called after events of a job up to `last` were committed, never from within jobs_events. The callee may
    read (jobs_get, jobs_events) but must not change jobs. One hook; NULL for none. */
-typedef void (*jobs_hook)(void *ctx, int64_t job, int64_t first, int64_t last);
+typedef void (*jobs_hook)(void *ctx, int64_t job, int64_t last);
 void jobs_set_hook(struct jobs *js, jobs_hook hook, void *ctx);
 
 /* ERR_STATE while a job that is not final names the data set, which must then stay as it is. */

@@ -144,7 +144,7 @@ int jobtx_end(struct jobtx *tx, int rc, struct err *e)
         tx->open = false;
         job_row_finish(&tx->row);
         if (rc == 0 && first && home->hook)
-                home->hook(home->hook_ctx, id, first, last);
+                home->hook(home->hook_ctx, id, last);
         return rc;
 }
 

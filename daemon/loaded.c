@@ -39,14 +39,6 @@ void loaded_drop(struct loaded *l)
                         slot_clear(&l->slots[i]);
 }
 
-void loaded_destroy(struct loaded *l)
-{
-        if (!l)
-                return;
-        loaded_drop(l);
-        free(l);
-}
-
 /* The slot of this path, whatever its generation; else a free one; else the one unused for longest. */
 static struct slot *choose(struct loaded *l, const char *path)
 {

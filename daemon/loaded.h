@@ -11,9 +11,8 @@
 enum { LOADED_MAX = 4 };
 
 struct loaded;
-/* Borrows `d` and its `known` strategies. NULL when memory is out. */
+/* Borrows `d` and its `known` strategies; lives as long as its process. NULL when memory is out. */
 struct loaded *loaded_create(struct dev *d, const struct strategies *known);
-void loaded_destroy(struct loaded *l);
 /* The model of `path` in its generation, read if it is not there yet in place of the one unused for longest.
    When the device's memory is out, the others go first. Borrowed until the next call. */
 int loaded_get(struct loaded *l, const char *path, int64_t generation, struct infer **ret, struct err *e);

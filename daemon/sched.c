@@ -158,10 +158,9 @@ int sched_message(struct sched *sc, int device, struct chan_message *m)
         return rc == ERR_NO_MEMORY ? rc : 0;
 }
 
-void sched_lost(struct sched *sc, int device, const char *why, bool quarantined)
+void sched_lost(struct sched *sc, int device, const char *why)
 {
         struct run *r = &sc->runs[device];
-        (void)quarantined;
         if (r->job && !r->ended)
                 end_run(r, &(struct report){.kind = REPORT_LOST}, why);
 }

@@ -80,11 +80,10 @@ static int lock(const char *state_dir, int *ret, struct err *e)
         return 0;
 }
 
-static void device_ready(void *ctx, int device)
+static void device_ready(void *ctx)
 {
         struct service *s = ctx;
-        (void)device; /* the ticks of this turn look for work */
-        s->was_ready = true;
+        s->was_ready = true; /* the ticks of this turn look for work */
 }
 
 static int device_message(void *ctx, int device, struct chan_message *m)
@@ -96,10 +95,10 @@ static int device_message(void *ctx, int device, struct chan_message *m)
         return 0;
 }
 
-static void device_lost(void *ctx, int device, const char *why, bool quarantined)
+static void device_lost(void *ctx, int device, const char *why)
 {
         struct service *s = ctx;
-        sched_lost(s->sched, device, why, quarantined);
+        sched_lost(s->sched, device, why);
         classify_lost(s->classify, device);
 }
 

@@ -43,11 +43,11 @@ struct supervisor_options {
 /* Called from service_run. `device` is an index that stays the same while the front lives. */
 struct supervisor_hooks {
         void *ctx;
-        void (*ready)(void *ctx, int device);
+        void (*ready)(void *ctx); /* a worker is */
         /* What a worker said beyond hello and heartbeat; the callee may take parts of the message. */
         int (*message)(void *ctx, int device, struct chan_message *m); /* as child_hooks' */
-        /* Its worker is gone, with all it had in hand. `why` is for people; `quarantined`: it stays away. */
-        void (*lost)(void *ctx, int device, const char *why, bool quarantined);
+        /* Its worker is gone, with all it had in hand. `why` is for people. */
+        void (*lost)(void *ctx, int device, const char *why);
 };
 
 /* Starts the probes. ERR_INVALID for a device_spec of no known form. */

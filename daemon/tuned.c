@@ -51,7 +51,9 @@ static int read_file(const char *path, const char *head, struct strategies *s, s
         return rc;
 }
 
-int tuned_read(const char *state_dir, const struct dev_info *info, struct strategies *s, struct err *e)
+/* Adds what was measured here alone. */
+static int read_measured(
+        const char *state_dir, const struct dev_info *info, struct strategies *s, struct err *e)
 {
         struct str path = {0}, head = {0};
         struct err why = {0};
@@ -72,7 +74,7 @@ int tuned_load(const char *state_dir, const struct dev_info *info, struct strate
                 return err_set(e, ERR_NO_MEMORY, "no memory for strategies");
         int rc = strategies_shipped(s, info, e);
         if (rc == 0)
-                rc = tuned_read(state_dir, info, s, e);
+                rc = read_measured(state_dir, info, s, e);
         if (rc) {
                 strategies_destroy(s);
                 return rc;
@@ -120,7 +122,7 @@ int tuned_add(
         struct strategies *all = strategies_create();
         int rc = all ? make_folder(state_dir, e) : err_set(e, ERR_NO_MEMORY, "no memory for strategies");
         if (rc == 0)
-                rc = tuned_read(state_dir, info, all, e);
+                rc = read_measured(state_dir, info, all, e);
         if (rc == 0)
                 rc = strategies_add(all, more, e);
         if (rc == 0)
@@ -152,7 +154,7 @@ int tuned_train(const char *state_dir, struct dev *d, struct strategies *known, 
 {
         struct keeper keeper = {state_dir, dev_info(d), known};
         const struct train_tuning tuning = {.known = known, .bound = bound, .measured = keep, .ctx = &keeper};
-        int rc = tuned_read(state_dir, dev_info(d), known, e); /* cnnd --tune may have come by */
+        int rc = read_measured(state_dir, dev_info(d), known, e); /* cnnd --tune may have come by */
         job->tuning = &tuning;
         if (rc == 0)
                 rc = train_run(d, job, hooks, ret, e);

@@ -17,8 +17,6 @@
 /* Shipped and measured ones. A file that cannot be read costs its measurements and a warning, nothing else.
  *ret is the caller's. */
 int tuned_load(const char *state_dir, const struct dev_info *info, struct strategies **ret, struct err *e);
-/* Adds what was measured here alone. */
-int tuned_read(const char *state_dir, const struct dev_info *info, struct strategies *s, struct err *e);
 /* Adds `more` to the file: the new one is whole, or the old one stands. */
 int tuned_add(
         const char *state_dir, const struct dev_info *info, const struct strategies *more, struct err *e);

@@ -192,14 +192,9 @@ int chan_fd(const struct chan *c)
         return c->fd;
 }
 
-size_t chan_backlog(const struct chan *c)
-{
-        return c->out.len - c->out_pos;
-}
-
 bool chan_wants_write(const struct chan *c)
 {
-        return chan_backlog(c) > 0;
+        return c->out.len > c->out_pos;
 }
 
 int chan_post(struct chan *c, const cJSON *head, const void *raw, size_t raw_len, struct err *e)

@@ -41,8 +41,6 @@ void chan_destroy(struct chan *c);
 int chan_fd(const struct chan *c);
 /* True while bytes wait to be written: poll for POLLOUT. */
 bool chan_wants_write(const struct chan *c);
-/* Bytes waiting to be written. */
-size_t chan_backlog(const struct chan *c);
 /* Queues one message (copied) and tries to write. */
 int chan_post(struct chan *c, const cJSON *head, const void *raw, size_t raw_len, struct err *e);
 /* Writes what it can without blocking, of a large message a part, so that others have their turn. ERR_CLOSED

@@ -24,8 +24,6 @@ void image_set_pixel(struct image *im, double pixel_h, double pixel_w, const cha
 int image_check_finite(const struct image *im, struct err *e);
 /* One channel instead of three that are equal; what is not so stays. Short of memory: it stays, too. */
 void image_merge_grey(struct image *im);
-/* Turns the rows of every plane upside down, in place. */
-void image_flip(struct image *im);
 
 /* Formats without a magic at the start. Both look at the first IMAGE_HEAD_BYTES alone; `mrc_is` believes a
  * header that makes sense with the file's length.

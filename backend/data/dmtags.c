@@ -115,8 +115,6 @@ static int take_element(struct walk *k, uint64_t *left, int nesting, enum dmtags
         if (each && count > k->len / each)
                 return damaged(k, "an array larger than the file");
         *bytes = each * count;
-        if (nesting == 0)
-                k->tag.count = count;
         return 0;
 }
 
@@ -130,7 +128,6 @@ static int walk_data(struct walk *k)
                 return rc;
         if (mark != 0x25252525)
                 return damaged(k, "no percent signs before a value");
-        k->tag.count = 1;
         rc = take_element(k, &left, 0, &k->tag.type, &k->tag.bytes);
         if (rc != 0)
                 return rc;

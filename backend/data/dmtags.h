@@ -38,7 +38,6 @@ struct dmtags_tag {
         struct dmtags_name path[DMTAGS_MAX_DEPTH]; /* from the root; the last is the tag's own */
         int depth;
         enum dmtags_type type;       /* of an element */
-        uint64_t count;              /* of elements; 1 where it is no array */
         const unsigned char *values; /* within the file */
         uint64_t bytes;              /* of all values, within the file */
         bool big_endian;             /* of the values */

@@ -87,20 +87,6 @@ void image_merge_grey(struct image *im)
         im->pixels = less ? less : im->pixels;
 }
 
-void image_flip(struct image *im)
-{
-        size_t w = (size_t)im->w, h = (size_t)im->h, planes = (size_t)im->n * (size_t)im->c;
-        for (size_t p = 0; p < planes; p++)
-                for (size_t y = 0; y < h / 2; y++) {
-                        float *a = im->pixels + (p * h + y) * w, *b = im->pixels + (p * h + h - 1 - y) * w;
-                        for (size_t x = 0; x < w; x++) {
-                                float v = a[x];
-                                a[x] = b[x];
-                                b[x] = v;
-                        }
-                }
-}
-
 /* The pixels and the shape of `by`, the rest as it was. */
 static void replace(struct image *im, const struct image *by)
 {

@@ -12,13 +12,13 @@ void import_defaults(struct import_options *o)
 }
 
 /* Digits only, up to `end`. */
-static bool read_side(const char *text, int max, const char **end, int *ret)
+static bool read_side(const char *text, const char **end, int *ret)
 {
         int v = 0;
         const char *p = text;
-        for (; *p >= '0' && *p <= '9' && v <= max; p++)
+        for (; *p >= '0' && *p <= '9' && v <= DATASET_MAX_SIDE; p++)
                 v = v * 10 + (*p - '0');
-        if (p == text || v < 1 || v > max)
+        if (p == text || v < 1 || v > DATASET_MAX_SIDE)
                 return false;
         *end = p;
         *ret = v;
@@ -29,9 +29,9 @@ static int set_size(struct import_options *o, const char *value, struct err *e)
 {
         int h = 0, w = 0;
         const char *end = value;
-        bool ok = read_side(value, DATASET_MAX_SIDE, &end, &h);
+        bool ok = read_side(value, &end, &h);
         if (ok && *end == 'x')
-                ok = read_side(end + 1, DATASET_MAX_SIDE, &end, &w);
+                ok = read_side(end + 1, &end, &w);
         else
                 w = h;
         if (!ok || *end)
@@ -79,7 +79,7 @@ int import_option(struct import_options *o, const char *key, const char *value, 
         if (strcmp(key, "val") == 0)
                 return set_val(o, value, e);
         if (strcmp(key, "stride") == 0) {
-                if (read_side(value, DATASET_MAX_SIDE, &end, &o->stride) && !*end)
+                if (read_side(value, &end, &o->stride) && !*end)
                         return 0;
                 return err_set(e, ERR_INVALID, "\"stride\" must be 1 to %d pixels", DATASET_MAX_SIDE);
         }

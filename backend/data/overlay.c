@@ -25,7 +25,8 @@ struct page {
 
 static const unsigned char black[3] = {31, 35, 40}, white[3] = {255, 255, 255};
 
-void overlay_size(const struct overlay *o, int *ret_w, int *ret_h)
+/* Sides of the image within the picture; the legend stands below it. */
+static void size_of(const struct overlay *o, int *ret_w, int *ret_h)
 {
         const int side = o->h > o->w ? o->h : o->w, times = side < OVERLAY_SMALL ? OVERLAY_SMALL / side : 1;
         const double shrink = side > OVERLAY_SIDE ? (double)OVERLAY_SIDE / side : 1;
@@ -33,7 +34,8 @@ void overlay_size(const struct overlay *o, int *ret_w, int *ret_h)
         *ret_h = (int)fmax(1, floor(o->h * shrink)) * times;
 }
 
-void overlay_colour(int class, unsigned char rgb[3])
+/* Colour of a class: the same in every picture. */
+static void colour_of(int class, unsigned char rgb[3])
 {
         static const unsigned char first[8][3] = {{0, 114, 178}, {230, 159, 0}, {0, 158, 115}, {204, 60, 60},
                 {150, 90, 200}, {240, 228, 66}, {86, 180, 233}, {204, 121, 167}};
@@ -152,7 +154,7 @@ static void draw_image(struct page *p)
                         unsigned char rgb[3] = {255, 255, 255};
                         const bool certain = o->probabilities[cell] >= o->threshold;
                         if (certain)
-                                overlay_colour(o->labels[cell], rgb);
+                                colour_of(o->labels[cell], rgb);
                         for (int i = 0; i < 3; i++)
                                 rgb[i] = (unsigned char)(certain || hatched(y, x) ? (grey + rgb[i]) / 2
                                                                                   : grey);
@@ -217,7 +219,7 @@ static void draw_legend(struct page *p)
         char name[32];
         for (; place < p->found && place < LISTED; place++) {
                 unsigned char rgb[3];
-                overlay_colour(p->ranks[place], rgb);
+                colour_of(p->ranks[place], rgb);
                 draw_entry(p, place, rgb, p->of->classes[p->ranks[place]], p->counts[p->ranks[place]]);
         }
         for (int i = LISTED; i < p->found; i++)
@@ -233,7 +235,7 @@ static void draw_legend(struct page *p)
 static int create(struct page *p, struct err *e)
 {
         const struct overlay *o = p->of;
-        overlay_size(o, &p->image_w, &p->image_h);
+        size_of(o, &p->image_w, &p->image_h);
         p->counts = calloc((size_t)o->num_classes, sizeof *p->counts);
         p->ranks = calloc((size_t)o->num_classes, sizeof *p->ranks);
         p->grey = malloc((size_t)p->image_w * (size_t)p->image_h * sizeof *p->grey);

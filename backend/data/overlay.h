@@ -24,10 +24,6 @@ struct overlay {
         double pixel_m;             /* metres a pixel is wide; 0 for unknown: no scale bar */
 };
 
-/* Sides of the image within the picture; the legend stands below it. */
-void overlay_size(const struct overlay *o, int *ret_w, int *ret_h);
-/* Colour of a class: the same in every picture. */
-void overlay_colour(int class, unsigned char rgb[3]);
 /* Appends a PNG. ERR_NO_MEMORY. */
 int overlay_png(const struct overlay *o, struct str *out, struct err *e);
 

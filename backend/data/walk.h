@@ -19,7 +19,7 @@
 
 enum { WALK_NAME_MAX = 1024, WALK_MAX_FILES = 1 << 20 };
 #define WALK_MAX_BYTES ((uint64_t)4 << 30) /* of one file */
-/* A larger file that is packed this well is a bomb: ERR_TOO_LARGE. Deflate's best is 1032. */
+/* A larger file that is packed this well is a bomb: ERR_TOO_LARGE. */
 enum { WALK_DENSE_BYTES = 32 << 20, WALK_DENSE_RATIO = 512 };
 
 struct walk;

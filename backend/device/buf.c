@@ -52,11 +52,6 @@ void buf_destroy(struct buf *b)
         free(b);
 }
 
-size_t buf_bytes(const struct buf *b)
-{
-        return b->bytes;
-}
-
 static int check_range(const struct buf *b, size_t offset, size_t len, struct err *e)
 {
         if (offset <= b->bytes && len <= b->bytes - offset)

@@ -10,7 +10,6 @@ struct buf;
    allocation or the process's limit is too small. Contents are undefined. */
 int buf_create(struct dev *d, size_t bytes, const char *what, struct buf **ret, struct err *e);
 void buf_destroy(struct buf *b);
-size_t buf_bytes(const struct buf *b);
 /* What buf_create accounts for `bytes`: rounded up. */
 uint64_t buf_rounded(uint64_t bytes);
 /* Blocking copies; `offset` and `len` in bytes, checked. */

@@ -78,6 +78,17 @@ static bool open_nvml(struct vram *v, const char *address, uint64_t bytes)
         return find(address, &v->device) == 0 && is_whole(v, bytes);
 }
 
+static void close_it(struct vram *v)
+{
+        if (!v)
+                return;
+        if (v->shutdown)
+                v->shutdown();
+        if (v->library)
+                dlclose(v->library);
+        free(v);
+}
+
 struct vram *vram_open(const struct dev *d)
 {
         char extensions[8192] = "", address[32];
@@ -96,19 +107,8 @@ struct vram *vram_open(const struct dev *d)
                         return v;
         }
 none:
-        vram_close(v);
+        close_it(v);
         return NULL;
-}
-
-void vram_close(struct vram *v)
-{
-        if (!v)
-                return;
-        if (v->shutdown)
-                v->shutdown();
-        if (v->library)
-                dlclose(v->library);
-        free(v);
 }
 
 bool vram_free(struct vram *v, uint64_t *ret)

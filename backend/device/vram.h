@@ -6,10 +6,9 @@
 #include "device/dev.h"
 
 struct vram;
-/* `d` is borrowed, and outlives it. NULL where nobody tells, or where what is told is not of this device
-   alone, as where NVIDIA's MIG has cut one in parts. */
+/* `d` is borrowed; it lives as long as its process. NULL where nobody tells, or where what is told is not of
+   this device alone, as where NVIDIA's MIG has cut one in parts. */
 struct vram *vram_open(const struct dev *d);
-void vram_close(struct vram *v);
 /* Bytes; false where it cannot be told now. One thread at a time, any: it may take as long as the driver
  * likes. */
 bool vram_free(struct vram *v, uint64_t *ret);

@@ -205,7 +205,6 @@ static int collect_params(struct net *net, struct err *e)
                 for (int k = 0; k < node->op->num_params; k++) {
                         struct net_param *p = &net->params[net->num_params++];
                         p->node = i;
-                        p->index = k;
                         p->spec = &node->op->params[k];
                         p->count = (uint64_t)op_param_count(p->spec);
                         snprintf(p->name, sizeof p->name, "%s.%s", node->name, p->spec->name);

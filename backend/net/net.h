@@ -37,7 +37,7 @@ struct net_node {
 
 struct net_param {
         char name[NET_NAME_MAX + 24]; /* "net.0.weight" */
-        int node, index;              /* op->params[index] of that node */
+        int node;                     /* that it belongs to */
         const struct op_param *spec;  /* borrowed from the op */
         bool trained;                 /* trainable and not frozen */
         uint64_t offset, count;       /* floats, in the flat block */

@@ -19,7 +19,7 @@ struct link {
 };
 
 struct packing {
-        int moments, leaves;    /* a power of two */
+        int leaves;             /* a power of two */
         struct level *levels;   /* owned; node 1 is the root, of node n the children are 2n and 2n+1 */
         struct packed *lasting; /* owned; of long lives, by offset */
         int num_lasting, cap_lasting;
@@ -36,7 +36,6 @@ int packing_create(int moments, struct packing **ret, struct err *e)
         struct packing *p = calloc(1, sizeof *p);
         if (!p)
                 return err_set(e, ERR_NO_MEMORY, "no memory for a plan");
-        p->moments = moments;
         for (p->leaves = 1; p->leaves < moments; p->leaves *= 2)
                 continue;
         p->levels = calloc(2 * (size_t)p->leaves, sizeof *p->levels);

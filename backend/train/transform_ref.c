@@ -41,13 +41,13 @@ static bool before(const struct transform_ref *r, int position, int step, double
 {
         const struct augment_step *s = &r->augment->steps[step];
         const struct words draw = words_of(r, position, step, 0xFFFFFF00u);
-        double h = r->s.h, w = r->s.w, a = s->values[0], b = s->values[1], was = *y;
+        double h = r->s.h, w = r->s.w, a = s->values[0], b = s->values[1];
         if (is(s, "hflip") && (double)philox_uniform(draw.w[0]) < a)
                 *x = w - 1 - *x;
         if (is(s, "vflip") && (double)philox_uniform(draw.w[0]) < a)
                 *y = h - 1 - *y;
         for (uint32_t k = 0; is(s, "rot90") && k < (draw.w[0] & 3); k++) {
-                was = *y;
+                const double was = *y;
                 *y = *x;
                 *x = w - 1 - was;
         }

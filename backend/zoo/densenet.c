@@ -7,7 +7,6 @@
 
 #include <stdio.h>
 
-enum { MAX_BLOCKS = 16 };
 enum { COURSE, PAPER };
 
 static void norm_relu(cJSON *layers)
@@ -44,11 +43,11 @@ static void transition(cJSON *layers, int index, int channels, int variant)
 
 static int densenet(const cJSON *params, int variant, int num_classes, cJSON **ret, struct err *e)
 {
-        int arch[MAX_BLOCKS], blocks, depth = 0;
+        int arch[ZOO_MAX_BLOCKS], blocks, depth = 0;
         int64_t growth = 0;
         int rc = json_get_int(params, "growth_rate", 1, 1024, "", &growth, e);
         if (rc == 0)
-                rc = zoo_table(params, "arch", 1, MAX_BLOCKS, 1024, arch, &blocks, e);
+                rc = zoo_arch(params, 1, 1024, arch, &blocks, e);
         for (int i = 0; rc == 0 && i < blocks; i++)
                 depth += arch[i];
         if (rc == 0)

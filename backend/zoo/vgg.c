@@ -3,14 +3,12 @@
 #include "zoo/presets.h"
 #include "zoo/write.h"
 
-enum { MAX_BLOCKS = 16 };
-
 static int vgg(const cJSON *params, int variant, int num_classes, cJSON **ret, struct err *e)
 {
-        int arch[MAX_BLOCKS][2], blocks;
+        int arch[ZOO_MAX_BLOCKS][2], blocks;
         int convolutions = 0;
         (void)variant;
-        int rc = zoo_table(params, "arch", 2, MAX_BLOCKS, 8192, &arch[0][0], &blocks, e);
+        int rc = zoo_arch(params, 2, 8192, &arch[0][0], &blocks, e);
         for (int i = 0; rc == 0 && i < blocks; i++)
                 convolutions += arch[i][0];
         if (rc == 0)

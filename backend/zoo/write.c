@@ -121,20 +121,18 @@ static int whole(const cJSON *item, int max, const char *pointer, int *ret, stru
         return 0;
 }
 
-int zoo_table(const cJSON *params, const char *key, int columns, int max_rows, int max, int *ret,
-        int *ret_rows, struct err *e)
+int zoo_arch(const cJSON *params, int columns, int max, int *ret, int *ret_blocks, struct err *e)
 {
         char pointer[80];
-        const cJSON *row, *table = cJSON_GetObjectItemCaseSensitive(params, key);
+        const cJSON *row, *table = cJSON_GetObjectItemCaseSensitive(params, "arch");
         int rows = 0;
-        snprintf(pointer, sizeof pointer, "/%s", key);
-        if (!cJSON_IsArray(table) || !table->child || cJSON_GetArraySize(table) > max_rows)
-                return err_at(
-                        e, ERR_INVALID, pointer, "a list of 1 to %d entries is expected here", max_rows);
+        if (!cJSON_IsArray(table) || !table->child || cJSON_GetArraySize(table) > ZOO_MAX_BLOCKS)
+                return err_at(e, ERR_INVALID, "/arch", "a list of 1 to %d entries is expected here",
+                        ZOO_MAX_BLOCKS);
         cJSON_ArrayForEach(row, table)
         {
                 const cJSON *cell = columns == 1 ? row : cJSON_IsArray(row) ? row->child : NULL;
-                snprintf(pointer, sizeof pointer, "/%s/%d", key, rows);
+                snprintf(pointer, sizeof pointer, "/arch/%d", rows);
                 if (columns > 1 && cJSON_GetArraySize(row) != columns)
                         return err_at(e, ERR_INVALID, pointer, "a list of %d whole numbers is expected here",
                                 columns);
@@ -145,7 +143,7 @@ int zoo_table(const cJSON *params, const char *key, int columns, int max_rows, i
                 }
                 rows++;
         }
-        *ret_rows = rows;
+        *ret_blocks = rows;
         return 0;
 }
 

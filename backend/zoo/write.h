@@ -31,10 +31,10 @@ cJSON *zoo_list(cJSON *layer, const char *key);
 /* {"layers": layers}; `layers` is taken. */
 int zoo_done(cJSON *layers, cJSON **ret, struct err *e);
 
-/* params/key, a list of `columns` whole numbers each, into ret[rows][columns]. ERR_INVALID with the pointer
-   where it is anything else, has more than `max_rows` rows or a number outside 1 to `max`. */
-int zoo_table(const cJSON *params, const char *key, int columns, int max_rows, int max, int *ret,
-        int *ret_rows, struct err *e);
+/* params/arch, a list of `columns` whole numbers a block, into ret[blocks][columns]. ERR_INVALID with the
+   pointer where it is anything else, has more than ZOO_MAX_BLOCKS blocks or a number outside 1 to `max`. */
+enum { ZOO_MAX_BLOCKS = 16 };
+int zoo_arch(const cJSON *params, int columns, int max, int *ret, int *ret_blocks, struct err *e);
 
 /* ERR_INVALID at "/arch" for more layers in its blocks than ZOO_MAX_DEPTH: each takes some kilobytes of JSON
    before any is looked at. */

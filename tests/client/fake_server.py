@@ -133,9 +133,3 @@ class FakeServer:
         self.server.shutdown()
         self.server.server_close()
         self.thread.join()
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]

@@ -411,11 +411,6 @@ struct vram *vram_open(const struct dev *d)
         return NULL;
 }
 
-void vram_close(struct vram *v)
-{
-        (void)v;
-}
-
 bool vram_free(struct vram *v, uint64_t *ret)
 {
         (void)v;

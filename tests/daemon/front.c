@@ -210,7 +210,6 @@ pid_t front_worker(struct service *s, int device)
 /* The job's train and validation events as text, checked: ids count by one, steps of trains too. */
 struct replay {
         char *text;
-        size_t len;
         int64_t last_id, train_step;
         char last_event[16];
 };

@@ -55,7 +55,7 @@ static bool receive(int fd, struct str *got, bool *ret_open)
 
 static void talk(struct house *h, const uint8_t *bytes, size_t len, struct str *got)
 {
-        int fd = house_connect(h), quiet = 0;
+        int fd = house_connect(), quiet = 0;
         bool open = true;
         size_t sent = 0;
         for (int i = 0; i < MAX_TURNS && open && quiet < QUIET_TURNS; i++) {

@@ -19,6 +19,6 @@ void house_set_honest(struct house *h, bool honest);
 /* All that can be done without waiting; true if a child had something to say. */
 bool house_turn(struct house *h);
 /* A client's end of a new connection, non-blocking. */
-int house_connect(const struct house *h);
+int house_connect(void);
 
 #endif

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-enum { MAX_SOURCES = 64, BEYOND = 4 };
+enum { MAX_SOURCES = 64 };
 
 static char *take_names(char *text, struct intake *in)
 {

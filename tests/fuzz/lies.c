@@ -72,7 +72,7 @@ static void ask(struct scene *s, const struct ask *a)
 {
         char text[600];
         struct client *c = &s->client[s->count++];
-        *c = (struct client){.asked = a, .fd = house_connect(s->house)};
+        *c = (struct client){.asked = a, .fd = house_connect()};
         int n = snprintf(text, sizeof text, "%s %s HTTP/1.0\r\nAccept: %s\r\nContent-Length: %zu\r\n\r\n%s",
                 a->method, a->path, a->accept ? a->accept : "*/*", a->body ? strlen(a->body) : 0,
                 a->body ? a->body : "");

@@ -7,7 +7,6 @@
 
 struct seen {
         struct str text;
-        int64_t last_id;
 };
 
 static int take(void *data, const struct event *ev)
