@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "daemon/posted.h"
 #include "daemon/wire.h"
+#include "data/packed.h"
 #include "data/walk.h"
 
 #include <limits.h>
@@ -11,7 +12,6 @@
 #include <strings.h>
 #include <time.h>
 
-enum { DEFLATE_RATIO = 1032 };
 enum { ZIP_NAME_LENGTH = 26, ZIP_NAME = 30, TAR_MAGIC = 257 };
 
 /* Of a zip's first file. */

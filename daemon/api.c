@@ -85,6 +85,11 @@ int api_reply_list(struct http_request *rq, const char *name, cJSON *items, stru
         return reply_json(&rq->reply, 200, tree, e);
 }
 
+bool api_left(void *ctx)
+{
+        return http_gone(ctx);
+}
+
 const char *api_name(const struct http_request *rq)
 {
         return rq->target.part[2];

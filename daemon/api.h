@@ -41,6 +41,8 @@ int api_body(const struct http_request *rq, cJSON **ret, struct err *e);
 int api_reply_list(struct http_request *rq, const char *name, cJSON *items, struct err *e);
 /* A media type that claims something about an image, NULL for what curl sends by itself. Borrowed. */
 const char *api_claim(const char *type);
+/* Whether the client of `ctx`, a request, has gone: http_gone for those that answer later. */
+bool api_left(void *ctx);
 /* NAME of /v1/THING/NAME… and /v2/models/NAME…; borrowed. */
 const char *api_name(const struct http_request *rq);
 /* The job, model or data set that the address names, if it is open to who asks: first thing in every handler

@@ -40,11 +40,6 @@ static void imported(void *ctx, const cJSON *set, bool created, const struct err
         http_answer(rq, rc, &e);
 }
 
-static bool client_left(void *ctx)
-{
-        return http_gone(ctx);
-}
-
 static int may_replace(void *ctx, const char *name, struct err *e)
 {
         return jobs_spare_dataset(((struct service *)ctx)->jobs, name, e);
@@ -80,7 +75,7 @@ static int start_import(const struct api *api, struct http_request *rq, const cJ
         const struct imports_caller caller = {.who = rq->who,
                 .ctx = rq,
                 .done = stream ? NULL : imported,
-                .gone = stream ? NULL : client_left,
+                .gone = stream ? NULL : api_left,
                 .free_ctx = api->service,
                 .free = may_replace};
         char *path = rq->body.path;

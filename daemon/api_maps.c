@@ -61,18 +61,13 @@ static void listed(void *ctx, struct str *json, const struct err *failed)
         answer(ctx, "application/json", json, failed);
 }
 
-static bool client_left(void *ctx)
-{
-        return http_gone(ctx);
-}
-
 int api_models_map(void *ctx, struct http_request *rq, struct err *e)
 {
         static const char *const types[] = {"application/json", "image/png", NULL};
         struct api *api = ctx;
         struct classify_map how = {.picture = media_choose(http_header(rq, "Accept"), types) == types[1]};
         const struct classify_caller caller = {
-                .ctx = rq, .done = how.picture ? painted : listed, .gone = client_left};
+                .ctx = rq, .done = how.picture ? painted : listed, .gone = api_left};
         int rc = api_model(api, rq, e);
         if (rc == 0)
                 rc = read_query(&rq->target, &how, e);

@@ -149,11 +149,6 @@ static void drawn(void *ctx, struct str *png, const struct err *failed)
         answer(ctx, "image/png", png, failed);
 }
 
-static bool client_left(void *ctx)
-{
-        return http_gone(ctx);
-}
-
 const char *api_claim(const char *type)
 {
         static const char *const none[] = {
@@ -168,7 +163,7 @@ int api_models_classify(void *ctx, struct http_request *rq, struct err *e)
 {
         struct api *api = ctx;
         int64_t top = TOP_DEFAULT;
-        const struct classify_caller caller = {.ctx = rq, .done = classified, .gone = client_left};
+        const struct classify_caller caller = {.ctx = rq, .done = classified, .gone = api_left};
         int rc = target_only(&rq->target, "top", e);
         if (rc == 0)
                 rc = target_get_int(&rq->target, "top", 1, TOP_MAX, &top, e);
@@ -195,7 +190,7 @@ static int get_layer(const struct target *t, const char **ret, struct err *e)
 int api_models_filters(void *ctx, struct http_request *rq, struct err *e)
 {
         struct api *api = ctx;
-        const struct classify_caller caller = {.ctx = rq, .done = drawn, .gone = client_left};
+        const struct classify_caller caller = {.ctx = rq, .done = drawn, .gone = api_left};
         const char *layer;
         int rc = api_model(api, rq, e);
         if (rc == 0)
@@ -208,7 +203,7 @@ int api_models_filters(void *ctx, struct http_request *rq, struct err *e)
 int api_models_activations(void *ctx, struct http_request *rq, struct err *e)
 {
         struct api *api = ctx;
-        const struct classify_caller caller = {.ctx = rq, .done = drawn, .gone = client_left};
+        const struct classify_caller caller = {.ctx = rq, .done = drawn, .gone = api_left};
         const char *layer;
         int rc = api_model(api, rq, e);
         if (rc == 0)

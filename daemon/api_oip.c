@@ -162,11 +162,6 @@ static void inferred(void *ctx, struct str *body, const struct err *failed)
         http_answer(rq, rc, &e);
 }
 
-static bool client_left(void *ctx)
-{
-        return http_gone(ctx);
-}
-
 /* What Inference-Header-Content-Length says, -1 without one. */
 static int read_header(const struct http_request *rq, int64_t *ret, struct err *e)
 {
@@ -185,7 +180,7 @@ static int start(const struct api *api, struct http_request *rq, const struct mo
         int64_t json_bytes, struct err *e)
 {
         const struct classify_caller caller = {
-                .ctx = rq, .done = inferred, .gone = client_left, .write = write_answer};
+                .ctx = rq, .done = inferred, .gone = api_left, .write = write_answer};
         struct oip_body body;
         rq->note = malloc(sizeof(struct oip_request));
         if (!rq->note)

@@ -1,5 +1,7 @@
 #include "daemon/body.h"
 
+#include "base/file.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -141,15 +143,8 @@ static int take_to_file(struct body *b, const char *bytes, size_t len, struct er
                         "your uploads under way have brought %lld bytes, and %lld may be one user's: send "
                         "fewer at once",
                         (long long)b->holder->bytes, (long long)files->share_bytes);
-        while (len) {
-                ssize_t n = write(b->fd, bytes, len);
-                if (n < 0 && errno == EINTR)
-                        continue;
-                if (n < 0)
-                        return err_errno(e, errno, "storing the body");
-                bytes += n;
-                len -= (size_t)n;
-        }
+        if (!file_put(b->fd, bytes, len))
+                return err_errno(e, errno, "storing the body");
         if (b->holder)
                 b->holder->bytes += more;
         return 0;

@@ -33,11 +33,8 @@ static int confine(const char *uploads, struct err *e)
                 errno = 0;        /* the front's answers only wait a little longer */
         signal(SIGXFSZ, SIG_IGN); /* the write fails */
         int rc = setrlimit(RLIMIT_FSIZE, &file) == 0 ? 0 : err_errno(e, errno, "setrlimit");
-#ifndef SANITIZED_BUILD /* their shadows take terabytes */
-        if (rc == 0 && setrlimit(RLIMIT_DATA, &heap) != 0)
+        if (rc == 0 && !SANITIZED && setrlimit(RLIMIT_DATA, &heap) != 0) /* their shadows take terabytes */
                 rc = err_errno(e, errno, "setrlimit");
-#endif
-        (void)heap;
         return rc ? rc : sandbox_enter(&o, e);
 }
 

@@ -16,12 +16,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#if defined ASAN_BUILD || defined __SANITIZE_THREAD__
-enum { SANITIZED = true };
-#else
-enum { SANITIZED = false };
-#endif
-
 enum { MAX_DESCRIPTORS = 32 };
 
 static int limit(int what, rlim_t value, struct err *e)

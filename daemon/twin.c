@@ -1,5 +1,7 @@
 #include "daemon/twin.h"
 
+#include "base/file.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
@@ -9,26 +11,12 @@
 enum { PIECE_BYTES = 1 << 20 };
 
 /* False with errno set. */
-static bool write_all(int fd, const char *bytes, size_t len)
-{
-        while (len) {
-                ssize_t n = write(fd, bytes, len);
-                if (n < 0 && errno == EINTR)
-                        continue;
-                if (n < 0)
-                        return false;
-                bytes += n;
-                len -= (size_t)n;
-        }
-        return true;
-}
-
 static bool copy_all(int from, int to, char *piece)
 {
         ssize_t n;
         do {
                 n = read(from, piece, PIECE_BYTES);
-                if (n > 0 && !write_all(to, piece, (size_t)n))
+                if (n > 0 && !file_put(to, piece, (size_t)n))
                         return false;
         } while (n > 0 || (n < 0 && errno == EINTR));
         return n == 0 && fsync(to) == 0;

@@ -10,13 +10,16 @@
 #endif
 #endif
 
-/* The thread sanitizer too: its shadow takes terabytes of addresses as well. */
+/* 1 or 0: the thread sanitizer too, whose shadow takes terabytes of addresses as well. */
 #if defined ASAN_BUILD || defined __SANITIZE_THREAD__
-#define SANITIZED_BUILD 1
+#define SANITIZED 1
 #elif defined __has_feature
 #if __has_feature(thread_sanitizer)
-#define SANITIZED_BUILD 1
+#define SANITIZED 1
 #endif
+#endif
+#ifndef SANITIZED
+#define SANITIZED 0
 #endif
 
 #ifdef ASAN_BUILD

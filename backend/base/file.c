@@ -52,19 +52,24 @@ int file_create(const char *path, struct file_new **ret, struct err *e)
         return 0;
 }
 
-int file_write(struct file_new *f, const void *bytes, size_t len, struct err *e)
+bool file_put(int fd, const void *bytes, size_t len)
 {
         const char *p = bytes;
         while (len) {
-                ssize_t n = write(f->fd, p, len);
+                ssize_t n = write(fd, p, len);
                 if (n < 0 && errno == EINTR)
                         continue;
                 if (n < 0)
-                        return err_errno(e, errno, "cannot write %s", f->path);
+                        return false;
                 p += n;
                 len -= (size_t)n;
         }
-        return 0;
+        return true;
+}
+
+int file_write(struct file_new *f, const void *bytes, size_t len, struct err *e)
+{
+        return file_put(f->fd, bytes, len) ? 0 : err_errno(e, errno, "cannot write %s", f->path);
 }
 
 int file_share(struct file_new *f, struct err *e)

@@ -4,6 +4,7 @@
 
 #include "base/err.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* A file on its way. It lies as ".new-XXXXXX" in the folder of its path until file_commit; a killed process
@@ -20,6 +21,8 @@ int file_commit(struct file_new *f, struct err *e);
 /* Deletes the temporary file. NULL accepted. */
 void file_abandon(struct file_new *f);
 
+/* Writes all of it to an open file; false with errno set. Not on Windows, as the next two. */
+bool file_put(int fd, const void *bytes, size_t len);
 /* Maps a whole regular file for reading. An empty one is ERR_SYNTAX. *ret is unmapped with file_unmap. Who
    shortens the file while it is mapped makes readers fault: replace such files with file_commit only. */
 int file_map(const char *path, void **ret, size_t *ret_len, struct err *e);

@@ -1,9 +1,10 @@
 /* Data sets: what their headers say, and their elements. */
 #include "data/hdfparts.h"
+#include "data/packed.h"
 
 #include <stdlib.h>
 
-enum { DEFLATE_RATIO = 1032, CHUNK_MAX_BYTES = 256 << 20 };
+enum { CHUNK_MAX_BYTES = 256 << 20 };
 
 struct opening {
         struct hdf *f;

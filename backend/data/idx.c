@@ -1,5 +1,6 @@
 #include "data/idx.h"
 #include "data/dataset.h"
+#include "data/packed.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,7 +13,7 @@
 #include <unistd.h>
 #include <zlib.h>
 
-enum { DEFLATE_RATIO = 1032, CHUNK = 1 << 24, PATH_BYTES = 1024 };
+enum { CHUNK = 1 << 24, PATH_BYTES = 1024 };
 
 /* What zlib says of a stream that ended early or is damaged. */
 static int read_failed(gzFile file, const char *path, struct err *e)

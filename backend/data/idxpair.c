@@ -1,5 +1,7 @@
 #include "data/idxpair.h"
 
+#include "base/file.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -38,28 +40,17 @@ bool idxpair_is_name(const char *name)
         return place_of(name) >= 0;
 }
 
-static int write_all(int fd, const char *bytes, size_t len, struct err *e)
-{
-        while (len) {
-                ssize_t n = write(fd, bytes, len);
-                if (n < 0 && errno == EINTR)
-                        continue;
-                if (n < 0)
-                        return err_errno(e, errno, "unpacking");
-                bytes += n;
-                len -= (size_t)n;
-        }
-        return 0;
-}
-
 int idxpair_take(struct idxpair *p, const char *tmp_dir, const char *name, const void *bytes, size_t len,
         struct err *e)
 {
         int i = place_of(name), fd = open(tmp_dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
         if (fd < 0)
                 return err_errno(e, errno, "unpacking %s", name);
-        int rc = p->files[i].bytes ? err_set(e, ERR_INVALID, "%s is in the archive twice", name)
-                                   : write_all(fd, bytes, len, e);
+        int rc = 0;
+        if (p->files[i].bytes)
+                rc = err_set(e, ERR_INVALID, "%s is in the archive twice", name);
+        else if (!file_put(fd, bytes, len))
+                rc = err_errno(e, errno, "unpacking");
         if (rc == 0 && lseek(fd, 0, SEEK_SET) != 0)
                 rc = err_errno(e, errno, "unpacking %s", name);
         if (rc == 0)

@@ -5,6 +5,7 @@
 #include "data/divide.h"
 #include "data/folders.h"
 #include "data/idxpair.h"
+#include "data/packed.h"
 #include "data/walk.h"
 
 #include <stdio.h>
@@ -12,7 +13,8 @@
 #include <string.h>
 #include <strings.h>
 
-enum { DEFLATE_RATIO = 1032, MAX_ARRAYS = 16, CSV_MAX_BYTES = 256 << 20 };
+enum { MAX_ARRAYS = 16, CSV_MAX_BYTES = 256 << 20 };
+_Static_assert((int)WALK_PEEK >= (int)IMAGE_HEAD_BYTES, "image_format is asked with what walk_peek gives");
 
 /* What one archive holds, until it is known what it is. */
 struct haul {

@@ -1,5 +1,6 @@
 /* NPZ: a zip of NPY files, unpacked by libarchive in memory. */
 #include "data/decoder.h"
+#include "data/packed.h"
 #include "data/span.h"
 #include "data/unpack.h"
 
@@ -8,8 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Deflate packs 1032 to 1 at best. */
-enum { MAX_ENTRIES = 1024, DEFLATE_RATIO = 1032, NAME_BYTES = 80, MAGIC = 6 };
+enum { MAX_ENTRIES = 1024, NAME_BYTES = 80, MAGIC = 6 };
 
 struct unpack {
         const unsigned char *bytes;

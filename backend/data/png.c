@@ -1,4 +1,5 @@
 #include "data/decoder.h"
+#include "data/packed.h"
 #include "data/pngplain.h"
 
 #include <png.h>
@@ -7,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DEFLATE_RATIO = 1032, CHUNK_BYTES = 8 << 20 };
+enum { CHUNK_BYTES = 8 << 20 };
 
 /* libpng leaves by longjmp on error, so all state that must outlive it lies here, not in locals. */
 struct reader {

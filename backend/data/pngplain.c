@@ -1,12 +1,13 @@
 #include "data/pngplain.h"
 
 #include "data/decoder.h"
+#include "data/packed.h"
 
 #include <libdeflate.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { SIGNATURE = 8, CHUNK = 12, HEAD = 13, DEFLATE_RATIO = 1032 };
+enum { SIGNATURE = 8, CHUNK = 12, HEAD = 13 };
 
 /* A chunk's data; the file goes on at `next`. */
 struct chunk {

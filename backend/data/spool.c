@@ -1,5 +1,7 @@
 #include "data/spool.h"
 
+#include "base/file.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -31,23 +33,14 @@ void spool_close(struct spool *s)
         *s = (struct spool){.fd = -1};
 }
 
-static int write_all(int fd, const unsigned char *bytes, size_t len, struct err *e)
+static int put(struct spool *s, const void *bytes, size_t len, struct err *e)
 {
-        while (len) {
-                ssize_t n = write(fd, bytes, len);
-                if (n < 0 && errno == EINTR)
-                        continue;
-                if (n < 0)
-                        return err_errno(e, errno, "storing images");
-                bytes += n;
-                len -= (size_t)n;
-        }
-        return 0;
+        return file_put(s->fd, bytes, len) ? 0 : err_errno(e, errno, "storing images");
 }
 
 static int flush(struct spool *s, struct err *e)
 {
-        int rc = write_all(s->fd, s->buffer, s->held, e);
+        int rc = put(s, s->buffer, s->held, e);
         s->held = 0;
         return rc;
 }
@@ -59,7 +52,7 @@ int spool_add(struct spool *s, const void *bytes, size_t len, struct err *e)
                         (unsigned long long)(s->limit >> 20));
         int rc = s->held + len > BUFFER_BYTES ? flush(s, e) : 0;
         if (rc == 0 && len > BUFFER_BYTES)
-                rc = write_all(s->fd, bytes, len, e);
+                rc = put(s, bytes, len, e);
         else if (rc == 0) {
                 memcpy(s->buffer + s->held, bytes, len);
                 s->held += len;

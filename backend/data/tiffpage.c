@@ -1,5 +1,6 @@
 #include "data/tiffpage.h"
 
+#include "data/packed.h"
 #include "data/sample.h"
 #include "data/span.h"
 
@@ -214,7 +215,7 @@ uint64_t tiffpage_most_bytes(const struct tiffpage *p, size_t len)
         case COMPRESSION_JPEG:
                 return 8192 * (uint64_t)len * p->samples;
         default:
-                return 1032 * (uint64_t)len;
+                return DEFLATE_RATIO * (uint64_t)len;
         }
 }
 
@@ -224,7 +225,8 @@ struct spread {
         const uint16_t *palette[3];
         int palette_shift;  /* what is below the bits that its colours have, */
         float palette_most; /* and the largest of these */
-        bool big_endian;    /* the samples: libtiff gives them in the order of this machine */
+        bool big_endian; /* the samples; what libtiff decodes is in the order of this machine, see dataset.c
+                          */
         float *pixels;
 };
 
@@ -271,15 +273,6 @@ static struct sample sample_of(const struct tiffpage *p, bool big_endian)
                                 : p->format == SAMPLEFORMAT_INT  ? SAMPLE_INT
                                                                  : SAMPLE_UINT;
         return (struct sample){kind, p->bits / 8, big_endian};
-}
-
-static bool big_endian_host(void)
-{
-        static const union {
-                uint16_t word;
-                unsigned char bytes[2];
-        } order = {1};
-        return order.bytes[0] == 0;
 }
 
 /* As if the samples had been inverted before they were scaled, to the last bit. */
@@ -430,7 +423,7 @@ static int check_places(struct tiffpage_file *f, struct err *e)
 
 int tiffpage_read(struct tiffpage_file *f, const struct tiffpage *p, float *pixels, struct err *e)
 {
-        struct spread s = {.page = p, .big_endian = big_endian_host(), .pixels = pixels};
+        struct spread s = {.page = p, .pixels = pixels};
         struct tiffpage now;
         uint64_t bytes = 0;
         f->message[0] = 0;

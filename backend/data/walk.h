@@ -30,7 +30,7 @@ struct walk_file {
 };
 
 /* ERR_MEDIA where the content is neither zip nor tar. `ratio` is how many bytes one byte of the archive may
-   unpack to at most, all files together: 1032 is deflate's best. */
+   unpack to at most, all files together: DEFLATE_RATIO where it is no test. */
 int walk_open(const char *path, uint64_t ratio, struct walk **ret, struct err *e);
 /* The same for an archive in memory, which is borrowed until walk_close. */
 int walk_open_bytes(const void *bytes, size_t len, uint64_t ratio, struct walk **ret, struct err *e);

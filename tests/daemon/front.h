@@ -17,11 +17,7 @@
 enum { FRONT_IMAGES = 40 };
 
 /* How long anything may take. */
-#ifdef SANITIZED_BUILD
-enum { FRONT_LONG_MS = 100000 };
-#else
-enum { FRONT_LONG_MS = 20000 };
-#endif
+enum { FRONT_LONG_MS = SANITIZED ? 100000 : 20000 };
 
 /* A request that trains on "tiny", 20 steps an epoch; `more` are its further fields. */
 #define FRONT_JOB(name, more)                                                                                \

@@ -17,12 +17,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#ifdef SANITIZED_BUILD
-enum { SANITIZED = true };
-#else
-enum { SANITIZED = false };
-#endif
-
 static char folder[] = "/tmp/cnnd-sandbox-XXXXXX";
 static char inside[64], outside[64];
 
