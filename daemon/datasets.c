@@ -4,7 +4,6 @@
 #include "base/log.h"
 #include "daemon/clock.h"
 #include "daemon/datasetcore.h"
-#include "daemon/datasetjson.h"
 #include "daemon/datasetrow.h"
 #include "daemon/datasetstart.h"
 #include "daemon/swap.h"
@@ -190,6 +189,30 @@ void datasets_ask(struct datasets *ds, const char *name)
                 import_again(en);
 }
 
+static void add_counts(cJSON *counts, const char *key, const struct dataset *d, enum dataset_split s)
+{
+        cJSON *list = cJSON_AddArrayToObject(counts, key);
+        for (int i = 0; list && i < d->num_classes; i++)
+                json_push(list, cJSON_CreateNumber((double)d->split[s].class_counts[i]));
+}
+
+/* "shape" to "import" of the object that datasets_list shows. What memory lacks for is left out. */
+static void add_content(cJSON *o, const struct dataset *d)
+{
+        const int shape[] = {d->c, d->h, d->w};
+        json_add(o, "shape", cJSON_CreateIntArray(shape, 3));
+        cJSON_AddStringToObject(o, "type", d->type == DATASET_U8 ? "u8" : "f32");
+        cJSON_AddNumberToObject(o, "num_classes", d->num_classes);
+        json_add(o, "classes", cJSON_CreateStringArray((const char *const *)d->classes, d->num_classes));
+        cJSON_AddNumberToObject(o, "train", d->split[DATASET_TRAIN].count);
+        cJSON_AddNumberToObject(o, "val", d->split[DATASET_VAL].count);
+        cJSON *counts = cJSON_AddObjectToObject(o, "class_counts");
+        add_counts(counts, "train", d, DATASET_TRAIN);
+        add_counts(counts, "val", d, DATASET_VAL);
+        cJSON_AddStringToObject(o, "source", d->source);
+        json_add(o, "import", recipe_json(&d->recipe));
+}
+
 static cJSON *entry_json(const struct entry *en)
 {
         static const char *const states[] = {"ready", "importing", "failed", "missing"};
@@ -200,7 +223,7 @@ static cJSON *entry_json(const struct entry *en)
         json_add(o, "user", en->user[0] || en->unsettled ? cJSON_CreateString(en->user) : cJSON_CreateNull());
         cJSON_AddStringToObject(o, "state", states[en->state]);
         if (en->data)
-                datasetjson_add(o, en->data);
+                add_content(o, en->data);
         if (en->error.code)
                 cJSON_AddStringToObject(o, "error", en->error.message);
         else

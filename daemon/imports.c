@@ -4,7 +4,6 @@
 #include "base/log.h"
 #include "daemon/problem.h"
 #include "daemon/wire.h"
-#include "data/gaps.h"
 #include "data/walk.h"
 #include "train/request.h"
 
@@ -176,7 +175,7 @@ static void add_warnings(const struct import *im, cJSON *set)
                         str_addf(&skipped, " and %d more", im->skipped - 1);
         }
         if (datasets_find(im->home->datasets, im->name, &d, &unused) == 0)
-                gaps_tell(d, &gaps);
+                dataset_gaps(d, &gaps);
         if (skipped.len)
                 json_push(list, cJSON_CreateString(skipped.data));
         if (gaps.len)

@@ -1,7 +1,6 @@
 #include "daemon/submit.h"
 
 #include "base/json.h"
-#include "data/gaps.h"
 #include "train/train.h"
 
 #include <stdio.h>
@@ -141,7 +140,7 @@ static int plan(struct jobs *js, const struct train_request *r, const struct dat
 static int write_note(const char *plan, const struct dataset *data, char **ret, struct err *e)
 {
         struct str note = {0}, gaps = {0};
-        gaps_tell(data, &gaps);
+        dataset_gaps(data, &gaps);
         if (plan[0] || gaps.len)
                 str_addf(&note, "%s%s%s", plan, plan[0] && gaps.len ? "\n" : "", gaps.len ? gaps.data : "");
         bool failed = note.failed || gaps.failed;

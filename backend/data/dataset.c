@@ -1,7 +1,6 @@
 #include "data/dataset.h"
 #include "base/file.h"
 #include "base/json.h"
-#include "base/str.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -13,7 +12,7 @@
 #error "data set files are mapped as they are: a big-endian host needs its own reader"
 #endif
 
-enum { ALIGN = 4096, HEADER_BYTES = 64, MAX_DESCRIPTION = 16 << 20 };
+enum { ALIGN = 4096, HEADER_BYTES = 64, MAX_DESCRIPTION = 16 << 20, LISTED = 8 };
 static const char magic[8] = "cnndset";
 static const char *const type_names[] = {[DATASET_U8] = "u8", [DATASET_F32] = "f32"};
 static const char *const split_names[] = {[DATASET_TRAIN] = "train", [DATASET_VAL] = "val"};
@@ -401,6 +400,21 @@ int dataset_write(const struct dataset *d, const char *path, struct err *e)
                 file_abandon(f);
         free(description);
         return rc;
+}
+
+void dataset_gaps(const struct dataset *d, struct str *out)
+{
+        int count = 0;
+        for (int i = 0; i < d->num_classes; i++) {
+                if (d->split[DATASET_TRAIN].class_counts[i])
+                        continue;
+                if (count++ < LISTED)
+                        str_addf(out, "%s\"%.60s\"",
+                                count == 1 ? "there are no images to train with of class " : ", ",
+                                d->classes[i]);
+        }
+        if (count > LISTED)
+                str_addf(out, " and %d more", count - LISTED);
 }
 
 const struct dataset_known *dataset_known_find(const char *name)

@@ -14,6 +14,7 @@
 #define CNND_DATASET_H
 
 #include "base/err.h"
+#include "base/str.h"
 #include "data/recipe.h"
 
 #include <stddef.h>
@@ -57,6 +58,9 @@ size_t dataset_image_bytes(const struct dataset *d); /* of one image */
 /* Writes `d` (its `map` and class counts ignored, its images and labels borrowed) to `path`, atomically and
    durably. A split may be empty, not both. ERR_INVALID for what dataset_open would refuse. */
 int dataset_write(const struct dataset *d, const char *path, struct err *e);
+
+/* Appends, for people, which classes have no image to train with; nothing where each has one. */
+void dataset_gaps(const struct dataset *d, struct str *out);
 
 /* Imports an IDX quadruple (train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-…, each plain or .gz, the
    plain one first) from a directory into `path`. `classes` are num_classes names. ERR_NOT_FOUND names the

@@ -1,5 +1,6 @@
 #include "train/augment.h"
 #include "base/json.h"
+#include "net/layers.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -132,4 +133,17 @@ int augment_check(const struct augment *a, struct shape s, struct err *e)
                 return err_at(e, ERR_INVALID, at, "rot90 needs square images; these are %dx%d", s.h, s.w);
         }
         return 0;
+}
+
+cJSON *augment_kinds_json(void)
+{
+        cJSON *list = cJSON_CreateArray();
+        for (int i = 0; list && i < augment_kinds_count; i++) {
+                cJSON *item = cJSON_CreateObject();
+                cJSON_AddStringToObject(item, "type", augment_kinds[i].type);
+                cJSON_AddStringToObject(item, "description", augment_kinds[i].doc);
+                json_add(item, "parameters", layers_fields_json(augment_kinds[i].fields));
+                json_push(list, item);
+        }
+        return list;
 }
