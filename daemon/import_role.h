@@ -7,7 +7,8 @@
    Child to front:
      {"op":"progress","progress":{"phase":"reading"|"writing","split":null|"train"|"val","files","images","written",
       "bytes"}}                                            as import.h counts; at most every PROGRESS_MS
-     {"op":"imported"} or {"op":"refused","error":{…}} */
+     {"op":"imported"} or {"op":"refused","error":{…}}, with "skipped":{"count":3,"first":"…"} where files
+   were passed over */
 #ifndef CNND_IMPORT_ROLE_H
 #define CNND_IMPORT_ROLE_H
 

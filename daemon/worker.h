@@ -3,8 +3,9 @@
 
    Front to worker (JSON heads; raw bytes where said):
      {"op":"train","job":7,"request":{…},"dataset":PATH,"dir":PATH,"init":PATH|null,"checkpoint_seconds":30,
-      "checkpoint_step":5}
-     {"op":"evaluate","job":8,"model":PATH,"dataset":PATH,"dir":PATH,"limit":0}    writes dir/result.json
+      "checkpoint_step":5,"strategies":{…}}              strategies where the job is bound to some
+     {"op":"evaluate","job":8,"model":PATH,"name":"m","dataset":PATH,"dir":PATH,"limit":0}
+                                                         writes dir/result.json
      {"op":"stop"|"cancel","job":7}                       at the next step, with or without a checkpoint
      {"op":"synced","mark":5}                             all events before that sync are committed
      {"op":"classify","request":3,"model":PATH,"generation":5,"n":2}     raw: n*c*h*w floats
@@ -22,7 +23,8 @@
    "map":{"done":512,"windows":3969}
      {"op":"event","job":7,"event":"train","data":"{…}"}
      {"op":"sync","job":7,"mark":5}                       a checkpoint waits for the events before it
-     {"op":"done","job":7,"end":"done"|"stopped"|"cancelled","step":12,"device_bytes":…}
+     {"op":"done","job":7,"end":"done"|"stopped"|"cancelled","step":12,"device_bytes":…,
+      "stopped_early":false,"epoch":3}
      {"op":"job_failed","job":7,"error":{…}}
      {"op":"classified","request":3,"n":2,"classes":10}   raw: n*classes floats
      {"op":"classify_failed","request":3,"error":{…}}     of any of these
