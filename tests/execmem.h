@@ -11,18 +11,17 @@ static inline int execmem_buffer(struct dev *d, uint64_t bytes, struct buf **ret
         return rc ? rc : buf_zero(*ret, 0, bytes, e);
 }
 
-/* All zero; results for `slots` steps, gradients where the plan trains. *m is zero before, and due for
+/* All zero; results for one step, gradients where the plan trains. *m is zero before, and due for
    execmem_destroy also after an error. */
-static inline int execmem_create(struct dev *d, const struct net *net, const struct plan *plan, int slots,
-        struct exec_memory *m, struct err *e)
+static inline int execmem_create(
+        struct dev *d, const struct net *net, const struct plan *plan, struct exec_memory *m, struct err *e)
 {
         const uint64_t grads = plan->mode == PLAN_TRAIN ? net->trainable_floats : 0;
         const struct {
                 uint64_t words;
                 struct buf **to;
         } blocks[] = {{net->param_floats, &m->params.buf}, {grads, &m->grads.buf},
-                {(uint64_t)plan->n, &m->labels.buf}, {2 * (uint64_t)slots, &m->results.buf},
-                {OP_VARS, &m->vars.buf}};
+                {(uint64_t)plan->n, &m->labels.buf}, {2, &m->results.buf}, {OP_VARS, &m->vars.buf}};
         int rc = 0;
         for (int i = 0; i < plan->num_chunks && rc == 0; i++)
                 rc = execmem_buffer(d, plan->chunk_floats[i] * sizeof(float), &m->chunks[i], e);

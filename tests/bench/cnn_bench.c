@@ -178,7 +178,7 @@ static int prepare(struct bench *b, const struct options *o, struct err *e)
                 rc = plan_create(
                         b->net, dev_info(b->dev), train ? PLAN_TRAIN : PLAN_INFER, o->batch, &b->plan, e);
         if (rc == 0)
-                rc = execmem_create(b->dev, b->net, b->plan, 1, &b->memory, e);
+                rc = execmem_create(b->dev, b->net, b->plan, &b->memory, e);
         if (rc == 0)
                 rc = know(b, o, e);
         if (rc == 0)

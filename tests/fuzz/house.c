@@ -17,7 +17,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { STARTING_TURNS = 50, PATH_BYTES = 300 };
+enum { STARTING_TURNS = 50 };
 
 struct house {
         struct service *service;
@@ -26,7 +26,7 @@ struct house {
         struct access *access;
         struct http *http;
         struct api api;
-        char tmp_dir[PATH_BYTES];
+        char tmp_dir[STOCK_PATH_BYTES];
         bool honest;
 };
 
@@ -57,11 +57,6 @@ int __wrap_poll(struct pollfd *fds, nfds_t count, int timeout_ms)
 /* No known data sets. */
 const struct dataset_known dataset_known[] = {{"", "", NULL, 0}};
 const int dataset_known_count = 0;
-
-static void path_of(char out[PATH_BYTES], const char *name)
-{
-        snprintf(out, PATH_BYTES, "%s/%s", fuzz_dir(), name);
-}
 
 /* --- children that tell the truth --- */
 
@@ -142,8 +137,8 @@ static void answer_worker(struct kid *k, const struct chan_message *m, const cha
 
 static void answer_import(struct kid *k, const struct chan_message *m)
 {
-        char tiny[PATH_BYTES];
-        path_of(tiny, "tiny.cnnd");
+        char tiny[STOCK_PATH_BYTES];
+        stock_path(tiny, "tiny.cnnd");
         FUZZ_CHECK(link(tiny, json_field(m->head, "output")->valuestring) == 0);
         kids_say(k, reply_to(m, "imported"), NULL, 0);
         kids_die(k, 0);
@@ -181,41 +176,33 @@ static void introduce(void)
 
 static void empty_folder(const char *name)
 {
-        char path[PATH_BYTES];
-        path_of(path, name);
+        char path[STOCK_PATH_BYTES];
+        stock_path(path, name);
         stock_clear(path);
-}
-
-static void put_link(const char *file, const char *place)
-{
-        char from[PATH_BYTES], to[PATH_BYTES];
-        path_of(from, file);
-        path_of(to, place);
-        FUZZ_CHECK(link(from, to) == 0);
 }
 
 /* All but the database, which is younger. */
 static void lay_out(void)
 {
-        char path[PATH_BYTES];
+        char path[STOCK_PATH_BYTES];
         for (int i = 0; i < 2; i++) {
-                path_of(path, i ? "state/cnnd.db-wal" : "state/cnnd.db-shm");
+                stock_path(path, i ? "state/cnnd.db-wal" : "state/cnnd.db-shm");
                 unlink(path);
         }
         empty_folder("state/jobs");
         empty_folder("state/tmp");
         empty_folder("state/datasets");
         empty_folder("state/models");
-        put_link("tiny.cnnd", "state/datasets/tiny.cnnd");
-        put_link("net.safetensors", "state/models/net.safetensors");
-        path_of(path, "state/cnnd.db");
+        stock_link("tiny.cnnd", "state/datasets/tiny.cnnd");
+        stock_link("net.safetensors", "state/models/net.safetensors");
+        stock_path(path, "state/cnnd.db");
         fuzz_write(path, (const uint8_t *)database.data, database.len);
 }
 
 static void open_service(struct house *h)
 {
-        char state[PATH_BYTES];
-        path_of(state, "state");
+        char state[STOCK_PATH_BYTES];
+        stock_path(state, "state");
         const struct service_options o = {.state_dir = state,
                 .device_spec = "all",
                 .log_level = "error",
@@ -260,8 +247,8 @@ static void fill_database(struct house *h)
         struct err e;
         int64_t id;
         bool again;
-        char state[PATH_BYTES];
-        path_of(state, "state");
+        char state[STOCK_PATH_BYTES];
+        stock_path(state, "state");
         FUZZ_CHECK(datasets_settle(state, h->service->store, "tiny", "", &e) == 0);
         cJSON *body = json_parse(text, sizeof text - 1, &e);
         FUZZ_CHECK(body && jobs_submit(h->service->jobs, &who, "key", body, &id, &again, &e) == 0 && id == 1);
@@ -282,8 +269,8 @@ static void fill_database(struct house *h)
 
 static void read_database(void)
 {
-        char path[PATH_BYTES];
-        path_of(path, "state/cnnd.db");
+        char path[STOCK_PATH_BYTES];
+        stock_path(path, "state/cnnd.db");
         FILE *f = fopen(path, "rb");
         FUZZ_CHECK(f);
         while (!feof(f) && str_reserve(&database, 4096))
@@ -295,18 +282,18 @@ static void read_database(void)
 static void make_state(void)
 {
         static const char *const folders[] = {"state", "state/datasets", "state/models"};
-        char path[PATH_BYTES];
+        char path[STOCK_PATH_BYTES];
         struct house h = {.honest = true};
         for (int i = 0; i < 3; i++) {
-                path_of(path, folders[i]);
+                stock_path(path, folders[i]);
                 FUZZ_CHECK(mkdir(path, 0700) == 0);
         }
-        path_of(path, "tiny.cnnd");
+        stock_path(path, "tiny.cnnd");
         stock_dataset(path);
-        path_of(path, "net.safetensors");
+        stock_path(path, "net.safetensors");
         stock_model(path);
-        put_link("tiny.cnnd", "state/datasets/tiny.cnnd");
-        put_link("net.safetensors", "state/models/net.safetensors");
+        stock_link("tiny.cnnd", "state/datasets/tiny.cnnd");
+        stock_link("net.safetensors", "state/models/net.safetensors");
         open_service(&h);
         start(&h);
         fill_database(&h);
@@ -338,9 +325,9 @@ static void open_http(struct house *h)
                 .body_memory_bytes = 8 << 20,
                 .max_connections = 100,
                 .max_files = 50};
-        char socket_path[PATH_BYTES];
+        char socket_path[STOCK_PATH_BYTES];
         struct err e;
-        path_of(socket_path, "socket");
+        stock_path(socket_path, "socket");
         unlink(socket_path);
         FUZZ_CHECK(listen_unix(socket_path, &o.unix_fd, &e) == 0);
         FUZZ_CHECK(http_create(&o, &h->http, &e) == 0);
@@ -352,7 +339,7 @@ struct house *house_open(bool honest)
         struct err e;
         FUZZ_CHECK(h);
         h->honest = honest;
-        path_of(h->tmp_dir, "state/tmp");
+        stock_path(h->tmp_dir, "state/tmp");
         if (!database.len)
                 make_state();
         lay_out();

@@ -25,7 +25,7 @@
 #include <unistd.h>
 
 /* MAX_BYTES are fewer than what a socket holds. */
-enum { WORKER, DECODER, IMPORT, ROLES, MAX_BYTES = 60000, PATH_BYTES = 300 };
+enum { WORKER, DECODER, IMPORT, ROLES, MAX_BYTES = 60000 };
 static const char letters[] = "WDI";
 
 struct message {
@@ -36,19 +36,6 @@ struct message {
 
 static struct str channel[ROLES];
 
-static void path_of(char out[PATH_BYTES], const char *name)
-{
-        snprintf(out, PATH_BYTES, "%s/%s", fuzz_dir(), name);
-}
-
-static void link_to(const char *file, const char *place)
-{
-        char from[PATH_BYTES], to[PATH_BYTES];
-        path_of(from, file);
-        path_of(to, place);
-        FUZZ_CHECK(link(from, to) == 0);
-}
-
 /* The folder as it is at the start of every run. */
 static void lay_out(void)
 {
@@ -57,18 +44,18 @@ static void lay_out(void)
                 void (*write)(const char *path);
         } stock[] = {{"tiny.cnnd", "room/tiny", stock_dataset}, {"net.safetensors", "room/net", stock_model},
                 {"arrays.safetensors", "room/arrays", stock_arrays}};
-        char path[PATH_BYTES];
-        path_of(path, "room");
+        char path[STOCK_PATH_BYTES];
+        stock_path(path, "room");
         if (mkdir(path, 0700) == 0)
                 for (int i = 0; i < 3; i++) {
-                        path_of(path, stock[i].file);
+                        stock_path(path, stock[i].file);
                         stock[i].write(path);
                 }
-        path_of(path, "room");
+        stock_path(path, "room");
         stock_clear(path);
         for (int i = 0; i < 3; i++)
-                link_to(stock[i].file, stock[i].place);
-        path_of(path, "room/job");
+                stock_link(stock[i].file, stock[i].place);
+        stock_path(path, "room/job");
         FUZZ_CHECK(mkdir(path, 0700) == 0);
 }
 
@@ -78,14 +65,14 @@ static void lay_out(void)
 static bool place(cJSON *head)
 {
         static const char *const keys[] = {"model", "dataset", "dir", "init", "path", "upload", "output"};
-        char path[PATH_BYTES];
+        char path[STOCK_PATH_BYTES];
         for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
                 const cJSON *v = json_field(head, keys[i]);
                 if (!cJSON_IsString(v))
                         continue;
                 if (strchr(v->valuestring, '/') || strlen(v->valuestring) > 20 || v->valuestring[0] == '.')
                         return false;
-                path_of(path, "room/");
+                stock_path(path, "room/");
                 strcat(path, v->valuestring);
                 cJSON_ReplaceItemInObjectCaseSensitive(head, keys[i], cJSON_CreateString(path));
         }
@@ -224,9 +211,9 @@ static void run(int role)
 {
         static void (*const roles[])(int fd, const char *dir) = {
                 answers_of_worker, answers_of_decoder, answers_of_import};
-        char dir[PATH_BYTES];
+        char dir[STOCK_PATH_BYTES];
         int pair[2];
-        path_of(dir, "room");
+        stock_path(dir, "room");
         FUZZ_CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
         FUZZ_CHECK(send(pair[0], channel[role].data, channel[role].len, 0) == (ssize_t)channel[role].len);
         shutdown(pair[0], SHUT_WR);

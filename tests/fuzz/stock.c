@@ -6,6 +6,7 @@
 
 #include <dirent.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { PIXELS = STOCK_SIDE * STOCK_SIDE, PATH_BYTES = 600 };
 
@@ -75,4 +76,17 @@ void stock_clear(const char *path)
         }
         if (dir)
                 closedir(dir);
+}
+
+void stock_path(char out[STOCK_PATH_BYTES], const char *name)
+{
+        snprintf(out, STOCK_PATH_BYTES, "%s/%s", fuzz_dir(), name);
+}
+
+void stock_link(const char *file, const char *place)
+{
+        char from[STOCK_PATH_BYTES], to[STOCK_PATH_BYTES];
+        stock_path(from, file);
+        stock_path(to, place);
+        FUZZ_CHECK(link(from, to) == 0);
 }

@@ -15,6 +15,11 @@ void stock_model(const char *path);
 /* The images and labels as arrays in a safetensors file, to be imported. */
 void stock_arrays(const char *path);
 
+/* A name in fuzz_dir, and a second name there for a file. */
+enum { STOCK_PATH_BYTES = 300 };
+void stock_path(char out[STOCK_PATH_BYTES], const char *name);
+void stock_link(const char *file, const char *place);
+
 /* Removes what is in a folder, not the folder. */
 void stock_clear(const char *path);
 

@@ -252,3 +252,27 @@ void ops_check_reference(struct ops_fixture *f, const struct op *op, int n)
         free(r.y);
         free(dy);
 }
+
+void ops_check_far(struct ops_fixture *f, const struct op *op)
+{
+        for (int i = 0; i < 6; i++) {
+                struct trial t = {.dev = f->dev,
+                        .op = op,
+                        .n = 33,
+                        .variant = (enum op_variant)(i % 2),
+                        .lanes = (int[]){1, 16, 32}[i / 2],
+                        .training = true,
+                        .backward = true};
+                struct trial_data *data;
+                struct trial_result r;
+                struct err e = {0};
+                CHECK_OK(trial_data_create(op, t.n, f->seed, &data, &e), &e);
+                for (int k = 0; k < t.n * op->in[0].c * op->in[0].h * op->in[0].w; k++)
+                        data->x[0][k] = 1000 + data->x[0][k];
+                CHECK_OK(trial_compare(&t, data, &r, &e), &e);
+                if (r.error > 2e-3) /* half an ulp of the mean alone gives 3e-4 */
+                        fail_msg("lanes %d variant %d: %s[%lld] is %.9g, wanted %.9g", t.lanes,
+                                (int)t.variant, r.what, (long long)r.index, r.got, r.want);
+                trial_data_destroy(data);
+        }
+}

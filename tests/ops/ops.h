@@ -24,6 +24,8 @@ void ops_check(const struct trial *t, uint64_t seed, double tolerance);
 /* Every variant, with lanes 1, 16 and 32: training with backward, evaluation, slices, accumulation, in place
    where the kind can, no gradients wanted. Destroys nothing. */
 void ops_check_all(struct ops_fixture *f, const struct op *op, int n, double tolerance);
+/* A norm of values whose mean is 1000 times their deviation: sums of squares would lose everything. */
+void ops_check_far(struct ops_fixture *f, const struct op *op);
 /* The reference's gradients against central differences of its forward pass, in double. */
 void ops_check_reference(struct ops_fixture *f, const struct op *op, int n);
 

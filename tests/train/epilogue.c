@@ -98,7 +98,7 @@ static void create(struct bench *b, int net, enum plan_mode mode, int n, enum op
         CHECK_OK(zoo_expand(given, 10, &layers, &e), &e);
         CHECK_OK(net_create(layers, (struct shape){2, nets[net].side, nets[net].side}, &b->net, &e), &e);
         CHECK_OK(plan_create(b->net, dev_info(b->dev), mode, n, &b->plan, &e), &e);
-        CHECK_OK(execmem_create(b->dev, b->net, b->plan, 1, &b->memory, &e), &e);
+        CHECK_OK(execmem_create(b->dev, b->net, b->plan, &b->memory, &e), &e);
         b->memory.strategies = b->strategies = all_in(b, variant);
         fill_params(b);
         CHECK_OK(exec_create(b->dev, b->net, b->plan, &b->memory, 1.0f / (float)n, &b->exec, &e), &e);

@@ -81,7 +81,7 @@ static void create(struct bench *b, const char *list)
         b->params = noise(b->net->param_floats, 1);
         b->grads = calloc(b->net->trainable_floats, sizeof *b->grads);
         assert_non_null(b->grads);
-        CHECK_OK(execmem_create(b->dev, b->net, b->plan, 1, &b->memory, &e), &e);
+        CHECK_OK(execmem_create(b->dev, b->net, b->plan, &b->memory, &e), &e);
         CHECK_OK(buf_write(b->memory.params.buf, 0, b->params, b->net->param_floats * sizeof(float), &e), &e);
         CHECK_OK(buf_write(b->memory.labels.buf, 0, labels, sizeof labels, &e), &e);
         for (int i = 0; i < b->plan->num_chunks; i++) {

@@ -1,9 +1,9 @@
 /* Every optimizer and schedule for 20 steps of a small net, against PyTorch's numbers:
  * tests/golden/make_optimizers.py. */
 #include "check.h"
+#include "opened.h"
 
 #include "base/json.h"
-#include "device/dev.h"
 #include "model/safetensors.h"
 #include "train/train.h"
 
@@ -128,14 +128,8 @@ static int set_up(void **state)
         struct fixture *f = calloc(1, sizeof *f);
         struct err e = {0};
         char path[128];
-        const char *spec = getenv("CNND_DEVICE");
         assert_non_null(f);
-        if (dev_open(spec ? spec : "all", NULL, &f->dev, &e) != 0) {
-                print_message("%s\n", e.message);
-                if (getenv("CNND_REQUIRE_DEVICE"))
-                        return -1;
-                exit(77);
-        }
+        f->dev = opened(NULL);
         f->golden = read_json(getenv("CNND_TEST_GOLDEN"));
         snprintf(f->dir, sizeof f->dir, "/tmp/cnnd-optimizers-XXXXXX");
         assert_non_null(mkdtemp(f->dir));

@@ -1,4 +1,5 @@
 #include "rerun.h"
+#include "opened.h"
 
 #include "base/json.h"
 #include "base/philox.h"
@@ -85,14 +86,8 @@ int rerun_set_up(void **state)
         struct rerun *f = calloc(1, sizeof *f);
         struct err e = {0};
         char path[128];
-        const char *spec = getenv("CNND_DEVICE");
         assert_non_null(f);
-        if (dev_open(spec ? spec : "all", NULL, &f->dev, &e) != 0) {
-                print_message("%s\n", e.message);
-                if (getenv("CNND_REQUIRE_DEVICE"))
-                        return -1;
-                exit(77);
-        }
+        f->dev = opened(NULL);
         snprintf(f->dir, sizeof f->dir, "/tmp/cnnd-resume-XXXXXX");
         assert_non_null(mkdtemp(f->dir));
         snprintf(path, sizeof path, "%s/noise.cnnd", f->dir);

@@ -1,4 +1,5 @@
 #include "trainer.h"
+#include "opened.h"
 
 #include "base/json.h"
 #include "model/safetensors.h"
@@ -15,14 +16,9 @@ struct watch {
 struct trainer *trainer_open(uint64_t limit)
 {
         struct trainer *t = calloc(1, sizeof *t);
-        struct err e = {0};
-        const char *spec = getenv("CNND_DEVICE");
         const struct dev_options options = {.memory_limit = limit};
         assert_non_null(t);
-        if (dev_open(spec ? spec : "all", &options, &t->dev, &e) != 0) {
-                print_message("%s\n", e.message);
-                exit(getenv("CNND_REQUIRE_DEVICE") ? 1 : 77);
-        }
+        t->dev = opened(&options);
         snprintf(t->dir, sizeof t->dir, "/tmp/cnnd-train-XXXXXX");
         assert_non_null(mkdtemp(t->dir));
         return t;

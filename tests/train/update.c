@@ -1,7 +1,7 @@
 /* Updates of long blocks against a host reference in double, with what lies around them watched. */
 #include "check.h"
+#include "opened.h"
 
-#include "device/dev.h"
 #include "train/update.h"
 
 #include <math.h>
@@ -17,15 +17,8 @@ struct fixture {
 static int set_up(void **state)
 {
         struct fixture *f = calloc(1, sizeof *f);
-        struct err e = {0};
-        const char *spec = getenv("CNND_DEVICE");
         assert_non_null(f);
-        if (dev_open(spec ? spec : "all", NULL, &f->dev, &e) != 0) {
-                print_message("%s\n", e.message);
-                if (getenv("CNND_REQUIRE_DEVICE"))
-                        return -1;
-                exit(77);
-        }
+        f->dev = opened(NULL);
         f->params = malloc((LONGEST + 2 * GUARD) * sizeof *f->params);
         f->grads = malloc((LONGEST + 2 * GUARD) * sizeof *f->grads);
         f->state = malloc(LONGEST * OPTIMIZER_MAX_STATES * sizeof *f->state);

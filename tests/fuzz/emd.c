@@ -1,7 +1,0 @@
-#include "fuzz.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
-{
-        fuzz_image(bytes, len, "application/x-emd");
-        return 0;
-}
