@@ -1,4 +1,3 @@
-#include "base/json.h"
 #include "client/args.h"
 #include "client/command.h"
 #include "client/rest.h"

@@ -6,7 +6,6 @@
 #include "client/text.h"
 #include "client/transfer.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -3,7 +3,6 @@
 #define CNND_LINES_H
 
 #include "base/err.h"
-#include "base/str.h"
 #include "client/sse.h"
 
 #include <cjson/cJSON.h>

@@ -20,7 +20,6 @@
 #include "daemon/target.h"
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
 struct http;

@@ -3,7 +3,6 @@
 #define CNND_MEDIA_H
 
 #include <stdbool.h>
-#include <stddef.h>
 
 enum { MEDIA_MAX = 100 };
 

@@ -7,7 +7,6 @@
 #include "train/weights.h"
 #include "zoo/zoo.h"
 
-#include <limits.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdio.h>

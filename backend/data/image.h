@@ -4,7 +4,6 @@
 
 #include "base/err.h"
 
-#include <stdbool.h>
 #include <stddef.h>
 
 /* Bounds on what a decoder accepts, checked before anything is allocated. */

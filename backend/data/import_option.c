@@ -1,8 +1,6 @@
 #include "data/dataset.h"
 #include "data/import.h"
 
-#include <errno.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -2,7 +2,6 @@
 
 #include "data/span.h"
 
-#include <ctype.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

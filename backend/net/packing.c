@@ -1,6 +1,5 @@
 #include "net/packing.h"
 
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,7 +1,6 @@
 #include "ops/trial.h"
 #include "ops/area.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,6 +1,5 @@
 #include "train/estimate.h"
 #include "base/str.h"
-#include "ops/kinds.h"
 #include "train/result.h"
 
 #include <stdio.h>

@@ -10,7 +10,6 @@
 #define CNND_NORMALIZE_H
 
 #include "base/err.h"
-#include "device/tensor.h"
 
 #include <cjson/cJSON.h>
 

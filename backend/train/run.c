@@ -12,7 +12,6 @@
 #include "train/transform_trial.h"
 #include "train/train.h"
 #include "train/tuning.h"
-#include "train/weights.h"
 
 #include <inttypes.h>
 #include <math.h>

@@ -4,7 +4,6 @@
 #define CNND_TRANSFORM_REF_H
 
 #include "train/augment.h"
-#include "train/gather.h"
 #include "train/normalize.h"
 
 struct transform_ref {

@@ -12,7 +12,6 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/str.h"
-#include "ops/loss.h"
 #include "train/update.h"
 #include "train/weights.h"
 #include "zoo/zoo.h"

@@ -1,7 +1,6 @@
 """A server that answers as a test scripted it, on a free port or a Unix socket, and remembers what it was asked."""
 import http.server
 import json
-import os
 import socket
 import socketserver
 import threading

@@ -8,7 +8,6 @@
 #include "data/dataset.h"
 
 #include <dirent.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 static void pause_resume_cancel(void **state)

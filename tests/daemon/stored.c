@@ -7,8 +7,6 @@
 #include "daemon/jobrow.h"
 #include "daemon/role.h"
 
-#include <sys/stat.h>
-
 /* Of the fake's plans, and what a user may store. */
 enum { MODEL_BYTES = 10000000, LIMIT = 25000000 };
 

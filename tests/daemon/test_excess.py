@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import signal
-import time
 import unittest
 
 import harness

@@ -15,7 +15,6 @@ import threading
 import time
 import unittest
 
-import faults
 from faults import ABORT, FAIL, HANG, KINDS, LATE, LOST, SEGV, STATUS, Faults
 from harness import Daemon, busy, main, pgm, send_signal, small_job, wait_for
 

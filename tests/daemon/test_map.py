@@ -9,7 +9,6 @@ import random
 import struct
 import subprocess
 import tempfile
-import time
 import unittest
 
 import harness

@@ -13,7 +13,6 @@
 #include "fuzz.h"
 
 #include <fcntl.h>
-#include <math.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>

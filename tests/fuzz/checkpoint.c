@@ -3,7 +3,6 @@
 
 #include "base/json.h"
 #include "train/checkpoint.h"
-#include "train/update.h"
 
 #include <math.h>
 #include <string.h>

@@ -3,6 +3,7 @@
 #include "fuzz.h"
 
 #include "base/json.h"
+#include "base/str.h"
 #include "house.h"
 
 #include <errno.h>

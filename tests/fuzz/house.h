@@ -4,9 +4,6 @@
 #ifndef CNND_HOUSE_H
 #define CNND_HOUSE_H
 
-#include "daemon/http.h"
-#include "daemon/service.h"
-
 #include <stdbool.h>
 
 struct house;

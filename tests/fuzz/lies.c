@@ -12,7 +12,6 @@
 #include "house.h"
 #include "kids.h"
 
-#include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>

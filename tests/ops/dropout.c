@@ -2,8 +2,6 @@
 #include "ops/dropout.h"
 #include "ops/kinds.h"
 
-#include <math.h>
-
 static void agrees_with_reference(void **state)
 {
         static const struct {

@@ -2,7 +2,6 @@
    takes no more either (tests/card.c), by the kernels for GPUs. */
 #include "ops.h"
 #include "ops/batch_norm.h"
-#include "ops/conv.h"
 #include "ops/kinds.h"
 #include "ops/linear.h"
 #include "ops/pool.h"

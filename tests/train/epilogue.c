@@ -3,7 +3,6 @@
 #include "../execmem.h"
 #include "trainer.h"
 
-#include "base/json.h"
 #include "ops/strategy.h"
 #include "zoo/zoo.h"
 

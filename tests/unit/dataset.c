@@ -4,7 +4,6 @@
 #include "data/dataset.h"
 
 #include <dirent.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
 

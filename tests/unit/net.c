@@ -7,8 +7,6 @@
 #include "net/plan.h"
 #include "zoo/zoo.h"
 
-#include <math.h>
-
 static const struct dev_info cpu = {.type = DEV_CPU,
         .max_alloc_bytes = (uint64_t)1 << 40,
         .local_bytes = 1 << 18,
