@@ -1,3 +1,4 @@
+#include "base/clock.h"
 #include "base/json.h"
 #include "client/rest.h"
 #include "client/args.h"
@@ -11,7 +12,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 enum { WAIT_S = 60, LOOK_S = 10 };
 
@@ -26,13 +26,6 @@ struct follower {
         char end[16], failure[512]; /* the state it ended in, and why */
         struct err *e;
 };
-
-static double now_s(void)
-{
-        struct timespec t;
-        clock_gettime(CLOCK_MONOTONIC, &t);
-        return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 static int get_job(struct ctl *c, int64_t id, cJSON **ret, struct err *e)
 {
@@ -50,7 +43,7 @@ static int on_event(void *data, const struct event *ev)
         if (!tree)
                 return err_wrap(f->e, "event %" PRId64 " of job %" PRId64, ev->id, f->id);
         if (f->drawn) {
-                rc = chart_add_event(&f->chart, ev->kind, tree, now_s(), f->e);
+                rc = chart_add_event(&f->chart, ev->kind, tree, clock_now_s(), f->e);
                 live_touch(&f->live);
         } else {
                 rc = f->c->json ? lines_print_json(ev, f->e) : lines_print(ev, tree, f->e);
@@ -86,13 +79,13 @@ static int on_tick(void *data)
                 if (kind == INTERRUPT_RESIZE && f->drawn)
                         live_resize(&f->live);
                 else if (kind == INTERRUPT_STOP && f->drawn)
-                        rc = live_suspend(&f->live, now_s(), f->e);
+                        rc = live_suspend(&f->live, clock_now_s(), f->e);
                 else if (kind == INTERRUPT_STOP)
                         interrupt_stop();
         }
         if (f->interrupt.ended_by)
                 return err_set(f->e, ERR_CANCELLED, "interrupted");
-        return rc == 0 && f->drawn ? live_tick(&f->live, now_s(), f->e) : rc;
+        return rc == 0 && f->drawn ? live_tick(&f->live, clock_now_s(), f->e) : rc;
 }
 
 /* The end in words on standard error, and the exit status for it. */
@@ -147,7 +140,7 @@ int command_follow(struct ctl *c, const struct args *a, int64_t id, struct err *
         rc = events_read(c->http, &q, e);
         if (f.drawn) {
                 draw_end(&f);
-                int drawn = live_end(&f.live, now_s(), &ending);
+                int drawn = live_end(&f.live, clock_now_s(), &ending);
                 if (rc == 0 && drawn != 0) {
                         *e = ending;
                         rc = drawn;

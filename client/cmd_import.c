@@ -1,3 +1,4 @@
+#include "base/clock.h"
 #include "base/json.h"
 #include "client/args.h"
 #include "client/bar.h"
@@ -10,7 +11,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 enum { BAR_COLUMNS = 32, DRAW_MS = 100 };
 
@@ -25,13 +25,6 @@ struct importer {
         int64_t drawn_ms;
         bool drawn;
 };
-
-static int64_t now_ms(void)
-{
-        struct timespec t;
-        clock_gettime(CLOCK_MONOTONIC, &t);
-        return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 /* What the bar shows, and the words behind it. */
 static double describe(const struct importer *im, char *words, size_t size)
@@ -76,7 +69,7 @@ static void draw(struct importer *im)
 static int on_tick(void *data)
 {
         struct importer *im = data;
-        int64_t now = now_ms();
+        int64_t now = clock_now_ms();
         if (im->c->term.live && !im->c->json && now - im->drawn_ms >= DRAW_MS) {
                 im->drawn_ms = now;
                 draw(im);

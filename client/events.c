@@ -1,4 +1,5 @@
 #include "client/events.h"
+#include "base/clock.h"
 #include "client/rest.h"
 
 #include <inttypes.h>
@@ -20,13 +21,6 @@ struct reader {
         bool done;
         struct err *e;
 };
-
-static int64_t now_ms(void)
-{
-        struct timespec t;
-        clock_gettime(CLOCK_MONOTONIC, &t);
-        return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 static int on_event(void *data, const struct event *ev)
 {
@@ -53,9 +47,9 @@ static int on_bytes(void *data, const void *bytes, size_t len)
 /* Sleeps `ms` and keeps ticking. */
 static int pause_ms(const struct events_request *q, int64_t ms)
 {
-        int64_t until = now_ms() + ms;
+        int64_t until = clock_now_ms() + ms;
         int rc = 0;
-        for (int64_t left; rc == 0 && (left = until - now_ms()) > 0;) {
+        for (int64_t left; rc == 0 && (left = until - clock_now_ms()) > 0;) {
                 struct timespec t = {.tv_nsec = 1000000 * (long)(left < TICK_MS ? left : TICK_MS)};
                 nanosleep(&t, NULL);
                 if (q->tick)
@@ -119,9 +113,9 @@ int events_read(struct fetch *h, const struct events_request *q, struct err *e)
                         break;
                 if (r.heard || !r.lost) {
                         pause = FIRST_PAUSE_MS;
-                        give_up_at = now_ms() + (int64_t)q->give_up_s * 1000;
+                        give_up_at = clock_now_ms() + (int64_t)q->give_up_s * 1000;
                 }
-                int64_t left = give_up_at - now_ms();
+                int64_t left = give_up_at - clock_now_ms();
                 if (left <= 0) {
                         err_wrap(e, "no stream of events for %d s", q->give_up_s);
                         rc = e->code = ERR_CLOSED;

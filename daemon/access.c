@@ -1,6 +1,6 @@
 #include "daemon/access.h"
 
-#include "daemon/clock.h"
+#include "base/clock.h"
 #include "daemon/token.h"
 
 #include <stdlib.h>

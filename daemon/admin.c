@@ -1,6 +1,6 @@
 #include "daemon/admin.h"
 
-#include "daemon/clock.h"
+#include "base/clock.h"
 #include "daemon/conf.h"
 #include "daemon/datasets.h"
 #include "daemon/modelrow.h"

@@ -1,7 +1,7 @@
 #include "daemon/api.h"
 
+#include "base/clock.h"
 #include "base/json.h"
-#include "daemon/clock.h"
 
 const struct http_route api_routes[] = {
         {"GET", "/", HTTP_NO_BODY, api_page, true},

@@ -1,6 +1,5 @@
+#include "base/clock.h"
 #include "daemon/api.h"
-
-#include "daemon/clock.h"
 
 static void metric(struct str *out, const char *name, const char *type, const char *help)
 {

@@ -1,8 +1,8 @@
 #include "daemon/children.h"
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
-#include "daemon/clock.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,7 +1,7 @@
 #include "daemon/classify.h"
 
+#include "base/clock.h"
 #include "daemon/album.h"
-#include "daemon/clock.h"
 #include "daemon/crowd.h"
 #include "daemon/maporder.h"
 #include "daemon/solo.h"

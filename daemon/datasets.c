@@ -1,8 +1,8 @@
 #include "daemon/datasets.h"
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
-#include "daemon/clock.h"
 #include "daemon/datasetcore.h"
 #include "daemon/datasetrow.h"
 #include "daemon/datasetstart.h"

@@ -1,10 +1,10 @@
 #include "daemon/decodeline.h"
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "daemon/album.h"
-#include "daemon/clock.h"
 #include "daemon/decoder_role.h"
 #include "daemon/imagefacts.h"
 #include "daemon/wire.h"

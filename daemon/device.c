@@ -1,8 +1,8 @@
 #include "daemon/device.h"
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
-#include "daemon/clock.h"
 #include "daemon/drivercache.h"
 #include "daemon/wire.h"
 

@@ -1,8 +1,8 @@
 #include "daemon/exchange.h"
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
-#include "daemon/clock.h"
 #include "daemon/guard.h"
 #include "daemon/problem.h"
 

@@ -1,9 +1,9 @@
 #include "daemon/feed.h"
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/str.h"
-#include "daemon/clock.h"
 
 #include <stdlib.h>
 #include <string.h>

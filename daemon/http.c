@@ -1,7 +1,7 @@
 #include "daemon/http.h"
 
+#include "base/clock.h"
 #include "base/log.h"
-#include "daemon/clock.h"
 #include "daemon/exchange.h"
 
 #include <errno.h>

@@ -2,9 +2,9 @@
 
 #include "base/asan.h"
 #include "base/chan.h"
+#include "base/clock.h"
 #include "base/json.h"
 #include "daemon/children.h"
-#include "daemon/clock.h"
 #include "daemon/sandbox.h"
 #include "daemon/wire.h"
 #include "data/import.h"

@@ -1,6 +1,6 @@
 #include "daemon/jobline.h"
 
-#include "daemon/clock.h"
+#include "base/clock.h"
 #include "daemon/jobcore.h"
 #include "daemon/jobrun.h"
 #include "daemon/line.h"

@@ -1,7 +1,7 @@
 #include "daemon/jobrow.h"
 
+#include "base/clock.h"
 #include "base/json.h"
-#include "daemon/clock.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -1,8 +1,8 @@
 #include "daemon/jobrun.h"
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
-#include "daemon/clock.h"
 #include "daemon/jobcommand.h"
 #include "daemon/jobcore.h"
 #include "daemon/jobstrategies.h"

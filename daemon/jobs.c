@@ -1,8 +1,8 @@
 #include "daemon/jobs.h"
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/json.h"
-#include "daemon/clock.h"
 #include "daemon/jobcore.h"
 #include "daemon/jobrun.h"
 #include "daemon/jobstrategies.h"

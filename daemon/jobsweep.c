@@ -1,7 +1,7 @@
 #include "daemon/jobsweep.h"
 
+#include "base/clock.h"
 #include "base/log.h"
-#include "daemon/clock.h"
 #include "daemon/jobcore.h"
 
 #include <stdio.h>

@@ -1,7 +1,7 @@
 #include "daemon/jobtx.h"
 
+#include "base/clock.h"
 #include "base/str.h"
-#include "daemon/clock.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,8 +1,8 @@
 #include "daemon/links.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
-#include "daemon/clock.h"
 #include "daemon/problem.h"
 
 #include <stdlib.h>

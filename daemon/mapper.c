@@ -1,7 +1,7 @@
 #include "daemon/mapper.h"
 
+#include "base/clock.h"
 #include "base/json.h"
-#include "daemon/clock.h"
 #include "daemon/decode.h"
 #include "daemon/wire.h"
 #include "data/image.h"

@@ -1,6 +1,6 @@
 #include "daemon/memwatch.h"
 
-#include "daemon/clock.h"
+#include "base/clock.h"
 #include "device/vram.h"
 
 #include <pthread.h>

@@ -1,7 +1,7 @@
 #include "daemon/modelrow.h"
 
+#include "base/clock.h"
 #include "base/json.h"
-#include "daemon/clock.h"
 
 #include <string.h>
 

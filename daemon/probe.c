@@ -1,8 +1,8 @@
 #include "daemon/probe.h"
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
-#include "daemon/clock.h"
 #include "daemon/device.h"
 #include "daemon/wire.h"
 

@@ -1,11 +1,11 @@
 #include "daemon/server.h"
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "daemon/access.h"
 #include "daemon/api.h"
-#include "daemon/clock.h"
 #include "daemon/listen.h"
 #include "daemon/notify.h"
 #include "daemon/precheck.h"

@@ -1,8 +1,7 @@
 #include "daemon/service.h"
 
+#include "base/clock.h"
 #include "base/json.h"
-#include "base/log.h"
-#include "daemon/clock.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -1,6 +1,6 @@
 #include "daemon/shares.h"
 
-#include "daemon/clock.h"
+#include "base/clock.h"
 #include "daemon/identity.h"
 #include "daemon/supervisor.h"
 

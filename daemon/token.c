@@ -1,6 +1,6 @@
 #include "daemon/token.h"
 
-#include "daemon/clock.h"
+#include "base/clock.h"
 
 #include <gnutls/crypto.h>
 #include <gnutls/gnutls.h>

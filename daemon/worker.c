@@ -1,10 +1,10 @@
 #include "daemon/worker.h"
 
 #include "base/chan.h"
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "daemon/children.h"
-#include "daemon/clock.h"
 #include "daemon/drivercache.h"
 #include "daemon/engine.h"
 #include "daemon/wire.h"

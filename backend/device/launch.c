@@ -1,10 +1,10 @@
 #include "device/launch.h"
+#include "base/clock.h"
 #include "device/cl.h"
 
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { MAX_DIMS = 3, FIRST_FLUSH = 8 };
 /* Of work-groups in the second and third dimension NVIDIA's devices take no more at once. A kernel for GPUs
@@ -310,26 +310,19 @@ int launch_list_run(struct dev *d, struct launch_list *list, struct err *e)
         return launch_list_run_to(d, list, INT_MAX, e);
 }
 
-static double now(void)
-{
-        struct timespec t;
-        clock_gettime(CLOCK_MONOTONIC, &t);
-        return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
 int launch_list_profile(struct dev *d, struct launch_list *list, double *seconds, const char **names,
         int *owners, struct err *e)
 {
         for (int i = 0; i < list->count; i++) {
                 struct recorded *r = &list->items[i];
-                double from = now();
+                double from = clock_now_s();
                 int rc = r->once && r->has_run ? 0 : enqueue(d, r, e);
                 r->has_run = rc == 0;
                 if (rc == 0)
                         rc = dev_finish(d, e);
                 if (rc)
                         return rc;
-                seconds[i] += now() - from;
+                seconds[i] += clock_now_s() - from;
                 names[i] = r->name;
                 owners[i] = r->owner;
         }

@@ -1,4 +1,5 @@
 #include "ops/selftest.h"
+#include "base/clock.h"
 #include "base/json.h"
 #include "ops/kinds.h"
 #include "ops/loss_trial.h"
@@ -9,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 /* Of the largest wanted value of an array: float sums of these sizes err by 1e-6, wrong kernels by 1e-2 and
  * more. */
@@ -249,16 +249,9 @@ static int try_variants(struct selftest *s, const struct op_kind *kind, struct e
         return 0;
 }
 
-static double now(void)
-{
-        struct timespec t;
-        clock_gettime(CLOCK_MONOTONIC, &t);
-        return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
 static int run(struct dev *d, int lanes, cJSON **ret_report, struct err *e)
 {
-        const double start = now();
+        const double start = clock_now_s();
         struct selftest s = begin(d, lanes);
         cJSON *report = cJSON_CreateObject();
         int rc = 0;
@@ -275,7 +268,7 @@ static int run(struct dev *d, int lanes, cJSON **ret_report, struct err *e)
                 return err_wrap(e, "selftest of %s", dev_info(d)->name);
         }
         cJSON_AddNumberToObject(report, "passed", s.passed);
-        cJSON_AddNumberToObject(report, "seconds", now() - start);
+        cJSON_AddNumberToObject(report, "seconds", clock_now_s() - start);
         *ret_report = report;
         if (s.naive_failed)
                 return err_set(e, ERR_DEVICE, "%s %s", dev_info(d)->name, s.first);

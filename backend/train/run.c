@@ -1,5 +1,5 @@
 /* One training job, step by step. */
-#include "base/json.h"
+#include "base/clock.h"
 #include "base/str.h"
 #include "net/exec.h"
 #include "ops/selftest.h"
@@ -18,7 +18,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 /* Sums over the validation split. */
 struct score {
@@ -50,13 +49,6 @@ struct run {
         double report_time, checkpoint_time;
         int64_t report_count; /* images since report_time */
 };
-
-static double now(void)
-{
-        struct timespec t;
-        clock_gettime(CLOCK_MONOTONIC, &t);
-        return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 static int make_buffers(struct run *r, struct err *e)
 {
@@ -227,7 +219,7 @@ static int report(struct run *r, struct err *e)
 {
         struct str s = {0};
         struct progress *p = &r->progress;
-        double seconds = now() - r->report_time;
+        double seconds = clock_now_s() - r->report_time;
         str_addf(&s, "{\"step\":%" PRId64, p->step);
         str_add(&s, ",\"epoch\":");
         str_add_double(&s, (double)p->step / (double)r->setup->steps_per_epoch);
@@ -238,7 +230,7 @@ static int report(struct run *r, struct err *e)
         add_number(&s, "lr", rate_at(r, p->step - 1));
         str_addf(&s, ",\"images_per_second\":%.0f}", seconds > 0 ? (double)r->report_count / seconds : 0);
         memset(&p->window, 0, sizeof p->window);
-        r->report_time = now();
+        r->report_time = clock_now_s();
         r->report_count = 0;
         return emit(r, "train", &s, e);
 }
@@ -329,7 +321,7 @@ static int save_checkpoint(struct run *r, struct err *e)
                 rc = checkpoint_write(r->job->dir, &numbers, &r->progress, e);
         if (rc)
                 return rc;
-        r->checkpoint_time = now();
+        r->checkpoint_time = clock_now_s();
         str_addf(&s, "{\"step\":%" PRId64 "}", r->progress.step);
         return emit(r, "checkpoint", &s, e);
 }
@@ -398,7 +390,8 @@ static int after_step(struct run *r, struct err *e)
                 rc = validate(r, e);
         if (rc == 0 && epoch_end)
                 memset(&r->progress.epoch, 0, sizeof r->progress.epoch);
-        if (rc == 0 && (epoch_end || last || now() - r->checkpoint_time >= r->job->checkpoint_seconds))
+        if (rc == 0 &&
+                (epoch_end || last || clock_now_s() - r->checkpoint_time >= r->job->checkpoint_seconds))
                 rc = save_checkpoint(r, e);
         return rc;
 }
@@ -444,7 +437,7 @@ static int loop(struct run *r, enum train_end *ret_end, struct err *e)
                 }
                 bool first_here = r->report_time == 0;
                 if (first_here)
-                        r->report_time = r->checkpoint_time = now();
+                        r->report_time = r->checkpoint_time = clock_now_s();
                 if (rc == 0)
                         rc = step(r, e);
                 if (rc == 0)

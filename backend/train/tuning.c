@@ -1,10 +1,10 @@
 #include "train/tuning.h"
+#include "base/clock.h"
 #include "base/json.h"
 #include "ops/selftest.h"
 #include "ops/tuner.h"
 
 #include <stdlib.h>
-#include <time.h>
 
 /* What a first job waits at most, but for the layer in hand. */
 #define MOST_SECONDS 2.0
@@ -18,13 +18,6 @@ struct binding {
         bool wrong; /* something of what was chosen computes wrong on this device */
         bool moved; /* from a device with CLBlast to one without */
 };
-
-static double now(void)
-{
-        struct timespec t;
-        clock_gettime(CLOCK_MONOTONIC, &t);
-        return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 static bool takes_clblast(const enum op_variant v[OP_DIRECTIONS])
 {
@@ -41,7 +34,7 @@ static int find(struct binding *b, const struct op *op, int n, int lanes, const 
                 (strategies_find(b->known, name, ret) && (clblast_applied(b->dev) || !takes_clblast(ret))))
                 return 0;
         strategy_prefer(op, n, lanes, dev_info(b->dev), ret);
-        if (now() >= b->until || !tuner_can_choose(b->dev, op, lanes))
+        if (clock_now_s() >= b->until || !tuner_can_choose(b->dev, op, lanes))
                 return 0;
         int rc = tuner_measure(b->dev, op, n, lanes, ret, NULL, e);
         if (rc == ERR_DEVICE_MEMORY) { /* the job itself may still fit, whose tensors share their memory */
@@ -150,7 +143,7 @@ int tuning_bind(struct dev *d, const struct setup *s, const struct train_job *jo
                 .known = t->known,
                 .measured = strategies_create(),
                 .bound = strategies_create(),
-                .until = now() + MOST_SECONDS};
+                .until = clock_now_s() + MOST_SECONDS};
         int rc = b.measured && b.bound ? strategies_read_json(b.bound, t->bound, e)
                                        : err_set(e, ERR_NO_MEMORY, "no memory for strategies");
         if (rc == 0)

@@ -2,6 +2,7 @@
 
    augment-bench [--input CxHxW] [--batch N] [--seconds S] [--device SPEC] JSON…     JSON as a job's
    "augment", [] for none */
+#include "base/clock.h"
 #include "base/json.h"
 #include "net/plan.h"
 #include "train/transform.h"
@@ -9,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { IMAGES = 1024 };
 
@@ -23,13 +23,6 @@ struct bench {
         struct dev *dev;
         struct buf *images, *order, *batch;
 };
-
-static double now(void)
-{
-        struct timespec t;
-        clock_gettime(CLOCK_MONOTONIC, &t);
-        return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 static int prepare(struct bench *b, const struct options *o, struct err *e)
 {
@@ -67,8 +60,8 @@ static int measure(struct bench *b, const struct options *o, const char *text, s
         if (rc == 0)
                 rc = transform_create(b->dev, &spec, &t, e);
         const struct tensor x = tensor_whole((struct view){b->batch, 0}, o->batch, spec.s, spec.lanes);
-        double from = now();
-        for (int i = -3; rc == 0 && (i < 1 || now() - from < o->seconds); i++) {
+        double from = clock_now_s();
+        for (int i = -3; rc == 0 && (i < 1 || clock_now_s() - from < o->seconds); i++) {
                 const struct gather g = {.images = b->images,
                         .order = b->order,
                         .bytes = true,
@@ -81,9 +74,9 @@ static int measure(struct bench *b, const struct options *o, const char *text, s
                         rc = dev_finish(b->dev, e);
                 rounds = i + 1;
                 if (i < 0)
-                        from = now();
+                        from = clock_now_s();
         }
-        double taken = now() - from;
+        double taken = clock_now_s() - from;
         if (rc == 0)
                 printf("%9.0f images/s, %7.2f us an image, %6.0f us a batch of %d: %s\n",
                         rounds * o->batch / taken, taken / rounds / o->batch * 1e6, taken / rounds * 1e6,

@@ -9,6 +9,7 @@
 #include "../execmem.h"
 #include "device_peak.h"
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/str.h"
@@ -19,7 +20,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 struct options {
         const char *architecture, *device, *mode, *precision, *tuning;
@@ -37,13 +37,6 @@ struct bench {
         struct update *update;
         struct strategies *strategies;
 };
-
-static double now(void)
-{
-        struct timespec t;
-        clock_gettime(CLOCK_MONOTONIC, &t);
-        return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 static int parse(int argc, char **argv, struct options *o)
 {
@@ -234,8 +227,8 @@ static int measure(struct bench *b, const struct options *o, struct err *e)
         int rc = 0, rounds = 0;
         for (int i = 0; i < 3 && rc == 0; i++)
                 rc = several(b, 1, e);
-        double from = now(), taken = 0;
-        while (rc == 0 && (taken = now() - from) < o->seconds) {
+        double from = clock_now_s(), taken = 0;
+        while (rc == 0 && (taken = clock_now_s() - from) < o->seconds) {
                 rc = several(b, o->ahead, e);
                 rounds += o->ahead;
         }

@@ -1,19 +1,12 @@
 #include "device_peak.h"
+#include "base/clock.h"
 #include "device/buf.h"
 #include "device/launch.h"
 #include "ops/op.h"
 
 #include <stdbool.h>
-#include <time.h>
 
 enum { ROUNDS = 5000000, TRIES = 5, LANES_CPU = 16 };
-
-static double now(void)
-{
-        struct timespec t;
-        clock_gettime(CLOCK_MONOTONIC, &t);
-        return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 int device_peak(struct dev *d, double *ret_gflops, struct err *e)
 {
@@ -33,11 +26,11 @@ int device_peak(struct dev *d, double *ret_gflops, struct err *e)
                 launch_view(&l, &out);
                 launch_int(&l, rounds);
                 launch_float(&l, 0.5f);
-                const double from = now();
+                const double from = clock_now_s();
                 rc = launch_grid(&l, 1, (size_t[]){items}, cpu ? (size_t[]){1} : NULL, e);
                 if (rc == 0)
                         rc = dev_finish(d, e);
-                const double gflops = flops / (now() - from) * 1e-9;
+                const double gflops = flops / (clock_now_s() - from) * 1e-9;
                 if (gflops > best)
                         best = gflops;
         }

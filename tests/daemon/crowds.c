@@ -1,8 +1,8 @@
 /* Classifications that go to a device together, and what one may do to the others. */
 #include "front.h"
 
+#include "base/clock.h"
 #include "base/json.h"
-#include "daemon/clock.h"
 #include "daemon/role.h"
 
 #include <signal.h>

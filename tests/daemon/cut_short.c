@@ -3,8 +3,7 @@
 #include "check.h"
 #include "front.h"
 
-#include "base/json.h"
-#include "daemon/clock.h"
+#include "base/clock.h"
 #include "daemon/role.h"
 
 #include <errno.h>

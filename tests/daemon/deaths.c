@@ -1,8 +1,8 @@
 /* Workers and fronts that are killed, hang or end: nothing is lost, and nothing differs. */
 #include "front.h"
 
+#include "base/clock.h"
 #include "base/json.h"
-#include "daemon/clock.h"
 #include "daemon/role.h"
 
 #include <signal.h>

@@ -1,8 +1,8 @@
 /* Who goes next, on devices that several users want. */
 #include "front.h"
 
+#include "base/clock.h"
 #include "base/json.h"
-#include "daemon/clock.h"
 #include "daemon/jobcore.h"
 #include "daemon/role.h"
 

@@ -1,8 +1,8 @@
 /* What is in jobs' folders, and what is left of them. */
 #include "front.h"
 
+#include "base/clock.h"
 #include "base/json.h"
-#include "daemon/clock.h"
 #include "daemon/role.h"
 
 #include <dirent.h>

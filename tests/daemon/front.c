@@ -1,7 +1,7 @@
 #include "front.h"
 
+#include "base/clock.h"
 #include "base/json.h"
-#include "daemon/clock.h"
 #include "daemon/modelcheck.h"
 #include "data/dataset.h"
 

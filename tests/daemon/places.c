@@ -2,8 +2,8 @@
    way; and what becomes of models and data sets whose file system is not mounted. */
 #include "front.h"
 
+#include "base/clock.h"
 #include "base/json.h"
-#include "daemon/clock.h"
 #include "daemon/role.h"
 
 #include <fcntl.h>

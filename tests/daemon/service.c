@@ -1,8 +1,8 @@
 /* Jobs and classifications on their way through the front. */
 #include "front.h"
 
+#include "base/clock.h"
 #include "base/json.h"
-#include "daemon/clock.h"
 #include "daemon/modelrow.h"
 #include "daemon/role.h"
 #include "data/dataset.h"

@@ -1,7 +1,7 @@
 /* Device seconds of users: how they fade, and that they survive. */
 #include "check.h"
 
-#include "daemon/clock.h"
+#include "base/clock.h"
 #include "daemon/shares.h"
 
 #include <stdlib.h>

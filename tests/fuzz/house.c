@@ -1,8 +1,8 @@
 #include "house.h"
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "daemon/api.h"
-#include "daemon/clock.h"
 #include "daemon/listen.h"
 #include "daemon/imagefacts.h"
 #include "daemon/wire.h"

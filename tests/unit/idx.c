@@ -1,12 +1,12 @@
 #include "check.h"
 
+#include "base/clock.h"
 #include "data/dataset.h"
 #include "data/idx.h"
 
 #include <math.h>
 #include <stdbool.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 #include <zlib.h>
 
@@ -208,13 +208,6 @@ static void files_must_fit_together(void **state)
         assert_int_equal(idx_import("/nowhere", "x", classes, 3, out, &e), ERR_NOT_FOUND);
 }
 
-static double seconds(void)
-{
-        struct timespec t;
-        clock_gettime(CLOCK_MONOTONIC, &t);
-        return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
 /* Counts and first labels as its publishers print them: every class has 6000 and 1000 images, the first train
    image is an ankle boot. */
 static void fashion_mnist_as_debian_packs_it(void **state)
@@ -227,11 +220,11 @@ static void fashion_mnist_as_debian_packs_it(void **state)
                 print_message("skipped: Debian's dataset-fashion-mnist is not installed\n");
                 skip();
         }
-        double before = seconds();
+        double before = clock_now_s();
         CHECK_OK(idx_import(k->dir, k->name, k->classes, k->num_classes, out, &e), &e);
-        double imported = seconds();
+        double imported = clock_now_s();
         CHECK_OK(dataset_open(out, &d, &e), &e);
-        double opened = seconds();
+        double opened = clock_now_s();
         print_message(
                 "imported in %.2f s, opened in %.1f ms\n", imported - before, (opened - imported) * 1e3);
         assert_string_equal(d->name, "fashion-mnist");

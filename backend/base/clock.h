@@ -2,13 +2,13 @@
 #ifndef CNND_CLOCK_H
 #define CNND_CLOCK_H
 
-#include <stddef.h>
 #include <stdint.h>
 
 /* Milliseconds that never go back; only differences mean something. */
 int64_t clock_now_ms(void);
-/* The same in microseconds. */
+/* The same in microseconds, and in seconds. */
 int64_t clock_now_us(void);
+double clock_now_s(void);
 /* Milliseconds since 1970 UTC. */
 int64_t clock_wall_ms(void);
 

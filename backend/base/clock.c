@@ -1,4 +1,4 @@
-#include "daemon/clock.h"
+#include "base/clock.h"
 
 #include <time.h>
 
@@ -14,6 +14,13 @@ int64_t clock_now_us(void)
         struct timespec t;
         clock_gettime(CLOCK_MONOTONIC, &t);
         return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+double clock_now_s(void)
+{
+        struct timespec t;
+        clock_gettime(CLOCK_MONOTONIC, &t);
+        return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
 int64_t clock_wall_ms(void)
