@@ -16,10 +16,11 @@ struct mark {
 
 static int begin(struct mark *m, struct err *e)
 {
-        m->failed = false;
-        if (gnutls_hash_init(&m->hash, GNUTLS_DIG_SHA256) < 0)
-                return err_set(e, ERR_NO_MEMORY, "no memory for SHA-256");
-        return 0;
+        *m = (struct mark){0};
+        if (gnutls_hash_init(&m->hash, GNUTLS_DIG_SHA256) == 0)
+                return 0;
+        gnutls_free(m->hash); /* which stays behind when there is no memory for more */
+        return err_set(e, ERR_NO_MEMORY, "no memory for SHA-256");
 }
 
 static int finish(struct mark *m, char ret[MARK_DIGITS + 1], struct err *e)
