@@ -31,6 +31,7 @@ PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None)
 # scripts/test --sanitize and --thread-sanitize set them: all is slower, and takes more memory.
 SANITIZED = "LSAN_OPTIONS" in os.environ or "TSAN_OPTIONS" in os.environ
+CALM = 1.5  # of busy(), at least
 TEST_IMAGES = "/usr/share/datasets/fashion-mnist/t10k-images-idx3-ubyte.gz"
 BINARY = os.environ.get("CNND_BINARY", os.path.join(os.path.dirname(__file__), "../../build/daemon/cnnd"))
 
@@ -41,8 +42,8 @@ def die_with_parent():
 
 
 def busy():
-    """How many times as long things take because other work wants the cores too or sanitizers watch; else 1."""
-    return max(1.5, os.getloadavg()[0] / os.cpu_count()) * (4 if SANITIZED else 1)
+    """How many times as long things take because other work wants the cores too or sanitizers watch; else CALM."""
+    return max(CALM, os.getloadavg()[0] / os.cpu_count()) * (4 if SANITIZED else 1)
 
 
 def slowness():

@@ -26,7 +26,7 @@ ROUND = int(os.environ.get("ROUND", "100"))
 SEED = int(os.environ.get("SEED", random.SystemRandom().randrange(1 << 31)))
 REAL = "REAL" in os.environ
 NO_DRIVERS = {} if REAL else {"OCL_ICD_VENDORS": "/nonexistent"}
-# Of a front: so long it lives at most, from its start or once it listens.
+# Of a front: so long it lives at most, from its start or once it listens, on a machine that has nothing else to do.
 STARTING_SECONDS, LIVING_SECONDS = 0.08, 3.0 if REAL else 0.35
 JOBS_A_KILL = 4
 
@@ -189,17 +189,17 @@ class Round:
         assert status == 201, answer
 
     def kill(self):
-        """Starts a front, and kills it before it listens or after."""
-        early = self.random.random() < 0.3
+        """Starts a front, and kills it before it listens or after; where all is slower it lives longer, so that as much happens."""
+        early, slower = self.random.random() < 0.3, min(harness.busy() / harness.CALM, 8)
         if early:
-            timer = threading.Timer(self.random.uniform(0, STARTING_SECONDS), lambda: self.daemon.process.kill())
+            timer = threading.Timer(self.random.uniform(0, STARTING_SECONDS * slower), lambda: self.daemon.process.kill())
             timer.start()
         with contextlib.suppress(RuntimeError if early else ()):
             self.daemon.start()
         if early:
             timer.join()
         else:
-            time.sleep(self.random.uniform(0, LIVING_SECONDS))
+            time.sleep(self.random.uniform(0, LIVING_SECONDS * slower))
         self.daemon.kill()
         self.kills += 1
 
