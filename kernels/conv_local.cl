@@ -11,12 +11,12 @@
 
    A work-group of ITEMS work-items forms TILE_M x TILE_N sums, SUMS_M x 8 a work-item, in steps of DEPTH along the
    sum. While one step is multiplied, the next is on its way into registers, then into the other of two buffers, so that
-   a step has one barrier. A buffer is [DEPTH][TILE_M + PAD], then [DEPTH][TILE_N + PAD]: the padding, and for TF32 an
-   exchange of columns (SPREAD), keep what is read or written together in different banks.
+   a step has one barrier. A buffer is [DEPTH][TILE_M + PAD], then [DEPTH][TILE_N + PAD]: the padding keeps what is read or
+   written together in different banks.
 
-   With TF32 the products are NVIDIA's matrix units', in tf32 (10 bits of fraction): 32 work-items form WARP_M x WARP_N
-   sums out of pieces of 16 x 8 x 8. Without TF32_UNITS the same fragments are multiplied through local memory, so that
-   every index can be tried on any device.
+   With TF32 the products are NVIDIA's matrix units', in tf32 (10 bits of fraction): conv_local_units.cl says how tiles lie
+   then. Without TF32_UNITS the same fragments are multiplied through local memory, so that every index can be tried on any
+   device.
 
    Long sums are cut into `splits` (second dimension of the grid), whose parts go to scratch and are added in their order
    by conv_local_join and conv_local_join_weights: no atomics, one result. */
@@ -30,166 +30,145 @@
 #define SUMS_N 8
 #define ITEMS (TILE_M / SUMS_M * TILE_N / SUMS_N)
 #define SUMS (SUMS_M * SUMS_N / 4) /* float4 */
-#define DEPTH 8
-#define PAD (TF32 ? 8 : 4)
-#define PITCH_M (TILE_M + PAD)
-#define PITCH_N (TILE_N + PAD)
-#define BUFFER (DEPTH * (PITCH_M + PITCH_N))
 #define QUADS (LANES / 4)
 #define TILE_KERNEL kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1)))
 /* Sums stay in registers only where they are no function's argument. */
 #define INLINE static inline __attribute__((always_inline))
 #define TILES(name) local float name[2 * BUFFER] __attribute__((aligned(16)))
+/* Loops over what shall stay in registers; where tf32 is emulated nothing does, and a compiler is sooner done. */
+#if TF32 && !TF32_UNITS
+#define UNROLL _Pragma("unroll 1")
+#else
+#define UNROLL _Pragma("unroll")
+#endif
 /* What a work-item brings of a tile that has `count` things. */
 #define SHARE(count) (((count) + ITEMS - 1) / ITEMS)
 
 #if LANES == 32
+/* Of each precision: how tiles lie, and what a work-item loads, puts down and multiplies of them. */
 #if TF32
-#define WARP_M (TILE_M < 64 ? TILE_M : 64)
-#define WARP_N (32 * SUMS_M * SUMS_N / WARP_M)
-#define WARPS_N (TILE_N / WARP_N)
-#define FRAGMENTS_M (WARP_M / 16)
-#define FRAGMENTS_N (WARP_N / 8)
-/* The column of a tile `width` wide at which `line` of row d stands. */
-#define SPREAD(d, line, width) ((line) ^ ((d) / 4 * 16 & ((width) - 1)))
-/* A work-item's results are pairs of columns: of sum i, first c0 and c1, then c2 and c3 eight rows below. */
-typedef float2 result;
-#define FINISH_RESULT(v, n) (float2)(FINISH((v).x, n), FINISH((v).y, n))
-#define COMPONENT(v, j) ((j) == 0 ? (v).x : (v).y)
-#define RESULTS (2 * SUMS)
-#define RESULT_OF(sums, i) ((i) % 2 ? (float2)(sums[(i) / 2].z, sums[(i) / 2].w) : (float2)(sums[(i) / 2].x, sums[(i) / 2].y))
-#define RESULT_M(item, i) \
-        ((item) / 32 / WARPS_N * WARP_M + (i) / 2 / FRAGMENTS_N * 16 + (i) % 2 * 8 + (item) % 32 / 4)
-#define RESULT_N(item, i) ((item) / 32 % WARPS_N * WARP_N + (i) / 2 % FRAGMENTS_N * 8 + (item) % 4 * 2)
-
-#if TF32_UNITS
-#define EXCHANGE(name) local float *name = 0
-
-INLINE float rounded(const float v)
-{
-        uint bits;
-        __asm__("cvt.rna.tf32.f32 %0, %1;" : "=r"(bits) : "f"(v));
-        return as_float(bits);
-}
-
-/* sums += m * n for fragments as PTX ISA, mma.m16n8k8 with .tf32, lays them out. */
-INLINE void multiply_fragments(
-        float4 sums[SUMS], const float m[FRAGMENTS_M][4], const float n[FRAGMENTS_N][2], local float *exchange, const int item)
-{
-#pragma unroll
-        for (int i = 0; i < SUMS; i++) {
-                const float *a = m[i / FRAGMENTS_N], *b = n[i % FRAGMENTS_N];
-                float x = sums[i].x, y = sums[i].y, z = sums[i].z, w = sums[i].w;
-                __asm__ volatile("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 "
-                                 "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
-                                 : "+f"(x), "+f"(y), "+f"(z), "+f"(w)
-                                 : "r"(as_uint(a[0])), "r"(as_uint(a[1])), "r"(as_uint(a[2])), "r"(as_uint(a[3])),
-                                 "r"(as_uint(b[0])), "r"(as_uint(b[1])));
-                sums[i] = (float4)(x, y, z, w);
-        }
-}
+#include "conv_local_units.cl"
 #else
-#define FRAGMENT_FLOATS (4 * FRAGMENTS_M + 2 * FRAGMENTS_N)
-#define EXCHANGE(name) local float name[ITEMS * FRAGMENT_FLOATS]
-
-/* To 10 bits of fraction, the nearest, halves away from zero. */
-INLINE float rounded(const float v)
-{
-        const uint bits = as_uint(v);
-        return (bits & 0x7F800000u) == 0x7F800000u ? v : as_float((bits + 0x1000u) & 0xFFFFE000u);
-}
-
-/* Element (row, k) of fragment i of m: register row/8 + 2*(k/4) of work-item row%8*4 + k%4. Element (k, column) of n:
-   register k/4 of work-item column*4 + k%4. */
-#define M_ELEMENT(i, row, k) warp[((row) % 8 * 4 + (k) % 4) * FRAGMENT_FLOATS + (i) * 4 + (row) / 8 + (k) / 4 * 2]
-#define N_ELEMENT(i, k, column) \
-        warp[((column) * 4 + (k) % 4) * FRAGMENT_FLOATS + 4 * FRAGMENTS_M + (i) * 2 + (k) / 4]
-
-INLINE void multiply_fragments(
-        float4 sums[SUMS], const float m[FRAGMENTS_M][4], const float n[FRAGMENTS_N][2], local float *exchange, const int item)
-{
-        local float *mine = exchange + item * FRAGMENT_FLOATS, *warp = exchange + item / 32 * 32 * FRAGMENT_FLOATS;
-        const int row = item % 32 / 4, column = item % 4 * 2;
-        barrier(CLK_LOCAL_MEM_FENCE);
-        for (int i = 0; i < 4 * FRAGMENTS_M; i++)
-                mine[i] = m[i / 4][i % 4];
-        for (int i = 0; i < 2 * FRAGMENTS_N; i++)
-                mine[4 * FRAGMENTS_M + i] = n[i / 2][i % 2];
-        barrier(CLK_LOCAL_MEM_FENCE);
-        for (int i = 0; i < SUMS; i++) {
-                const int a = i / FRAGMENTS_N, b = i % FRAGMENTS_N;
-                for (int k = 0; k < 8; k++) {
-                        const float2 left = (float2)(N_ELEMENT(b, k, column), N_ELEMENT(b, k, column + 1));
-                        const float upper = M_ELEMENT(a, row, k), lower = M_ELEMENT(a, row + 8, k);
-                        sums[i] = fma((float4)(upper, upper, lower, lower), (float4)(left.x, left.y, left.x, left.y), sums[i]);
-                }
-        }
-}
-#endif
-
-INLINE void multiply(float4 sums[SUMS], local const float *buffer, local float *exchange, const int item)
-{
-        const int d = item % 4, line = item % 32 / 4;
-        local const float *from_m = buffer + d * PITCH_M + item / 32 / WARPS_N * WARP_M + line;
-        local const float *from_n = buffer + DEPTH * PITCH_M + d * PITCH_N + item / 32 % WARPS_N * WARP_N + line;
-        float m[FRAGMENTS_M][4], n[FRAGMENTS_N][2];
-#pragma unroll
-        for (int i = 0; i < 4 * FRAGMENTS_M; i++) {
-                const int row = i % 4 / 2 * 4;
-                m[i / 4][i % 4] = from_m[row * PITCH_M + SPREAD(row, i / 4 * 16 + i % 2 * 8, TILE_M)];
-        }
-#pragma unroll
-        for (int i = 0; i < 2 * FRAGMENTS_N; i++) {
-                const int row = i % 2 * 4;
-                n[i / 2][i % 2] = from_n[row * PITCH_N + SPREAD(row, i / 2 * 8, TILE_N)];
-        }
-        multiply_fragments(sums, m, n, exchange, item);
-}
-#else
-#define SPREAD(d, line, width) (line)
+#define DEPTH 8
+#define PAD 4
+#define PITCH_M (TILE_M + PAD)
+#define PITCH_N (TILE_N + PAD)
+#define BUFFER (DEPTH * (PITCH_M + PITCH_N))
 #define EXCHANGE(name) local float *name = 0
-#define rounded(v) (v)
 /* Where a work-item's sums lie: four rows (and four more below all others') and four columns (and four more half a tile
    on). Of 32 consecutive work-items each pair shares its rows, each pair of the next but one its columns: devices that
    read float4 for a part of them at a time then read it for twice as many. */
 #define ROWS (TILE_M / SUMS_M)
 #define ROW_OF(item) ((item) / 32 / (TILE_N / 64) * 4 + ((item) >> 1 & 1) + ((item) >> 3 & 2))
 #define COLUMN_OF(item) ((item) / 32 % (TILE_N / 64) * 8 + ((item) & 1) + ((item) >> 1 & 6))
-typedef float4 result;
-#define FINISH_RESULT(v, n) (float4)(FINISH((v).x, n), FINISH((v).y, n), FINISH((v).z, n), FINISH((v).w, n))
-#define COMPONENT(v, j) ((j) == 0 ? (v).x : (j) == 1 ? (v).y : (j) == 2 ? (v).z : (v).w)
 #define RESULTS SUMS
 #define RESULT_OF(sums, i) sums[i]
 #define RESULT_M(item, i) ((i) / 8 * ROWS * 4 + ROW_OF(item) * 4 + (i) / 2 % 4)
 #define RESULT_N(item, i) (COLUMN_OF(item) * 4 + (i) % 2 * (TILE_N / 2))
 
-INLINE void multiply(float4 sums[SUMS], local const float *buffer, local float *exchange, const int item)
+INLINE void multiply(float4 sums[SUMS], local const float *buffer, local float *exchange, const int item, const int lines)
 {
         local const float4 *m = (local const float4 *)buffer + ROW_OF(item);
         local const float4 *n = (local const float4 *)(buffer + DEPTH * PITCH_M) + COLUMN_OF(item);
-#pragma unroll
-        for (int d = 0; d < DEPTH; d++) {
+        UNROLL for (int d = 0; d < DEPTH; d++) {
                 const float4 left = n[d * (PITCH_N / 4)], right = n[d * (PITCH_N / 4) + TILE_N / 8];
-#pragma unroll
-                for (int i = 0; i < SUMS_M; i += 4) {
+                UNROLL for (int i = 0; i < SUMS_M; i += 4) {
                         const float4 v = m[d * (PITCH_M / 4) + i / 4 * ROWS];
                         const float four[4] = {v.x, v.y, v.z, v.w};
-#pragma unroll
-                        for (int k = 0; k < 4; k++) {
+                        UNROLL for (int k = 0; k < 4; k++) {
                                 sums[2 * (i + k)] = fma((float4)(four[k]), left, sums[2 * (i + k)]);
                                 sums[2 * (i + k) + 1] = fma((float4)(four[k]), right, sums[2 * (i + k) + 1]);
                         }
                 }
         }
 }
-#endif
-/* Floats of a result, and results of a pixel. */
-#define WIDE ((int)sizeof(result) / 4)
-#define RESULTS_OF_LANES (LANES / WIDE)
 
-/* A place (i, r, s) in the sum of a correlation, for the pixel whose window begins at row h and column v. */
+/* Weights of one step, TURNED where those of one q stand side by side, else those of one o. */
+#define LOADS_M SHARE(DEPTH * TILE_M)
+#define ALIGNED(offset, group_stride, o_stride, q_stride) 0
+typedef float weight;
+#if TURNED
+#define O_OF(item, i) ((item) % TILE_M)
+#define D_OF(item, i) ((item) / TILE_M + (i) * (ITEMS / TILE_M))
+#else
+/* 32 work-items bring what stands in 32 banks. */
+#define SIDE (32 / PAD)
+#define O_OF(item, i) (((item) + (i) * ITEMS) / SIDE % TILE_M)
+#define D_OF(item, i) ((item) % SIDE + ((item) + (i) * ITEMS) / (SIDE * TILE_M) * SIDE)
+#endif
+
+INLINE void load_weights(float v[LOADS_M], global const float *w, const int item, const int o0, const int outs,
+        const int o_stride, const int q0, const int all, const int q_stride, const int aligned)
+{
+        UNROLL for (int i = 0; i < LOADS_M; i++)
+                v[i] = w[min(o0 + O_OF(item, i), outs - 1) * o_stride + min(q0 + D_OF(item, i), all - 1) * q_stride];
+}
+
+INLINE void store_weights(local float *buffer, const float v[LOADS_M], const int item)
+{
+        UNROLL for (int i = 0; i < LOADS_M; i++)
+                buffer[D_OF(item, i) * PITCH_M + O_OF(item, i)] = v[i];
+}
+
+/* Pixels of one step: a work-item has PLACES_N places of the sum, one behind the other, of four lanes of a pixel. */
+#define PLACES_N SHARE(DEPTH * TILE_N / 4)
+#define PIXELS_N 1
+#define QUADS_N 1
+#define FOURS (TILE_N / 4)
+#define PLACE_OF(item) ((item) / FOURS * PLACES_N)
+#define PIXEL_OF(item, i) ((item) % FOURS / QUADS)
+#define QUAD_OF(item, i) ((item) % QUADS)
+
+INLINE void store_pixels(local float *buffer, const float4 v[PLACES_N], const int item)
+{
+        local float *to = buffer + DEPTH * PITCH_M;
+        UNROLL for (int i = 0; i < PLACES_N; i++) {
+                const int d = PLACE_OF(item) + i, column = item % FOURS * 4;
+                *(local float4 *)(to + d * PITCH_N + column) = v[i];
+        }
+}
+
+/* A matrix whose rows have the sum side by side comes in float4 of DEPTH / 4 a row and is turned when it is put down. */
+#define QUADS_OF_STEP (DEPTH / 4)
+#define LOADS_DY SHARE(TILE_M * QUADS_OF_STEP)
+#define LOADS_X SHARE(TILE_N * QUADS_OF_STEP)
+#define PART_OF(item, i) (((item) + (i) * ITEMS) % QUADS_OF_STEP)
+#define LINE_OF(item, i) (((item) + (i) * ITEMS) / QUADS_OF_STEP)
+#define DY_LINE LINE_OF
+#define DY_PART PART_OF
+#define X_LINE LINE_OF
+#define X_PART PART_OF
+
+INLINE void store_turned(local float *tile, const float4 v, const int line, const int part, const int width)
+{
+        local float *to = tile + 4 * part * (width + PAD) + line;
+        to[0] = v.x;
+        to[width + PAD] = v.y;
+        to[2 * (width + PAD)] = v.z;
+        to[3 * (width + PAD)] = v.w;
+}
+
+INLINE void store_dy(local float *buffer, const float4 v[LOADS_DY], const int item)
+{
+        UNROLL for (int i = 0; i < LOADS_DY; i++)
+                if (LINE_OF(item, i) < TILE_M)
+                        store_turned(buffer, v[i], LINE_OF(item, i), PART_OF(item, i), TILE_M);
+}
+
+INLINE void store_x(local float *buffer, const float4 v[LOADS_X], const int item)
+{
+        UNROLL for (int i = 0; i < LOADS_X; i++)
+                store_turned(buffer + DEPTH * PITCH_M, v[i], LINE_OF(item, i), PART_OF(item, i), TILE_N);
+}
+#endif
+
+/* A work-item's results are vectors of four lanes. */
+#define FINISH_RESULT(v, n) (float4)(FINISH((v).x, n), FINISH((v).y, n), FINISH((v).z, n), FINISH((v).w, n))
+#define COMPONENT(v, j) ((j) == 0 ? (v).x : (j) == 1 ? (v).y : (j) == 2 ? (v).z : (v).w)
+
+/* A place (i, r, s) in the sum of a correlation. */
 typedef struct {
-        int q, r, s, at; /* at: the input's pixel */
+        int q, r, s, at; /* at: its pixel, from that where a window begins */
 } tap;
 
 /* `steps` further, of which (i, r, s) is `jump`. */
@@ -215,48 +194,6 @@ INLINE int3 tap_split(const int q, const int R, const int S)
         return (int3)(q / (R * S), q / S % R, q % S);
 }
 
-/* Weights of one step, TURNED where those of one q stand side by side, else those of one o. */
-#define LOADS_M SHARE(DEPTH * TILE_M)
-#if TURNED
-#define O_OF(item, i) ((item) % TILE_M)
-#define D_OF(item, i) ((item) / TILE_M + (i) * (ITEMS / TILE_M))
-#else
-/* 32 work-items bring what stands in 32 banks. */
-#define SIDE (32 / PAD)
-#define O_OF(item, i) (((item) + (i) * ITEMS) / SIDE % TILE_M)
-#define D_OF(item, i) ((item) % SIDE + ((item) + (i) * ITEMS) / (SIDE * TILE_M) * SIDE)
-#endif
-
-INLINE void load_weights(float v[LOADS_M], global const float *w, const int item, const int o0, const int outs,
-        const int o_stride, const int q0, const int all, const int q_stride)
-{
-#pragma unroll
-        for (int i = 0; i < LOADS_M; i++)
-                v[i] = w[min(o0 + O_OF(item, i), outs - 1) * o_stride + min(q0 + D_OF(item, i), all - 1) * q_stride];
-}
-
-INLINE void store_weights(local float *buffer, const float v[LOADS_M], const int item)
-{
-#pragma unroll
-        for (int i = 0; i < LOADS_M; i++)
-                buffer[D_OF(item, i) * PITCH_M + SPREAD(D_OF(item, i), O_OF(item, i), TILE_M)] = rounded(v[i]);
-}
-
-/* Pixels of one step: a work-item has LOADS_N places of the sum, one behind the other, of four lanes of a pixel. */
-#define LOADS_N SHARE(DEPTH * TILE_N / 4)
-#define FOURS (TILE_N / 4)
-
-INLINE void store_pixels(local float *buffer, const float4 v[LOADS_N], const int item)
-{
-        local float *to = buffer + DEPTH * PITCH_M;
-#pragma unroll
-        for (int i = 0; i < LOADS_N; i++) {
-                const int d = item / FOURS * LOADS_N + i, column = SPREAD(d, item % FOURS * 4, TILE_N);
-                const float4 four = {rounded(v[i].x), rounded(v[i].y), rounded(v[i].z), rounded(v[i].w)};
-                *(local float4 *)(to + d * PITCH_N + column) = four;
-        }
-}
-
 /* Pixels that are computed, and where they lie in `out`. */
 #define PIXELS \
         const int height, const int width, const int OH, const int OW, const int out_step_h, const int out_step_w, \
@@ -278,36 +215,46 @@ TILE_KERNEL void conv_local(TENSOR(in), VIEW(w), VIEW(bias), TENSOR(out), VIEW(p
         const int p0 = tile / (groups * tiles_m) * (TILE_N / LANES);
         const int first = get_group_id(1) * share, steps = (min(share, all - first) + DEPTH - 1) / DEPTH;
 
-        const int p = min(p0 + item % FOURS / QUADS, blocks * pixels - 1);
-        const int h = p % pixels / width * in_step_h + in_first_h, v = p % pixels % width * in_step_w + in_first_w;
-        global const float4 *from =
-                (global const float4 *)(AT(in, p / pixels) + (ulong)group * ins * H * W * LANES) + item % QUADS;
-        const int3 one = tap_split(1, max(R, 1), max(S, 1)), rest = tap_split(DEPTH - LOADS_N + 1, max(R, 1), max(S, 1));
-        const int q = first + item / FOURS * LOADS_N;
+        int h[PIXELS_N], v[PIXELS_N]; /* where windows begin */
+        global const float4 *from[PIXELS_N];
+        UNROLL for (int i = 0; i < PIXELS_N; i++) {
+                const int p = min(p0 + PIXEL_OF(item, i), blocks * pixels - 1);
+                h[i] = p % pixels / width * in_step_h + in_first_h;
+                v[i] = p % pixels % width * in_step_w + in_first_w;
+                from[i] = (global const float4 *)(AT(in, p / pixels) + (ulong)group * ins * H * W * LANES) +
+                          (h[i] * W + v[i]) * QUADS + QUAD_OF(item, 0);
+        }
+        const int3 one = tap_split(1, max(R, 1), max(S, 1)), rest = tap_split(DEPTH - PLACES_N + 1, max(R, 1), max(S, 1));
+        const int q = first + PLACE_OF(item);
         const int3 start = tap_split(q, max(R, 1), max(S, 1));
-        tap t = {q, start.y, start.z, (start.x * H + h + start.y) * W + v + start.z};
+        tap t = {q, start.y, start.z, (start.x * H + start.y) * W + start.z};
         global const float *weights = FROM(w) + (ulong)group * group_stride;
+        const int aligned = ALIGNED(w_offset, group_stride, o_stride, q_stride);
 
-        float4 sums[SUMS], next[LOADS_N];
-        float next_w[LOADS_M];
-#pragma unroll
-        for (int i = 0; i < SUMS; i++)
+        float4 sums[SUMS], next[PLACES_N * PIXELS_N * QUADS_N];
+        weight next_w[LOADS_M];
+        UNROLL for (int i = 0; i < SUMS; i++)
                 sums[i] = 0.0f;
         for (int step = -1; step < steps; step++) {
                 local float *other = tiles + (step + 1) % 2 * BUFFER;
                 if (step + 1 < steps) {
-                        load_weights(next_w, weights, item, o0, outs, o_stride, first + (step + 1) * DEPTH, all, q_stride);
-#pragma unroll
-                        for (int i = 0; i < LOADS_N; i++) {
-                                const bool inside = t.q < all && (uint)(h + t.r) < (uint)H && (uint)(v + t.s) < (uint)W;
-                                next[i] = inside ? from[t.at * QUADS] : (float4)(0.0f);
-                                if (i + 1 < LOADS_N)
+                        load_weights(next_w, weights, item, o0, outs, o_stride, first + (step + 1) * DEPTH, all, q_stride,
+                                aligned);
+                        UNROLL for (int i = 0; i < PLACES_N; i++) {
+                                UNROLL for (int j = 0; j < PIXELS_N * QUADS_N; j++) {
+                                        const int k = j / QUADS_N;
+                                        const bool inside =
+                                                t.q < all && (uint)(h[k] + t.r) < (uint)H && (uint)(v[k] + t.s) < (uint)W;
+                                        next[i * PIXELS_N * QUADS_N + j] =
+                                                inside ? from[k][t.at * QUADS + j % QUADS_N * 4] : (float4)(0.0f);
+                                }
+                                if (i + 1 < PLACES_N)
                                         tap_move(&t, 1, one, H, W, R, S);
                         }
-                        tap_move(&t, DEPTH - LOADS_N + 1, rest, H, W, R, S);
+                        tap_move(&t, DEPTH - PLACES_N + 1, rest, H, W, R, S);
                 }
                 if (step >= 0)
-                        multiply(sums, tiles + step % 2 * BUFFER, exchange, item);
+                        multiply(sums, tiles + step % 2 * BUFFER, exchange, item, 0);
                 if (step + 1 < steps) {
                         store_weights(other, next_w, item);
                         store_pixels(other, next, item);
@@ -315,21 +262,20 @@ TILE_KERNEL void conv_local(TENSOR(in), VIEW(w), VIEW(bias), TENSOR(out), VIEW(p
                 barrier(CLK_LOCAL_MEM_FENCE);
         }
 
-#pragma unroll
-        for (int i = 0; i < RESULTS; i++) {
-                const int n = RESULT_N(item, i) / WIDE, pixel = p0 + n / RESULTS_OF_LANES, in_block = pixel % pixels;
+        UNROLL for (int i = 0; i < RESULTS; i++) {
+                const int n = RESULT_N(item, i) / 4, pixel = p0 + n / QUADS, in_block = pixel % pixels;
                 const int o = o0 + RESULT_M(item, i), channel = group * outs + o;
                 if (pixel >= blocks * pixels || o >= outs)
                         continue;
                 if (get_num_groups(1) > 1) {
                         const ulong part = (ulong)get_group_id(1) * groups * outs + channel;
-                        global result *to = (global result *)FROM(parts) + n % RESULTS_OF_LANES;
-                        to[(part * blocks * pixels + pixel) * RESULTS_OF_LANES] = RESULT_OF(sums, i);
+                        global float4 *to = (global float4 *)FROM(parts) + n % QUADS;
+                        to[(part * blocks * pixels + pixel) * QUADS] = RESULT_OF(sums, i);
                         continue;
                 }
-                const int at = OUT_AT(channel, in_block / width, in_block % width) * RESULTS_OF_LANES;
-                global result *to = (global result *)AT(out, pixel / pixels) + at + n % RESULTS_OF_LANES;
-                const result sum = has_bias ? RESULT_OF(sums, i) + FROM(bias)[channel] : RESULT_OF(sums, i);
+                const int at = OUT_AT(channel, in_block / width, in_block % width) * QUADS;
+                global float4 *to = (global float4 *)AT(out, pixel / pixels) + at + n % QUADS;
+                const float4 sum = has_bias ? RESULT_OF(sums, i) + FROM(bias)[channel] : RESULT_OF(sums, i);
                 *to = accumulate ? *to + sum : sum;
         }
         if (!IS_FINISHED || get_num_groups(1) > 1)
@@ -337,12 +283,12 @@ TILE_KERNEL void conv_local(TENSOR(in), VIEW(w), VIEW(bias), TENSOR(out), VIEW(p
 /* A loop of its own that stays one: unrolled with the functions in it, it would take a compiler minutes. */
 #pragma unroll 1
         for (int i = 0; i < RESULTS; i++) {
-                const int n = RESULT_N(item, i) / WIDE, pixel = p0 + n / RESULTS_OF_LANES, in_block = pixel % pixels;
+                const int n = RESULT_N(item, i) / 4, pixel = p0 + n / QUADS, in_block = pixel % pixels;
                 const int o = o0 + RESULT_M(item, i), channel = group * outs + o;
                 if (pixel >= blocks * pixels || o >= outs)
                         continue;
-                const int at = OUT_AT(channel, in_block / width, in_block % width) * RESULTS_OF_LANES;
-                global result *to = (global result *)AT(out, pixel / pixels) + at + n % RESULTS_OF_LANES;
+                const int at = OUT_AT(channel, in_block / width, in_block % width) * QUADS;
+                global float4 *to = (global float4 *)AT(out, pixel / pixels) + at + n % QUADS;
                 *to = FINISH_RESULT(*to, NORM_OF(channel));
         }
 }
@@ -375,22 +321,6 @@ GROUP_KERNEL void conv_local_turn(VIEW(w), VIEW(turned), const int count, const 
                 FROM(turned)[at] = FROM(w)[group * group_stride + o * o_stride + i * i_stride + first + r * r_step + s * s_step];
 }
 
-/* A matrix whose rows have the sum side by side comes in float4 of DEPTH / 4 a row and is turned when it is put down. */
-#define QUADS_OF_STEP (DEPTH / 4)
-#define LOADS_DY SHARE(TILE_M * QUADS_OF_STEP)
-#define LOADS_X SHARE(TILE_N * QUADS_OF_STEP)
-#define PART_OF(item, i) (((item) + (i) * ITEMS) % QUADS_OF_STEP)
-#define LINE_OF(item, i) (((item) + (i) * ITEMS) / QUADS_OF_STEP)
-
-INLINE void store_turned(local float *tile, const float4 v, const int line, const int part, const int width)
-{
-        local float *to = tile + 4 * part * (width + PAD) + SPREAD(4 * part, line, width);
-        to[0] = rounded(v.x);
-        to[width + PAD] = rounded(v.y);
-        to[2 * (width + PAD)] = rounded(v.z);
-        to[3 * (width + PAD)] = rounded(v.w);
-}
-
 /* Grid: (tiles of q * groups * tiles of k * ITEMS, splits). `share` pixels of all blocks are one split's; `to` is dw, or
    [split][floats of dw]. */
 TILE_KERNEL void conv_local_weights(TENSOR(x), TENSOR(dy), VIEW(to), CONV_GEOMETRY, const int blocks, const int share,
@@ -406,38 +336,33 @@ TILE_KERNEL void conv_local_weights(TENSOR(x), TENSOR(dy), VIEW(to), CONV_GEOMET
         int b = first / (OH * OW), oh = first / OW % OH, ow = first % OW;
 
         int line_dy[LOADS_DY], line_x[LOADS_X], h[LOADS_X], v[LOADS_X];
-#pragma unroll
-        for (int i = 0; i < LOADS_DY; i++)
-                line_dy[i] = (group * KG + min(k0 + LINE_OF(item, i), KG - 1)) * OH * OW * QUADS + PART_OF(item, i);
-#pragma unroll
-        for (int i = 0; i < LOADS_X; i++) {
-                const int q = min(q0 + LINE_OF(item, i), all - 1);
+        UNROLL for (int i = 0; i < LOADS_DY; i++)
+                line_dy[i] = (group * KG + min(k0 + DY_LINE(item, i), KG - 1)) * OH * OW * QUADS + DY_PART(item, i);
+        UNROLL for (int i = 0; i < LOADS_X; i++) {
+                const int q = min(q0 + X_LINE(item, i), all - 1);
                 h[i] = q / S % R - pad_h;
                 v[i] = q % S - pad_w;
-                line_x[i] = (((group * CG + q / (R * S)) * H + h[i]) * W + v[i]) * QUADS + PART_OF(item, i);
+                line_x[i] = (((group * CG + q / (R * S)) * H + h[i]) * W + v[i]) * QUADS + X_PART(item, i);
         }
 
         float4 sums[SUMS], next_dy[LOADS_DY], next_x[LOADS_X];
-#pragma unroll
-        for (int i = 0; i < SUMS; i++)
+        UNROLL for (int i = 0; i < SUMS; i++)
                 sums[i] = 0.0f;
         for (int step = -1; step < steps; step++) {
                 local float *other = tiles + (step + 1) % 2 * BUFFER;
                 if (step + 1 < steps) {
-                        const int quad = (step + 1) % (LANES / DEPTH) * QUADS_OF_STEP;
+                        const int quad = (step + 1) % (LANES / DEPTH) * (DEPTH / 4);
                         global const float4 *dy = (global const float4 *)AT(dy, b) + (oh * OW + ow) * QUADS + quad;
                         global const float4 *x = (global const float4 *)AT(x, b) + quad;
                         const int window = (oh * stride_h * W + ow * stride_w) * QUADS;
-#pragma unroll
-                        for (int i = 0; i < LOADS_DY; i++)
+                        UNROLL for (int i = 0; i < LOADS_DY; i++)
                                 next_dy[i] = dy[line_dy[i]];
-#pragma unroll
-                        for (int i = 0; i < LOADS_X; i++) {
+                        UNROLL for (int i = 0; i < LOADS_X; i++) {
                                 const bool inside = (uint)(oh * stride_h + h[i]) < (uint)H &&
                                                     (uint)(ow * stride_w + v[i]) < (uint)W;
                                 next_x[i] = inside ? x[line_x[i] + window] : (float4)(0.0f);
                         }
-                        if (quad == QUADS - QUADS_OF_STEP && ++ow == OW) {
+                        if (quad == QUADS - DEPTH / 4 && ++ow == OW) {
                                 ow = 0;
                                 if (++oh == OH) {
                                         oh = 0;
@@ -446,27 +371,20 @@ TILE_KERNEL void conv_local_weights(TENSOR(x), TENSOR(dy), VIEW(to), CONV_GEOMET
                         }
                 }
                 if (step >= 0)
-                        multiply(sums, tiles + step % 2 * BUFFER, exchange, item);
+                        multiply(sums, tiles + step % 2 * BUFFER, exchange, item, 1);
                 if (step + 1 < steps) {
-#pragma unroll
-                        for (int i = 0; i < LOADS_DY; i++)
-                                if (LINE_OF(item, i) < TILE_M)
-                                        store_turned(other, next_dy[i], LINE_OF(item, i), PART_OF(item, i), TILE_M);
-#pragma unroll
-                        for (int i = 0; i < LOADS_X; i++)
-                                store_turned(other + DEPTH * PITCH_M, next_x[i], LINE_OF(item, i), PART_OF(item, i), TILE_N);
+                        store_dy(other, next_dy, item);
+                        store_x(other, next_x, item);
                 }
                 barrier(CLK_LOCAL_MEM_FENCE);
         }
 
         global float *to = FROM(to) + (ulong)get_group_id(1) * K * all + (ulong)group * KG * all;
-#pragma unroll
-        for (int i = 0; i < RESULTS; i++) {
+        UNROLL for (int i = 0; i < RESULTS; i++) {
                 const int k = k0 + RESULT_M(item, i), q = q0 + RESULT_N(item, i);
-                const result sum = RESULT_OF(sums, i);
+                const float4 sum = RESULT_OF(sums, i);
                 global float *at = to + (ulong)k * all + q;
-#pragma unroll
-                for (int j = 0; j < WIDE; j++)
+                UNROLL for (int j = 0; j < 4; j++)
                         if (k < KG && q + j < all)
                                 at[j] = accumulate ? at[j] + COMPONENT(sum, j) : COMPONENT(sum, j);
         }

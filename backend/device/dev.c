@@ -103,7 +103,8 @@ static enum dev_tf32 find_tf32(cl_device_id id, const struct dev_info *info)
                 !strstr(extensions, "cl_nv_device_attribute_query"))
                 return DEV_TF32_NONE;
         struct reading r = {.id = id};
-        return read_uint(&r, COMPUTE_CAPABILITY_MAJOR_NV) >= 8 ? DEV_TF32_UNITS : DEV_TF32_NONE;
+        const cl_uint major = read_uint(&r, COMPUTE_CAPABILITY_MAJOR_NV);
+        return major >= 9 ? DEV_TF32_ROUNDING_UNITS : major == 8 ? DEV_TF32_UNITS : DEV_TF32_NONE;
 }
 
 static void read_uuid(cl_device_id id, struct dev_info *info)

@@ -11,9 +11,9 @@
 
 enum dev_type { DEV_CPU, DEV_GPU, DEV_ACCELERATOR };
 
-/* Matrix units for tf32: NVIDIA's since compute capability 8.0; or their arithmetic on what there is, which
-   is for tests (CNND_TEST_TF32 in the environment). */
-enum dev_tf32 { DEV_TF32_NONE, DEV_TF32_UNITS, DEV_TF32_EMULATED };
+/* Matrix units for tf32: NVIDIA's since compute capability 8.0, with an instruction that rounds to it since
+   9.0; or their arithmetic on what there is, which is for tests (CNND_TEST_TF32 in the environment). */
+enum dev_tf32 { DEV_TF32_NONE, DEV_TF32_UNITS, DEV_TF32_ROUNDING_UNITS, DEV_TF32_EMULATED };
 
 /* What a device is, copied out of the driver once; plain data that the front may keep. */
 struct dev_info {

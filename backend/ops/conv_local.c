@@ -9,23 +9,32 @@
    are aligned. */
 enum { MOST_PHASES = 16, ALIGN = 32 };
 
-/* Sums of a work-group and of a work-item; `cost` of a step of 8 in instructions issued by all its groups of
-   32, counted in NVIDIA's code (tests/bench/ptx_report). */
+/* Sums of a work-group and of a work-item; `cost` of a step in clocks of a scheduler for all its groups of
+   32: instructions issued, counted in NVIDIA's code (tests/bench/ptx_report), and in tf32 the eight clocks
+   that each of its products takes on an A100, where these are more. */
 struct tile {
         int m, n, sums_m, cost;
 };
 
-static const struct tile tiles[] = {
-        {128, 128, 8, 4984},
-        {64, 128, 8, 2608},
-        {32, 128, 4, 1504},
-        {16, 128, 4, 864},
-        {16, 64, 4, 441},
+enum { TILES = 5, SUMS_N = 8 };
+
+/* Of a precision: the places of the sum of a step, what a line of a tile is longer in local memory, and how
+   many work-items the registers of a compute unit hold. */
+static const struct tiling {
+        int depth, pad, items_per_unit;
+        struct tile tiles[TILES];
+} tilings[] = {
+        [OP_FP32] = {8, 4, 512,
+                {{128, 128, 8, 4984}, {64, 128, 8, 2608}, {32, 128, 4, 1504}, {16, 128, 4, 864},
+                        {16, 64, 4, 441}}},
+        [OP_TF32] = {16, 2, 256,
+                {{128, 128, 16, 2048}, {64, 128, 8, 1024}, {32, 128, 8, 691}, {16, 128, 4, 617},
+                        {16, 64, 4, 328}}},
 };
-enum { TILES = sizeof tiles / sizeof tiles[0], SUMS_N = 8, DEPTH = 8, MOST_PAD = 8 };
 
 /* How a product is cut into work-groups. */
 struct cut {
+        enum op_precision precision;
         struct tile tile;
         int groups, tiles_m, tiles_n;
         int share, splits; /* of the sum: places of a split */
@@ -36,24 +45,30 @@ static int items_of(const struct tile *t)
         return t->m / t->sums_m * (t->n / SUMS_N);
 }
 
-static bool fits(const struct tile *t, const struct dev_info *info)
+/* Where tf32 is emulated, fragments go through local memory: of a work-item 32 floats at most. */
+static bool fits(const struct tile *t, enum op_precision precision, const struct dev_info *info)
 {
-        const size_t local = sizeof(float) * 2 * DEPTH * (size_t)(t->m + t->n + 2 * MOST_PAD);
-        return (size_t)items_of(t) <= info->max_work_group && local <= info->local_bytes;
+        const struct tiling *of = &tilings[precision];
+        const size_t items = (size_t)items_of(t),
+                     tiles = 2 * (size_t)(of->depth * (t->m + t->n + 2 * of->pad));
+        const bool exchanges = precision == OP_TF32 && info->tf32 == DEV_TF32_EMULATED;
+        return items <= info->max_work_group &&
+               sizeof(float) * (tiles + (exchanges ? items * 32 : 0)) <= info->local_bytes;
 }
 
 bool conv_local_fits(const struct dev_info *info)
 {
-        return fits(&tiles[TILES - 1], info);
+        return fits(&tilings[OP_FP32].tiles[TILES - 1], OP_FP32, info) &&
+               (info->tf32 == DEV_TF32_NONE || fits(&tilings[OP_TF32].tiles[TILES - 1], OP_TF32, info));
 }
 
 /* The sum's share of a split, in units of UNIT: what takes the fewest rounds of all work-groups that run at
    once, where beginning and joining a split count as much as OVERHEAD places of the sum. */
 static int share_of(const struct cut *c, int64_t length, int unit, const struct dev_info *info)
 {
-        enum { ITEMS_PER_UNIT = 512, OVERHEAD = 64, MOST_SPLITS = 256 };
-        const int items = items_of(&c->tile);
-        const int64_t per_unit = items < ITEMS_PER_UNIT ? ITEMS_PER_UNIT / items : 1;
+        enum { OVERHEAD = 64, MOST_SPLITS = 256 };
+        const int items = items_of(&c->tile), room = tilings[c->precision].items_per_unit;
+        const int64_t per_unit = items < room ? room / items : 1;
         const int64_t count = (int64_t)c->groups * c->tiles_m * c->tiles_n,
                       units = (length + unit - 1) / unit;
         const int64_t at_once = info->compute_units > 0 ? per_unit * info->compute_units : per_unit;
@@ -73,15 +88,16 @@ static int share_of(const struct cut *c, int64_t length, int unit, const struct 
 }
 
 /* The tile that costs least over `m` times `n` sums a group. */
-static struct cut cut_of(int groups, int m, int64_t n, const struct dev_info *info)
+static struct cut cut_of(
+        int groups, int m, int64_t n, enum op_precision precision, const struct dev_info *info)
 {
-        struct cut c = {.groups = groups};
+        struct cut c = {.precision = precision, .groups = groups};
         int64_t best = 0;
         for (int i = 0; i < TILES; i++) {
-                const struct tile *t = &tiles[i];
+                const struct tile *t = &tilings[precision].tiles[i];
                 const int64_t tiles_m = op_ceil_div(m, t->m), tiles_n = (n + t->n - 1) / t->n;
                 const int64_t cost = tiles_m * tiles_n * t->cost;
-                if (!fits(t, info) || (best && cost >= best))
+                if (!fits(t, precision, info) || (best && cost >= best))
                         continue;
                 best = cost;
                 c.tile = *t;
@@ -91,22 +107,24 @@ static struct cut cut_of(int groups, int m, int64_t n, const struct dev_info *in
         return c;
 }
 
-static struct cut cut_correlation(const struct correlation *k, int blocks, const struct dev_info *info)
+static struct cut cut_correlation(
+        const struct correlation *k, int blocks, enum op_precision precision, const struct dev_info *info)
 {
         enum { UNIT = 16 };
         const int length = k->ins * k->taps[0] * k->taps[1];
-        struct cut c = cut_of(
-                k->groups, k->outs, (int64_t)blocks * k->size[0] * k->size[1] * CONV_LOCAL_LANES, info);
+        const int64_t pixels = (int64_t)blocks * k->size[0] * k->size[1];
+        struct cut c = cut_of(k->groups, k->outs, pixels * CONV_LOCAL_LANES, precision, info);
         c.share = share_of(&c, length, UNIT, info) * UNIT;
         c.splits = length ? op_ceil_div(length, c.share) : 1;
         return c;
 }
 
-static struct cut cut_weights(const struct op *op, int blocks, const struct dev_info *info)
+static struct cut cut_weights(
+        const struct op *op, int blocks, enum op_precision precision, const struct dev_info *info)
 {
         const struct conv_args *a = op->args;
         const int pixels = blocks * op->out.h * op->out.w;
-        struct cut c = cut_of(a->groups, op->out.c / a->groups, op->params[0].fan_in, info);
+        struct cut c = cut_of(a->groups, op->out.c / a->groups, op->params[0].fan_in, precision, info);
         c.share = share_of(&c, (int64_t)pixels * CONV_LOCAL_LANES, CONV_LOCAL_LANES, info);
         c.splits = op_ceil_div(pixels, c.share);
         return c;
@@ -135,10 +153,12 @@ static uint64_t part_floats(const struct correlation *k, const struct cut *c, in
 
 static const char *options_of(char *out, const struct op_call *call, const struct tile *t, bool turned)
 {
-        const bool tf32 = call->precision == OP_TF32, units = dev_info(call->dev)->tf32 == DEV_TF32_UNITS;
+        const enum dev_tf32 has = dev_info(call->dev)->tf32;
+        const bool tf32 = call->precision == OP_TF32, rounds = tf32 && has == DEV_TF32_ROUNDING_UNITS,
+                   units = rounds || (tf32 && has == DEV_TF32_UNITS);
         return op_options(out, CONV_LOCAL_LANES,
-                "-DTILE_M=%d -DTILE_N=%d -DSUMS_M=%d -DTURNED=%d -DTF32=%d -DTF32_UNITS=%d", t->m, t->n,
-                t->sums_m, turned, tf32, tf32 && units);
+                "-DTILE_M=%d -DTILE_N=%d -DSUMS_M=%d -DTURNED=%d -DTF32=%d -DTF32_UNITS=%d -DTF32_ROUNDS=%d",
+                t->m, t->n, t->sums_m, turned, tf32, units, rounds);
 }
 
 static int over_tiles(struct launch *l, const struct cut *c, struct err *e)
@@ -187,7 +207,7 @@ static int correlate(const struct op_call *call, const struct correlation *k, co
         const struct tensor *out, const struct view *bias, bool turned, bool accumulate, struct err *e)
 {
         const int blocks = tensor_blocks(in), taps = k->taps[0] * k->taps[1];
-        const struct cut c = cut_correlation(k, blocks, dev_info(call->dev));
+        const struct cut c = cut_correlation(k, blocks, call->precision, dev_info(call->dev));
         const uint64_t moved = turned ? turned_floats(k) : 0;
         const struct view parts = {call->workspace.buf, call->workspace.offset + moved};
         const struct view *scratch = c.splits > 1 ? &parts : &out->at;
@@ -276,7 +296,7 @@ static int bias_gradient(const struct op *op, const struct op_call *call, const 
 
 int conv_local_weights(const struct op *op, const struct op_call *call, struct err *e)
 {
-        const struct cut c = cut_weights(op, tensor_blocks(&call->dy), dev_info(call->dev));
+        const struct cut c = cut_weights(op, tensor_blocks(&call->dy), call->precision, dev_info(call->dev));
         char options[OP_OPTIONS];
         options_of(options, call, &c.tile, false);
         struct launch l = launch_begin(call->dev, "conv_local", options, "conv_local_weights");
@@ -296,26 +316,9 @@ int conv_local_weights(const struct op *op, const struct op_call *call, struct e
 
 int conv_local_bias(const struct op *op, const struct op_call *call, struct err *e)
 {
+        const struct tile *t = &tilings[call->precision].tiles[TILES - 1];
         char options[OP_OPTIONS];
-        return bias_gradient(op, call, options_of(options, call, &tiles[TILES - 1], false), e);
-}
-
-uint64_t conv_local_forward_floats(const struct op *op, int n, const struct dev_info *info)
-{
-        const int blocks = op_ceil_div(n, CONV_LOCAL_LANES);
-        const struct correlation k = correlation_forward(op);
-        const struct cut c = cut_correlation(&k, blocks, info);
-        return part_floats(&k, &c, blocks);
-}
-
-uint64_t conv_local_weights_floats(const struct op *op, int n, const struct dev_info *info)
-{
-        const int blocks = op_ceil_div(n, CONV_LOCAL_LANES);
-        const struct cut c = cut_weights(op, blocks, info);
-        const uint64_t parts =
-                c.splits > 1 ? (uint64_t)c.splits * (uint64_t)op_param_count(&op->params[0]) : 0;
-        const uint64_t bias = op->num_params == 2 ? (uint64_t)blocks * (uint64_t)op->out.c : 0;
-        return parts > bias ? parts : bias;
+        return bias_gradient(op, call, options_of(options, call, t, false), e);
 }
 
 static void raise(uint64_t *most, uint64_t floats)
@@ -324,14 +327,52 @@ static void raise(uint64_t *most, uint64_t floats)
                 *most = floats;
 }
 
+/* The last precision of a device: what it needs is that of the hungriest. */
+static int last_precision(const struct dev_info *info)
+{
+        return info->tf32 == DEV_TF32_NONE ? OP_FP32 : OP_TF32;
+}
+
+uint64_t conv_local_forward_floats(const struct op *op, int n, const struct dev_info *info)
+{
+        const int blocks = op_ceil_div(n, CONV_LOCAL_LANES);
+        const struct correlation k = correlation_forward(op);
+        uint64_t most = 0;
+        for (int p = OP_FP32; p <= last_precision(info); p++) {
+                const struct cut c = cut_correlation(&k, blocks, (enum op_precision)p, info);
+                raise(&most, part_floats(&k, &c, blocks));
+        }
+        return most;
+}
+
+uint64_t conv_local_weights_floats(const struct op *op, int n, const struct dev_info *info)
+{
+        const int blocks = op_ceil_div(n, CONV_LOCAL_LANES);
+        uint64_t most = op->num_params == 2 ? (uint64_t)blocks * (uint64_t)op->out.c : 0; /* the bias' */
+        for (int p = OP_FP32; p <= last_precision(info); p++) {
+                const struct cut c = cut_weights(op, blocks, (enum op_precision)p, info);
+                if (c.splits > 1)
+                        raise(&most, (uint64_t)c.splits * (uint64_t)op_param_count(&op->params[0]));
+        }
+        return most;
+}
+
+static uint64_t data_floats(const struct correlation *k, int blocks, const struct dev_info *info)
+{
+        uint64_t most = 0;
+        for (int p = OP_FP32; p <= last_precision(info); p++) {
+                const struct cut c = cut_correlation(k, blocks, (enum op_precision)p, info);
+                raise(&most, turned_floats(k) + part_floats(k, &c, blocks));
+        }
+        return most;
+}
+
 void conv_local_needs(const struct op *op, int n, const struct dev_info *info, struct op_needs *ret)
 {
         const int blocks = op_ceil_div(n, CONV_LOCAL_LANES);
         struct correlation k;
         raise(&ret->workspace_forward, conv_local_forward_floats(op, n, info));
-        for (int i = 0; conv_local_data_fits(op) && data_phase(op, i, &k); i++) {
-                const struct cut c = cut_correlation(&k, blocks, info);
-                raise(&ret->workspace_backward, turned_floats(&k) + part_floats(&k, &c, blocks));
-        }
+        for (int i = 0; conv_local_data_fits(op) && data_phase(op, i, &k); i++)
+                raise(&ret->workspace_backward, data_floats(&k, blocks, info));
         raise(&ret->workspace_backward, conv_local_weights_floats(op, n, info));
 }
