@@ -2,10 +2,10 @@
 
 #include "base/clock.h"
 #include "daemon/conf.h"
-#include "daemon/datasets.h"
-#include "daemon/modelrow.h"
-#include "daemon/store.h"
-#include "daemon/token.h"
+#include "daemon/datasets/datasets.h"
+#include "daemon/models/modelrow.h"
+#include "daemon/store/store.h"
+#include "daemon/people/token.h"
 
 #include <errno.h>
 #include <limits.h>

@@ -3,8 +3,8 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/str.h"
-#include "daemon/identity.h"
-#include "daemon/listen.h"
+#include "daemon/people/identity.h"
+#include "daemon/http/listen.h"
 
 #include <ctype.h>
 #include <errno.h>

@@ -1,6 +1,6 @@
 #include "daemon/precheck.h"
 
-#include "daemon/identity.h"
+#include "daemon/people/identity.h"
 #include "device/dev.h"
 
 #include <errno.h>

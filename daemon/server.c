@@ -4,12 +4,12 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/str.h"
-#include "daemon/access.h"
-#include "daemon/api.h"
-#include "daemon/listen.h"
+#include "daemon/people/access.h"
+#include "daemon/api/api.h"
+#include "daemon/http/listen.h"
 #include "daemon/notify.h"
 #include "daemon/precheck.h"
-#include "daemon/tls.h"
+#include "daemon/http/tls.h"
 
 #include <errno.h>
 #include <poll.h>

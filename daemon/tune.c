@@ -1,8 +1,8 @@
 #include "daemon/tune.h"
 
 #include "base/json.h"
-#include "daemon/drivercache.h"
-#include "daemon/tuned.h"
+#include "daemon/devices/drivercache.h"
+#include "daemon/worker/tuned.h"
 #include "device/vendors.h"
 #include "ops/selftest.h"
 #include "ops/tuner.h"

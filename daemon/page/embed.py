@@ -6,7 +6,7 @@ import sys
 TYPES = {'.html': 'text/html; charset=utf-8', '.css': 'text/css', '.js': 'text/javascript'}
 
 with open(sys.argv[1], 'w', encoding='ascii') as f:
-    f.write('#include "daemon/page.h"\n\n')
+    f.write('#include "daemon/api/page.h"\n\n')
     for i, path in enumerate(sys.argv[2:]):
         f.write('static const char text%d[] =\n' % i)
         with open(path, encoding='ascii') as text:

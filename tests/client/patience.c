@@ -4,7 +4,7 @@
 #include "client/args.h"
 #include "client/command.h"
 #include "client/fetch.h"
-#include "daemon/classify.h"
+#include "daemon/serving/classify.h"
 
 #include <stdbool.h>
 #include <unistd.h>

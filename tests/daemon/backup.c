@@ -2,7 +2,7 @@
 #include "check.h"
 #include "lossy.h"
 
-#include "daemon/store.h"
+#include "daemon/store/store.h"
 
 #include <limits.h>
 #include <unistd.h>

@@ -1,7 +1,7 @@
 /* The token bucket against a clock of the test's own. */
 #include "check.h"
 
-#include "daemon/bucket.h"
+#include "daemon/common/bucket.h"
 
 static void a_burst_then_the_rate(void **state)
 {

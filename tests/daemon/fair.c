@@ -3,7 +3,7 @@
 
 #include "base/clock.h"
 #include "base/json.h"
-#include "daemon/jobcore.h"
+#include "daemon/jobs/jobcore.h"
 #include "daemon/role.h"
 
 static const struct identity operator= {.user = "ottilie", .operator= true };

@@ -2,7 +2,7 @@
 
 #include "base/clock.h"
 #include "base/json.h"
-#include "daemon/modelcheck.h"
+#include "daemon/decoder/modelcheck.h"
 #include "data/dataset.h"
 
 #include <poll.h>

@@ -6,7 +6,7 @@
 #include "check.h"
 
 #include "base/asan.h"
-#include "daemon/service.h"
+#include "daemon/api/service.h"
 
 #include <cjson/cJSON.h>
 #include <stdbool.h>

@@ -1,7 +1,7 @@
 /* The order of the line: by hand where it is short, by a slow double where it is long. */
 #include "check.h"
 
-#include "daemon/line.h"
+#include "daemon/jobs/line.h"
 
 #include <stdlib.h>
 

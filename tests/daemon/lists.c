@@ -3,8 +3,8 @@
 #include "front.h"
 
 #include "base/json.h"
-#include "daemon/jobcore.h"
-#include "daemon/jobrow.h"
+#include "daemon/jobs/jobcore.h"
+#include "daemon/jobs/jobrow.h"
 #include "daemon/role.h"
 
 enum {

@@ -1,9 +1,9 @@
 #include "check.h"
 
-#include "daemon/axis.h"
-#include "daemon/curve.h"
-#include "daemon/media.h"
-#include "daemon/plot.h"
+#include "daemon/jobs/axis.h"
+#include "daemon/jobs/curve.h"
+#include "daemon/common/media.h"
+#include "daemon/jobs/plot.h"
 
 #include <math.h>
 

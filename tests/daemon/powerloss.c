@@ -1,5 +1,5 @@
 /* Power loss at every sync and after every acknowledged transaction, and disks that fail to sync. */
-#include "daemon/store.h"
+#include "daemon/store/store.h"
 #include "lossy.h"
 
 #include <limits.h>

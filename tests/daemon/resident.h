@@ -8,7 +8,7 @@
 
 #include "daemon/conf.h"
 #include "daemon/server.h"
-#include "daemon/token.h"
+#include "daemon/people/token.h"
 
 #include <pthread.h>
 #include <semaphore.h>

@@ -3,7 +3,7 @@
 
 #include "base/asan.h"
 #include "base/file.h"
-#include "daemon/sandbox.h"
+#include "daemon/decoder/sandbox.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -2,7 +2,7 @@
 #include "check.h"
 
 #include "base/json.h"
-#include "daemon/scores.h"
+#include "daemon/worker/scores.h"
 
 #include <math.h>
 

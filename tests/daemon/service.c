@@ -3,7 +3,7 @@
 
 #include "base/clock.h"
 #include "base/json.h"
-#include "daemon/modelrow.h"
+#include "daemon/models/modelrow.h"
 #include "daemon/role.h"
 #include "data/dataset.h"
 

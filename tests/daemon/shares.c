@@ -2,7 +2,7 @@
 #include "check.h"
 
 #include "base/clock.h"
-#include "daemon/shares.h"
+#include "daemon/jobs/shares.h"
 
 #include <stdlib.h>
 #include <unistd.h>

@@ -4,7 +4,7 @@
 #include "front.h"
 
 #include "base/json.h"
-#include "daemon/jobrow.h"
+#include "daemon/jobs/jobrow.h"
 #include "daemon/role.h"
 
 /* Of the fake's plans, and what a user may store. */

@@ -99,7 +99,7 @@ BODIES = {
 
 
 def routes():
-    with open(os.path.join(HERE, "../../daemon/api.c"), encoding="utf-8") as f:
+    with open(os.path.join(HERE, "../../daemon/api/api.c"), encoding="utf-8") as f:
         return set(re.findall(r'\{"([A-Z]+)", "([^"]+)", HTTP_', f.read()))
 
 

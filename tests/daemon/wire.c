@@ -1,6 +1,6 @@
 /* What a device is comes over the channel as it was: the front plans memory with it. */
 #include "check.h"
-#include "daemon/wire.h"
+#include "daemon/common/wire.h"
 
 static void every_field_arrives(void **state)
 {

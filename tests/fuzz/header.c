@@ -2,7 +2,7 @@
    last word "tcp" or "unix", and lines "Name: value"; the library's part is played by the double below. */
 #include "fuzz.h"
 
-#include "daemon/guard.h"
+#include "daemon/http/guard.h"
 
 #include <string.h>
 #include <strings.h>

@@ -1,6 +1,6 @@
 #include "kids.h"
 
-#include "daemon/children.h"
+#include "daemon/common/children.h"
 #include "fuzz.h"
 
 #include <errno.h>

@@ -1,6 +1,6 @@
-/* The front's children without processes: of daemon/children.c all runs but the system calls that make a
-   process, which meson.build wraps. What a child would read and say goes through a socket whose other end is
-   here. */
+/* The front's children without processes: of daemon/common/children.c all runs but the system calls that make
+   a process, which meson.build wraps. What a child would read and say goes through a socket whose other end
+   is here. */
 #ifndef CNND_KIDS_H
 #define CNND_KIDS_H
 

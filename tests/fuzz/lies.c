@@ -8,7 +8,7 @@
 #include "fuzz.h"
 
 #include "base/json.h"
-#include "daemon/imagefacts.h"
+#include "daemon/decoder/imagefacts.h"
 #include "house.h"
 #include "kids.h"
 

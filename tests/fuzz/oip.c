@@ -3,7 +3,7 @@
 #include "fuzz.h"
 
 #include "base/json.h"
-#include "daemon/oipanswer.h"
+#include "daemon/api/oipanswer.h"
 #include "data/image.h"
 #include "data/walk.h"
 

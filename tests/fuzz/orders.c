@@ -16,8 +16,8 @@
 #include "base/chan.h"
 #include "base/json.h"
 #include "base/str.h"
-#include "daemon/decoder_role.h"
-#include "daemon/wire.h"
+#include "daemon/decoder/decoder_role.h"
+#include "daemon/common/wire.h"
 
 #include <string.h>
 #include <sys/socket.h>

@@ -3,7 +3,7 @@
 #include "fuzz.h"
 
 #include "base/json.h"
-#include "daemon/api.h"
+#include "daemon/api/api.h"
 
 #include <string.h>
 

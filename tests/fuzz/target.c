@@ -1,7 +1,7 @@
 /* The address of a request: path and query. */
 #include "fuzz.h"
 
-#include "daemon/target.h"
+#include "daemon/http/target.h"
 
 #include <string.h>
 

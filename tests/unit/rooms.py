@@ -8,6 +8,22 @@ import sys
 # room: the rooms whose headers it may include
 BASE, DEVICE = {'base'}, {'base', 'device'}
 ENGINE = DEVICE | {'ops', 'ref', 'net', 'zoo', 'data', 'model', 'train'}
+# Of the daemon's rooms each may include those of the line, and of the engine what it likes.
+DAEMON = {'daemon/' + room: ENGINE | {'daemon/' + r for r in [room] + more.split()} for room, more in {
+    'common': '',
+    'store': 'common',
+    'people': 'common store',
+    'http': 'common people',
+    'decoder': 'common',
+    'devices': 'common',
+    'worker': 'common decoder devices',
+    'models': 'common store people decoder',
+    'datasets': 'common store people http decoder',
+    'jobs': 'common store people http devices models datasets',
+    'serving': 'common http decoder devices models',
+    'api': 'common store people http decoder devices worker models datasets jobs serving',
+}.items()}
+DAEMON['daemon'] = ENGINE | {'daemon'} | set(DAEMON) - {'daemon/serving', 'daemon/jobs'}
 MAY = {
     'backend/base': BASE,
     'backend/device': DEVICE,
@@ -18,7 +34,7 @@ MAY = {
     'backend/data': BASE | {'data'},
     'backend/model': BASE | {'model'},
     'backend/train': ENGINE,
-    'daemon': ENGINE | {'daemon'},
+    **DAEMON,
     'client': BASE | {'client'},
 }
 # Libraries that only some rooms may see.
@@ -26,10 +42,10 @@ LIBRARIES = {
     r'hdf5\.h': set(),
     r'CL/': {'backend/device'},
     r'clblast': {'backend/device'},
-    r'sqlite3\.h': {'daemon'},
-    r'microhttpd\.h': {'daemon'},
-    r'gnutls/': {'daemon'},
-    r'seccomp': {'daemon'},
+    r'sqlite3\.h': {'daemon/store', 'daemon/api'},
+    r'microhttpd\.h': {'daemon/http', 'daemon/api'},
+    r'gnutls/': {'daemon/http', 'daemon/people', 'daemon/store'},
+    r'seccomp': {'daemon/decoder'},
     r'curl/': {'client'},
     r'(windows|winhttp|bcrypt)\.h': {'backend/base', 'client'},
     r'(tiffio|jpeglib|jerror|png|libdeflate|archive|archive_entry)\.h': {'backend/data'},
@@ -73,6 +89,7 @@ def main():
     # The check itself must be able to fail.
     assert list(faults('client', 'x', '#include "train/train.h"')), 'the check finds nothing'
     assert list(faults('backend/net', 'x', '#include <CL/cl.h>')), 'the check finds nothing'
+    assert list(faults('daemon/store', 'x', '#include "daemon/jobs/jobs.h"')), 'the check finds nothing'
     assert list(namesakes(['client/x.h', 'daemon/x.h'])), 'the check finds nothing'
     print('\n'.join(found) or '%d files, every include in its room, every name once' % seen)
     sys.exit(1 if found or seen < 20 else 0)

@@ -1,0 +1,336 @@
+#include "daemon/common/children.h"
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { REAP_STEP_MS = 20, STARVED_MS = 20, END_GRACE_MS = 2000, MAX_EVENTS = 32 };
+
+struct child {
+        struct children *home; /* borrowed */
+        struct child *next;
+        struct child_hooks hooks;
+        struct chan *chan; /* owned; NULL once it is closed */
+        pid_t pid;
+        bool wants_write;   /* what epoll was told */
+        int64_t kill_at_ms; /* when a child whose channel is closed is killed */
+        bool killed;
+        long long oom_kills;      /* at its start */
+        struct chan_message held; /* owned; one that could not be taken for want of memory */
+        bool holds, starved;      /* starved: to be served again soon, though nothing comes */
+};
+
+struct children {
+        struct child *list;
+        int epoll_fd; /* owned */
+        int lock_fd;  /* borrowed */
+};
+
+int children_create(int lock_fd, struct children **ret, struct err *e)
+{
+        struct children *cs = calloc(1, sizeof *cs);
+        if (!cs)
+                return err_set(e, ERR_NO_MEMORY, "no memory for child processes");
+        cs->lock_fd = lock_fd;
+        cs->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+        if (cs->epoll_fd < 0) {
+                int rc = err_errno(e, errno, "epoll");
+                free(cs);
+                return rc;
+        }
+        *ret = cs;
+        return 0;
+}
+
+static void child_free(struct child *c)
+{
+        chan_message_finish(&c->held);
+        chan_destroy(c->chan);
+        free(c);
+}
+
+void children_destroy(struct children *cs)
+{
+        if (!cs)
+                return;
+        for (struct child *c = cs->list; c; c = c->next)
+                kill(c->pid, SIGKILL);
+        while (cs->list) {
+                struct child *c = cs->list;
+                cs->list = c->next;
+                waitpid(c->pid, NULL, 0);
+                child_free(c);
+        }
+        close(cs->epoll_fd);
+        free(cs);
+}
+
+/* How many processes the kernel has killed for want of memory; 0 where it does not tell. */
+static long long oom_kills(void)
+{
+        char line[100];
+        long long count = 0;
+        FILE *f = fopen("/proc/vmstat", "re");
+        while (f && fgets(line, sizeof line, f) && sscanf(line, "oom_kill %lld", &count) != 1)
+                continue;
+        if (f)
+                fclose(f);
+        return count;
+}
+
+/* In the child, between fork and exec: only async-signal-safe calls. Never returns. */
+static void become_role(pid_t parent, int channel, int lock_fd, char *const *argv)
+{
+        sigset_t none;
+        sigemptyset(&none);
+        sigprocmask(SIG_SETMASK, &none, NULL);
+        /* The front drains on these and tells its children; the terminal and systemd send them to all. */
+        signal(SIGINT, SIG_IGN);
+        signal(SIGTERM, SIG_IGN);
+        signal(SIGHUP, SIG_IGN);
+        signal(SIGPIPE, SIG_IGN);
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (getppid() != parent)
+                _exit(127);
+        int null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        /* Above the targets first, so that neither dup2 overwrites the other's source. */
+        int high_channel = fcntl(channel, F_DUPFD, 16), high_lock = fcntl(lock_fd, F_DUPFD, 16);
+        if (null_fd < 0 || high_channel < 0 || high_lock < 0 || dup2(null_fd, 0) < 0 || dup2(2, 1) < 0 ||
+                dup2(high_channel, CHILD_FD) < 0 || dup2(high_lock, CHILD_LOCK_FD) < 0)
+                _exit(127);
+        close_range(CHILD_LOCK_FD + 1, ~0U, 0);
+        execv("/proc/self/exe", argv);
+        _exit(127);
+}
+
+static int spawn(struct children *cs, const char *const *args, int channel, pid_t *ret, struct err *e)
+{
+        char *argv[CHILD_MAX_ARGS + 2] = {(char *)(uintptr_t) "cnnd"};
+        int n = 1;
+        for (int i = 0; args[i]; i++) {
+                if (n > CHILD_MAX_ARGS)
+                        return err_set(
+                                e, ERR_INTERNAL, "a child with more than %d arguments", CHILD_MAX_ARGS);
+                argv[n++] = (char *)(uintptr_t)args[i];
+        }
+        pid_t parent = getpid(), pid = fork();
+        if (pid < 0)
+                return err_errno(e, errno, "fork");
+        if (pid == 0)
+                become_role(parent, channel, cs->lock_fd, argv);
+        *ret = pid;
+        return 0;
+}
+
+int child_start(struct children *cs, const char *const *args, const struct child_hooks *hooks,
+        struct child **ret, struct err *e)
+{
+        int pair[2] = {-1, -1}, rc = 0;
+        struct child *c = calloc(1, sizeof *c);
+        if (!c)
+                return err_set(e, ERR_NO_MEMORY, "no memory for a child process");
+        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
+                rc = err_errno(e, errno, "socketpair");
+                goto out;
+        }
+        c->home = cs;
+        c->hooks = *hooks;
+        c->oom_kills = oom_kills();
+        c->chan = chan_create(pair[0]);
+        if (!c->chan) {
+                rc = err_set(e, ERR_NO_MEMORY, "no memory for a channel");
+                goto out;
+        }
+        pair[0] = -1;
+        rc = spawn(cs, args, pair[1], &c->pid, e);
+        if (rc)
+                goto out;
+        struct epoll_event want = {.events = EPOLLIN, .data.ptr = c};
+        if (epoll_ctl(cs->epoll_fd, EPOLL_CTL_ADD, chan_fd(c->chan), &want) < 0) {
+                rc = err_errno(e, errno, "epoll");
+                kill(c->pid, SIGKILL);
+                waitpid(c->pid, NULL, 0);
+                goto out;
+        }
+        c->next = cs->list;
+        cs->list = c;
+        *ret = c;
+        c = NULL;
+out:
+        if (pair[0] >= 0)
+                close(pair[0]);
+        if (pair[1] >= 0)
+                close(pair[1]);
+        if (c)
+                child_free(c);
+        return rc;
+}
+
+pid_t child_pid(const struct child *c)
+{
+        return c->pid;
+}
+
+static void watch_writes(struct child *c)
+{
+        bool wants = chan_wants_write(c->chan);
+        if (wants == c->wants_write)
+                return;
+        struct epoll_event want = {.events = EPOLLIN | (wants ? EPOLLOUT : 0U), .data.ptr = c};
+        if (epoll_ctl(c->home->epoll_fd, EPOLL_CTL_MOD, chan_fd(c->chan), &want) == 0)
+                c->wants_write = wants;
+}
+
+int child_send(struct child *c, const cJSON *head, const void *raw, size_t raw_len, struct err *e)
+{
+        struct err why = {0};
+        if (!c->chan)
+                return 0;
+        int rc = chan_post(c->chan, head, raw, raw_len, &why);
+        watch_writes(c);
+        if (rc == ERR_NO_MEMORY || rc == ERR_TOO_LARGE) {
+                *e = why;
+                return rc;
+        }
+        return 0; /* a peer that is gone is found by children_run */
+}
+
+void child_close(struct child *c)
+{
+        if (!c->chan)
+                return;
+        /* Explicitly: a child between fork and exec may still hold a copy, which would keep it in the set. */
+        epoll_ctl(c->home->epoll_fd, EPOLL_CTL_DEL, chan_fd(c->chan), NULL);
+        chan_destroy(c->chan);
+        c->chan = NULL;
+        c->kill_at_ms = clock_now_ms() + END_GRACE_MS;
+}
+
+void child_kill(struct child *c)
+{
+        kill(c->pid, SIGKILL);
+        c->killed = true;
+        child_close(c);
+}
+
+int children_fd(const struct children *cs)
+{
+        return cs->epoll_fd;
+}
+
+int children_timeout_ms(const struct children *cs)
+{
+        for (const struct child *c = cs->list; c; c = c->next)
+                if (!c->chan || c->starved)
+                        return c->chan ? STARVED_MS : REAP_STEP_MS;
+        return -1;
+}
+
+/* Hands on what has come. 0, or why no more will. */
+static int take_messages(struct child *c, struct err *e)
+{
+        int rc = 0;
+        c->starved = false;
+        while (c->chan) {
+                if (!c->holds) {
+                        rc = chan_next(c->chan, &c->held, e);
+                        c->holds = rc > 0;
+                }
+                json_begin();
+                if (c->holds)
+                        rc = c->hooks.message(c->hooks.ctx, c, &c->held);
+                c->starved = rc == ERR_NO_MEMORY;
+                if (c->starved || !c->holds)
+                        break;
+                chan_message_finish(&c->held);
+                c->holds = false;
+        }
+        return c->starved ? 0 : rc;
+}
+
+static void serve(struct child *c, uint32_t ready)
+{
+        struct err e;
+        if (ready & EPOLLOUT) {
+                /* A failed write leaves what the child said before it died to be read. */
+                if (chan_flush(c->chan, &e) == 0)
+                        watch_writes(c);
+        }
+        int rc = take_messages(c, &e);
+        if (!c->chan || rc == 0)
+                return;
+        if (rc != ERR_CLOSED)
+                log_line(LOG_WARN, "channel of process %d: %s", (int)c->pid, e.message);
+        child_close(c);
+}
+
+bool child_was_killed(int status)
+{
+        return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+}
+
+static void describe(const struct child *c, int status, char *out, size_t size)
+{
+        if (WIFSIGNALED(status))
+                snprintf(out, size, "killed by signal %d (%s)%s", WTERMSIG(status),
+                        strsignal(WTERMSIG(status)),
+                        child_was_killed(status) && oom_kills() > c->oom_kills
+                                ? ", and the kernel has killed for want of memory meanwhile"
+                                : "");
+        else
+                snprintf(out, size, "ended with status %d", WEXITSTATUS(status));
+}
+
+/* Takes `c` out of the list if it has ended. */
+static bool reap(struct child **place, int64_t now_ms)
+{
+        struct child *c = *place;
+        int status = 0;
+        char why[120];
+        pid_t rc = waitpid(c->pid, &status, WNOHANG);
+        if (rc == 0) {
+                if (!c->killed && now_ms >= c->kill_at_ms) {
+                        kill(c->pid, SIGKILL);
+                        c->killed = true;
+                }
+                return false;
+        }
+        describe(c, status, why, sizeof why);
+        *place = c->next;
+        c->hooks.gone(c->hooks.ctx, c, status, why);
+        child_free(c);
+        return true;
+}
+
+void children_run(struct children *cs)
+{
+        struct epoll_event events[MAX_EVENTS];
+        int n = epoll_wait(cs->epoll_fd, events, MAX_EVENTS, 0);
+        for (int i = 0; i < n; i++) {
+                struct child *c = events[i].data.ptr;
+                if (c->chan)
+                        serve(c, events[i].events);
+        }
+        int64_t now = clock_now_ms();
+        /* A hook may start children: they are put in front of `place`, which stays valid. */
+        for (struct child **place = &cs->list; *place;) {
+                struct child *c = *place;
+                if (c->chan && c->starved)
+                        serve(c, 0);
+                if (c->chan || !reap(place, now))
+                        place = &(*place)->next;
+        }
+}

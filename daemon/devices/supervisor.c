@@ -1,0 +1,308 @@
+#include "daemon/devices/supervisor.h"
+
+#include "base/json.h"
+#include "base/log.h"
+#include "daemon/devices/device.h"
+#include "daemon/devices/probe.h"
+#include "daemon/common/wire.h"
+#include "device/vendors.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct supervisor {
+        struct supervisor_options options; /* its strings are owned */
+        struct supervisor_hooks hooks;
+        struct vendors drivers;
+        struct probe probes[VENDORS_MAX]; /* children point to them, as to the devices */
+        struct device devices[SUPERVISOR_MAX_DEVICES];
+        int num_probes, count;
+        char problem[1000];
+};
+
+static int add_device(struct supervisor *sv, const struct probe *p, const cJSON *o, struct err *e)
+{
+        struct dev_info info;
+        int rc = wire_device_read(o, &info, e);
+        for (int i = 0; rc == 0 && i < sv->count; i++)
+                if (strcmp(sv->devices[i].info.id, info.id) == 0)
+                        rc = err_set(e, ERR_INVALID, "there are two of the id %s", info.id);
+        if (rc || !dev_matches(&info, sv->options.device_spec) || sv->count == SUPERVISOR_MAX_DEVICES)
+                return rc;
+        struct device *d = &sv->devices[sv->count];
+        *d = (struct device){.options = &sv->options,
+                .hooks = &sv->hooks,
+                .driver = p->driver,
+                .index = sv->count++,
+                .info = info};
+        device_start(d);
+        return 0;
+}
+
+bool supervisor_looking(const struct supervisor *sv)
+{
+        for (int i = 0; i < sv->num_probes; i++)
+                if (sv->probes[i].state == PROBE_LOOKING)
+                        return true;
+        return false;
+}
+
+/* What keeps it from having any device, once every driver has been asked. */
+static void note_problem(struct supervisor *sv)
+{
+        int found = 0;
+        const struct probe *failed = NULL;
+        sv->problem[0] = '\0';
+        for (int i = 0; i < sv->num_probes; i++) {
+                found += sv->probes[i].devices;
+                if (sv->probes[i].state == PROBE_FAILED && !failed)
+                        failed = &sv->probes[i];
+        }
+        if (sv->count || supervisor_looking(sv))
+                return;
+        if (failed)
+                snprintf(sv->problem, sizeof sv->problem, "OpenCL driver%s%s: %s",
+                        failed->driver[0] ? " " : "", failed->driver, failed->reason);
+        else
+                snprintf(sv->problem, sizeof sv->problem,
+                        "no OpenCL device matches '%s' (%d found): install a driver (Debian: "
+                        "pocl-opencl-icd) or choose another with --device, and restart cnnd",
+                        sv->options.device_spec, found);
+}
+
+static void probe_found(void *ctx, const struct probe *p, const cJSON *devices)
+{
+        struct supervisor *sv = ctx;
+        struct err e;
+        const cJSON *item;
+        cJSON_ArrayForEach(item, devices)
+        {
+                if (add_device(sv, p, item, &e))
+                        log_line(LOG_ERROR, "a device was left out: %s", e.message);
+        }
+        note_problem(sv);
+        if (sv->problem[0])
+                log_line(LOG_ERROR, "%s", sv->problem);
+}
+
+static void probe_failed(void *ctx)
+{
+        note_problem(ctx);
+}
+
+/* One for each driver; where there is no list of them, one for all. */
+static int start_probes(struct supervisor *sv, struct err *e)
+{
+        int rc = vendors_find(&sv->drivers, e);
+        sv->num_probes = sv->drivers.count ? sv->drivers.count : 1;
+        for (int i = 0; i < sv->num_probes && rc == 0; i++) {
+                sv->probes[i] = (struct probe){.options = &sv->options,
+                        .driver = sv->drivers.count ? sv->drivers.file[i] : "",
+                        .platform = i,
+                        .ctx = sv,
+                        .found = probe_found,
+                        .failed = probe_failed};
+                rc = probe_start(&sv->probes[i], e);
+        }
+        return rc;
+}
+
+int supervisor_create(const struct supervisor_options *o, struct supervisor **ret, struct err *e)
+{
+        int rc = dev_check_spec(o->device_spec, e);
+        if (rc)
+                return rc;
+        struct supervisor *sv = calloc(1, sizeof *sv);
+        if (!sv)
+                return err_set(e, ERR_NO_MEMORY, "no memory for the supervisor");
+        char *state_dir = strdup(o->state_dir), *device_spec = strdup(o->device_spec),
+             *log_level = strdup(o->log_level);
+        sv->options = *o;
+        sv->options.state_dir = state_dir;
+        sv->options.device_spec = device_spec;
+        sv->options.log_level = log_level;
+        if (!state_dir || !device_spec || !log_level)
+                rc = err_set(e, ERR_NO_MEMORY, "no memory for the supervisor");
+        if (rc == 0)
+                rc = start_probes(sv, e);
+        if (rc) {
+                supervisor_destroy(sv);
+                return rc;
+        }
+        *ret = sv;
+        return 0;
+}
+
+static void drop(const char *text)
+{
+        free((char *)(uintptr_t)text);
+}
+
+void supervisor_destroy(struct supervisor *sv)
+{
+        if (!sv)
+                return;
+        for (int i = 0; i < sv->count; i++)
+                device_finish(&sv->devices[i]);
+        vendors_finish(&sv->drivers);
+        drop(sv->options.state_dir);
+        drop(sv->options.device_spec);
+        drop(sv->options.log_level);
+        free(sv);
+}
+
+void supervisor_set_hooks(struct supervisor *sv, const struct supervisor_hooks *hooks)
+{
+        sv->hooks = *hooks;
+}
+
+bool supervisor_probed(const struct supervisor *sv)
+{
+        for (int i = 0; i < sv->count; i++)
+                if (sv->devices[i].state == DEVICE_READY)
+                        return true;
+        return !supervisor_looking(sv);
+}
+
+const char *supervisor_problem(const struct supervisor *sv)
+{
+        return sv->problem;
+}
+
+int supervisor_count(const struct supervisor *sv)
+{
+        return sv->count;
+}
+
+const struct dev_info *supervisor_info(const struct supervisor *sv, int device)
+{
+        return &sv->devices[device].info;
+}
+
+enum device_state supervisor_state(const struct supervisor *sv, int device)
+{
+        return sv->devices[device].state;
+}
+
+uint64_t supervisor_room(const struct supervisor *sv, int device)
+{
+        return device_room(&sv->devices[device]);
+}
+
+bool supervisor_all_quarantined(const struct supervisor *sv)
+{
+        for (int i = 0; i < sv->count; i++)
+                if (sv->devices[i].state != DEVICE_QUARANTINED)
+                        return false;
+        return sv->count > 0;
+}
+
+cJSON *supervisor_device_json(const struct supervisor *sv, int device)
+{
+        return device_json(&sv->devices[device]);
+}
+
+/* Drivers answer in any order, and are listed in that of their numbers. */
+static bool comes_before(const struct device *a, const struct device *b)
+{
+        int platform[2] = {0}, place[2] = {0};
+        sscanf(a->info.id, "%d:%d", &platform[0], &place[0]);
+        sscanf(b->info.id, "%d:%d", &platform[1], &place[1]);
+        return platform[0] != platform[1] ? platform[0] < platform[1] : place[0] < place[1];
+}
+
+int supervisor_json(const struct supervisor *sv, cJSON **ret, struct err *e)
+{
+        const struct device *order[SUPERVISOR_MAX_DEVICES];
+        cJSON *list = cJSON_CreateArray();
+        if (!list)
+                return err_set(e, ERR_NO_MEMORY, "no memory for the devices");
+        for (int i = 0; i < sv->count; i++) {
+                int at = i;
+                for (; at > 0 && comes_before(&sv->devices[i], order[at - 1]); at--)
+                        order[at] = order[at - 1];
+                order[at] = &sv->devices[i];
+        }
+        for (int i = 0; i < sv->count; i++)
+                json_push(list, device_json(order[i]));
+        *ret = list;
+        return 0;
+}
+
+int supervisor_platforms(const struct supervisor *sv, cJSON **ret, struct err *e)
+{
+        cJSON *list = cJSON_CreateArray();
+        if (!list)
+                return err_set(e, ERR_NO_MEMORY, "no memory for the drivers");
+        for (int i = 0; i < sv->num_probes; i++)
+                json_push(list, probe_json(&sv->probes[i]));
+        *ret = list;
+        return 0;
+}
+
+int supervisor_send(
+        struct supervisor *sv, int device, const cJSON *head, const void *raw, size_t raw_len, struct err *e)
+{
+        return device_send(&sv->devices[device], head, raw, raw_len, e);
+}
+
+void supervisor_set_job(struct supervisor *sv, int device, int64_t job)
+{
+        device_set_job(&sv->devices[device], job);
+}
+
+double supervisor_busy_seconds(const struct supervisor *sv, int device, int64_t now_ms)
+{
+        const struct device *d = &sv->devices[device];
+        return (double)(d->busy_ms + (d->job ? now_ms - d->busy_since_ms : 0)) / 1000;
+}
+
+double supervisor_used_bytes(const struct supervisor *sv, int device)
+{
+        return sv->devices[device].device_bytes;
+}
+
+int64_t supervisor_job(const struct supervisor *sv, int device)
+{
+        return sv->devices[device].job;
+}
+
+void supervisor_progress(struct supervisor *sv, int device)
+{
+        sv->devices[device].failures = 0;
+}
+
+void supervisor_again(struct supervisor *sv)
+{
+        for (int i = 0; i < sv->num_probes; i++)
+                probe_again(&sv->probes[i]);
+        for (int i = 0; i < sv->count; i++)
+                device_again(&sv->devices[i]);
+}
+
+void supervisor_tick(struct supervisor *sv, int64_t now_ms)
+{
+        for (int i = 0; i < sv->num_probes; i++)
+                probe_tick(&sv->probes[i], sv->count == 0, now_ms);
+        for (int i = 0; i < sv->count; i++)
+                device_tick(&sv->devices[i], now_ms);
+}
+
+static int64_t sooner(int64_t a, int64_t b)
+{
+        return a < b ? a : b;
+}
+
+int supervisor_timeout_ms(const struct supervisor *sv, int64_t now_ms)
+{
+        int64_t due = INT64_MAX;
+        for (int i = 0; i < sv->num_probes; i++)
+                due = sooner(due, probe_due_ms(&sv->probes[i], sv->count == 0));
+        for (int i = 0; i < sv->count; i++)
+                due = sooner(due, device_due_ms(&sv->devices[i]));
+        if (due == INT64_MAX)
+                return -1;
+        int64_t left = due - now_ms;
+        return left < 0 ? 0 : left > 3600000 ? 3600000 : (int)left;
+}

@@ -1,0 +1,482 @@
+#include "daemon/models/models.h"
+
+#include "base/json.h"
+#include "base/log.h"
+#include "daemon/models/modelfile.h"
+#include "daemon/models/modelfit.h"
+#include "daemon/models/modelrow.h"
+#include "train/preprocessing.h"
+#include "train/request.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct models {
+        struct modelfile_home files;
+        struct store *store;     /* borrowed */
+        struct quota *quota;     /* borrowed */
+        struct decode *decode;   /* borrowed */
+        struct carries *carries; /* borrowed */
+        struct put *puts;
+        struct model_memory known;
+        bool unsure; /* it holds what a transaction may take back */
+};
+
+/* An upload while the decoder checks it, and while it goes to another file system. */
+struct put {
+        struct models *models;
+        struct put *next, **prev;
+        struct identity who;
+        char *name, *path; /* owned; the file too */
+        models_done done;
+        void *ctx;
+};
+
+int models_record(struct models *ms, const char *name, const char *user, int64_t job, const cJSON *metrics,
+        struct err *e)
+{
+        struct modelfile f;
+        int rc = modelfile_read(&ms->files, name, &f, e);
+        if (rc)
+                return rc;
+        model_memory_clear(&ms->known);
+        char *text = metrics ? json_text(metrics) : NULL;
+        if (metrics && !text)
+                rc = err_set(e, ERR_NO_MEMORY, "no memory for a model");
+        else
+                rc = modelrow_put(ms->store, name, user, job, text, &f, e);
+        free(text);
+        modelfile_finish(&f);
+        return rc;
+}
+
+const char *models_dir(const struct models *ms)
+{
+        return ms->files.dir;
+}
+
+int models_place(struct models *ms, const char *name, const char *file, struct err *e)
+{
+        return modelfile_place(&ms->files, name, file, e);
+}
+
+void models_placed(struct models *ms, const char *name, bool committed)
+{
+        modelfile_settle(&ms->files, name, committed);
+}
+
+static int delete_row(struct models *ms, const char *name, struct err *e)
+{
+        model_memory_clear(&ms->known);
+        return modelrow_drop(ms->store, name, e);
+}
+
+/* Takes up a file as it is: its owner's, if the row still is the file's, else the operators'. */
+static int read_again(struct models *ms, const char *name, bool owned, struct err *e)
+{
+        struct err why;
+        int rc = store_begin(ms->store, e);
+        if (rc)
+                return rc;
+        rc = models_record(ms, name, "", 0, NULL, &why);
+        if (rc == 0 && !owned)
+                rc = modelrow_disown(ms->store, name, &why);
+        if (rc == 0)
+                rc = store_commit(ms->store, &why);
+        if (rc)
+                store_rollback(ms->store);
+        if (rc == ERR_NO_MEMORY)
+                *e = why;
+        else if (rc)
+                log_line(LOG_ERROR, "model %s: %s", name, why.message);
+        return rc == ERR_NO_MEMORY ? rc : 0;
+}
+
+/* A state folder may have been copied, or a database put back that is older than its files: what no row tells
+   of is an operator's then, and so is what stands where a row tells of another file, for somebody else may
+   have taken the name. But what was being placed when the front died nobody was told of. */
+static int reconcile_file(void *ctx, const char *name, const struct modelfile_stat *file, struct err *e)
+{
+        struct models *ms = ctx;
+        enum modelfit fit;
+        char mark[MARK_DIGITS + 1];
+        int rc = modelfit_look(ms->store, &ms->files, name, file, &fit, mark, e);
+        if (rc || fit == MODELFIT_SAME)
+                return rc;
+        if (fit == MODELFIT_COPY)
+                return modelrow_set_file(ms->store, name, file, mark, e);
+        if (fit == MODELFIT_NONE && file->unsettled) {
+                log_line(LOG_WARN, "model %s: cnnd ended before it was stored; its file is removed", name);
+                return modelfile_discard(&ms->files, name, e);
+        }
+        log_line(LOG_WARN, "model %s: %s", name,
+                file->unsettled ? "the file is newer than its row; reading it again"
+                                : "no row is this file's, so it is the operators', until `cnnd model give`");
+        return read_again(ms, name, file->unsettled, e);
+}
+
+/* Rows without a file: what a user had deleted goes, all else stays. Its file may come back with the file
+   system that it lies on. *ret is the first that goes, malloc'ed, NULL for none. */
+static int look_for_files(struct models *ms, char **ret, struct err *e)
+{
+        sqlite3_stmt *st;
+        int missing = 0;
+        struct err why, first = {0};
+        int rc = store_prepare(ms->store, "SELECT name FROM models", &st, e);
+        while (rc == 0 && !*ret && (rc = store_step(ms->store, st, e)) > 0) {
+                const char *name = store_text(st, 0);
+                rc = 0;
+                if (modelfile_look(&ms->files, name, &why) == 0)
+                        continue;
+                if (modelfile_went(&ms->files, name) && !(*ret = strdup(name)))
+                        rc = err_set(e, ERR_NO_MEMORY, "no memory for a name");
+                if (!missing++)
+                        first = why;
+        }
+        sqlite3_reset(st);
+        if (rc == 0 && !*ret && missing)
+                log_line(LOG_ERROR, "%s: models without their files, which are kept: %d; %s", ms->files.dir,
+                        missing, first.message);
+        return rc;
+}
+
+static int drop_deleted(struct models *ms, struct err *e)
+{
+        char *gone;
+        int rc;
+        do {
+                gone = NULL;
+                rc = look_for_files(ms, &gone, e);
+                if (rc == 0 && gone)
+                        rc = delete_row(ms, gone, e);
+                free(gone);
+        } while (rc == 0 && gone);
+        return rc;
+}
+
+int models_create(const char *state_dir, struct store *store, struct quota *quota, struct decode *decode,
+        struct carries *carries, struct models **ret, struct err *e)
+{
+        struct models *ms = calloc(1, sizeof *ms);
+        if (!ms)
+                return err_set(e, ERR_NO_MEMORY, "no memory for models");
+        ms->store = store;
+        ms->quota = quota;
+        ms->decode = decode;
+        ms->carries = carries;
+        int rc = modelfile_open(&ms->files, state_dir, e);
+        if (rc == 0)
+                rc = modelfile_each(&ms->files, reconcile_file, ms, e);
+        if (rc == 0)
+                rc = drop_deleted(ms, e);
+        if (rc == 0)
+                rc = modelfile_settle_all(&ms->files, e);
+        if (rc) {
+                models_destroy(ms);
+                return rc;
+        }
+        *ret = ms;
+        return 0;
+}
+
+static void put_free(struct put *p)
+{
+        if (p->path)
+                unlink(p->path);
+        if (p->prev)
+                *p->prev = p->next;
+        if (p->next)
+                p->next->prev = p->prev;
+        free(p->name);
+        free(p->path);
+        free(p);
+}
+
+void models_destroy(struct models *ms)
+{
+        if (!ms)
+                return;
+        while (ms->puts)
+                put_free(ms->puts);
+        modelfile_close(&ms->files);
+        model_memory_clear(&ms->known);
+        free(ms);
+}
+
+static cJSON *model_json(const struct models *ms, sqlite3_stmt *st)
+{
+        cJSON *model = modelrow_json(st);
+        struct err why;
+        if (model && modelfile_look(&ms->files, store_text(st, MODELROW_NAME), &why))
+                cJSON_AddStringToObject(model, "error", why.message);
+        else if (model)
+                cJSON_AddNullToObject(model, "error");
+        return model;
+}
+
+int models_get(struct models *ms, const char *name, cJSON **ret, struct err *e)
+{
+        sqlite3_stmt *st;
+        int rc = modelrow_find(ms->store, name, &st, e);
+        if (rc < 0)
+                return rc;
+        cJSON *model = model_json(ms, st);
+        rc = model ? 0 : err_set(e, ERR_NO_MEMORY, "no memory for a model");
+        rc = store_done(ms->store, st, rc, e);
+        if (rc)
+                cJSON_Delete(model);
+        else
+                *ret = model;
+        return rc;
+}
+
+int models_facts(struct models *ms, const char *name, const struct model_facts **ret, struct err *e)
+{
+        sqlite3_stmt *st;
+        struct model_facts *f = NULL;
+        if (ms->unsure)
+                model_memory_clear(&ms->known);
+        ms->unsure = store_writing(ms->store);
+        *ret = model_memory_find(&ms->known, name);
+        if (*ret && (*ret)->user[0])
+                return 0;
+        if (*ret) /* `cnnd model give` may have come by */
+                model_memory_clear(&ms->known);
+        int rc = modelrow_find(ms->store, name, &st, e);
+        if (rc < 0)
+                return rc;
+        struct model_shape shape = {.c = sqlite3_column_int(st, MODELROW_INPUT),
+                .h = sqlite3_column_int(st, MODELROW_INPUT + 1),
+                .w = sqlite3_column_int(st, MODELROW_INPUT + 2),
+                .generation = sqlite3_column_int64(st, MODELROW_GENERATION)};
+        rc = preprocessing_recipe(store_text(st, MODELROW_PREPROCESSING), &shape.recipe, e);
+        if (rc == 0)
+                rc = model_facts_create(
+                        name, store_text(st, MODELROW_USER), &shape, store_text(st, MODELROW_CLASSES), &f, e);
+        rc = store_done(ms->store, st, rc, e);
+        if (rc) {
+                model_facts_destroy(f);
+                return rc;
+        }
+        model_memory_keep(&ms->known, f);
+        *ret = f;
+        return 0;
+}
+
+int models_look(const struct models *ms, const char *name, struct err *e)
+{
+        return modelfile_look(&ms->files, name, e);
+}
+
+int models_see(struct models *ms, const struct identity *who, const char *name, struct err *e)
+{
+        const struct model_facts *f;
+        int rc = models_facts(ms, name, &f, e);
+        if (rc)
+                return rc;
+        return identity_owns(who, f->user) ? 0 : err_set(e, ERR_NOT_FOUND, "there is no model '%s'", name);
+}
+
+/* ERR_NOT_FOUND without a row. */
+static int need(struct models *ms, const char *name, struct err *e)
+{
+        const struct model_facts *f;
+        return models_facts(ms, name, &f, e);
+}
+
+int models_exists(struct models *ms, const char *name, bool *ret, struct err *e)
+{
+        int rc = need(ms, name, e);
+        if (rc && rc != ERR_NOT_FOUND)
+                return rc;
+        *ret = rc == 0;
+        return 0;
+}
+
+int models_may_save(struct models *ms, const struct identity *who, const char *name, struct err *e)
+{
+        bool there = false, taken = false;
+        int rc = models_exists(ms, name, &there, e);
+        if (rc == 0 && there)
+                rc = models_see(ms, who, name, e);
+        if (rc && rc != ERR_NOT_FOUND)
+                return rc;
+        taken = rc == ERR_NOT_FOUND;
+        for (const struct put *p = ms->puts; p && !taken; p = p->next)
+                taken = strcmp(p->name, name) == 0 && !identity_owns(who, p->who.user);
+        return taken ? err_set(e, ERR_EXISTS, "the name '%s' is taken by another user's model", name) : 0;
+}
+
+int models_list(struct models *ms, const struct identity *who, cJSON **ret, struct err *e)
+{
+        sqlite3_stmt *st;
+        cJSON *list = cJSON_CreateArray();
+        int rc = list ? 0 : err_set(e, ERR_NO_MEMORY, "no memory for the list");
+        if (rc == 0)
+                rc = store_prepare(ms->store,
+                        "SELECT name, generation, user, job, created_at, architecture, c, h, w, classes,"
+                        " preprocessing, metrics, bytes FROM models WHERE ?1 IS NULL OR user = ?1 ORDER BY "
+                        "name",
+                        &st, e);
+        if (rc == 0)
+                store_bind_text(st, 1, who->operator? NULL : who->user);
+        while (rc == 0 && (rc = store_step(ms->store, st, e)) > 0) {
+                json_push(list, model_json(ms, st));
+                rc = 0;
+        }
+        if (rc) {
+                cJSON_Delete(list);
+                return rc;
+        }
+        *ret = list;
+        return 0;
+}
+
+char *models_path(const struct models *ms, const char *name)
+{
+        return modelfile_path(&ms->files, name);
+}
+
+int models_open(struct models *ms, const char *name, int *ret_fd, uint64_t *ret_size, struct err *e)
+{
+        struct stat st;
+        int rc = need(ms, name, e);
+        if (rc == 0)
+                rc = models_look(ms, name, e);
+        if (rc)
+                return rc;
+        char *path = models_path(ms, name);
+        if (!path)
+                return err_set(e, ERR_NO_MEMORY, "no memory for a path");
+        int fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (fd < 0 || fstat(fd, &st) != 0)
+                rc = err_errno(e, errno, "%s", path);
+        free(path);
+        if (rc) {
+                if (fd >= 0)
+                        close(fd);
+                return rc;
+        }
+        *ret_fd = fd;
+        *ret_size = (uint64_t)st.st_size;
+        return 0;
+}
+
+int models_delete(struct models *ms, const char *name, struct err *e)
+{
+        int rc = need(ms, name, e);
+        /* The file first: a start finishes that. A file without its row would come back. */
+        if (rc == 0)
+                rc = modelfile_remove(&ms->files, name, e);
+        if (rc)
+                return rc;
+        rc = delete_row(ms, name, e);
+        modelfile_settle(&ms->files, name, rc == 0);
+        return rc;
+}
+
+static int put_store(struct put *p, cJSON **ret_model, bool *ret_created, struct err *e)
+{
+        struct models *ms = p->models;
+        struct stat st;
+        bool there = false;
+        int rc = models_exists(ms, p->name, &there, e);
+        *ret_created = !there;
+        if (rc == 0 && stat(p->path, &st) != 0)
+                rc = err_errno(e, errno, "%s", p->path);
+        if (rc == 0)
+                rc = quota_model(ms->quota, &p->who, p->name, st.st_size, e);
+        if (rc == 0)
+                rc = modelfile_place(&ms->files, p->name, p->path, e);
+        if (rc)
+                return rc;
+        rc = store_begin(ms->store, e);
+        if (rc == 0)
+                rc = models_record(ms, p->name, p->who.user, 0, NULL, e);
+        if (rc == 0)
+                rc = store_commit(ms->store, e);
+        if (rc)
+                store_rollback(ms->store);
+        modelfile_settle(&ms->files, p->name, rc == 0);
+        return rc ? rc : models_get(ms, p->name, ret_model, e);
+}
+
+static void put_end(struct put *p, const struct err *error)
+{
+        struct err e;
+        cJSON *model = NULL;
+        bool created = false;
+        if (!error && put_store(p, &model, &created, &e))
+                error = &e;
+        p->done(p->ctx, error ? NULL : model, created, error);
+        cJSON_Delete(model);
+        put_free(p);
+}
+
+static void put_carried(void *ctx, char *path, const struct err *failed)
+{
+        struct put *p = ctx;
+        if (path) {
+                unlink(p->path);
+                free(p->path);
+                p->path = path;
+        }
+        put_end(p, failed);
+}
+
+static void put_checked(void *ctx, struct chan_message *m, const struct err *error)
+{
+        struct put *p = ctx;
+        struct models *ms = p->models;
+        struct err e;
+        int id;
+        (void)m;
+        if (error || !carry_needed(p->path, ms->files.dir))
+                put_end(p, error);
+        else if (carry_begin(ms->carries, p->path, ms->files.dir, p->name, put_carried, p, &id, &e))
+                put_end(p, &e);
+}
+
+static void put_link(struct put *p)
+{
+        p->next = p->models->puts;
+        p->prev = &p->models->puts;
+        if (p->next)
+                p->next->prev = &p->next;
+        p->models->puts = p;
+}
+
+int models_put(struct models *ms, const char *name, const struct identity *who, const char *path,
+        const cJSON *overrides, models_done done, void *ctx, struct err *e)
+{
+        if (!request_name_ok(name)) {
+                unlink(path);
+                return err_at(e, ERR_INVALID, "/name",
+                        "a model's name is 1 to %d letters, digits, '.', '_' and '-', not first '.' or '-'",
+                        REQUEST_NAME_MAX);
+        }
+        struct put *p = calloc(1, sizeof *p);
+        if (!p) {
+                unlink(path);
+                return err_set(e, ERR_NO_MEMORY, "no memory for an upload");
+        }
+        *p = (struct put){.models = ms,
+                .who = *who,
+                .name = strdup(name),
+                .path = strdup(path),
+                .done = done,
+                .ctx = ctx};
+        int rc = p->name && p->path ? models_may_save(ms, who, name, e)
+                                    : err_set(e, ERR_NO_MEMORY, "no memory for an upload");
+        if (rc == 0)
+                rc = decode_model(ms->decode, path, overrides, put_checked, p, e);
+        if (rc)
+                put_free(p);
+        else
+                put_link(p);
+        return rc;
+}

@@ -1,0 +1,134 @@
+#include "daemon/serving/predictions.h"
+
+#include "base/json.h"
+#include "daemon/http/problem.h"
+#include "daemon/common/wire.h"
+
+#include <float.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int by_logit(const void *a, const void *b)
+{
+        const struct prediction *x = a, *y = b;
+        if (x->logit != y->logit)
+                return x->logit > y->logit ? -1 : 1;
+        return x->index - y->index;
+}
+
+void predictions_rank(const float *logits, int classes, struct prediction *ret)
+{
+        double sum = 0.0;
+        for (int i = 0; i < classes; i++)
+                ret[i] = (struct prediction){.logit = logits[i], .index = i};
+        qsort(ret, (size_t)classes, sizeof *ret, by_logit);
+        for (int i = 0; i < classes; i++) {
+                ret[i].probability = exp((double)ret[i].logit - (double)ret[0].logit);
+                sum += ret[i].probability;
+        }
+        for (int i = 0; i < classes; i++) {
+                const double exact = ret[i].probability / sum;
+                ret[i].probability = exact < (double)FLT_MIN ? exact : (double)(float)exact;
+        }
+}
+
+static void add_image(struct str *out, const struct model_facts *model, const float *logits,
+        struct prediction *ranks, int top)
+{
+        const int classes = model->shape.num_classes;
+        predictions_rank(logits, classes, ranks);
+        str_add(out, "{\"predictions\":[");
+        for (int i = 0; i < classes && (i < top || top == 0); i++) {
+                str_add(out, i ? ",{\"label\":" : "{\"label\":");
+                str_add_json(out, model->classes[ranks[i].index]);
+                str_add(out, ",\"index\":");
+                str_add_int(out, ranks[i].index);
+                str_add(out, ",\"probability\":");
+                str_add_decimal(out, ranks[i].probability);
+                str_add(out, ",\"logit\":");
+                str_add_decimal(out, (double)ranks[i].logit);
+                str_add(out, "}");
+        }
+        str_add(out, "]}");
+}
+
+/* "image" and "results" of `n` images. */
+static void add_images(struct str *out, const struct model_facts *model, const struct image_facts *facts,
+        const float *logits, int n, int top)
+{
+        struct prediction *ranks = malloc((size_t)model->shape.num_classes * sizeof *ranks);
+        if (!ranks)
+                out->failed = true;
+        str_add(out, "\"image\":");
+        image_facts_write(facts, out);
+        str_add(out, ",\"results\":[");
+        for (int i = 0; i < n && !out->failed; i++) {
+                if (i)
+                        str_add(out, ",");
+                add_image(out, model, logits + (size_t)i * (size_t)model->shape.num_classes, ranks, top);
+        }
+        str_add(out, "]");
+        free(ranks);
+}
+
+static void begin(struct str *out, const struct model_facts *model)
+{
+        str_add(out, "{\"model\":");
+        str_add_json(out, model->name);
+        str_add(out, ",");
+}
+
+static int end(struct str *out, struct err *e)
+{
+        str_add(out, "}\n");
+        return out->failed ? err_set(e, ERR_NO_MEMORY, "no memory for the answer") : 0;
+}
+
+int predictions_write(struct str *out, const struct model_facts *model, const struct image_facts *facts,
+        const float *logits, int n, int top, struct err *e)
+{
+        begin(out, model);
+        add_images(out, model, facts, logits, n, top);
+        return end(out, e);
+}
+
+/* Why a file could not be read. */
+static void add_problem(struct str *out, const cJSON *error)
+{
+        struct err why;
+        const int code = wire_error_read(error, &why);
+        str_add(out, "\"error\":");
+        problem_write(out, problem_status(code), &why, false);
+        if (!out->failed)
+                out->len--; /* its newline */
+}
+
+int predictions_write_files(struct str *out, const struct model_facts *model, const cJSON *files,
+        const void *facts, const float *logits, int top, struct err *e)
+{
+        const char *next = facts;
+        const cJSON *file;
+        struct image_facts each;
+        begin(out, model);
+        str_add(out, "\"files\":[");
+        cJSON_ArrayForEach(file, files)
+        {
+                const cJSON *error = json_field(file, "error");
+                const int n = (int)wire_int(file, "n");
+                str_add(out, file == files->child ? "{\"file\":" : ",{\"file\":");
+                str_add_json(out, wire_text(file, "file"));
+                str_add(out, ",");
+                if (error) {
+                        add_problem(out, error);
+                } else {
+                        memcpy(&each, next, sizeof each);
+                        next += sizeof each;
+                        add_images(out, model, &each, logits, n, top);
+                        logits += (size_t)n * (size_t)model->shape.num_classes;
+                }
+                str_add(out, "}");
+        }
+        str_add(out, "]");
+        return end(out, e);
+}

@@ -1,0 +1,500 @@
+#include "daemon/worker/engine.h"
+
+#include "base/asan.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "daemon/worker/evaluate.h"
+#include "daemon/worker/loaded.h"
+#include "daemon/worker/mapqueue.h"
+#include "daemon/worker/memwatch.h"
+#include "daemon/worker/questions.h"
+#include "daemon/worker/tuned.h"
+#include "daemon/worker/voice.h"
+#include "daemon/common/wire.h"
+#include "data/dataset.h"
+#include "device/dev.h"
+#include "device/launch.h"
+#include "ops/selftest.h"
+#include "train/infer.h"
+#include "train/train.h"
+
+#include <limits.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+struct command {
+        struct command *next;
+        struct chan_message m; /* owned */
+};
+
+struct queue {
+        struct command *first, *last;
+};
+
+struct engine {
+        struct voice voice;
+        char *device, *uuid, *state_dir; /* owned */
+        struct mapqueue *maps;           /* owned; any thread */
+        /* Under `lock`: */
+        pthread_mutex_t lock;
+        pthread_cond_t wake;
+        struct queue jobs, requests;
+        int64_t job; /* the job last handed over, 0 before the first */
+        enum train_want want;
+        int64_t synced; /* the last mark that the front has answered */
+        /* Any thread: */
+        atomic_ullong progress, device_bytes;
+        atomic_bool busy;
+        struct memwatch memory;
+        /* The engine thread's own: */
+        struct dev *dev;
+        struct strategies *known; /* of the device */
+        struct loaded *loaded;
+        int64_t running;          /* the job in hand */
+        int64_t marks;            /* sent so far */
+        int64_t hang_step, looks; /* test hook: see worker.h */
+        const char *hang_file;
+};
+
+static void push(struct queue *q, struct command *c)
+{
+        c->next = NULL;
+        if (q->last)
+                q->last->next = c;
+        else
+                q->first = c;
+        q->last = c;
+}
+
+static struct command *pop(struct queue *q)
+{
+        struct command *c = q->first;
+        if (c) {
+                q->first = c->next;
+                if (!q->first)
+                        q->last = NULL;
+        }
+        return c;
+}
+
+static void command_free(struct command *c)
+{
+        if (!c)
+                return;
+        chan_message_finish(&c->m);
+        free(c);
+}
+
+void engine_pulse(struct engine *en, struct engine_pulse *ret)
+{
+        *ret = (struct engine_pulse){.progress = atomic_load(&en->progress),
+                .device_bytes = atomic_load(&en->device_bytes),
+                .busy = atomic_load(&en->busy)};
+        ret->tells_free = memwatch_free(&en->memory, &ret->free_bytes);
+        mapqueue_progress(en->maps, &ret->map_done, &ret->map_windows);
+}
+
+static void note_progress(struct engine *en)
+{
+        atomic_fetch_add(&en->progress, 1);
+        if (en->dev)
+                atomic_store(&en->device_bytes, dev_bytes(en->dev));
+}
+
+static int post_map(struct engine *en, struct chan_message *m, struct err *e)
+{
+        int rc = mapqueue_post(en->maps, m, e);
+        pthread_mutex_lock(&en->lock);
+        pthread_cond_signal(&en->wake);
+        pthread_mutex_unlock(&en->lock);
+        return rc;
+}
+
+int engine_post(struct engine *en, struct chan_message *m, struct err *e)
+{
+        const char *op = wire_text(m->head, "op");
+        int64_t job = wire_int(m->head, "job");
+        if (strcmp(op, "stop") == 0 || strcmp(op, "cancel") == 0) {
+                pthread_mutex_lock(&en->lock);
+                if (job == en->job)
+                        en->want = op[0] == 's' ? TRAIN_STOP : TRAIN_CANCEL;
+                pthread_mutex_unlock(&en->lock);
+                return 0;
+        }
+        if (strcmp(op, "drop") == 0) {
+                mapqueue_drop(en->maps, wire_int(m->head, "request"));
+                return 0;
+        }
+        if (strcmp(op, "synced") == 0) {
+                pthread_mutex_lock(&en->lock);
+                const int64_t mark = wire_int(m->head, "mark");
+                en->synced = mark > en->synced ? mark : en->synced;
+                pthread_cond_signal(&en->wake);
+                pthread_mutex_unlock(&en->lock);
+                return 0;
+        }
+        if (strcmp(op, "map") == 0)
+                return post_map(en, m, e);
+        bool request = strcmp(op, "classify") == 0 || strcmp(op, "look") == 0;
+        if (!request && strcmp(op, "train") != 0 && strcmp(op, "evaluate") != 0)
+                return err_set(e, ERR_INTERNAL, "unknown command '%s'", op);
+        struct command *c = calloc(1, sizeof *c);
+        if (!c)
+                return err_set(e, ERR_NO_MEMORY, "no memory for a command");
+        c->m = *m;
+        *m = (struct chan_message){0};
+        pthread_mutex_lock(&en->lock);
+        if (!request) {
+                en->job = job;
+                en->want = TRAIN_GO;
+        }
+        push(request ? &en->requests : &en->jobs, c);
+        pthread_cond_signal(&en->wake);
+        pthread_mutex_unlock(&en->lock);
+        return 0;
+}
+
+/* Nothing can be done on the device any more. The front puts what was in hand back, and starts a worker anew.
+ */
+static void end_process(struct engine *en, const struct err *why)
+{
+        voice_fail(&en->voice, "failed", NULL, 0, why);
+        _exit(1); /* not exit: the driver's exit handlers may hang */
+}
+
+/* After a call of the driver failed. Some drivers answer every later call with the same error, whatever it
+ * means. */
+static void check_device(struct engine *en, const struct err *why)
+{
+        struct err e;
+        bool suspect = why->cl || why->code == ERR_DEVICE;
+        if (why->code == ERR_LOST || (suspect && selftest_check(en->dev, &e)))
+                end_process(en, why);
+}
+
+static void answer_alone(struct engine *en, struct chan_message *m)
+{
+        struct err e = {0};
+        int said;
+        if (strcmp(wire_text(m->head, "op"), "look") == 0
+                        ? questions_look(en->loaded, &en->voice, m, &e)
+                        : questions_classify(en->loaded, &en->voice, &m, 1, &said, &e)) {
+                check_device(en, &e);
+                voice_fail(&en->voice, "classify_failed", "request", wire_int(m->head, "request"), &e);
+        }
+        note_progress(en);
+}
+
+/* Several in one run. Where that fails, the others are not to share it: each runs alone. */
+static void answer_together(struct engine *en, struct chan_message *const *m, int count)
+{
+        struct err e = {0};
+        int said = 0;
+        if (count > 1 && questions_classify(en->loaded, &en->voice, m, count, &said, &e))
+                check_device(en, &e);
+        else if (count > 1)
+                said = count;
+        for (int i = said; i < count; i++)
+                answer_alone(en, m[i]);
+        note_progress(en);
+}
+
+/* Works off the classifications that wait now. Those that come meanwhile are for the next time: clients who
+   ask again at once would hold up a job for ever. */
+static void answer_requests(struct engine *en)
+{
+        pthread_mutex_lock(&en->lock);
+        struct queue now = en->requests;
+        en->requests = (struct queue){0};
+        pthread_mutex_unlock(&en->lock);
+        while (now.first) {
+                struct chan_message *m[QUESTIONS_TOGETHER];
+                size_t bytes = 0;
+                int count = 0;
+                for (struct command *c = now.first; c && count < QUESTIONS_TOGETHER; c = c->next) {
+                        bytes += c->m.raw_len;
+                        if (count && (bytes > QUESTIONS_BYTES || !questions_agree(m[0], &c->m)))
+                                break;
+                        m[count++] = &c->m;
+                }
+                answer_together(en, m, count);
+                while (count--)
+                        command_free(pop(&now));
+        }
+}
+
+/* One batch of the class map in hand. */
+static void work_on_map(struct engine *en)
+{
+        if (!mapqueue_waits(en->maps))
+                return;
+        struct err e = {0};
+        if (mapqueue_work(en->maps, en->dev, en->loaded, &e)) {
+                check_device(en, &e);
+                mapqueue_fail(en->maps, &e);
+        }
+        note_progress(en);
+}
+
+static void hang_if_told(struct engine *en)
+{
+        if (!en->hang_file || ++en->looks < en->hang_step || unlink(en->hang_file) != 0)
+                return;
+        log_line(LOG_WARN, "test hook: the engine thread stops here for ever");
+        for (;;)
+                pause();
+}
+
+static enum train_want between_steps(void *ctx)
+{
+        struct engine *en = ctx;
+        note_progress(en);
+        hang_if_told(en);
+        answer_requests(en);
+        work_on_map(en);
+        pthread_mutex_lock(&en->lock);
+        enum train_want want = en->job == en->running ? en->want : TRAIN_GO;
+        pthread_mutex_unlock(&en->lock);
+        return want;
+}
+
+static int send_event(void *ctx, const char *event, const char *data, struct err *e)
+{
+        struct engine *en = ctx;
+        cJSON *head = voice_head("event", "job", en->running);
+        if (head) {
+                cJSON_AddStringToObject(head, "event", event);
+                cJSON_AddStringToObject(head, "data", data);
+        }
+        note_progress(en);
+        return voice_say(&en->voice, head, NULL, 0, e);
+}
+
+/* Waits until the front has stored all events so far. A front that cannot (its disk is full) holds the run
+   up, but not the classifications. */
+static int sync_events(void *ctx, struct err *e)
+{
+        struct engine *en = ctx;
+        cJSON *head = voice_head("sync", "job", en->running);
+        int64_t mark = ++en->marks;
+        cJSON_AddNumberToObject(head, "mark", (double)mark);
+        int rc = voice_say(&en->voice, head, NULL, 0, e);
+        for (bool done = false; rc == 0 && !done;) {
+                struct timespec until;
+                clock_gettime(CLOCK_REALTIME, &until);
+                until.tv_sec++;
+                pthread_mutex_lock(&en->lock);
+                while (en->synced < mark && !en->requests.first && !mapqueue_waits(en->maps))
+                        if (pthread_cond_timedwait(&en->wake, &en->lock, &until))
+                                break;
+                done = en->synced >= mark;
+                pthread_mutex_unlock(&en->lock);
+                note_progress(en);
+                answer_requests(en);
+                if (!done)
+                        work_on_map(en);
+        }
+        return rc;
+}
+
+static int train(struct engine *en, const cJSON *head, struct train_outcome *out, struct err *e)
+{
+        struct train_request request = {0};
+        struct dataset *data = NULL;
+        const struct train_hooks hooks = {.ctx = en,
+                .event = send_event,
+                .between_steps = between_steps,
+                .before_checkpoint = sync_events};
+        const char *dir = NULL;
+        double seconds = 0;
+        const cJSON *init = json_field(head, "init");
+        int rc = wire_need_text(head, "dir", &dir, e);
+        if (rc == 0)
+                rc = wire_need_number(head, "checkpoint_seconds", &seconds, e);
+        if (rc == 0)
+                rc = train_request_parse(json_field(head, "request"), &request, e);
+        if (rc)
+                return rc;
+        rc = dataset_open(wire_text(head, "dataset"), &data, e);
+        if (rc == 0) {
+                struct train_job job = {.request = &request,
+                        .data = data,
+                        .dir = dir,
+                        .init_weights = cJSON_IsString(init) ? init->valuestring : NULL,
+                        .checkpoint_step = wire_int(head, "checkpoint_step"),
+                        .checkpoint_seconds = seconds};
+                /* The plan was made for an empty device; models come back when they are asked for. */
+                loaded_drop(en->loaded);
+                rc = tuned_train(en->state_dir, en->dev, en->known, &job, json_field(head, "strategies"),
+                        &hooks, out, e);
+        }
+        dataset_close(data);
+        train_request_finish(&request);
+        return rc;
+}
+
+static int evaluate(struct engine *en, const cJSON *head, struct train_outcome *out, struct err *e)
+{
+        char path[PATH_MAX];
+        struct dataset *data = NULL;
+        struct infer *model = NULL;
+        const char *dir = NULL;
+        int64_t limit = 0;
+        int rc = wire_need_text(head, "dir", &dir, e);
+        if (rc == 0)
+                rc = json_get_int(head, "limit", 0, INT_MAX, "", &limit, e);
+        if (rc == 0)
+                rc = dataset_open(wire_text(head, "dataset"), &data, e);
+        if (rc == 0)
+                rc = infer_create(en->dev, en->known, wire_text(head, "model"), &model, e);
+        if (rc == 0) {
+                snprintf(path, sizeof path, "%s/result.json", dir);
+                const struct evaluate_job job = {.model_name = wire_text(head, "name"),
+                        .data = data,
+                        .limit = (int)limit,
+                        .result_path = path};
+                rc = evaluate_run(model, &job, between_steps, en, out, e);
+                out->device_bytes = dev_bytes(en->dev);
+        }
+        infer_destroy(model);
+        dataset_close(data);
+        return rc;
+}
+
+static void run_job(struct engine *en, struct command *c)
+{
+        static const char *const ends[] = {"done", "stopped", "cancelled"};
+        const cJSON *head = c->m.head;
+        struct train_outcome out = {0};
+        struct err e = {0};
+        en->running = wire_int(head, "job");
+        int rc = strcmp(wire_text(head, "op"), "train") == 0 ? train(en, head, &out, &e)
+                                                             : evaluate(en, head, &out, &e);
+        if (rc == 0) {
+                cJSON *done = voice_head("done", "job", en->running);
+                if (done) {
+                        cJSON_AddStringToObject(done, "end", ends[out.end]);
+                        cJSON_AddNumberToObject(done, "step", (double)out.step);
+                        cJSON_AddNumberToObject(done, "device_bytes", (double)out.device_bytes);
+                        cJSON_AddBoolToObject(done, "stopped_early", out.stopped_early);
+                        cJSON_AddNumberToObject(done, "epoch", out.epoch);
+                }
+                rc = voice_say(&en->voice, done, NULL, 0, &e);
+        }
+        if (rc) {
+                check_device(en, &e);
+                voice_fail(&en->voice, "job_failed", "job", en->running, &e);
+        }
+        en->running = 0;
+        note_progress(en);
+}
+
+/* Known answers first: a device that computes wrongly says no hello. */
+static int test_device(struct engine *en, struct err *e)
+{
+        cJSON *report = NULL;
+        int rc = selftest_run(en->dev, &report, e);
+        note_progress(en);
+        if (rc) {
+                cJSON_Delete(report);
+                return err_wrap(e, "selftest of device %s", en->device);
+        }
+        cJSON *head = voice_head("hello", NULL, 0);
+        uint64_t bytes;
+        json_add(head, "selftest", report);
+        if (head && memwatch_free(&en->memory, &bytes))
+                cJSON_AddNumberToObject(head, "memory_free", (double)bytes);
+        rc = voice_say(&en->voice, head, NULL, 0, e);
+        prog_save(en->dev, NULL); /* the next start compiles again where this fails: no harm */
+        return rc;
+}
+
+static int open_device(struct engine *en, struct err *e)
+{
+        char cache[PATH_MAX];
+        snprintf(cache, sizeof cache, "%s/cache", en->state_dir);
+        const struct dev_options options = {.cache_dir = cache, .uuid = en->uuid};
+        int rc = dev_open(en->device, &options, &en->dev, e);
+        if (rc)
+                return err_wrap(e, "device %s", en->device);
+        note_progress(en);
+        rc = memwatch_start(&en->memory, en->dev, e);
+        if (rc == 0)
+                rc = tuned_load(en->state_dir, dev_info(en->dev), &en->known, e);
+        const struct clblast_params *clblast = rc ? NULL : strategies_clblast(en->known);
+        if (clblast && dev_info(en->dev)->clblast)
+                rc = clblast_apply(en->dev, clblast, e);
+        if (rc)
+                return rc;
+        en->loaded = loaded_create(en->dev, en->known);
+        return en->loaded ? test_device(en, e) : err_set(e, ERR_NO_MEMORY, "no memory for models");
+}
+
+static void *engine_thread(void *ctx)
+{
+        struct engine *en = ctx;
+        struct err e = {0};
+        if (open_device(en, &e))
+                end_process(en, &e);
+        for (;;) {
+                pthread_mutex_lock(&en->lock);
+                while (!en->jobs.first && !en->requests.first && !mapqueue_waits(en->maps)) {
+                        atomic_store(&en->busy, false);
+                        pthread_cond_wait(&en->wake, &en->lock);
+                }
+                atomic_store(&en->busy, true);
+                /* A job's memory was planned for a device without a map's image. */
+                struct command *c = en->requests.first || mapqueue_busy(en->maps) ? NULL : pop(&en->jobs);
+                pthread_mutex_unlock(&en->lock);
+                note_progress(en);
+                answer_requests(en);
+                if (c)
+                        run_job(en, c);
+                else
+                        work_on_map(en);
+                command_free(c);
+                asan_check_leaks();
+        }
+        return NULL;
+}
+
+int engine_start(const struct engine_options *o, struct engine **ret, struct err *e)
+{
+        pthread_t thread;
+        const char *hang_step = getenv("CNND_TEST_HANG_STEP");
+        struct engine *en = calloc(1, sizeof *en);
+        if (!en)
+                return err_set(e, ERR_NO_MEMORY, "no memory for the engine");
+        pthread_mutex_init(&en->lock, NULL);
+        pthread_cond_init(&en->wake, NULL);
+        en->voice = (struct voice){o->send, o->ctx};
+        en->hang_file = getenv("CNND_TEST_HANG_FILE");
+        en->hang_step = hang_step ? strtoll(hang_step, NULL, 10) : 1;
+        en->device = strdup(o->device);
+        en->uuid = strdup(o->uuid ? o->uuid : "");
+        en->state_dir = strdup(o->state_dir);
+        en->maps = mapqueue_create(o->send, o->ctx);
+        atomic_store(&en->busy, true);
+        int rc = en->device && en->uuid && en->state_dir && en->maps
+                         ? 0
+                         : err_set(e, ERR_NO_MEMORY, "no memory for the engine");
+        int errnum = rc ? 0 : pthread_create(&thread, NULL, engine_thread, en);
+        if (errnum)
+                rc = err_errno(e, errnum, "engine thread");
+        if (rc) {
+                free(en->device);
+                free(en->uuid);
+                free(en->state_dir);
+                mapqueue_destroy(en->maps);
+                free(en);
+                return rc;
+        }
+        pthread_detach(thread);
+        *ret = en;
+        return 0;
+}

@@ -1,0 +1,196 @@
+#include "daemon/worker/evaluate.h"
+
+#include "base/file.h"
+#include "base/str.h"
+#include "daemon/worker/scores.h"
+#include "data/image.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { BATCH = INFER_MAX_BATCH };
+/* A larger confusion matrix has more cells than anybody reads. */
+enum { MAX_CONFUSION = 2000 };
+
+struct evaluation {
+        struct infer *model;
+        const struct dataset *data;
+        int count, classes;
+        bool by_name;         /* the model's classes are the data set's, in whatever order */
+        int32_t *class_of;    /* owned; of each of the model's classes, the data set's */
+        float *logits;        /* owned; BATCH x classes */
+        int32_t *predictions; /* owned; count */
+};
+
+static void read_images(const struct dataset *d, int first, int n, float *out)
+{
+        size_t values = (size_t)d->c * (size_t)d->h * (size_t)d->w, total = values * (size_t)n;
+        if (d->type == DATASET_U8) {
+                const uint8_t *in = (const uint8_t *)d->split[DATASET_VAL].images + values * (size_t)first;
+                for (size_t i = 0; i < total; i++)
+                        out[i] = (float)in[i] / 255.0f;
+        } else {
+                memcpy(out, (const float *)d->split[DATASET_VAL].images + values * (size_t)first,
+                        total * sizeof *out);
+        }
+}
+
+static int run_batch(struct evaluation *ev, int first, int n, struct err *e)
+{
+        const struct dataset *d = ev->data;
+        int c, h, w, classes;
+        struct image im = {.n = n, .c = d->c, .h = d->h, .w = d->w};
+        infer_shape(ev->model, &c, &h, &w, &classes);
+        im.pixels = malloc((size_t)n * (size_t)d->c * (size_t)d->h * (size_t)d->w * sizeof *im.pixels);
+        if (!im.pixels)
+                return err_set(e, ERR_NO_MEMORY, "no memory for %d images", n);
+        read_images(d, first, n, im.pixels);
+        int rc = image_fit(&im, c, h, w, e);
+        if (rc == 0)
+                rc = infer_run(ev->model, im.pixels, n, ev->logits, e);
+        image_finish(&im);
+        for (int i = 0; rc == 0 && i < n; i++) {
+                const float *row = ev->logits + (size_t)i * (size_t)classes;
+                int best = 0;
+                for (int k = 1; k < classes; k++)
+                        if (row[k] > row[best])
+                                best = k;
+                ev->predictions[first + i] = ev->class_of[best];
+        }
+        return rc;
+}
+
+/* Whether each of the model's names stands once in the data set, whose places then go to `ret`. */
+static bool same_names(const struct evaluation *ev, int32_t *ret)
+{
+        const struct dataset *d = ev->data;
+        for (int k = 0; k < ev->classes; k++) {
+                const char *name = infer_class(ev->model, k);
+                int found = 0;
+                for (int i = 0; i < ev->classes; i++)
+                        if (strcmp(d->classes[i], name) == 0) {
+                                ret[k] = i;
+                                found++;
+                        }
+                for (int i = 0; i < k; i++)
+                        found += ret[i] == ret[k]; /* two of one name */
+                if (found != 1)
+                        return false;
+        }
+        return true;
+}
+
+/* By name, so that a data set whose folders sort otherwise is scored rightly; else number by number. */
+static int match_classes(struct evaluation *ev, struct err *e)
+{
+        ev->class_of = malloc((size_t)ev->classes * sizeof *ev->class_of);
+        if (!ev->class_of)
+                return err_set(e, ERR_NO_MEMORY, "no memory for %d classes", ev->classes);
+        ev->by_name = same_names(ev, ev->class_of);
+        for (int k = 0; k < ev->classes && !ev->by_name; k++)
+                ev->class_of[k] = k;
+        return 0;
+}
+
+static void add_ints(struct str *s, const char *key, const int32_t *v, int count)
+{
+        str_addf(s, ",\"%s\":[", key);
+        for (int i = 0; i < count; i++)
+                str_addf(s, i ? ",%d" : "%d", (int)v[i]);
+        str_add(s, "]");
+}
+
+/* `counts` (classes,classes): row is the label, column the prediction. */
+static int write_result(
+        const struct evaluation *ev, const struct evaluate_job *job, const int64_t *counts, struct err *e)
+{
+        const struct dataset *d = ev->data;
+        struct str s = {0};
+        struct file_new *f = NULL;
+        str_add(&s, "{\"model\":");
+        str_add_json(&s, job->model_name);
+        str_add(&s, ",\"dataset\":");
+        str_add_json(&s, d->name);
+        str_add(&s, ",\"model_import\":");
+        recipe_write(&s, infer_recipe(ev->model));
+        str_add(&s, ",\"dataset_import\":");
+        recipe_write(&s, &d->recipe);
+        str_addf(&s, ",\"classes_by\":\"%s\",\"count\":%d,\"classes\":[", ev->by_name ? "name" : "number",
+                ev->count);
+        for (int k = 0; k < ev->classes; k++) {
+                str_add(&s, k ? "," : "");
+                str_add_json(&s, d->classes[k]);
+        }
+        str_add(&s, "]");
+        add_ints(&s, "labels", d->split[DATASET_VAL].labels, ev->count);
+        add_ints(&s, "predictions", ev->predictions, ev->count);
+        str_add(&s, ",");
+        scores_write(&s, counts, ev->classes, d->classes);
+        str_add(&s, "}");
+        int rc = s.failed ? err_set(e, ERR_NO_MEMORY, "no memory for the result")
+                          : file_create(job->result_path, &f, e);
+        if (rc == 0) {
+                rc = file_write(f, s.data, s.len, e);
+                if (rc == 0)
+                        rc = file_commit(f, e);
+                else
+                        file_abandon(f);
+        }
+        str_free(&s);
+        return rc;
+}
+
+static int finish(const struct evaluation *ev, const struct evaluate_job *job, struct err *e)
+{
+        size_t k = (size_t)ev->classes;
+        if (ev->classes > MAX_CONFUSION)
+                return err_set(e, ERR_TOO_LARGE, "a confusion matrix of %d classes; at most %d are counted",
+                        ev->classes, MAX_CONFUSION);
+        int64_t *counts = calloc(k * k, sizeof *counts);
+        if (!counts)
+                return err_set(
+                        e, ERR_NO_MEMORY, "no memory for a confusion matrix of %d classes", ev->classes);
+        for (int i = 0; i < ev->count; i++)
+                counts[(size_t)ev->data->split[DATASET_VAL].labels[i] * k + (size_t)ev->predictions[i]]++;
+        int rc = write_result(ev, job, counts, e);
+        free(counts);
+        return rc;
+}
+
+int evaluate_run(struct infer *m, const struct evaluate_job *job, enum train_want (*between)(void *ctx),
+        void *ctx, struct train_outcome *ret, struct err *e)
+{
+        struct evaluation ev = {.model = m, .data = job->data, .count = job->data->split[DATASET_VAL].count};
+        int c, h, w, rc = 0;
+        enum train_end end = TRAIN_DONE;
+        infer_shape(m, &c, &h, &w, &ev.classes);
+        if (ev.classes != job->data->num_classes)
+                return err_at(e, ERR_INVALID, "/dataset", "the model has %d classes, the data set %d",
+                        ev.classes, job->data->num_classes);
+        if (job->limit && job->limit < ev.count)
+                ev.count = job->limit;
+        rc = match_classes(&ev, e);
+        ev.logits = malloc((size_t)BATCH * (size_t)ev.classes * sizeof *ev.logits);
+        ev.predictions = malloc(((size_t)ev.count + 1) * sizeof *ev.predictions);
+        if (rc == 0 && (!ev.logits || !ev.predictions))
+                rc = err_set(e, ERR_NO_MEMORY, "no memory for %d predictions", ev.count);
+        int done = 0;
+        while (rc == 0 && done < ev.count) {
+                enum train_want want = between(ctx);
+                if (want != TRAIN_GO) {
+                        end = want == TRAIN_STOP ? TRAIN_STOPPED : TRAIN_CANCELLED;
+                        break;
+                }
+                int n = ev.count - done < BATCH ? ev.count - done : BATCH;
+                rc = run_batch(&ev, done, n, e);
+                done += n;
+        }
+        if (rc == 0 && end == TRAIN_DONE)
+                rc = finish(&ev, job, e);
+        free(ev.class_of);
+        free(ev.logits);
+        free(ev.predictions);
+        if (rc == 0)
+                *ret = (struct train_outcome){.end = end, .step = done};
+        return rc;
+}
