@@ -225,8 +225,7 @@ struct spread {
         const uint16_t *palette[3];
         int palette_shift;  /* what is below the bits that its colours have, */
         float palette_most; /* and the largest of these */
-        bool big_endian; /* the samples; what libtiff decodes is in the order of this machine, see dataset.c
-                          */
+        bool big_endian;    /* the samples: what libtiff decodes is in this machine's order */
         float *pixels;
 };
 

@@ -1,67 +1,55 @@
 #include "train/export.h"
 
-#include "train/export_layers.h"
-#include "train/saved.h"
+#include "train/exporting.h"
 #include "train/weights.h"
 
-#include <cjson/cJSON.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* --- normalisation --- */
 
-static void operate(struct exporting *x, const char *type, const char *inputs, char ret[EXPORT_NAME])
+static void operate(struct exporting *x, const char *type, const char *inputs, char ret[EXPORTING_NAME])
 {
-        export_invent(x, ret);
+        exporting_invent(x, ret);
         struct onnx_node n = onnx_begin(type, ret, inputs, ret);
         if (strcmp(type, "ReduceMean") == 0)
                 onnx_ints(&n, "axes", (int[]){1, 2, 3}, 3);
         onnx_end(x->o, &n);
 }
 
-static void with(const char *a, const char *b, char ret[2 * EXPORT_NAME])
+static void with(const char *a, const char *b, char ret[2 * EXPORTING_NAME])
 {
-        snprintf(ret, (size_t)2 * EXPORT_NAME, "%.31s %.31s", a, b);
+        enum { MOST = EXPORTING_NAME - 1 };
+        snprintf(ret, (size_t)2 * EXPORTING_NAME, "%.*s %.*s", MOST, a, MOST, b);
 }
 
 /* (1,count,1,1) */
-static int add_numbers(
-        struct exporting *x, const double *values, int count, char ret[EXPORT_NAME], struct err *e)
+static void add_numbers(struct exporting *x, const double *values, int count, char ret[EXPORTING_NAME])
 {
-        float *floats = malloc((size_t)count * sizeof *floats);
-        if (!floats)
-                return err_set(e, ERR_NO_MEMORY, "no memory for %d numbers", count);
-        for (int i = 0; i < count; i++)
+        enum { MOST = 4096 }; /* what normalize.c takes */
+        float floats[MOST];
+        for (int i = 0; i < count && i < MOST; i++)
                 floats[i] = (float)values[i];
-        export_invent(x, ret);
-        onnx_floats(x->o, ret, (int[]){1, count, 1, 1}, 4, floats);
-        free(floats);
-        return 0;
+        exporting_floats(x, (int[]){1, count, 1, 1}, 4, floats, ret);
 }
 
-static int by_channels(struct exporting *x, const struct normalize *z, struct err *e)
+static void by_channels(struct exporting *x, const struct normalize *z)
 {
-        char mean[EXPORT_NAME], std[EXPORT_NAME], centred[EXPORT_NAME], inputs[2 * EXPORT_NAME];
-        int rc = add_numbers(x, z->mean, z->count, mean, e);
-        if (rc == 0)
-                rc = add_numbers(x, z->std, z->count, std, e);
-        if (rc)
-                return rc;
+        char mean[EXPORTING_NAME], std[EXPORTING_NAME], centred[EXPORTING_NAME], inputs[2 * EXPORTING_NAME];
+        add_numbers(x, z->mean, z->count, mean);
+        add_numbers(x, z->std, z->count, std);
         with(x->edges[0].name, mean, inputs);
         operate(x, "Sub", inputs, centred);
         with(centred, std, inputs);
         operate(x, "Div", inputs, x->edges[0].name);
-        return 0;
 }
 
-static int by_image(struct exporting *x, struct err *e)
+static void by_image(struct exporting *x)
 {
-        char a[EXPORT_NAME], b[EXPORT_NAME], centred[EXPORT_NAME], least[EXPORT_NAME],
-                inputs[2 * EXPORT_NAME];
-        int rc = add_numbers(x, &(double){NORMALIZE_LEAST}, 1, least, e);
-        if (rc)
-                return rc;
+        char a[EXPORTING_NAME], b[EXPORTING_NAME], centred[EXPORTING_NAME], least[EXPORTING_NAME],
+                inputs[2 * EXPORTING_NAME];
+        exporting_floats(x, (int[]){1, 1, 1, 1}, 4, (float[]){NORMALIZE_LEAST}, least);
         operate(x, "ReduceMean", x->edges[0].name, a);
         with(x->edges[0].name, a, inputs);
         operate(x, "Sub", inputs, centred);
@@ -73,52 +61,45 @@ static int by_image(struct exporting *x, struct err *e)
         operate(x, "Max", inputs, b);
         with(centred, b, inputs);
         operate(x, "Div", inputs, x->edges[0].name);
-        return 0;
 }
 
-static int begin(struct exporting *x, const struct normalize *z, struct err *e)
+static void begin(struct exporting *x, const struct normalize *z)
 {
         const struct shape s = x->net->values[0].s;
-        x->edges[0] = (struct export_edge){"input", 4};
+        x->edges[0] = (struct exporting_edge){"input", 4};
         onnx_input(x->o, "input", (int[]){0, s.c, s.h, s.w}, 4);
-        switch (z ? z->mode : NORMALIZE_NONE) {
-        case NORMALIZE_CHANNELS:
-                return by_channels(x, z, e);
-        case NORMALIZE_IMAGE:
-                return by_image(x, e);
-        case NORMALIZE_NONE:
-                break;
-        }
-        return 0;
+        if (z->mode == NORMALIZE_CHANNELS)
+                by_channels(x, z);
+        else if (z->mode == NORMALIZE_IMAGE)
+                by_image(x);
 }
 
 /* --- network --- */
 
 /* Joins are no nodes of ours: they are written before who reads them first. They nest, one in the next. */
-static int need(struct exporting *x, int value, struct err *e)
+static void need(struct exporting *x, int value)
 {
         const struct net *net = x->net;
-        int rc = 0;
-        if (x->edges[value].name[0])
-                return 0;
-        for (int v = 0; v < net->num_values && rc == 0; v++)
+        if (x->edges[value].name[0] || x->rc)
+                return;
+        for (int v = 0; v < net->num_values; v++)
                 if (net->values[v].parent == value && net->values[v].block)
-                        rc = need(x, v, e);
-        return rc ? rc : export_join(x, value, e);
+                        need(x, v);
+        if (x->rc == 0)
+                exporting_join(x, value);
 }
 
-static int write_layers(struct exporting *x, struct err *e)
+static void write_layers(struct exporting *x)
 {
         const struct net *net = x->net;
-        int rc = 0;
-        for (int i = 0; i < net->num_nodes && rc == 0; i++) {
+        for (int i = 0; i < net->num_nodes && x->rc == 0; i++) {
                 const struct net_node *node = &net->nodes[i];
-                for (int k = 0; k < node->op->num_inputs && rc == 0; k++)
-                        rc = need(x, node->inputs[k], e);
-                if (rc == 0)
-                        rc = export_layer(x, node, e);
+                for (int k = 0; k < node->op->num_inputs; k++)
+                        need(x, node->inputs[k]);
+                if (x->rc == 0)
+                        exporting_layer(x, node);
         }
-        return rc ? rc : need(x, net->output, e);
+        need(x, net->output);
 }
 
 static int write_weights(struct exporting *x, const struct safetensors *st, struct err *e)
@@ -142,7 +123,7 @@ static int write_weights(struct exporting *x, const struct safetensors *st, stru
 static void end(struct exporting *x)
 {
         const int classes = x->net->values[x->net->output].s.c;
-        export_set_rank(x, x->net->output, 2);
+        exporting_set_rank(x, x->net->output, 2);
         struct onnx_node n = onnx_begin("Identity", "logits", x->edges[x->net->output].name, "logits");
         onnx_end(x->o, &n);
         n = onnx_begin("Softmax", "probabilities", "logits", "probabilities");
@@ -152,37 +133,34 @@ static void end(struct exporting *x)
         onnx_output(x->o, "probabilities", (int[]){0, classes}, 2);
 }
 
-int export_net(const struct net *net, const struct normalize *normalize, const struct safetensors *st,
-        struct onnx *o, struct err *e)
+static int write_graph(const struct saved *model, const struct safetensors *st, struct onnx *o, struct err *e)
 {
-        struct exporting x = {.net = net, .o = o};
-        x.edges = calloc((size_t)net->num_values, sizeof *x.edges);
-        int rc = x.edges ? begin(&x, normalize, e) : err_set(e, ERR_NO_MEMORY, "no memory for a network");
-        if (rc == 0)
-                rc = write_layers(&x, e);
-        if (rc == 0)
-                rc = write_weights(&x, st, e);
+        struct exporting x = {.net = model->net, .o = o, .e = e};
+        x.edges = calloc((size_t)model->net->num_values, sizeof *x.edges);
+        if (!x.edges)
+                return err_set(e, ERR_NO_MEMORY, "no memory for a network");
+        begin(&x, &model->normalize);
+        write_layers(&x);
+        int rc = x.rc ? x.rc : write_weights(&x, st, e);
         if (rc == 0)
                 end(&x);
         free(x.edges);
         return rc;
 }
 
-int export_model(
-        const char *name, const struct safetensors *st, struct onnx *o, uint64_t *ret_size, struct err *e)
+int export_model(const char *name, const struct saved *model, const struct safetensors *st, struct onnx *o,
+        uint64_t *ret_size, struct err *e)
 {
         static const char *const notes[] = {"classes", "input", "preprocessing"};
-        struct saved model = {0};
-        int rc = saved_read(st, &model, e);
-        if (rc == 0)
-                rc = export_net(model.net, &model.normalize, st, o, e);
-        saved_finish(&model);
-        for (size_t i = 0; rc == 0 && i < sizeof notes / sizeof notes[0]; i++)
+        int rc = write_graph(model, st, o, e);
+        if (rc)
+                return rc;
+        for (size_t i = 0; i < sizeof notes / sizeof notes[0]; i++)
                 if (safetensors_metadata(st, notes[i]))
                         onnx_note(o, notes[i], safetensors_metadata(st, notes[i]));
-        return rc ? rc
-                  : onnx_finish(o, name,
-                            "input: pixels, 8-bit ones divided by 255, of an image that was prepared as "
-                            "\"preprocessing\" in the metadata tells; its \"normalize\" is part of the graph",
-                            ret_size, e);
+        return onnx_finish(o, name,
+                "input: pixels, 8-bit ones divided by 255, of an image that was prepared as "
+                "\"preprocessing\" in "
+                "the metadata tells; its \"normalize\" is part of the graph",
+                ret_size, e);
 }

@@ -10,17 +10,13 @@
 #include "base/err.h"
 #include "model/onnx.h"
 #include "model/safetensors.h"
-#include "net/net.h"
-#include "train/normalize.h"
+#include "train/saved.h"
 
-/* Layers, and the weights that belong to them; `normalize` NULL or without a mode: none. onnx_free is the
-   caller's. ERR_INVALID where a parameter is missing, has another shape or is not of 32 bits. */
-int export_net(const struct net *net, const struct normalize *normalize, const struct safetensors *st,
-        struct onnx *o, struct err *e);
-/* All of that for the file of the model `name`, which tells architecture, input, classes and preprocessing
-   itself; *ret_size is the ONNX file's. The bytes in pieces are those of the file `st` was read from.
-   ERR_INVALID by onnx_finish. */
-int export_model(
-        const char *name, const struct safetensors *st, struct onnx *o, uint64_t *ret_size, struct err *e);
+/* Of the model `name` in the file `st`, which `model` is read from; *ret_size is the ONNX file's, whose bytes
+   in pieces are those of the file of `st`. onnx_free is the caller's, on error too. ERR_INVALID where a
+   parameter is missing, has another shape or is not of 32 bits, where what ONNX has no form for would take
+   too many numbers, and by onnx_finish. */
+int export_model(const char *name, const struct saved *model, const struct safetensors *st, struct onnx *o,
+        uint64_t *ret_size, struct err *e);
 
 #endif

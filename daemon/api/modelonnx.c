@@ -6,11 +6,13 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 struct source {
         struct onnx onnx;
-        int fd; /* owned: the weights */
+        int fd;     /* owned: the weights */
+        char *name; /* owned */
 };
 
 static ssize_t source_read(void *ctx, uint64_t at, char *out, size_t max)
@@ -19,8 +21,8 @@ static ssize_t source_read(void *ctx, uint64_t at, char *out, size_t max)
         const ssize_t n = onnx_read(&s->onnx, s->fd, at, out, max);
         if (n > 0)
                 return n;
-        log_line(
-                LOG_WARN, "a model cannot be exported to its end: %s", n ? strerror(errno) : "it is shorter");
+        log_line(LOG_WARN, "model '%s' is not exported to its end: %s", s->name,
+                errno == ENODATA ? "its file became shorter" : strerror(errno));
         return REPLY_BROKEN;
 }
 
@@ -28,26 +30,50 @@ static void source_close(void *ctx)
 {
         struct source *s = ctx;
         onnx_free(&s->onnx);
-        close(s->fd);
+        if (s->fd >= 0)
+                close(s->fd);
+        free(s->name);
         free(s);
 }
 
-/* The file's head alone is read. */
-static int export_file(struct models *ms, const char *name, struct onnx *o, uint64_t *ret_size, struct err *e)
+/* What was whole when it was stored is nothing that who asks could mend. `path` is not for him. */
+static int damaged(const char *name, const char *path, const struct err *why, struct err *e)
 {
-        struct safetensors *st;
+        const size_t n = strlen(path);
+        if (why->code != ERR_SYNTAX && why->code != ERR_INVALID && why->code != ERR_TOO_LARGE) {
+                *e = *why;
+                return e->code;
+        }
+        return err_set(e, ERR_UNAVAILABLE, "the file of model '%s' is damaged%s%s", name,
+                strncmp(why->message, path, n) == 0 ? "" : ": ",
+                why->message + (strncmp(why->message, path, n) == 0 ? n : 0));
+}
+
+/* The descriptor and the name are to be one file, for one is read where the other says. */
+static int same_file(const char *name, const char *path, int fd, struct err *e)
+{
+        struct stat a, b;
+        if (stat(path, &a) == 0 && fstat(fd, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino)
+                return 0;
+        return err_set(e, ERR_UNAVAILABLE, "the file of model '%s' is being replaced: ask again", name);
+}
+
+/* The file's head alone is read. */
+static int export_file(struct source *s, const char *path, uint64_t *ret_size, struct err *e)
+{
+        struct safetensors *st = NULL;
+        struct saved model = {0};
         struct err why = {0};
-        char *path = models_path(ms, name);
-        if (!path)
-                return err_set(e, ERR_NO_MEMORY, "no memory for a path");
         int rc = safetensors_open(path, &st, &why);
-        free(path);
-        if (rc == ERR_NO_MEMORY)
-                return err_set(e, rc, "%s", why.message);
-        if (rc) /* whole when it was stored: nothing that who asks could mend */
-                return err_set(
-                        e, ERR_UNAVAILABLE, "the file of model '%s' is damaged: %s", name, why.message);
-        rc = export_model(name, st, o, ret_size, e);
+        if (rc == 0)
+                rc = saved_read(st, &model, &why);
+        if (rc)
+                rc = damaged(s->name, path, &why, e);
+        if (rc == 0)
+                rc = same_file(s->name, path, s->fd, e);
+        if (rc == 0)
+                rc = export_model(s->name, &model, st, &s->onnx, ret_size, e);
+        saved_finish(&model);
         safetensors_close(st);
         return rc;
 }
@@ -56,18 +82,18 @@ int modelonnx_open(
         struct models *ms, const char *name, struct reply_source *ret, uint64_t *ret_size, struct err *e)
 {
         uint64_t bytes;
+        char *path = models_path(ms, name);
         struct source *s = calloc(1, sizeof *s);
-        if (!s)
-                return err_set(e, ERR_NO_MEMORY, "no memory for a model");
-        int rc = models_open(ms, name, &s->fd, &bytes, e);
-        if (rc) {
-                free(s);
-                return rc;
-        }
-        rc = export_file(ms, name, &s->onnx, ret_size, e);
-        if (rc)
-                source_close(s);
-        else
+        if (s)
+                *s = (struct source){.fd = -1, .name = strdup(name)};
+        int rc = path && s && s->name ? models_open(ms, name, &s->fd, &bytes, e)
+                                      : err_set(e, ERR_NO_MEMORY, "no memory for a model");
+        if (rc == 0)
+                rc = export_file(s, path, ret_size, e);
+        free(path);
+        if (rc == 0)
                 *ret = (struct reply_source){.ctx = s, .read = source_read, .close = source_close};
+        else if (s)
+                source_close(s);
         return rc;
 }

@@ -6,8 +6,8 @@
 #include "daemon/models/models.h"
 #include "daemon/http/reply.h"
 
-/* *ret reads the file as it is now, whatever becomes of the model; its close frees it. ERR_NOT_FOUND,
-   ERR_UNAVAILABLE where there is no file; ERR_INVALID with what ONNX has no form for, and beyond 2 GiB. */
+/* *ret reads the file as it is now, whatever becomes of the model; its close frees it. ERR_NOT_FOUND;
+   ERR_UNAVAILABLE where there is no file, or a damaged one; ERR_INVALID by export_model; ERR_NO_MEMORY. */
 int modelonnx_open(
         struct models *ms, const char *name, struct reply_source *ret, uint64_t *ret_size, struct err *e);
 

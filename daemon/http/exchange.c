@@ -17,6 +17,7 @@
 
 enum {
         BLOCK_BYTES = 256,      /* a stream's buffer towards HTTP/1.0 */
+        SOURCE_BYTES = 1 << 16, /* of a reply_source at a time */
         DRAIN_BYTES = 16 << 20, /* of a refused body that are read so that the client sees the answer */
         TRANSFER_MS = 30000,    /* for any body, and as much again for each TRANSFER_BYTES of it */
         TRANSFER_BYTES = 1 << 20,
@@ -191,7 +192,7 @@ static struct MHD_Response *make_sourced(struct reply *r)
                 return NULL;
         *s = r->source;
         struct MHD_Response *response =
-                MHD_create_response_from_callback(r->size, BLOCK_BYTES, source_read, s, source_free);
+                MHD_create_response_from_callback(r->size, SOURCE_BYTES, source_read, s, source_free);
         if (response)
                 r->source = (struct reply_source){0};
         else
@@ -348,6 +349,8 @@ static enum MHD_Result finish(struct exchange *x)
                 if (rc == 0 && sends_file(&x->rq.reply)) {
                         rc = body_open_file(&x->host->budget.files, &x->rq.who, &x->file_holder, &e);
                         x->sends_file = rc == 0;
+                        if (rc)
+                                reply_finish(&x->rq.reply); /* its headers are not the problem's */
                 }
                 if (rc)
                         exchange_refuse(x, 0, &e);

@@ -78,7 +78,7 @@ const FEW = 12; // rows among which nobody needs to search
 // What of a list is to be seen: where something is sought, what has all of its words in what `words` says of it.
 function sought(field, list, words) {
   const asked = by(field).value.toLowerCase().split(/\s+/);
-  by(field).hidden = by(field).labels[0].hidden = list.length <= FEW && !by(field).value;
+  by(field).hidden = by(field).labels[0].hidden = list.length <= FEW && !by(field).value && by(field) !== document.activeElement;
   return list.filter(one => asked.every(part => words(one).join("\n").toLowerCase().includes(part)));
 }
 

@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
 """Models as ONNX files: read and computed by onnxfile.py they give what the daemon answers."""
+import http.client
 import json
 import math
 import os
 import random
 import struct
+import time
 import unittest
 
 import onnxfile
-from harness import Daemon, main, read_safetensors
+from harness import Daemon, limit, main, read_safetensors
 
 CLASSES = ["a", "b", "c"]
 # Every kind of layer, and what ONNX says otherwise: windows beyond the padding, uneven windows, joins, statistics in part.
@@ -50,6 +52,7 @@ RANKS = [
     {"type": "linear", "out_features": 4},
     {"type": "conv2d", "out_channels": 3, "kernel_size": 3, "padding": 1},
 ]
+WIDE = {"net.1.weight": [65536, 84], "net.1.bias": [65536], "net.2.weight": [3, 65536], "net.2.bias": [3]}
 RANKS_TENSORS = {"net.4.weight": [4, 2], "net.4.bias": [4], "net.5.weight": [3, 4, 3, 3], "net.5.bias": [3]}
 
 
@@ -125,8 +128,7 @@ class Files(unittest.TestCase):
     def test_what_is_sent_stays(self):
         """Another model under the name while the file is on its way, and none."""
         wide = [{"type": "flatten"}, {"type": "linear", "out_features": 65536}, {"type": "linear", "out_features": 3}]
-        shapes = {"net.1.weight": [65536, 84], "net.1.bias": [65536], "net.2.weight": [3, 65536], "net.2.bias": [3]}
-        self.put(wide, shapes, {}, "wide")
+        self.put(wide, WIDE, {}, "wide")
         whole, f = self.file("wide")
         self.assertGreater(len(whole), 20 << 20)
         self.assertEqual(len(f.raw), 4)
@@ -147,6 +149,31 @@ class Files(unittest.TestCase):
         status, _, problem = self.daemon.request("GET", "/v1/models/long/onnx")
         self.assertEqual(status, 422, problem)
         self.assertIn("1024 windows of different sizes over 4097 pixels", problem["detail"])
+
+    def test_many_constants(self):
+        """Of layers that are a line each: refused before they have taken memory or time."""
+        layers = [{"type": "adaptive_avg_pool2d", "output_size": [1024 - i % 2, 1]} for i in range(600)]
+        layers += [{"type": "flatten"}, {"type": "linear", "out_features": 3, "bias": False}]
+        self.put(layers, {"net.601.weight": [3, 1023]}, {}, "many", sides="[1,1024,1]")
+        begun = time.monotonic()
+        status, _, problem = self.daemon.request("GET", "/v1/models/many/onnx")
+        self.assertEqual(status, 422, problem)
+        self.assertIn("the most is 4194304", problem["detail"])
+        self.assertLess(time.monotonic() - begun, limit(1))
+
+    def test_cut_short(self):
+        """A file that becomes shorter while it is sent is not taken for whole."""
+        wide = [{"type": "flatten"}, {"type": "linear", "out_features": 65536}, {"type": "linear", "out_features": 3}]
+        self.put(wide, WIDE, {}, "cut")
+        c = self.daemon.connection()
+        self.addCleanup(c.close)
+        c.request("GET", "/v1/models/cut/onnx")
+        answer = c.getresponse()
+        answer.read(1000)
+        os.truncate(os.path.join(self.daemon.state, "models", "cut.safetensors"), 1 << 20)
+        with self.assertRaises((http.client.IncompleteRead, ConnectionError)):
+            answer.read()
+        self.assertTrue(any("model 'cut' is not exported to its end: its file became shorter" in line for line in self.daemon.log_lines))
 
     def test_head(self):
         self.put(RANKS, RANKS_TENSORS, {})

@@ -69,14 +69,16 @@ static struct launch begin_probe(struct dev *d)
 {
         static const char *const files[] = {"common", "conv_local_units", "fragments"};
         char dir[] = "/tmp/cnnd-fragments-XXXXXX", path[128], options[OP_OPTIONS];
-        const int units = dev_info(d)->tf32 == DEV_TF32_UNITS || dev_info(d)->tf32 == DEV_TF32_ROUNDING_UNITS;
+        const bool rounds = dev_info(d)->tf32 == DEV_TF32_ROUNDING_UNITS,
+                   units = rounds || dev_info(d)->tf32 == DEV_TF32_UNITS;
         assert_non_null(mkdtemp(dir));
         write_source(dir, "common", "common", "");
         write_source(dir, "conv_local_units", "conv_local_units", "");
         write_source(dir, "fragments", "conv_local", probe);
         setenv("CNND_KERNELS", dir, 1);
-        op_options(options, 32, "-DTILE_M=%d -DTILE_N=%d -DSUMS_M=4 -DTURNED=0 -DTF32=1 -DTF32_UNITS=%d", M,
-                N * FRAGMENTS, units);
+        op_options(options, 32,
+                "-DTILE_M=%d -DTILE_N=%d -DSUMS_M=4 -DTURNED=0 -DTF32=1 -DTF32_UNITS=%d -DTF32_ROUNDS=%d", M,
+                N * FRAGMENTS, units, rounds);
         const struct launch l = launch_begin(d, "fragments", options, "fragments");
         unsetenv("CNND_KERNELS");
         for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {

@@ -21,7 +21,7 @@ static const struct {
         {{8, 5, 5}, {12, {3, 3}, {1, 1}, {1, 1}, 1, true}, 33},
 };
 
-/* To what the units multiply: halves away from zero. */
+/* To numbers that tf32 holds, which no way of rounding to it changes. */
 static void round_all(float *v, int64_t count)
 {
         for (int64_t i = 0; i < count; i++) {

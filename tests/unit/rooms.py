@@ -78,6 +78,10 @@ def namesakes(names):
 def main():
     root, names = sys.argv[1], []
     found, seen = [], 0
+    for top in ('backend', 'daemon', 'client'):
+        for folder, _, files in os.walk(os.path.join(root, top)):
+            if any(f.endswith(('.c', '.h')) for f in files) and os.path.relpath(folder, root) not in MAY:
+                found.append('%s is no room of the table' % os.path.relpath(folder, root))
     for room in MAY:
         for name in sorted(os.listdir(os.path.join(root, room))):
             if name.endswith(('.c', '.h')):

@@ -1,10 +1,9 @@
-#include "train/export_layers.h"
+#include "train/exporting.h"
 
 #include "ops/batch_norm.h"
 #include "ops/conv.h"
 #include "ops/kinds.h"
 #include "ops/layer_norm.h"
-#include "ops/linear.h"
 #include "ops/pool.h"
 
 #include <stdio.h>
@@ -12,15 +11,15 @@
 #include <string.h>
 
 enum { INPUTS = 5 * (NET_NAME_MAX + 32) };
-/* Numbers of a matrix that means are taken with: 16 MiB. */
-enum { MEANS = 1 << 22 };
+/* Of constants: 16 MiB. */
+enum { MOST_NUMBERS = 1 << 22 };
 
-void export_invent(struct exporting *x, char ret[EXPORT_NAME])
+void exporting_invent(struct exporting *x, char ret[EXPORTING_NAME])
 {
-        snprintf(ret, EXPORT_NAME, "made_%d", x->made++);
+        snprintf(ret, EXPORTING_NAME, "made_%d", x->made++);
 }
 
-static struct export_edge *edge_of(struct exporting *x, int value)
+static struct exporting_edge *edge_of(struct exporting *x, int value)
 {
         return &x->edges[value];
 }
@@ -28,7 +27,7 @@ static struct export_edge *edge_of(struct exporting *x, int value)
 /* The node's result under a name of its own, of this rank. */
 static const char *result(struct exporting *x, const struct net_node *node, int rank)
 {
-        struct export_edge *out = edge_of(x, node->output);
+        struct exporting_edge *out = edge_of(x, node->output);
         snprintf(out->name, sizeof out->name, "x%d", node->output);
         out->rank = rank;
         return out->name;
@@ -37,7 +36,7 @@ static const char *result(struct exporting *x, const struct net_node *node, int 
 /* The name of the node's input, in this rank. */
 static const char *input(struct exporting *x, const struct net_node *node, int rank)
 {
-        export_set_rank(x, node->inputs[0], rank);
+        exporting_set_rank(x, node->inputs[0], rank);
         return edge_of(x, node->inputs[0])->name;
 }
 
@@ -48,20 +47,20 @@ static void simple(
         onnx_end(x->o, &n);
 }
 
-void export_set_rank(struct exporting *x, int value, int rank)
+void exporting_set_rank(struct exporting *x, int value, int rank)
 {
-        struct export_edge *at = edge_of(x, value);
-        struct export_edge made = {.rank = rank};
-        char inputs[2 * EXPORT_NAME + 1];
+        struct exporting_edge *at = edge_of(x, value);
+        struct exporting_edge made = {.rank = rank};
+        char inputs[2 * EXPORTING_NAME + 1];
         if (at->rank == rank)
                 return;
-        export_invent(x, made.name);
+        exporting_invent(x, made.name);
         if (rank == 2) {
                 simple(x, "Flatten", made.name, at->name, made.name);
         } else {
                 const struct shape s = x->net->values[value].s;
-                char shape[EXPORT_NAME];
-                export_invent(x, shape);
+                char shape[EXPORTING_NAME];
+                exporting_invent(x, shape);
                 onnx_longs(x->o, shape, (int[]){-1, s.c, s.h, s.w}, 4);
                 snprintf(inputs, sizeof inputs, "%s %s", at->name, shape);
                 simple(x, "Reshape", made.name, inputs, made.name);
@@ -85,30 +84,42 @@ static void pads(struct onnx_node *n, const int begin[2], const int end[2])
         onnx_ints(n, "pads", (int[]){begin[0], begin[1], end[0], end[1]}, 4);
 }
 
-static int conv2d(struct exporting *x, const struct net_node *node, struct err *e)
+static void conv2d(struct exporting *x, const struct net_node *node)
 {
         const struct conv_args *a = node->op->args;
         char inputs[INPUTS];
         with_params(x, node, input(x, node, 4), node->op->num_params, inputs);
         struct onnx_node n = onnx_begin("Conv", node->name, inputs, result(x, node, 4));
-        (void)e;
         onnx_ints(&n, "kernel_shape", a->kernel_size, 2);
         onnx_ints(&n, "strides", a->stride, 2);
         pads(&n, a->padding, a->padding);
         onnx_int(&n, "group", a->groups);
         onnx_end(x->o, &n);
-        return 0;
 }
 
-static int linear(struct exporting *x, const struct net_node *node, struct err *e)
+static void linear(struct exporting *x, const struct net_node *node)
 {
         char inputs[INPUTS];
         with_params(x, node, input(x, node, 2), node->op->num_params, inputs);
         struct onnx_node n = onnx_begin("Gemm", node->name, inputs, result(x, node, 2));
-        (void)e;
         onnx_int(&n, "transB", 1);
         onnx_end(x->o, &n);
-        return 0;
+}
+
+void exporting_floats(
+        struct exporting *x, const int *dims, int ndim, const float *values, char ret[EXPORTING_NAME])
+{
+        int64_t count = 1;
+        for (int i = 0; i < ndim; i++)
+                count *= dims[i];
+        exporting_invent(x, ret);
+        x->numbers += count;
+        if (x->rc == 0 && x->numbers > MOST_NUMBERS)
+                x->rc = err_set(x->e, ERR_INVALID,
+                        "the layers want %lld or more constants of an ONNX file, the most is %d",
+                        (long long)x->numbers, MOST_NUMBERS);
+        if (x->rc == 0)
+                onnx_floats(x->o, ret, dims, ndim, values);
 }
 
 static void add_input(char inputs[INPUTS], const char *name)
@@ -117,25 +128,40 @@ static void add_input(char inputs[INPUTS], const char *name)
         snprintf(inputs + n, INPUTS - n, " %s", name);
 }
 
-/* Equal floats, made where the file is read, for there may be many; adds their name to `inputs`. */
-static void constant(struct exporting *x, const int *dims, int ndim, float value, char inputs[INPUTS])
+/* Ones, made where the file is read, for there may be many; adds their name to `inputs`. */
+static void add_ones(struct exporting *x, const int *dims, int ndim, char inputs[INPUTS])
 {
-        char one[EXPORT_NAME], shape[EXPORT_NAME], all[EXPORT_NAME], both[2 * EXPORT_NAME + 1];
-        export_invent(x, one);
-        export_invent(x, shape);
-        export_invent(x, all);
-        onnx_floats(x->o, one, (int[]){1}, 1, &value);
+        char one[EXPORTING_NAME], shape[EXPORTING_NAME], all[EXPORTING_NAME], both[2 * EXPORTING_NAME + 1];
+        exporting_floats(x, (int[]){1}, 1, (float[]){1}, one);
+        exporting_invent(x, shape);
+        exporting_invent(x, all);
         onnx_longs(x->o, shape, dims, ndim);
         snprintf(both, sizeof both, "%s %s", one, shape);
         simple(x, "Expand", all, both, all);
         add_input(inputs, all);
 }
 
+/* A number for each channel; adds their name. Some engines want such of a batch norm in the file itself. */
+static void add_channels(struct exporting *x, int channels, float value, char inputs[INPUTS])
+{
+        char name[EXPORTING_NAME];
+        float *values = malloc((size_t)channels * sizeof *values);
+        if (!values) {
+                x->rc = err_set(x->e, ERR_NO_MEMORY, "no memory for %d numbers", channels);
+                return;
+        }
+        for (int i = 0; i < channels; i++)
+                values[i] = value;
+        exporting_floats(x, &channels, 1, values, name);
+        free(values);
+        add_input(inputs, name);
+}
+
 /* Of what is not done with the statistics, the mean is taken for 0 or the variance for 1. */
-static int batch_norm(struct exporting *x, const struct net_node *node, struct err *e)
+static void batch_norm(struct exporting *x, const struct net_node *node)
 {
         const struct batch_norm_args *a = node->op->args;
-        const struct export_edge *from = edge_of(x, node->inputs[0]);
+        const struct exporting_edge *from = edge_of(x, node->inputs[0]);
         const int c = node->op->out.c, mean = a->affine ? BATCH_NORM_MEAN : 0;
         const bool divides = a->normalize != BATCH_NORM_MEAN_ONLY;
         const bool centres = a->normalize != BATCH_NORM_VARIANCE_ONLY;
@@ -146,37 +172,33 @@ static int batch_norm(struct exporting *x, const struct net_node *node, struct e
                 {centres ? mean : -1, 0}, {divides ? mean + 1 : -1, 1}};
         char inputs[INPUTS];
         with_params(x, node, from->name, 0, inputs);
-        (void)e;
         for (int i = 0; i < 4; i++) {
                 if (parts[i].param >= 0)
                         add_input(inputs, x->net->params[node->first_param + parts[i].param].name);
                 else
-                        constant(x, &c, 1, parts[i].number, inputs);
+                        add_channels(x, c, parts[i].number, inputs);
         }
         struct onnx_node n =
                 onnx_begin("BatchNormalization", node->name, inputs, result(x, node, from->rank));
         onnx_float(&n, "epsilon", divides ? (float)a->eps : 0);
         onnx_end(x->o, &n);
-        return 0;
 }
 
 /* One number for the last dimension may be all that there is to normalise: of (N,C). */
-static int layer_norm(struct exporting *x, const struct net_node *node, struct err *e)
+static void layer_norm(struct exporting *x, const struct net_node *node)
 {
         const struct layer_norm_args *a = node->op->args;
         const struct op_dims *d = &a->normalized_shape;
         const bool flat = node->op->in[0].h == 1 && node->op->in[0].w == 1 && d->count == 1;
         char inputs[INPUTS];
         with_params(x, node, input(x, node, flat ? 2 : 4), node->op->num_params, inputs);
-        (void)e;
         if (!a->elementwise_affine)
-                constant(x, d->sizes, d->count, 1, inputs);
+                add_ones(x, d->sizes, d->count, inputs);
         struct onnx_node n =
                 onnx_begin("LayerNormalization", node->name, inputs, result(x, node, flat ? 2 : 4));
         onnx_int(&n, "axis", -d->count);
         onnx_float(&n, "epsilon", (float)a->eps);
         onnx_end(x->o, &n);
-        return 0;
 }
 
 /* What windows reach beyond the input at its end. Unlike the padding it depends on how they lie, so that
@@ -199,34 +221,31 @@ static struct onnx_node pool(const char *type, const struct net_node *node, cons
         return n;
 }
 
-static int max_pool2d(struct exporting *x, const struct net_node *node, struct err *e)
+static void max_pool2d(struct exporting *x, const struct net_node *node)
 {
         const struct pool_args *a = node->op->args;
         const char *from = input(x, node, 4);
         int end[2];
         reach(node->op, a, end);
         struct onnx_node n = pool("MaxPool", node, a, from, result(x, node, 4));
-        (void)e;
         pads(&n, a->padding, end);
         onnx_end(x->o, &n);
-        return 0;
 }
 
 /* Zeros of the padding count where the layer says so, but never what a window of ceil_mode covers beyond
  * them. */
-static int avg_pool2d(struct exporting *x, const struct net_node *node, struct err *e)
+static void avg_pool2d(struct exporting *x, const struct net_node *node)
 {
         const struct pool_args *a = node->op->args;
         const char *from = input(x, node, 4);
-        char padded[EXPORT_NAME], inputs[2 * EXPORT_NAME + 1], amounts[EXPORT_NAME];
+        char padded[EXPORTING_NAME], inputs[2 * EXPORTING_NAME + 1], amounts[EXPORTING_NAME];
         int end[2], begin[2] = {a->padding[0], a->padding[1]};
         reach(node->op, a, end);
         const bool beyond = end[0] > a->padding[0] || end[1] > a->padding[1];
-        (void)e;
         if (beyond && a->count_include_pad && (a->padding[0] || a->padding[1])) {
                 const int *p = a->padding;
-                export_invent(x, amounts);
-                export_invent(x, padded);
+                exporting_invent(x, amounts);
+                exporting_invent(x, padded);
                 onnx_longs(x->o, amounts, (int[]){0, 0, p[0], p[1], 0, 0, p[0], p[1]}, 8);
                 snprintf(inputs, sizeof inputs, "%s %s", from, amounts);
                 simple(x, "Pad", padded, inputs, padded);
@@ -240,18 +259,20 @@ static int avg_pool2d(struct exporting *x, const struct net_node *node, struct e
         pads(&n, begin, end);
         onnx_int(&n, "count_include_pad", a->count_include_pad && !beyond);
         onnx_end(x->o, &n);
-        return 0;
 }
 
-/* The means of an axis as a product with a matrix (in, out): out's column holds 1/size within its window. */
-static int means(struct exporting *x, int in, int out, bool rows, char ret[EXPORT_NAME], struct err *e)
+/* The means of an axis as a product with a matrix, whose line for a window holds 1/size within it: (out, in)
+   for rows, (in, out) for columns. */
+static void means(struct exporting *x, int in, int out, bool rows, char ret[EXPORTING_NAME])
 {
-        if ((int64_t)in * out > MEANS)
-                return err_set(e, ERR_INVALID,
-                        "%d windows of different sizes over %d pixels are too many for ONNX", out, in);
-        float *m = calloc((size_t)in * (size_t)out, sizeof *m);
-        if (!m)
-                return err_set(e, ERR_NO_MEMORY, "no memory for %d numbers", in * out);
+        float *m = (int64_t)in * out <= MOST_NUMBERS ? calloc((size_t)in * (size_t)out, sizeof *m) : NULL;
+        if (!m) {
+                x->rc = err_set(x->e, ERR_INVALID,
+                        "%d windows of different sizes over %d pixels are too many for an ONNX file", out,
+                        in);
+                exporting_invent(x, ret);
+                return;
+        }
         for (int o = 0; o < out; o++) {
                 const int first = (int)((int64_t)o * in / out);
                 const int end = (int)(((int64_t)(o + 1) * in + out - 1) / out);
@@ -259,89 +280,77 @@ static int means(struct exporting *x, int in, int out, bool rows, char ret[EXPOR
                         m[rows ? (size_t)o * (size_t)in + (size_t)i : (size_t)i * (size_t)out + (size_t)o] =
                                 1.0f / (float)(end - first);
         }
-        export_invent(x, ret);
-        onnx_floats(x->o, ret, rows ? (int[]){out, in} : (int[]){in, out}, 2, m);
+        exporting_floats(x, rows ? (int[]){out, in} : (int[]){in, out}, 2, m, ret);
         free(m);
-        return 0;
 }
 
 /* Windows of different sizes: ONNX has no operator for them, but they are linear along rows and columns. */
-static int uneven_pool(struct exporting *x, const struct net_node *node, const char *from, struct err *e)
+static void uneven_pool(struct exporting *x, const struct net_node *node, const char *from)
 {
         const struct shape in = node->op->in[0], out = node->op->out;
-        char left[EXPORT_NAME], right[EXPORT_NAME], rows[EXPORT_NAME], inputs[2 * EXPORT_NAME + 1];
-        int rc = means(x, in.h, out.h, true, left, e);
-        if (rc == 0)
-                rc = means(x, in.w, out.w, false, right, e);
-        if (rc)
-                return rc;
-        export_invent(x, rows);
+        char left[EXPORTING_NAME], right[EXPORTING_NAME], rows[EXPORTING_NAME],
+                inputs[2 * EXPORTING_NAME + 1];
+        means(x, in.h, out.h, true, left);
+        means(x, in.w, out.w, false, right);
+        exporting_invent(x, rows);
         snprintf(inputs, sizeof inputs, "%s %s", left, from);
         simple(x, "MatMul", rows, inputs, rows);
         snprintf(inputs, sizeof inputs, "%s %s", rows, right);
         simple(x, "MatMul", node->name, inputs, result(x, node, 4));
-        return 0;
 }
 
-static int adaptive_avg_pool2d(struct exporting *x, const struct net_node *node, struct err *e)
+static void adaptive_avg_pool2d(struct exporting *x, const struct net_node *node)
 {
         const struct shape in = node->op->in[0], out = node->op->out;
         const char *from = input(x, node, 4);
-        if (in.h % out.h || in.w % out.w)
-                return uneven_pool(x, node, from, e);
+        if (in.h % out.h || in.w % out.w) {
+                uneven_pool(x, node, from);
+                return;
+        }
         if (out.h == 1 && out.w == 1) {
                 simple(x, "GlobalAveragePool", node->name, from, result(x, node, 4));
-                return 0;
+                return;
         }
         const int kh = in.h / out.h, kw = in.w / out.w;
         const struct pool_args a = {.kernel_size = {kh, kw}, .stride = {kh, kw}};
         struct onnx_node n = pool("AveragePool", node, &a, from, result(x, node, 4));
         onnx_end(x->o, &n);
-        return 0;
 }
 
-static int activation(struct exporting *x, const struct net_node *node, struct err *e)
+static void activation(struct exporting *x, const struct net_node *node)
 {
         static const char *const types[] = {[OP_RELU] = "Relu", [OP_SIGMOID] = "Sigmoid", [OP_TANH] = "Tanh"};
-        const struct export_edge *from = edge_of(x, node->inputs[0]);
-        (void)e;
+        const struct exporting_edge *from = edge_of(x, node->inputs[0]);
         simple(x, types[node->op->kind->activation], node->name, from->name, result(x, node, from->rank));
-        return 0;
 }
 
-static int add(struct exporting *x, const struct net_node *node, struct err *e)
+static void add(struct exporting *x, const struct net_node *node)
 {
-        char inputs[2 * EXPORT_NAME + 1], label[NET_NAME_MAX + 24];
-        (void)e;
+        char inputs[2 * EXPORTING_NAME + 1], label[NET_NAME_MAX + 24];
         for (int i = 0; i < 2; i++)
-                export_set_rank(x, node->inputs[i], 4);
+                exporting_set_rank(x, node->inputs[i], 4);
         snprintf(inputs, sizeof inputs, "%s %s", edge_of(x, node->inputs[0])->name,
                 edge_of(x, node->inputs[1])->name);
         snprintf(label, sizeof label, "%s:%d", node->name,
                 node->output); /* a user's layer may have its name */
         simple(x, "Add", label, inputs, result(x, node, 4));
-        return 0;
 }
 
-static int flatten(struct exporting *x, const struct net_node *node, struct err *e)
+static void flatten(struct exporting *x, const struct net_node *node)
 {
-        const struct export_edge *from = edge_of(x, node->inputs[0]);
-        (void)e;
+        const struct exporting_edge *from = edge_of(x, node->inputs[0]);
         simple(x, "Flatten", node->name, from->name, result(x, node, 2));
-        return 0;
 }
 
 /* Its input under another number. */
-static int nothing(struct exporting *x, const struct net_node *node, struct err *e)
+static void nothing(struct exporting *x, const struct net_node *node)
 {
-        (void)e;
         *edge_of(x, node->output) = *edge_of(x, node->inputs[0]);
-        return 0;
 }
 
 static const struct {
         const struct op_kind *kind;
-        int (*write)(struct exporting *x, const struct net_node *node, struct err *e);
+        void (*write)(struct exporting *x, const struct net_node *node);
 } forms[] = {
         {&op_conv2d, conv2d},
         {&op_linear, linear},
@@ -359,12 +368,15 @@ static const struct {
         {&op_tanh, activation},
 };
 
-int export_layer(struct exporting *x, const struct net_node *node, struct err *e)
+void exporting_layer(struct exporting *x, const struct net_node *node)
 {
         for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++)
-                if (forms[i].kind == node->op->kind)
-                        return forms[i].write(x, node, e);
-        return err_set(e, ERR_INVALID, "layer %s: %s has no form in ONNX", node->name, node->op->kind->type);
+                if (forms[i].kind == node->op->kind) {
+                        forms[i].write(x, node);
+                        return;
+                }
+        x->rc = err_set(
+                x->e, ERR_INVALID, "layer %s: %s has no form in ONNX", node->name, node->op->kind->type);
 }
 
 /* Whether `value` is a part of `whole` that was joined; a flattened view of it is none. */
@@ -383,21 +395,21 @@ static int part_at(const struct net *net, int whole, int channel)
         return -1;
 }
 
-int export_join(struct exporting *x, int value, struct err *e)
+void exporting_join(struct exporting *x, int value)
 {
         const struct net *net = x->net;
         const char *name = net->values[value].block;
         char label[NET_NAME_MAX + 24];
         struct str inputs = {0};
-        struct export_edge *out = edge_of(x, value);
+        struct exporting_edge *out = edge_of(x, value);
         for (int channel = 0; channel < net->values[value].s.c;) {
                 const int part = part_at(net, value, channel);
                 if (part < 0) {
-                        str_free(&inputs);
-                        return err_set(
-                                e, ERR_INVALID, "layer %s: nothing gives its channel %d", name, channel);
+                        x->rc = err_set(
+                                x->e, ERR_INTERNAL, "layer %s: nothing gives its channel %d", name, channel);
+                        break;
                 }
-                export_set_rank(x, part, 4);
+                exporting_set_rank(x, part, 4);
                 str_addf(&inputs, "%s%s", channel ? " " : "", edge_of(x, part)->name);
                 channel += net->values[part].s.c;
         }
@@ -409,5 +421,4 @@ int export_join(struct exporting *x, int value, struct err *e)
         onnx_int(&n, "axis", 1);
         onnx_end(x->o, &n);
         str_free(&inputs);
-        return 0;
 }
