@@ -265,11 +265,14 @@ static void avg_pool2d(struct exporting *x, const struct net_node *node)
    for rows, (in, out) for columns. */
 static void means(struct exporting *x, int in, int out, bool rows, char ret[EXPORTING_NAME])
 {
-        float *m = (int64_t)in * out <= MOST_NUMBERS ? calloc((size_t)in * (size_t)out, sizeof *m) : NULL;
+        const bool many = (int64_t)in * out > MOST_NUMBERS;
+        float *m = many ? NULL : calloc((size_t)in * (size_t)out, sizeof *m);
         if (!m) {
-                x->rc = err_set(x->e, ERR_INVALID,
-                        "%d windows of different sizes over %d pixels are too many for an ONNX file", out,
-                        in);
+                x->rc = many ? err_set(x->e, ERR_INVALID,
+                                       "%d windows of different sizes over %d pixels are too many for an "
+                                       "ONNX file",
+                                       out, in)
+                             : err_set(x->e, ERR_NO_MEMORY, "no memory for %d numbers", in * out);
                 exporting_invent(x, ret);
                 return;
         }
