@@ -47,14 +47,26 @@ def seconds_to_point(daemon, **changes):
     return seconds, used
 
 
+class Slow(AssertionError):
+    pass
+
+
 class Start(unittest.TestCase):
     def check(self, what, seconds, limit):
         slowness = harness.slowness()
         print("%s: %.2f s (limit %d s, load %.1f, machine %.1f times as slow)" % (
             what, seconds, limit, harness.busy(), slowness), flush=True)
-        self.assertLess(seconds, limit * harness.busy() * slowness, what)
+        if seconds >= limit * harness.busy() * slowness:
+            raise Slow("%s: %.2f s" % (what, seconds))
 
     def test_cold_then_warm(self):
+        try:
+            self.cold_then_warm()
+        except Slow as slow:  # for a moment, where others have the machine too; what is slow is so again
+            print("once more:", slow, flush=True)
+            self.cold_then_warm()
+
+    def cold_then_warm(self):
         begun = time.monotonic()
         with harness.Daemon(private_cache=True) as d:
             d.need_fashion()
