@@ -27,9 +27,8 @@ static void with(const char *a, const char *b, char ret[2 * EXPORTING_NAME])
 /* (1,count,1,1) */
 static void add_numbers(struct exporting *x, const double *values, int count, char ret[EXPORTING_NAME])
 {
-        enum { MOST = 4096 }; /* what normalize.c takes */
-        float floats[MOST];
-        for (int i = 0; i < count && i < MOST; i++)
+        float floats[NORMALIZE_MAX_CHANNELS];
+        for (int i = 0; i < count; i++)
                 floats[i] = (float)values[i];
         exporting_floats(x, (int[]){1, count, 1, 1}, 4, floats, ret);
 }
@@ -160,7 +159,7 @@ int export_model(const char *name, const struct saved *model, const struct safet
                         onnx_note(o, notes[i], safetensors_metadata(st, notes[i]));
         return onnx_finish(o, name,
                 "input: pixels, 8-bit ones divided by 255, of an image that was prepared as "
-                "\"preprocessing\" in "
-                "the metadata tells; its \"normalize\" is part of the graph",
+                "\"preprocessing\" "
+                "in the metadata tells; its \"normalize\" is part of the graph",
                 ret_size, e);
 }

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LIST_MAX = 4096 };
 static const double mean_max = 1e30, std_min = 1e-30;
 
 static int read_list(const cJSON *object, const char *key, double min, const char *at, int *count,
@@ -17,7 +16,8 @@ static int read_list(const cJSON *object, const char *key, double min, const cha
         if (rc)
                 return rc;
         snprintf(pointer, sizeof pointer, "%s/%s", at, key);
-        if (!cJSON_IsArray(list) || cJSON_GetArraySize(list) < 1 || cJSON_GetArraySize(list) > LIST_MAX)
+        if (!cJSON_IsArray(list) || cJSON_GetArraySize(list) < 1 ||
+                cJSON_GetArraySize(list) > NORMALIZE_MAX_CHANNELS)
                 return err_at(e, ERR_INVALID, pointer,
                         "\"%s\" must be a list of numbers, one for each channel", key);
         double *values = malloc((size_t)cJSON_GetArraySize(list) * sizeof *values);

@@ -14,6 +14,7 @@
 #include <cjson/cJSON.h>
 
 #define NORMALIZE_LEAST 1e-6f
+enum { NORMALIZE_MAX_CHANNELS = 4096 }; /* numbers in a list */
 
 enum normalize_mode { NORMALIZE_NONE, NORMALIZE_CHANNELS, NORMALIZE_IMAGE };
 

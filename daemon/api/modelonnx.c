@@ -4,6 +4,7 @@
 #include "train/export.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -39,14 +40,13 @@ static void source_close(void *ctx)
 /* What was whole when it was stored is nothing that who asks could mend. `path` is not for him. */
 static int damaged(const char *name, const char *path, const struct err *why, struct err *e)
 {
-        const size_t n = strlen(path);
+        const bool begins = strncmp(why->message, path, strlen(path)) == 0;
         if (why->code != ERR_SYNTAX && why->code != ERR_INVALID && why->code != ERR_TOO_LARGE) {
                 *e = *why;
                 return e->code;
         }
-        return err_set(e, ERR_UNAVAILABLE, "the file of model '%s' is damaged%s%s", name,
-                strncmp(why->message, path, n) == 0 ? "" : ": ",
-                why->message + (strncmp(why->message, path, n) == 0 ? n : 0));
+        return err_set(e, ERR_UNAVAILABLE, "the file of model '%s' is damaged%s%s", name, begins ? "" : ": ",
+                why->message + (begins ? strlen(path) : 0));
 }
 
 /* The descriptor and the name are to be one file, for one is read where the other says. */
