@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""The README's shell examples, run as they stand against a live daemon; its configuration table against --help."""
+"""The shell examples of README and of the pages that go on where it ends, run as they stand against a live daemon; the
+configuration table against --help; links to files and headings that are there."""
+import glob
 import os
 import re
 import shutil
@@ -21,14 +23,24 @@ trap 'echo "README: $BASH_COMMAND"' ERR
 """
 
 
-def readme():
-    with open(os.path.join(ROOT, 'README.md'), encoding='utf-8') as f:
+# In the order in which a reader meets them.
+PAGES = ['README.md', 'docs/images.md', 'docs/datasets.md', 'docs/jobs.md', 'docs/models.md', 'docs/cnnctl.md']
+
+
+def text(page):
+    with open(os.path.join(ROOT, page), encoding='utf-8') as f:
         return f.read()
+
+
+def anchors(page):
+    """Those that GitHub gives the page's headings."""
+    headings = re.findall(r'^#+ (.*)$', re.sub(r'^```.*?^```', '', text(page), flags=re.S | re.M), re.M)
+    return {re.sub(r'[^\w -]', '', heading.lower()).replace(' ', '-') for heading in headings}
 
 
 class Readme(unittest.TestCase):
     def test_shell_examples(self):
-        blocks = re.findall(r'^```sh\n(.*?)^```', readme(), re.S | re.M)
+        blocks = [block for page in PAGES for block in re.findall(r'^```sh\n(.*?)^```', text(page), re.S | re.M)]
         self.assertGreaterEqual(len(blocks), 5)
         folder = tempfile.mkdtemp(prefix='cnnd-readme-')
         self.addCleanup(shutil.rmtree, folder)
@@ -50,8 +62,23 @@ class Readme(unittest.TestCase):
     def test_configuration_table(self):
         options = re.findall(r'^\s+--([a-z][a-z-]*)', subprocess.check_output([BINARY, '--help'], text=True), re.M)
         self.assertGreater(len(options), 5)
-        told = re.findall(r'^\| `--([a-z-]+)', readme(), re.M)
+        told = re.findall(r'^\| `--([a-z-]+)', text('docs/operating.md'), re.M)
         self.assertEqual(sorted(set(options)), sorted(told))
+
+    def test_links(self):
+        pages = [os.path.relpath(p, ROOT) for p in glob.glob(os.path.join(ROOT, '*.md')) + glob.glob(os.path.join(ROOT, 'docs', '**', '*.md'),
+                                                                                                    recursive=True)]
+        self.assertGreater(len(pages), len(PAGES))
+        for page in pages:
+            for link in re.findall(r'\]\(([^)\s]+)\)', text(page)):
+                if re.match(r'[a-z]+:', link):
+                    continue
+                file, _, anchor = link.partition('#')
+                file = os.path.normpath(os.path.join(os.path.dirname(page), file)) if file else page
+                with self.subTest(page=page, link=link):
+                    self.assertTrue(os.path.exists(os.path.join(ROOT, file)))
+                    if anchor:
+                        self.assertIn(anchor, anchors(file))
 
 
 if __name__ == '__main__':
