@@ -116,6 +116,8 @@ int oipanswer_write(struct str *out, struct oip_request *r, const struct model_f
         struct str raw = {0};
         bool binary = false;
         int rc = r->files ? check_files(r, files, n, e) : 0;
+        if (rc == 0)
+                rc = predictions_check(logits, n, model->shape.num_classes, e);
         if (rc)
                 return rc;
         struct prediction *ranks = malloc(classes * sizeof *ranks);

@@ -17,6 +17,18 @@ static int by_logit(const void *a, const void *b)
         return x->index - y->index;
 }
 
+int predictions_check(const float *logits, int n, int classes, struct err *e)
+{
+        for (int i = 0; i < n; i++)
+                for (int k = 0; k < classes; k++)
+                        if (!isfinite(logits[(size_t)i * (size_t)classes + (size_t)k]))
+                                return err_set(e, ERR_INVALID,
+                                        "image %d: the model's numbers leave the range of a float; it has no "
+                                        "class",
+                                        i);
+        return 0;
+}
+
 void predictions_rank(const float *logits, int classes, struct prediction *ret)
 {
         double sum = 0.0;
@@ -88,18 +100,19 @@ static int end(struct str *out, struct err *e)
 int predictions_write(struct str *out, const struct model_facts *model, const struct image_facts *facts,
         const float *logits, int n, int top, struct err *e)
 {
+        int rc = predictions_check(logits, n, model->shape.num_classes, e);
+        if (rc)
+                return rc;
         begin(out, model);
         add_images(out, model, facts, logits, n, top);
         return end(out, e);
 }
 
-/* Why a file could not be read. */
-static void add_problem(struct str *out, const cJSON *error)
+/* Why there is no result of a file. */
+static void add_problem(struct str *out, const struct err *why)
 {
-        struct err why;
-        const int code = wire_error_read(error, &why);
         str_add(out, "\"error\":");
-        problem_write(out, problem_status(code), &why, false);
+        problem_write(out, problem_status(why->code), why, false);
         if (!out->failed)
                 out->len--; /* its newline */
 }
@@ -110,6 +123,7 @@ int predictions_write_files(struct str *out, const struct model_facts *model, co
         const char *next = facts;
         const cJSON *file;
         struct image_facts each;
+        struct err why;
         begin(out, model);
         str_add(out, "\"files\":[");
         cJSON_ArrayForEach(file, files)
@@ -120,11 +134,15 @@ int predictions_write_files(struct str *out, const struct model_facts *model, co
                 str_add_json(out, wire_text(file, "file"));
                 str_add(out, ",");
                 if (error) {
-                        add_problem(out, error);
+                        wire_error_read(error, &why);
+                        add_problem(out, &why);
                 } else {
                         memcpy(&each, next, sizeof each);
                         next += sizeof each;
-                        add_images(out, model, &each, logits, n, top);
+                        if (predictions_check(logits, n, model->shape.num_classes, &why))
+                                add_problem(out, &why);
+                        else
+                                add_images(out, model, &each, logits, n, top);
                         logits += (size_t)n * (size_t)model->shape.num_classes;
                 }
                 str_add(out, "}");

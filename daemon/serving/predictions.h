@@ -18,9 +18,13 @@ struct prediction {
    a logit is, unless it is too small for one. */
 void predictions_rank(const float *logits, int classes, struct prediction *ret);
 
+/* ERR_INVALID where some of `logits` (n,classes) are no finite numbers, as of pixels or weights near a
+   float's end: then no class is the best, and none is to be told. */
+int predictions_check(const float *logits, int n, int classes, struct err *e);
+
 /* Appends {"model","image","results":[{"predictions":[{"label","index","probability","logit"}, …best
    first]}]} and a newline: of `n` images with `top` predictions each, 0 for all. `logits` (n,num_classes).
-   ERR_NO_MEMORY. */
+   ERR_INVALID as above, ERR_NO_MEMORY. */
 int predictions_write(struct str *out, const struct model_facts *model, const struct image_facts *facts,
         const float *logits, int n, int top, struct err *e);
 /* The same of an archive: {"model","files":[{"file","image","results"}, {"file","error"}, …]}, the error a

@@ -5,6 +5,7 @@
 #include "daemon/worker/scores.h"
 #include "data/image.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -52,9 +53,15 @@ static int run_batch(struct evaluation *ev, int first, int n, struct err *e)
         for (int i = 0; rc == 0 && i < n; i++) {
                 const float *row = ev->logits + (size_t)i * (size_t)classes;
                 int best = 0;
-                for (int k = 1; k < classes; k++)
+                for (int k = 0; k < classes; k++) {
+                        if (!isfinite(row[k]))
+                                return err_set(e, ERR_INVALID,
+                                        "image %d of the data set: the model's numbers leave the range of a "
+                                        "float; it has no class",
+                                        first + i);
                         if (row[k] > row[best])
                                 best = k;
+                }
                 ev->predictions[first + i] = ev->class_of[best];
         }
         return rc;

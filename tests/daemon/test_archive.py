@@ -2,8 +2,10 @@
 """A zip or a tar of pictures is classified in one request: each file gets what it gets when it is posted by itself."""
 
 import gzip
+import json
 import os
 import random
+import struct
 import threading
 import time
 import unittest
@@ -11,7 +13,7 @@ import zipfile
 
 import harness
 from harness import dm4, mrc, npy, png, tiff
-from archives import tarred, zipped
+from archives import safetensors, tarred, zipped
 
 CLASSIFY = "/v1/models/net/classify?top=2"
 EMD = os.path.join(os.path.dirname(__file__), "..", "fuzz", "corpus", "emd", "velox_stack_2")
@@ -138,6 +140,22 @@ class Archive(unittest.TestCase):
             self.assertIn(got, status, answer)
             self.assertLess(time.monotonic() - begun, 15 * harness.busy())
         self.post(png(28, 28, bytes(784)))
+
+    def test_numbers_that_overflow_have_no_class(self):
+        huge, right = npy((2, 1, 28, 28), [0.5] * 784 + [3e38] * 784), png(28, 28, grey(1, 784))
+        self.assertIn("image 1: the model's numbers", self.post(huge, status=422)["detail"])
+        files = self.post(tarred([("huge.npy", huge), ("right.png", right)]))["files"]
+        self.assertEqual(files[0]["error"]["status"], 422)
+        self.assertEqual(files[1]["results"], self.post(right)["results"])
+        images, labels = struct.pack("<2352f", *[0.5] * 1568, *[3e38] * 784), bytes([0, 4, 9])
+        arrays = {"x_train": ("F32", [3, 28, 28], images), "y_train": ("U8", [3], labels),
+                  "x_test": ("F32", [3, 28, 28], images), "y_test": ("U8", [3], labels)}
+        status, _, answer = self.daemon.request("PUT", "/v1/datasets/huge?normalize=none", safetensors(arrays))
+        self.assertEqual(status, 201, answer)
+        status, _, job = self.daemon.request("POST", "/v1/jobs", json.dumps({"type": "classify", "model": "net", "dataset": "huge"}).encode())
+        self.assertEqual(status, 201, job)
+        job = self.daemon.wait(job["id"], ("failed",))
+        self.assertIn("image 2 of the data set: the model's numbers", job["error"])
 
 
 if __name__ == "__main__":

@@ -383,6 +383,12 @@ class Protocol(unittest.TestCase):
             self.daemon.request("POST", "/v1/jobs/%d/cancel" % job)
             self.daemon.wait(job, ("cancelled",))
 
+    def test_numbers_that_overflow_are_no_answer(self):
+        for raw in (None, struct.pack("<784f", *[3e38] * 784)):
+            data = {"parameters": {"binary_data_size": 3136}} if raw else {"data": [3e38] * 784}
+            problem = self.post({"inputs": [tensor(**data)]}, raw, status=422)
+            self.assertIn("image 0: the model's numbers", problem["error"])
+
 
 class Apart(unittest.TestCase):
     def test_no_device(self):
