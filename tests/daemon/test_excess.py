@@ -1,6 +1,6 @@
 """Small requests that nest, repeat, claim or expand: each gets its 4xx after 100 ms of the front's time at most, on a machine
-as fast as that of docs/measurements.md, and with less than 8 MiB more memory at its worst. Large ones that are right take
-no longer."""
+as fast as that of docs/measurements.md, and with less than 8 MiB more memory at its worst. Jobs of 4,000 layers that are
+right take twice as long at most."""
 
 import contextlib
 import json
@@ -200,7 +200,7 @@ class Excess(unittest.TestCase):
         with open("/proc/%d/status" % cls.pid) as f:
             return int(next(line for line in f if line.startswith(key)).split()[1])
 
-    def measure(self, name, data):
+    def measure(self, name, data, most=MOST_SECONDS):
         """(status, KiB at the worst above those at the start) of a whole request that is taken in time. What a virtual
         machine's host takes counts as a process's own, so that a slow one is sent again, twice at most."""
         for _ in range(3):
@@ -212,7 +212,7 @@ class Excess(unittest.TestCase):
             status, kib = int(answer[9:12] or 0), self.kib("VmHWM") - self.least
             if os.environ.get("EXCESS_SHOW"):
                 print("%-40s %3d %5.2f s %6d KiB" % (name, status, seconds, kib))
-            if seconds <= MOST_SECONDS * harness.slowness():
+            if seconds <= most * harness.slowness():
                 return status, kib
         self.fail("%.2f s" % seconds)
 
@@ -236,7 +236,7 @@ class Excess(unittest.TestCase):
         harness.send_signal(worker, signal.SIGSTOP)  # none is to be run
         for name, text in VALID.items():
             with self.subTest(name):
-                status, _ = self.measure(name, body(text.encode()))
+                status, _ = self.measure(name, body(text.encode()), 2 * MOST_SECONDS)
                 self.assertEqual(status, 201)
         for listed in self.daemon.get("/v1/jobs")["jobs"]:
             self.assertLess(listed["memory"]["micro_batch"], 1000)
