@@ -242,6 +242,18 @@ void str_add_json(struct str *s, const char *text)
         str_add(s, "\"");
 }
 
+bool str_to_number(const char *text, double *ret)
+{
+        char *end = NULL;
+        if (!text[0] || text[strspn(text, "0123456789.eE+-")])
+                return false;
+        const double v = strtod(text, &end);
+        if (*end || !isfinite(v))
+                return false;
+        *ret = v;
+        return true;
+}
+
 char *str_take(struct str *s)
 {
         if (!str_reserve(s, 0) || s->failed) {

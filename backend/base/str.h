@@ -33,6 +33,9 @@ void str_add_int(struct str *s, int64_t v);
 void str_add_json(struct str *s, const char *text);
 /* Well-formed by RFC 3629. */
 bool str_is_utf8(const char *text);
+/* A finite number, written as people and programs do (0.5, .5, 5e-1, 5E-1), and nothing else: no blank, no
+   name, no hexadecimal. *ret is untouched where it is none. */
+bool str_to_number(const char *text, double *ret);
 /* Hands the text to the caller, who frees it; the string is empty after. NULL if an append failed. */
 char *str_take(struct str *s);
 

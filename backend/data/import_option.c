@@ -1,7 +1,7 @@
+#include "base/str.h"
 #include "data/dataset.h"
 #include "data/import.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 void import_defaults(struct import_options *o)
@@ -42,10 +42,8 @@ static int set_size(struct import_options *o, const char *value, struct err *e)
 
 static int set_pixel(struct import_options *o, const char *value, struct err *e)
 {
-        char *end = NULL;
-        bool plain = strspn(value, "0123456789.e-+") == strlen(value) && value[0];
-        double v = plain ? strtod(value, &end) : -1;
-        if (!plain || *end || !(v >= RECIPE_PIXEL_MIN && v <= RECIPE_PIXEL_MAX))
+        double v;
+        if (!str_to_number(value, &v) || !(v >= RECIPE_PIXEL_MIN && v <= RECIPE_PIXEL_MAX))
                 return err_set(e, ERR_INVALID, "\"pixel_size\" must be nanometres from %g to %g",
                         RECIPE_PIXEL_MIN, RECIPE_PIXEL_MAX);
         o->recipe.pixel_nm = v;
@@ -54,10 +52,8 @@ static int set_pixel(struct import_options *o, const char *value, struct err *e)
 
 static int set_val(struct import_options *o, const char *value, struct err *e)
 {
-        char *end = NULL;
-        bool plain = strspn(value, "0123456789.") == strlen(value) && value[0];
-        double v = plain ? strtod(value, &end) : -1;
-        if (!plain || *end || !(v >= 0 && v < 1))
+        double v;
+        if (!str_to_number(value, &v) || !(v >= 0 && v < 1))
                 return err_set(e, ERR_INVALID, "\"val\" must be a share from 0 to below 1");
         o->val = v;
         return 0;

@@ -2,22 +2,18 @@
 
 #include "daemon/common/media.h"
 
-#include <stdlib.h>
-
 enum { WINDOW_DEFAULT = 128, SIDE_MAX = 65536 };
 
 static const double threshold_default = 0.5;
 
-/* A number from 0 to 1, as JSON writes it. */
 static int get_threshold(const struct target *t, double *ret, struct err *e)
 {
         const char *text = target_get(t, "threshold");
-        char *end = NULL;
+        double v;
         *ret = threshold_default;
         if (!text)
                 return 0;
-        const double v = strtod(text, &end);
-        if (*text < '0' || *text > '9' || *end || !(v >= 0 && v <= 1))
+        if (!str_to_number(text, &v) || !(v >= 0 && v <= 1))
                 return err_set(e, ERR_INVALID,
                         "query parameter \"threshold\" is a number from 0 to 1, not \"%s\"", text);
         *ret = v;

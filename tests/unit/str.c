@@ -88,6 +88,22 @@ static void json_strings_are_escaped(void **state)
         str_free(&s);
 }
 
+static void numbers_are_read(void **state)
+{
+        static const char *const bad[] = {
+                "", " 1", "1 ", "0x1", "nan", "inf", "1e", "e5", "--1", "1.2.3", ".", "1e999", "1,5"};
+        double v = 7;
+        (void)state;
+        for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+                assert_false(str_to_number(bad[i], &v));
+        assert_true(v == 7);
+        assert_true(str_to_number("0.5", &v) && v == 0.5);
+        assert_true(str_to_number(".5", &v) && v == 0.5);
+        assert_true(str_to_number("5e-1", &v) && v == 0.5);
+        assert_true(str_to_number("5.0E-1", &v) && v == 0.5);
+        assert_true(str_to_number("-2", &v) && v == -2);
+}
+
 static void grows_and_is_taken(void **state)
 {
         struct str s = {0};
@@ -112,6 +128,7 @@ int main(void)
                 cmocka_unit_test(decimals_are_short),
                 cmocka_unit_test(whole_numbers),
                 cmocka_unit_test(json_strings_are_escaped),
+                cmocka_unit_test(numbers_are_read),
                 cmocka_unit_test(grows_and_is_taken),
         };
         return cmocka_run_group_tests_name("str", tests, NULL, NULL);
