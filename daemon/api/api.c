@@ -7,6 +7,7 @@ const struct http_route api_routes[] = {
         {"GET", "/", HTTP_NO_BODY, api_page, true},
         {"GET", "/page/{}", HTTP_NO_BODY, api_page_file, true},
 
+        {"GET", "/v1/openapi.json", HTTP_NO_BODY, api_status_openapi, true},
         {"GET", "/v1/health", HTTP_NO_BODY, api_status_health, true},
         {"GET", "/v1/version", HTTP_NO_BODY, api_status_version, false},
         {"GET", "/v1/devices", HTTP_NO_BODY, api_status_devices, false},

@@ -96,6 +96,7 @@ int api_oip_infer(void *ctx, struct http_request *rq, struct err *e);
 int api_page(void *ctx, struct http_request *rq, struct err *e);
 int api_page_file(void *ctx, struct http_request *rq, struct err *e);
 
+int api_status_openapi(void *ctx, struct http_request *rq, struct err *e);
 int api_status_health(void *ctx, struct http_request *rq, struct err *e);
 int api_status_version(void *ctx, struct http_request *rq, struct err *e);
 int api_status_devices(void *ctx, struct http_request *rq, struct err *e);

@@ -1,5 +1,5 @@
 #include "daemon/api/api.h"
-#include "daemon/api/page.h"
+#include "daemon/api/embedded.h"
 
 #include <string.h>
 
@@ -10,7 +10,7 @@ static const char policy[] =
 
 static int reply_page(struct http_request *rq, const char *name, struct err *e)
 {
-        const struct page_file *f = page_files;
+        const struct embedded *f = page_files;
         struct str text = {0};
         int rc = target_only(&rq->target, "", e);
         if (rc)

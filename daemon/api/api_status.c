@@ -3,12 +3,24 @@
 #include "base/chan.h"
 #include "base/json.h"
 #include "base/str.h"
+#include "daemon/api/embedded.h"
 #include "daemon/worker/tuned.h"
 #include "device/clblast.h"
 
 #include <microhttpd.h>
 #include <sqlite3.h>
 #include <string.h>
+
+int api_status_openapi(void *ctx, struct http_request *rq, struct err *e)
+{
+        struct str text = {0};
+        (void)ctx;
+        int rc = target_only(&rq->target, "", e);
+        if (rc)
+                return rc;
+        str_add_bytes(&text, openapi_files[0].text, openapi_files[0].len);
+        return reply_text(&rq->reply, 200, openapi_files[0].type, &text, e);
+}
 
 int api_status_health(void *ctx, struct http_request *rq, struct err *e)
 {

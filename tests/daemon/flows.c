@@ -70,6 +70,7 @@ const struct step flow_world[] = {
 /* clang-format off */
 const struct flow flows[] = {
         {"health", .during = {GET("/v1/health", 200)}},
+        {"openapi", .during = {GET("/v1/openapi.json", 200)}},
         {"version", .during = {GET("/v1/version", 200)}},
         {"devices", .during = {GET("/v1/devices", 200)}},
         {"metrics", .during = {GET("/metrics", 200)}},

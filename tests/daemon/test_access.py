@@ -37,6 +37,7 @@ TENSOR = {"inputs": [{"name": "input", "shape": [1, 1, 28, 28], "datatype": "FP3
 SHARED = {
     ("GET", "/"): 200,
     ("GET", "/page/{}"): 200,
+    ("GET", "/v1/openapi.json"): 200,
     ("GET", "/v1/health"): 200,
     ("GET", "/v1/version"): 200,
     ("GET", "/v1/devices"): 200,
@@ -84,7 +85,7 @@ OWNED = {
     ("GET", "/v2/models/{}/versions/{}/ready"): 200,
     ("POST", "/v2/models/{}/versions/{}/infer"): 200,
 }
-OPEN = ("/", "/page/{}", "/v1/health", "/v2/health/live", "/v2/health/ready")  # to anybody
+OPEN = ("/", "/page/{}", "/v1/openapi.json", "/v1/health", "/v2/health/live", "/v2/health/ready")  # to anybody
 # Who writes to a name that is another's is told that it is taken: 404 would be wrong for a PUT.
 OTHERS = {("PUT", "/v1/models/{}/weights"): 409, ("PUT", "/v1/datasets/{}"): 409}
 BODIES = {

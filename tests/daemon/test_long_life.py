@@ -34,7 +34,7 @@ class Mix:
         summary = {"architecture": "lenet", "input": [1, 28, 28], "batch": 1}
         tensor = {"inputs": [{"name": "input", "shape": [1, 1, 28, 28], "datatype": "FP32", "data": [0.5] * 784}]}
         often = [
-            ("GET", "/", None, 200), ("GET", "/page/main.js", None, 200),
+            ("GET", "/", None, 200), ("GET", "/page/main.js", None, 200), ("GET", "/v1/openapi.json", None, 200),
             ("GET", "/v1/health", None, 200), ("GET", "/v1/version", None, 200), ("GET", "/v1/devices", None, 200),
             ("GET", "/v1/devices/0:0", None, 200),
             ("GET", "/v1/datasets", None, 200), ("GET", "/v1/datasets/fashion-mnist", None, 200),
