@@ -99,6 +99,7 @@ class Answers(unittest.TestCase):
             for accept in (NDJSON, SSE):
                 self.ask(200, "GET", "/v1/jobs/%d/events?after=1" % id, headers=accept)
         self.ask(200, "GET", "/v1/jobs/%d/events" % job, headers={"Last-Event-ID": "3"})
+        self.ask(204, "GET", "/v1/jobs/%d/events?after=1000" % job)
         self.ask(204, "DELETE", "/v1/jobs/%d" % long)
 
     def import_and_delete(self):
@@ -145,6 +146,14 @@ class Answers(unittest.TestCase):
         self.ask(200, "POST", "/v2/repository/index")
         self.ask(200, "POST", "/v2/repository/index", {"ready": True})
         best = {**TENSOR, "id": "x", "outputs": [{"name": "logits", "parameters": {"classification": 2}}]}
+        for change in ({"name": "x"}, {"shape": [1, 784]}, {"shape": [0, 1, 28, 28]}, {"datatype": "FP64"}, {"datatype": "BYTES"},
+                       {"parameters": {"binary_data_size": 3136}}, {"surplus": 1}):
+            self.refuse({"inputs": [{**TENSOR["inputs"][0], **change}]})
+        for data in (None, 1, {}):
+            self.refuse({"inputs": [{**TENSOR["inputs"][0], "data": data}]}, 400)
+        for change in ({"id": 1}, {"id": "x" * 257}, {"outputs": [{"name": "x"}]}, {"outputs": [{"parameters": {}}]}, {"parameters": {"x": 1}},
+                       {"outputs": [{"name": "logits", "parameters": {"classification": -1}}]}, {"inputs": TENSOR["inputs"] * 2}):
+            self.refuse({**TENSOR, **change})
         for at in ("/v2/models/m", "/v2/models/m/versions/1"):
             self.ask(200, "GET", at)
             self.ask(200, "GET", at + "/ready")
@@ -152,6 +161,11 @@ class Answers(unittest.TestCase):
             self.ask(200, "POST", at + "/infer", best)
             self.ask(200, "POST", at + "/infer", BINARY_TENSOR + bytes(784), {
                 "Inference-Header-Content-Length": str(len(BINARY_TENSOR)), "Content-Type": "application/octet-stream"})
+
+    def refuse(self, body, status=422):
+        """What the schema refuses the daemon does, too."""
+        self.assertTrue(self.description.faults(body, "InferRequest"), body)
+        self.ask(status, "POST", "/v2/models/m/infer", body)
 
     def go_wrong(self):
         """The problems of each address: what is not there, what is not understood, what cannot be."""
@@ -186,6 +200,7 @@ class Answers(unittest.TestCase):
         self.ask(409, "PUT", "/v1/datasets/fashion-mnist", ZIP)
         huge = small_job(architecture="vgg16", batch_size=4096, micro_batch=4096, dataset={"name": "fashion-mnist", "resize": [256, 256]})
         self.ask(507, "POST", "/v1/jobs", huge)
+        self.ask(413, "POST", "/v1/jobs/1/cancel", b"{}")
         self.ask(421, "GET", "/v1/jobs", headers={"Host": "elsewhere"})
         self.ask(403, "POST", "/v1/jobs", small_job(), {"Origin": "http://elsewhere"})
         self.ask(400, "GET", "/v1/jobs?limit=%zz")
