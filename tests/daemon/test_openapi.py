@@ -66,7 +66,8 @@ class Answers(unittest.TestCase):
     def look_around(self):
         for name in ("main.js", "page.css", "page.html"):
             self.ask(200, "GET", "/page/" + name)
-        for path in ("/", "/v1/openapi.json", "/v1/health", "/v1/version", "/v1/devices", "/v1/devices/0:0", "/metrics", "/v1/architectures",
+        for path in ("/", "/v1/openapi.json", "/v1/health", "/v1/version", "/v1/devices", "/v1/devices/0:0", "/metrics",
+                     "/v1/architectures",
                      "/v1/architectures/vgg11/summary?input=3x224x224&batch=2&num_classes=7", "/v1/datasets", "/v1/datasets/fashion-mnist",
                      "/v1/datasets/fashion-mnist/sheet?split=val&images=2", "/v2", "/v2/health/live", "/v2/health/ready"):
             self.ask(200, "GET", path)

@@ -23,14 +23,17 @@ PASSED = re.compile("there is no data set ")
 BEYOND = re.compile(
     "min is .*, above max|micro_batch .* is larger than batch_size|nesterov needs a momentum|\"min_lr\" is|\"warmup_epochs\" is"
     "|[0-9]+ means, but|is larger than the padded input|padding .* is more than half|more than a layer may have|do not divide into"
-    "|normalized_shape (does not name|is not the input's)|cannot be joined|two layers are called|layers in all blocks")
+    "|normalized_shape (does not name|is not the input's)|cannot be joined|two layers are called|layers in all blocks"
+    "|a classifier ends in|nothing to train")
 
 TRAIN = {"type": "train", "architecture": "lenet", "dataset": {"name": "none"}, "epochs": 3, "batch_size": 64}
 PARTS = [
-    {"name": "n", "micro_batch": 8, "precision": "tf32", "seed": 1, "shuffle": False, "max_steps": 5, "report_every": 2, "save_as": "m", "priority": -1},
+    {"name": "n", "micro_batch": 8, "precision": "tf32", "seed": 1, "shuffle": False, "max_steps": 5, "report_every": 2},
+    {"save_as": "m", "priority": -1},
     {"dataset": {"name": "none", "resize": [8, 9], "limit": 10, "val_limit": 10, "normalize": {"mean": [0.5], "std": [0.5]}}},
     {"dataset": {"name": "none", "normalize": "per_image"}},
-    {"class_weights": [1, 0.5]}, {"class_weights": "balanced"}, {"stop_when": {"metric": "val_acc", "patience": 2, "min_delta": 0.1}},
+    {"class_weights": [1, 0.5]}, {"class_weights": "balanced"},
+    {"stop_when": {"metric": "val_acc", "patience": 2, "min_delta": 0.1}},
     {"optimizer": "adam"}, {"optimizer": {"lr": 0.1, "schedule": "cosine"}},
     {"optimizer": {"name": "sgd", "lr": 0.1, "weight_decay": 0.1, "gradient_clip": 1, "momentum": 0.9, "dampening": 0, "nesterov": True}},
     {"optimizer": {"name": "adagrad", "lr": 0.1, "lr_decay": 0.1, "initial_accumulator_value": 0.1, "eps": 1e-9}},
@@ -42,11 +45,14 @@ PARTS = [
     {"init": {"from": "m", "strict": False, "freeze": ["net.0"]}},
 ]
 ARCHITECTURES = [
-    "lenet", {"name": "bn-lenet", "num_classes": 7, "activation": "relu", "dropout": 0.5}, {"name": "vgg", "arch": [[1, 4], [2, 8]]},
+    "lenet", {"name": "bn-lenet", "num_classes": 7, "activation": "relu", "dropout": 0.5},
+    {"name": "vgg", "arch": [[1, 4], [2, 8]]},
     {"name": "densenet", "growth_rate": 4, "arch": [2, 2]}, {"name": "resnet18", "num_classes": 3},
     {"layers": [
-        {"type": "conv2d", "out_channels": 4, "kernel_size": [3, 5], "stride": 1, "padding": [1, 2], "groups": 1, "bias": False, "name": "first"},
-        {"type": "batch_norm", "eps": 1e-4, "momentum": 0.2, "affine": False, "normalize": "mean_only"}, {"type": "relu"}, {"type": "sigmoid"},
+        {"type": "conv2d", "out_channels": 4, "kernel_size": [3, 5], "stride": 1, "padding": [1, 2], "groups": 1, "bias": False,
+         "name": "first"},
+        {"type": "batch_norm", "eps": 1e-4, "momentum": 0.2, "affine": False, "normalize": "mean_only"},
+        {"type": "relu"}, {"type": "sigmoid"},
         {"type": "max_pool2d", "kernel_size": 2, "stride": 2, "padding": 0, "ceil_mode": True},
         {"type": "avg_pool2d", "kernel_size": 3, "stride": 1, "padding": 1, "ceil_mode": False, "count_include_pad": False},
         {"type": "flatten"}]},
@@ -135,24 +141,36 @@ class Requests(unittest.TestCase):
             self.assertRegex(refusal, BEYOND, "the daemon alone refuses %s" % json.dumps(body)[:600])
         return bool(wrong)
 
-    def numbers(self, value, schema, path=()):
-        """(path, schema) of the numbers in it, by the branches that fit."""
+    def inside(self, value, schema, path=()):
+        """(path, schema) of all in it that has a type, by the branches that fit."""
         s = resolve(schema, self.document)
         for inner in s.get("oneOf", ()):
             if not faults(value, inner, self.document):
-                yield from self.numbers(value, inner, path)
-        if s.get("type") in ("integer", "number"):
+                yield from self.inside(value, inner, path)
+        if "type" in s:
             yield path, s
         if isinstance(value, dict):
             for key, item in value.items():
-                yield from self.numbers(item, s.get("properties", {}).get(key, {}), (*path, key))
+                yield from self.inside(item, s.get("properties", {}).get(key, {}), (*path, key))
         if isinstance(value, list) and "items" in s:
             for i, item in enumerate(value):
-                yield from self.numbers(item, s["items"], (*path, i))
+                yield from self.inside(item, s["items"], (*path, i))
+
+    def lengths(self, here, s):
+        """A text or a list at the limits of its length and just beyond."""
+        if s["type"] == "string":
+            most = [int(n) for n in re.findall(r",([0-9]+)\}", s.get("pattern", ""))]
+            most += [s["maxLength"]] if "maxLength" in s else []
+            yield from ("x" * (n + k) for n in most for k in (-1, 0, 1, 2))
+        if s["type"] == "array" and here:
+            least, most = s.get("minItems", 1), s.get("maxItems", 1)
+            yield from (here[:1] * n for n in (least - 1, least, most, most + 1))
 
     def limits(self, value, name):
-        """Copies with each number at its limits and just beyond."""
-        for path, s in self.numbers(value, {"$ref": "#/components/schemas/" + name}):
+        """Copies with each number, each length at its limits and just beyond."""
+        for path, s in self.inside(value, {"$ref": "#/components/schemas/" + name}):
+            for other in self.lengths(at(value, path), s):
+                yield put(value, path, other)
             for key, sign in (("minimum", -1), ("maximum", 1), ("exclusiveMaximum", 1)):
                 if key in s:
                     beyond = s[key] + sign * (1 if s["type"] == "integer" else abs(s[key]) / 100 or 0.01)
@@ -172,7 +190,8 @@ class Requests(unittest.TestCase):
         for part in [{}] + PARTS + [{"augment": [a]} for a in augments]:
             # Into its architecture a job is looked at last, when the data set is known.
             refused += self.hold("/v1/jobs", "JobRequest", {**TRAIN, **part}, "architecture")
-        refused += self.hold("/v1/jobs", "JobRequest", {"type": "classify", "name": "x", "model": "m", "dataset": "none", "limit": 3, "priority": 0})
+        scores = {"type": "classify", "name": "x", "model": "m", "dataset": "none", "limit": 3, "priority": 0}
+        refused += self.hold("/v1/jobs", "JobRequest", scores)
         print("%d jobs, %d of them refused by the schema" % (len(refused), sum(refused)))
         self.assertGreater(sum(refused), 3000)
         self.assertGreater(len(refused) - sum(refused), 300)
