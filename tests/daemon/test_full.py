@@ -17,6 +17,7 @@ import unittest
 import zipfile
 
 from harness import SANITIZED, Daemon, busy, long_job, main, npy, png, send_signal, small_job, wait_for
+from schema import Description
 
 
 @contextlib.contextmanager
@@ -115,7 +116,8 @@ class Disk(unittest.TestCase):
             self.assertEqual(status, 507)
             self.assertIn("full", body["detail"])
             self.assertEqual(d.request("PUT", "/v1/models/n/weights", weights * 100)[0], 507)
-            self.assertEqual(d.request("POST", "/v1/jobs/%d/pause" % job)[0], 507)
+            pause = "/v1/jobs/%d/pause" % job
+            self.assertEqual(Description(d.get("/v1/openapi.json")).check("POST", pause, *d.request("POST", pause))[1], 507)
             before = len(d.get("/v1/jobs")["jobs"])
             for path in ("/v1/jobs/%d" % job, "/v1/models/m", "/v1/datasets", "/metrics", "/v1/jobs/%d/curve" % job):
                 self.assertEqual(d.request("GET", path)[0], 200, path)
