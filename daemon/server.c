@@ -87,17 +87,9 @@ static int catch_signals(struct server *s, struct err *e)
 /* A whole file as text; "" is no path and gives NULL. */
 static int read_text(const char *path, char **ret, struct err *e)
 {
-        void *map;
         size_t len;
         *ret = NULL;
-        if (!path[0])
-                return 0;
-        int rc = file_map(path, &map, &len, e);
-        if (rc)
-                return rc;
-        *ret = strndup(map, len);
-        file_unmap(map, len);
-        return *ret ? 0 : err_set(e, ERR_NO_MEMORY, "no memory for %s", path);
+        return path[0] ? file_read(path, ret, &len, e) : 0;
 }
 
 /* The caller frees both, also on failure. */

@@ -124,11 +124,10 @@ void file_abandon(struct file_new *f)
         file_free(f);
 }
 
-int file_map(const char *path, void **ret, size_t *ret_len, struct err *e)
+int file_open(const char *path, int *ret_fd, uint64_t *ret_len, struct err *e)
 {
         struct stat st;
         int fd = open(path, O_RDONLY | O_CLOEXEC), rc = 0;
-        void *map = MAP_FAILED;
         if (fd < 0)
                 return err_errno(e, errno, "cannot open %s", path);
         if (fstat(fd, &st) != 0)
@@ -137,12 +136,28 @@ int file_map(const char *path, void **ret, size_t *ret_len, struct err *e)
                 rc = err_set(e, ERR_INVALID, "%s is no regular file", path);
         else if (st.st_size == 0)
                 rc = err_set(e, ERR_SYNTAX, "%s is empty", path);
-        else if ((map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0)) == MAP_FAILED)
+        if (rc) {
+                close(fd);
+                return rc;
+        }
+        *ret_fd = fd;
+        *ret_len = (uint64_t)st.st_size;
+        return 0;
+}
+
+int file_map(const char *path, void **ret, size_t *ret_len, struct err *e)
+{
+        uint64_t len;
+        int fd, rc = file_open(path, &fd, &len, e);
+        if (rc)
+                return rc;
+        void *map = mmap(NULL, (size_t)len, PROT_READ, MAP_PRIVATE, fd, 0);
+        if (map == MAP_FAILED)
                 rc = err_errno(e, errno, "cannot map %s", path);
         close(fd);
         if (rc == 0) {
                 *ret = map;
-                *ret_len = (size_t)st.st_size;
+                *ret_len = (size_t)len;
         }
         return rc;
 }
@@ -151,4 +166,42 @@ void file_unmap(void *map, size_t len)
 {
         if (map)
                 munmap(map, len);
+}
+
+int file_piece(int fd, const char *path, uint64_t at, void *out, size_t len, struct err *e)
+{
+        char *to = out;
+        while (len) {
+                ssize_t n = pread(fd, to, len, (off_t)at);
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n < 0)
+                        return err_errno(e, errno, "cannot read %s", path);
+                if (n == 0)
+                        return err_set(e, ERR_SYNTAX, "%s became shorter", path);
+                to += n;
+                at += (uint64_t)n;
+                len -= (size_t)n;
+        }
+        return 0;
+}
+
+int file_read(const char *path, char **ret, size_t *ret_len, struct err *e)
+{
+        uint64_t len;
+        int fd, rc = file_open(path, &fd, &len, e);
+        if (rc)
+                return rc;
+        char *text = malloc((size_t)len + 1);
+        rc = text ? file_piece(fd, path, 0, text, (size_t)len, e)
+                  : err_set(e, ERR_NO_MEMORY, "no memory for %s", path);
+        close(fd);
+        if (rc) {
+                free(text);
+                return rc;
+        }
+        text[len] = '\0';
+        *ret = text;
+        *ret_len = (size_t)len;
+        return 0;
 }

@@ -6,6 +6,8 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
+#include <stddef.h>
 
 /* A file on its way. It lies as ".new-XXXXXX" in the folder of its path until file_commit; a killed process
    leaves such a file behind, which anybody may delete. Mode 0600. */
@@ -21,12 +23,18 @@ int file_commit(struct file_new *f, struct err *e);
 /* Deletes the temporary file. NULL accepted. */
 void file_abandon(struct file_new *f);
 
-/* Writes all of it to an open file; false with errno set. Not on Windows, as the next two. */
+/* Writes all of it to an open file; false with errno set. Not on Windows, as all below. */
 bool file_put(int fd, const void *bytes, size_t len);
 /* Maps a whole regular file for reading. An empty one is ERR_SYNTAX. *ret is unmapped with file_unmap. Who
    shortens the file while it is mapped makes readers fault: replace such files with file_commit only. */
 int file_map(const char *path, void **ret, size_t *ret_len, struct err *e);
-/* NULL accepted. */
+/* NULL accepted. Who may not die of a disk that fails reads a file instead: */
 void file_unmap(void *map, size_t len);
+/* Opens a regular file that is not empty, with file_map's errors. The caller closes *ret_fd. */
+int file_open(const char *path, int *ret_fd, uint64_t *ret_len, struct err *e);
+/* `len` bytes from `at` on. ERR_SYNTAX where the file ends before that. `path` is for the words. */
+int file_piece(int fd, const char *path, uint64_t at, void *out, size_t len, struct err *e);
+/* A whole file with a NUL behind it; the caller frees *ret. */
+int file_read(const char *path, char **ret, size_t *ret_len, struct err *e);
 
 #endif

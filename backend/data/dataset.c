@@ -6,13 +6,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <zlib.h>
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "data set files are mapped as they are: a big-endian host needs its own reader"
 #endif
 
-enum { ALIGN = 4096, HEADER_BYTES = 64, MAX_DESCRIPTION = 16 << 20, LISTED = 8 };
+enum { ALIGN = 4096, HEADER_BYTES = 64, MAX_DESCRIPTION = 16 << 20, LISTED = 8, SOME = 4096 };
 static const char magic[8] = "cnndset";
 static const char *const type_names[] = {[DATASET_U8] = "u8", [DATASET_F32] = "f32"};
 static const char *const split_names[] = {[DATASET_TRAIN] = "train", [DATASET_VAL] = "val"};
@@ -92,14 +93,15 @@ static int check_shape(const struct dataset *d, struct err *e)
         return 0;
 }
 
-/* Adds to `counts` where it is not NULL. */
-static int check_labels(const struct dataset *d, int s, int64_t *counts, struct err *e)
+/* The labels of `count` images from `first` on. Adds to `counts` where it is not NULL. */
+static int check_labels(const struct dataset *d, int s, const int32_t *labels, int first, int count,
+        int64_t *counts, struct err *e)
 {
-        for (int i = 0; i < d->split[s].count; i++) {
-                int32_t label = d->split[s].labels[i];
+        for (int i = 0; i < count; i++) {
+                int32_t label = labels[i];
                 if (label < 0 || label >= d->num_classes)
                         return err_set(e, ERR_INVALID, "label %d of %s image %d is outside 0 to %d", label,
-                                split_names[s], i, d->num_classes - 1);
+                                split_names[s], first + i, d->num_classes - 1);
                 if (counts)
                         counts[label]++;
         }
@@ -146,27 +148,20 @@ static char *describe(const struct dataset *d)
         return str_take(&s);
 }
 
-static int read_header(const struct dataset *d, struct header *ret, struct err *e)
+static int check_header(const struct dataset *d, const struct header *h, struct err *e)
 {
-        struct header h;
-        if (d->map_len < sizeof h)
-                return err_set(e, ERR_SYNTAX, "%zu bytes are no data set", d->map_len);
-        memcpy(&h, d->map, sizeof h);
-        if (memcmp(h.magic, magic, sizeof magic) != 0)
+        if (memcmp(h->magic, magic, sizeof magic) != 0)
                 return err_set(e, ERR_SYNTAX, "not a data set file");
-        if (h.version != DATASET_VERSION)
+        if (h->version != DATASET_VERSION)
                 return err_set(e, ERR_STATE, "layout version %u, this build reads %d: import it again",
-                        h.version, DATASET_VERSION);
-        if (h.crc != crc_of(&h, offsetof(struct header, crc)))
+                        h->version, DATASET_VERSION);
+        if (h->crc != crc_of(h, offsetof(struct header, crc)))
                 return err_set(e, ERR_SYNTAX, "the header's checksum is wrong");
-        if (h.file_len != d->map_len)
-                return err_set(e, ERR_SYNTAX, "%zu bytes where the header tells %llu", d->map_len,
-                        (unsigned long long)h.file_len);
-        if (h.description_len > MAX_DESCRIPTION || h.description_len > d->map_len - sizeof h)
-                return err_set(e, ERR_SYNTAX, "a description of %u bytes does not fit", h.description_len);
-        if (h.description_crc != crc_of((const char *)d->map + sizeof h, h.description_len))
-                return err_set(e, ERR_SYNTAX, "the description's checksum is wrong");
-        *ret = h;
+        if (h->file_len != d->file_len)
+                return err_set(e, ERR_SYNTAX, "%zu bytes where the header tells %llu", d->file_len,
+                        (unsigned long long)h->file_len);
+        if (h->description_len > MAX_DESCRIPTION || h->description_len > d->file_len - sizeof *h)
+                return err_set(e, ERR_SYNTAX, "a description of %u bytes does not fit", h->description_len);
         return 0;
 }
 
@@ -253,61 +248,127 @@ static int read_description(struct dataset *d, const cJSON *json, struct err *e)
         return rc != 0 ? rc : check_names(d, e);
 }
 
-/* The sections' places are known: point at them and look at every label. */
-static int read_sections(struct dataset *d, size_t description_len, struct err *e)
+static int place_sections(struct dataset *d, size_t description_len, struct err *e)
 {
         struct layout l;
         int rc = lay_out(d, description_len, &l, e);
-        if (rc == 0 && l.file_len != d->map_len)
-                rc = err_set(e, ERR_SYNTAX, "%zu bytes where the description needs %llu", d->map_len,
+        if (rc == 0 && l.file_len != d->file_len)
+                rc = err_set(e, ERR_SYNTAX, "%zu bytes where the description needs %llu", d->file_len,
                         (unsigned long long)l.file_len);
         for (int s = 0; s < DATASET_SPLITS && rc == 0; s++) {
-                d->split[s].images = (const char *)d->map + l.images[s];
-                d->split[s].labels = (const int32_t *)(const void *)((const char *)d->map + l.labels[s]);
+                d->split[s].images_at = l.images[s];
+                d->split[s].labels_at = l.labels[s];
                 d->split[s].class_counts = calloc((size_t)d->num_classes, sizeof *d->split[s].class_counts);
                 if (!d->split[s].class_counts)
                         rc = err_set(e, ERR_NO_MEMORY, "no memory for %d class counts", d->num_classes);
-                else
-                        rc = check_labels(d, s, d->split[s].class_counts, e);
         }
         return rc;
 }
 
-static int read_all(struct dataset *d, struct err *e)
+static int read_text_of(struct dataset *d, const char *description, const struct header *h, struct err *e)
 {
-        struct header h = {0};
-        int rc = read_header(d, &h, e);
-        if (rc != 0)
-                return rc;
-        cJSON *json = json_parse((const char *)d->map + sizeof h, h.description_len, e);
+        if (h->description_crc != crc_of(description, h->description_len))
+                return err_set(e, ERR_SYNTAX, "the description's checksum is wrong");
+        cJSON *json = json_parse(description, h->description_len, e);
         if (!json)
                 return e ? e->code : ERR_SYNTAX;
-        rc = read_description(d, json, e);
+        int rc = read_description(d, json, e);
         cJSON_Delete(json);
-        return rc != 0 ? rc : read_sections(d, h.description_len, e);
+        return rc ? rc : place_sections(d, h->description_len, e);
+}
+
+/* Points at all and looks at every label. */
+static int read_map(struct dataset *d, struct err *e)
+{
+        struct header h;
+        memcpy(&h, d->map, sizeof h);
+        int rc = check_header(d, &h, e);
+        if (rc == 0)
+                rc = read_text_of(d, (const char *)d->map + sizeof h, &h, e);
+        for (int s = 0; s < DATASET_SPLITS && rc == 0; s++) {
+                d->split[s].images = (const char *)d->map + d->split[s].images_at;
+                d->split[s].labels =
+                        (const int32_t *)(const void *)((const char *)d->map + d->split[s].labels_at);
+                rc = check_labels(
+                        d, s, d->split[s].labels, 0, d->split[s].count, d->split[s].class_counts, e);
+        }
+        return rc;
+}
+
+static int count_labels(struct dataset *d, int fd, struct err *e)
+{
+        int32_t labels[SOME];
+        int rc = 0;
+        for (int s = 0; s < DATASET_SPLITS; s++)
+                for (int i = 0; i < d->split[s].count && rc == 0; i += SOME) {
+                        const int n = d->split[s].count - i < SOME ? d->split[s].count - i : SOME;
+                        rc = dataset_labels(d, (enum dataset_split)s, fd, i, n, labels, e);
+                        if (rc == 0)
+                                rc = check_labels(d, s, labels, i, n, d->split[s].class_counts, e);
+                }
+        return rc;
+}
+
+static int read_file(struct dataset *d, int fd, struct err *e)
+{
+        struct header h;
+        int rc = file_piece(fd, "its file", 0, &h, sizeof h, e);
+        if (rc == 0)
+                rc = check_header(d, &h, e);
+        if (rc)
+                return rc;
+        char *description = malloc((size_t)h.description_len + 1);
+        if (!description)
+                return err_set(e, ERR_NO_MEMORY, "no memory for %u bytes", h.description_len);
+        rc = file_piece(fd, "its file", sizeof h, description, h.description_len, e);
+        if (rc == 0)
+                rc = read_text_of(d, description, &h, e);
+        free(description);
+        return rc ? rc : count_labels(d, fd, e);
+}
+
+static int open_either(const char *path, bool map, struct dataset **ret, struct err *e)
+{
+        struct err why = {0};
+        int fd = -1;
+        uint64_t len = 0;
+        struct dataset *d = calloc(1, sizeof *d);
+        if (!d)
+                return err_set(e, ERR_NO_MEMORY, "no memory for data set %s", path);
+        int rc = map ? file_map(path, &d->map, &d->file_len, e) : file_open(path, &fd, &len, e);
+        if (rc) {
+                dataset_close(d);
+                return rc;
+        }
+        if (!map)
+                d->file_len = (size_t)len;
+        if (!map && !(d->path = strdup(path)))
+                rc = err_set(&why, ERR_NO_MEMORY, "no memory for a path");
+        else if (d->file_len < HEADER_BYTES)
+                rc = err_set(&why, ERR_SYNTAX, "%zu bytes are no data set", d->file_len);
+        else
+                rc = map ? read_map(d, &why) : read_file(d, fd, &why);
+        if (fd >= 0)
+                close(fd);
+        if (rc == 0) {
+                *ret = d;
+                return 0;
+        }
+        dataset_close(d);
+        /* Readers of fields speak of invalid input; in a file of our own that is damage. */
+        if (rc == ERR_INVALID || rc == ERR_TOO_LARGE)
+                rc = ERR_SYNTAX;
+        return err_set(e, rc, "%s: %s", path, why.message);
 }
 
 int dataset_open(const char *path, struct dataset **ret, struct err *e)
 {
-        struct err local = {0};
-        struct dataset *d = calloc(1, sizeof *d);
-        if (!d)
-                return err_set(e, ERR_NO_MEMORY, "no memory for data set %s", path);
-        int rc = file_map(path, &d->map, &d->map_len, &local);
-        if (rc == 0) {
-                rc = read_all(d, &local);
-                /* Readers of fields speak of invalid input; in a file of our own that is damage. */
-                if (rc == ERR_INVALID || rc == ERR_TOO_LARGE)
-                        rc = ERR_SYNTAX;
-                if (rc != 0)
-                        err_wrap(&local, "%s", path);
-        }
-        if (rc != 0) {
-                dataset_close(d);
-                return err_set(e, rc, "%s", local.message);
-        }
-        *ret = d;
-        return 0;
+        return open_either(path, true, ret, e);
+}
+
+int dataset_look(const char *path, struct dataset **ret, struct err *e)
+{
+        return open_either(path, false, ret, e);
 }
 
 void dataset_close(struct dataset *d)
@@ -319,7 +380,8 @@ void dataset_close(struct dataset *d)
         free(d->classes);
         for (int s = 0; s < DATASET_SPLITS; s++)
                 free(d->split[s].class_counts);
-        file_unmap(d->map, d->map_len);
+        file_unmap(d->map, d->file_len);
+        free(d->path);
         free(d);
 }
 
@@ -385,7 +447,7 @@ int dataset_write(const struct dataset *d, const char *path, struct err *e)
         if (rc == 0)
                 rc = check_names(d, e);
         for (int s = 0; s < DATASET_SPLITS && rc == 0; s++)
-                rc = check_labels(d, s, NULL, e);
+                rc = check_labels(d, s, d->split[s].labels, 0, d->split[s].count, NULL, e);
         if (rc == 0 && !(description = describe(d)))
                 rc = err_set(e, ERR_NO_MEMORY, "no memory to describe data set %s", d->name);
         if (rc == 0)

@@ -41,17 +41,36 @@ struct dataset {
         char **classes; /* owned; num_classes names */
         struct {
                 int count;
-                const void *images;    /* borrowed from the map: count*c*h*w of `type` */
-                const int32_t *labels; /* borrowed from the map: count, each in [0,num_classes) */
-                int64_t *class_counts; /* owned; num_classes */
+                const void *images;            /* borrowed from the map: count*c*h*w of `type` */
+                const int32_t *labels;         /* borrowed from the map: count, each in [0,num_classes) */
+                uint64_t images_at, labels_at; /* where they begin in the file */
+                int64_t *class_counts;         /* owned; num_classes */
         } split[DATASET_SPLITS];
-        void *map; /* owned */
-        size_t map_len;
+        void *map; /* owned; NULL where it was only looked at, as images and labels are */
+        size_t file_len;
+        char *path; /* owned; of one that was looked at */
 };
 
 /* Maps a file that dataset_write made. Every offset, size and label is checked: a damaged file is ERR_SYNTAX,
    never a fault later; one of another DATASET_VERSION is ERR_STATE. */
 int dataset_open(const char *path, struct dataset **ret, struct err *e);
+/* The same checks, by reading: for who may not die of a disk that fails, or of a file that is cut. The file
+   is closed again; images and labels are read from it anew where they are wanted. */
+int dataset_look(const char *path, struct dataset **ret, struct err *e);
+/* The file of one that was looked at goes there. */
+int dataset_move(struct dataset *d, const char *path, struct err *e);
+/* Opens it; ERR_UNAVAILABLE where it cannot be, or another stands there. Names no path. The caller closes. */
+int dataset_file(const struct dataset *d, int *ret_fd, struct err *e);
+/* Labels `first` to `first + count` as they stand there now: not checked again. */
+int dataset_labels(const struct dataset *d, enum dataset_split split, int fd, int first, int count,
+        int32_t *out, struct err *e);
+/* How many of the first `first` images are of each class: num_classes numbers. ERR_UNAVAILABLE where the file
+   cannot be read. */
+int dataset_count(
+        const struct dataset *d, enum dataset_split split, int first, int64_t *counts, struct err *e);
+/* Says what befell the file of one that was looked at: ERR_UNAVAILABLE, for it is no fault of who asks, or
+   ERR_NO_MEMORY. */
+int dataset_unread(const struct dataset *d, const struct err *why, struct err *e);
 void dataset_close(struct dataset *d);
 size_t dataset_image_bytes(const struct dataset *d); /* of one image */
 

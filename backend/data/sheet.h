@@ -12,8 +12,9 @@ struct sheet {
         int count, columns, c, h, w;
         float *maps; /* owned: (count,c,h,w) */
 };
-/* ERR_INVALID for channels other than 1 and 3, ERR_NOT_FOUND for an empty split, ERR_TOO_LARGE where even one
-   image a class is too much. The caller frees ret->maps. */
+/* Out of the file of one that was looked at: ERR_UNAVAILABLE where it cannot be read. ERR_INVALID for
+   channels other than 1 and 3, ERR_NOT_FOUND for an empty split, ERR_TOO_LARGE where even one image a class
+   is too much. The caller frees ret->maps. */
 int sheet_gather(
         const struct dataset *d, enum dataset_split split, int images, struct sheet *ret, struct err *e);
 

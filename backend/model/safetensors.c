@@ -3,9 +3,11 @@
 #include "base/half.h"
 #include "base/json.h"
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "tensors are little-endian in the file and used as they are"
@@ -34,7 +36,7 @@ static const struct {
         {"F8_E4M3", SAFETENSORS_OTHER, 1},
         {"F8_E8M0", SAFETENSORS_OTHER, 1},
 };
-enum { TYPES = sizeof types / sizeof types[0] };
+enum { TYPES = sizeof types / sizeof types[0], LENGTH_BYTES = sizeof(uint64_t) };
 
 static const char metadata_key[] = "__metadata__";
 
@@ -46,6 +48,13 @@ static int type_of_name(const char *name)
                         return i;
         return -1;
 }
+
+/* The part of a file that holds the tensors. */
+struct span {
+        const unsigned char *bytes; /* NULL where they are not at hand */
+        uint64_t at;
+        size_t len;
+};
 
 /* Elements of the shape; false when they pass 2^63. */
 static bool count_elements(const struct safetensors_tensor *t, uint64_t *ret)
@@ -82,9 +91,9 @@ static int read_shape(struct safetensors_tensor *t, const cJSON *shape, struct e
         return 0;
 }
 
-/* Begin and end within `data_len` bytes of data, and exactly what shape and type need. */
+/* Begin and end within the data, and exactly what shape and type need. */
 static int read_place(struct safetensors_tensor *t, const cJSON *offsets, unsigned size,
-        const unsigned char *data, size_t data_len, struct err *e)
+        const struct span *data, struct err *e)
 {
         const cJSON *begin = cJSON_GetArrayItem(offsets, 0), *end = cJSON_GetArrayItem(offsets, 1);
         uint64_t elements, bytes;
@@ -92,11 +101,12 @@ static int read_place(struct safetensors_tensor *t, const cJSON *offsets, unsign
                 !cJSON_IsNumber(end))
                 return err_set(e, ERR_SYNTAX, "tensor %s: data_offsets are no two numbers", t->name);
         double from = begin->valuedouble, to = end->valuedouble;
-        if (!(from >= 0 && from <= to && to <= (double)data_len) || from != (double)(uint64_t)from ||
+        if (!(from >= 0 && from <= to && to <= (double)data->len) || from != (double)(uint64_t)from ||
                 to != (double)(uint64_t)to)
                 return err_set(e, ERR_SYNTAX, "tensor %s: bytes %.0f to %.0f do not lie in %zu", t->name,
-                        from, to, data_len);
-        t->data = data + (size_t)from;
+                        from, to, data->len);
+        t->data = data->bytes ? data->bytes + (size_t)from : NULL;
+        t->at = data->at + (uint64_t)from;
         t->bytes = (size_t)to - (size_t)from;
         if (!count_elements(t, &elements) || __builtin_mul_overflow(elements, (uint64_t)size, &bytes) ||
                 bytes != t->bytes)
@@ -105,8 +115,8 @@ static int read_place(struct safetensors_tensor *t, const cJSON *offsets, unsign
         return 0;
 }
 
-static int read_tensor(struct safetensors_tensor *t, const cJSON *entry, const unsigned char *data,
-        size_t data_len, struct err *e)
+static int read_tensor(
+        struct safetensors_tensor *t, const cJSON *entry, const struct span *data, struct err *e)
 {
         size_t n = strlen(entry->string);
         if (n > SAFETENSORS_NAME_MAX)
@@ -125,7 +135,7 @@ static int read_tensor(struct safetensors_tensor *t, const cJSON *entry, const u
         t->type = types[type].type;
         int rc = read_shape(t, json_field(entry, "shape"), e);
         if (rc == 0)
-                rc = read_place(t, json_field(entry, "data_offsets"), types[type].size, data, data_len, e);
+                rc = read_place(t, json_field(entry, "data_offsets"), types[type].size, data, e);
         return rc;
 }
 
@@ -160,35 +170,33 @@ static int by_name(const void *a, const void *b)
 static int by_place(const void *a, const void *b)
 {
         const struct safetensors_tensor *x = a, *y = b;
-        const char *p = x->data, *q = y->data;
-        if (p != q)
-                return p < q ? -1 : 1;
+        if (x->at != y->at)
+                return x->at < y->at ? -1 : 1;
         return (x->bytes > y->bytes) - (x->bytes < y->bytes);
 }
 
 /* Side by side, the tensors must fill the data from its first byte to its last. */
-static int check_places(struct safetensors *s, const unsigned char *data, size_t data_len, struct err *e)
+static int check_places(struct safetensors *s, const struct span *data, struct err *e)
 {
-        const unsigned char *at = data;
+        const uint64_t end = data->at + data->len;
+        uint64_t at = data->at;
         if (s->count)
                 qsort(s->tensors, (size_t)s->count, sizeof *s->tensors, by_place);
         for (int i = 0; i < s->count; i++) {
                 const struct safetensors_tensor *t = &s->tensors[i];
-                if ((const unsigned char *)t->data != at)
+                if (t->at != at)
                         return err_set(e, ERR_SYNTAX, "tensor %s %s the one before it", t->name,
-                                (const unsigned char *)t->data < at ? "overlaps" : "leaves a hole behind");
+                                t->at < at ? "overlaps" : "leaves a hole behind");
                 at += t->bytes;
         }
-        if (at != data + data_len)
-                return err_set(e, ERR_SYNTAX, "%zu bytes of data belong to no tensor",
-                        (size_t)(data + data_len - at));
+        if (at != end)
+                return err_set(e, ERR_SYNTAX, "%zu bytes of data belong to no tensor", (size_t)(end - at));
         if (s->count)
                 qsort(s->tensors, (size_t)s->count, sizeof *s->tensors, by_name);
         return 0;
 }
 
-static int read_tree(
-        struct safetensors *s, const cJSON *head, const unsigned char *data, size_t data_len, struct err *e)
+static int read_tree(struct safetensors *s, const cJSON *head, const struct span *data, struct err *e)
 {
         const cJSON *entry;
         if (!cJSON_IsObject(head))
@@ -200,59 +208,116 @@ static int read_tree(
         {
                 int rc = strcmp(entry->string, metadata_key) == 0
                                  ? read_metadata(s, entry, e)
-                                 : read_tensor(&s->tensors[s->count++], entry, data, data_len, e);
+                                 : read_tensor(&s->tensors[s->count++], entry, data, e);
                 if (rc != 0)
                         return rc;
         }
-        return check_places(s, data, data_len, e);
+        return check_places(s, data, e);
 }
 
-static int read_all(struct safetensors *s, struct err *e)
+/* Of the head in a file of `file_len` bytes. */
+static int read_length(const void *first, size_t file_len, size_t *ret, struct err *e)
 {
-        const unsigned char *bytes = s->map;
-        uint64_t head_len;
-        size_t commas = 0;
-        if (s->map_len < sizeof head_len)
-                return err_set(e, ERR_SYNTAX, "%zu bytes are no safetensors file", s->map_len);
-        memcpy(&head_len, bytes, sizeof head_len);
-        if (head_len > SAFETENSORS_MAX_HEAD || head_len > s->map_len - sizeof head_len)
+        uint64_t len;
+        memcpy(&len, first, sizeof len);
+        if (len > SAFETENSORS_MAX_HEAD || len > file_len - sizeof len)
                 return err_set(e, ERR_SYNTAX, "a head of %llu bytes in a file of %zu",
-                        (unsigned long long)head_len, s->map_len);
-        const char *text = (const char *)bytes + sizeof head_len;
-        if (head_len == 0 || text[0] != '{')
+                        (unsigned long long)len, file_len);
+        *ret = (size_t)len;
+        return 0;
+}
+
+static int read_text(
+        struct safetensors *s, const char *text, size_t len, const struct span *data, struct err *e)
+{
+        size_t commas = 0;
+        if (len == 0 || text[0] != '{')
                 return err_set(e, ERR_SYNTAX, "the head does not begin with {");
-        for (size_t i = 0; i < head_len; i++)
+        for (size_t i = 0; i < len; i++)
                 commas += text[i] == ',';
         if (commas > SAFETENSORS_MAX_COMMAS)
                 return err_set(
                         e, ERR_TOO_LARGE, "the head lists more than %d things", SAFETENSORS_MAX_COMMAS);
-        cJSON *head = json_parse(text, (size_t)head_len, e);
+        struct err why = {0};
+        cJSON *head = json_parse(text, len, &why);
         if (!head)
-                return e->code;
-        size_t before = sizeof head_len + (size_t)head_len;
-        int rc = read_tree(s, head, bytes + before, s->map_len - before, e);
+                return err_set(e, why.code, "%s", why.message);
+        int rc = read_tree(s, head, data, e);
         cJSON_Delete(head);
         return rc;
 }
 
+static int no_file(size_t len, struct err *e)
+{
+        return err_set(e, ERR_SYNTAX, "%zu bytes are no safetensors file", len);
+}
+
+static int read_map(struct safetensors *s, struct err *e)
+{
+        const unsigned char *bytes = s->map;
+        size_t len = 0;
+        if (s->map_len < LENGTH_BYTES)
+                return no_file(s->map_len, e);
+        int rc = read_length(bytes, s->map_len, &len, e);
+        if (rc)
+                return rc;
+        const size_t before = LENGTH_BYTES + len;
+        const struct span data = {bytes + before, before, s->map_len - before};
+        return read_text(s, (const char *)bytes + LENGTH_BYTES, len, &data, e);
+}
+
+static int read_head(struct safetensors *s, int fd, struct err *e)
+{
+        char first[LENGTH_BYTES];
+        struct stat st;
+        size_t len = 0;
+        if (fstat(fd, &st) != 0)
+                return err_errno(e, errno, "cannot look at the file");
+        const size_t file_len = (size_t)st.st_size;
+        if (file_len < sizeof first)
+                return no_file(file_len, e);
+        int rc = file_piece(fd, "the file", 0, first, sizeof first, e);
+        if (rc == 0)
+                rc = read_length(first, file_len, &len, e);
+        if (rc)
+                return rc;
+        s->head = malloc(sizeof first + len);
+        if (!s->head)
+                return err_set(e, ERR_NO_MEMORY, "no memory for a head of %zu bytes", len);
+        s->head_len = sizeof first + len;
+        const struct span data = {NULL, s->head_len, file_len - s->head_len};
+        memcpy(s->head, first, sizeof first);
+        rc = file_piece(fd, "the file", sizeof first, s->head + sizeof first, len, e);
+        return rc ? rc : read_text(s, s->head + sizeof first, len, &data, e);
+}
+
 int safetensors_open(const char *path, struct safetensors **ret, struct err *e)
 {
-        struct err local = {0};
+        struct err why = {0};
         struct safetensors *s = calloc(1, sizeof *s);
         if (!s)
                 return err_set(e, ERR_NO_MEMORY, "no memory to open %s", path);
-        int rc = file_map(path, &s->map, &s->map_len, &local);
-        if (rc == 0) {
-                rc = read_all(s, &local);
-                if (rc != 0)
-                        err_wrap(&local, "%s", path);
-        }
-        if (rc != 0) {
+        int rc = file_map(path, &s->map, &s->map_len, e);
+        if (rc == 0 && (rc = read_map(s, &why)) != 0)
+                err_set(e, rc, "%s: %s", path, why.message);
+        if (rc)
                 safetensors_close(s);
-                return err_set(e, rc, "%s", local.message);
-        }
-        *ret = s;
-        return 0;
+        else
+                *ret = s;
+        return rc;
+}
+
+int safetensors_head(int fd, struct safetensors **ret, struct err *e)
+{
+        struct safetensors *s = calloc(1, sizeof *s);
+        if (!s)
+                return err_set(e, ERR_NO_MEMORY, "no memory to read tensors");
+        int rc = read_head(s, fd, e);
+        if (rc)
+                safetensors_close(s);
+        else
+                *ret = s;
+        return rc;
 }
 
 void safetensors_close(struct safetensors *s)
@@ -266,6 +331,7 @@ void safetensors_close(struct safetensors *s)
         free(s->metadata);
         free(s->tensors);
         file_unmap(s->map, s->map_len);
+        free(s->head);
         free(s);
 }
 

@@ -28,7 +28,8 @@ struct safetensors_tensor {
         enum safetensors_type type;
         int ndim;
         int64_t dims[SAFETENSORS_MAX_DIMS];
-        const void *data; /* borrowed: the writer's caller, or the reader's map */
+        const void *data; /* borrowed: the writer's caller, or the reader's map; NULL of a head */
+        uint64_t at;      /* of readers: where the bytes begin in the file */
         size_t bytes;
 };
 
@@ -44,10 +45,15 @@ struct safetensors {
                 char *key, *value; /* owned */
         } * metadata;              /* owned */
         int metadata_count;
-        void *map; /* owned */
+        void *map; /* owned; NULL of a head, as `data` are */
         size_t map_len;
+        char *head; /* owned; the number that the file begins with, and the text behind it. NULL of a map */
+        size_t head_len;
 };
 int safetensors_open(const char *path, struct safetensors **ret, struct err *e);
+/* The same of a file's head alone, which is read: for who may not die of a disk that fails, or of a file that
+   is cut. `fd` is borrowed. What is wrong is told without the file's name. */
+int safetensors_head(int fd, struct safetensors **ret, struct err *e);
 void safetensors_close(struct safetensors *s);
 /* NULL where absent. Borrowed. */
 const struct safetensors_tensor *safetensors_find(const struct safetensors *s, const char *name);

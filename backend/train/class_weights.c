@@ -58,21 +58,18 @@ void class_weights_finish(struct class_weights *w)
         *w = (struct class_weights){0};
 }
 
-static int balance(const int32_t *labels, int count, int num_classes, float *weights, struct err *e)
+static void balance(const int64_t *counts, int num_classes, float *weights)
 {
-        int *images = calloc((size_t)num_classes, sizeof *images);
-        if (!images)
-                return err_set(e, ERR_NO_MEMORY, "no memory for %d classes", num_classes);
-        for (int i = 0; i < count; i++)
-                images[labels[i]]++;
+        int64_t all = 0;
         for (int k = 0; k < num_classes; k++)
-                weights[k] = images[k] ? (float)((double)count / ((double)num_classes * images[k])) : 0.0f;
-        free(images);
-        return 0;
+                all += counts[k];
+        for (int k = 0; k < num_classes; k++)
+                weights[k] =
+                        counts[k] ? (float)((double)all / ((double)num_classes * (double)counts[k])) : 0.0f;
 }
 
-int class_weights_make(const struct class_weights *w, const int32_t *labels, int count, int num_classes,
-        float **ret, struct err *e)
+int class_weights_make(
+        const struct class_weights *w, const int64_t *counts, int num_classes, float **ret, struct err *e)
 {
         *ret = NULL;
         if (w->mode == CLASS_WEIGHTS_NONE)
@@ -82,15 +79,10 @@ int class_weights_make(const struct class_weights *w, const int32_t *labels, int
         float *weights = malloc((size_t)num_classes * sizeof *weights);
         if (!weights)
                 return err_set(e, ERR_NO_MEMORY, "no memory for %d class weights", num_classes);
-        int rc = 0;
         if (w->mode == CLASS_WEIGHTS_LIST)
                 memcpy(weights, w->values, (size_t)num_classes * sizeof *weights);
         else
-                rc = balance(labels, count, num_classes, weights, e);
-        if (rc) {
-                free(weights);
-                return rc;
-        }
+                balance(counts, num_classes, weights);
         *ret = weights;
         return 0;
 }

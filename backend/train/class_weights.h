@@ -21,10 +21,10 @@ int class_weights_parse(const cJSON *json, struct class_weights *ret, struct err
 void class_weights_finish(struct class_weights *w);
 
 /* (num_classes) weights as PyTorch's CrossEntropyLoss(weight=…) takes them; "balanced" is count /
-   (num_classes * images of the class), scikit-learn's rule, over the `count` labels, and 0 for a class
-   without images. *ret is NULL where nothing was asked for, else the caller frees it. ERR_INVALID at
-   /class_weights for a list of another length. */
-int class_weights_make(const struct class_weights *w, const int32_t *labels, int count, int num_classes,
-        float **ret, struct err *e);
+   (num_classes * images of the class), scikit-learn's rule, of the images that `counts` has of each class,
+   and 0 for a class without any. *ret is NULL where nothing was asked for, else the caller frees it.
+   ERR_INVALID at /class_weights for a list of another length. */
+int class_weights_make(
+        const struct class_weights *w, const int64_t *counts, int num_classes, float **ret, struct err *e);
 
 #endif

@@ -234,33 +234,26 @@ static int check_norms(const struct setup *s, const struct train_request *r, str
                 layer, s->count[DATASET_TRAIN], r->batch_size, s->micro_batch);
 }
 
-static int count_classes(const int32_t *labels, int count, bool *seen)
-{
-        int classes = 0;
-        for (int i = 0; i < count; i++) {
-                classes += !seen[labels[i]];
-                seen[labels[i]] = true;
-        }
-        return classes;
-}
-
 /* A limit takes images from the front, where a data set from folders has its first classes. */
 static int note_limit(const struct setup *s, const struct dataset *data, struct str *note, struct err *e)
 {
         const int all = data->split[DATASET_TRAIN].count, taken = s->count[DATASET_TRAIN];
-        const int32_t *labels = data->split[DATASET_TRAIN].labels;
-        bool *seen = taken < all ? calloc((size_t)data->num_classes, sizeof *seen) : NULL;
+        const int64_t *of_all = data->split[DATASET_TRAIN].class_counts;
+        int64_t *counts = taken < all ? calloc((size_t)data->num_classes, sizeof *counts) : NULL;
+        int some = 0, rest = 0;
         if (taken == all)
                 return 0;
-        if (!seen)
-                return err_set(e, ERR_NO_MEMORY, "no memory for %d classes", data->num_classes);
-        const int some = count_classes(labels, taken, seen),
-                  rest = count_classes(labels + taken, all - taken, seen);
-        free(seen);
+        int rc = counts ? dataset_count(data, DATASET_TRAIN, taken, counts, e)
+                        : err_set(e, ERR_NO_MEMORY, "no memory for %d classes", data->num_classes);
+        for (int k = 0; k < data->num_classes && rc == 0; k++) {
+                some += counts[k] > 0;
+                rest += counts[k] == 0 && of_all[k] > 0;
+        }
+        free(counts);
         if (rest)
                 str_addf(note, "the first %d of %d training images hold %d of %d classes\n", taken, all, some,
                         some + rest);
-        return 0;
+        return rc;
 }
 
 /* A line each. */

@@ -113,8 +113,7 @@ static int write_weights(struct exporting *x, const struct safetensors *st, stru
                                 e, ERR_INVALID, "tensor \"%s\" is missing or has another shape", p->name);
                 if (t->type != SAFETENSORS_F32)
                         return err_set(e, ERR_INVALID, "tensor \"%s\" is not of 32 bits", p->name);
-                onnx_stored(x->o, p->name, p->spec->dims, p->spec->ndim,
-                        (uint64_t)((const char *)t->data - (const char *)st->map), t->bytes);
+                onnx_stored(x->o, p->name, p->spec->dims, p->spec->ndim, t->at, t->bytes);
         }
         return 0;
 }

@@ -245,6 +245,19 @@ static void place_images(struct setup *s, const struct dataset *data, const stru
         }
 }
 
+static int weigh_classes(
+        struct setup *s, const struct train_request *r, const struct dataset *data, struct err *e)
+{
+        int64_t *counts = calloc((size_t)data->num_classes, sizeof *counts);
+        int rc = counts ? 0 : err_set(e, ERR_NO_MEMORY, "no memory for %d classes", data->num_classes);
+        if (rc == 0 && r->class_weights.mode == CLASS_WEIGHTS_BALANCED)
+                rc = dataset_count(data, DATASET_TRAIN, s->count[DATASET_TRAIN], counts, e);
+        if (rc == 0)
+                rc = class_weights_make(&r->class_weights, counts, data->num_classes, &s->class_weights, e);
+        free(counts);
+        return rc;
+}
+
 int setup_create(const struct train_request *r, const struct dataset *data, const struct dev_info *info,
         struct net *net, int micro_batch, uint64_t limit_bytes, struct setup **ret, struct err *e)
 {
@@ -264,8 +277,7 @@ int setup_create(const struct train_request *r, const struct dataset *data, cons
         if (rc == 0)
                 update_needs(&r->optimizer, s->net->trainable_floats, &s->update);
         if (rc == 0)
-                rc = class_weights_make(&r->class_weights, data->split[DATASET_TRAIN].labels,
-                        s->count[DATASET_TRAIN], data->num_classes, &s->class_weights, e);
+                rc = weigh_classes(s, r, data, e);
         if (rc == 0)
                 rc = check_limit(s, info, limit_bytes, e);
         if (rc == 0)

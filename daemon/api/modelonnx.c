@@ -7,7 +7,6 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 struct source {
@@ -37,40 +36,30 @@ static void source_close(void *ctx)
         free(s);
 }
 
-/* What was whole when it was stored is nothing that who asks could mend. `path` is not for him. */
-static int damaged(const char *name, const char *path, const struct err *why, struct err *e)
+/* What was whole when it was stored is nothing that who asks could mend. */
+static int damaged(const char *name, const struct err *why, struct err *e)
 {
-        const bool begins = strncmp(why->message, path, strlen(path)) == 0;
+        if (why->code == ERR_IO)
+                return err_set(
+                        e, ERR_UNAVAILABLE, "the file of model '%s' cannot be read: %s", name, why->message);
         if (why->code != ERR_SYNTAX && why->code != ERR_INVALID && why->code != ERR_TOO_LARGE) {
                 *e = *why;
                 return e->code;
         }
-        return err_set(e, ERR_UNAVAILABLE, "the file of model '%s' is damaged%s%s", name, begins ? "" : ": ",
-                why->message + (begins ? strlen(path) : 0));
-}
-
-/* The descriptor and the name are to be one file, for one is read where the other says. */
-static int same_file(const char *name, const char *path, int fd, struct err *e)
-{
-        struct stat a, b;
-        if (stat(path, &a) == 0 && fstat(fd, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino)
-                return 0;
-        return err_set(e, ERR_UNAVAILABLE, "the file of model '%s' is being replaced: ask again", name);
+        return err_set(e, ERR_UNAVAILABLE, "the file of model '%s' is damaged: %s", name, why->message);
 }
 
 /* The file's head alone is read. */
-static int export_file(struct source *s, const char *path, uint64_t *ret_size, struct err *e)
+static int export_file(struct source *s, uint64_t *ret_size, struct err *e)
 {
         struct safetensors *st = NULL;
         struct saved model = {0};
         struct err why = {0};
-        int rc = safetensors_open(path, &st, &why);
+        int rc = safetensors_head(s->fd, &st, &why);
         if (rc == 0)
                 rc = saved_read(st, &model, &why);
         if (rc)
-                rc = damaged(s->name, path, &why, e);
-        if (rc == 0)
-                rc = same_file(s->name, path, s->fd, e);
+                rc = damaged(s->name, &why, e);
         if (rc == 0)
                 rc = export_model(s->name, &model, st, &s->onnx, ret_size, e);
         saved_finish(&model);
@@ -82,15 +71,13 @@ int modelonnx_open(
         struct models *ms, const char *name, struct reply_source *ret, uint64_t *ret_size, struct err *e)
 {
         uint64_t bytes;
-        char *path = models_path(ms, name);
         struct source *s = calloc(1, sizeof *s);
         if (s)
                 *s = (struct source){.fd = -1, .name = strdup(name)};
-        int rc = path && s && s->name ? models_open(ms, name, &s->fd, &bytes, e)
-                                      : err_set(e, ERR_NO_MEMORY, "no memory for a model");
+        int rc = s && s->name ? models_open(ms, name, &s->fd, &bytes, e)
+                              : err_set(e, ERR_NO_MEMORY, "no memory for a model");
         if (rc == 0)
-                rc = export_file(s, path, ret_size, e);
-        free(path);
+                rc = export_file(s, ret_size, e);
         if (rc == 0)
                 *ret = (struct reply_source){.ctx = s, .read = source_read, .close = source_close};
         else if (s)

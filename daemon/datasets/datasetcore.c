@@ -22,9 +22,15 @@ int datasetcore_file(const char *path, const struct dataset *d, struct datasetro
 {
         struct datasetrow_file f = {0};
         struct stat st;
-        if (stat(path, &st) != 0)
-                return err_errno(e, errno, "%s", path);
-        int rc = d ? mark_dataset(d, f.mark, e) : 0;
+        int fd = -1, rc = d ? dataset_file(d, &fd, e) : 0;
+        if (rc == 0 && (d ? fstat(fd, &st) : stat(path, &st)) != 0)
+                rc = err_errno(e, errno, "its file");
+        if (rc == 0 && d)
+                rc = mark_dataset(d, fd, f.mark, e);
+        if (rc)
+                err_wrap(e, "%s", path);
+        if (fd >= 0)
+                close(fd);
         if (rc)
                 return rc;
         f.bytes = st.st_size;
@@ -74,7 +80,7 @@ void datasetcore_load(struct entry *en)
 {
         char *path = datasets_path(en->home, en->name);
         en->error = (struct err){0};
-        int rc = path ? dataset_open(path, &en->data, &en->error)
+        int rc = path ? dataset_look(path, &en->data, &en->error)
                       : err_set(&en->error, ERR_NO_MEMORY, "no memory for a data set");
         en->state = rc ? ENTRY_FAILED : ENTRY_READY;
         if (rc)

@@ -51,7 +51,7 @@ struct entry *datasetcore_find(const struct datasets *ds, const char *name);
 struct entry *datasetcore_add(struct datasets *ds, const char *name, struct err *e);
 /* Frees it. */
 void datasetcore_drop(struct datasets *ds, struct entry *en);
-/* Maps the entry's file; what is wrong with it stays in the entry. */
+/* Looks at the entry's file; what is wrong with it stays in the entry. */
 void datasetcore_load(struct entry *en);
 /* The file of one that was missing may be there again. */
 void datasetcore_look(struct entry *en);

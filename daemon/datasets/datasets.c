@@ -379,10 +379,17 @@ int datasets_adopt(struct datasets *ds, const char *name, const char *path, cons
         bool created = !en;
         if (en && en->state == ENTRY_IMPORTING)
                 return err_set(e, ERR_STATE, "the data set '%s' is being imported", name);
-        int rc = dataset_open(path, &data, &why);
+        int rc = dataset_look(path, &data, &why);
         if (rc)
                 return err_set(e, rc == ERR_NO_MEMORY ? rc : ERR_INTERNAL,
                         "the import made a damaged file: %s", why.message);
+        char *final = datasets_path(ds, name);
+        rc = final ? dataset_move(data, final, e) : err_set(e, ERR_NO_MEMORY, "no memory for a path");
+        free(final);
+        if (rc) {
+                dataset_close(data);
+                return rc;
+        }
         rc = en || (en = datasetcore_add(ds, name, e)) ? 0 : ERR_NO_MEMORY;
         if (rc == 0)
                 rc = place(ds, en, path, who, data, created, e);
@@ -416,7 +423,7 @@ int datasets_settle(
                         owner[0] ? owner : "everybody");
         if (rc)
                 return rc;
-        if (dataset_open(path, &data, &damaged))
+        if (dataset_look(path, &data, &damaged))
                 data = NULL;
         rc = datasetcore_file(path, data, &f, e);
         dataset_close(data);

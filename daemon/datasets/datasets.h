@@ -55,8 +55,9 @@ int datasets_may_replace(struct datasets *ds, const struct identity *who, const 
    ERR_DENIED for one without an owner, unless `who` is an operator. */
 int datasets_delete(struct datasets *ds, const struct identity *who, const char *name, struct err *e);
 
-/* The mapped data set, borrowed until datasets_delete. ERR_NOT_FOUND, ERR_UNAVAILABLE while importing (with
-   what to do in the message), ERR_SYNTAX for a damaged file. */
+/* The data set, its images and labels in datasets_path's file alone, borrowed until datasets_delete.
+   ERR_NOT_FOUND, ERR_UNAVAILABLE while importing (with what to do in the message), ERR_SYNTAX for a damaged
+   file. */
 int datasets_find(struct datasets *ds, const char *name, const struct dataset **ret, struct err *e);
 /* "STATE/datasets/NAME.cnnd", malloc'ed. NULL when memory is out. */
 char *datasets_path(const struct datasets *ds, const char *name);

@@ -76,7 +76,7 @@ static int take_owner(void *ctx, const char *name, const char *user, const struc
         en->unsettled = false;
         en->moved = en->data && !as_left(m->ds, name, f);
         memcpy(en->mark, f->mark, sizeof en->mark);
-        return en->data && (int64_t)en->data->map_len != f->bytes;
+        return en->data && (int64_t)en->data->file_len != f->bytes;
 }
 
 /* Of a row without a file. A deletion that was cut short is ended; all else stays, for the file may come back
@@ -148,17 +148,34 @@ static int settle_other(struct datasets *ds, struct entry *en, const struct data
         return datasetrow_drop(ds->store, en->name, e);
 }
 
+/* Whose it is cannot be told while the disk fails; its row stays as it is. */
+static void fail_unread(struct entry *en, const struct err *why)
+{
+        log_line(LOG_ERROR, "data set %s: %s", en->name, why->message);
+        dataset_close(en->data);
+        en->data = NULL;
+        en->state = ENTRY_FAILED;
+        en->error = *why;
+}
+
 /* Where the file is not as its row's was left: it may be a copy. `other`: it is not. */
 static int settle_moved(struct datasets *ds, struct entry *en, bool other, struct err *e)
 {
         struct datasetrow_file f;
+        struct err why = {0};
         char *path = datasets_path(ds, en->name);
-        int rc = path ? datasetcore_file(path, en->data, &f, e)
-                      : err_set(e, ERR_NO_MEMORY, "no memory for a path");
+        int rc = path ? datasetcore_file(path, en->data, &f, &why)
+                      : err_set(&why, ERR_NO_MEMORY, "no memory for a path");
         free(path);
         en->moved = false;
-        if (rc)
+        if (rc == ERR_IO || rc == ERR_SYNTAX || rc == ERR_UNAVAILABLE) {
+                fail_unread(en, &why);
+                return 0;
+        }
+        if (rc) {
+                *e = why;
                 return rc;
+        }
         if (other || (en->mark[0] && strcmp(en->mark, f.mark) != 0))
                 return settle_other(ds, en, &f, e);
         return datasetrow_set(ds->store, en->name, en->user, &f, e);

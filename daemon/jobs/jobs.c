@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "daemon/jobs/jobcore.h"
 #include "daemon/jobs/jobrun.h"
 #include "daemon/jobs/jobstrategies.h"
@@ -367,7 +368,7 @@ int jobs_delete(struct jobs *js, int64_t id, struct err *e)
 int jobs_result(struct jobs *js, int64_t id, char **ret, struct err *e)
 {
         struct job_row row;
-        void *map;
+        struct err why = {0};
         size_t len;
         int rc = jobrow_read(js->home.store, id, &row, e);
         if (rc)
@@ -383,16 +384,15 @@ int jobs_result(struct jobs *js, int64_t id, char **ret, struct err *e)
         if (rc)
                 return rc;
         char *path = jobfolder_path(js, id, "/result.json");
-        rc = path ? file_map(path, &map, &len, e) : err_set(e, ERR_NO_MEMORY, "no memory for a path");
+        rc = path ? file_read(path, ret, &len, &why) : err_set(&why, ERR_NO_MEMORY, "no memory for a path");
         free(path);
         if (rc)
-                return rc;
-        char *text = strndup(map, len);
-        file_unmap(map, len);
-        if (!text)
-                return err_set(e, ERR_NO_MEMORY, "no memory for a result of %zu bytes", len);
-        *ret = text;
-        return 0;
+                *e = why;
+        if (rc == ERR_IO || rc == ERR_SYNTAX) {
+                log_line(LOG_ERROR, "job %lld: %s", (long long)id, why.message);
+                rc = err_set(e, ERR_UNAVAILABLE, "the result of job %lld cannot be read", (long long)id);
+        }
+        return rc;
 }
 
 int jobs_events(

@@ -1,5 +1,6 @@
 #include "daemon/models/modelfile.h"
 
+#include "base/file.h"
 #include "base/json.h"
 #include "daemon/store/swap.h"
 #include "model/safetensors.h"
@@ -183,26 +184,43 @@ void modelfile_finish(struct modelfile *f)
         *f = (struct modelfile){0};
 }
 
+/* The caller closes both. */
+static int open_head(const struct modelfile_home *home, const char *name, int *ret_fd,
+        struct safetensors **ret, struct err *e)
+{
+        uint64_t len;
+        int fd = -1;
+        char *path = modelfile_path(home, name);
+        int rc = path ? file_open(path, &fd, &len, e) : err_set(e, ERR_NO_MEMORY, "no memory for a path");
+        if (rc == 0 && (rc = safetensors_head(fd, ret, e)) != 0)
+                err_wrap(e, "%s", path);
+        free(path);
+        if (rc == 0)
+                *ret_fd = fd;
+        else if (fd >= 0)
+                close(fd);
+        return rc;
+}
+
 int modelfile_read(const struct modelfile_home *home, const char *name, struct modelfile *ret, struct err *e)
 {
         struct modelfile f = {0};
         struct safetensors *tensors = NULL;
         struct stat st;
-        char *path = modelfile_path(home, name);
-        int rc = path ? 0 : err_set(e, ERR_NO_MEMORY, "no memory for a path");
-        if (rc == 0 && stat(path, &st) != 0)
-                rc = err_errno(e, errno, "%s", path);
-        if (rc == 0)
-                rc = safetensors_open(path, &tensors, e);
-        if (rc == 0) {
+        int fd, rc = open_head(home, name, &fd, &tensors, e);
+        if (rc)
+                return rc;
+        if (fstat(fd, &st) != 0)
+                rc = err_errno(e, errno, "the file of model '%s'", name);
+        else
                 f = (struct modelfile){
                         .bytes = st.st_size, .inode = (int64_t)st.st_ino, .mtime_ns = mtime_ns(&st)};
-                rc = read_all(tensors, &f, e);
-        }
         if (rc == 0)
-                rc = mark_model(tensors, f.mark, e);
+                rc = read_all(tensors, &f, e);
+        if (rc == 0)
+                rc = mark_model(tensors, fd, f.mark, e);
         safetensors_close(tensors);
-        free(path);
+        close(fd);
         if (rc)
                 modelfile_finish(&f);
         else
@@ -214,12 +232,11 @@ int modelfile_mark(
         const struct modelfile_home *home, const char *name, char ret[MARK_DIGITS + 1], struct err *e)
 {
         struct safetensors *tensors = NULL;
-        char *path = modelfile_path(home, name);
-        int rc = path ? safetensors_open(path, &tensors, e)
-                      : err_set(e, ERR_NO_MEMORY, "no memory for a path");
-        if (rc == 0)
-                rc = mark_model(tensors, ret, e);
+        int fd, rc = open_head(home, name, &fd, &tensors, e);
+        if (rc)
+                return rc;
+        rc = mark_model(tensors, fd, ret, e);
         safetensors_close(tensors);
-        free(path);
+        close(fd);
         return rc;
 }

@@ -1,5 +1,6 @@
 #include "daemon/models/modelfit.h"
 
+#include "base/log.h"
 #include "daemon/models/modelrow.h"
 
 #include <stdbool.h>
@@ -25,10 +26,15 @@ int modelfit_look(struct store *s, const struct modelfile_home *home, const char
         rc = store_done(s, st, 0, e);
         if (rc)
                 return rc;
-        if (as_long && (!in_place || !mark[0]) &&
-                modelfile_mark(home, name, ret_mark, &why) == ERR_NO_MEMORY) {
+        rc = as_long && (!in_place || !mark[0]) ? modelfile_mark(home, name, ret_mark, &why) : 0;
+        if (rc == ERR_NO_MEMORY) {
                 *e = why;
-                return ERR_NO_MEMORY;
+                return rc;
+        }
+        if (rc == ERR_IO) { /* whose it is cannot be told while the disk fails */
+                log_line(LOG_ERROR, "model %s: %s", name, why.message);
+                *ret = MODELFIT_SAME;
+                return 0;
         }
         if (as_long && in_place && (mark[0] || !ret_mark[0]))
                 *ret = MODELFIT_SAME;

@@ -12,8 +12,9 @@
 
 enum { MARK_DIGITS = 64 };
 
-/* Read 4 MiB at most but for the head (data sets: and the labels). ERR_NO_MEMORY. Any thread. */
-int mark_model(const struct safetensors *st, char ret[MARK_DIGITS + 1], struct err *e);
-int mark_dataset(const struct dataset *d, char ret[MARK_DIGITS + 1], struct err *e);
+/* Read 4 MiB at most but for the head (data sets: and the labels), from a file that is open: `st` is its
+   safetensors_head, `d` its dataset_look. ERR_NO_MEMORY, or what is wrong with the file. Any thread. */
+int mark_model(const struct safetensors *st, int fd, char ret[MARK_DIGITS + 1], struct err *e);
+int mark_dataset(const struct dataset *d, int fd, char ret[MARK_DIGITS + 1], struct err *e);
 
 #endif

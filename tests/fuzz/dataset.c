@@ -64,6 +64,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
         FUZZ_CHECK(rc == 0 || rc == ERR_SYNTAX || rc == ERR_STATE);
         if (rc == 0)
                 check_dataset(d);
+        struct dataset *looked = NULL;
+        FUZZ_CHECK(dataset_look(path, &looked, &e) == rc);
+        for (int s = 0; s < DATASET_SPLITS && looked; s++)
+                FUZZ_CHECK(memcmp(looked->split[s].class_counts, d->split[s].class_counts,
+                                   (size_t)d->num_classes * sizeof *d->split[s].class_counts) == 0);
+        dataset_close(looked);
         dataset_close(d);
         close(fd);
         free(copy);

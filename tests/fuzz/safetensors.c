@@ -38,6 +38,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
         FUZZ_CHECK((rc == 0) == (s != NULL));
         for (int i = 0; s && i < s->count; i++)
                 check_tensor(s, &s->tensors[i]);
+        struct safetensors *head = NULL;
+        FUZZ_CHECK(len == 0 || safetensors_head(fd, &head, &e) == rc);
+        for (int i = 0; s && i < s->count; i++)
+                FUZZ_CHECK(head->count == s->count && head->tensors[i].at == s->tensors[i].at);
+        safetensors_close(head);
         for (int i = 0; s && i < s->metadata_count; i++)
                 FUZZ_CHECK(safetensors_metadata(s, s->metadata[i].key) == s->metadata[i].value);
         safetensors_close(s);

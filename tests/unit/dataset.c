@@ -53,6 +53,46 @@ static struct dataset sample(void)
         return d;
 }
 
+/* Who looks at a file sees in it what who maps it does. */
+static void check_look(const char *file, const struct dataset *mapped, int rc, const struct err *why)
+{
+        struct err e = {0};
+        struct dataset *d = NULL;
+        int32_t seen[3];
+        int fd;
+        assert_int_equal(dataset_look(file, &d, &e), rc);
+        if (rc) {
+                assert_string_equal(e.message, why->message);
+                assert_null(d);
+                return;
+        }
+        assert_string_equal(d->name, mapped->name);
+        assert_int_equal(d->file_len, mapped->file_len);
+        assert_null(d->map);
+        assert_int_equal(d->num_classes, mapped->num_classes);
+        CHECK_OK(dataset_file(d, &fd, &e), &e);
+        for (int s = 0; s < DATASET_SPLITS; s++) {
+                assert_int_equal(d->split[s].count, mapped->split[s].count);
+                assert_null(d->split[s].images);
+                assert_int_equal(d->split[s].images_at,
+                        (const char *)mapped->split[s].images - (const char *)mapped->map);
+                assert_memory_equal(d->split[s].class_counts, mapped->split[s].class_counts,
+                        (size_t)d->num_classes * sizeof *d->split[s].class_counts);
+                const int n = d->split[s].count < 3 ? d->split[s].count : 3;
+                CHECK_OK(dataset_labels(d, (enum dataset_split)s, fd, 0, n, seen, &e), &e);
+                assert_memory_equal(seen, mapped->split[s].labels, (size_t)n * sizeof seen[0]);
+                for (int first = 0; first <= n; first++) {
+                        int64_t a[3], b[3];
+                        CHECK_OK(dataset_count(d, (enum dataset_split)s, first, a, &e), &e);
+                        CHECK_OK(dataset_count(mapped, (enum dataset_split)s, first, b, &e), &e);
+                        assert_memory_equal(a, b, sizeof a);
+                        assert_int_equal(a[0] + a[1] + a[2], first);
+                }
+        }
+        close(fd);
+        dataset_close(d);
+}
+
 static void what_is_written_is_read(void **state)
 {
         struct err e = {0};
@@ -80,6 +120,7 @@ static void what_is_written_is_read(void **state)
         assert_int_equal(got->split[DATASET_TRAIN].class_counts[2], 2);
         assert_int_equal(got->split[DATASET_TRAIN].class_counts[1], 0);
         assert_int_equal(got->split[DATASET_VAL].class_counts[1], 1);
+        check_look(path, got, 0, &e);
         dataset_close(got);
 }
 
@@ -158,6 +199,7 @@ static int open_bytes(const unsigned char *file, size_t len, struct err *e)
         int rc = dataset_open(bad, &got, e);
         if (rc != 0)
                 assert_null(got);
+        check_look(bad, got, rc, e);
         dataset_close(got);
         return rc;
 }
