@@ -3,12 +3,19 @@ import { before, Chart } from "./chart.js";
 import { bytes, button, by, duration, fill, loss, make, name, number, percent, setText, textOf, when } from "./dom.js";
 import { open as openForm } from "./form.js";
 import { onnx, weights } from "./lists.js";
-import { ask, follow, get, post, Refused, remove, save } from "./server.js";
+import { ask, follow, get, post, Refused, remove, said, save } from "./server.js";
 import { live } from "./windows.js";
 
 export const MOST = 4; // of a browser's six connections to a server the lists want some
 const ENDED = ["succeeded", "failed", "cancelled"];
-const fail = error => setText(by("shown-error"), error.message);
+const fail = error => setText(by("shown-error"), said(error));
+const clear = () => setText(by("shown-error"), "");
+
+function download(path, name) {
+  clear();
+  save(path, name).catch(fail);
+}
+
 const lines = () => ({ epoch: [], loss: [], acc: [] });
 
 // Takes a point; what a job that went on from a checkpoint does again takes the place of what it did before.
@@ -121,7 +128,7 @@ class Job {
   act(verb) {
     if (verb === "cancel" && !confirm("End job " + this.id + " for good?"))
       return;
-    fail({ message: "" });
+    clear();
     post("v1/jobs/" + this.id + "/" + verb).then(() => this.look()).catch(fail);
   }
 
@@ -129,7 +136,7 @@ class Job {
   drop() {
     if (!confirm("Delete job " + this.id + " with its curve for good?"))
       return;
-    fail({ message: "" });
+    clear();
     remove("v1/jobs/" + this.id).then(() => { location.hash = "#jobs=" + jobs.filter(j => j !== this).map(j => j.id); }).catch(fail);
   }
 
@@ -149,8 +156,8 @@ class Job {
     if (!ENDED.includes(j.state))
       list.push(button("Cancel", () => this.act("cancel")));
     if (j.type === "train" && j.state === "succeeded" && j.model)
-      list.push(button("Download the model", () => save(weights(j.model), j.model + ".safetensors").catch(fail)),
-        button("as ONNX", () => save(onnx(j.model), j.model + ".onnx").catch(fail)));
+      list.push(button("Download the model", () => download(weights(j.model), j.model + ".safetensors")),
+        button("as ONNX", () => download(onnx(j.model), j.model + ".onnx")));
     if (j.type === "train")
       list.push(button("Curve as CSV", () => this.saveCurve("text/csv", ".csv").catch(fail)),
         button("as a drawing", () => this.saveCurve("image/svg+xml", ".svg").catch(fail)));
@@ -213,7 +220,7 @@ export function showJobs(ids, news, link) {
   for (const job of jobs)
     if (job.color < 0)
       job.color = [...Array(MOST).keys()].find(c => !jobs.some(j => j.color === c));
-  setText(by("shown-error"), "");
+  clear();
   by("shown").hidden = !jobs.length;
   by("facts").replaceChildren(...jobs.map(j => j.box));
   look(!document.hidden);

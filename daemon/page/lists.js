@@ -1,6 +1,6 @@
 // The tables: devices, jobs, models, data sets.
 import { aName, button, by, bytes, fill, loss, make, number, percent, setText, textOf, when } from "./dom.js";
-import { remove, save } from "./server.js";
+import { remove, said, save } from "./server.js";
 
 const link = (id, text) => ({ is: id + text, make: () => make("a", { href: "#jobs=" + id }, text) });
 
@@ -70,7 +70,7 @@ function drop(path, question, place, then) {
   if (!confirm(question))
     return;
   setText(by(place), "");
-  remove(path).then(then).catch(error => setText(by(place), error.message));
+  remove(path).then(then).catch(error => setText(by(place), said(error)));
 }
 
 const FEW = 12; // rows among which nobody needs to search
@@ -91,13 +91,18 @@ export function showModels(models, score, changed) {
     { is: m.classes.join(), make: () => make("span", { title: m.classes.join(", ") }, String(m.classes.length)) },
     m.job ? link(m.job, String(m.job)) : "", aName(m.user || ""),
     acts(m.name + m.bytes + m.created_at, m.name, [["Score", () => score(m)],
-      ["Download, " + bytes(m.bytes), () => save(weights(m.name), m.name + ".safetensors").catch(fail)],
-      ["ONNX", () => save(onnx(m.name), m.name + ".onnx").catch(fail)],
+      ["Download, " + bytes(m.bytes), () => download(weights(m.name), m.name + ".safetensors")],
+      ["ONNX", () => download(onnx(m.name), m.name + ".onnx")],
       ["Delete", () => drop("v1/models/" + encodeURIComponent(m.name), "Delete the model " + m.name + " for good?", "models-error", changed)]])] })),
   models.length ? "No model has that." : "There is no model.");
 }
 
-const fail = error => setText(by("models-error"), error.message);
+const fail = error => setText(by("models-error"), said(error));
+
+function download(path, name) {
+  setText(by("models-error"), "");
+  save(path, name).catch(fail);
+}
 
 export const weights = model => "v1/models/" + encodeURIComponent(model) + "/weights";
 export const onnx = model => "v1/models/" + encodeURIComponent(model) + "/onnx";

@@ -34,6 +34,9 @@ export class Refused extends Error {
   }
 }
 
+// What to tell people of an error.
+export const said = error => error instanceof Refused || error.name === "AbortError" ? error.message : "The server does not answer.";
+
 async function refusal(answer) {
   const problem = await answer.json().catch(() => ({}));
   return new Refused(answer.status, problem, Number(answer.headers.get("Retry-After")) || 0);
@@ -99,11 +102,21 @@ export function put(path, file, sent, take, signal) {
   });
 }
 
-// Saves what is at `path`. Without a token the browser fetches it by itself, however large it is.
+// Asks only whether there would be an answer; throws what a refusal says.
+async function probe(path) {
+  const stop = new AbortController();
+  await ask("HEAD", path).catch(() => ask("GET", path, { signal: stop.signal }));
+  stop.abort();
+}
+
+// Saves what is at `path`. Without a token the browser fetches it by itself, however large it is, and would save a
+// refusal as well.
 export async function save(path, name) {
   let address = path;
   if (token)
     address = URL.createObjectURL(await (await ask("GET", path)).blob());
+  else
+    await probe(path);
   const link = document.createElement("a");
   link.href = address;
   link.download = name;

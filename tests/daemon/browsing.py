@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import shutil
 import subprocess
 import tempfile
@@ -16,16 +17,19 @@ class Browser:
 
     A driver has `name`, `programs` and, of its own: launch() starts the process; receive(seconds) gives the texts that came;
     deliver(text) sends one; quit() asks it to end; hang_up() closes what there is of a line to it; heard(message) takes what is no
-    answer; new_tab(window) gives a tab. Where `keep` is false nothing is kept for a site, as people may tell it."""
+    answer; new_tab(window) gives a tab. Where `keep` is false nothing is kept for a site, as people may tell it; `dark` and `calm`
+    are their wishes for colours and for motion. What is saved lies in `downloads`."""
 
-    def __init__(self, keep=True):
-        self.keep = keep
+    def __init__(self, keep=True, dark=False, calm=False):
+        self.keep, self.dark, self.calm = keep, dark, calm
 
     def __enter__(self):
         self.program = next(filter(None, map(shutil.which, self.programs)), None)
         if not self.program:
             raise unittest.SkipTest("%s, in which the page is tried, is not installed" % self.name)
         self.profile = tempfile.mkdtemp(prefix="cnnd-browser-")
+        self.downloads = os.path.join(self.profile, "downloads")
+        os.mkdir(self.downloads)
         self.number, self.awaited, self.answers, self.tabs, self.process = 0, set(), {}, {}, None
         try:
             self.launch()

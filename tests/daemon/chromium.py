@@ -36,6 +36,7 @@ class Chromium(browsing.Browser):
             preexec_fn=pipes, close_fds=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         os.close(there)
         os.close(here)
+        self.send("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": self.downloads})
 
     def quit(self):
         self.send("Browser.close")
@@ -67,6 +68,9 @@ class Chromium(browsing.Browser):
         tab = self.tabs[session] = Tab(self, session, target)
         for domain in ("Page", "Runtime", "Log"):
             tab.send(domain + ".enable")
+        tab.send("Emulation.setEmulatedMedia", {"features": [
+            {"name": "prefers-color-scheme", "value": "dark" if self.dark else "light"},
+            {"name": "prefers-reduced-motion", "value": "reduce" if self.calm else "no-preference"}]})
         return tab
 
 
@@ -120,6 +124,11 @@ class Tab(browsing.Tab):
         for kind in ("keyDown", "keyUp"):
             self.send("Input.dispatchKeyEvent", {"type": kind, "key": key, "windowsVirtualKeyCode": KEYS[key],
                                                  **({"text": "\r"} if key == "Enter" and kind == "keyDown" else {})})
+
+    def roles(self):
+        """What there is for screen readers: [role, name] of each node."""
+        nodes = self.send("Accessibility.getFullAXTree")["nodes"]
+        return [[n["role"]["value"], n.get("name", {}).get("value", "")] for n in nodes if not n["ignored"]]
 
     def choose(self, of, path):
         document = self.send("DOM.getDocument")["root"]["nodeId"]

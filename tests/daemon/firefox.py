@@ -22,7 +22,10 @@ class Firefox(browsing.Browser):
 
     def launch(self):
         with open(os.path.join(self.profile, "user.js"), "w") as f:
-            f.write("" if self.keep else 'user_pref("network.cookie.cookieBehavior", 2);\n')
+            for name, value in {"browser.download.folderList": 2, "browser.download.dir": self.downloads,
+                                "ui.systemUsesDarkTheme": int(self.dark), "ui.prefersReducedMotion": int(self.calm),
+                                **({} if self.keep else {"network.cookie.cookieBehavior": 2})}.items():
+                f.write("user_pref(%s, %s);\n" % (json.dumps(name), json.dumps(value)))
         words = [self.program, "--headless", "--no-remote", "--profile", self.profile, "--width", "1400", "--height", "1100",
                  "--remote-debugging-port=0", "about:blank"]
         self.process = subprocess.Popen(words, env=dict(os.environ, HOME=self.profile), preexec_fn=die_with_parent,

@@ -61,6 +61,34 @@ class Page(House):
         self.assertEqual(t.run("saved"), [[d.url + "/v1/models/rounded/" + form, "rounded." + end] for form, end in
                                           (("weights", "safetensors"), ("onnx", "onnx"), ("onnx", "onnx"))])
 
+    def test_downloads(self):
+        """A file is the browser's own to fetch; what is refused is told, and nothing is saved of it."""
+        t, d = self.tab, self.daemon
+        d.wait(d.submit({**TINY, "save_as": "kept"})["id"])
+        d.wait(d.submit({**TINY, "save_as": "lost"})["id"])
+        t.wait("document.querySelector('#models tr[data-key=lost]')", 30)
+        t.run("""(() => {
+          window.bodies = 0;
+          for (const way of ["blob", "arrayBuffer"]) {
+            const real = Response.prototype[way];
+            Response.prototype[way] = function () { bodies++; return real.call(this); };
+          }
+        })()""")
+        self.assertEqual(d.request("DELETE", "/v1/models/lost")[0], 204)
+        for button in ("Download", "ONNX"):
+            self.press(button, "#models tr[data-key=lost]")
+            self.assertIn("lost", t.wait("document.querySelector('#models-error').innerText"))
+            self.press(button, "#models tr[data-key=kept]")
+            t.wait("!document.querySelector('#models-error').innerText")
+        for form, end in (("weights", "safetensors"), ("onnx", "onnx")):
+            path = os.path.join(t.browser.downloads, "kept." + end)
+            wanted = d.request("GET", "/v1/models/kept/" + form)[2]
+            wait_for(lambda: t.browser.read(0.05) or (os.path.exists(path) and os.path.getsize(path) == len(wanted)), 20)
+            with open(path, "rb") as f:
+                self.assertEqual(f.read(), wanted)
+        self.assertEqual(sorted(os.listdir(t.browser.downloads)), ["kept.onnx", "kept.safetensors"])
+        self.assertEqual(t.run("bodies"), 0)
+
     def test_again(self):
         """A job's settings are taken up, and what is no field stays."""
         job = self.daemon.submit({**TINY, "name": HOSTILE, "report_every": 1, "augment": [{"type": "hflip", "p": 0.25}, {"type": "rot90"}],
