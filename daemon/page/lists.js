@@ -36,8 +36,8 @@ function done(job) {
   return p.steps ? Math.floor(p.step / p.steps * 100) + "\u00a0%" : "";
 }
 
-// `shown` are the jobs whose curves are to be seen; `toggle` is called with a job's number.
-export function showJobs(jobs, shown, toggle) {
+// `shown` are the jobs whose curves are to be seen; `toggle` is called with a job's number; `none` stands there for no job.
+export function showJobs(jobs, shown, toggle, none) {
   fill(by("job-list"), HEADS, jobs.map(job => {
     const m = job.metrics || {}, r = job.request || {}, on = shown.includes(job.id);
     const tick = () => {
@@ -52,7 +52,7 @@ export function showJobs(jobs, shown, toggle) {
       state, done(job), loss(m.val_loss ?? m.train_loss ?? NaN), percent(m.val_acc ?? m.train_acc ?? NaN),
       aName(job.type === "train" ? textOf(r.architecture) : "classifies by " + (r.model || "")),
       aName(textOf(r.dataset || "")), aName(job.user), when(job.created_at)] };
-  }), "There is no job.");
+  }), none);
   // A tick that was not taken stays as the list says.
   for (const box of by("job-list").querySelectorAll("input"))
     box.checked = shown.includes(Number(box.closest("tr").dataset.key));
@@ -73,13 +73,23 @@ function drop(path, question, place, then) {
   remove(path).then(then).catch(error => setText(by(place), said(error)));
 }
 
-const FEW = 12; // rows among which nobody needs to search
+export const FEW = 12; // rows among which nobody needs to search
+
+// A field to search with is there where it is of use, or in use.
+export function offer(field, of) {
+  const input = by(field);
+  input.hidden = input.labels[0].hidden = !of && !input.value && input !== document.activeElement;
+}
+
+// What has all of the words of `text` in one of its own.
+export const asked = text => text.toLowerCase().split(/\s+/);
+export const has = (words, parts) => parts.every(part => words.join("\n").toLowerCase().includes(part));
 
 // What of a list is to be seen: where something is sought, what has all of its words in what `words` says of it.
 function sought(field, list, words) {
-  const asked = by(field).value.toLowerCase().split(/\s+/);
-  by(field).hidden = by(field).labels[0].hidden = list.length <= FEW && !by(field).value && by(field) !== document.activeElement;
-  return list.filter(one => asked.every(part => words(one).join("\n").toLowerCase().includes(part)));
+  const parts = asked(by(field).value);
+  offer(field, list.length > FEW);
+  return list.filter(one => has(words(one), parts));
 }
 
 // `score` is called with a model, `changed` when one has gone.
@@ -94,7 +104,8 @@ export function showModels(models, score, changed) {
       ["Download, " + bytes(m.bytes), () => download(weights(m.name), m.name + ".safetensors")],
       ["ONNX", () => download(onnx(m.name), m.name + ".onnx")],
       ["Delete", () => drop("v1/models/" + encodeURIComponent(m.name), "Delete the model " + m.name + " for good?", "models-error", changed)]])] })),
-  models.length ? "No model has that." : "There is no model.");
+  models.length ? "No model has that."
+    : "There is no model yet: a job that trains makes one, where it is given a name to save it under.");
 }
 
 const fail = error => setText(by("models-error"), said(error));
@@ -118,5 +129,5 @@ export function showDatasets(sets, train, look, changed) {
       { is: (s.classes || []).join(), make: () => make("span", { title: (s.classes || []).join(", ") }, String(s.num_classes ?? "")) },
       number(s.train), number(s.val), s.error || s.state || "",
       acts([s.name, s.state, s.user, s.train, s.classes].join("\n"), s.name, [...use, ...(s.user ? [["Delete", gone]] : [])])] };
-  }), sets.length ? "No data set has that." : "There is no data set.");
+  }), sets.length ? "No data set has that." : "There is no data set yet: import one.");
 }

@@ -3,14 +3,16 @@ import { by, setText } from "./dom.js";
 import * as form from "./form.js";
 import * as importing from "./importing.js";
 import { look, MOST, refresh, showJobs as showCurves } from "./job.js";
-import { showDatasets, showDevices, showJobs, showModels } from "./lists.js";
+import { FEW, offer, showDatasets, showDevices, showJobs, showModels } from "./lists.js";
 import { begin } from "./request.js";
+import { Search } from "./search.js";
 import { get, haveToken, Refused, setToken } from "./server.js";
 import * as tryout from "./tryout.js";
 import * as windows from "./windows.js";
 
 const EVERY_MS = 3000, SELDOM = 5, PAGE = 100;
-let jobs = null, lists = { models: [], sets: [] }, before = 0, round = 0, running = false, timer = 0, done = "";
+const FIND_MS = 300;
+let jobs = null, search = null, findTimer = 0, lists = { models: [], sets: [] }, before = 0, more = false, round = 0, running = false, timer = 0, done = "";
 
 const shown = () => (/^#jobs=([\d,]+)$/.exec(location.hash)?.[1] || "").split(",").filter(n => n).map(Number).slice(0, MOST);
 
@@ -23,8 +25,20 @@ function toggle(id) {
 
 function arrange() {
   showCurves(shown(), error => { if (error) trouble(error); }, text => setText(by("link"), text));
-  if (jobs)
-    showJobs(jobs, shown(), toggle);
+  paintJobs();
+}
+
+function paintJobs() {
+  if (!jobs)
+    return;
+  const none = search ? (search.reading ? "None yet." : "No job has that.") : by("state").value ? "No job is in that state."
+    : "There is no job yet. Begin with a data set: import one of yours below, then train on it.";
+  showJobs(search ? search.jobs() : jobs, shown(), toggle, none);
+  by("newer").hidden = !before || search;
+  by("older").hidden = search || !more;
+  by("search-on").hidden = !search || search.whole || search.reading;
+  setText(by("searched"), search ? search.says() : "");
+  offer("jobs-find", before || more || jobs.length > FEW);
 }
 
 function trouble(error) {
@@ -50,6 +64,29 @@ function house(open) {
   }
 }
 
+async function searchOn() {
+  const mine = search;
+  try {
+    await mine.on(paintJobs);
+  } catch (error) {
+    trouble(error);
+  }
+  if (mine === search)
+    paintJobs();
+}
+
+// Searches anew.
+function find() {
+  clearTimeout(findTimer);
+  search?.end();
+  search = by("jobs-find").value.trim() ? new Search(by("jobs-find").value.trim(), by("state").value) : null;
+  if (search) {
+    before = 0;
+    searchOn();
+  }
+  paintJobs();
+}
+
 const query = () => "v1/jobs?limit=" + PAGE + (by("state").value ? "&state=" + by("state").value : "") + (before ? "&before=" + before : "");
 
 function showLists() {
@@ -63,16 +100,16 @@ async function turn() {
   if (asked !== query())
     return;
   jobs = list.jobs;
+  more = jobs.length === PAGE || list.before;
+  await search?.refresh(jobs, more, busy.jobs);
   const now = jobs.filter(j => j.state === "succeeded").map(j => j.id).join();
   if (now !== done) // there may be a new model
     round = 0;
   done = now;
   house(true);
   setText(by("link"), "");
-  by("newer").hidden = !before;
-  by("older").hidden = jobs.length < PAGE && !list.before;
   showDevices(devices, busy.jobs);
-  showJobs(jobs, shown(), toggle);
+  paintJobs();
   if (round++ % SELDOM === 0) {
     const [models, sets] = await Promise.all([get("v1/models"), get("v1/datasets")]);
     lists = { models: models.models, sets: sets.datasets };
@@ -169,7 +206,15 @@ by("ways").addEventListener("click", e => {
   title.focus({ preventScroll: true });
   title.scrollIntoView();
 });
-by("state").addEventListener("change", () => turnTo(0));
+by("state").addEventListener("change", () => {
+  turnTo(0);
+  find();
+});
+by("jobs-find").addEventListener("input", () => {
+  clearTimeout(findTimer);
+  findTimer = setTimeout(find, FIND_MS);
+});
+by("search-on").addEventListener("click", () => { searchOn(); paintJobs(); });
 by("newer").addEventListener("click", () => turnTo(0));
 by("older").addEventListener("click", () => turnTo(jobs.at(-1).id));
 addEventListener("hashchange", () => {

@@ -3,7 +3,7 @@
 dropped. On an engine without a device (CNND_BINARY names cnnd-fake)."""
 import json
 
-from driven import grains, House, TINY
+from driven import grains, HOSTILE, House, TINY
 from harness import main, pgm, wait_for
 from people import token
 
@@ -116,6 +116,54 @@ class Watched(House):
         self.assertTrue(bottom <= top <= 900, (bottom, top))
         self.assertEqual(t.run("location.hash"), "#jobs=%d" % jobs[0])
         self.end(jobs, t)
+
+
+class Long(House):
+    """A list of jobs that is longer than what is read of it at once."""
+
+    env = {"CNND_FAKE_DEVICES": "1"}
+    JOBS = 1100
+
+    def test_search(self):
+        """What is found is told with how far was searched; what changes and what comes is seen."""
+        d, t = self.daemon, self.tab
+        first = d.submit({**LIVE, "name": "needle " + HOSTILE})["id"]
+        self.addCleanup(d.request, "POST", "/v1/jobs/%d/cancel" % first)
+        other = d.submit({**TINY, "name": "hay", "architecture": "lenet", "dataset": {"name": "grains", "resize": [28, 28]}})["id"]
+        for n in range(self.JOBS - 2):
+            d.submit({**TINY, "name": "hay"})
+        keys = "[...document.querySelectorAll('#job-list tbody tr')].map(r => r.dataset.key).join()"
+        t.wait("!document.querySelector('#jobs-find').hidden && !document.querySelector('#older').hidden")
+
+        def check(text, says, found=None, state=""):
+            t.enter("#state", state)
+            t.enter("#jobs-find", text)
+            t.wait("document.querySelector('#searched').innerText === %s%s" % (
+                json.dumps(says), "" if found is None else " && %s === '%s'" % (keys, found)))
+            self.assertTrue(t.run("document.querySelector('#older').hidden && document.querySelector('#newer').hidden"))
+
+        check("NEEDLE", "1 found among all 1,100 jobs.", str(first))
+        check("needle running grains", "1 found among all 1,100 jobs.", str(first))
+        check("lenet", "1 found among all 1,100 jobs.", str(other))
+        check("needle", "0 found among all 1,099 queued jobs.", "", "queued")
+        self.assertEqual(t.text("#job-list tbody").strip(), "No job has that.")
+        check("hay", "1,000 found among the newest 1,000 jobs; older ones have not been searched.")
+        t.click("#search-on")
+        t.wait("document.querySelector('#searched').innerText === '1,099 found among all 1,100 jobs.'")
+        self.assertTrue(t.run("document.querySelector('#search-on').hidden"))
+
+        check(str(other) + " hay lenet", "1 found among all 1,100 jobs.", str(other))
+        d.request("POST", "/v1/jobs/%d/cancel" % other)  # beyond what the list shows
+        t.wait("document.querySelector('#job-list').innerText.includes('cancelled')")
+        check("needle", "1 found among all 1,100 jobs.", str(first))
+        new = d.submit({**TINY, "name": "a second needle"})["id"]
+        t.wait(keys + " === '%d,%d'" % (new, first))
+        t.wait("document.querySelector('#searched').innerText === '2 found among all 1,101 jobs.'")
+        d.request("POST", "/v1/jobs/%d/cancel" % new)
+        d.request("DELETE", "/v1/jobs/%d" % new)
+        t.wait(keys + " === '%d'" % first)
+        t.enter("#jobs-find", "")
+        t.wait("!document.querySelector('#searched').innerText && document.querySelectorAll('#job-list tbody tr').length === 100")
 
 
 class Forgetful(House):
