@@ -22,14 +22,17 @@ export function setText(node, text) {
     node.textContent = text;
 }
 
-// Fills a table in place: what does not change keeps its focus and its selection. `heads` are [text, class]; `rows`
+// Fills a table in place: what does not change keeps its focus and its selection. Roles are written out, for a
+// browser takes them from parts of a table that are laid out otherwise, as on phones. `heads` are [text, class]; `rows`
 // are {key, class, cells}, a cell a text or {is, make}, which is made anew when `is` changes.
 export function fill(table, heads, rows, none) {
   if (!table.tHead) {
-    const line = table.createTHead().insertRow();
+    const line = Object.assign(table.createTHead().insertRow(), { role: "row" });
     for (const [text, kind] of heads)
-      line.append(make("th", { scope: "col", className: kind || "" }, text));
+      line.append(make("th", { scope: "col", role: "columnheader", className: kind || "" }, text));
     table.createTBody();
+    table.role = "table";
+    table.tHead.role = table.tBodies[0].role = "rowgroup";
   }
   const body = table.tBodies[0];
   const old = new Map([...body.rows].map(r => [r.dataset.key, r]));
@@ -38,7 +41,7 @@ export function fill(table, heads, rows, none) {
   let place = body.firstChild;
   for (const row of rows) {
     const key = String(row.key);
-    const line = old.get(key) || make("tr");
+    const line = old.get(key) || make("tr", { role: "row" });
     old.delete(key);
     line.dataset.key = key;
     line.className = row.class || "";
@@ -54,7 +57,7 @@ export function fill(table, heads, rows, none) {
 
 function fillLine(line, heads, cells) {
   cells.forEach((cell, i) => {
-    const td = line.cells[i] || line.insertCell();
+    const td = line.cells[i] || Object.assign(line.insertCell(), { role: "cell" });
     const is = typeof cell === "string" ? cell : cell.is;
     if (td.is === is)
       return;

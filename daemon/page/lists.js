@@ -41,19 +41,19 @@ export function showJobs(jobs, shown, toggle, none) {
   fill(by("job-list"), HEADS, jobs.map(job => {
     const m = job.metrics || {}, r = job.request || {}, on = shown.includes(job.id);
     const tick = () => {
-      const box = make("input", { type: "checkbox", checked: on, ariaLabel: "curve of job " + job.id });
+      const box = make("input", { type: "checkbox", ariaLabel: "curve of job " + job.id });
       box.addEventListener("change", () => toggle(job.id));
       return box;
     };
     const state = { is: job.state, make: () => make("span", {
       className: job.state === "failed" ? "bad" : job.state === "succeeded" ? "good" : "" }, job.state) };
     return { key: job.id, class: on ? "shown" : "", cells: [
-      job.type === "train" ? { is: "tick" + on, make: tick } : "", link(job.id, String(job.id)), aName(job.name || ""),
+      job.type === "train" ? { is: "tick", make: tick } : "", link(job.id, String(job.id)), aName(job.name || ""),
       state, done(job), loss(m.val_loss ?? m.train_loss ?? NaN), percent(m.val_acc ?? m.train_acc ?? NaN),
       aName(job.type === "train" ? textOf(r.architecture) : "classifies by " + (r.model || "")),
       aName(textOf(r.dataset || "")), aName(job.user), when(job.created_at)] };
   }), none);
-  // A tick that was not taken stays as the list says.
+  // In place, so that it keeps the focus; a tick that was not taken stays as the list says.
   for (const box of by("job-list").querySelectorAll("input"))
     box.checked = shown.includes(Number(box.closest("tr").dataset.key));
 }
