@@ -205,7 +205,8 @@ async function summarise() {
   try {
     const { totals, memory: takes } = await (await ask("POST", "v1/architectures/summary", { json, signal })).json();
     says([["input", [c, ...size].join("\u00d7") + ", " + set().num_classes + " classes"], ["parameters", number(totals.parameters)],
-      ["memory", "about " + bytes(takes.training) + " to train" + (memory ? ", of " + bytes(memory) : "")], steps()]);
+      ["memory", "about " + bytes(takes.training) + " to train" + (memory ? ", of " + bytes(memory) : "")], steps(),
+      ...(read(request, "/save_as") ? [] : [["model", "will not be kept: give a name to save it as"]])]);
   } catch (error) {
     if (error.name === "AbortError")
       return;

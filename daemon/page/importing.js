@@ -156,6 +156,8 @@ async function begin() {
     await present(set);
 }
 
+const MOST_ROWS = 64; // of classes, that the server draws
+
 // A picture of some images of each class.
 export async function sheet(set) {
   const path = "v1/datasets/" + encodeURIComponent(set.name) + "/sheet?images=8";
@@ -166,7 +168,8 @@ export async function sheet(set) {
     return make("p", { className: "dim" }, "No picture of it: " + error.message);
   }
   img.addEventListener("load", () => URL.revokeObjectURL(img.src), { once: true });
-  return img;
+  const rows = set.classes.slice(0, MOST_ROWS).flatMap((c, i) => [i ? ", " : "", name(c)]);
+  return make("figure", {}, img, make("figcaption", { className: "dim" }, "Rows, from the top: ", ...rows));
 }
 
 // `changed` is called when there may be another data set, `train` with the name of one to train on.

@@ -23,6 +23,7 @@ class Page(House):
         self.enter("Share to validate", "0.25")
         t.click("#import-submit")
         self.wait_sheet()
+        self.assertIn("Rows, from the top: amorphous, lattice, particle", t.text("#import-result"))
         self.assertEqual((d.get("/v1/datasets/round")["shape"], d.get("/v1/datasets/round")["import"]["size"]), ([1, 16, 16], [16, 16]))
 
         self.press("Train on it")
@@ -31,7 +32,9 @@ class Page(House):
         self.enter("activation", "relu")
         self.enter("Epochs", "3")
         self.enter("Batch size", "8")
+        t.wait("document.querySelector('#new-says').innerText.includes('will not be kept')")
         self.enter("Save the model as", "rounded")
+        t.wait("!document.querySelector('#new-says').innerText.includes('will not be kept')")
         self.assertIn("1\u00d716\u00d716", t.wait("(s => s.includes('parameters') && s)(document.querySelector('#new-says').innerText)"))
         asked = self.json()
         t.click("#new-submit")
@@ -335,6 +338,7 @@ class Uploads(Driven):
         with Daemon({"device": "9:9"}, device=False) as d:
             self.line(d)
             self.tab.wait("document.querySelector('#datasets tbody tr')")
+            self.assertIn("Begin with a data set", self.tab.text("#job-list tbody"))
             self.start()
             d.kill()
             self.assertIn("large.zip: the connection broke off", self.tab.wait("document.querySelector('#import-error').innerText"))
