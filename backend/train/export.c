@@ -146,6 +146,44 @@ static int write_graph(const struct saved *model, const struct safetensors *st, 
         return rc;
 }
 
+/* As in docs/api.md, word by word: tests/daemon/test_prepare.py. What the decoder does is data/prepare.h's.
+ */
+static const char preparation[] =
+        "1. Numbers. 8-bit pixels are divided by 255, 16-bit ones by 65535, other unsigned ones "
+        "of fewer bits by the largest that these hold; all others are taken as they are: float32, "
+        "one plane a channel, row 0 at the top, without alpha and without the caption that some "
+        "microscopes write below a picture. Where \"preprocessing\" has no \"import\", go on with "
+        "step 7; \"size\", \"fit\", \"pixel_size\" and, up to there, \"normalize\" are the import's.\n"
+        "2. The image is 8-bit in what follows if each of its numbers is k/255 with a whole k "
+        "from 0 to 255.\n"
+        "3. Size of a pixel. Where there is a \"pixel_size\" p and the image's own pixels are known "
+        "to be a nm high and b nm wide, its H x W become max(1, round(H*a/p)) x max(1, "
+        "round(W*b/p)), halves rounded up. Each axis by itself, the width first. Where pixels "
+        "become fewer, number i is the mean of what lies from i*from/to to (i+1)*from/to, parts "
+        "of pixels counting as such parts; else it is linear as in step 6. In double precision, "
+        "and float32 after each axis.\n"
+        "4. Values. Unless \"normalize\" is \"none\" or the image is 8-bit: low and high are the "
+        "numbers of rank round(0.005*(n-1)) and round(0.995*(n-1)), halves to even, counted from "
+        "0 among all n of the image in rising order; x becomes (min(max(x, low), high) - "
+        "low)/(high - low), or 0 where high is low. With \"per_image\", 8-bit or not, x then "
+        "becomes (x - mean)/deviation, over all n, the deviation divided by n; or 0 where that is "
+        "0.\n"
+        "5. Part. With \"fit\": \"crop\" the middle: h x w of \"size\": [h,w] where there is a "
+        "\"pixel_size\"; else all rows and floor((2*H*w + h)/(2*h)) columns, or, where these are "
+        "more than W, all columns and min(H, floor((2*W*h + w)/(2*w))) rows; at least one of "
+        "each. It begins at row floor((H - rows)/2) and column floor((W - columns)/2). Otherwise "
+        "all of it.\n"
+        "6. Channels and size. Three channels become one by 0.299 R + 0.587 G + 0.114 B. Then to "
+        "\"size\", bilinear, without antialiasing, pixel centres at halves (PyTorch's interpolate "
+        "with align_corners=False): number i of an axis lies at s = max(from/to*(i + 0.5) - 0.5, "
+        "0), between k = floor(s), with weight 1 - (s - k), and k + 1, with weight s - k; where k "
+        "is the last, it alone counts. All of it in float32, along the width first. Then one "
+        "channel becomes three by copies. Where the image is 8-bit and \"normalize\" is not "
+        "\"per_image\", x becomes round(255*min(max(x, 0), 1))/255, halves to even.\n"
+        "7. Channels and size once more, without the rounding: to the model's \"input\": [C,H,W].\n"
+        "8. \"normalize\" of \"preprocessing\" itself is part of the ONNX graph: nothing is left to "
+        "do.\n";
+
 int export_model(const char *name, const struct saved *model, const struct safetensors *st, struct onnx *o,
         uint64_t *ret_size, struct err *e)
 {
@@ -156,9 +194,9 @@ int export_model(const char *name, const struct saved *model, const struct safet
         for (size_t i = 0; i < sizeof notes / sizeof notes[0]; i++)
                 if (safetensors_metadata(st, notes[i]))
                         onnx_note(o, notes[i], safetensors_metadata(st, notes[i]));
+        onnx_note(o, "preparation", preparation);
         return onnx_finish(o, name,
-                "input: pixels, 8-bit ones divided by 255, of an image that was prepared as "
-                "\"preprocessing\" "
-                "in the metadata tells; its \"normalize\" is part of the graph",
+                "input: pixels of an image that was prepared by \"preprocessing\" in the metadata; how, "
+                "\"preparation\" there tells step by step",
                 ret_size, e);
 }
