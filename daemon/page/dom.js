@@ -62,8 +62,9 @@ function fillLine(line, heads, cells) {
     if (td.is === is)
       return;
     td.is = is;
-    td.className = heads[i][1] || "";
-    td.colSpan = cells.length < heads.length ? heads.length : 1;
+    const alone = cells.length < heads.length; // words in place of rows
+    td.className = alone ? "none" : heads[i][1] || "";
+    td.colSpan = alone ? heads.length : 1;
     td.replaceChildren(typeof cell === "string" ? cell : cell.make());
   });
 }

@@ -61,7 +61,8 @@ class Page(House):
         self.press("Download", "#models tr[data-key=rounded]")
         self.press("ONNX", "#models tr[data-key=rounded]")
         self.press("as ONNX", "#facts")
-        self.assertEqual(t.run("saved"), [[d.url + "/v1/models/rounded/" + form, "rounded." + end] for form, end in
+        t.wait("saved.length === 3")
+        self.assertEqual(sorted(t.run("saved"))[::-1], [[d.url + "/v1/models/rounded/" + form, "rounded." + end] for form, end in
                                           (("weights", "safetensors"), ("onnx", "onnx"), ("onnx", "onnx"))])
 
     def test_downloads(self):
@@ -339,6 +340,13 @@ class Uploads(Driven):
             self.line(d)
             self.tab.wait("document.querySelector('#datasets tbody tr')")
             self.assertIn("Begin with a data set", self.tab.text("#job-list tbody"))
+            self.tab.size(390, 800)  # where none of these words is cut off
+            self.assertEqual(self.tab.run("""[...document.querySelectorAll("#job-list td, #models td")].map(td => {
+              const range = document.createRange();
+              range.selectNodeContents(td);
+              return range.getBoundingClientRect().right <= innerWidth;
+            })"""), [True, True])
+            self.tab.size(1200, 900)
             self.start()
             d.kill()
             self.assertIn("large.zip: the connection broke off", self.tab.wait("document.querySelector('#import-error').innerText"))
