@@ -7,7 +7,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stddef.h>
 
 /* A file on its way. It lies as ".new-XXXXXX" in the folder of its path until file_commit; a killed process
    leaves such a file behind, which anybody may delete. Mode 0600. */
