@@ -136,6 +136,8 @@ static void apply_quirks(struct dev_info *info)
         /* Intel's driver for CPUs and PoCL on ARM do not say that they have it. */
         if (strstr(info->platform, "Intel(R) OpenCL") || (ON_ARM && strstr(info->platform, pocl)))
                 info->fma = true;
+        /* For work-groups of any size, which nobody starts: seconds for what a selftest needs. */
+        info->slow_binaries = strstr(info->platform, pocl) != NULL;
         /* The whole memory of the machine, which the operating system needs a part of. */
         if (info->type == DEV_CPU || strstr(info->platform, pocl))
                 info->global_bytes -= info->global_bytes / 8;

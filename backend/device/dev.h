@@ -27,6 +27,7 @@ struct dev_info {
         size_t base_align_bytes; /* of a sub-buffer */
         int native_width;        /* floats in a vector register, as the driver says; 1 on most GPUs */
         bool fma;                /* in hardware; kernels do without where a driver would emulate it */
+        bool slow_binaries;      /* the driver compiles a program's kernels anew when asked for its binary */
         enum dev_tf32 tf32;
         bool clblast; /* whether CLBlast may multiply there: on GPUs, where it was built in. CNND_TEST_CLBLAST
                          in the environment is for tests: on every device */

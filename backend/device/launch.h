@@ -74,7 +74,10 @@ int launch_list_profile(struct dev *d, struct launch_list *list, double *seconds
 
 /* Keeps what was compiled since the last call in the cache folder: call after the first real launches,
    because some drivers finish compiling only then. A cache that cannot be written is reported once, never
-   fatal: returns 0 or the error, the caller logs it. */
+   fatal: returns 0 or the error, the caller logs it. Does nothing where binaries are slow (dev.h): there a
+   driver keeps what it compiles itself, and prog_save_next is for times at which nobody waits. */
 int prog_save(struct dev *d, struct err *e);
+/* Keeps one program, whatever it costs. *ret_more: there may be others. */
+int prog_save_next(struct dev *d, bool *ret_more, struct err *e);
 
 #endif

@@ -214,17 +214,25 @@ static int save_one(struct dev *d, struct prog *p, struct err *e)
         return rc;
 }
 
+int prog_save_next(struct dev *d, bool *ret_more, struct err *e)
+{
+        struct prog *p = NULL; /* the oldest, which the next start will want first */
+        for (struct prog *each = d->cache_dir ? d->programs : NULL; each; each = each->next)
+                if (!each->saved)
+                        p = each;
+        const int rc = p ? save_one(d, p, e) : 0;
+        if (p)
+                p->saved = rc == 0;
+        *ret_more = p && rc == 0;
+        return rc;
+}
+
 int prog_save(struct dev *d, struct err *e)
 {
+        bool more = !d->info.slow_binaries;
         int rc = 0;
-        if (!d->cache_dir)
-                return 0;
-        for (struct prog *p = d->programs; p && rc == 0; p = p->next) {
-                if (p->saved)
-                        continue;
-                rc = save_one(d, p, e);
-                p->saved = rc == 0;
-        }
+        while (more)
+                rc = prog_save_next(d, &more, e);
         return rc;
 }
 

@@ -1,8 +1,10 @@
 #include "daemon/worker/engine.h"
 
 #include "base/asan.h"
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "daemon/worker/commands.h"
 #include "daemon/worker/evaluate.h"
 #include "daemon/worker/loaded.h"
 #include "daemon/worker/mapqueue.h"
@@ -18,6 +20,7 @@
 #include "train/infer.h"
 #include "train/train.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -27,14 +30,8 @@
 #include <time.h>
 #include <unistd.h>
 
-struct command {
-        struct command *next;
-        struct chan_message m; /* owned */
-};
-
-struct queue {
-        struct command *first, *last;
-};
+/* Without work, until programs are kept, and between two of them. */
+enum { QUIET_MS = 2000, BETWEEN_MS = 100 };
 
 struct engine {
         struct voice voice;
@@ -43,7 +40,7 @@ struct engine {
         /* Under `lock`: */
         pthread_mutex_t lock;
         pthread_cond_t wake;
-        struct queue jobs, requests;
+        struct commands jobs, requests;
         int64_t job; /* the job last handed over, 0 before the first */
         enum train_want want;
         int64_t synced; /* the last mark that the front has answered */
@@ -60,35 +57,6 @@ struct engine {
         int64_t hang_step, looks; /* test hook: see worker.h */
         const char *hang_file;
 };
-
-static void push(struct queue *q, struct command *c)
-{
-        c->next = NULL;
-        if (q->last)
-                q->last->next = c;
-        else
-                q->first = c;
-        q->last = c;
-}
-
-static struct command *pop(struct queue *q)
-{
-        struct command *c = q->first;
-        if (c) {
-                q->first = c->next;
-                if (!q->first)
-                        q->last = NULL;
-        }
-        return c;
-}
-
-static void command_free(struct command *c)
-{
-        if (!c)
-                return;
-        chan_message_finish(&c->m);
-        free(c);
-}
 
 void engine_pulse(struct engine *en, struct engine_pulse *ret)
 {
@@ -143,17 +111,15 @@ int engine_post(struct engine *en, struct chan_message *m, struct err *e)
         bool request = strcmp(op, "classify") == 0 || strcmp(op, "look") == 0;
         if (!request && strcmp(op, "train") != 0 && strcmp(op, "evaluate") != 0)
                 return err_set(e, ERR_INTERNAL, "unknown command '%s'", op);
-        struct command *c = calloc(1, sizeof *c);
+        struct command *c = command_create(m);
         if (!c)
                 return err_set(e, ERR_NO_MEMORY, "no memory for a command");
-        c->m = *m;
-        *m = (struct chan_message){0};
         pthread_mutex_lock(&en->lock);
         if (!request) {
                 en->job = job;
                 en->want = TRAIN_GO;
         }
-        push(request ? &en->requests : &en->jobs, c);
+        commands_push(request ? &en->requests : &en->jobs, c);
         pthread_cond_signal(&en->wake);
         pthread_mutex_unlock(&en->lock);
         return 0;
@@ -209,8 +175,8 @@ static void answer_together(struct engine *en, struct chan_message *const *m, in
 static void answer_requests(struct engine *en)
 {
         pthread_mutex_lock(&en->lock);
-        struct queue now = en->requests;
-        en->requests = (struct queue){0};
+        struct commands now = en->requests;
+        en->requests = (struct commands){0};
         pthread_mutex_unlock(&en->lock);
         while (now.first) {
                 struct chan_message *m[QUESTIONS_TOGETHER];
@@ -224,7 +190,7 @@ static void answer_requests(struct engine *en)
                 }
                 answer_together(en, m, count);
                 while (count--)
-                        command_free(pop(&now));
+                        command_free(commands_pop(&now));
         }
 }
 
@@ -275,6 +241,13 @@ static int send_event(void *ctx, const char *event, const char *data, struct err
         return voice_say(&en->voice, head, NULL, 0, e);
 }
 
+/* For pthread_cond_timedwait. */
+static struct timespec in_ms(int ms)
+{
+        const int64_t at = clock_wall_ms() + ms;
+        return (struct timespec){at / 1000, at % 1000 * 1000000};
+}
+
 /* Waits until the front has stored all events so far. A front that cannot (its disk is full) holds the run
    up, but not the classifications. */
 static int sync_events(void *ctx, struct err *e)
@@ -285,9 +258,7 @@ static int sync_events(void *ctx, struct err *e)
         cJSON_AddNumberToObject(head, "mark", (double)mark);
         int rc = voice_say(&en->voice, head, NULL, 0, e);
         for (bool done = false; rc == 0 && !done;) {
-                struct timespec until;
-                clock_gettime(CLOCK_REALTIME, &until);
-                until.tv_sec++;
+                const struct timespec until = in_ms(1000);
                 pthread_mutex_lock(&en->lock);
                 while (en->synced < mark && !en->requests.first && !mapqueue_waits(en->maps))
                         if (pthread_cond_timedwait(&en->wake, &en->lock, &until))
@@ -435,6 +406,40 @@ static int open_device(struct engine *en, struct err *e)
         return en->loaded ? test_device(en, e) : err_set(e, ERR_NO_MEMORY, "no memory for models");
 }
 
+static bool has_work(const struct engine *en)
+{
+        return en->jobs.first || en->requests.first || mapqueue_waits(en->maps);
+}
+
+/* With the lock: whether so much time passed without anything new. */
+static bool stays_quiet(struct engine *en, int ms)
+{
+        const struct timespec until = in_ms(ms);
+        return pthread_cond_timedwait(&en->wake, &en->lock, &until) == ETIMEDOUT && !has_work(en);
+}
+
+/* With the lock, which it gives up meanwhile. What a driver is slow to hand out is kept now, a program at a
+   time: it makes the next start shorter, and nobody shall wait for it in this one. */
+static void wait_for_work(struct engine *en)
+{
+        bool more = dev_info(en->dev)->slow_binaries;
+        int quiet_ms = QUIET_MS;
+        while (!has_work(en)) {
+                atomic_store(&en->busy, false);
+                if (!more) {
+                        pthread_cond_wait(&en->wake, &en->lock);
+                } else if (stays_quiet(en, quiet_ms)) {
+                        quiet_ms = BETWEEN_MS;
+                        atomic_store(&en->busy, true);
+                        pthread_mutex_unlock(&en->lock);
+                        note_progress(en);
+                        prog_save_next(en->dev, &more, NULL); /* no harm where this fails, as above */
+                        pthread_mutex_lock(&en->lock);
+                }
+        }
+        atomic_store(&en->busy, true);
+}
+
 static void *engine_thread(void *ctx)
 {
         struct engine *en = ctx;
@@ -443,13 +448,10 @@ static void *engine_thread(void *ctx)
                 end_process(en, &e);
         for (;;) {
                 pthread_mutex_lock(&en->lock);
-                while (!en->jobs.first && !en->requests.first && !mapqueue_waits(en->maps)) {
-                        atomic_store(&en->busy, false);
-                        pthread_cond_wait(&en->wake, &en->lock);
-                }
-                atomic_store(&en->busy, true);
+                wait_for_work(en);
                 /* A job's memory was planned for a device without a map's image. */
-                struct command *c = en->requests.first || mapqueue_busy(en->maps) ? NULL : pop(&en->jobs);
+                struct command *c =
+                        en->requests.first || mapqueue_busy(en->maps) ? NULL : commands_pop(&en->jobs);
                 pthread_mutex_unlock(&en->lock);
                 note_progress(en);
                 answer_requests(en);

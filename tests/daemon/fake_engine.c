@@ -82,6 +82,14 @@ int prog_save(struct dev *d, struct err *e)
         return 0;
 }
 
+int prog_save_next(struct dev *d, bool *ret_more, struct err *e)
+{
+        (void)d;
+        (void)e;
+        *ret_more = false;
+        return 0;
+}
+
 bool dev_driver_cache_chosen(void)
 {
         return true;

@@ -347,8 +347,7 @@ class Drivers(unittest.TestCase):
     def test_programs_that_kill(self):
         """Of what is compiled cnnd keeps some itself: where a driver dies of that, it is put aside as the driver's own is."""
         own = os.path.join(self.daemon.state, "cache")
-        kept = {name for name in os.listdir(own) if name.endswith(".bin")}
-        self.assertTrue(kept)
+        kept = wait_for(lambda: {name for name in os.listdir(own) if name.endswith(".bin")}, LONG_SECONDS, "a program that is kept")
         self.daemon.options["watchdog_seconds"] = LONG_SECONDS  # all is compiled anew
         self.addCleanup(self.daemon.options.update, watchdog_seconds=WATCHDOG_SECONDS)
         self.faults.arm("clCreateProgramWithBinary", ABORT, times=0)

@@ -47,6 +47,10 @@ def seconds_to_point(daemon, **changes):
     return seconds, used
 
 
+def kept_programs(daemon):
+    return [name for name in os.listdir(os.path.join(daemon.state, "cache")) if name.endswith(".bin")]
+
+
 class Slow(AssertionError):
     pass
 
@@ -58,6 +62,18 @@ class Start(unittest.TestCase):
             what, seconds, limit, harness.busy(), slowness), flush=True)
         if seconds >= limit * harness.busy() * slowness:
             raise Slow("%s: %.2f s" % (what, seconds))
+
+    def wait_until_kept(self, daemon):
+        """Every program that the worker has built."""
+        seen = [0, time.monotonic()]
+
+        def all_kept():
+            count = len(kept_programs(daemon))
+            if count != seen[0]:
+                seen[:] = count, time.monotonic()
+            return count and time.monotonic() - seen[1] > 3 * harness.busy()
+
+        harness.wait_for(all_kept, 120, "programs that the idle worker keeps")
 
     def test_cold_then_warm(self):
         try:
@@ -73,10 +89,12 @@ class Start(unittest.TestCase):
             harness.wait_for(lambda: d.children("compiler") or os.cpu_count() < 2, 60, "a compiler beside the worker")
             cold, id = first_point(d)
             self.check("cold, start to first loss", time.monotonic() - begun, COLD_SECONDS)
+            self.assertEqual(kept_programs(d), [], "PoCL is asked for binaries only when nobody waits")
             for pid in d.children("compiler"):  # whether it is still at work or not: nobody misses it
                 os.kill(pid, signal.SIGKILL)
             d.wait(id)  # every kernel of the job is made now
             self.assertEqual(d.get("/v1/devices")["devices"][0]["failures"], 0)
+            self.wait_until_kept(d)
             d.stop()
             begun = time.monotonic()
             d.start()
