@@ -175,7 +175,7 @@ GROUP_KERNEL void layer_norm_dparams(DPARAMS_ARGUMENTS)
         if (has_dbias)
                 FROM(dbias)[i] = accumulate ? FROM(dbias)[i] + sum : sum;
 }
-#else
+#elif LANES == 16
 #define GROUP_OF(name) ((global float16 *)AT(name, get_global_id(1)) + (ulong)get_global_id(0) * size)
 #define SAVED_LANES(b, g) ((global float16 *)SAVED(b, g))
 
@@ -217,6 +217,8 @@ ITEM_KERNEL void layer_norm_dx_tiled(DX_ARGUMENTS)
                 dx[i] = accumulate ? dx[i] + d : d;
         }
 }
+
+#define ELEMENTS 16
 
 ITEM_KERNEL void layer_norm_dparams_tiled(DPARAMS_ARGUMENTS)
 {

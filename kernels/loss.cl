@@ -15,9 +15,9 @@
 
 #define SCALE (scale_var < 0 ? fixed_scale : as_float((vars_buffer + vars_offset)[scale_var]))
 #if WEIGHTED
-#define WEIGHT(label) ((uint)(label) < (uint)classes ? FROM(weights)[label] : 0.0f)
+#define WEIGHT_OF(label) ((uint)(label) < (uint)classes ? FROM(weights)[label] : 0.0f)
 #else
-#define WEIGHT(label) 1.0f
+#define WEIGHT_OF(label) 1.0f
 #endif
 
 /* Where the sums go. */
@@ -38,7 +38,7 @@ ITEMS_KERNEL void loss_local(LOSS_ARGUMENTS)
         for (int b = 0; b * LANES < n; b++) {
                 const int sample = b * LANES + lane, inside = sample < n;
                 const int label = inside ? (labels_buffer + labels_offset)[sample] : -1;
-                const float weight = WEIGHT(label);
+                const float weight = WEIGHT_OF(label);
                 global const float *x = AT(x, b) + lane;
                 global float *dx = AT(dx, b) + lane;
                 float top = x[0], sum = 0;
@@ -93,7 +93,7 @@ GROUP_KERNEL void loss_naive(LOSS_ARGUMENTS)
                         continue;
                 }
                 const int label = labels[i];
-                const float weight = WEIGHT(label);
+                const float weight = WEIGHT_OF(label);
                 float top = x[0], mine = 0, sum = 0;
                 int best = 0;
                 for (int k = 0; k < classes; k++) {
@@ -121,7 +121,7 @@ GROUP_KERNEL void loss_naive(LOSS_ARGUMENTS)
         }
 }
 
-#else
+#elif LANES == 16
 ITEM_KERNEL void loss_tiled(LOSS_ARGUMENTS)
 {
         global const int *labels = labels_buffer + labels_offset;
@@ -136,7 +136,7 @@ ITEM_KERNEL void loss_tiled(LOSS_ARGUMENTS)
                 float weight_of[LANES];
                 for (int j = 0; j < LANES; j++) {
                         label_of[j] = i + j < n ? labels[i + j] : -1;
-                        weight_of[j] = WEIGHT(label_of[j]);
+                        weight_of[j] = WEIGHT_OF(label_of[j]);
                 }
                 const int16 label = vload16(0, label_of);
                 const float16 weight = vload16(0, weight_of);

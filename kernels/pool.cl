@@ -65,7 +65,7 @@ static inline int extent(const int o, const int step, const int border, const in
 #define PIXEL(row) \
         const int item = get_global_id(0) % ITEMS_OF_PIXEL, pixel = get_global_id(0) / ITEMS_OF_PIXEL; \
         const int i = pixel / row, j = pixel % row, c = get_global_id(1), b = get_global_id(2)
-#define PLANE(name, height, width) ((global item_t *)AT(name, b) + (ulong)c * height * width * ITEMS_OF_PIXEL + item)
+#define PLANE_OF(name, height, width) ((global item_t *)AT(name, b) + (ulong)c * height * width * ITEMS_OF_PIXEL + item)
 #define TAKEN_PLANE \
         ((global item_int *)(taken_buffer + taken_offset) + \
                 ((ulong)b * channels + c) * oh * ow * ITEMS_OF_PIXEL + item)
@@ -76,7 +76,7 @@ GROUP_KERNEL void max_pool2d_forward(TENSOR(x), TENSOR(y), TAKEN, const int keep
         if (i >= oh)
                 return;
         const int2 rows = covered(i, sh, ph, kh, h), columns = covered(j, sw, pw, kw, w);
-        global const item_t *x = PLANE(x, h, w);
+        global const item_t *x = PLANE_OF(x, h, w);
         item_int best = rows.x * w + columns.x;
         item_t top = x[(rows.x * w + columns.x) * ITEMS_OF_PIXEL];
         for (int r = rows.x; r < rows.y; r++)
@@ -86,7 +86,7 @@ GROUP_KERNEL void max_pool2d_forward(TENSOR(x), TENSOR(y), TAKEN, const int keep
                         best = better ? (item_int)(r * w + s) : best;
                         top = better ? v : top;
                 }
-        PLANE(y, oh, ow)[pixel * ITEMS_OF_PIXEL] = top;
+        PLANE_OF(y, oh, ow)[pixel * ITEMS_OF_PIXEL] = top;
         if (keep)
                 TAKEN_PLANE[pixel * ITEMS_OF_PIXEL] = best;
 }
@@ -98,8 +98,8 @@ GROUP_KERNEL void max_pool2d_backward(TENSOR(dy), TENSOR(dx), TAKEN, const int a
                 return;
         const int2 rows = covering(i, sh, ph, kh, oh), columns = covering(j, sw, pw, kw, ow);
         global const item_int *taken = TAKEN_PLANE;
-        global const item_t *dy = PLANE(dy, oh, ow);
-        global item_t *dx = PLANE(dx, h, w) + pixel * ITEMS_OF_PIXEL;
+        global const item_t *dy = PLANE_OF(dy, oh, ow);
+        global item_t *dx = PLANE_OF(dx, h, w) + pixel * ITEMS_OF_PIXEL;
         item_t sum = 0;
         for (int r = rows.x; r < rows.y; r++)
                 for (int s = columns.x; s < columns.y; s++) {
@@ -115,12 +115,12 @@ GROUP_KERNEL void avg_pool2d_forward(TENSOR(x), TENSOR(y), const int include_bor
         if (i >= oh)
                 return;
         const int2 rows = covered(i, sh, ph, kh, h), columns = covered(j, sw, pw, kw, w);
-        global const item_t *x = PLANE(x, h, w);
+        global const item_t *x = PLANE_OF(x, h, w);
         item_t sum = 0;
         for (int r = rows.x; r < rows.y; r++)
                 for (int s = columns.x; s < columns.y; s++)
                         sum += x[(r * w + s) * ITEMS_OF_PIXEL];
-        PLANE(y, oh, ow)[pixel * ITEMS_OF_PIXEL] = sum / DIVISOR(i, j);
+        PLANE_OF(y, oh, ow)[pixel * ITEMS_OF_PIXEL] = sum / DIVISOR(i, j);
 }
 
 GROUP_KERNEL void avg_pool2d_backward(TENSOR(dy), TENSOR(dx), const int include_border, const int accumulate, GEOMETRY)
@@ -129,8 +129,8 @@ GROUP_KERNEL void avg_pool2d_backward(TENSOR(dy), TENSOR(dx), const int include_
         if (i >= h)
                 return;
         const int2 rows = covering(i, sh, ph, kh, oh), columns = covering(j, sw, pw, kw, ow);
-        global const item_t *dy = PLANE(dy, oh, ow);
-        global item_t *dx = PLANE(dx, h, w) + pixel * ITEMS_OF_PIXEL;
+        global const item_t *dy = PLANE_OF(dy, oh, ow);
+        global item_t *dx = PLANE_OF(dx, h, w) + pixel * ITEMS_OF_PIXEL;
         item_t sum = 0;
         for (int r = rows.x; r < rows.y; r++)
                 for (int s = columns.x; s < columns.y; s++)
@@ -139,7 +139,7 @@ GROUP_KERNEL void avg_pool2d_backward(TENSOR(dy), TENSOR(dx), const int include_
 }
 
 #else
-#define PLANE(name, height, width) ((global float16 *)AT(name, get_global_id(2)) + (ulong)get_global_id(1) * (height) * (width))
+#define PLANE_OF(name, height, width) ((global float16 *)AT(name, get_global_id(2)) + (ulong)get_global_id(1) * (height) * (width))
 #define ROWS(height) const int first = get_global_id(0) * rows, last = min(first + rows, height)
 #define SHARE(r, s) (alike ? whole : 1.0f / DIVISOR(r, s))
 #define SHARES \
@@ -165,8 +165,8 @@ static inline int2 covering_next(int2 *windows, const int j, const int step, con
 
 ITEM_KERNEL void max_pool2d_forward_tiled(TENSOR(x), TENSOR(y), TAKEN, const int keep, const int rows, GEOMETRY)
 {
-        global const float16 *x = PLANE(x, h, w);
-        global float16 *y = PLANE(y, oh, ow);
+        global const float16 *x = PLANE_OF(x, h, w);
+        global float16 *y = PLANE_OF(y, oh, ow);
         global int16 *taken = TAKEN_PLANE;
         ROWS(oh);
         for (int i = first; i < last; i++) {
@@ -230,16 +230,16 @@ ITEM_KERNEL void max_pool2d_forward_tiled(TENSOR(x), TENSOR(y), TAKEN, const int
 
 ITEM_KERNEL void max_pool2d_backward_tiled(TENSOR(dy), TENSOR(dx), TAKEN, const int accumulate, const int rows, GEOMETRY)
 {
-        global const float16 *dy = PLANE(dy, oh, ow);
-        global float16 *dx = PLANE(dx, h, w);
+        global const float16 *dy = PLANE_OF(dy, oh, ow);
+        global float16 *dx = PLANE_OF(dx, h, w);
         global const int16 *taken = TAKEN_PLANE;
         ROWS_OF_DX(taken[window] == (int16)at ? dy[window] : (float16)0)
 }
 
 ITEM_KERNEL void avg_pool2d_forward_tiled(TENSOR(x), TENSOR(y), const int include_border, const int rows, GEOMETRY)
 {
-        global const float16 *x = PLANE(x, h, w);
-        global float16 *y = PLANE(y, oh, ow);
+        global const float16 *x = PLANE_OF(x, h, w);
+        global float16 *y = PLANE_OF(y, oh, ow);
         SHARES;
         ROWS(oh);
         for (int i = first; i < last; i++) {
@@ -258,8 +258,8 @@ ITEM_KERNEL void avg_pool2d_forward_tiled(TENSOR(x), TENSOR(y), const int includ
 ITEM_KERNEL void avg_pool2d_backward_tiled(TENSOR(dy), TENSOR(dx), const int include_border, const int accumulate,
         const int rows, GEOMETRY)
 {
-        global const float16 *dy = PLANE(dy, oh, ow);
-        global float16 *dx = PLANE(dx, h, w);
+        global const float16 *dy = PLANE_OF(dy, oh, ow);
+        global float16 *dx = PLANE_OF(dx, h, w);
         SHARES;
         ROWS_OF_DX(dy[window] * SHARE(r, s))
 }

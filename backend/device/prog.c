@@ -50,20 +50,22 @@ static int add_source(struct str *s, const char *file, struct err *e)
         return 0;
 }
 
-/* A file and, in its place, the one whose name a line `#include "NAME.cl"` of it gives. */
+/* A file and, in their places, those whose names lines `#include "NAME.cl"` of it give. */
 static int add_file(struct str *s, const char *file, struct err *e)
 {
         struct str text = {0};
-        char name[32];
-        int end = 0, rc = add_source(&text, file, e);
-        const char *include = text.data ? strstr(text.data, "#include \"") : NULL;
-        if (include && sscanf(include, "#include \"%31[a-z_].cl\"%n", name, &end) == 1 && end) {
-                str_add_bytes(s, text.data, (size_t)(include - text.data));
+        int rc = add_source(&text, file, e);
+        const char *rest = text.data ? text.data : "", *include;
+        while (rc == 0 && (include = strstr(rest, "#include \"")) != NULL) {
+                char name[32];
+                int end = 0;
+                if (sscanf(include, "#include \"%31[a-z_].cl\"%n", name, &end) != 1 || !end)
+                        break; /* the compiler says what is wrong with it */
+                str_add_bytes(s, rest, (size_t)(include - rest));
                 rc = add_source(s, name, e);
-                str_add(s, include + end);
-        } else if (text.data) {
-                str_add_bytes(s, text.data, text.len);
+                rest = include + end;
         }
+        str_add(s, rest);
         s->failed = s->failed || text.failed;
         str_free(&text);
         return rc;

@@ -9,8 +9,7 @@ static int64_t one_per_element(const struct op *op)
 
 static int run_forward(const struct op_call *c, enum op_activation which, struct err *e)
 {
-        struct launch l =
-                elementwise_begin(c, "activation", "activation_forward", "activation_forward_tiled");
+        struct launch l = elementwise_begin(c, "activation_forward", "activation_forward_tiled");
         launch_tensor(&l, &c->x[0]);
         launch_tensor(&l, &c->y);
         launch_int(&l, elementwise_count(c));
@@ -22,8 +21,7 @@ static int run_backward(const struct op_call *c, enum op_activation which, struc
 {
         if (!c->dx[0].at.buf)
                 return 0;
-        struct launch l =
-                elementwise_begin(c, "activation", "activation_backward", "activation_backward_tiled");
+        struct launch l = elementwise_begin(c, "activation_backward", "activation_backward_tiled");
         launch_tensor(&l, &c->y);
         launch_tensor(&l, &c->dy);
         launch_tensor(&l, &c->dx[0]);

@@ -97,9 +97,7 @@ static bool is_whole(const struct op_call *c)
 
 static struct launch begin(const struct op_call *c, const char *kernel)
 {
-        char options[OP_OPTIONS];
-        op_options(options, c->x[0].lanes, "-DTILED=%d", is_tiled(c) || is_grouped(c));
-        return launch_begin(c->dev, "batch_norm", options, kernel);
+        return op_begin_layer(c->dev, c->x[0].lanes, is_tiled(c) || is_grouped(c), kernel);
 }
 
 /* Work-items that sum up a channel and block together: more where each has enough to do, for few of them

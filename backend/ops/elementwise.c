@@ -14,13 +14,10 @@ int elementwise_run_vectors(struct launch *l, int lanes, size_t count, size_t bl
         return launch_over(l, 2, (size_t[]){lanes == 32 ? count / GPU_FLOATS : count, blocks}, e);
 }
 
-struct launch elementwise_begin(
-        const struct op_call *c, const char *file, const char *naive, const char *tiled)
+struct launch elementwise_begin(const struct op_call *c, const char *naive, const char *tiled)
 {
-        char options[OP_OPTIONS];
         const bool by_vectors = tiled && is_tiled(c);
-        op_options(options, c->y.lanes, "-DTILED=%d", by_vectors);
-        return launch_begin(c->dev, file, options, by_vectors ? tiled : naive);
+        return op_begin_layer(c->dev, c->y.lanes, by_vectors, by_vectors ? tiled : naive);
 }
 
 int elementwise_count(const struct op_call *c)

@@ -11,8 +11,7 @@
 
 /* The kernel that the call's variant and lanes choose; both are string literals, `tiled` NULL where there is
  * none. */
-struct launch elementwise_begin(
-        const struct op_call *c, const char *file, const char *naive, const char *tiled);
+struct launch elementwise_begin(const struct op_call *c, const char *naive, const char *tiled);
 /* Floats in a block of y: what kernels call `count`. */
 int elementwise_count(const struct op_call *c);
 int elementwise_run(struct launch *l, const struct op_call *c, struct err *e);

@@ -29,7 +29,7 @@ static int64_t no_flops(const struct op *op)
 int join_copy(const struct op_call *c, const struct tensor *from, const struct tensor *to, bool accumulate,
         struct err *e)
 {
-        struct launch l = elementwise_begin(c, "join", "join_copy", "join_copy_tiled");
+        struct launch l = elementwise_begin(c, "join_copy", "join_copy_tiled");
         launch_tensor(&l, from);
         launch_tensor(&l, to);
         launch_int(&l, elementwise_count(c));
@@ -40,7 +40,7 @@ int join_copy(const struct op_call *c, const struct tensor *from, const struct t
 static int add_forward(const struct op *op, const struct op_call *c, struct err *e)
 {
         (void)op;
-        struct launch l = elementwise_begin(c, "join", "join_add", "join_add_tiled");
+        struct launch l = elementwise_begin(c, "join_add", "join_add_tiled");
         launch_tensor(&l, &c->x[0]);
         launch_tensor(&l, &c->x[1]);
         launch_tensor(&l, &c->y);

@@ -4,7 +4,8 @@
 
 #include <limits.h>
 
-/* Elements of a group whose gradients of weight and bias a work-item of the tiled kernel sums up. */
+/* As in kernels/layer_norm.cl: elements of a group whose gradients of weight and bias a work-item of the
+   tiled kernel sums up. */
 enum { ELEMENTS = 16 };
 
 int layer_norm_size(const struct layer_norm_args *a)
@@ -93,8 +94,7 @@ static struct launch begin(
                 op_options(options, c->y.lanes, "-DITEMS=%d", items_of(c));
                 return launch_begin(c->dev, "layer_norm", options, in_groups);
         }
-        op_options(options, c->y.lanes, "-DTILED=%d -DELEMENTS=%d", is_tiled(c), ELEMENTS);
-        return launch_begin(c->dev, "layer_norm", options, is_tiled(c) ? tiled : naive);
+        return op_begin_layer(c->dev, c->y.lanes, is_tiled(c), is_tiled(c) ? tiled : naive);
 }
 
 /* Binds a parameter, or where there is none any buffer (a kernel's argument must be one) and false. */

@@ -12,13 +12,18 @@ int loss_launch(const struct loss_call *c, struct err *e)
         const int group =
                 c->variant == OP_TILED && x->lanes == 32 ? op_group_items(dev_info(c->dev), ITEMS) : 0;
         const size_t items = tiled ? 1 : group ? (size_t)group : LAUNCH_GROUP;
-        op_options(options, x->lanes, "-DTILED=%d -DWEIGHTED=%d", tiled, c->weights.buf != NULL);
+        struct launch l;
         if (group)
                 op_options(options, x->lanes, "-DITEMS=%d -DWEIGHTED=%d", group, c->weights.buf != NULL);
-        struct launch l = launch_begin(c->dev, "loss", options,
-                tiled   ? "loss_tiled"
-                : group ? "loss_local"
-                        : "loss_naive");
+        else
+                op_options(options, x->lanes, "-DTILED=%d -DWEIGHTED=1", tiled);
+        if (group || c->weights.buf)
+                l = launch_begin(c->dev, "loss", options,
+                        tiled   ? "loss_tiled"
+                        : group ? "loss_local"
+                                : "loss_naive");
+        else
+                l = op_begin_layer(c->dev, x->lanes, tiled, tiled ? "loss_tiled" : "loss_naive");
         launch_tensor(&l, x);
         launch_tensor(&l, dx);
         launch_view(&l, &c->labels);

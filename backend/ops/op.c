@@ -89,3 +89,9 @@ const char *op_options(char *out, int lanes, const char *fmt, ...)
         }
         return out;
 }
+
+struct launch op_begin_layer(struct dev *d, int lanes, bool tiled, const char *kernel)
+{
+        char options[OP_OPTIONS];
+        return launch_begin(d, "layers", op_options(options, lanes, "-DTILED=%d", tiled), kernel);
+}

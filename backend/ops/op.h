@@ -210,5 +210,7 @@ int op_group_items(const struct dev_info *info, int most);
 /* Compile options that every op passes: "-DLANES=16". `out` holds OP_OPTIONS bytes; extra may be NULL. */
 enum { OP_OPTIONS = 256 };
 const char *op_options(char *out, int lanes, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* A kernel of kernels/layers.cl, of the program for these lanes with or without TILED. */
+struct launch op_begin_layer(struct dev *d, int lanes, bool tiled, const char *kernel);
 
 #endif

@@ -111,10 +111,13 @@ static struct pool_args windows_of(const struct op *op)
 
 static struct launch begin(const struct op *op, const struct op_call *c, const char *naive, const char *tiled)
 {
+        const bool wide = is_tiled(c) || op_item_width(c, c->y.lanes) > 1;
+        const char *kernel = is_tiled(c) ? tiled : naive;
         char options[OP_OPTIONS];
-        op_options(options, c->y.lanes, "-DTILED=%d%s", is_tiled(c) || op_item_width(c, c->y.lanes) > 1,
-                is_uneven(op) ? " -DADAPTIVE" : "");
-        return launch_begin(c->dev, "pool", options, is_tiled(c) ? tiled : naive);
+        if (!is_uneven(op))
+                return op_begin_layer(c->dev, c->y.lanes, wide, kernel);
+        op_options(options, c->y.lanes, "-DTILED=%d -DADAPTIVE", wide);
+        return launch_begin(c->dev, "pool", options, kernel);
 }
 
 /* Binds what ends every kernel's arguments, and runs over the floats of `out`. */
