@@ -338,8 +338,9 @@ static const struct op_example conv_examples[] = {
         {0},
 };
 
-/* The other usual tiles of conv_tile. */
+/* LeNet's first layer, whose tiles many others have; the other usual tiles of conv_tile. */
 static const struct op_example conv_likely_examples[] = {
+        {&(const struct conv_args){6, {5, 5}, {1, 1}, {0, 0}, 1, true}, {1, 6, 6}, 2},
         {&(const struct conv_args){13, {1, 1}, {1, 1}, {0, 0}, 1, true}, {3, 2, 3}, 2},
         {&(const struct conv_args){12, {1, 1}, {1, 1}, {0, 0}, 1, true}, {3, 2, 3}, 2},
         {0},

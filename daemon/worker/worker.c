@@ -11,6 +11,7 @@
 #include "device/dev.h"
 #include "device/launch.h"
 #include "ops/selftest.h"
+#include "train/early.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -109,6 +110,8 @@ int worker_compile(const char *device, const char *state_dir, struct err *e)
         if (rc == 0)
                 rc = dev_open(device, &options, &d, e);
         alarm(COMPILER_SECONDS);
+        if (rc == 0)
+                rc = early_compile(d, e);
         if (rc == 0)
                 rc = selftest_compile(d, e);
         if (rc == 0)
