@@ -310,6 +310,14 @@ int launch_list_run(struct dev *d, struct launch_list *list, struct err *e)
         return launch_list_run_to(d, list, INT_MAX, e);
 }
 
+int launch_list_run_backwards(struct dev *d, struct launch_list *list, struct err *e)
+{
+        int rc = 0;
+        for (int i = list->count - 1; i >= 0 && rc == 0; i--)
+                rc = enqueue(d, &list->items[i], e);
+        return rc;
+}
+
 int launch_list_profile(struct dev *d, struct launch_list *list, double *seconds, const char **names,
         int *owners, struct err *e)
 {

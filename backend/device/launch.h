@@ -65,7 +65,9 @@ void launch_record_end(struct dev *d);
 void launch_list_owner(struct launch_list *list, int owner);
 /* Enqueues all launches in order, and lets the device begin with the first of many. */
 int launch_list_run(struct dev *d, struct launch_list *list, struct err *e);
-/* The same for those whose owner is at most `last`. */
+/* The same from the last to the first: for whoever wants kernels compiled, not what they compute. */
+int launch_list_run_backwards(struct dev *d, struct launch_list *list, struct err *e);
+/* In order, those whose owner is at most `last`. */
 int launch_list_run_to(struct dev *d, struct launch_list *list, int last, struct err *e);
 int launch_list_count(const struct launch_list *list);
 /* Runs each launch by itself and adds its time in seconds to seconds[i]; names[i] and owners[i] are set. */

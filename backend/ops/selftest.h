@@ -23,8 +23,8 @@
 int selftest_run(struct dev *d, cJSON **ret_report, struct err *e);
 
 /* For a second process, whose driver keeps what it compiles where the first finds it: the same from the last
-   op to the first, until both have met; then what many first jobs and single images need, with the last again
-   first. What it finds is the first's to say. */
+   op to the first, until both have met; then what many first jobs and single images need, each layer's last
+   launch first. What it finds is the first's to say. */
 int selftest_compile(struct dev *d, struct err *e);
 
 /* The same with other lanes, once: before the first plan that has them. Small batches have lanes 1 (plan.h),

@@ -244,7 +244,8 @@ static int launch_all(const struct trial *t, const struct op_call *c, struct err
                 rc = t->op->kind->backward(t->op, c, e);
         launch_record_end(t->dev);
         if (rc == 0)
-                rc = launch_list_run(t->dev, list, e);
+                rc = t->last_first ? launch_list_run_backwards(t->dev, list, e)
+                                   : launch_list_run(t->dev, list, e);
         if (rc == 0)
                 rc = dev_finish(t->dev, e);
         launch_list_destroy(list);

@@ -28,7 +28,9 @@ struct trial {
         bool no_dx;                            /* nobody wants the gradient of the inputs */
         bool frozen;                           /* nobody wants the gradient of the parameters */
         const struct trial_epilogue *epilogue; /* borrowed; NULL: none. Not with backward */
-        const int32_t *vars;                   /* OP_VARS words; NULL for trial_vars */
+        bool last_first;     /* launches from the last to the first, to have them compiled: the results mean
+                                nothing */
+        const int32_t *vars; /* OP_VARS words; NULL for trial_vars */
         int layer;
         bool lie; /* trial_compare reads y falsely: what a driver that computes wrong would give */
 };

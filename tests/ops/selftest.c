@@ -1,6 +1,9 @@
 #include "ops.h"
 #include "base/json.h"
+#include "device/buf.h"
+#include "device/launch.h"
 #include "ops/conv.h"
+#include "ops/join.h"
 #include "ops/kinds.h"
 #include "ops/selftest.h"
 
@@ -117,12 +120,49 @@ static void a_lying_loss_is_switched_off(void **state)
         assert_true(selftest_allows_loss(f->dev, OP_NAIVE));
 }
 
+/* 0 to 1, then 1 to 2: from the last to the first the 2 gets what was in 1. */
+static void launches_run_backwards(void **state)
+{
+        struct ops_fixture *f = *state;
+        struct launch_list *list;
+        struct err e = {0};
+        struct buf *b[3];
+        float v[16];
+        struct tensor t[3];
+        for (int i = 0; i < 3; i++) {
+                for (int k = 0; k < 16; k++)
+                        v[k] = (float)i;
+                CHECK_OK(buf_create(f->dev, sizeof v, "test", &b[i], &e), &e);
+                CHECK_OK(buf_write(b[i], 0, v, sizeof v, &e), &e);
+                t[i] = tensor_whole((struct view){b[i], 0}, 16, (struct shape){1, 1, 1}, 16);
+        }
+        const struct op_call c = {.dev = f->dev, .y = t[0]};
+        CHECK_OK(launch_list_create(&list, &e), &e);
+        launch_record(f->dev, list);
+        CHECK_OK(join_copy(&c, &t[0], &t[1], false, &e), &e);
+        CHECK_OK(join_copy(&c, &t[1], &t[2], false, &e), &e);
+        launch_record_end(f->dev);
+        CHECK_OK(launch_list_run_backwards(f->dev, list, &e), &e);
+        for (int i = 0; i < 3; i++) {
+                static const float want[] = {0, 0, 1};
+                CHECK_OK(buf_read(b[i], 0, v, sizeof v, &e), &e);
+                assert_true(v[0] == want[i] && v[15] == want[i]);
+        }
+        CHECK_OK(launch_list_run(f->dev, list, &e), &e);
+        CHECK_OK(buf_read(b[2], 0, v, sizeof v, &e), &e);
+        assert_true(v[0] == 0 && v[15] == 0);
+        launch_list_destroy(list);
+        for (int i = 0; i < 3; i++)
+                buf_destroy(b[i]);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(every_op_has_examples),
                 cmocka_unit_test(an_honest_device_passes),
                 cmocka_unit_test(a_compiler_finds_no_fault),
+                cmocka_unit_test(launches_run_backwards),
                 cmocka_unit_test(want_of_memory_is_no_fault),
                 cmocka_unit_test(a_lying_op_is_switched_off),
                 cmocka_unit_test(a_lying_winograd_is_switched_off),
