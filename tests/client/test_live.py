@@ -130,27 +130,35 @@ class Live(Case):
         events = run_of()
         parts = [p for e in events for p in (e, lambda: time.sleep(0.02))]
         self.server.on("GET", EVENTS, stream(*parts))
+        began = time.monotonic()
         self.open("follow", 7)
         picture = self.finish()
         self.assertEqual(picture.count("job 7"), 1)
         times = self.screen.updates
-        self.assertGreater(len(times), 5)
-        # Two final drawings may follow the last timed one at once.
-        self.assertLessEqual(len(times), (times[-1] - times[0]) * 10 + 3)
+        self.assertGreater(len(times), 3)
+        # Two final drawings may follow the last timed one at once. What came early may be read late.
+        self.assertLessEqual(len(times), (times[-1] - began) * 10 + 3)
 
     def test_time_left(self):
         go_on = threading.Event()
-        live = [p for i in range(5) for p in (train(4 + i, 800 + 100 * i, 0.5), lambda: time.sleep(0.5))]
+        sent = []
+
+        def pause():
+            sent.append(time.monotonic())
+            time.sleep(0.5)
+
+        live = [p for i in range(5) for p in (train(4 + i, 800 + 100 * i, 0.5), pause)]
         self.server.on("GET", EVENTS, stream(
             event(1, "state", {"state": "running", "device": "0:0"}), train(2, 400, 1), train(3, 700, 0.7), *live,
             lambda: go_on.wait(PATIENCE), event(9, "end", {"state": "cancelled"})))
         self.open("follow", 7)
         self.until("left")
         self.screen.read(2.5)
-        # 3490 of 4690 steps are left at 200 a second.
+        # 3490 of 4690 steps are left at 200 a second, or at what a slow machine has made of that.
         left = re.search(r"(\d+):(\d\d) left", self.screen.picture())
         seconds = int(left.group(1)) * 60 + int(left.group(2))
-        self.assertTrue(8 <= seconds <= 40, self.screen.picture())
+        want = 3490 * (sent[-1] - sent[0]) / 400
+        self.assertTrue(want / 4 <= seconds <= want * 4, self.screen.picture())
         self.assertIn("running on 0:0", self.screen.picture())
         self.assertFalse(self.screen.cursor)
         go_on.set()
