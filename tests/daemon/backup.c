@@ -68,6 +68,7 @@ static void a_lock_is_waited_for(void **state)
         struct world *w = *state;
         struct err e;
         set_generation(w->store, 7);
+        store_set_patience(w->store, 600000); /* however slow the machine is */
         lossy_take_locks(FEW);
         CHECK_OK(store_backup(w->store, w->copy, &e), &e);
         assert_int_equal(generation(w->copy), 7);

@@ -123,11 +123,16 @@ static void another_device_takes_the_job(void **state)
         setenv("CNND_FAKE_DEVICES", "2", 1);
         setenv("CNND_FAKE_STEP_MS", "5", 1);
         struct service *s = front_start(*state);
-        int64_t a = front_submit(s, FRONT_JOB("a", "\"epochs\":5")),
-                b = front_submit(s, FRONT_JOB("b", "\"epochs\":5"));
+        struct err e;
+        int64_t a = front_submit(s, FRONT_JOB("a", "\"epochs\":100000")),
+                b = front_submit(s, FRONT_JOB("b", "\"epochs\":100000"));
         front_wait_step(s, a, 10);
         front_wait_step(s, b, 10);
         assert_int_equal(supervisor_job(s->supervisor, 0) + supervisor_job(s->supervisor, 1), a + b);
+        CHECK_OK(jobs_cancel(s->jobs, a, &e), &e);
+        CHECK_OK(jobs_cancel(s->jobs, b, &e), &e);
+        a = front_submit(s, FRONT_JOB("a", "\"epochs\":1"));
+        b = front_submit(s, FRONT_JOB("b", "\"epochs\":1"));
         front_wait_state(s, a, JOB_SUCCEEDED);
         front_wait_state(s, b, JOB_SUCCEEDED);
         service_destroy(s);
@@ -139,7 +144,7 @@ static void a_cancel_outlives_the_front(void **state)
         if (front == 0) {
                 struct service *s = front_start(*state);
                 struct err e;
-                int64_t id = front_submit(s, FRONT_JOB("it", "\"epochs\":20"));
+                int64_t id = front_submit(s, FRONT_JOB("it", "\"epochs\":100000"));
                 front_wait_step(s, id, 10);
                 if (jobs_cancel(s->jobs, id, &e))
                         _exit(1);
@@ -155,7 +160,10 @@ static void a_cancel_outlives_the_front(void **state)
 
 static void draining_keeps_jobs(void **state)
 {
+        setenv("CNND_FAKE_STEP_MS", "20",
+                1); /* so that it is far from its end, however slow this process is */
         struct service *s = front_start(*state);
+        setenv("CNND_FAKE_STEP_MS", "1", 1);
         struct err e;
         int64_t id = front_submit(s, FRONT_JOB("it", "\"epochs\":20,\"save_as\":\"it\"")), none;
         bool again;
@@ -165,7 +173,7 @@ static void draining_keeps_jobs(void **state)
         cJSON *body = cJSON_CreateObject();
         assert_int_equal(jobs_submit(s->jobs, &front_anna, NULL, body, &none, &again, &e), ERR_UNAVAILABLE);
         cJSON_Delete(body);
-        int64_t end = clock_now_ms() + 2000;
+        int64_t end = clock_now_ms() + FRONT_LONG_MS;
         while (!service_drained(s)) {
                 assert_true(clock_now_ms() < end);
                 front_turn(s);
@@ -208,7 +216,7 @@ static void workers_die_with_the_front(void **state)
         assert_int_equal(read(fds[0], &worker, sizeof worker), sizeof worker);
         close(fds[0]);
         close(fds[1]);
-        int64_t end = clock_now_ms() + 2000;
+        int64_t end = clock_now_ms() + FRONT_LONG_MS;
         char path[64], line[256] = "";
         do {
                 /* Its new parent may not have reaped it yet: a zombie is dead enough. */

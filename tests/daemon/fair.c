@@ -90,7 +90,7 @@ static void a_flood_delays_nobody(void **state)
 
 static void a_long_job_yields_after_its_slice(void **state)
 {
-        setenv("CNND_FAKE_STEP_MS", "3", 1);
+        setenv("CNND_FAKE_STEP_MS", "10", 1);
         front_slice_seconds = 0.5;
         struct service *s = front_start(*state);
         int64_t begun = clock_now_ms(),
@@ -100,7 +100,7 @@ static void a_long_job_yields_after_its_slice(void **state)
         front_wait_state(s, bert, JOB_RUNNING);
         int64_t waited = clock_now_ms() - begun;
         assert_true(waited >= 450);
-        assert_int_equal(front_state(s, anna), JOB_QUEUED); /* before its end, which is a second off */
+        assert_int_equal(front_state(s, anna), JOB_QUEUED); /* before its end, which is seconds off */
         /* It takes its turn again, once bert has had more; and nothing of it is lost. */
         front_wait_state(s, anna, JOB_SUCCEEDED);
         front_check_undisturbed(s, *state, anna, 400);
@@ -137,12 +137,14 @@ static void two_devices_go_to_two_users(void **state)
         front_wait_state(s, bert[0], JOB_RUNNING);
         assert_int_equal(count(s, JOB_RUNNING, "anna"), 1);
         /* Both have waiting jobs now, and each keeps a device most of the time. */
-        int both = 0, turns = 0;
-        for (int64_t end = clock_now_ms() + 3000; clock_now_ms() < end; turns++) {
+        int both = 0, two = 0;
+        for (int64_t end = clock_now_ms() + 3000; clock_now_ms() < end;) {
                 front_turn(s);
-                both += count(s, JOB_RUNNING, "anna") == 1 && count(s, JOB_RUNNING, "bert") == 1;
+                const int annas = count(s, JOB_RUNNING, "anna"), berts = count(s, JOB_RUNNING, "bert");
+                both += annas == 1 && berts == 1;
+                two += annas + berts == 2;
         }
-        assert_true(both > turns / 2);
+        assert_true(two > 0 && both > two / 2);
         service_destroy(s);
         front_slice_seconds = 60;
 }
@@ -181,12 +183,13 @@ static void priority_goes_first(void **state)
 static void shares_survive_a_restart(void **state)
 {
         struct service *s = front_start(*state);
+        const int64_t begun = clock_now_ms();
         int64_t id = front_submit(s, FRONT_JOB("it", "\"epochs\":20"));
         front_wait_state(s, id, JOB_SUCCEEDED);
         cJSON *job = front_job(s, id);
         double seconds = json_field(job, "device_seconds")->valuedouble;
         cJSON_Delete(job);
-        assert_true(seconds > 0.3 && seconds < 20);
+        assert_true(seconds > 0.3 && seconds < (double)(clock_now_ms() - begun) / 1000 + 0.1);
         service_destroy(s);
         s = front_start(*state);
         int64_t block = front_submit_as(s, &operator, LONG);

@@ -165,10 +165,9 @@ static void nobody_waits_for_a_copy(void **state)
         pid_t pid;
         move_models(*state, there);
         struct service *s = front_start(*state);
-        int64_t id = submit_copied(s, &pid), end = clock_now_ms() + 500, turns = 0;
-        for (; clock_now_ms() < end; turns++)
+        int64_t id = submit_copied(s, &pid);
+        for (int turns = 0; turns < 20; turns++)
                 front_turn(s);
-        assert_true(turns > 5);
         assert_int_equal(front_state(s, id), JOB_RUNNING);
         kill(pid, SIGCONT);
         front_wait_state(s, id, JOB_SUCCEEDED);
@@ -248,9 +247,9 @@ static void a_model_without_a_place_fails_its_job(void **state)
         setenv("CNND_TEST_PLACE_MS", "1500", 1);
         struct service *s = front_start(*state);
         unsetenv("CNND_TEST_PLACE_MS");
-        int64_t id = submit_blocked(s, *state, 500);
-        assert_int_equal(front_state(s, id), JOB_RUNNING);
+        int64_t id = submit_blocked(s, *state, 0), begun = clock_now_ms();
         front_wait_state(s, id, JOB_FAILED);
+        assert_true(clock_now_ms() - begun > 500);
         cJSON *job = front_job(s, id);
         const char *error = json_field(job, "error")->valuestring;
         assert_non_null(strstr(error, "its model could not be stored"));

@@ -12,10 +12,11 @@
 
 static void pause_resume_cancel(void **state)
 {
+        setenv("CNND_FAKE_STEP_MS", "4", 1); /* time enough for each wish before the job's end */
         struct service *s = front_start(*state);
         struct err e;
         int64_t id = front_submit(s, FRONT_JOB("it", "\"epochs\":20,\"save_as\":\"it\""));
-        int64_t waiting = front_submit(s, FRONT_JOB("waiting", "\"epochs\":20"));
+        int64_t waiting = front_submit(s, FRONT_JOB("waiting", "\"epochs\":100000"));
         front_wait_step(s, id, 30);
         CHECK_OK(jobs_pause(s->jobs, id, &e), &e);
         front_wait_state(s, id, JOB_PAUSED);
@@ -124,7 +125,7 @@ static void a_job_succeeds_and_its_model_classifies(void **state)
         cJSON_Delete(model);
         static const char image[] = "P5 2 2 255\n\x4D\x4D\x4D\x4D", bad[] = "P5 2 2 255\n\x4D";
         /* While a long job trains, too. */
-        int64_t busy = front_submit(s, FRONT_JOB("busy", "\"epochs\":100"));
+        int64_t busy = front_submit(s, FRONT_JOB("busy", "\"epochs\":100000"));
         front_wait_step(s, busy, 3);
         assert_int_equal(front_classify(s, image, sizeof image - 1, &a), 0);
         const cJSON *best = cJSON_GetArrayItem(
