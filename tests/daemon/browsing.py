@@ -9,7 +9,7 @@ import tempfile
 import time
 import unittest
 
-from harness import busy
+from harness import PATIENCE
 
 
 class Browser:
@@ -41,7 +41,7 @@ class Browser:
     def __exit__(self, *unused):
         with contextlib.suppress(AssertionError, OSError, subprocess.TimeoutExpired):
             self.quit()
-            self.process.wait(10 * busy())
+            self.process.wait(PATIENCE)
         self._end()
 
     def _end(self):
@@ -65,8 +65,8 @@ class Browser:
         self.deliver(json.dumps({"id": self.number, "method": method, "params": params, **more}))
         return self.number
 
-    def send(self, method, params=None, seconds=60, **more):
-        end = time.monotonic() + seconds * busy()
+    def send(self, method, params=None, **more):
+        end = time.monotonic() + PATIENCE
         number = self.tell(method, params or {}, **more)
         self.awaited.add(number)
         while number not in self.answers:
@@ -97,15 +97,15 @@ class Tab:
         self.browser = browser
         self.faults, self.dialogs, self.accept = [], [], True
 
-    def wait(self, condition, seconds=15):
+    def wait(self, condition):
         """What the expression is when it first is anything."""
-        end = time.monotonic() + seconds * busy()
+        end = time.monotonic() + PATIENCE
         while True:
             value = self.run("(v => v instanceof Node || v)(%s)" % condition)
             if value:
                 return value
             if time.monotonic() > end:
-                raise AssertionError("%s: not within %d s; the page says %r" % (condition, seconds * busy(), self.text()[:4000]))
+                raise AssertionError("%s: never; the page says %r" % (condition, self.text()[:4000]))
             self.browser.read(0.05)
 
     def text(self, of="body"):

@@ -79,8 +79,8 @@ class Tab(browsing.Tab):
         super().__init__(browser)
         self.session, self.target = session, target
 
-    def send(self, method, params=None, seconds=60):
-        return self.browser.send(method, params, seconds, sessionId=self.session)
+    def send(self, method, params=None):
+        return self.browser.send(method, params, sessionId=self.session)
 
     def take(self, method, params):
         if method == "Runtime.exceptionThrown":
@@ -102,10 +102,10 @@ class Tab(browsing.Tab):
     def close(self):
         self.browser.send("Target.closeTarget", {"targetId": self.target})
 
-    def run(self, script, seconds=60):
+    def run(self, script):
         """The value of an expression, of a promise what it comes to."""
         done = self.send("Runtime.evaluate", {"expression": script, "returnByValue": True, "awaitPromise": True,
-                                              "userGesture": True}, seconds)
+                                              "userGesture": True})
         if "exceptionDetails" in done:
             raise AssertionError("%s: %s" % (script, done["exceptionDetails"]["exception"].get("description")))
         return done["result"].get("value")

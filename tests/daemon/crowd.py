@@ -6,6 +6,8 @@ import socket
 import struct
 import time
 
+from harness import PATIENCE
+
 SO_ATTACH_FILTER = 26
 # A socket filter of one instruction, "return 0": the kernel drops what comes in before it is acknowledged.
 DROP_ALL = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))
@@ -120,11 +122,11 @@ class Crowd:
         self.selector.unregister(reader.sock)
         reader.sock.close()
 
-    def read_until(self, condition, seconds, what):
-        end = time.monotonic() + seconds
+    def read_until(self, condition, what):
+        end = time.monotonic() + PATIENCE
         while not condition():
             if time.monotonic() > end:
-                raise AssertionError("%s: not within %d s" % (what, seconds))
+                raise AssertionError("%s: never" % what)
             self.read(0.1)
 
     def leave(self, count, how):

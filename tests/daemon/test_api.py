@@ -329,7 +329,7 @@ class Api(unittest.TestCase):
             d.wait(job, ("running",))
             self.assertEqual(d.stop(), 0)
             d.start()
-            d.wait(job, ("running",), seconds=60)
+            d.wait(job, ("running",))
             d.request("POST", "/v1/jobs/%d/cancel" % job)
 
 

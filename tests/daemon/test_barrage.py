@@ -35,7 +35,7 @@ class LocalConnection(http.client.HTTPConnection):
     """Over the Unix socket, whose name stays from one front to the next."""
 
     def __init__(self, path):
-        super().__init__("localhost", timeout=20)
+        super().__init__("localhost", timeout=harness.PATIENCE)
         self.path = path
 
     def connect(self):
@@ -169,7 +169,7 @@ class Round:
         self.daemon = Daemon({"listen": "none", "requests_per_second": 0, "queued_jobs": 0, "checkpoint_seconds": 1,
                               "slice_seconds": 0.1}, state=state, env={"CNND_FAKE_STEP_MS": "1", **NO_DRIVERS})
         self.socket = self.daemon.options["socket"] = os.path.join(state, "socket")
-        self.daemon.connection = lambda timeout=60: LocalConnection(self.socket)
+        self.daemon.connection = lambda: LocalConnection(self.socket)
 
     def job(self, dice, name):
         """A short one, or one that only ends when it is cancelled; of those with the same epochs all are the same."""
@@ -190,7 +190,7 @@ class Round:
 
     def kill(self):
         """Starts a front, and kills it before it listens or after; where all is slower it lives longer, so that as much happens."""
-        early, slower = self.random.random() < 0.3, min(harness.busy() / harness.CALM, 8)
+        early, slower = self.random.random() < 0.3, min(harness.pace(), 8)
         if early:
             timer = threading.Timer(self.random.uniform(0, STARTING_SECONDS * slower), lambda: self.daemon.process.kill())
             timer.start()
@@ -208,8 +208,8 @@ class Round:
         d, last = self.daemon, {job: wish for job, wish in self.ledger.wishes.items() if wish}
         def state(job):
             return d.get("/v1/jobs/%d" % job)["state"]
-        wait_for(lambda: all(state(j) in FINAL for j in last if last[j] == "cancel"), 60, "acknowledged cancels")
-        wait_for(lambda: all(state(j) in FINAL | {"paused"} for j in last if last[j] == "pause"), 60, "acknowledged pauses")
+        wait_for(lambda: all(state(j) in FINAL for j in last if last[j] == "cancel"), what="acknowledged cancels")
+        wait_for(lambda: all(state(j) in FINAL | {"paused"} for j in last if last[j] == "pause"), what="acknowledged pauses")
         for job in last:
             if last[job] == "resume" and state(job) == "paused":
                 self.ledger.fault("job %d was resumed and is paused", job)
@@ -219,7 +219,7 @@ class Round:
         for name in unheard:
             for job in d.get("/v1/jobs?state=%s&limit=1000" % name)["jobs"]:
                 d.request("POST", "/v1/jobs/%d/cancel" % job["id"])
-        wait_for(lambda: not any(d.get("/v1/jobs?state=" + name)["jobs"] for name in unheard), 60, "all jobs' ends")
+        wait_for(lambda: not any(d.get("/v1/jobs?state=" + name)["jobs"] for name in unheard), what="all jobs' ends")
 
     def compare_models(self):
         """Models of as many epochs are the same file, however often their front died."""
@@ -246,11 +246,11 @@ class Round:
             for c in clients:
                 c.end.set()
             for c in writers:
-                c.join(60)
+                c.join(harness.PATIENCE)
             d.need_device()
             self.settle()
             for c in clients:
-                c.join(60)
+                c.join(harness.PATIENCE)
             self.compare_models()
             d.kill()
             jobs, events = self.ledger.check(d.state)

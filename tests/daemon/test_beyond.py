@@ -11,7 +11,7 @@ import tempfile
 import unittest
 import warnings
 
-from harness import BINARY, Daemon, main, wait_for
+from harness import BINARY, PATIENCE, Daemon, main, wait_for
 from people import Person, token
 
 
@@ -51,7 +51,7 @@ class Beyond(unittest.TestCase):
         def connect(port):
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-            s = context.wrap_socket(socket.create_connection(("127.0.0.1", port), 10))
+            s = context.wrap_socket(socket.create_connection(("127.0.0.1", port), PATIENCE))
             return s, ssl.DER_cert_to_PEM_cert(s.getpeercert(binary_form=True)).strip()
 
         def text(path):
@@ -120,7 +120,7 @@ class Beyond(unittest.TestCase):
                 context = ssl.create_default_context(cafile=self.cert)
 
                 def ask(path, header="", method="GET", body=b""):
-                    with socket.create_connection(("127.0.0.1", port), 10) as raw:
+                    with socket.create_connection(("127.0.0.1", port), PATIENCE) as raw:
                         with context.wrap_socket(raw, server_hostname="127.0.0.1") as s:
                             s.sendall(b"%s %s HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n%sContent-Length: %d\r\n\r\n"
                                       % (method.encode(), path.encode(), header.encode(), len(body)) + body)
@@ -142,11 +142,11 @@ class Beyond(unittest.TestCase):
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")
                     old.maximum_version = ssl.TLSVersion.TLSv1_1
-                with socket.create_connection(("127.0.0.1", port), 10) as raw:
+                with socket.create_connection(("127.0.0.1", port), PATIENCE) as raw:
                     with self.assertRaises(OSError):
                         old.wrap_socket(raw)
                 # Plain HTTP gets nothing.
-                with socket.create_connection(("127.0.0.1", port), 10) as raw:
+                with socket.create_connection(("127.0.0.1", port), PATIENCE) as raw:
                     raw.sendall(b"GET /v1/health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
                     try:
                         self.assertNotIn(b"200 OK", raw.recv(1000))

@@ -38,7 +38,7 @@ class Cards(unittest.TestCase):
         return self.daemon.get("/v1/devices")["devices"][0]
 
     def told(self, free):
-        wait_for(lambda: self.device().get("memory_free") == free, 20, "%d bytes free" % free)
+        wait_for(lambda: self.device().get("memory_free") == free, what="%d bytes free" % free)
 
     def check(self, vendor):
         d = self.start(vendor) or self.daemon
@@ -51,12 +51,12 @@ class Cards(unittest.TestCase):
         small = d.wait(d.submit(small_job(epochs=1))["id"])  # it fits, and need not wait for the other
         self.assertEqual(small["state"], "succeeded")
         wait_for(lambda: self.device()["state"] == "ready", what="a free device")
-        time.sleep(2.5)  # two heartbeats
-        job = d.get("/v1/jobs/%d" % large)
-        self.assertEqual(job["state"], "queued")
-        self.assertIn("it takes %d bytes of a device, of which other programs and its driver leave " % takes, job["queue"]["reason"])
+        why = "it takes %d bytes of a device, of which other programs and its driver leave " % takes
+        wait_for(lambda: why in d.get("/v1/jobs/%d" % large)["queue"]["reason"], what="the reason")
+        time.sleep(1.5)  # a heartbeat
+        self.assertEqual(d.get("/v1/jobs/%d" % large)["state"], "queued")
         self.tell(self.all)
-        d.wait(large, seconds=300)
+        d.wait(large)
 
     def test_nvidia(self):
         self.check("nvidia")
@@ -80,7 +80,7 @@ class Cards(unittest.TestCase):
         memory = {}
         for kind in ("none", "gpu"):
             with Daemon(env={"OPENCL_LAYERS": LAYER, "CNND_CARD": kind}, device=False) as d:
-                device = wait_for(lambda: d.get("/v1/devices")["devices"], 60, "a device")[0]
+                device = wait_for(lambda: d.get("/v1/devices")["devices"], what="a device")[0]
                 memory[kind] = device["memory"]
         self.assertEqual(device["type"], "gpu")
         self.assertEqual(memory["none"] - memory["gpu"], min(memory["none"] // 16, 1 << 30))
@@ -92,16 +92,16 @@ class Cards(unittest.TestCase):
             env = {"OPENCL_LAYERS": LAYER, "CNND_CARD": "none", "CNND_CARD_GONE": gone, "POCL_DEVICES": "basic pthread"}
             with Daemon(env=env) as d:
                 states = lambda: [device["state"] for device in d.get("/v1/devices")["devices"]]
-                wait_for(lambda: states() == ["ready"] * 2, 120, "two devices")
+                wait_for(lambda: states() == ["ready"] * 2, what="two devices")
                 with open(gone, "w", encoding="utf-8"):
                     pass
                 for device in d.get("/v1/devices")["devices"]:
                     send_signal(device["worker_pid"])
-                wait_for(lambda: states() == ["quarantined", "ready"], 120, "one device")
+                wait_for(lambda: states() == ["quarantined", "ready"], what="one device")
                 self.assertIn("is gone", d.get("/v1/devices")["devices"][0]["reason"])
                 os.unlink(gone)
                 send_signal(d.process.pid, signal.SIGHUP)
-                wait_for(lambda: states() == ["ready"] * 2, 120, "two devices again")
+                wait_for(lambda: states() == ["ready"] * 2, what="two devices again")
 
     def test_compiled_kernels(self):
         """Every driver keeps them in the device's folder, which is put aside when workers die; but where the
@@ -116,15 +116,15 @@ class Cards(unittest.TestCase):
                 for _ in range(2):
                     dead = d.worker()
                     send_signal(dead)
-                    wait_for(lambda: d.worker() not in (None, dead), 60, "another worker")
-                    wait_for(lambda: d.get("/v1/devices")["devices"][0]["state"] == "ready", 60, "the device again")
+                    wait_for(lambda: d.worker() not in (None, dead), what="another worker")
+                    wait_for(lambda: d.get("/v1/devices")["devices"][0]["state"] == "ready", what="the device again")
                 self.assertEqual(kept - set(os.listdir(folder + ".bad")), set())
 
     def test_library_that_fails(self):
         d = self.start("nvidia") or self.daemon
         self.memory.seek(0)
         self.memory.truncate()
-        wait_for(lambda: "memory_free" not in self.device(), 30, "that nothing is known")
+        wait_for(lambda: "memory_free" not in self.device(), what="that nothing is known")
         d.wait(d.submit(small_job(epochs=1))["id"])
 
 

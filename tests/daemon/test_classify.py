@@ -256,14 +256,18 @@ class Classify(unittest.TestCase):
                 ("image/tiff", harness.tiff(512, 512, grey, bits=16)),
                 ("application/x-dm", harness.dm4(512, 512, grey, data_type=10)),
             ):
-                os.kill(d.children("decoder")[0], signal.SIGKILL)
-                for _ in range(3):
+                def seconds():
                     begun = time.monotonic()
                     status, _, answer = d.request("POST", "/v1/models/it/classify", body, {"Content-Type": kind})
                     self.assertEqual(status, 200, answer)
-                    seconds = time.monotonic() - begun
-                    print("512x512 %s: %.1f ms" % (kind, 1000 * seconds))
-                    self.assertLess(seconds, 0.05 * harness.busy(), kind)
+                    return time.monotonic() - begun
+
+                def first():
+                    os.kill(d.children("decoder")[0], signal.SIGKILL)
+                    return seconds()
+
+                print("512x512 %s: %.1f ms, then %.1f" % (
+                    kind, *(1000 * harness.keeps(0.05, measure, kind) for measure in (first, seconds))))
 
     def test_clients_that_left_are_not_classified_for(self):
         def number(name):

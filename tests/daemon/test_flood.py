@@ -6,13 +6,13 @@ import os
 import time
 import unittest
 
-from harness import Daemon, busy, limit, long_job, main, small_job, wait_for
+from harness import PATIENCE, Daemon, keeps, long_job, main, small_job, wait_for
 from people import Person, token
 
 FLOOD = int(os.environ.get("FLOOD", "300"))
 SLICE = 1.0
-# For a stop at the next step, a checkpoint and a start, on a machine that others use too.
-GRACE = 5.0
+# For a stop at the next step, a checkpoint and a start, on a machine that others use too; far from the slices of a flood.
+GRACE = 60.0
 
 
 class Flood(unittest.TestCase):
@@ -44,9 +44,12 @@ class Flood(unittest.TestCase):
             self.assertLess(delay, SLICE + GRACE)
             wait_for(lambda: bert.get("/v1/jobs/%d" % job)["state"] == "succeeded")
             # The list and the line stay quick.
-            begun = time.monotonic()
-            self.assertEqual(len(anna.get("/v1/jobs?limit=1000")["jobs"]), min(FLOOD, 1000))
-            self.assertLess(time.monotonic() - begun, limit(2))
+            def listing():
+                begun = time.monotonic()
+                self.assertEqual(len(anna.get("/v1/jobs?limit=1000")["jobs"]), min(FLOOD, 1000))
+                return time.monotonic() - begun
+
+            keeps(2, listing, "the list")
             # What yielded goes on where it was.
             wait_for(lambda: anna.get("/v1/jobs?state=running")["jobs"])
             first = anna.get("/v1/jobs?state=running")["jobs"][0]
@@ -54,9 +57,9 @@ class Flood(unittest.TestCase):
 
     def hears(self, person, job, reason):
         """Whether the job was in a state for this reason. What it said before comes first, and while it runs there is no end."""
-        with contextlib.closing(person.daemon.connection(30)) as c:
+        with contextlib.closing(person.daemon.connection()) as c:
             c.request("GET", "/v1/jobs/%d/events" % job, headers={"Accept": "application/x-ndjson", **person.headers})
-            answer, end = c.getresponse(), time.monotonic() + 30 * busy()
+            answer, end = c.getresponse(), time.monotonic() + PATIENCE
             while time.monotonic() < end:
                 event = json.loads(answer.readline())
                 if event["event"] == "state" and event["data"].get("reason") == reason:

@@ -276,7 +276,7 @@ class Page(House):
         t.choose("#import-file", self.file("mine.zip", grains(each=6)))
         t.accept = False
         t.click("#import-submit")
-        wait_for(lambda: t.browser.read(0.05) or t.dialogs, 10)
+        wait_for(lambda: t.browser.read(0.05) or t.dialogs)
         self.assertIn("mine", t.dialogs[0])
         self.assertEqual(sum(d.get("/v1/datasets/mine")["class_counts"]["train"]) + d.get("/v1/datasets/mine")["val"], 36)
         t.accept = True

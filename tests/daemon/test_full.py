@@ -16,7 +16,7 @@ import time
 import unittest
 import zipfile
 
-from harness import SANITIZED, Daemon, busy, long_job, main, npy, png, send_signal, small_job, wait_for
+from harness import PATIENCE, SANITIZED, Daemon, keeps, long_job, main, npy, png, send_signal, slowness, small_job, wait_for
 from schema import Description
 
 
@@ -90,14 +90,14 @@ class Disk(unittest.TestCase):
                 with Daemon(state=os.path.join(disk, "state"), env=env, device=False) as d:
                     if d.request("GET", "/v1/datasets/fashion-mnist")[0] == 404:
                         self.skipTest("the data set fashion-mnist is not installed")
-                    wait_for(lambda: d.get("/v1/datasets/fashion-mnist")["state"] == "failed", 60)
+                    wait_for(lambda: d.get("/v1/datasets/fashion-mnist")["state"] == "failed")
                     self.assertIn("No space left", d.get("/v1/datasets/fashion-mnist")["error"])
                     d.need_device()
                     time.sleep(1)
                     os.unlink(ballast)
                     if asked:
-                        wait_for(lambda: d.request("POST", "/v1/jobs", small_job())[0] == 503, 30)
-                    wait_for(lambda: d.get("/v1/datasets/fashion-mnist")["state"] == "ready", 60)
+                        wait_for(lambda: d.request("POST", "/v1/jobs", small_job())[0] == 503)
+                    wait_for(lambda: d.get("/v1/datasets/fashion-mnist")["state"] == "ready")
                     self.assertEqual(d.request("POST", "/v1/jobs", small_job())[0], 201)
                     self.assertEqual(sum("import of data set fashion-mnist: " in line for line in d.log_lines), 1)
 
@@ -131,7 +131,7 @@ class Disk(unittest.TestCase):
             self.assertEqual(d.request("PUT", "/v1/models/n/weights", weights)[0], 201)
             # The job that ran goes on, also if a checkpoint of its met the full disk.
             step = d.get("/v1/jobs/%d" % job)["progress"]["step"]
-            wait_for(lambda: d.get("/v1/jobs/%d" % job)["progress"]["step"] > step, 60)
+            wait_for(lambda: d.get("/v1/jobs/%d" % job)["progress"]["step"] > step)
             d.request("POST", "/v1/jobs/%d/cancel" % job)
             d.wait(job, ("cancelled",))
             events = d.events(job)
@@ -155,10 +155,8 @@ class Descriptors(unittest.TestCase):
             time.sleep(0.3)
             self.assertLess(len(os.listdir("/proc/%d/fd" % d.process.pid)), 190)
             # The operators' door is its own.
-            begun = time.monotonic()
-            words = ["curl", "-s", "-m", "10", "--unix-socket", path, "http://localhost/v1/models/m/weights", "-o", "/dev/null"]
-            self.assertEqual(subprocess.run(words).returncode, 0)
-            self.assertLess(time.monotonic() - begun, 5)
+            words = ["curl", "-s", "--unix-socket", path, "http://localhost/v1/models/m/weights", "-o", "/dev/null"]
+            self.assertEqual(subprocess.run(words, timeout=PATIENCE).returncode, 0)
             for s in idle:
                 s.close()
             self.assertEqual(d.submit(small_job(epochs=1))["state"], "queued")
@@ -197,15 +195,19 @@ class Descriptors(unittest.TestCase):
                 waiting = [socket.create_connection((d.host, d.port)) for _ in range(20)]
                 os.kill(ask(c, "GET", "/v1/devices")[1]["devices"][0]["worker_pid"], signal.SIGKILL)
                 wait_for(lambda: ask(c, "GET", "/v1/devices")[1]["devices"][0]["state"] == "starting")
-                before, begun, slowest = seconds_used(pid), time.monotonic(), 0
-                while time.monotonic() < begun + 3:
-                    asked = time.monotonic()
-                    status, body = ask(c, "GET", "/v1/jobs/%d" % job)
-                    slowest = max(slowest, time.monotonic() - asked)
-                    self.assertEqual((status, body["state"]), (200, "queued"))
-                    time.sleep(0.05)
-                self.assertLess(seconds_used(pid) - before, 0.6, "it runs idle")
-                self.assertLess(slowest, 0.1 * busy())
+
+                def slowest():
+                    times, before, begun = [], seconds_used(pid), time.monotonic()
+                    while time.monotonic() < begun + 3:
+                        asked = time.monotonic()
+                        status, body = ask(c, "GET", "/v1/jobs/%d" % job)
+                        times.append(time.monotonic() - asked)
+                        self.assertEqual((status, body["state"]), (200, "queued"))
+                        time.sleep(0.05)
+                    self.assertLess(seconds_used(pid) - before, 0.6 * slowness(), "it runs idle")
+                    return max(times)
+
+                keeps(0.1, slowest, "an answer")
                 self.assertEqual(ask(c, "GET", "/v1/models/none/weights")[0], 404)
                 device = ask(c, "GET", "/v1/devices")[1]["devices"][0]
                 self.assertEqual(device["state"], "starting")
@@ -227,14 +229,14 @@ class Descriptors(unittest.TestCase):
             waiting = [socket.create_connection((d.host, d.port)) for _ in range(3)]
             before = seconds_used(pid)
             time.sleep(2)
-            self.assertLess(seconds_used(pid) - before, 0.1, "it runs idle")
+            self.assertLess(seconds_used(pid) - before, 0.2 * slowness(), "it runs idle")
             resource.prlimit(pid, resource.RLIMIT_NOFILE, limit)
             self.answered(waiting)
 
     def answered(self, clients):
         for s in clients:
             with s:
-                s.settimeout(10 * busy())
+                s.settimeout(PATIENCE)
                 s.sendall(b"GET /v1/health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
                 self.assertTrue(s.recv(100).startswith(b"HTTP/1.1 "))
 
@@ -296,19 +298,26 @@ class Locked(unittest.TestCase):
             wait_for(lambda: d.get("/v1/jobs/%d" % job)["progress"]["step"] > 5)
             db = sqlite3.connect(os.path.join(d.state, "cnnd.db"), isolation_level=None)
             db.execute("BEGIN IMMEDIATE")
-            begun = time.monotonic()
-            status, headers, body = d.request("POST", "/v1/jobs", small_job())
-            self.assertEqual(status, 503)
-            self.assertLess(time.monotonic() - begun, 3)
-            self.assertIn("locked", body["detail"])
-            self.assertGreater(int(headers["Retry-After"]), 0)
-            slowest = 0
-            for _ in range(20):
+
+            def refused():
                 begun = time.monotonic()
-                self.assertEqual(d.request("GET", "/v1/health")[0], 200)
-                self.assertEqual(d.request("GET", "/v1/jobs/%d" % job)[0], 200)
-                slowest = max(slowest, time.monotonic() - begun)
-            self.assertLess(slowest, 2)
+                status, headers, body = d.request("POST", "/v1/jobs", small_job())
+                self.assertEqual(status, 503)
+                self.assertIn("locked", body["detail"])
+                self.assertGreater(int(headers["Retry-After"]), 0)
+                return time.monotonic() - begun
+
+            def slowest():
+                times = []
+                for _ in range(20):
+                    begun = time.monotonic()
+                    self.assertEqual(d.request("GET", "/v1/health")[0], 200)
+                    self.assertEqual(d.request("GET", "/v1/jobs/%d" % job)[0], 200)
+                    times.append(time.monotonic() - begun)
+                return max(times)
+
+            keeps(3, refused, "a refusal")
+            keeps(2, slowest, "two answers")
             stood = d.get("/v1/jobs/%d" % job)
             self.assertEqual(stood["state"], "running")
             db.execute("ROLLBACK")

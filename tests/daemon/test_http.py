@@ -22,7 +22,7 @@ class Door(unittest.TestCase):
         cls.folder = cls.enterClassContext(tempfile.TemporaryDirectory())
         cls.socket_path = os.path.join(cls.folder, "cnnd.sock")
         cls.daemon = cls.enterClassContext(
-            harness.Daemon({"socket": cls.socket_path, "header_seconds": 1}, device=False)
+            harness.Daemon({"socket": cls.socket_path}, device=False)
         )
 
     def test_unknown_routes(self):
@@ -54,7 +54,7 @@ class Door(unittest.TestCase):
         self.assertEqual(self.daemon.request("GET", "/v1/%68ealth")[0] // 100 % 3, 2)  # 200 or 503
         for path in ("/v1/health%00", "/v1/health%00/x", "/v1/models/a%2Fb", "/v1/%zz", "/v1/health?a=%0", "/v1/..%2f"):
             self.assertEqual(self.daemon.request("GET", path)[0], 400, path)
-        self.assertEqual(raw_status(self.daemon.raw(b"GET /v1/version x HTTP/1.1\r\nHost: localhost\r\n\r\n", 1)), 400)
+        self.assertEqual(raw_status(self.daemon.raw(b"GET /v1/version x HTTP/1.1\r\nHost: localhost\r\n\r\n")), 400)
         self.assertEqual(self.daemon.request("GET", "/v1/version?x=1")[0], 422)
         self.assertEqual(self.daemon.request("GET", "/v1/jobs?limit=0")[0], 422)
         self.assertEqual(self.daemon.request("GET", "/v1/jobs?limit=1e3")[0], 422)
@@ -74,7 +74,7 @@ class Door(unittest.TestCase):
             (505, b"GET / HTTP/9.9", b"X: y"),
         ):
             answer = self.daemon.raw(
-                line + b"\r\nHost: localhost\r\n" + head + b"\r\n\r\nGET /v1/version HTTP/1.1\r\nHost: localhost\r\n\r\n", 3
+                line + b"\r\nHost: localhost\r\n" + head + b"\r\n\r\nGET /v1/version HTTP/1.1\r\nHost: localhost\r\n\r\n"
             )
             self.assertEqual(raw_status(answer), status, head[:40])
             self.assertNotIn(b" 200 ", answer)
@@ -97,43 +97,21 @@ class Door(unittest.TestCase):
         self.assertEqual(status, 413)
         self.assertEqual(self.daemon.request("POST", "/v1/jobs/1/cancel", b"x")[0], 413)
         # Announced, never sent: the answer does not wait for it.
-        started = time.monotonic()
         answer = self.daemon.raw(
             b"POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 999999999999\r\n\r\n"
         )
         self.assertEqual(raw_status(answer), 413)
-        self.assertLess(time.monotonic() - started, 5)
 
     def test_expect_continue(self):
         head = b"POST /v1/architectures/summary HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nConnection: close\r\n"
-        with socket.create_connection((self.daemon.host, self.daemon.port), 5) as s:
+        with socket.create_connection((self.daemon.host, self.daemon.port), harness.PATIENCE) as s:
             s.sendall(head + b"Content-Length: 2\r\n\r\n")
             self.assertTrue(s.recv(100).startswith(b"HTTP/1.1 100 "))
             s.sendall(b"{}")
             self.assertEqual(raw_status(s.recv(10000)), 422)
-        with socket.create_connection((self.daemon.host, self.daemon.port), 5) as s:
+        with socket.create_connection((self.daemon.host, self.daemon.port), harness.PATIENCE) as s:
             s.sendall(head + b"Content-Length: 99999999\r\n\r\n")
             self.assertEqual(raw_status(s.recv(10000)), 413)
-
-    def test_slow_header(self):
-        with socket.create_connection((self.daemon.host, self.daemon.port), 10) as s:
-            started = time.monotonic()
-            got = b""
-            try:
-                for byte in b"GET /v1/health HTTP/1.1\r\nX: " + b"y" * 50:
-                    s.sendall(bytes([byte]))
-                    time.sleep(0.1)
-            except OSError:
-                pass
-            self.assertLess(time.monotonic() - started, 4)
-            s.settimeout(1)
-            try:
-                got = s.recv(10000)
-            except OSError:
-                pass
-            if got:  # what was still under way may have reset the connection
-                self.assertEqual(raw_status(got), 408)
-        self.daemon.get("/v1/version")
 
     def test_foreign_pages(self):
         body = json.dumps(harness.small_job())
@@ -172,30 +150,25 @@ class Door(unittest.TestCase):
         for family, address in ((socket.AF_INET, (self.daemon.host, self.daemon.port)), (socket.AF_UNIX, self.socket_path)):
             with socket.socket(family) as s:
                 s.connect(address)
-                s.settimeout(20)
+                s.settimeout(harness.PATIENCE)
                 s.sendall(b"GET /v1/version HTTP/1.1\r\nHost: localhost\r\n\r\n")
                 s.shutdown(socket.SHUT_WR)
-                begun, got = time.monotonic(), b""
+                got = b""
                 while part := s.recv(10000):
                     got += part
                 self.assertEqual(raw_status(got), 200)
-                self.assertLess(time.monotonic() - begun, 10)
 
     def test_bursts(self):
         """libmicrohttpd's own loop stalls at 128 connections that are ready at once: each time, and by far longer than
         other work holds up one burst of five."""
         least = {}
         for clients in (1, 16, 127, 128, 129, 256, 600):
-            bound, times = 0.1 * harness.busy(), []
-            while len(times) < 5 and min(times, default=bound) >= bound:
-                times.append(self.burst(clients))
-            least[clients] = min(times)
+            least[clients] = harness.keeps(0.1, lambda: self.burst(clients), "%d clients" % clients)
         print("seconds until the last answer:", {n: round(t, 4) for n, t in least.items()})
-        self.assertLess(max(least.values()), 0.1 * harness.busy())
 
     def burst(self, clients):
         """Seconds until the last of so many is answered; infinite where the deadline for a header passed first."""
-        sockets = [socket.create_connection((self.daemon.host, self.daemon.port), 10) for _ in range(clients)]
+        sockets = [socket.create_connection((self.daemon.host, self.daemon.port), harness.PATIENCE) for _ in range(clients)]
         begun = time.monotonic()
         for s in sockets:
             s.sendall(b"GET /v1/version HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
@@ -206,12 +179,35 @@ class Door(unittest.TestCase):
         self.assertLessEqual(statuses, {200, 408})
         return seconds if statuses == {200} else float("inf")
 
+
+class Impatient(unittest.TestCase):
+    """A second for a header."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.daemon = cls.enterClassContext(harness.Daemon({"header_seconds": 1}, device=False))
+
+    def test_slow_header(self):
+        with socket.create_connection((self.daemon.host, self.daemon.port), harness.PATIENCE) as s:
+            got = b""
+            with self.assertRaises(OSError, msg="it is waited for"):
+                for byte in b"GET /v1/health HTTP/1.1\r\nX: " + b"y" * 600:
+                    s.sendall(bytes([byte]))
+                    time.sleep(0.1)
+            try:
+                got = s.recv(10000)
+            except OSError:
+                pass
+            if got:  # what was still under way may have reset the connection
+                self.assertEqual(raw_status(got), 408)
+        self.daemon.get("/v1/version")
+
     def test_noise(self):
-        self.daemon.raw(os.urandom(4000), 2)
-        self.daemon.raw(b"GET / HTTP/9.9\r\n\r\n", 2)
-        self.daemon.raw(b"GET /v1/health\0x HTTP/1.1\r\nHost: localhost\r\n\r\n", 2)
-        self.daemon.raw(b"GET /" + b"a" * 100000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n", 2)
-        self.daemon.raw(b"\r\n" * 1000, 2)
+        self.daemon.raw(os.urandom(4000))
+        self.daemon.raw(b"GET / HTTP/9.9\r\n\r\n")
+        self.daemon.raw(b"GET /v1/health\0x HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        self.daemon.raw(b"GET /" + b"a" * 100000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        self.daemon.raw(b"\r\n" * 1000)
         self.assertTrue(self.daemon.alive())
         self.daemon.get("/v1/version")
 
@@ -222,7 +218,7 @@ class Options(unittest.TestCase):
             [harness.BINARY, *words],
             capture_output=True,
             text=True,
-            timeout=20,
+            timeout=harness.PATIENCE,
             env=dict(os.environ, STATE_DIRECTORY="/tmp/from-systemd:/x", **env),
         )
         return done.returncode, done.stdout, done.stderr

@@ -120,7 +120,7 @@ class Kills(unittest.TestCase):
             for pid in (d.process.pid, worker):
                 send_signal(pid, signal.SIGSTOP)
             answers = []
-            asking = threading.Thread(target=lambda: answers.append(d.request("GET", "/v1/health", timeout=120)[0]))
+            asking = threading.Thread(target=lambda: answers.append(d.request("GET", "/v1/health")[0]))
             asking.start()  # what wakes the front before the worker has said anything
             time.sleep(13)
             send_signal(d.process.pid, signal.SIGCONT)
@@ -141,14 +141,14 @@ class Kills(unittest.TestCase):
             d.start()
             d.need_device()
             open(marker, "w").close()
-            worst, end = 0.0, threading.Event()
+            meanwhile, end = 0, threading.Event()
 
             def ask():
-                nonlocal worst
+                nonlocal meanwhile
                 while not end.is_set():
-                    begun = time.monotonic()
+                    hangs = not os.path.exists(marker)
                     assert d.request("GET", "/v1/health")[0] == 200
-                    worst = max(worst, time.monotonic() - begun)
+                    meanwhile += hangs and not any("did not move" in line for line in d.log_lines)
                     time.sleep(0.05)
 
             asker = threading.Thread(target=ask)
@@ -159,7 +159,7 @@ class Kills(unittest.TestCase):
             finally:
                 end.set()
                 asker.join()
-            self.assertLess(worst, harness.limit(1))
+            self.assertGreater(meanwhile, 3, "nobody waits for it")
             self.assertFalse(os.path.exists(marker))
             self.assertIn("did not move", "".join(d.log_lines))
             self.compare(d, id, "it")
@@ -169,9 +169,7 @@ class Kills(unittest.TestCase):
             for _ in range(3):  # a stop may fall on an epoch's end, which has its checkpoint anyhow
                 id = d.submit(train("it"))["id"]
                 d.wait_step(id, 60)
-                begun = time.monotonic()
                 d.stop()
-                self.assertLess(time.monotonic() - begun, 10)
                 d.start()
                 d.wait(id)
                 self.compare(d, id, "it")
@@ -197,16 +195,20 @@ class Kills(unittest.TestCase):
     def test_classification_while_training(self):
         with Daemon() as d:
             d.wait(d.submit(train("it"))["id"])
-            id = d.submit(train("long", epochs=200))["id"]
+            id = d.submit(train("long", epochs=20000))["id"]
             d.wait_step(id, 20)
             pixels = b"P5 28 28 255\n" + bytes(784)
-            times = []
-            for _ in range(20):
-                begun = time.monotonic()
-                self.assertEqual(d.request("POST", "/v1/models/it/classify?top=3", pixels)[0], 200)
-                times.append(time.monotonic() - begun)
-            self.assertEqual(d.get("/v1/jobs/%d" % id)["state"], "running")
-            self.assertLess(sorted(times)[10], harness.limit(1))
+
+            def median():
+                times = []
+                for _ in range(20):
+                    begun = time.monotonic()
+                    self.assertEqual(d.request("POST", "/v1/models/it/classify?top=3", pixels)[0], 200)
+                    times.append(time.monotonic() - begun)
+                self.assertEqual(d.get("/v1/jobs/%d" % id)["state"], "running")
+                return sorted(times)[10]
+
+            harness.keeps(1, median, "a classification")
             d.request("POST", "/v1/jobs/%d/cancel" % id)
             d.wait(id, ("cancelled",))
 
@@ -214,7 +216,7 @@ class Kills(unittest.TestCase):
         with Daemon() as d:
             d.need_device()
             folder = os.path.join(d.state, "cache")
-            wait_for(lambda: sum(f.endswith(".bin") for f in os.listdir(folder)) > 2, 60, "what the selftest compiled")
+            wait_for(lambda: sum(f.endswith(".bin") for f in os.listdir(folder)) > 2, what="what the selftest compiled")
             d.wait(d.submit(train("first", epochs=1))["id"])
             d.stop()
             files = sorted(os.path.join(path, f) for path, _, names in os.walk(folder) for f in names)

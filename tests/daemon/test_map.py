@@ -76,7 +76,7 @@ class Map(unittest.TestCase):
 
     def map(self, name, image, status=200, accept="application/json", **query):
         path = "/v1/models/%s/map?%s" % (name, "&".join("%s=%s" % item for item in query.items()))
-        got, headers, body = self.daemon.request("POST", path, image, {"Accept": accept}, timeout=300)
+        got, headers, body = self.daemon.request("POST", path, image, {"Accept": accept})
         self.assertEqual(got, status, body)
         if status == 200:
             self.assertEqual((headers["Content-Type"], headers["Vary"]), (accept, "Accept"))
@@ -239,7 +239,7 @@ class Map(unittest.TestCase):
 
     def long_map(self, side=800):
         """A connection on which a map has been asked for, of 148,225 windows where `side` is 800."""
-        connection = self.daemon.connection(300)
+        connection = self.daemon.connection()
         connection.request("POST", "/v1/models/slow/map?window=32&stride=2", pgm(side, side, bytes(side * side)))
         self.addCleanup(connection.close)
         return connection
@@ -253,7 +253,7 @@ class Map(unittest.TestCase):
         job = self.daemon.submit(harness.long_job())["id"]
         self.daemon.wait(job, states=("running",))
         connection = self.long_map(400)
-        wait_for(self.progress, 60, "a map")
+        wait_for(self.progress, what="a map")
         step = self.daemon.get("/v1/jobs/%d" % job)["progress"]["step"]
         answered = 0
         while self.progress():
@@ -270,20 +270,20 @@ class Map(unittest.TestCase):
 
     def test_client_leaves(self):
         connection = self.long_map()
-        wait_for(self.progress, 60, "a map")
+        wait_for(self.progress, what="a map")
         self.assertEqual((self.progress() or {"windows": 385 * 385})["windows"], 385 * 385)
         connection.close()
-        wait_for(lambda: not self.progress(), 30, "the map's end")
+        wait_for(lambda: not self.progress(), what="the map's end")
         self.assertEqual(self.map("soft", pgm(64, 64, bytes(4096)), window=64)["counts"], [4, 0, 0])
 
     def test_no_more_than_two(self):
         connections = [self.long_map() for _ in range(2)]
-        wait_for(self.progress, 60, "a map")
+        wait_for(self.progress, what="a map")
         status, headers, body = self.daemon.request("POST", "/v1/models/soft/map", pgm(200, 200, bytes(40000)))
         self.assertEqual(status, 429, body)
         for connection in connections:
             connection.close()
-        wait_for(lambda: not self.progress(), 60, "the maps' end")
+        wait_for(lambda: not self.progress(), what="the maps' end")
 
     def test_client_program(self):
         with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):

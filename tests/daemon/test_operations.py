@@ -12,7 +12,7 @@ import tempfile
 import time
 import unittest
 
-from harness import BINARY, Daemon, limit, long_job, main, npy, small_job, wait_for
+from harness import BINARY, PATIENCE, Daemon, keeps, long_job, main, npy, small_job, wait_for
 from people import Person, token
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
@@ -47,7 +47,8 @@ class Metrics(unittest.TestCase):
             job = anna.submit(small_job(epochs=2, save_as="m"))
             wait_for(lambda: anna.get("/v1/jobs/%d" % job)["state"] == "succeeded")
             self.assertEqual(anna.status("POST", "/v1/models/m/classify", npy((3, 1, 28, 28), [0.5] * 3 * 784)), 200)
-            anna.submit(long_job())
+            running = anna.submit(long_job())
+            wait_for(lambda: anna.get("/v1/jobs/%d" % running)["state"] == "running")
             waiting = anna.submit(long_job())
             bert.submit(long_job())
             time.sleep(0.2)
@@ -111,15 +112,18 @@ class Log(unittest.TestCase):
 
     def test_who_asks_whether_it_is_ready(self):
         """Answers before it is are no warnings."""
-        with Daemon(device=False) as d:
-            self.assertEqual(d.request("GET", "/v1/health")[0], 503)
-            d.need_device()
-            d.stop()
-            self.assertEqual([line for line in d.log_lines if "/v1/health" in line], [])
-        with Daemon({"log_level": "debug"}, device=False) as d:
-            self.assertEqual(d.request("GET", "/v1/health")[0], 503)
-            d.stop()
-            self.assertRegex("".join(d.log_lines), r"(?m) debug front: /v1/health: starting: ")
+        self.assertEqual(self.about_health({}), [])
+        self.assertRegex("".join(self.about_health({"log_level": "debug"})), r"(?m) debug front: /v1/health: starting: ")
+
+    def about_health(self, options):
+        """What the log says of one who asked before all was ready; which may be so before anybody can ask."""
+        for _ in range(100):
+            with Daemon(options, device=False) as d:
+                early = d.request("GET", "/v1/health")[0] == 503
+                d.need_device()
+            if early:
+                return [line for line in d.log_lines if "/v1/health" in line]
+        raise AssertionError("it is always ready at once")
 
 
 class Clock(unittest.TestCase):
@@ -185,15 +189,25 @@ class ServiceManager(unittest.TestCase):
         for name, address in ((path, path), ("@cnnd-%d" % os.getpid(), "\0cnnd-%d" % os.getpid())):
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
                 s.bind(address)
-                s.settimeout(20)
+                s.settimeout(PATIENCE)
+                begun = time.monotonic()
                 with Daemon(device=False, env={"NOTIFY_SOCKET": name, "WATCHDOG_USEC": "400000"}) as d:
                     self.assertEqual(s.recv(100), b"READY=1")
-                    times = []
                     for _ in range(5):
                         self.assertEqual(s.recv(100), b"WATCHDOG=1")
-                        times.append(time.monotonic())
-                    self.assertGreater(times[-1] - times[0], 0.6)
-                    self.assertLess(times[-1] - times[0], 4)
+                    self.assertGreater(time.monotonic() - begun, 0.6)  # no more of them than one in half of that time
+
+                    def next_one():
+                        s.setblocking(False)
+                        with contextlib.suppress(BlockingIOError):
+                            while True:
+                                s.recv(100)
+                        s.settimeout(PATIENCE)
+                        begun = time.monotonic()
+                        s.recv(100)
+                        return time.monotonic() - begun
+
+                    keeps(0.4, next_one, "the watchdog's")
                     d.stop()
                     rest = []
                     s.setblocking(False)
@@ -246,21 +260,37 @@ class Backup(unittest.TestCase):
             self.assertEqual(len(rows), 2)
             self.assertEqual(rows[0][0], rows[0][1], "row and events are of one moment")
         # A daemon goes on from it.
-        state = os.path.join(folder, "state")
-        os.makedirs(state)
-        shutil.copy(copy, os.path.join(state, "cnnd.db"))
-        with Daemon(state=state, device=False) as d:
-            imports = d.children("import")
-            for pid in imports:
-                os.kill(pid, signal.SIGSTOP)
-            wait_for(lambda: [v["state"] for v in d.get("/v1/devices")["devices"]] == ["ready"], what="the device")
-            time.sleep(0.5)
-            self.assertEqual((len(imports), d.get("/v1/jobs/%d" % job)["state"]), (1, "queued"), "it waits for its data")
-            os.kill(imports[0], signal.SIGCONT)
-            d.need_fashion()
-            d.wait(job, ("running",))
-            d.request("POST", "/v1/jobs/%d/cancel" % job)
-            d.wait(waiting)  # though the folder never had any of it
+        for tried in range(50):
+            state = os.path.join(folder, "state%d" % tried)
+            os.makedirs(state)
+            shutil.copy(copy, os.path.join(state, "cnnd.db"))
+            with Daemon(state=state, device=False) as d:
+                if self.goes_on(d, job, waiting):
+                    return
+        self.fail("the data is always there before anybody looks")
+
+    def goes_on(self, d, job, waiting):
+        """Whether the data's import was met at work. Then the first job waits for it."""
+        def ready():
+            return d.get("/v1/datasets/fashion-mnist")["state"] == "ready"
+
+        wait_for(lambda: d.children("import") or ready(), what="an import")
+        try:
+            pid = d.children("import")[0]
+            os.kill(pid, signal.SIGSTOP)
+        except (IndexError, ProcessLookupError):
+            return False
+        if ready():
+            return False
+        wait_for(lambda: [v["state"] for v in d.get("/v1/devices")["devices"]] == ["ready"], what="the device")
+        time.sleep(0.5)
+        self.assertEqual(d.get("/v1/jobs/%d" % job)["state"], "queued", "it waits for its data")
+        os.kill(pid, signal.SIGCONT)
+        d.need_fashion()
+        d.wait(job, ("running",))
+        d.request("POST", "/v1/jobs/%d/cancel" % job)
+        d.wait(waiting)  # though the folder never had any of it
+        return True
 
     def test_of_nothing(self):
         with tempfile.TemporaryDirectory() as state:
@@ -285,24 +315,27 @@ class ManyJobs(unittest.TestCase):
                     " FROM n, jobs WHERE id = 1" % (MANY, names, names))
                 db.execute("INSERT INTO events SELECT id, 1, 'state', '{\"state\":\"queued\"}' FROM jobs WHERE id > 1")
                 db.execute("UPDATE jobs SET events = 1 WHERE id > 1")
-            begun = time.monotonic()
-            d.start()
-            listening = time.monotonic() - begun
-            jobs = d.get("/v1/jobs?limit=100")["jobs"]
-            answered = time.monotonic() - begun
-            self.assertEqual(len(jobs), 100)
-            self.assertGreater(jobs[0]["id"], MANY)
-            d.need_device()
-            ready = time.monotonic() - begun
-            times = []
-            for path in ("/metrics", "/v1/jobs?user=user7", "/v1/jobs?state=paused", "/v1/jobs/%d" % MANY):
+
+            def seconds(path):
                 begun = time.monotonic()
-                d.get(path)
-                times.append((path, time.monotonic() - begun))
-            print("%d jobs: listening after %.2f s, first list after %.2f s, devices after %.2f s; %s" % (
-                MANY, listening, answered, ready, ", ".join("%s %.0f ms" % (p, t * 1000) for p, t in times)))
-            self.assertLess(answered, limit(2))
-            self.assertLess(max(t for _, t in times), limit(1))
+                answer = d.get(path)
+                if "limit" in path:
+                    self.assertEqual(len(answer["jobs"]), 100)
+                    self.assertGreater(answer["jobs"][0]["id"], MANY)
+                return time.monotonic() - begun
+
+            def first():
+                d.stop()
+                begun = time.monotonic()
+                d.start()
+                return time.monotonic() - begun + seconds("/v1/jobs?limit=100")
+
+            answered = keeps(2, first, "the first list")
+            d.need_device()
+            times = [(path, keeps(1, lambda: seconds(path), path))
+                     for path in ("/metrics", "/v1/jobs?user=user7", "/v1/jobs?state=paused", "/v1/jobs/%d" % MANY)]
+            print("%d jobs: first list after %.2f s; %s" % (
+                MANY, answered, ", ".join("%s %.0f ms" % (p, t * 1000) for p, t in times)))
 
     def test_large_requests(self):
         """A list that would be too large ends before its limit, and says where to go on."""

@@ -35,9 +35,9 @@ class ImportEvents(unittest.TestCase):
         c.request("PUT", "/v1/datasets/%s%s" % (name, query), body=body or self.body, headers=headers)
         return c
 
-    def watch(self, name, accept="application/x-ndjson", patience=20):
+    def watch(self, name, accept="application/x-ndjson"):
         """The open answer of a watcher, once the import has begun."""
-        end = time.monotonic() + patience
+        end = time.monotonic() + harness.PATIENCE
         while True:
             c = self.daemon.connection()
             c.request("GET", "/v1/datasets/%s/events" % name, headers={"Accept": accept})
@@ -50,9 +50,9 @@ class ImportEvents(unittest.TestCase):
             time.sleep(0.02)
 
     def leaves_nothing(self):
-        wait_for(lambda: os.listdir(self.daemon.state + "/tmp") == [], 10, "no upload")
+        wait_for(lambda: os.listdir(self.daemon.state + "/tmp") == [], what="no upload")
         # Fashion-MNIST's own import may still be at work, and has files there.
-        wait_for(lambda: not [n for n in os.listdir(self.daemon.state + "/datasets") if not n.endswith(".cnnd")], 30, "nothing half done")
+        wait_for(lambda: not [n for n in os.listdir(self.daemon.state + "/datasets") if not n.endswith(".cnnd")], what="nothing half done")
 
     def check_steps(self, steps):
         self.assertGreater(len(steps), 3)
@@ -147,7 +147,7 @@ class ImportEvents(unittest.TestCase):
                     other.request(method, path, headers=secrets.get(who, {}))
                     return other.getresponse().status
 
-            wait_for(lambda: ask("GET", "anna", "/v1/datasets/mine/events") == 200, 30, "an import")
+            wait_for(lambda: ask("GET", "anna", "/v1/datasets/mine/events") == 200, what="an import")
             self.assertEqual(ask("GET", "otto", "/v1/datasets/mine/events"), 200)
             for who, status in (("bert", 404), ("nobody", 401)):
                 self.assertEqual(ask("GET", who, "/v1/datasets/mine/events"), status)

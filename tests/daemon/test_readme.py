@@ -53,7 +53,7 @@ class Readme(unittest.TestCase):
             daemon.need_fashion()
             script = STRICT + ''.join(blocks)
             self.assertIn(ADDRESS, script)
-            done = subprocess.run(['bash', '-c', script.replace(ADDRESS, daemon.url)], cwd=folder, env=env, timeout=600,
+            done = subprocess.run(['bash', '-c', script.replace(ADDRESS, daemon.url)], cwd=folder, env=env,
                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
             self.assertEqual(done.returncode, 0, done.stdout.decode(errors='replace')[-3000:])
             for name in ('boot.png', 'curve.svg', 'map.png', 'overlay.png', 'sheet.png', 'first.safetensors', 'second.safetensors'):

@@ -118,10 +118,10 @@ class Door(Daemon):
 
     def ask(self, target, tcp=False):
         """A request of the operator's on a new connection, over the Unix socket or with a token: (status, body)."""
-        c = http.client.HTTPConnection(self.host, self.port, timeout=10)
+        c = http.client.HTTPConnection(self.host, self.port, timeout=harness.PATIENCE)
         if not tcp:
             c.sock = socket.socket(socket.AF_UNIX)
-            c.sock.settimeout(10)
+            c.sock.settimeout(harness.PATIENCE)
             c.sock.connect(self.path)
         with contextlib.closing(c):
             c.request("GET", target, headers=self.operator.headers if tcp else {})
@@ -153,10 +153,9 @@ class Slow(unittest.TestCase):
         with siege:
             wait_for(lambda: door.connections() > MOST * 0.7, what="a full listener")
             time.sleep(2)
-            times = [door.p99(tcp) for tcp in ways]
+            times = [harness.keeps(0.1, lambda: door.p99(tcp), "an operator's request") for tcp in ways]
         print("p99 of an operator's request: %s ms, %s ms before" % tuple(
             ", ".join("%.1f" % (t * 1000) for t in p) for p in (times, quiet)))
-        self.assertLess(max(times), 0.1 * harness.busy())
         wait_for(lambda: door.connections() < 10, what="an empty listener")
 
     def test_over_tcp(self):
@@ -175,7 +174,7 @@ class Slow(unittest.TestCase):
         with Siege(socket.AF_UNIX, door.path, 200, uid=STRANGER):
             wait_for(lambda: door.connections() >= 20, what="as many as one user may")
             for _ in range(20):
-                self.assertLess(door.connections(), 100, "those who are turned away leave")
+                wait_for(lambda: door.connections() < 100, what="those who are turned away leave")
                 time.sleep(0.05)
 
     def test_one_user_with_tokens(self):

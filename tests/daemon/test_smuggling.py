@@ -86,7 +86,7 @@ class Smuggling(unittest.TestCase):
     def answers(self, request):
         """The statuses of all that comes until the server closes; it must."""
         got = b""
-        with socket.create_connection((self.daemon.host, self.daemon.port), 10) as s:
+        with socket.create_connection((self.daemon.host, self.daemon.port), harness.PATIENCE) as s:
             try:
                 s.sendall(request + FOLLOWING)
                 while part := s.recv(65536):

@@ -11,7 +11,7 @@ import unittest
 
 import harness
 
-COLD_SECONDS, WARM_SECONDS = 10, 3
+COLD_SECONDS, WARM_SECONDS = 20, 3
 COLD_COST, WARM_COST = 10, 1
 SIDES = {"lenet": 28, "bn-lenet": 28, "alexnet": 224, "vgg": 224, "nin": 224, "googlenet": 96, "resnet18": 96, "densenet": 96}
 OTHER_SIDE = 64  # of those that need minutes for a step at 224: the kernels are the same
@@ -26,7 +26,7 @@ def job(**changes):
 def first_point(daemon, **changes):
     """Submits, and waits for the first loss. Returns it and the job's id."""
     id = daemon.submit(job(**changes))["id"]
-    with daemon.stream(id, timeout=600) as events:
+    with daemon.stream(id) as events:
         for _, event, data in events:
             if event == "train":
                 return data["loss"], id
@@ -44,7 +44,7 @@ def seconds_to_point(daemon, **changes):
     begun, used = time.monotonic(), processor_seconds(daemon.worker())
     _, id = first_point(daemon, **changes)
     seconds, used = time.monotonic() - begun, processor_seconds(daemon.worker()) - used
-    daemon.wait(id, seconds=600)  # every kernel of the job is made now
+    daemon.wait(id)  # every kernel of the job is made now
     return seconds, used
 
 
@@ -66,11 +66,13 @@ class Slow(AssertionError):
 
 
 class Start(unittest.TestCase):
+    def setUp(self):
+        self.pace = harness.pace()
+
     def check(self, what, seconds, limit):
-        slowness = harness.slowness()
-        print("%s: %.2f s (limit %d s, load %.1f, machine %.1f times as slow)" % (
-            what, seconds, limit, harness.busy(), slowness), flush=True)
-        if seconds >= limit * harness.busy() * slowness:
+        pace, self.pace = self.pace, harness.pace()
+        print("%s: %.2f s (limit %d s, machine %.1f times as slow)" % (what, seconds, limit, max(pace, self.pace)), flush=True)
+        if seconds >= limit * max(pace, self.pace):
             raise Slow("%s: %.2f s" % (what, seconds))
 
     def wait_until_kept(self, daemon):
@@ -86,17 +88,22 @@ class Start(unittest.TestCase):
         harness.wait_for(all_kept, 120, "programs that the idle worker keeps")
 
     def test_cold_then_warm(self):
-        try:
-            self.cold_then_warm()
-        except Slow as slow:  # for a moment, where others have the machine too; what is slow is so again
-            print("once more:", slow, flush=True)
-            self.cold_then_warm()
+        for last in (False, False, True):  # slow for a moment, where others have the machine too; what is slow is so again
+            try:
+                return self.cold_then_warm()
+            except Slow as slow:
+                if last:
+                    raise
+                print("once more:", slow, flush=True)
+        return None
 
     def cold_then_warm(self):
         begun = time.monotonic()
-        with harness.Daemon(private_cache=True) as d:
+        with harness.Daemon({"log_level": "debug"}, private_cache=True) as d:
             d.need_fashion()
-            harness.wait_for(lambda: d.children("compiler") or os.cpu_count() < 2, 60, "a compiler beside the worker")
+            if d.get("/v1/devices")["devices"][0]["compute_units"] > 1:
+                harness.wait_for(lambda: d.children("compiler") or any("the process that compiles" in line for line in d.log_lines),
+                                 what="a compiler beside the worker")
             cold, id = first_point(d)
             self.check("cold, start to first loss", time.monotonic() - begun, COLD_SECONDS)
             self.assertEqual(kept_programs(d), [], "PoCL is asked for binaries only when nobody waits")

@@ -139,7 +139,7 @@ class Training(unittest.TestCase):
             summary = daemon.request(
                 "POST", "/v1/architectures/summary", {"architecture": {"layers": tower}, "input": [1, 8, 8]})[2]
             self.assertGreater(summary["totals"]["layers"], 500)
-            done = daemon.wait(daemon.submit(job)["id"], seconds=300)
+            done = daemon.wait(daemon.submit(job)["id"])
             losses = [data["loss"] for _, event, data in daemon.events(done["id"]) if event == "train"]
             self.assertEqual(len(losses), 24)
             self.assertLess(sum(losses[-8:]), sum(losses[:8]))

@@ -123,7 +123,7 @@ class Clblast(unittest.TestCase):
 
     def finish(self, id):
         """Its strategies."""
-        self.d.wait(id, seconds=1500)
+        self.d.wait(id)
         return self.d.get("/v1/jobs/%d" % id)["strategies"]
 
     def tune(self, parameters, variants):
@@ -147,7 +147,7 @@ class Clblast(unittest.TestCase):
         self.finish(self.submit("again"))
         self.assertEqual(self.d.weights("again"), calm)
         id = self.submit("killed")
-        self.d.wait_step(id, 30, seconds=1500)
+        self.d.wait_step(id, 30)
         self.tune(OTHERS, "tiled tiled tiled")
         send_signal(self.d.worker())
         self.assertEqual(self.finish(id), bound)
@@ -160,7 +160,7 @@ class Clblast(unittest.TestCase):
     def test_a_job_goes_on_where_clblast_is_not_used(self):
         self.tune(PARAMETERS, "clblast clblast clblast")
         id = self.submit("moved", epochs=10)
-        self.d.wait_step(id, 60, seconds=1500)
+        self.d.wait_step(id, 60)
         self.d.kill()
         del self.d.env["CNND_TEST_CLBLAST"]
         self.d.start()

@@ -61,7 +61,7 @@ class Watched(House):
         t = self.tab
         self.assertEqual(t.faults, [])
         t.run("document.body.append(Object.assign(new Image(), { src: 'http://127.0.0.1:9/elsewhere.png' }))")
-        wait_for(lambda: t.browser.read(0.05) or t.faults, 10)
+        wait_for(lambda: t.browser.read(0.05) or t.faults)
         self.assertIn("elsewhere.png", t.faults.pop())
         t.faults.clear()
 
@@ -82,7 +82,7 @@ class Watched(House):
     def test_dropped_images(self):
         d, t = self.daemon, self.tab
         d.wait(d.submit({**TINY, "save_as": "drops"})["id"])
-        t.wait("document.querySelector('#try-model').value === 'drops'", 30)
+        t.wait("document.querySelector('#try-model').value === 'drops'")
         self.drop("#job-list", "<b>one.pgm", pgm(16, 16, bytes([140]) + bytes(255)))
         self.assertRegex(t.wait("document.querySelector('#answer tbody')?.innerText"), r"^<b>one.pgm\s+amorphous|lattice|particle")
         t.click("#try-form [value=map]")
