@@ -6,28 +6,38 @@
 /* One multiplication of the convolution: indices into y, x and w. */
 typedef void visit(const struct ref_call *c, int64_t y, int64_t x, int64_t w);
 
-/* All multiplications whose input lies inside the image; what lies in the padding is zero. */
-static void each_product(const struct op *op, const struct ref_call *c, visit *v)
+/* Those of one pixel of y, whose index is `y`. */
+static inline void products_of(
+        const struct op *op, const struct ref_call *c, int n, int k, int oh, int ow, int64_t y, visit *v)
 {
         const struct conv_args *a = op->args;
-        const struct shape in = op->in[0], out = op->out;
-        const int channels = in.c / a->groups, per_group = out.c / a->groups;
-        const int rows = a->kernel_size[0], columns = a->kernel_size[1];
+        const struct shape in = op->in[0];
+        const int channels = in.c / a->groups, rows = a->kernel_size[0], columns = a->kernel_size[1];
+        const int top = oh * a->stride[0] - a->padding[0], left = ow * a->stride[1] - a->padding[1];
+        const int first = k / (op->out.c / a->groups) * channels;
+        for (int channel = 0; channel < channels; channel++)
+                for (int r = 0; r < rows; r++) {
+                        const int64_t x =
+                                (((int64_t)n * in.c + first + channel) * in.h + top + r) * in.w + left;
+                        const int64_t w = (((int64_t)k * channels + channel) * rows + r) * columns;
+                        if (top + r < 0 || top + r >= in.h)
+                                continue;
+                        for (int s = 0; s < columns; s++)
+                                if (left + s >= 0 && left + s < in.w)
+                                        v(c, y, x + s, w + s);
+                }
+}
+
+/* All multiplications whose input lies inside the image; what lies in the padding is zero. */
+static inline void each_product(const struct op *op, const struct ref_call *c, visit *v)
+{
+        const struct shape out = op->out;
+        int64_t y = 0;
         for (int n = 0; n < c->n; n++)
                 for (int k = 0; k < out.c; k++)
-                        for (int64_t pixel = 0; pixel < (int64_t)out.h * out.w; pixel++)
-                                for (int64_t tap = 0; tap < (int64_t)channels * rows * columns; tap++) {
-                                        int h = (int)(pixel / out.w) * a->stride[0] - a->padding[0] +
-                                                (int)(tap / columns % rows);
-                                        int w = (int)(pixel % out.w) * a->stride[1] - a->padding[1] +
-                                                (int)(tap % columns);
-                                        int64_t channel = k / per_group * channels + tap / columns / rows;
-                                        if (h < 0 || h >= in.h || w < 0 || w >= in.w)
-                                                continue;
-                                        v(c, ((int64_t)n * out.c + k) * out.h * out.w + pixel,
-                                                ((n * in.c + channel) * in.h + h) * in.w + w,
-                                                (int64_t)k * channels * rows * columns + tap);
-                                }
+                        for (int h = 0; h < out.h; h++)
+                                for (int w = 0; w < out.w; w++)
+                                        products_of(op, c, n, k, h, w, y++, v);
 }
 
 static void add_y(const struct ref_call *c, int64_t y, int64_t x, int64_t w)
