@@ -184,8 +184,12 @@ class Drivers(unittest.TestCase):
         cls.outcomes, cls.slowest = collections.Counter(), 0.0
         cls.health = Health()
         cls.addClassCleanup(cls.health.end)
-        for _ in range(2):  # the first may have had no time to measure all layers: from the second on, what is built is the same
-            cls.daemon.wait(cls.daemon.submit(train_job("calm"))["id"])
+        before = None
+        while True:  # the first may have had no time to measure all layers: once they are, what is built is the same
+            job = cls.daemon.wait(cls.daemon.submit(train_job("calm"))["id"])["id"]
+            before, bound = cls.daemon.get("/v1/jobs/%d" % job)["strategies"], before
+            if before == bound:
+                break
         cls.want = cls.daemon.weights("calm")
         cls.answers = {scene: cls.ask(scene) for scene in ASKS}
         cls.result = cls.result_of(cls.daemon.submit(CLASSIFY_JOB)["id"])
