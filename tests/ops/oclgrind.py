@@ -5,8 +5,8 @@ Oclgrind interprets every kernel and reports accesses out of bounds, data races,
 nobody wrote. Its exit status says nothing of them: a log that is not empty is the failure. Status 77 where there is no
 oclgrind.
 
-PART is "convolutions" or "others" for accesses and races; "uninitialized"; or "faults", for oclgrind itself: it works on one
-core, so that these go side by side. Uninitialised values have a run of their own, because oclgrind 21.10 follows uninitialised values wrongly: it stops at LLVM's `freeze`, which optimised
+PART is "convolutions" or "others" for accesses and races; "uninitialized-0" or "-1", half of the trials each; or "faults", for
+oclgrind itself: it works on one core, so that these go side by side. Uninitialised values have a run of their own, because oclgrind 21.10 follows uninitialised values wrongly: it stops at LLVM's `freeze`, which optimised
 divisions have, hence -O0; and where a shuffle gives a shorter vector (v.hi, v.s012) it looks the upper elements up in the
 wrong operand, which reports what is fine or ends the process. So that check is for kernels without vectors alone."""
 import os
@@ -72,8 +72,8 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         if part == 'faults':
             check_the_checker(binary, kernels, folder)
-        elif part == 'uninitialized':
-            check(UNINITIALIZED, binary, folder, CNND_TEST_SCALAR='1')
+        elif part.startswith('uninitialized-'):
+            check(UNINITIALIZED, binary, folder, CNND_TEST_SCALAR='1', CNND_TEST_HALF=part[-1])
         else:
             check(MEMORY_AND_RACES, binary, folder, CNND_TEST_ONLY={'convolutions': 'conv2d', 'others': '-conv2d'}[part])
 
