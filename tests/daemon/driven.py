@@ -8,7 +8,7 @@ import unittest
 import zipfile
 
 from browser import Browser
-from harness import Daemon, pgm, wait_for
+from harness import PATIENCE, Daemon, pgm, wait_for
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 TINY = {"type": "train", "architecture": {"layers": [{"type": "flatten"}, {"type": "linear", "out_features": 3}]}, "dataset": "grains",
@@ -81,7 +81,7 @@ class Driven(unittest.TestCase):
         for last in (False, False, True):
             self.press(text, within)
             try:
-                return wait_for(lambda: self.tab.browser.read(0.05) or condition(), 10 if last else 3)
+                return wait_for(lambda: self.tab.browser.read(0.05) or condition(), PATIENCE if last else 3)
             except AssertionError:
                 if last:
                     raise

@@ -108,7 +108,8 @@ class Daemon:
             shutil.rmtree(self.state, ignore_errors=True)
 
     def start(self):
-        options = {"listen": "127.0.0.1:0", "state": self.state, **self.options}
+        # A slow machine may compile for minutes without a word: who is not about that has no watchdog.
+        options = {"listen": "127.0.0.1:0", "state": self.state, "watchdog_seconds": 3600, **self.options}
         words = [BINARY]
         for name, value in options.items():
             words += ["--" + name.replace("_", "-"), str(value)]

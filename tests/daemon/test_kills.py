@@ -134,9 +134,11 @@ class Kills(unittest.TestCase):
             self.assertEqual(d.worker(), worker)
 
     def test_kernel_that_never_returns(self):
-        with Daemon({"watchdog_seconds": 8}) as d:
+        with Daemon() as d:
             marker = os.path.join(d.state, "hang")
+            d.wait(d.submit(train("first"))["id"])  # from here on all is compiled
             d.stop()
+            d.options["watchdog_seconds"] = 8
             d.env.update(CNND_TEST_HANG_FILE=marker, CNND_TEST_HANG_STEP="60")
             d.start()
             d.need_device()
