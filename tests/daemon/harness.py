@@ -42,21 +42,22 @@ def die_with_parent():
     LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def pace():
-    """How many times as long work takes here and now as on the machine of docs/measurements.md with nothing beside it. It
-    goes by the wall, so that other work counts, and a quota of processor time; sanitizers do, too."""
-    begin, value = time.monotonic(), 0
-    for i in range(1000000):
+def times_as_long(clock, count):
+    """How many times as long as on the machine of docs/measurements.md with nothing beside it so much work takes here and now."""
+    begin, value = clock(), 0
+    for i in range(count):
         value += i * i % 7
-    return max(1, (time.monotonic() - begin) / 0.06) * (4 if SANITIZED else 1)
+    return max(1, (clock() - begin) / count / 6e-8)
+
+
+def pace():
+    """The same by the wall, so that other work counts, and a quota of processor time; sanitizers do, too."""
+    return times_as_long(time.monotonic, 500000) * (4 if SANITIZED else 1)
 
 
 def slowness():
-    """The same, of processor time alone: how slow a processor is, and what a host lets others have of it."""
-    begin, value = time.process_time(), 0
-    for i in range(1000000):
-        value += i * i % 7
-    return max(1, (time.process_time() - begin) / 0.06)
+    """The same of processor time alone: how slow a processor is, and what a host lets others have of it."""
+    return times_as_long(time.process_time, 200000)
 
 
 def keeps(seconds, measure, what="it", tries=5):

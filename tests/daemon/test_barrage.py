@@ -165,7 +165,7 @@ class Round:
     """Kills on one state folder."""
 
     def __init__(self, dice, state):
-        self.ledger, self.random, self.kills = Ledger(), dice, 0
+        self.ledger, self.random, self.kills, self.slower = Ledger(), dice, 0, 1
         self.daemon = Daemon({"listen": "none", "requests_per_second": 0, "queued_jobs": 0, "checkpoint_seconds": 1,
                               "slice_seconds": 0.1}, state=state, env={"CNND_FAKE_STEP_MS": "1", **NO_DRIVERS})
         self.socket = self.daemon.options["socket"] = os.path.join(state, "socket")
@@ -190,7 +190,9 @@ class Round:
 
     def kill(self):
         """Starts a front, and kills it before it listens or after; where all is slower it lives longer, so that as much happens."""
-        early, slower = self.random.random() < 0.3, min(harness.pace(), 8)
+        if self.kills % 10 == 0:
+            self.slower = min(harness.pace(), 30)
+        early, slower = self.random.random() < 0.3, self.slower
         if early:
             timer = threading.Timer(self.random.uniform(0, STARTING_SECONDS * slower), lambda: self.daemon.process.kill())
             timer.start()
