@@ -8,6 +8,7 @@ import sqlite3
 import threading
 import time
 import unittest
+import zipfile
 
 from harness import PATIENCE, Daemon, long_job, main, png, small_job, wait_for
 from people import Person, token
@@ -142,7 +143,7 @@ class Files(unittest.TestCase):
         """While one user's import goes on, another's begins."""
         side, pictures = 256, 3000
         image = png(side, side, os.urandom(side * side))
-        body = zipped([("%s/%d.png" % ("ab"[i % 2], i), image) for i in range(pictures)])
+        body = zipped([("%s/%d.png" % ("ab"[i % 2], i), image) for i in range(pictures)], zipfile.ZIP_STORED)
         small = zipped([("%s/%d.png" % ("ab"[i % 2], i), png(8, 8, bytes(64))) for i in range(4)])
         with Daemon(device=False) as d:
             anna, bert, _ = self.people(d)
