@@ -30,8 +30,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Without work, until programs are kept, and between two of them. */
-enum { QUIET_MS = 2000, BETWEEN_MS = 100 };
+enum { QUIET_MS = 2000, BETWEEN_MS = 100 }; /* without work, until a program is kept; until the next */
 
 struct engine {
         struct voice voice;
@@ -418,8 +417,7 @@ static bool stays_quiet(struct engine *en, int ms)
         return pthread_cond_timedwait(&en->wake, &en->lock, &until) == ETIMEDOUT && !has_work(en);
 }
 
-/* With the lock, which it gives up meanwhile. What a driver is slow to hand out is kept now, a program at a
-   time: it makes the next start shorter, and nobody shall wait for it in this one. */
+/* With the lock, given up meanwhile. What a driver is slow to hand out is kept when nobody waits. */
 static void wait_for_work(struct engine *en)
 {
         bool more = dev_info(en->dev)->slow_binaries;
