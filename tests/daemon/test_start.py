@@ -83,7 +83,7 @@ class Start(unittest.TestCase):
             count = len(kept_programs(daemon))
             if count != seen[0]:
                 seen[:] = count, time.monotonic()
-            return count and time.monotonic() - seen[1] > 3 * harness.busy()
+            return count and time.monotonic() - seen[1] > 3 * harness.pace()
 
         harness.wait_for(all_kept, 120, "programs that the idle worker keeps")
 
