@@ -195,8 +195,11 @@ static void heartbeat(struct device *d, const cJSON *head)
         const cJSON *map = json_field(head, "map");
         bool busy = cJSON_IsTrue(json_field(head, "busy"));
         double now = (double)wire_int(head, "progress");
+        const int64_t starved = wire_int(head, "starved_ms"), still = d->heard_ms - d->moved_ms;
         if (now != d->progress || !busy)
                 d->moved_ms = d->heard_ms;
+        else if (starved > 0 && still > 0) /* who waits for a processor does not hang */
+                d->moved_ms += starved < still ? starved : still;
         d->progress = now;
         d->busy = busy;
         d->device_bytes = (double)wire_int(head, "device_bytes");

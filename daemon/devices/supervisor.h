@@ -5,11 +5,12 @@
 
    A worker is restarted when it died, with a back-off that doubles from 100 ms; killed when its heartbeat
    stopped for HEARTBEAT_LOST_MS, or when it was busy for `watchdog_seconds` without its engine thread's
-   progress counter moving; and after SUPERVISOR_FAILURES of these in a row, without a training step or an
-   answered request between, its device is quarantined: tried again after ten minutes and ever longer pauses,
-   for a card may be reset or a driver be repaired meanwhile. Before the last try what was
-   compiled is put aside (drivercache.h). A device that another program has (NVIDIA's exclusive compute mode)
-   has not failed: it is tried again every 15 s. One thread. */
+   progress counter moving, the time not counted in which it waited for a processor; and after
+   SUPERVISOR_FAILURES of these in a row, without a training step or an answered request between, its device
+   is quarantined: tried again after ten minutes and ever longer pauses, for a card may be reset or a driver
+   be repaired meanwhile. Before the last try what was compiled is put aside (drivercache.h). A device that
+   another program has (NVIDIA's exclusive compute mode) has not failed: it is tried again every 15 s. One
+   thread. */
 #ifndef CNND_SUPERVISOR_H
 #define CNND_SUPERVISOR_H
 

@@ -7,6 +7,7 @@
 #include "daemon/common/children.h"
 #include "daemon/devices/drivercache.h"
 #include "daemon/worker/engine.h"
+#include "daemon/worker/starved.h"
 #include "daemon/common/wire.h"
 #include "device/dev.h"
 #include "device/launch.h"
@@ -38,7 +39,7 @@ static int send_message(void *ctx, const cJSON *head, const void *raw, size_t ra
         return rc;
 }
 
-static int heartbeat(struct worker *w, const struct engine_pulse *p, struct err *e)
+static int heartbeat(struct worker *w, const struct engine_pulse *p, int64_t starved, struct err *e)
 {
         cJSON *head = cJSON_CreateObject();
         if (!head)
@@ -46,6 +47,7 @@ static int heartbeat(struct worker *w, const struct engine_pulse *p, struct err 
         cJSON_AddStringToObject(head, "op", "heartbeat");
         cJSON_AddNumberToObject(head, "progress", (double)p->progress);
         cJSON_AddBoolToObject(head, "busy", p->busy);
+        cJSON_AddNumberToObject(head, "starved_ms", (double)starved);
         cJSON_AddNumberToObject(head, "device_bytes", (double)p->device_bytes);
         if (p->tells_free)
                 cJSON_AddNumberToObject(head, "memory_free", (double)p->free_bytes);
@@ -84,12 +86,13 @@ int worker_main(const char *device, const char *uuid, const char *state_dir, str
         if (rc)
                 return rc;
         int64_t next = clock_now_ms();
+        struct starved starved = {0};
         while (rc == 0) {
                 struct engine_pulse pulse;
                 engine_pulse(w.engine, &pulse);
                 if (clock_now_ms() >= next) {
                         next = clock_now_ms() + HEARTBEAT_MS;
-                        rc = heartbeat(&w, &pulse, e);
+                        rc = heartbeat(&w, &pulse, starved_ms(&starved), e);
                 }
                 if (rc == 0)
                         rc = serve(&w, next, e);
