@@ -70,7 +70,7 @@ class Page(House):
         t, d = self.tab, self.daemon
         d.wait(d.submit({**TINY, "save_as": "kept"})["id"])
         d.wait(d.submit({**TINY, "save_as": "lost"})["id"])
-        t.wait("document.querySelector('#models tr[data-key=lost]')", 30)
+        t.wait("document.querySelector('#models tr[data-key=lost]')")
         t.run("""(() => {
           window.bodies = 0;
           for (const way of ["blob", "arrayBuffer"]) {

@@ -272,7 +272,7 @@ class Memory(unittest.TestCase):
             self.assertEqual(d.request("POST", "/v1/models/m/classify", image)[::2], want[::2])
 
     def test_worker_has_none_left(self):
-        wide = {"layers": [{"type": "flatten"}, {"type": "linear", "out_features": 4000}, {"type": "relu"},
+        wide = {"layers": [{"type": "flatten"}, {"type": "linear", "out_features": 16000}, {"type": "relu"},
                            {"type": "linear", "out_features": 10}]}
         with Daemon() as d:
             d.need_fashion()

@@ -47,16 +47,17 @@ static bool is_of_this_half(void)
         return !half || turn++ % 2 == atoi(half);
 }
 
-static int samples_of(int way)
+/* Two numbers that happen to lie close together have no deviation that floats could tell; three seldom do. */
+static int samples_of(int way, const struct op_kind *kind)
 {
-        return getenv("CNND_TEST_SCALAR") ? 2 : ways[way].n;
+        return !getenv("CNND_TEST_SCALAR") ? ways[way].n : kind == &op_batch_norm ? 3 : 2;
 }
 
 static int try_way(struct ops_fixture *f, const struct op *op, int i, bool odd)
 {
         struct trial t = {.dev = f->dev,
                 .op = op,
-                .n = samples_of(i),
+                .n = samples_of(i, op->kind),
                 .lanes = ways[i].lanes,
                 .variant = ways[i].variant,
                 .precision = ways[i].precision,
@@ -120,7 +121,7 @@ static void the_loss(void **state)
                 if (is_left_out(i, NULL, 0) || ways[i].variant > OP_TILED || !is_of_this_half())
                         continue;
                 struct loss_trial t = {.dev = f->dev,
-                        .n = samples_of(i),
+                        .n = samples_of(i, NULL),
                         .classes = 5,
                         .lanes = ways[i].lanes,
                         .variant = ways[i].variant,
