@@ -3,7 +3,7 @@ import { before, Chart } from "./chart.js";
 import { bytes, button, by, duration, fill, loss, make, name, number, percent, setText, textOf, when } from "./dom.js";
 import { open as openForm } from "./form.js";
 import { onnx, weights } from "./lists.js";
-import { ask, follow, get, post, Refused, remove, said, save } from "./server.js";
+import { ask, follow, get, passing, post, remove, said, save } from "./server.js";
 import { live } from "./windows.js";
 
 export const MOST = 4; // of a browser's six connections to a server the lists want some
@@ -55,7 +55,7 @@ class Job {
   trouble(error) {
     if (error.name === "AbortError")
       return;
-    if (error instanceof Refused) {
+    if (!passing(error)) {
       this.over = true;
       fail(error);
     }
@@ -234,7 +234,7 @@ export function look(on) {
 }
 
 export async function refresh() {
-  await Promise.all(jobs.filter(j => j.stop && !j.over && j.is).map(j => j.look(j.stop.signal).catch(error => j.trouble(error))));
+  await Promise.all(jobs.filter(j => j.stop && !j.over).map(j => j.look(j.stop.signal).catch(error => j.trouble(error))));
 }
 
 function draw() {

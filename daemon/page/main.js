@@ -12,7 +12,7 @@ import * as windows from "./windows.js";
 
 const EVERY_MS = 3000, SELDOM = 5, PAGE = 100;
 const FIND_MS = 300;
-let jobs = null, search = null, findTimer = 0, lists = { models: [], sets: [] }, before = 0, more = false, round = 0, running = false, timer = 0, done = "";
+let jobs = null, search = null, findTimer = 0, lists = { models: [], sets: [] }, before = 0, more = false, round = 0, looks = 0, running = false, timer = 0, done = "";
 
 const shown = () => (/^#jobs=([\d,]+)$/.exec(location.hash)?.[1] || "").split(",").filter(n => n).map(Number).slice(0, MOST);
 
@@ -89,9 +89,16 @@ function find() {
 
 const query = () => "v1/jobs?limit=" + PAGE + (by("state").value ? "&state=" + by("state").value : "") + (before ? "&before=" + before : "");
 
+// The last one that was asked for, whichever comes last.
+async function lookAt(set) {
+  const mine = ++looks, sheet = await importing.sheet(set);
+  if (mine === looks)
+    by("looked-at").replaceChildren(sheet);
+}
+
 function showLists() {
   showModels(lists.models, model => form.score(model).catch(trouble), anew);
-  showDatasets(lists.sets, set => trainOn(set.name), async set => by("looked-at").replaceChildren(await importing.sheet(set)), anew);
+  showDatasets(lists.sets, set => trainOn(set.name), set => lookAt(set), anew);
 }
 
 async function turn() {
@@ -136,6 +143,7 @@ async function run() {
 
 // There may be other models and data sets than those that are shown.
 function anew() {
+  looks++;
   by("looked-at").replaceChildren();
   round = 0;
   run();
@@ -188,7 +196,10 @@ by("login").addEventListener("submit", e => {
   by("token").value = "";
   round = 0;
   by("login").hidden = true;
+  for (const id of ["looked-at", "answer", "import-result"]) // another's
+    by(id).replaceChildren();
   arrange();
+  find();
   run();
 });
 by("leave").addEventListener("click", () => {

@@ -13,7 +13,7 @@ const wordsOf = ({ id, name, state, user, model, request: r = {} }) =>
 export class Search {
   // `state` is one that jobs are in, or "".
   constructor(text, state) {
-    Object.assign(this, { parts: asked(text), state, found: new Map(), read: 0, top: 0, before: 0, whole: false, reading: false, stop: new AbortController() });
+    Object.assign(this, { parts: asked(text), state, found: new Map(), read: 0, top: 0, before: 0, begun: false, whole: false, reading: false, stop: new AbortController() });
   }
 
   end() {
@@ -48,6 +48,7 @@ export class Search {
         list.jobs.forEach(job => this.take(job));
         this.read += list.jobs.length;
         this.top = Math.max(this.top, list.jobs[0]?.id || 0);
+        this.begun = true;
         this.before = list.jobs.at(-1)?.id || 0;
         this.whole = list.jobs.length < PIECE && !list.before;
         told();
@@ -62,7 +63,7 @@ export class Search {
   async refresh(newest, more, running) {
     const low = more ? newest.at(-1).id : 0, there = new Set(newest.map(job => job.id));
     for (const job of newest) {
-      if (this.top && job.id > this.top)
+      if (this.begun && job.id > this.top)
         this.read++;
       this.take(job);
     }

@@ -133,7 +133,8 @@ const pause = (ms, signal) => new Promise(resolve => {
 const DEAD_MS = 45000, QUIET_MS = 400, SIP_MS = 1500, PAUSE_MS = 3000;
 
 // The lines of one stream. The server sends a heartbeat every 15 s unless told otherwise; three of them missing
-// mean a dead connection. A sip ends when nothing more has come for a moment, and soon in any case.
+// mean a dead connection. A sip ends when nothing more has come for a moment, and soon in any case. null: nothing will
+// come any more.
 async function* lines(path, signal, sip) {
   const stop = new AbortController(), begun = performance.now();
   const end = () => stop.abort();
@@ -141,6 +142,10 @@ async function* lines(path, signal, sip) {
   let timer = setTimeout(end, DEAD_MS), answer = null;
   try {
     answer = await ask("GET", path, { accept: "application/x-ndjson", signal: stop.signal });
+    if (answer.status === 204) {
+      yield null;
+      return;
+    }
     const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
     let rest = "";
     for (let piece; !(sip && performance.now() > begun + SIP_MS);) {
@@ -173,6 +178,9 @@ async function turn() {
   return free;
 }
 
+// Whether the same may be answered in a while: no server there, or one that is short of something for now.
+export const passing = error => !(error instanceof Refused) || [429, 502, 503, 504].includes(error.status);
+
 // Every event of a job after number `after`, in order and once, over as many connections as it takes: one that
 // stays open where it is `live`, else one every few seconds. `take` gets lists of them; `link` a text while there is
 // no server, "" when there is one again. Ends with the job, or with the signal; throws Refused where asking again is
@@ -184,6 +192,8 @@ export async function follow(id, after, take, link, signal, live = true) {
     let well = false;
     try {
       for await (const some of signal.aborted ? [] : lines("v1/jobs/" + id + "/events?after=" + after, signal, !live)) {
+        if (!some)
+          return;
         const events = some.filter(line => line.trim()).map(line => JSON.parse(line)).filter(event => event.id > after);
         link("");
         wait = 500;
@@ -196,7 +206,7 @@ export async function follow(id, after, take, link, signal, live = true) {
       }
       well = !live;
     } catch (error) {
-      if (error instanceof Refused && ![429, 502, 503, 504].includes(error.status))
+      if (!passing(error))
         throw error;
       wait = Math.max(wait, (error.wait || 0) * 1000);
     } finally {

@@ -1,7 +1,7 @@
 /* An engine without a device, linked in place of the real one by tests of the daemon's processes: a training
    run is a hash that moves once a step, so that two runs are equal exactly when their steps were.
 
-   Environment: CNND_FAKE_STEP_MS sleeps in every step, CNND_FAKE_INFER_MS for every batch; A job's name makes
+   Environment: CNND_FAKE_STEP_MS sleeps in every step, CNND_FAKE_INFER_MS for every batch. A job's name makes
    it misbehave: "abort N" aborts at step N, every time; "fail N" fails there, "full N" finds the disk full.
    "rest N" sleeps N ms in every step. */
 #include "fake_device.h"

@@ -151,7 +151,7 @@ class Description:
         operation = self.operation(method, path)
         assert operation, "%s %s is not described" % (method, path)
         answer = operation["responses"].get(str(status))
-        bodiless = status == 413 and "requestBody" not in operation
+        bodiless = status == 413 and "requestBody" not in operation and "takes no body" in str(body)
         assert answer or bodiless or status in ANYWHERE, "%s %s: %d is not described: %.300s" % (method, path, status, body)
         answer = resolve(answer or operation["responses"]["default"], self.document)
         for name, header in answer.get("headers", {}).items():

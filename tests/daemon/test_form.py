@@ -87,7 +87,7 @@ class Page(House):
         for form, end in (("weights", "safetensors"), ("onnx", "onnx")):
             path = os.path.join(t.browser.downloads, "kept." + end)
             wanted = d.request("GET", "/v1/models/kept/" + form)[2]
-            wait_for(lambda: t.browser.read(0.05) or (os.path.exists(path) and os.path.getsize(path) == len(wanted)), 20)
+            wait_for(lambda: t.browser.read(0.05) or (os.path.exists(path) and os.path.getsize(path) == len(wanted)))
             with open(path, "rb") as f:
                 self.assertEqual(f.read(), wanted)
         self.assertEqual(sorted(os.listdir(t.browser.downloads)), ["kept.onnx", "kept.safetensors"])

@@ -110,7 +110,7 @@ class Reach(Full):
             wanted, reached = t.run(FOCUSABLE + ".length"), {t.run(FOCUSED)["at"]}
             for _ in range(2 * wanted):
                 t.key("Tab")
-                for _ in range(20):  # a browser may scroll in its own time
+                for _ in range(600):  # a browser may scroll in its own time
                     now = t.run(FOCUSED)
                     if now["seen"]:
                         break

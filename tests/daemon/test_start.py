@@ -85,7 +85,7 @@ class Start(unittest.TestCase):
                 seen[:] = count, time.monotonic()
             return count and time.monotonic() - seen[1] > 3 * harness.pace()
 
-        harness.wait_for(all_kept, 120, "programs that the idle worker keeps")
+        harness.wait_for(all_kept, what="programs that the idle worker keeps")
 
     def test_cold_then_warm(self):
         for last in (False, False, True):  # slow for a moment, where others have the machine too; what is slow is so again

@@ -52,8 +52,11 @@ class Tuning(unittest.TestCase):
     def measure(self):
         """Starts jobs until all of their layers are measured: a start takes two seconds at most, which are few on a slow machine."""
         before, bound = None, {}
-        while SECOND not in bound or bound != before:
+        for _ in range(50):
             before, (bound, _) = bound, self.start("measured", max_steps=2)
+            if SECOND in bound and bound == before:
+                return
+        self.fail("%s is not measured: %s" % (SECOND, bound))
 
     def test_a_job_keeps_its_strategies_when_tuning_changes(self):
         self.measure()

@@ -84,7 +84,7 @@ class Watched(House):
         d.wait(d.submit({**TINY, "save_as": "drops"})["id"])
         t.wait("document.querySelector('#try-model').value === 'drops'")
         self.drop("#job-list", "<b>one.pgm", pgm(16, 16, bytes([140]) + bytes(255)))
-        self.assertRegex(t.wait("document.querySelector('#answer tbody')?.innerText"), r"^<b>one.pgm\s+amorphous|lattice|particle")
+        self.assertRegex(t.wait("document.querySelector('#answer tbody')?.innerText"), r"^<b>one\.pgm\s+(amorphous|lattice|particle)")
         t.click("#try-form [value=map]")
         t.enter("#window", "16")
         self.drop("body", "field.pgm", pgm(64, 48, bytes(i % 200 for i in range(64 * 48))))
