@@ -28,7 +28,7 @@ GROUP_KERNEL void dropout_mask(MASK_ARGUMENTS)
                 target[at] = accumulate ? target[at] + v : v;
         }
 }
-#else
+#elif LANES == 16
 typedef struct {
         uint16 v[4];
 } words;

@@ -83,7 +83,7 @@ static int check_shape(const struct dataset *d, struct err *e)
                         DATASET_MAX_CLASSES);
         int64_t total = 0;
         for (int s = 0; s < DATASET_SPLITS; s++) {
-                if (d->split[s].count < 0)
+                if (d->split[s].count < 0 || d->split[s].count > INT_MAX / 2)
                         return err_set(
                                 e, ERR_INVALID, "%d images in split %s", d->split[s].count, split_names[s]);
                 total += d->split[s].count;

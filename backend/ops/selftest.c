@@ -187,6 +187,7 @@ static int try_loss(struct selftest *s, struct err *e)
                         .variant = s->variant,
                         .training = examples[i].training,
                         .slices = i == 0,
+                        .weighted = i == 0,
                         .accumulate = i == 1,
                         .lie = lies(s, "loss")};
                 rc = note(s, loss_trial_run(&t, seed, &r, e), &r, e);

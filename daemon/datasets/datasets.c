@@ -51,6 +51,7 @@ static void import_gone(void *ctx, struct child *c, int status, const char *why)
         (void)c;
         if (status == 0) {
                 datasetcore_load(en);
+                en->unsettled = en->unsettled && !datasetcore_known(en);
                 if (en->state == ENTRY_READY)
                         log_line(LOG_INFO, "data set %s imported", en->name);
                 return;
@@ -88,7 +89,7 @@ static int import_known(struct datasets *ds, struct err *e)
         for (int i = 0; rc == 0 && i < dataset_known_count; i++) {
                 const struct dataset_known *known = &dataset_known[i];
                 struct entry *en = datasetcore_find(ds, known->name);
-                if ((en && en->state != ENTRY_FAILED) || !installed(known))
+                if ((en && (en->state != ENTRY_FAILED || en->user[0])) || !installed(known))
                         continue;
                 if (!en)
                         en = datasetcore_add(ds, known->name, e);

@@ -33,15 +33,11 @@ static int head_of(struct str *out, const struct dev_info *info, struct err *e)
 
 static int read_file(const char *path, const char *head, struct strategies *s, struct err *e)
 {
-        void *map;
+        char *text;
         size_t len;
-        int rc = file_map(path, &map, &len, e);
+        int rc = file_read(path, &text, &len, e);
         if (rc)
                 return rc;
-        char *text = strndup(map, len);
-        file_unmap(map, len);
-        if (!text)
-                return err_set(e, ERR_NO_MEMORY, "no memory for a tuning");
         if (strncmp(text, head, strlen(head)) == 0)
                 rc = strategies_read(s, text, e);
         else

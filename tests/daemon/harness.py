@@ -83,6 +83,7 @@ class Daemon:
         self.own_state = state is None
         self.state = state or tempfile.mkdtemp(prefix="cnnd-test-")
         self.env = dict(os.environ, CNND_LISTEN="", **(env or {}))
+        self.env.setdefault("CNND_TEST_QUIET_MS", "2000")
         if private_cache:
             self.env.pop("POCL_CACHE_DIR", None)
         else:

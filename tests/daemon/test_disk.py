@@ -65,6 +65,21 @@ class Disk(unittest.TestCase):
             self.heals()
             self.check_served(path)
 
+    def test_strategies(self):
+        """A tuning file that cannot be read tells nothing; nobody dies of it."""
+        d = self.daemon
+        os.makedirs(self.path("tuning"), exist_ok=True)
+        with open(self.path("tuning/fake_platform-fake_0.tune"), "w") as f:
+            f.write("# cnnd tuning\n")
+        id = d.get("/v1/devices")["devices"][0]["id"]
+        self.check_served("/v1/devices/" + id)
+        self.fails("/tuning/")
+        self.check_served("/v1/devices/" + id)
+        self.assertEqual(d.process.poll(), None)
+        self.again()
+        self.assertEqual(d.get("/v1/devices")["devices"][0]["failures"], 0)
+        self.heals()
+
     def test_what_is_stored(self):
         """It is refused, and what stood there stands."""
         d = self.daemon
