@@ -305,6 +305,9 @@ int datasets_find(struct datasets *ds, const char *name, const struct dataset **
         if (en->state == ENTRY_IMPORTING)
                 return err_set(e, ERR_UNAVAILABLE,
                         "the data set '%s' is being imported; try again in a few seconds", name);
+        if (en->error.code == ERR_IO ||
+                en->error.code == ERR_SYNTAX) /* no fault of who asks; the log has more */
+                return err_set(e, ERR_UNAVAILABLE, "the data set '%s' cannot be read", name);
         if (en->error.code) {
                 *e = en->error;
                 return err_wrap(e, "the data set '%s' cannot be used", name);
