@@ -1,5 +1,5 @@
-/* What a process tells of its want of processors: much where others have the one that it may use, little where it
-   sleeps. */
+/* What a process tells of its want of processors: much where others have the one that it may use, little
+   where it sleeps. */
 #include "check.h"
 
 #include "base/clock.h"

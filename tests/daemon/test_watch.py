@@ -56,6 +56,24 @@ class Watched(House):
             for epoch, loss in rows:
                 self.assertAlmostEqual(loss, last[epoch], delta=1e-3 * abs(loss) + 1e-6)
 
+    def test_short_of_something(self):
+        """A server that for a moment has no room for a question, or a proxy without one, is asked again."""
+        jobs = self.live(1)
+        t = self.tab = self.open_page("/#jobs=%d" % jobs[0])
+        t.wait("document.querySelector('#facts progress')?.value > 2")
+        t.run("""(() => {
+            const fetch = window.fetch;
+            window.away = 0;
+            window.fetch = (path, options) => /v1.jobs.[0-9]+$/.test(path) && window.away < 2
+                ? Promise.resolve(new Response('{"status": 503, "title": "Service Unavailable", "detail": "' + ++window.away + '"}',
+                    { status: 503, headers: { "Content-Type": "application/problem+json" } }))
+                : fetch(path, options);
+        })()""")
+        t.wait("window.away === 2")
+        steps = t.run("document.querySelector('#facts progress').value")
+        t.wait("document.querySelector('#facts progress').value > %d" % (steps + 5))
+        self.end(jobs, t)
+
     def test_policy(self):
         """What comes from elsewhere is refused, and a fault of the page."""
         t = self.tab
