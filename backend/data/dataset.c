@@ -265,7 +265,7 @@ static int place_sections(struct dataset *d, size_t description_len, struct err 
         return rc;
 }
 
-static int read_text_of(struct dataset *d, const char *description, const struct header *h, struct err *e)
+static int take_description(struct dataset *d, const char *description, const struct header *h, struct err *e)
 {
         if (h->description_crc != crc_of(description, h->description_len))
                 return err_set(e, ERR_SYNTAX, "the description's checksum is wrong");
@@ -284,7 +284,7 @@ static int read_map(struct dataset *d, struct err *e)
         memcpy(&h, d->map, sizeof h);
         int rc = check_header(d, &h, e);
         if (rc == 0)
-                rc = read_text_of(d, (const char *)d->map + sizeof h, &h, e);
+                rc = take_description(d, (const char *)d->map + sizeof h, &h, e);
         for (int s = 0; s < DATASET_SPLITS && rc == 0; s++) {
                 d->split[s].images = (const char *)d->map + d->split[s].images_at;
                 d->split[s].labels =
@@ -322,7 +322,7 @@ static int read_file(struct dataset *d, int fd, struct err *e)
                 return err_set(e, ERR_NO_MEMORY, "no memory for %u bytes", h.description_len);
         rc = file_piece(fd, "its file", sizeof h, description, h.description_len, e);
         if (rc == 0)
-                rc = read_text_of(d, description, &h, e);
+                rc = take_description(d, description, &h, e);
         free(description);
         return rc ? rc : count_labels(d, fd, e);
 }

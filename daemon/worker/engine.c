@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "daemon/worker/commands.h"
 #include "daemon/worker/evaluate.h"
+#include "daemon/worker/keeping.h"
 #include "daemon/worker/loaded.h"
 #include "daemon/worker/mapqueue.h"
 #include "daemon/worker/memwatch.h"
@@ -30,8 +31,6 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { QUIET_MS = 60000, BETWEEN_MS = 100 }; /* idle until a program is kept, which takes seconds; the next */
-
 struct engine {
         struct voice voice;
         char *device, *uuid, *state_dir; /* owned */
@@ -51,6 +50,7 @@ struct engine {
         struct dev *dev;
         struct strategies *known; /* of the device */
         struct loaded *loaded;
+        struct keeping keeping;
         int64_t running;          /* the job in hand */
         int64_t marks;            /* sent so far */
         int64_t hang_step, looks; /* test hook: see worker.h */
@@ -392,6 +392,7 @@ static int open_device(struct engine *en, struct err *e)
         if (rc)
                 return err_wrap(e, "device %s", en->device);
         note_progress(en);
+        keeping_start(&en->keeping, en->dev);
         rc = memwatch_start(&en->memory, en->dev, e);
         if (rc == 0)
                 rc = tuned_load(en->state_dir, dev_info(en->dev), &en->known, e);
@@ -416,22 +417,20 @@ static bool stays_quiet(struct engine *en, int ms)
         return pthread_cond_timedwait(&en->wake, &en->lock, &until) == ETIMEDOUT && !has_work(en);
 }
 
-/* With the lock, given up meanwhile. What a driver is slow to hand out is kept when nobody waits. */
+/* With the lock, given up meanwhile. */
 static void wait_for_work(struct engine *en)
 {
-        bool more = dev_info(en->dev)->slow_binaries;
-        const char *told = getenv("CNND_TEST_QUIET_MS"); /* see worker.h */
-        int quiet_ms = told ? atoi(told) : QUIET_MS;
+        keeping_rest(&en->keeping);
         while (!has_work(en)) {
+                const int wait_ms = keeping_wait_ms(&en->keeping);
                 atomic_store(&en->busy, false);
-                if (!more) {
+                if (wait_ms < 0) {
                         pthread_cond_wait(&en->wake, &en->lock);
-                } else if (stays_quiet(en, quiet_ms)) {
-                        quiet_ms = BETWEEN_MS;
+                } else if (stays_quiet(en, wait_ms)) {
                         atomic_store(&en->busy, true);
                         pthread_mutex_unlock(&en->lock);
                         note_progress(en);
-                        prog_save_next(en->dev, &more, NULL); /* no harm where this fails, as above */
+                        keeping_next(&en->keeping);
                         pthread_mutex_lock(&en->lock);
                 }
         }

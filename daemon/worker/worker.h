@@ -40,7 +40,7 @@
 
 /* Test hooks: with CNND_TEST_HANG_STEP=n and CNND_TEST_HANG_FILE=path in the environment, the engine thread
    stops for ever at the n-th look between two steps of a job, once: where the file exists, which is deleted
-   first. CNND_TEST_QUIET_MS is how long it has nothing to do before it keeps what was compiled (60000). */
+   first. */
 
 /* Runs until the front closes the channel. `uuid` as in struct dev_options. Returns only errors from before
    the first command. */
