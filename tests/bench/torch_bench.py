@@ -28,7 +28,7 @@ def network(name, side):
     return course.network(name, side=side)
 
 
-def rate(step, batch, seconds, ahead, finish):
+def rate(step, batch, seconds, ahead=1, finish=lambda: None):
     for _ in range(3):
         step()
         finish()
