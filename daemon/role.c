@@ -10,6 +10,7 @@
 #include "daemon/devices/drivercache.h"
 #include "daemon/decoder/import_role.h"
 #include "daemon/common/wire.h"
+#include "daemon/worker/keeping.h"
 #include "daemon/worker/worker.h"
 #include "device/vendors.h"
 
@@ -108,6 +109,12 @@ static int compile(const struct role_args *a, struct err *e)
         return rc ? rc : worker_compile(a->device, a->state, e);
 }
 
+static int keep(const struct role_args *a, struct err *e)
+{
+        int rc = choose_driver(a, e);
+        return rc ? rc : keeping_run(a->device, a->state, e);
+}
+
 static int decode(const struct role_args *a, struct err *e)
 {
         char *uploads = NULL;
@@ -155,6 +162,8 @@ int role_main(int argc, char **argv)
                 rc = work(&a, &e);
         else if (strcmp(a.role, "compiler") == 0)
                 rc = compile(&a, &e);
+        else if (strcmp(a.role, "keeper") == 0)
+                rc = keep(&a, &e);
         else if (strcmp(a.role, "decoder") == 0)
                 rc = decode(&a, &e);
         else if (strcmp(a.role, "import") == 0)
@@ -167,9 +176,11 @@ int role_main(int argc, char **argv)
                 struct err gone;
                 const bool heard = answer("failed", "error", wire_error_json(&e), &gone) == 0;
                 /* Decoders are started again and again: what the front hears it logs once. What a compiler
-                   finds its worker finds as well. */
+                   finds its worker finds as well; what a keeper cannot keep is compiled again. */
                 if (strcmp(a.role, "compiler") == 0)
                         log_line(LOG_DEBUG, "%s", e.message);
+                else if (strcmp(a.role, "keeper") == 0)
+                        log_line(LOG_WARN, "%s", e.message);
                 else if (!heard || strcmp(a.role, "decoder") != 0)
                         log_line(LOG_ERROR, "%s", e.message);
         }

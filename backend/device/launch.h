@@ -77,9 +77,12 @@ int launch_list_profile(struct dev *d, struct launch_list *list, double *seconds
 /* Keeps what was compiled since the last call in the cache folder: call after the first real launches,
    because some drivers finish compiling only then. A cache that cannot be written is reported once, never
    fatal: returns 0 or the error, the caller logs it. Does nothing where binaries are slow (dev.h): there a
-   driver keeps what it compiles itself, and prog_save_next is for times at which nobody waits. */
+   driver keeps what it compiles itself, and prog_keep is for a process that nobody waits for. */
 int prog_save(struct dev *d, struct err *e);
-/* Keeps one program, whatever it costs. *ret_more: there may be others. */
-int prog_save_next(struct dev *d, bool *ret_more, struct err *e);
+/* Where binaries are slow: the oldest program that was compiled here, is not kept and was not told yet. What
+   is returned is borrowed until the device closes. False when there is none. */
+bool prog_unkept(struct dev *d, const char **ret_file, const char **ret_options);
+/* Builds a program by the names that prog_unkept told elsewhere and keeps it, whatever that costs. */
+int prog_keep(struct dev *d, const char *file, const char *options, struct err *e);
 
 #endif

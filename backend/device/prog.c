@@ -12,7 +12,7 @@ struct prog {
         char *file, *options; /* owned; the name under which it is looked up */
         cl_program program;
         struct cache_key key;
-        bool saved; /* the cache folder has it as it is now */
+        bool saved; /* the cache folder has it as it is now, or prog_unkept told of it */
         struct prog *next;
 };
 
@@ -175,21 +175,24 @@ out:
         return rc;
 }
 
+static int prog_find(struct dev *d, const char *file, const char *options, struct prog **ret, struct err *e)
+{
+        for (struct prog *p = d->programs; p; p = p->next)
+                if (strcmp(p->file, file) == 0 && strcmp(p->options, options) == 0) {
+                        *ret = p;
+                        return 0;
+                }
+        return prog_create(d, file, options, ret, e);
+}
+
 int prog_kernel(
         struct dev *d, const char *file, const char *options, const char *name, cl_kernel *ret, struct err *e)
 {
         struct prog *p;
         cl_int status;
-        if (!options)
-                options = "";
-        for (p = d->programs; p; p = p->next)
-                if (strcmp(p->file, file) == 0 && strcmp(p->options, options) == 0)
-                        break;
-        if (!p) {
-                int rc = prog_create(d, file, options, &p, e);
-                if (rc)
-                        return rc;
-        }
+        int rc = prog_find(d, file, options ? options : "", &p, e);
+        if (rc)
+                return rc;
         cl_kernel kernel = clCreateKernel(p->program, name, &status);
         if (status != CL_SUCCESS)
                 return err_cl(e, status, "kernel %s of kernels/%s.cl", name, file);
@@ -216,25 +219,44 @@ static int save_one(struct dev *d, struct prog *p, struct err *e)
         return rc;
 }
 
-int prog_save_next(struct dev *d, bool *ret_more, struct err *e)
+/* The oldest, which the next start will want first; NULL for none. */
+static struct prog *unsaved(struct dev *d)
 {
-        struct prog *p = NULL; /* the oldest, which the next start will want first */
+        struct prog *p = NULL;
         for (struct prog *each = d->cache_dir ? d->programs : NULL; each; each = each->next)
                 if (!each->saved)
                         p = each;
-        const int rc = p ? save_one(d, p, e) : 0;
-        if (p)
-                p->saved = rc == 0;
-        *ret_more = p && rc == 0;
-        return rc;
+        return p;
 }
 
 int prog_save(struct dev *d, struct err *e)
 {
-        bool more = !d->info.slow_binaries;
+        struct prog *p;
         int rc = 0;
-        while (more)
-                rc = prog_save_next(d, &more, e);
+        while (rc == 0 && !d->info.slow_binaries && (p = unsaved(d)) != NULL) {
+                rc = save_one(d, p, e);
+                p->saved = rc == 0;
+        }
+        return rc;
+}
+
+bool prog_unkept(struct dev *d, const char **ret_file, const char **ret_options)
+{
+        struct prog *p = d->info.slow_binaries ? unsaved(d) : NULL;
+        if (!p)
+                return false;
+        p->saved = true;
+        *ret_file = p->file;
+        *ret_options = p->options;
+        return true;
+}
+
+int prog_keep(struct dev *d, const char *file, const char *options, struct err *e)
+{
+        struct prog *p;
+        int rc = prog_find(d, file, options, &p, e);
+        if (rc == 0 && d->cache_dir && !p->saved)
+                rc = save_one(d, p, e);
         return rc;
 }
 

@@ -19,47 +19,6 @@ enum { STABLE_MS = 600000 };
 static int worker_message(void *ctx, struct child *c, struct chan_message *m);
 static void worker_gone(void *ctx, struct child *c, int status, const char *why);
 
-static int compiler_message(void *ctx, struct child *c, struct chan_message *m)
-{
-        (void)ctx;
-        (void)c;
-        (void)m;
-        return 0;
-}
-
-static void compiler_gone(void *ctx, struct child *c, int status, const char *why)
-{
-        struct device *d = ctx;
-        if (status && c == d->compiler)
-                log_line(LOG_DEBUG, "device %s: the process that compiles beside its worker %s", d->info.id,
-                        why);
-        if (c == d->compiler)
-                d->compiler = NULL;
-}
-
-/* PoCL compiles one kernel at a time in a process, whatever its threads ask for: some seconds of selftest. */
-static void start_compiler(struct device *d)
-{
-        struct err e;
-        const char *const args[] = {"--role", "compiler", "--device", d->info.id, "--state",
-                d->options->state_dir, "--log", d->options->log_level, d->driver[0] ? "--driver" : NULL,
-                d->driver, NULL};
-        const struct child_hooks hooks = {.ctx = d, .message = compiler_message, .gone = compiler_gone};
-        if (d->compiler || d->info.type != DEV_CPU || d->info.compute_units < 2 ||
-                !drivercache_empty(d->options->state_dir, d->info.id))
-                return;
-        if (child_start(d->options->kids, args, &hooks, &d->compiler, &e)) {
-                d->compiler = NULL;
-                log_line(LOG_DEBUG, "device %s compiles alone: %s", d->info.id, e.message);
-        }
-}
-
-static void end_compiler(struct device *d)
-{
-        if (d->compiler)
-                child_close(d->compiler);
-}
-
 /* Where no process can be had (descriptors or memory are short) that is no fault of the device: it is tried
  * again. */
 void device_start(struct device *d)
@@ -77,7 +36,7 @@ void device_start(struct device *d)
         d->map_done = d->map_windows = 0;
         d->reason[0] = '\0';
         d->started_ms = d->heard_ms = d->moved_ms = clock_now_ms();
-        start_compiler(d);
+        second_compile(d);
         if (child_start(o->kids, args, &hooks, &d->worker, &e) == 0)
                 return;
         d->worker = NULL;
@@ -90,6 +49,7 @@ void device_start(struct device *d)
 void device_finish(struct device *d)
 {
         cJSON_Delete(d->selftest);
+        second_finish(d);
 }
 
 int64_t device_backoff_ms(int failures)
@@ -167,7 +127,7 @@ static void worker_gone(void *ctx, struct child *c, int status, const char *why)
         if (c != d->worker)
                 return;
         d->worker = NULL;
-        end_compiler(d);
+        second_close(d);
         if (d->barred) {
                 device_barred(d);
                 return;
@@ -237,6 +197,8 @@ static int worker_message(void *ctx, struct child *c, struct chan_message *m)
                 (void)wire_error_read(json_field(m->head, "error"), &e);
                 snprintf(d->reason, sizeof d->reason, "%s", e.message);
                 d->barred = d->state == DEVICE_STARTING && e.code == ERR_UNAVAILABLE;
+        } else if (strcmp(op->valuestring, "unkept") == 0) {
+                second_keep(d, cJSON_DetachItemFromObjectCaseSensitive(m->head, "programs"));
         } else {
                 d->moved_ms = d->heard_ms;
                 if (d->hooks->message)

@@ -3,6 +3,7 @@
 #ifndef CNND_DEVICE_H
 #define CNND_DEVICE_H
 
+#include "daemon/devices/second.h"
 #include "daemon/devices/supervisor.h"
 
 struct device {
@@ -12,11 +13,11 @@ struct device {
         int index;          /* what the hooks are told */
         struct dev_info info;
         enum device_state state;
-        struct child *worker;   /* NULL between two of them */
-        struct child *compiler; /* compiles beside a worker that starts with nothing; mostly NULL */
-        int failures;           /* in a row */
-        bool waits;             /* until another program lets go of the device */
-        int64_t restart_ms;     /* when the next worker is due, where there is none */
+        struct child *worker; /* NULL between two of them */
+        struct second second;
+        int failures;       /* in a row */
+        bool waits;         /* until another program lets go of the device */
+        int64_t restart_ms; /* when the next worker is due, where there is none */
         int64_t job;
         int64_t busy_since_ms, busy_ms; /* with a job */
         /* Of the worker that runs: */

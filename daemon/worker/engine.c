@@ -50,7 +50,7 @@ struct engine {
         struct dev *dev;
         struct strategies *known; /* of the device */
         struct loaded *loaded;
-        struct keeping keeping;
+        int quiet_ms;             /* until keeping_tell */
         int64_t running;          /* the job in hand */
         int64_t marks;            /* sent so far */
         int64_t hang_step, looks; /* test hook: see worker.h */
@@ -392,7 +392,6 @@ static int open_device(struct engine *en, struct err *e)
         if (rc)
                 return err_wrap(e, "device %s", en->device);
         note_progress(en);
-        keeping_start(&en->keeping, en->dev);
         rc = memwatch_start(&en->memory, en->dev, e);
         if (rc == 0)
                 rc = tuned_load(en->state_dir, dev_info(en->dev), &en->known, e);
@@ -420,20 +419,19 @@ static bool stays_quiet(struct engine *en, int ms)
 /* With the lock, given up meanwhile. */
 static void wait_for_work(struct engine *en)
 {
-        keeping_rest(&en->keeping);
-        while (!has_work(en)) {
-                const int wait_ms = keeping_wait_ms(&en->keeping);
-                atomic_store(&en->busy, false);
-                if (wait_ms < 0) {
+        struct err e;
+        bool told = false;
+        atomic_store(&en->busy, false);
+        while (!has_work(en))
+                if (told) {
                         pthread_cond_wait(&en->wake, &en->lock);
-                } else if (stays_quiet(en, wait_ms)) {
-                        atomic_store(&en->busy, true);
+                } else if (stays_quiet(en, en->quiet_ms)) {
                         pthread_mutex_unlock(&en->lock);
-                        note_progress(en);
-                        keeping_next(&en->keeping);
+                        if (keeping_tell(en->dev, &en->voice, &e))
+                                log_line(LOG_WARN, "what was compiled is not kept: %s", e.message);
+                        told = true;
                         pthread_mutex_lock(&en->lock);
                 }
-        }
         atomic_store(&en->busy, true);
 }
 
@@ -474,6 +472,7 @@ int engine_start(const struct engine_options *o, struct engine **ret, struct err
         en->voice = (struct voice){o->send, o->ctx};
         en->hang_file = getenv("CNND_TEST_HANG_FILE");
         en->hang_step = hang_step ? strtoll(hang_step, NULL, 10) : 1;
+        en->quiet_ms = keeping_quiet_ms();
         en->device = strdup(o->device);
         en->uuid = strdup(o->uuid ? o->uuid : "");
         en->state_dir = strdup(o->state_dir);

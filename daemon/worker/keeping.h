@@ -1,27 +1,21 @@
-/* A driver that is slow to hand out what it has compiled (dev.h, slow_binaries) is asked for it while nobody
-   waits: after a time without work one program goes into the cache folder, and soon the next. The engine
-   thread's own. */
+/* A driver that is slow to hand out what it has compiled (dev.h, slow_binaries) is asked for it by a process
+   of its own, the role `keeper`, at the lowest priority: nobody who classifies waits for it. The worker tells
+   the front what it had compiled ({"op":"unkept",…} of worker.h), and the front starts the keeper, whose one
+   command is that message. */
 #ifndef CNND_KEEPING_H
 #define CNND_KEEPING_H
 
+#include "daemon/worker/voice.h"
 #include "device/dev.h"
 
-#include <stdbool.h>
+/* The worker's side, after a time without work: of each program it tells once; nothing where there is none.
+ */
+int keeping_tell(struct dev *d, const struct voice *v, struct err *e);
+/* How long that time is: a minute. CNND_TEST_QUIET_MS in the environment is for tests. */
+int keeping_quiet_ms(void);
 
-struct keeping {
-        struct dev *dev; /* borrowed */
-        int quiet_ms;
-        bool more, begun; /* in this time without work */
-};
-
-/* CNND_TEST_QUIET_MS in the environment is for tests: the time without work, 60000 else. */
-void keeping_start(struct keeping *k, struct dev *d);
-/* A time without work begins. */
-void keeping_rest(struct keeping *k);
-/* How long it has to last until keeping_next; -1 where there is nothing to keep. */
-int keeping_wait_ms(const struct keeping *k);
-/* Keeps one program, which may take seconds. Where that fails it is logged, and the rest waits for the next
-   time without work: no harm, for the next start compiles again. */
-void keeping_next(struct keeping *k);
+/* The keeper's: takes the command and keeps each program. No harm where that fails: the next start compiles
+   again. */
+int keeping_run(const char *device, const char *state_dir, struct err *e);
 
 #endif

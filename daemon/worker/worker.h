@@ -30,6 +30,7 @@
      {"op":"classify_failed","request":3,"error":{…}}     of any of these
      {"op":"looked","request":4,"count":6,"channels":1,"h":5,"w":5}      raw: that many floats
      {"op":"mapped","request":5}                          raw: the body for the client, JSON or PNG
+     {"op":"unkept","programs":[{"file":"conv","options":"…"}]}          of keeping.h
    One job at a time; classifications are answered between two of its steps, and a batch of the first map that
    waits goes there too; without a job, maps are made one by one. At the end of the channel the
    process ends at once: what is not in a checkpoint is computed again. */

@@ -47,11 +47,20 @@ int prog_save(struct dev *d, struct err *e)
         return 0;
 }
 
-int prog_save_next(struct dev *d, bool *ret_more, struct err *e)
+bool prog_unkept(struct dev *d, const char **ret_file, const char **ret_options)
 {
         (void)d;
+        (void)ret_file;
+        (void)ret_options;
+        return false;
+}
+
+int prog_keep(struct dev *d, const char *file, const char *options, struct err *e)
+{
+        (void)d;
+        (void)file;
+        (void)options;
         (void)e;
-        *ret_more = false;
         return 0;
 }
 
