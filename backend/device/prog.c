@@ -1,9 +1,9 @@
+#include "base/embedded.h"
+#include "base/file.h"
 #include "base/str.h"
 #include "device/cache.h"
 #include "device/cl.h"
-#include "device/source.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,34 +19,25 @@ struct prog {
 /* "-cl-mad-enable" and the rest of fast math stay out: results must not depend on a compiler's mood. */
 static const char base_options[] = "-cl-std=CL1.2 -w";
 
-static const char *embedded(const char *file)
-{
-        for (int i = 0; i < source_file_count; i++)
-                if (strcmp(source_files[i].name, file) == 0)
-                        return source_files[i].text;
-        return NULL;
-}
-
 /* CNND_KERNELS names a folder to take the sources from while kernels are being written. */
 static int add_source(struct str *s, const char *file, struct err *e)
 {
         const char *dir = getenv("CNND_KERNELS");
+        char path[4096], *text;
+        size_t len;
+        snprintf(path, sizeof path, "%s%s%s.cl", dir ? dir : "", dir ? "/" : "", file);
         if (!dir) {
-                const char *text = embedded(file);
-                if (!text)
-                        return err_set(e, ERR_INTERNAL, "there is no kernels/%s.cl", file);
-                str_add(s, text);
+                const struct embedded *f = embedded_find(kernel_files, path);
+                if (!f)
+                        return err_set(e, ERR_INTERNAL, "there is no kernels/%s", path);
+                str_add_bytes(s, f->text, f->len);
                 return 0;
         }
-        char path[4096], chunk[4096];
-        size_t n;
-        snprintf(path, sizeof path, "%s/%s.cl", dir, file);
-        FILE *f = fopen(path, "r");
-        if (!f)
-                return err_errno(e, errno, "CNND_KERNELS: %s", path);
-        while ((n = fread(chunk, 1, sizeof chunk, f)) > 0)
-                str_add_bytes(s, chunk, n);
-        fclose(f);
+        int rc = file_read(path, &text, &len, e);
+        if (rc)
+                return err_wrap(e, "CNND_KERNELS");
+        str_add_bytes(s, text, len);
+        free(text);
         return 0;
 }
 

@@ -1,5 +1,5 @@
 #include "ops/strategy.h"
-#include "device/source.h"
+#include "base/embedded.h"
 
 #include <fnmatch.h>
 #include <stdio.h>
@@ -312,14 +312,13 @@ static bool line_matches(const char *text, const char *key, const char *value)
 
 int strategies_shipped(struct strategies *s, const struct dev_info *info, struct err *e)
 {
-        for (int i = 0; i < tune_file_count; i++) {
-                const char *text = tune_files[i].text;
-                if (!line_matches(text, "# platform:", info->platform) ||
-                        !line_matches(text, "# device:", info->name))
+        for (const struct embedded *f = tune_files; f->name; f++) {
+                if (!line_matches(f->text, "# platform:", info->platform) ||
+                        !line_matches(f->text, "# device:", info->name))
                         continue;
-                const int rc = strategies_read(s, text, e);
+                const int rc = strategies_read(s, f->text, e);
                 if (rc)
-                        return err_wrap(e, "kernels/tune/%s", tune_files[i].name);
+                        return err_wrap(e, "kernels/tune/%s", f->name);
         }
         return 0;
 }

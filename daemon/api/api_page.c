@@ -1,7 +1,6 @@
 #include "daemon/api/api.h"
-#include "daemon/api/embedded.h"
 
-#include <string.h>
+#include "base/embedded.h"
 
 /* Its own files and requests to the server that it came from; no frame of another page's around it. */
 static const char policy[] =
@@ -10,14 +9,12 @@ static const char policy[] =
 
 static int reply_page(struct http_request *rq, const char *name, struct err *e)
 {
-        const struct embedded *f = page_files;
+        const struct embedded *f = embedded_find(page_files, name);
         struct str text = {0};
         int rc = target_only(&rq->target, "", e);
         if (rc)
                 return rc;
-        while (f->name && strcmp(f->name, name) != 0)
-                f++;
-        if (!f->name)
+        if (!f)
                 return err_set(e, ERR_NOT_FOUND, "the page has no file \"%.80s\"", name);
         str_add_bytes(&text, f->text, f->len);
         rc = reply_text(&rq->reply, 200, f->type, &text, e);

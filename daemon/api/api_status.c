@@ -1,9 +1,9 @@
 #include "daemon/api/api.h"
 
 #include "base/chan.h"
+#include "base/embedded.h"
 #include "base/json.h"
 #include "base/str.h"
-#include "daemon/api/embedded.h"
 #include "daemon/worker/tuned.h"
 #include "device/clblast.h"
 

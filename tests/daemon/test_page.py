@@ -36,7 +36,7 @@ class Served(unittest.TestCase):
         self.assertEqual(self.daemon.request("GET", "/")[2].decode(), read("page.html"))
 
     def test_nothing_else_is_there(self):
-        for path in ("/page", "/page/", "/page/embed.py", "/page/..%2Fpage.html", "/page/PAGE.HTML", "/page/main.js/x"):
+        for path in ("/page", "/page/", "/page/meson.build", "/page/..%2Fpage.html", "/page/PAGE.HTML", "/page/main.js/x"):
             self.assertIn(self.daemon.request("GET", path)[0], (400, 404), path)
         self.assertEqual(self.daemon.request("GET", "/?x=1")[0], 422)
         self.assertEqual(self.daemon.request("POST", "/", b"")[0], 405)

@@ -4,7 +4,7 @@
 #include "ops.h"
 #include "device/buf.h"
 #include "device/launch.h"
-#include "device/source.h"
+#include "base/embedded.h"
 
 #include <unistd.h>
 
@@ -55,14 +55,13 @@ static const char probe[] = "\nTILE_KERNEL void fragments(VIEW(m), VIEW(n), VIEW
 static void write_source(const char *dir, const char *name, const char *of, const char *more)
 {
         char path[128];
-        int i = 0;
-        while (i < source_file_count && strcmp(source_files[i].name, of) != 0)
-                i++;
-        assert_true(i < source_file_count);
+        snprintf(path, sizeof path, "%s.cl", of);
+        const struct embedded *source = embedded_find(kernel_files, path);
+        assert_non_null(source);
         snprintf(path, sizeof path, "%s/%s.cl", dir, name);
         FILE *f = fopen(path, "w");
         assert_non_null(f);
-        assert_true(fputs(source_files[i].text, f) >= 0 && fputs(more, f) >= 0 && fclose(f) == 0);
+        assert_true(fputs(source->text, f) >= 0 && fputs(more, f) >= 0 && fclose(f) == 0);
 }
 
 static struct launch begin_probe(struct dev *d)
