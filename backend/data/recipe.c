@@ -56,9 +56,9 @@ const char *recipe_values_name(enum recipe_values v)
 
 cJSON *recipe_json(const struct recipe *r)
 {
-        cJSON *o = r->h ? cJSON_CreateObject() : cJSON_CreateNull();
-        if (!o || r->h == 0)
-                return o;
+        if (r->h == 0)
+                return cJSON_CreateNull();
+        cJSON *o = cJSON_CreateObject();
         json_add(o, "size", cJSON_CreateIntArray((int[]){r->h, r->w}, 2));
         cJSON_AddStringToObject(o, "fit", fits[r->fit]);
         cJSON_AddStringToObject(o, "normalize", values[r->values]);
@@ -70,7 +70,7 @@ cJSON *recipe_json(const struct recipe *r)
 void recipe_write(struct str *out, const struct recipe *r)
 {
         cJSON *tree = recipe_json(r);
-        char *text = tree ? json_text(tree) : NULL;
+        char *text = json_text(tree);
         cJSON_Delete(tree);
         str_add(out, text ? text : "");
         out->failed |= !text;

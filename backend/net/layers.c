@@ -164,7 +164,7 @@ int layers_parse_args(
 cJSON *layers_fields_json(const struct op_field *fields)
 {
         cJSON *list = cJSON_CreateArray();
-        for (const struct op_field *f = fields; list && f->name; f++) {
+        for (const struct op_field *f = fields; f->name; f++) {
                 cJSON *item = cJSON_CreateObject();
                 cJSON_AddStringToObject(item, "name", f->name);
                 cJSON_AddStringToObject(item, "type", type_names[f->type]);

@@ -138,7 +138,7 @@ int augment_check(const struct augment *a, struct shape s, struct err *e)
 cJSON *augment_kinds_json(void)
 {
         cJSON *list = cJSON_CreateArray();
-        for (int i = 0; list && i < augment_kinds_count; i++) {
+        for (int i = 0; i < augment_kinds_count; i++) {
                 cJSON *item = cJSON_CreateObject();
                 cJSON_AddStringToObject(item, "type", augment_kinds[i].type);
                 cJSON_AddStringToObject(item, "description", augment_kinds[i].doc);

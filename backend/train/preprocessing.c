@@ -6,8 +6,6 @@
 char *preprocessing_text(const struct recipe *import, const struct normalize *z, struct shape input)
 {
         cJSON *root = cJSON_CreateObject();
-        if (!root)
-                return NULL;
         if (import->h)
                 json_add(root, "import", recipe_json(import));
         json_add(root, "resize", cJSON_CreateIntArray((int[]){input.h, input.w}, 2));

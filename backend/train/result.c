@@ -11,7 +11,7 @@
 static char *classes_text(const struct dataset *data)
 {
         cJSON *list = cJSON_CreateStringArray((const char *const *)data->classes, data->num_classes);
-        char *text = list ? json_text(list) : NULL;
+        char *text = json_text(list);
         cJSON_Delete(list);
         return text;
 }

@@ -125,7 +125,7 @@ static int tell_wrong(const struct train_hooks *hooks, struct err *e)
 static int tell(const struct strategies *bound, const struct train_hooks *hooks, struct err *e)
 {
         cJSON *json = strategies_json(bound);
-        char *text = json ? json_text(json) : NULL;
+        char *text = json_text(json);
         cJSON_Delete(json);
         const int rc = text ? hooks->event(hooks->ctx, "strategies", text, e)
                             : err_set(e, ERR_NO_MEMORY, "no memory for strategies");

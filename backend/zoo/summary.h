@@ -15,7 +15,7 @@ int summary_build(const cJSON *architecture, const int input[3], int batch, int 
         struct err *e);
 
 /* {"presets":[{"name","parameters":[{"name","type","default"}…]}],"layers":[{"type","parameters":[…]}]}.
-   NULL when memory is out. */
+   It may lack what there was no memory for: json_fell_short. */
 cJSON *architectures_json(void);
 
 #endif

@@ -78,11 +78,7 @@ int api_body(const struct http_request *rq, cJSON **ret, struct err *e)
 int api_reply_list(struct http_request *rq, const char *name, cJSON *items, struct err *e)
 {
         cJSON *tree = cJSON_CreateObject();
-        if (!tree || !cJSON_AddItemToObject(tree, name, items)) {
-                cJSON_Delete(tree);
-                cJSON_Delete(items);
-                return err_set(e, ERR_NO_MEMORY, "no memory for the answer");
-        }
+        json_add(tree, name, items);
         return reply_json(&rq->reply, 200, tree, e);
 }
 

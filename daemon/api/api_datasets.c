@@ -8,11 +8,9 @@
 
 int api_datasets_list(void *ctx, struct http_request *rq, struct err *e)
 {
-        cJSON *items = NULL;
+        struct datasets *ds = ((struct api *)ctx)->service->datasets;
         int rc = target_only(&rq->target, "", e);
-        if (rc == 0)
-                rc = datasets_list(((struct api *)ctx)->service->datasets, &rq->who, &items, e);
-        return rc ? rc : api_reply_list(rq, "datasets", items, e);
+        return rc ? rc : api_reply_list(rq, "datasets", datasets_list(ds, &rq->who), e);
 }
 
 int api_datasets_get(void *ctx, struct http_request *rq, struct err *e)

@@ -16,8 +16,7 @@ int api_nets_list(void *ctx, struct http_request *rq, struct err *e)
         if (rc)
                 return rc;
         cJSON *known = architectures_json();
-        if (known)
-                json_add(known, "augmentations", augment_kinds_json());
+        json_add(known, "augmentations", augment_kinds_json());
         return reply_json(&rq->reply, 200, known, e);
 }
 

@@ -68,26 +68,15 @@ int api_status_version(void *ctx, struct http_request *rq, struct err *e)
 int api_status_devices(void *ctx, struct http_request *rq, struct err *e)
 {
         const struct supervisor *sv = ((struct api *)ctx)->service->supervisor;
-        cJSON *items = NULL, *platforms = NULL, *tree = cJSON_CreateObject();
         const char *problem = supervisor_problem(sv);
-        int rc = tree ? target_only(&rq->target, "", e)
-                      : err_set(e, ERR_NO_MEMORY, "no memory for the answer");
-        if (rc == 0)
-                rc = supervisor_json(sv, &items, e);
-        if (rc == 0)
-                rc = supervisor_platforms(sv, &platforms, e);
-        if (rc == 0) {
-                json_add(tree, "devices", items);
-                json_add(tree, "platforms", platforms);
-                if (*problem)
-                        cJSON_AddStringToObject(tree, "problem", problem);
-                else
-                        cJSON_AddNullToObject(tree, "problem");
-                return reply_json(&rq->reply, 200, tree, e);
-        }
-        cJSON_Delete(items);
-        cJSON_Delete(tree);
-        return rc;
+        int rc = target_only(&rq->target, "", e);
+        if (rc)
+                return rc;
+        cJSON *tree = cJSON_CreateObject();
+        json_add(tree, "devices", supervisor_json(sv));
+        json_add(tree, "platforms", supervisor_platforms(sv));
+        json_add(tree, "problem", *problem ? cJSON_CreateString(problem) : cJSON_CreateNull());
+        return reply_json(&rq->reply, 200, tree, e);
 }
 
 int api_status_device(void *ctx, struct http_request *rq, struct err *e)
@@ -107,13 +96,8 @@ int api_status_device(void *ctx, struct http_request *rq, struct err *e)
         rc = tuned_load(service->state_dir, supervisor_info(service->supervisor, device), &known, e);
         if (rc)
                 return rc;
-        cJSON *o = supervisor_device_json(service->supervisor, device), *list = strategies_json(known);
+        cJSON *o = supervisor_device_json(service->supervisor, device);
+        json_add(o, "strategies", strategies_json(known));
         strategies_destroy(known);
-        if (!o || !list) {
-                cJSON_Delete(o);
-                cJSON_Delete(list);
-                return err_set(e, ERR_NO_MEMORY, "no memory for the answer");
-        }
-        json_add(o, "strategies", list);
         return reply_json(&rq->reply, 200, o, e);
 }

@@ -39,19 +39,17 @@ int wire_need_number(const cJSON *head, const char *key, double *ret, struct err
 
 cJSON *wire_map_json(int64_t done, int64_t windows)
 {
-        cJSON *o = windows ? cJSON_CreateObject() : cJSON_CreateNull();
-        if (windows && o) {
-                cJSON_AddNumberToObject(o, "done", (double)done);
-                cJSON_AddNumberToObject(o, "windows", (double)windows);
-        }
+        if (windows == 0)
+                return cJSON_CreateNull();
+        cJSON *o = cJSON_CreateObject();
+        cJSON_AddNumberToObject(o, "done", (double)done);
+        cJSON_AddNumberToObject(o, "windows", (double)windows);
         return o;
 }
 
 cJSON *wire_error_json(const struct err *error)
 {
         cJSON *o = cJSON_CreateObject();
-        if (!o)
-                return NULL;
         cJSON_AddNumberToObject(o, "code", error->code);
         cJSON_AddNumberToObject(o, "cl", error->cl);
         cJSON_AddStringToObject(o, "pointer", error->pointer);
@@ -98,8 +96,6 @@ int wire_error_read(const cJSON *o, struct err *ret)
 cJSON *wire_device_json(const struct dev_info *info)
 {
         cJSON *o = cJSON_CreateObject();
-        if (!o)
-                return NULL;
 #define X(field) cJSON_AddStringToObject(o, #field, info->field);
         TEXTS(X)
 #undef X

@@ -216,8 +216,6 @@ static cJSON *entry_json(const struct entry *en)
 {
         static const char *const states[] = {"ready", "importing", "failed", "missing"};
         cJSON *o = cJSON_CreateObject();
-        if (!o)
-                return NULL;
         cJSON_AddStringToObject(o, "name", en->name);
         json_add(o, "user", en->user[0] || en->unsettled ? cJSON_CreateString(en->user) : cJSON_CreateNull());
         cJSON_AddStringToObject(o, "state", states[en->state]);
@@ -238,18 +236,15 @@ static bool readable(struct entry *en, const struct identity *who)
         return (!en->user[0] && !en->unsettled) || identity_owns(who, en->user);
 }
 
-int datasets_list(struct datasets *ds, const struct identity *who, cJSON **ret, struct err *e)
+cJSON *datasets_list(struct datasets *ds, const struct identity *who)
 {
         cJSON *list = cJSON_CreateArray();
-        if (!list)
-                return err_set(e, ERR_NO_MEMORY, "no memory for the list");
         for (struct entry *en = ds->list; en; en = en->next)
                 if (readable(en, who)) {
                         datasetcore_look(en);
                         json_push(list, entry_json(en));
                 }
-        *ret = list;
-        return 0;
+        return list;
 }
 
 static int need(const struct datasets *ds, const char *name, struct entry **ret, struct err *e)

@@ -38,8 +38,9 @@ int datasets_see(struct datasets *ds, const struct identity *who, const char *na
    {"name","user":null (everybody's)|"…" ("":
    unsettled),"state":"ready"|"importing"|"failed","shape":[c,h,w],"type",
    "classes":[…],"num_classes","train","val","class_counts":{"train":[…],"val":[…]},"source","import"
-   (recipe.h, null for one that came with the machine),"error"}. */
-int datasets_list(struct datasets *ds, const struct identity *who, cJSON **ret, struct err *e);
+   (recipe.h, null for one that came with the machine),"error"}. It may lack what there was no memory for:
+   json_fell_short. */
+cJSON *datasets_list(struct datasets *ds, const struct identity *who);
 /* One of them. ERR_NOT_FOUND. */
 int datasets_get(struct datasets *ds, const char *name, cJSON **ret, struct err *e);
 /* Takes the data set file `path`, in the same file system, as `name`, for good: renamed over the
@@ -51,7 +52,7 @@ int datasets_adopt(struct datasets *ds, const char *name, const char *path, cons
    where it is the name of a known one that is there or would be at the next start. */
 int datasets_may_replace(struct datasets *ds, const struct identity *who, const char *name, struct err *e);
 /* Removes it; jobs that have it mapped in their worker are not disturbed, but the API asks jobs first
-   (jobs_dataset_used). A known one comes back at the next start. ERR_NOT_FOUND; ERR_STATE while importing;
+   (jobs_spare_dataset). A known one comes back at the next start. ERR_NOT_FOUND; ERR_STATE while importing;
    ERR_DENIED for one without an owner, unless `who` is an operator. */
 int datasets_delete(struct datasets *ds, const struct identity *who, const char *name, struct err *e);
 

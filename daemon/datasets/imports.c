@@ -269,8 +269,6 @@ static void child_gone(void *ctx, struct child *c, int status, const char *why)
 static int send_request(struct import *im, const cJSON *options, struct err *e)
 {
         cJSON *head = cJSON_CreateObject();
-        if (!head)
-                return err_set(e, ERR_NO_MEMORY, "no memory for an import");
         cJSON_AddStringToObject(head, "op", "import");
         cJSON_AddStringToObject(head, "upload", im->upload);
         cJSON_AddStringToObject(head, "output", im->output);

@@ -48,12 +48,10 @@ int decode_field(struct decode *dc, const void *body, size_t len, const char *me
         const struct decode_target *target, decode_done done, void *ctx, struct err *e)
 {
         cJSON *head = cJSON_CreateObject();
-        if (head) {
-                cJSON_AddStringToObject(head, "op", "field");
-                if (media_type)
-                        cJSON_AddStringToObject(head, "media_type", media_type);
-                decodeline_add_target(head, target);
-        }
+        cJSON_AddStringToObject(head, "op", "field");
+        if (media_type)
+                cJSON_AddStringToObject(head, "media_type", media_type);
+        decodeline_add_target(head, target);
         return decodeline_command(dc->slow, head, body, len, done, ctx, e);
 }
 
@@ -61,12 +59,9 @@ int decode_model(struct decode *dc, const char *path, const cJSON *overrides, de
         struct err *e)
 {
         cJSON *head = cJSON_CreateObject();
-        if (head) {
-                cJSON_AddStringToObject(head, "op", "model");
-                cJSON_AddStringToObject(head, "path", path);
-                json_add(
-                        head, "overrides", overrides ? cJSON_Duplicate(overrides, true) : cJSON_CreateNull());
-        }
+        cJSON_AddStringToObject(head, "op", "model");
+        cJSON_AddStringToObject(head, "path", path);
+        json_add(head, "overrides", overrides ? cJSON_Duplicate(overrides, true) : cJSON_CreateNull());
         return decodeline_command(dc->slow, head, NULL, 0, done, ctx, e);
 }
 
@@ -74,14 +69,12 @@ int decode_sheet(struct decode *dc, const struct sheet *sheet, decode_done done,
 {
         size_t image = (size_t)sheet->c * (size_t)sheet->h * (size_t)sheet->w;
         cJSON *head = cJSON_CreateObject();
-        if (head) {
-                cJSON_AddStringToObject(head, "op", "grid");
-                cJSON_AddNumberToObject(head, "count", sheet->count);
-                cJSON_AddNumberToObject(head, "columns", sheet->columns);
-                cJSON_AddNumberToObject(head, "c", sheet->c);
-                cJSON_AddNumberToObject(head, "h", sheet->h);
-                cJSON_AddNumberToObject(head, "w", sheet->w);
-        }
+        cJSON_AddStringToObject(head, "op", "grid");
+        cJSON_AddNumberToObject(head, "count", sheet->count);
+        cJSON_AddNumberToObject(head, "columns", sheet->columns);
+        cJSON_AddNumberToObject(head, "c", sheet->c);
+        cJSON_AddNumberToObject(head, "h", sheet->h);
+        cJSON_AddNumberToObject(head, "w", sheet->w);
         return decodeline_command(dc->quick, head, sheet->maps,
                 (size_t)sheet->count * image * sizeof *sheet->maps, done, ctx, e);
 }

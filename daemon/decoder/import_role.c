@@ -180,10 +180,6 @@ int import_role_run(const char *uploads, struct err *e)
         int failed = serve(m.head, uploads, &t, &why);
         chan_message_finish(&m);
         cJSON *head = cJSON_CreateObject();
-        if (!head) {
-                cJSON_Delete(t.skipped);
-                return err_set(e, ERR_NO_MEMORY, "no memory for an answer");
-        }
         if (t.skipped)
                 json_add(head, "skipped", t.skipped);
         cJSON_AddStringToObject(head, "op", failed ? "refused" : "imported");

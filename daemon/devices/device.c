@@ -219,8 +219,6 @@ static const char *state_text(const struct device *d)
 cJSON *device_json(const struct device *d)
 {
         cJSON *o = cJSON_CreateObject();
-        if (!o)
-                return NULL;
         cJSON_AddStringToObject(o, "id", d->info.id);
         cJSON_AddStringToObject(o, "name", d->info.name);
         cJSON_AddStringToObject(o, "vendor", d->info.vendor);

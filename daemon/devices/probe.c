@@ -84,8 +84,6 @@ cJSON *probe_json(const struct probe *p)
         static const char *const states[] = {"looking", "found", "failed"};
         const bool named = p->driver[0];
         cJSON *o = cJSON_CreateObject();
-        if (!o)
-                return NULL;
         json_add(o, "platform", named ? cJSON_CreateNumber(p->platform) : cJSON_CreateNull());
         json_add(o, "driver", named ? cJSON_CreateString(p->driver) : cJSON_CreateNull());
         cJSON_AddStringToObject(o, "state", states[p->state]);

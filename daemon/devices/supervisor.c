@@ -49,8 +49,9 @@ bool supervisor_looking(const struct supervisor *sv)
 }
 
 /* What keeps it from having any device, once every driver has been asked. */
-static void note_problem(struct supervisor *sv)
+static void note_problem(void *ctx)
 {
+        struct supervisor *sv = ctx;
         int found = 0;
         const struct probe *failed = NULL;
         sv->problem[0] = '\0';
@@ -86,11 +87,6 @@ static void probe_found(void *ctx, const struct probe *p, const cJSON *devices)
                 log_line(LOG_ERROR, "%s", sv->problem);
 }
 
-static void probe_failed(void *ctx)
-{
-        note_problem(ctx);
-}
-
 /* One for each driver; where there is no list of them, one for all. */
 static int start_probes(struct supervisor *sv, struct err *e)
 {
@@ -102,7 +98,7 @@ static int start_probes(struct supervisor *sv, struct err *e)
                         .platform = i,
                         .ctx = sv,
                         .found = probe_found,
-                        .failed = probe_failed};
+                        .failed = note_problem};
                 rc = probe_start(&sv->probes[i], e);
         }
         return rc;
@@ -212,12 +208,10 @@ static bool comes_before(const struct device *a, const struct device *b)
         return platform[0] != platform[1] ? platform[0] < platform[1] : place[0] < place[1];
 }
 
-int supervisor_json(const struct supervisor *sv, cJSON **ret, struct err *e)
+cJSON *supervisor_json(const struct supervisor *sv)
 {
         const struct device *order[SUPERVISOR_MAX_DEVICES];
         cJSON *list = cJSON_CreateArray();
-        if (!list)
-                return err_set(e, ERR_NO_MEMORY, "no memory for the devices");
         for (int i = 0; i < sv->count; i++) {
                 int at = i;
                 for (; at > 0 && comes_before(&sv->devices[i], order[at - 1]); at--)
@@ -226,19 +220,15 @@ int supervisor_json(const struct supervisor *sv, cJSON **ret, struct err *e)
         }
         for (int i = 0; i < sv->count; i++)
                 json_push(list, device_json(order[i]));
-        *ret = list;
-        return 0;
+        return list;
 }
 
-int supervisor_platforms(const struct supervisor *sv, cJSON **ret, struct err *e)
+cJSON *supervisor_platforms(const struct supervisor *sv)
 {
         cJSON *list = cJSON_CreateArray();
-        if (!list)
-                return err_set(e, ERR_NO_MEMORY, "no memory for the drivers");
         for (int i = 0; i < sv->num_probes; i++)
                 json_push(list, probe_json(&sv->probes[i]));
-        *ret = list;
-        return 0;
+        return list;
 }
 
 int supervisor_send(

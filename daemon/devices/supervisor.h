@@ -4,8 +4,8 @@
    hangs costs its own devices and no others.
 
    A worker is restarted when it died, with a back-off that doubles from 100 ms; killed when its heartbeat
-   stopped for HEARTBEAT_LOST_MS, or when it was busy for `watchdog_seconds` without its engine thread's
-   progress counter moving, the time not counted in which it waited for a processor; and after
+   stopped for SUPERVISOR_HEARTBEAT_LOST_MS, or when it was busy for `watchdog_seconds` without its engine
+   thread's progress counter moving, the time not counted in which it waited for a processor; and after
    SUPERVISOR_FAILURES of these in a row, without a training step or an answered request between, its device
    is quarantined: tried again after ten minutes and ever longer pauses, for a card may be reset or a driver
    be repaired meanwhile. Before the last try what was compiled is put aside (drivercache.h). A device that
@@ -77,10 +77,10 @@ bool supervisor_all_quarantined(const struct supervisor *sv);
    "memory","memory_free" where it is
    known,"max_buffer","compute_units","state":"starting"|"ready"|"busy"|"quarantined","job":7|null,"map":{"done","windows"}|null,
    "device_bytes","worker_pid","failures","reason":null|"why there is no worker","selftest":{…}|null}. */
-int supervisor_json(const struct supervisor *sv, cJSON **ret, struct err *e);
+cJSON *supervisor_json(const struct supervisor *sv);
 /* An array of what came of asking each driver: probe_json. */
-int supervisor_platforms(const struct supervisor *sv, cJSON **ret, struct err *e);
-/* One of them. NULL when memory is out. */
+cJSON *supervisor_platforms(const struct supervisor *sv);
+/* One of the devices. All three may lack what there was no memory for: json_fell_short. */
 cJSON *supervisor_device_json(const struct supervisor *sv, int device);
 
 /* --- what sched.c and classify.c call --- */

@@ -50,7 +50,7 @@ int reply_text(struct reply *r, int status, const char *type, struct str *text, 
 int reply_json(struct reply *r, int status, cJSON *tree, struct err *e)
 {
         struct str text = {0};
-        char *json = tree ? json_text(tree) : NULL;
+        char *json = json_text(tree);
         cJSON_Delete(tree);
         if (!json)
                 return err_set(e, ERR_NO_MEMORY, "no memory for the answer");

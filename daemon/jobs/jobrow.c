@@ -378,12 +378,6 @@ static void add_notes(cJSON *list, const char *note)
 cJSON *jobrow_json(const struct job_row *r)
 {
         cJSON *o = cJSON_CreateObject();
-        cJSON *request = cJSON_CreateRaw(r->request);
-        if (!o || !request) {
-                cJSON_Delete(o);
-                cJSON_Delete(request);
-                return NULL;
-        }
         cJSON_AddNumberToObject(o, "id", (double)r->id);
         cJSON_AddStringToObject(o, "type", type_names[r->type]);
         cJSON_AddStringToObject(o, "name", r->name);
@@ -401,6 +395,6 @@ cJSON *jobrow_json(const struct job_row *r)
         add_notes(cJSON_AddArrayToObject(o, "notes"), r->note);
         add_text(o, "model", r->model);
         add_text(o, "error", r->error);
-        json_add(o, "request", request);
+        json_add(o, "request", cJSON_CreateRaw(r->request));
         return o;
 }

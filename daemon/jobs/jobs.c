@@ -222,9 +222,8 @@ int jobs_may_save(struct jobs *js, const struct identity *who, const char *name,
 /* The job object with its place in the line; NULL when memory is out. */
 static cJSON *job_json(struct jobs *js, const struct job_row *r)
 {
-        cJSON *o = jobrow_json(r), *queue = o ? jobline_json(js, r) : NULL;
-        if (o)
-                json_add(o, "queue", queue ? queue : cJSON_CreateNull());
+        cJSON *o = jobrow_json(r), *queue = jobline_json(js, r);
+        json_add(o, "queue", queue ? queue : cJSON_CreateNull());
         return o;
 }
 
@@ -261,23 +260,16 @@ struct list {
 static int add_to_list(void *ctx, struct job_row *r)
 {
         const struct list *list = ctx;
-        cJSON *o = job_json(list->jobs, r);
-        if (!o)
-                return ERR_NO_MEMORY;
-        json_push(list->items, o);
+        json_push(list->items, job_json(list->jobs, r));
         return 0;
 }
 
 int jobs_list(struct jobs *js, const struct jobs_filter *f, cJSON **ret, int64_t *ret_before, struct err *e)
 {
         cJSON *list = cJSON_CreateArray();
-        if (!list)
-                return err_set(e, ERR_NO_MEMORY, "no memory for the list");
         struct list ctx = {js, list};
         int64_t before = 0;
         int rc = jobrow_each(js->home.store, f, add_to_list, &ctx, &before, e);
-        if (rc == ERR_NO_MEMORY)
-                err_set(e, rc, "no memory for the list");
         if (rc) {
                 cJSON_Delete(list);
                 return rc;

@@ -69,7 +69,8 @@ struct jobs_filter {
         int limit;        /* 1 to JOBS_LIST_MAX */
 };
 /* An array of job objects, newest first. The caller frees *ret. Where the next one would make it larger than
-   some MiB it ends before f->limit: *ret_before is then the last one's id, with which to go on, else 0. */
+   some MiB it ends before f->limit: *ret_before is then the last one's id, with which to go on, else 0.
+   It may lack what there was no memory for: json_fell_short. */
 int jobs_list(struct jobs *js, const struct jobs_filter *f, cJSON **ret, int64_t *ret_before, struct err *e);
 
 /* Each returns 0 when the wish is stored (202: a running job reaches the state at its next step),

@@ -16,12 +16,9 @@ static const char *dataset_pointer(const cJSON *body)
 static void list_datasets(struct jobs *js, const struct identity *who, struct str *out)
 {
         enum { LISTED = 8 };
-        struct err unused;
-        cJSON *list = NULL;
+        cJSON *list = datasets_list(js->datasets, who);
         const cJSON *set;
         int count = 0;
-        if (datasets_list(js->datasets, who, &list, &unused) != 0)
-                return;
         cJSON_ArrayForEach(set, list)
         {
                 const cJSON *name = json_field(set, "name");

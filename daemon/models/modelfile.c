@@ -138,7 +138,7 @@ static int read_text(const struct safetensors *st, const char *key, char **ret, 
         cJSON *tree = json_parse(text, strlen(text), &not_json);
         if (!tree && not_json.code == ERR_SYNTAX)
                 tree = cJSON_CreateString(text);
-        *ret = tree ? json_text(tree) : NULL;
+        *ret = json_text(tree);
         cJSON_Delete(tree);
         return *ret ? 0 : err_set(e, ERR_NO_MEMORY, "no memory for metadata");
 }

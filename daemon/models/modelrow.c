@@ -134,8 +134,6 @@ cJSON *modelrow_json(sqlite3_stmt *st)
         char text[CLOCK_TEXT];
         int input[3];
         cJSON *o = cJSON_CreateObject();
-        if (!o)
-                return NULL;
         for (int i = 0; i < 3; i++)
                 input[i] = sqlite3_column_int(st, MODELROW_INPUT + i);
         cJSON_AddStringToObject(o, "name", store_text(st, MODELROW_NAME));

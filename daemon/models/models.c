@@ -44,7 +44,7 @@ int models_record(struct models *ms, const char *name, const char *user, int64_t
         if (rc)
                 return rc;
         model_memory_clear(&ms->known);
-        char *text = metrics ? json_text(metrics) : NULL;
+        char *text = json_text(metrics);
         if (metrics && !text)
                 rc = err_set(e, ERR_NO_MEMORY, "no memory for a model");
         else
@@ -211,9 +211,9 @@ static cJSON *model_json(const struct models *ms, sqlite3_stmt *st)
 {
         cJSON *model = modelrow_json(st);
         struct err why;
-        if (model && modelfile_look(&ms->files, store_text(st, MODELROW_NAME), &why))
+        if (modelfile_look(&ms->files, store_text(st, MODELROW_NAME), &why))
                 cJSON_AddStringToObject(model, "error", why.message);
-        else if (model)
+        else
                 cJSON_AddNullToObject(model, "error");
         return model;
 }
@@ -315,13 +315,10 @@ int models_list(struct models *ms, const struct identity *who, cJSON **ret, stru
 {
         sqlite3_stmt *st;
         cJSON *list = cJSON_CreateArray();
-        int rc = list ? 0 : err_set(e, ERR_NO_MEMORY, "no memory for the list");
-        if (rc == 0)
-                rc = store_prepare(ms->store,
-                        "SELECT name, generation, user, job, created_at, architecture, c, h, w, classes,"
-                        " preprocessing, metrics, bytes FROM models WHERE ?1 IS NULL OR user = ?1 ORDER BY "
-                        "name",
-                        &st, e);
+        int rc = store_prepare(ms->store,
+                "SELECT name, generation, user, job, created_at, architecture, c, h, w, classes,"
+                " preprocessing, metrics, bytes FROM models WHERE ?1 IS NULL OR user = ?1 ORDER BY name",
+                &st, e);
         if (rc == 0)
                 store_bind_text(st, 1, who->operator? NULL : who->user);
         while (rc == 0 && (rc = store_step(ms->store, st, e)) > 0) {

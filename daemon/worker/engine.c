@@ -231,10 +231,8 @@ static int send_event(void *ctx, const char *event, const char *data, struct err
 {
         struct engine *en = ctx;
         cJSON *head = voice_head("event", "job", en->running);
-        if (head) {
-                cJSON_AddStringToObject(head, "event", event);
-                cJSON_AddStringToObject(head, "data", data);
-        }
+        cJSON_AddStringToObject(head, "event", event);
+        cJSON_AddStringToObject(head, "data", data);
         note_progress(en);
         return voice_say(&en->voice, head, NULL, 0, e);
 }
@@ -346,13 +344,11 @@ static void run_job(struct engine *en, struct command *c)
                                                              : evaluate(en, head, &out, &e);
         if (rc == 0) {
                 cJSON *done = voice_head("done", "job", en->running);
-                if (done) {
-                        cJSON_AddStringToObject(done, "end", ends[out.end]);
-                        cJSON_AddNumberToObject(done, "step", (double)out.step);
-                        cJSON_AddNumberToObject(done, "device_bytes", (double)out.device_bytes);
-                        cJSON_AddBoolToObject(done, "stopped_early", out.stopped_early);
-                        cJSON_AddNumberToObject(done, "epoch", out.epoch);
-                }
+                cJSON_AddStringToObject(done, "end", ends[out.end]);
+                cJSON_AddNumberToObject(done, "step", (double)out.step);
+                cJSON_AddNumberToObject(done, "device_bytes", (double)out.device_bytes);
+                cJSON_AddBoolToObject(done, "stopped_early", out.stopped_early);
+                cJSON_AddNumberToObject(done, "epoch", out.epoch);
                 rc = voice_say(&en->voice, done, NULL, 0, &e);
         }
         if (rc) {
@@ -376,7 +372,7 @@ static int test_device(struct engine *en, struct err *e)
         cJSON *head = voice_head("hello", NULL, 0);
         uint64_t bytes;
         json_add(head, "selftest", report);
-        if (head && memwatch_free(&en->memory, &bytes))
+        if (memwatch_free(&en->memory, &bytes))
                 cJSON_AddNumberToObject(head, "memory_free", (double)bytes);
         rc = voice_say(&en->voice, head, NULL, 0, e);
         prog_save(en->dev, NULL); /* the next start compiles again where this fails: no harm */
@@ -469,14 +465,14 @@ int engine_start(const struct engine_options *o, struct engine **ret, struct err
                 return err_set(e, ERR_NO_MEMORY, "no memory for the engine");
         pthread_mutex_init(&en->lock, NULL);
         pthread_cond_init(&en->wake, NULL);
-        en->voice = (struct voice){o->send, o->ctx};
+        en->voice = o->voice;
         en->hang_file = getenv("CNND_TEST_HANG_FILE");
         en->hang_step = hang_step ? strtoll(hang_step, NULL, 10) : 1;
         en->quiet_ms = keeping_quiet_ms();
         en->device = strdup(o->device);
         en->uuid = strdup(o->uuid ? o->uuid : "");
         en->state_dir = strdup(o->state_dir);
-        en->maps = mapqueue_create(o->send, o->ctx);
+        en->maps = mapqueue_create(&en->voice);
         atomic_store(&en->busy, true);
         int rc = en->device && en->uuid && en->state_dir && en->maps
                          ? 0

@@ -4,19 +4,18 @@
 
 #include "base/chan.h"
 #include "base/err.h"
+#include "daemon/worker/voice.h"
 
-#include <cjson/cJSON.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 struct engine;
 
-/* Starts the thread. `send` is called by it with each message to the front (borrowed for the call) and must
+/* Starts the thread. `voice` is called by it with each message to the front (borrowed for the call) and must
    be safe to call from there; an error of it ends the job in hand. Strings are copied. */
 struct engine_options {
         const char *device, *uuid, *state_dir; /* uuid: as in struct dev_options */
-        int (*send)(void *ctx, const cJSON *head, const void *raw, size_t raw_len, struct err *e);
-        void *ctx;
+        struct voice voice;
 };
 int engine_start(const struct engine_options *o, struct engine **ret, struct err *e);
 

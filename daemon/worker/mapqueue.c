@@ -1,6 +1,5 @@
 #include "daemon/worker/mapqueue.h"
 
-#include "base/json.h"
 #include "base/log.h"
 #include "daemon/worker/mapper.h"
 #include "daemon/common/wire.h"
@@ -14,8 +13,7 @@ struct order {
 };
 
 struct mapqueue {
-        int (*send)(void *ctx, const cJSON *head, const void *raw, size_t raw_len, struct err *e);
-        void *ctx;
+        const struct voice *voice;
         struct mapper *map; /* the engine thread's own: the map in hand */
         /* Under `lock`: */
         pthread_mutex_t lock;
@@ -25,15 +23,13 @@ struct mapqueue {
         int done, windows;
 };
 
-struct mapqueue *mapqueue_create(
-        int (*send)(void *ctx, const cJSON *head, const void *raw, size_t raw_len, struct err *e), void *ctx)
+struct mapqueue *mapqueue_create(const struct voice *voice)
 {
         struct mapqueue *q = calloc(1, sizeof *q);
         if (!q)
                 return NULL;
         pthread_mutex_init(&q->lock, NULL);
-        q->send = send;
-        q->ctx = ctx;
+        q->voice = voice;
         return q;
 }
 
@@ -121,20 +117,12 @@ static void end(struct mapqueue *q)
         pthread_mutex_unlock(&q->lock);
 }
 
-/* The body, or with `why` the reason there is none. A front that is gone ends this process by itself. */
-static void answer(struct mapqueue *q, const struct str *body, const struct err *why)
+/* A front that is gone ends this process by itself. */
+static void answer(const struct mapqueue *q, const struct str *body)
 {
         struct err e;
-        cJSON *head = cJSON_CreateObject();
-        if (!head)
-                return;
-        cJSON_AddStringToObject(head, "op", why ? "classify_failed" : "mapped");
-        cJSON_AddNumberToObject(head, "request", (double)q->request);
-        if (why)
-                json_add(head, "error", wire_error_json(why));
-        if (q->send(q->ctx, head, why ? NULL : body->data, why ? 0 : body->len, &e))
+        if (voice_say(q->voice, voice_head("mapped", "request", q->request), body->data, body->len, &e))
                 log_line(LOG_WARN, "a map was not sent: %s", e.message);
-        cJSON_Delete(head);
 }
 
 /* Takes the next order in hand. */
@@ -182,7 +170,7 @@ int mapqueue_work(struct mapqueue *q, struct dev *d, struct loaded *l, struct er
         if (rc == 0 && over)
                 rc = mapper_body(q->map, &body, e);
         if (rc == 0 && over)
-                answer(q, &body, NULL);
+                answer(q, &body);
         if (rc == 0 && (over || unwanted))
                 end(q);
         str_free(&body);
@@ -191,6 +179,6 @@ int mapqueue_work(struct mapqueue *q, struct dev *d, struct loaded *l, struct er
 
 void mapqueue_fail(struct mapqueue *q, const struct err *why)
 {
-        answer(q, NULL, why);
+        voice_fail(q->voice, "classify_failed", "request", q->request, why);
         end(q);
 }

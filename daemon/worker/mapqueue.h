@@ -6,15 +6,15 @@
 #include "base/chan.h"
 #include "base/err.h"
 #include "daemon/worker/loaded.h"
+#include "daemon/worker/voice.h"
 #include "device/dev.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
 struct mapqueue;
-/* `send` as engine.h has it. NULL when memory is out. */
-struct mapqueue *mapqueue_create(
-        int (*send)(void *ctx, const cJSON *head, const void *raw, size_t raw_len, struct err *e), void *ctx);
+/* Borrows `voice`. NULL when memory is out. */
+struct mapqueue *mapqueue_create(const struct voice *voice);
 void mapqueue_destroy(struct mapqueue *q);
 
 /* Any thread: takes an order, see worker.h. ERR_NO_MEMORY. */

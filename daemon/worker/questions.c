@@ -54,10 +54,8 @@ static int say_classes(
 {
         const int64_t n = wire_int(m->head, "n");
         cJSON *head = voice_head("classified", "request", wire_int(m->head, "request"));
-        if (head) {
-                cJSON_AddNumberToObject(head, "n", (double)n);
-                cJSON_AddNumberToObject(head, "classes", classes);
-        }
+        cJSON_AddNumberToObject(head, "n", (double)n);
+        cJSON_AddNumberToObject(head, "classes", classes);
         return voice_say(v, head, logits, (size_t)n * (size_t)classes * sizeof *logits, e);
 }
 
@@ -118,12 +116,10 @@ int questions_look(struct loaded *l, const struct voice *v, const struct chan_me
         if (rc)
                 return rc;
         cJSON *head = voice_head("looked", "request", wire_int(m->head, "request"));
-        if (head) {
-                cJSON_AddNumberToObject(head, "count", maps.count);
-                cJSON_AddNumberToObject(head, "channels", maps.channels);
-                cJSON_AddNumberToObject(head, "h", maps.h);
-                cJSON_AddNumberToObject(head, "w", maps.w);
-        }
+        cJSON_AddNumberToObject(head, "count", maps.count);
+        cJSON_AddNumberToObject(head, "channels", maps.channels);
+        cJSON_AddNumberToObject(head, "h", maps.h);
+        cJSON_AddNumberToObject(head, "w", maps.w);
         const size_t values = (size_t)maps.count * (size_t)maps.channels * (size_t)maps.h * (size_t)maps.w;
         rc = voice_say(v, head, maps.data, values * sizeof(float), e);
         free(maps.data);

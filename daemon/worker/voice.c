@@ -6,8 +6,6 @@
 cJSON *voice_head(const char *op, const char *id_key, int64_t id)
 {
         cJSON *head = cJSON_CreateObject();
-        if (!head)
-                return NULL;
         cJSON_AddStringToObject(head, "op", op);
         if (id_key)
                 cJSON_AddNumberToObject(head, id_key, (double)id);
@@ -27,7 +25,6 @@ void voice_fail(const struct voice *v, const char *op, const char *id_key, int64
 {
         struct err gone;
         cJSON *head = voice_head(op, id_key, id);
-        if (head)
-                json_add(head, "error", wire_error_json(why));
+        json_add(head, "error", wire_error_json(why));
         (void)voice_say(v, head, NULL, 0, &gone);
 }

@@ -27,6 +27,7 @@ enum { HEARTBEAT_MS = 1000, COMPILER_SECONDS = 300 };
 
 struct worker {
         pthread_mutex_t send_lock; /* around whole messages; no other lock is taken under it */
+        struct voice voice;
         struct engine *engine;
 };
 
@@ -41,10 +42,7 @@ static int send_message(void *ctx, const cJSON *head, const void *raw, size_t ra
 
 static int heartbeat(struct worker *w, const struct engine_pulse *p, int64_t starved, struct err *e)
 {
-        cJSON *head = cJSON_CreateObject();
-        if (!head)
-                return err_set(e, ERR_NO_MEMORY, "no memory for a heartbeat");
-        cJSON_AddStringToObject(head, "op", "heartbeat");
+        cJSON *head = voice_head("heartbeat", NULL, 0);
         cJSON_AddNumberToObject(head, "progress", (double)p->progress);
         cJSON_AddBoolToObject(head, "busy", p->busy);
         cJSON_AddNumberToObject(head, "starved_ms", (double)starved);
@@ -52,9 +50,7 @@ static int heartbeat(struct worker *w, const struct engine_pulse *p, int64_t sta
         if (p->tells_free)
                 cJSON_AddNumberToObject(head, "memory_free", (double)p->free_bytes);
         json_add(head, "map", wire_map_json(p->map_done, p->map_windows));
-        int rc = send_message(w, head, NULL, 0, e);
-        cJSON_Delete(head);
-        return rc;
+        return voice_say(&w->voice, head, NULL, 0, e);
 }
 
 /* Waits for a command until `until_ms`; 0 when there was none in time. */
@@ -77,9 +73,9 @@ static int serve(struct worker *w, int64_t until_ms, struct err *e)
 
 int worker_main(const char *device, const char *uuid, const char *state_dir, struct err *e)
 {
-        struct worker w = {.send_lock = PTHREAD_MUTEX_INITIALIZER};
+        struct worker w = {.send_lock = PTHREAD_MUTEX_INITIALIZER, .voice = {send_message, &w}};
         const struct engine_options options = {
-                .device = device, .uuid = uuid, .state_dir = state_dir, .send = send_message, .ctx = &w};
+                .device = device, .uuid = uuid, .state_dir = state_dir, .voice = w.voice};
         int rc = drivercache_use(state_dir, device, e);
         if (rc == 0)
                 rc = engine_start(&options, &w.engine, e);

@@ -198,9 +198,7 @@ void front_wait_step(struct service *s, int64_t id, int64_t step)
 
 pid_t front_worker(struct service *s, int device)
 {
-        cJSON *list = NULL;
-        struct err e;
-        CHECK_OK(supervisor_json(s->supervisor, &list, &e), &e);
+        cJSON *list = supervisor_json(s->supervisor);
         const cJSON *pid = json_field(cJSON_GetArrayItem(list, device), "worker_pid");
         pid_t ret = cJSON_IsNumber(pid) ? (pid_t)pid->valueint : 0;
         cJSON_Delete(list);

@@ -238,7 +238,7 @@ int __wrap_engine_start(const struct engine_options *o, struct engine **ret, str
 int __wrap_engine_start(const struct engine_options *o, struct engine **ret, struct err *e)
 {
         const struct engine_options mine = {
-                .device = o->device, .state_dir = o->state_dir, .send = hear_worker};
+                .device = o->device, .state_dir = o->state_dir, .voice.send = hear_worker};
         int rc = now.engine ? 0 : __real_engine_start(&mine, &now.engine, e);
         *ret = now.engine;
         return rc;
