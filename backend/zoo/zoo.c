@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct zoo_preset *find(const char *name)
+const struct zoo_preset *zoo_find(const char *name)
 {
         for (int i = 0; i < zoo_presets_count; i++)
                 if (strcmp(zoo_presets[i]->name, name) == 0)
@@ -67,7 +67,7 @@ static int expand_preset(const cJSON *object, int num_classes, cJSON **ret, stru
         const char *name = NULL;
         int64_t classes = num_classes ? num_classes : 10;
         int rc = json_get_string(object, "name", 64, "", &name, e);
-        const struct zoo_preset *preset = rc == 0 ? find(name) : NULL;
+        const struct zoo_preset *preset = rc == 0 ? zoo_find(name) : NULL;
         if (rc == 0 && !preset)
                 rc = no_preset(name, "/name", e);
         if (rc == 0)
@@ -81,7 +81,7 @@ static int expand_preset(const cJSON *object, int num_classes, cJSON **ret, stru
 int zoo_expand(const cJSON *architecture, int num_classes, cJSON **ret, struct err *e)
 {
         if (cJSON_IsString(architecture)) {
-                const struct zoo_preset *preset = find(architecture->valuestring);
+                const struct zoo_preset *preset = zoo_find(architecture->valuestring);
                 if (!preset)
                         return no_preset(architecture->valuestring, "", e);
                 return build(preset, NULL, num_classes ? num_classes : 10, ret, e);

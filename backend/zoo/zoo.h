@@ -24,6 +24,8 @@ struct zoo_preset {
 };
 extern const struct zoo_preset *const zoo_presets[];
 extern const int zoo_presets_count;
+/* NULL where no preset is called so. */
+const struct zoo_preset *zoo_find(const char *name);
 
 /* A preset's name, {"name":…, parameters} or {"layers":[…]} to {"layers":[…]}; the caller frees *ret.
    `num_classes` is the data set's: the default of presets' num_classes; 0 means 10. A given num_classes that

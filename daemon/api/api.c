@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "daemon/common/media.h"
 
 const struct http_route api_routes[] = {
         {"GET", "/", HTTP_NO_BODY, api_page, true},
@@ -82,6 +83,19 @@ int api_reply_list(struct http_request *rq, const char *name, cJSON *items, stru
         return reply_json(&rq->reply, 200, tree, e);
 }
 
+void api_answer_text(struct http_request *rq, const char *type, struct str *body, const struct err *failed)
+{
+        struct err e = {0};
+        int rc = failed ? failed->code : reply_text(&rq->reply, 200, type, body, &e);
+        http_answer(rq, rc, failed ? failed : &e);
+}
+
+enum feed_format api_stream_format(const struct http_request *rq)
+{
+        static const char *const types[] = {"text/event-stream", "application/x-ndjson", NULL};
+        return media_choose(http_header(rq, "Accept"), types) == types[0] ? FEED_SSE : FEED_NDJSON;
+}
+
 bool api_left(void *ctx)
 {
         return http_gone(ctx);
@@ -128,10 +142,13 @@ void api_leave(void *ctx, const struct identity *who)
         quota_leave(((struct api *)ctx)->service->quota, who);
 }
 
-int api_job(const struct api *api, const struct http_request *rq, int64_t *ret, struct err *e)
+int api_job(
+        const struct api *api, const struct http_request *rq, const char *query, int64_t *ret, struct err *e)
 {
         int64_t id;
-        int rc = target_id(rq->target.part[2], "job", &id, e);
+        int rc = target_only(&rq->target, query, e);
+        if (rc == 0)
+                rc = target_id(rq->target.part[2], "job", &id, e);
         if (rc == 0)
                 rc = jobs_see(api->service->jobs, &rq->who, id, e);
         if (rc == 0)
@@ -139,9 +156,10 @@ int api_job(const struct api *api, const struct http_request *rq, int64_t *ret, 
         return rc;
 }
 
-int api_model(const struct api *api, const struct http_request *rq, struct err *e)
+int api_model(const struct api *api, const struct http_request *rq, const char *query, struct err *e)
 {
-        return models_see(api->service->models, &rq->who, api_name(rq), e);
+        int rc = query ? target_only(&rq->target, query, e) : 0;
+        return rc ? rc : models_see(api->service->models, &rq->who, api_name(rq), e);
 }
 
 int api_dataset(const struct api *api, const struct http_request *rq, struct err *e)

@@ -39,6 +39,10 @@ void api_leave(void *ctx, const struct identity *who);
 int api_body(const struct http_request *rq, cJSON **ret, struct err *e);
 /* Takes `items` and answers {name: items}. */
 int api_reply_list(struct http_request *rq, const char *name, cJSON *items, struct err *e);
+/* Ends HTTP_LATER: with what stands in *body, which is taken, or with `failed` where it is not NULL. */
+void api_answer_text(struct http_request *rq, const char *type, struct str *body, const struct err *failed);
+/* The stream of events that its Accept header likes better. */
+enum feed_format api_stream_format(const struct http_request *rq);
 /* A media type that claims something about an image, NULL for what curl sends by itself. Borrowed. */
 const char *api_claim(const char *type);
 /* Whether the client of `ctx`, a request, has gone: http_gone for those that answer later. */
@@ -47,9 +51,10 @@ bool api_left(void *ctx);
 const char *api_name(const struct http_request *rq);
 /* The job, model or data set that the address names, if it is open to who asks: first thing in every handler
    of one. What is another's answers as if it were not there (404): names and numbers tell nobody what others
-   do. */
-int api_job(const struct api *api, const struct http_request *rq, int64_t *ret, struct err *e);
-int api_model(const struct api *api, const struct http_request *rq, struct err *e);
+   do. `query` is target_only's, looked at before; NULL: the handler does so. */
+int api_job(
+        const struct api *api, const struct http_request *rq, const char *query, int64_t *ret, struct err *e);
+int api_model(const struct api *api, const struct http_request *rq, const char *query, struct err *e);
 int api_dataset(const struct api *api, const struct http_request *rq, struct err *e);
 
 int api_jobs_submit(void *ctx, struct http_request *rq, struct err *e);

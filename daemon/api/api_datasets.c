@@ -28,14 +28,11 @@ static void imported(void *ctx, const cJSON *set, bool created, const struct err
 {
         struct http_request *rq = ctx;
         struct err e = {0};
-        int rc = failed ? failed->code : 0;
-        if (failed)
-                e = *failed;
-        else
-                rc = reply_json(&rq->reply, created ? 201 : 200, cJSON_Duplicate(set, true), &e);
+        int rc = failed ? failed->code
+                        : reply_json(&rq->reply, created ? 201 : 200, cJSON_Duplicate(set, true), &e);
         if (rc == 0 && created)
                 reply_header(&rq->reply, "Location", "/v1/datasets/%s", api_name(rq));
-        http_answer(rq, rc, &e);
+        http_answer(rq, rc, failed ? failed : &e);
 }
 
 static int may_replace(void *ctx, const char *name, struct err *e)
@@ -107,16 +104,13 @@ int api_datasets_put(void *ctx, struct http_request *rq, struct err *e)
 
 int api_datasets_events(void *ctx, struct http_request *rq, struct err *e)
 {
-        static const char *const types[] = {"text/event-stream", "application/x-ndjson", NULL};
         struct api *api = ctx;
-        const char *type = media_choose(http_header(rq, "Accept"), types);
         int rc = target_only(&rq->target, "", e);
         if (rc)
                 return rc;
         int id = imports_find(api->service->imports, &rq->who, api_name(rq));
         if (id)
-                return importfeed_open(
-                        api->importfeed, rq, id, type == types[0] ? FEED_SSE : FEED_NDJSON, false, e);
+                return importfeed_open(api->importfeed, rq, id, api_stream_format(rq), false, e);
         rc = api_dataset(api, rq, e);
         if (rc == 0) /* nothing is being imported */
                 reply_empty(&rq->reply, 204);
@@ -125,18 +119,10 @@ int api_datasets_events(void *ctx, struct http_request *rq, struct err *e)
 
 static void drawn(void *ctx, struct chan_message *m, const struct err *failed)
 {
-        struct http_request *rq = ctx;
         struct str png = {0};
-        struct err e = {0};
-        int rc = failed ? failed->code : 0;
-        if (failed)
-                e = *failed;
-        else {
+        if (!failed)
                 str_add_bytes(&png, m->raw, m->raw_len);
-                rc = reply_text(&rq->reply, 200, "image/png", &png, &e);
-        }
-        str_free(&png);
-        http_answer(rq, rc, &e);
+        api_answer_text(ctx, "image/png", &png, failed);
 }
 
 int api_datasets_sheet(void *ctx, struct http_request *rq, struct err *e)

@@ -81,9 +81,7 @@ int api_jobs_get(void *ctx, struct http_request *rq, struct err *e)
 {
         cJSON *job = NULL;
         int64_t id;
-        int rc = target_only(&rq->target, "", e);
-        if (rc == 0)
-                rc = api_job(ctx, rq, &id, e);
+        int rc = api_job(ctx, rq, "", &id, e);
         if (rc == 0)
                 rc = jobs_get(((struct api *)ctx)->service->jobs, id, &job, e);
         return rc ? rc : reply_json(&rq->reply, 200, job, e);
@@ -92,9 +90,7 @@ int api_jobs_get(void *ctx, struct http_request *rq, struct err *e)
 int api_jobs_delete(void *ctx, struct http_request *rq, struct err *e)
 {
         int64_t id;
-        int rc = target_only(&rq->target, "", e);
-        if (rc == 0)
-                rc = api_job(ctx, rq, &id, e);
+        int rc = api_job(ctx, rq, "", &id, e);
         if (rc == 0)
                 rc = jobs_delete(((struct api *)ctx)->service->jobs, id, e);
         if (rc == 0)
@@ -107,9 +103,7 @@ static int wish(const struct api *api, struct http_request *rq,
 {
         cJSON *job = NULL;
         int64_t id;
-        int rc = target_only(&rq->target, "", e);
-        if (rc == 0)
-                rc = api_job(api, rq, &id, e);
+        int rc = api_job(api, rq, "", &id, e);
         if (rc == 0)
                 rc = verb(api->service->jobs, id, e);
         if (rc == 0)
@@ -145,17 +139,13 @@ static int read_after(const struct http_request *rq, int64_t *ret, struct err *e
 
 int api_jobs_events(void *ctx, struct http_request *rq, struct err *e)
 {
-        static const char *const types[] = {"text/event-stream", "application/x-ndjson", NULL};
         struct api *api = ctx;
-        const char *type = media_choose(http_header(rq, "Accept"), types);
         int64_t id, after = 0;
-        int rc = target_only(&rq->target, "after", e);
-        if (rc == 0)
-                rc = api_job(ctx, rq, &id, e);
+        int rc = api_job(ctx, rq, "after", &id, e);
         if (rc == 0)
                 rc = read_after(rq, &after, e);
         if (rc == 0)
-                rc = feed_open(api->feed, rq, id, after, type == types[0] ? FEED_SSE : FEED_NDJSON, e);
+                rc = feed_open(api->feed, rq, id, after, api_stream_format(rq), e);
         return rc;
 }
 
@@ -232,9 +222,7 @@ int api_jobs_curve(void *ctx, struct http_request *rq, struct err *e)
         struct api *api = ctx;
         const char *type = media_choose(http_header(rq, "Accept"), types);
         int64_t id;
-        int rc = target_only(&rq->target, "", e);
-        if (rc == 0)
-                rc = api_job(api, rq, &id, e);
+        int rc = api_job(api, rq, "", &id, e);
         if (rc)
                 return rc;
         if (type == types[1])
@@ -247,9 +235,7 @@ int api_jobs_result(void *ctx, struct http_request *rq, struct err *e)
         struct str text = {0};
         char *result = NULL;
         int64_t id;
-        int rc = target_only(&rq->target, "", e);
-        if (rc == 0)
-                rc = api_job(ctx, rq, &id, e);
+        int rc = api_job(ctx, rq, "", &id, e);
         if (rc == 0)
                 rc = jobs_result(((struct api *)ctx)->service->jobs, id, &result, e);
         if (rc)

@@ -36,15 +36,9 @@ static int read_query(const struct target *t, struct classify_map *ret, struct e
 
 static void answer(struct http_request *rq, const char *type, struct str *body, const struct err *failed)
 {
-        struct err e = {0};
-        int rc = failed ? failed->code : 0;
-        if (failed)
-                e = *failed;
-        else
-                rc = reply_text(&rq->reply, 200, type, body, &e);
-        if (rc == 0)
+        if (!failed)
                 reply_header(&rq->reply, "Vary", "Accept");
-        http_answer(rq, rc, &e);
+        api_answer_text(rq, type, body, failed);
 }
 
 static void painted(void *ctx, struct str *png, const struct err *failed)
@@ -64,7 +58,7 @@ int api_models_map(void *ctx, struct http_request *rq, struct err *e)
         struct classify_map how = {.picture = media_choose(http_header(rq, "Accept"), types) == types[1]};
         const struct classify_caller caller = {
                 .ctx = rq, .done = how.picture ? painted : listed, .gone = api_left};
-        int rc = api_model(api, rq, e);
+        int rc = api_model(api, rq, NULL, e);
         if (rc == 0)
                 rc = read_query(&rq->target, &how, e);
         if (rc == 0 && rq->body.text.len == 0)

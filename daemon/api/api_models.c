@@ -20,9 +20,7 @@ int api_models_list(void *ctx, struct http_request *rq, struct err *e)
 int api_models_get(void *ctx, struct http_request *rq, struct err *e)
 {
         cJSON *model = NULL;
-        int rc = target_only(&rq->target, "", e);
-        if (rc == 0)
-                rc = api_model(ctx, rq, e);
+        int rc = api_model(ctx, rq, "", e);
         if (rc == 0)
                 rc = models_get(((struct api *)ctx)->service->models, api_name(rq), &model, e);
         return rc ? rc : reply_json(&rq->reply, 200, model, e);
@@ -30,9 +28,7 @@ int api_models_get(void *ctx, struct http_request *rq, struct err *e)
 
 int api_models_delete(void *ctx, struct http_request *rq, struct err *e)
 {
-        int rc = target_only(&rq->target, "", e);
-        if (rc == 0)
-                rc = api_model(ctx, rq, e);
+        int rc = api_model(ctx, rq, "", e);
         if (rc == 0)
                 rc = models_delete(((struct api *)ctx)->service->models, api_name(rq), e);
         if (rc == 0)
@@ -44,9 +40,7 @@ int api_models_weights(void *ctx, struct http_request *rq, struct err *e)
 {
         uint64_t size;
         int fd;
-        int rc = target_only(&rq->target, "", e);
-        if (rc == 0)
-                rc = api_model(ctx, rq, e);
+        int rc = api_model(ctx, rq, "", e);
         if (rc == 0)
                 rc = models_open(((struct api *)ctx)->service->models, api_name(rq), &fd, &size, e);
         if (rc)
@@ -61,9 +55,7 @@ int api_models_onnx(void *ctx, struct http_request *rq, struct err *e)
 {
         struct reply_source source;
         uint64_t size;
-        int rc = target_only(&rq->target, "", e);
-        if (rc == 0)
-                rc = api_model(ctx, rq, e);
+        int rc = api_model(ctx, rq, "", e);
         if (rc == 0)
                 rc = modelonnx_open(((struct api *)ctx)->service->models, api_name(rq), &source, &size, e);
         if (rc)
@@ -94,12 +86,9 @@ static void put_done(void *ctx, const cJSON *model, bool created, const struct e
 {
         struct http_request *rq = ctx;
         struct err e = {0};
-        int rc = failed ? failed->code : 0;
-        if (failed)
-                e = *failed;
-        else
-                rc = reply_json(&rq->reply, created ? 201 : 200, cJSON_Duplicate(model, true), &e);
-        http_answer(rq, rc, &e);
+        int rc = failed ? failed->code
+                        : reply_json(&rq->reply, created ? 201 : 200, cJSON_Duplicate(model, true), &e);
+        http_answer(rq, rc, failed ? failed : &e);
 }
 
 int api_models_put(void *ctx, struct http_request *rq, struct err *e)
@@ -128,25 +117,14 @@ int api_models_put(void *ctx, struct http_request *rq, struct err *e)
         return rc ? rc : HTTP_LATER;
 }
 
-static void answer(struct http_request *rq, const char *type, struct str *body, const struct err *failed)
-{
-        struct err e = {0};
-        int rc = failed ? failed->code : 0;
-        if (failed)
-                e = *failed;
-        else
-                rc = reply_text(&rq->reply, 200, type, body, &e);
-        http_answer(rq, rc, &e);
-}
-
 static void classified(void *ctx, struct str *json, const struct err *failed)
 {
-        answer(ctx, "application/json", json, failed);
+        api_answer_text(ctx, "application/json", json, failed);
 }
 
 static void drawn(void *ctx, struct str *png, const struct err *failed)
 {
-        answer(ctx, "image/png", png, failed);
+        api_answer_text(ctx, "image/png", png, failed);
 }
 
 const char *api_claim(const char *type)
@@ -168,7 +146,7 @@ int api_models_classify(void *ctx, struct http_request *rq, struct err *e)
         if (rc == 0)
                 rc = target_get_int(&rq->target, "top", 1, TOP_MAX, &top, e);
         if (rc == 0)
-                rc = api_model(api, rq, e);
+                rc = api_model(api, rq, NULL, e);
         if (rc == 0 && rq->body.text.len == 0)
                 rc = err_set(e, ERR_SYNTAX, "the body is empty: it is to be an image");
         if (rc == 0)
@@ -192,7 +170,7 @@ int api_models_filters(void *ctx, struct http_request *rq, struct err *e)
         struct api *api = ctx;
         const struct classify_caller caller = {.ctx = rq, .done = drawn, .gone = api_left};
         const char *layer;
-        int rc = api_model(api, rq, e);
+        int rc = api_model(api, rq, NULL, e);
         if (rc == 0)
                 rc = get_layer(&rq->target, &layer, e);
         if (rc == 0)
@@ -205,7 +183,7 @@ int api_models_activations(void *ctx, struct http_request *rq, struct err *e)
         struct api *api = ctx;
         const struct classify_caller caller = {.ctx = rq, .done = drawn, .gone = api_left};
         const char *layer;
-        int rc = api_model(api, rq, e);
+        int rc = api_model(api, rq, NULL, e);
         if (rc == 0)
                 rc = get_layer(&rq->target, &layer, e);
         if (rc == 0 && rq->body.text.len == 0)

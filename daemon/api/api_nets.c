@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "train/augment.h"
 #include "zoo/summary.h"
+#include "zoo/zoo.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -37,23 +38,6 @@ static int parse_input(const char *text, int input[3], struct err *e)
         return 0;
 }
 
-static int need_preset(const char *name, struct err *e)
-{
-        cJSON *known = architectures_json();
-        const cJSON *preset;
-        int rc = known ? ERR_NOT_FOUND : ERR_NO_MEMORY;
-        cJSON_ArrayForEach(preset, json_field(known, "presets"))
-        {
-                const cJSON *it = json_field(preset, "name");
-                if (cJSON_IsString(it) && strcmp(it->valuestring, name) == 0)
-                        rc = 0;
-        }
-        cJSON_Delete(known);
-        if (rc)
-                err_set(e, rc, "there is no architecture \"%s\"; /v1/architectures lists them", name);
-        return rc;
-}
-
 int api_nets_get_summary(void *ctx, struct http_request *rq, struct err *e)
 {
         const char *text = target_get(&rq->target, "input");
@@ -62,8 +46,9 @@ int api_nets_get_summary(void *ctx, struct http_request *rq, struct err *e)
         cJSON *summary = NULL;
         (void)ctx;
         int rc = target_only(&rq->target, "input batch num_classes", e);
-        if (rc == 0)
-                rc = need_preset(api_name(rq), e);
+        if (rc == 0 && !zoo_find(api_name(rq)))
+                rc = err_set(e, ERR_NOT_FOUND,
+                        "there is no architecture \"%s\"; /v1/architectures lists them", api_name(rq));
         if (rc == 0 && text)
                 rc = parse_input(text, input, e);
         if (rc == 0)

@@ -97,9 +97,7 @@ static int find_model(
         const struct api *api, const struct http_request *rq, const struct model_facts **ret, struct err *e)
 {
         const struct target *t = &rq->target;
-        int rc = target_only(t, "", e);
-        if (rc == 0)
-                rc = api_model(api, rq, e);
+        int rc = api_model(api, rq, "", e);
         if (rc == 0 && t->part_count > 4 && strcmp(t->part[4], OIP_VERSION) != 0)
                 rc = err_set(e, ERR_NOT_FOUND,
                         "there is no version \"%.40s\" of the model '%s': " OIP_VERSION " is the only one",
@@ -151,15 +149,12 @@ static void inferred(void *ctx, struct str *body, const struct err *failed)
         const struct oip_request *asked = rq->note;
         const size_t json_bytes = asked->json_bytes;
         struct err e = {0};
-        int rc = failed ? failed->code : 0;
-        if (failed)
-                e = *failed;
-        else
-                rc = reply_text(&rq->reply, 200, json_bytes ? "application/octet-stream" : "application/json",
-                        body, &e);
+        int rc = failed ? failed->code
+                        : reply_text(&rq->reply, 200,
+                                  json_bytes ? "application/octet-stream" : "application/json", body, &e);
         if (rc == 0 && json_bytes)
                 reply_header(&rq->reply, "Inference-Header-Content-Length", "%zu", json_bytes);
-        http_answer(rq, rc, &e);
+        http_answer(rq, rc, failed ? failed : &e);
 }
 
 /* What Inference-Header-Content-Length says, -1 without one. */
