@@ -9,26 +9,14 @@
 /* The code point at `p` and its length; a byte that begins none is U+FFFD of length 1. */
 static uint32_t decode(const unsigned char *p, int *len)
 {
-        static const struct {
-                unsigned char mask, lead, bits;
-                int len;
-        } forms[] = {{0xE0, 0xC0, 0x1F, 2}, {0xF0, 0xE0, 0x0F, 3}, {0xF8, 0xF0, 0x07, 4}};
-        *len = 1;
-        if (*p < 0x80)
-                return *p;
-        for (int f = 0; f < 3; f++) {
-                if ((*p & forms[f].mask) != forms[f].lead)
-                        continue;
-                uint32_t c = *p & forms[f].bits;
-                for (int i = 1; i < forms[f].len; i++) {
-                        if ((p[i] & 0xC0) != 0x80)
-                                return 0xFFFD;
-                        c = c << 6 | (p[i] & 0x3F);
-                }
-                *len = forms[f].len;
-                return c;
-        }
-        return 0xFFFD;
+        const int n = (int)str_utf8_len(p, 4);
+        *len = n ? n : 1;
+        if (n < 2)
+                return n ? *p : 0xFFFD;
+        uint32_t c = *p & 0xFFu >> (n + 1);
+        for (int i = 1; i < n; i++)
+                c = c << 6 | (p[i] & 0x3F);
+        return c;
 }
 
 void text_add_clean(struct str *s, const char *text, bool utf8)

@@ -1,4 +1,5 @@
 #include "base/json.h"
+#include "base/str.h"
 
 #include <ctype.h>
 #include <math.h>
@@ -137,36 +138,6 @@ static bool scan_escape(struct scan *s)
         return true;
 }
 
-static bool scan_utf8(struct scan *s)
-{
-        static const struct {
-                unsigned char lead_low, lead_high, second_low, second_high;
-                int len;
-        } forms[] = {
-                {0xC2, 0xDF, 0x80, 0xBF, 2},
-                {0xE0, 0xE0, 0xA0, 0xBF, 3},
-                {0xE1, 0xEC, 0x80, 0xBF, 3},
-                {0xED, 0xED, 0x80, 0x9F, 3},
-                {0xEE, 0xEF, 0x80, 0xBF, 3},
-                {0xF0, 0xF0, 0x90, 0xBF, 4},
-                {0xF1, 0xF3, 0x80, 0xBF, 4},
-                {0xF4, 0xF4, 0x80, 0x8F, 4},
-        };
-        for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
-                if (*s->p < forms[i].lead_low || *s->p > forms[i].lead_high)
-                        continue;
-                if (s->end - s->p < forms[i].len || s->p[1] < forms[i].second_low ||
-                        s->p[1] > forms[i].second_high)
-                        break;
-                for (int k = 2; k < forms[i].len; k++)
-                        if ((s->p[k] & 0xC0) != 0x80)
-                                return scan_fail(s, "invalid UTF-8");
-                s->p += forms[i].len;
-                return true;
-        }
-        return scan_fail(s, "invalid UTF-8");
-}
-
 static bool scan_string(struct scan *s)
 {
         if (s->p >= s->end || *s->p != '"')
@@ -178,10 +149,11 @@ static bool scan_string(struct scan *s)
                 if (*s->p == '\\') {
                         if (!scan_escape(s))
                                 return false;
-                } else if (*s->p < 0x80) {
-                        s->p++;
-                } else if (!scan_utf8(s)) {
-                        return false;
+                } else {
+                        const size_t n = *s->p < 0x80 ? 1 : str_utf8_len(s->p, (size_t)(s->end - s->p));
+                        if (n == 0)
+                                return scan_fail(s, "invalid UTF-8");
+                        s->p += n;
                 }
         }
         if (s->p >= s->end)

@@ -184,29 +184,34 @@ void str_add_decimal(struct str *s, double v)
         }
 }
 
-/* Length of the well-formed UTF-8 sequence at `p` (RFC 3629: no overlong forms, no surrogates), 0 if none. */
-static size_t utf8_len(const unsigned char *p)
+size_t str_utf8_len(const void *text, size_t left)
 {
-        if (p[0] < 0x80)
-                return 1;
-        if (p[0] >= 0xC2 && p[0] <= 0xDF)
-                return (p[1] & 0xC0) == 0x80 ? 2 : 0;
-        if (p[0] >= 0xE0 && p[0] <= 0xEF) {
-                unsigned char low = p[0] == 0xE0 ? 0xA0 : 0x80, high = p[0] == 0xED ? 0x9F : 0xBF;
-                return p[1] >= low && p[1] <= high && (p[2] & 0xC0) == 0x80 ? 3 : 0;
-        }
-        if (p[0] >= 0xF0 && p[0] <= 0xF4) {
-                unsigned char low = p[0] == 0xF0 ? 0x90 : 0x80, high = p[0] == 0xF4 ? 0x8F : 0xBF;
-                return p[1] >= low && p[1] <= high && (p[2] & 0xC0) == 0x80 && (p[3] & 0xC0) == 0x80 ? 4 : 0;
-        }
-        return 0;
+        const unsigned char *p = text, first = p[0];
+        const size_t n = first < 0x80   ? 1
+                         : first < 0xC2 ? 0
+                         : first < 0xE0 ? 2
+                         : first < 0xF0 ? 3
+                         : first < 0xF5 ? 4
+                                        : 0;
+        const unsigned char low = first == 0xE0   ? 0xA0
+                                  : first == 0xF0 ? 0x90
+                                                  : 0x80,
+                            high = first == 0xED   ? 0x9F
+                                   : first == 0xF4 ? 0x8F
+                                                   : 0xBF;
+        if (n > left || (n > 1 && (p[1] < low || p[1] > high)))
+                return 0;
+        for (size_t i = 2; i < n; i++)
+                if ((p[i] & 0xC0) != 0x80)
+                        return 0;
+        return n;
 }
 
 bool str_is_utf8(const char *text)
 {
         const unsigned char *p = (const unsigned char *)text;
         for (size_t n = 1; n && *p; p += n)
-                n = utf8_len(p);
+                n = str_utf8_len(p, 4);
         return *p == 0;
 }
 
@@ -226,7 +231,7 @@ void str_add_json(struct str *s, const char *text)
                 p += n;
                 if (!*p)
                         break;
-                n = utf8_len(p);
+                n = str_utf8_len(p, 4);
                 if (*p == '"' || *p == '\\')
                         str_addf(s, "\\%c", *p);
                 else if (*p == '\n')

@@ -31,7 +31,10 @@ void str_add_decimal(struct str *s, double v);
 void str_add_int(struct str *s, int64_t v);
 /* `text` as a JSON string with its quotes; bytes that are no UTF-8 become U+FFFD. */
 void str_add_json(struct str *s, const char *text);
-/* Well-formed by RFC 3629. */
+/* Bytes of the sequence of UTF-8 at `text`, of which `left` may be read (a NUL ends it as well): well-formed
+   by RFC 3629, so no overlong form and no surrogate; 0 for none. */
+size_t str_utf8_len(const void *text, size_t left);
+/* Whether all of it is. */
 bool str_is_utf8(const char *text);
 /* A finite number, written as people and programs do (0.5, .5, 5e-1, 5E-1), and nothing else: no blank, no
    name, no hexadecimal. *ret is untouched where it is none. */
