@@ -125,7 +125,7 @@ int cmd_classify(struct ctl *c, const struct args *a, struct err *e)
         str_add(&path, "/v1/models/");
         fetch_escape(&path, a->words[0]);
         str_addf(&path, "/classify?top=%" PRId64, args_int(a, "top", TOP));
-        if (path.failed || !tb)
+        if (path.failed)
                 rc = err_set(e, ERR_NO_MEMORY, "no memory for a request");
         for (int i = 1; rc == 0 && i < a->word_count; i++) {
                 struct err own = {0};
@@ -138,7 +138,7 @@ int cmd_classify(struct ctl *c, const struct args *a, struct err *e)
                         status = command_failed(&own);
                 }
         }
-        if (done && !c->json && tb) {
+        if (done && !c->json) {
                 int printed = table_print(tb, stdout, rc == 0 ? e : NULL);
                 rc = rc ? rc : printed;
         }

@@ -11,13 +11,8 @@
 static void add_row(struct table *tb, const cJSON *d)
 {
         struct str shape = {0};
-        const cJSON *side;
         const char *state = rest_text(d, "state", ""), *error = rest_text(d, "error", "");
-        cJSON_ArrayForEach(side, json_field(d, "shape"))
-        {
-                str_addf(&shape, "%s%s", shape.len ? "x" : "",
-                        cJSON_IsNumber(side) ? text_number(side->valuedouble).s : "?");
-        }
+        rest_add_sides(&shape, json_field(d, "shape"), "x");
         table_cell(tb, rest_text(d, "name", "?"));
         table_styled(tb, term_state_style(state), state);
         table_cell(tb, shape.data);
@@ -42,8 +37,6 @@ static int print_classes(struct ctl *c, const cJSON *d, struct err *e)
         const cJSON *counts = json_field(d, "class_counts"), *name;
         struct table *tb = table_create(&c->term, columns, sizeof columns / sizeof columns[0]);
         int i = 0;
-        if (!tb)
-                return err_set(e, ERR_NO_MEMORY, "no memory for a table");
         cJSON_ArrayForEach(name, rest_list(d, "classes"))
         {
                 table_cell(tb, cJSON_IsString(name) ? name->valuestring : "?");
@@ -100,10 +93,9 @@ int cmd_datasets(struct ctl *c, const struct args *a, struct err *e)
         struct table *tb = table_create(&c->term, columns, sizeof columns / sizeof columns[0]);
         cJSON_ArrayForEach(d, rest_list(tree, "datasets"))
         {
-                if (tb)
-                        add_row(tb, d);
+                add_row(tb, d);
         }
-        rc = tb ? table_print(tb, stdout, e) : err_set(e, ERR_NO_MEMORY, "no memory for a table");
+        rc = table_print(tb, stdout, e);
         table_destroy(tb);
         cJSON_Delete(tree);
         return rc;

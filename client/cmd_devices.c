@@ -49,15 +49,14 @@ int cmd_devices(struct ctl *c, const struct args *a, struct err *e)
         struct table *tb = table_create(&c->term, columns, sizeof columns / sizeof columns[0]);
         cJSON_ArrayForEach(d, rest_list(tree, "devices"))
         {
-                if (tb)
-                        add_row(tb, d);
+                add_row(tb, d);
         }
         cJSON_ArrayForEach(d, rest_list(tree, "platforms"))
         {
-                if (tb && strcmp(rest_text(d, "state", ""), "failed") == 0)
+                if (strcmp(rest_text(d, "state", ""), "failed") == 0)
                         add_failed(tb, d);
         }
-        rc = tb ? table_print(tb, stdout, e) : err_set(e, ERR_NO_MEMORY, "no memory for a table");
+        rc = table_print(tb, stdout, e);
         table_destroy(tb);
         cJSON_Delete(tree);
         return rc;

@@ -95,7 +95,7 @@ int cmd_jobs(struct ctl *c, const struct args *a, struct err *e)
                 {"STATE", false, false}, {"DONE", true, false}, {"LOSS", true, false},
                 {"ACCURACY", true, false}, {"SUBMITTED", false, false}};
         struct table *tb = table_create(&c->term, columns, sizeof columns / sizeof columns[0]);
-        int rc = tb ? add_pages(c, a, tb, e) : err_set(e, ERR_NO_MEMORY, "no memory for a table");
+        int rc = add_pages(c, a, tb, e);
         if (rc == 0 && !c->json)
                 rc = table_print(tb, stdout, e);
         table_destroy(tb);

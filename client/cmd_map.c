@@ -37,8 +37,6 @@ static int print_summary(const struct ctl *c, const cJSON *map, struct err *e)
         double all = rest_number(grid, "rows") * rest_number(grid, "columns");
         int k = 0;
         struct table *tb = table_create(&c->term, columns, sizeof columns / sizeof columns[0]);
-        if (!tb)
-                return err_set(e, ERR_NO_MEMORY, "no memory for a table");
         cJSON_ArrayForEach(count, json_field(map, "counts"))
         {
                 const cJSON *label = cJSON_GetArrayItem(classes, k++);

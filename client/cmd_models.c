@@ -14,14 +14,10 @@
 static void add_row(struct table *tb, const cJSON *m, double now)
 {
         struct str input = {0};
-        const cJSON *side, *arch = json_field(m, "architecture"), *classes = json_field(m, "classes");
+        const cJSON *arch = json_field(m, "architecture"), *classes = json_field(m, "classes");
         const cJSON *metrics = json_field(m, "metrics");
         double val_acc = rest_number(metrics, "val_acc"), job = rest_number(m, "job");
-        cJSON_ArrayForEach(side, json_field(m, "input"))
-        {
-                str_addf(&input, "%s%s", input.len ? "x" : "",
-                        cJSON_IsNumber(side) ? text_number(side->valuedouble).s : "?");
-        }
+        rest_add_sides(&input, json_field(m, "input"), "x");
         table_cell(tb, rest_text(m, "name", "?"));
         table_cell(tb, cJSON_IsString(arch) ? arch->valuestring : rest_text(arch, "name", "own"));
         table_cell(tb, input.data);
@@ -48,10 +44,9 @@ int cmd_models(struct ctl *c, const struct args *a, struct err *e)
         struct table *tb = table_create(&c->term, columns, sizeof columns / sizeof columns[0]);
         cJSON_ArrayForEach(m, rest_list(tree, "models"))
         {
-                if (tb)
-                        add_row(tb, m, (double)time(NULL));
+                add_row(tb, m, (double)time(NULL));
         }
-        rc = tb ? table_print(tb, stdout, e) : err_set(e, ERR_NO_MEMORY, "no memory for a table");
+        rc = table_print(tb, stdout, e);
         table_destroy(tb);
         fflush(stdout);
         cJSON_ArrayForEach(m, rest_list(tree, "models"))

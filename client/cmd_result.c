@@ -27,8 +27,6 @@ static int print_scores(struct ctl *c, const cJSON *result, struct err *e)
         const cJSON *one;
         double count = rest_number(result, "count");
         struct table *tb = table_create(&c->term, columns, sizeof columns / sizeof columns[0]);
-        if (!tb)
-                return err_set(e, ERR_NO_MEMORY, "no memory for a table");
         cJSON_ArrayForEach(one, rest_list(result, "per_class"))
         {
                 add_scores(tb, rest_text(one, "class", "?"), one, rest_number(one, "support"));
@@ -54,8 +52,6 @@ static int print_confusion(struct ctl *c, const cJSON *result, struct err *e)
         for (int i = 0; i < count; i++)
                 columns[i + 1] = (struct table_column){numbers[i], true, false};
         struct table *tb = table_create(&c->term, columns, count + 1);
-        if (!tb)
-                return err_set(e, ERR_NO_MEMORY, "no memory for a table");
         cJSON_ArrayForEach(row, rest_list(result, "confusion"))
         {
                 char name[240];

@@ -12,17 +12,6 @@
 
 enum { ARCHITECTURE_MAX = 4 << 20 };
 
-static void add_shape(struct str *s, const cJSON *shape, const struct term *t)
-{
-        const cJSON *side;
-        const char *gap = "";
-        cJSON_ArrayForEach(side, shape)
-        {
-                str_addf(s, "%s%s", gap, cJSON_IsNumber(side) ? text_number(side->valuedouble).s : "?");
-                gap = t->utf8 ? " × " : " x ";
-        }
-}
-
 static void add_costs(struct table *tb, enum style style, const cJSON *from)
 {
         table_styled(tb, style, text_count(rest_number(from, "parameters")).s);
@@ -47,12 +36,10 @@ static int print_layers(const struct ctl *c, const cJSON *summary, struct err *e
                 {"BYTES", true, false}};
         struct table *tb = table_create(&c->term, columns, sizeof columns / sizeof columns[0]);
         const cJSON *layer;
-        if (!tb)
-                return err_set(e, ERR_NO_MEMORY, "no memory for a table");
         cJSON_ArrayForEach(layer, rest_list(summary, "layers"))
         {
                 struct str shape = {0};
-                add_shape(&shape, json_field(layer, "output_shape"), &c->term);
+                rest_add_sides(&shape, json_field(layer, "output_shape"), c->term.utf8 ? " × " : " x ");
                 table_cell(tb, rest_text(layer, "name", "?"));
                 table_cell(tb, rest_text(layer, "type", "?"));
                 table_cell(tb, shape.data);

@@ -1,11 +1,11 @@
 #include "client/address.h"
+#include "base/clock.h"
 #include "client/talk.h"
 
 #include <curl/curl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 struct fetch {
         struct address address;
@@ -158,15 +158,14 @@ static bool stalled(const struct fetch *h, struct progress *p)
 {
         curl_off_t up = 0, down = 0;
         long headers = 0;
-        struct timespec t;
+        const int64_t now_s = clock_now_ms() / 1000;
         curl_easy_getinfo(h->curl, CURLINFO_SIZE_UPLOAD_T, &up);
         curl_easy_getinfo(h->curl, CURLINFO_SIZE_DOWNLOAD_T, &down);
         curl_easy_getinfo(h->curl, CURLINFO_HEADER_SIZE, &headers);
-        clock_gettime(CLOCK_MONOTONIC, &t);
         int64_t bytes = (int64_t)up + down + headers;
         if (bytes != p->bytes)
-                *p = (struct progress){bytes, t.tv_sec};
-        return t.tv_sec - p->since_s > talk_stall_s(h->now);
+                *p = (struct progress){bytes, now_s};
+        return now_s - p->since_s > talk_stall_s(h->now);
 }
 
 /* Runs the exchange to its end; what libcurl says of it, and more in `problem`. */

@@ -1,6 +1,7 @@
 #include "client/rest.h"
 #include "base/json.h"
 #include "client/port.h"
+#include "client/text.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -143,4 +144,14 @@ double rest_number(const cJSON *obj, const char *key)
 {
         const cJSON *v = json_field(obj, key);
         return cJSON_IsNumber(v) ? v->valuedouble : (double)NAN;
+}
+
+void rest_add_sides(struct str *s, const cJSON *list, const char *between)
+{
+        const cJSON *side;
+        cJSON_ArrayForEach(side, list)
+        {
+                str_addf(s, "%s%s", side == list->child ? "" : between,
+                        cJSON_IsNumber(side) ? text_number(side->valuedouble).s : "?");
+        }
 }

@@ -30,5 +30,7 @@ const cJSON *rest_list(const cJSON *tree, const char *key);
 /* Readers for answers, where an absent field is no error: `otherwise`, or NAN. */
 const char *rest_text(const cJSON *obj, const char *key, const char *otherwise);
 double rest_number(const cJSON *obj, const char *key);
+/* Appends the numbers of a list, such as a shape's, with `between` them. */
+void rest_add_sides(struct str *s, const cJSON *list, const char *between);
 
 #endif

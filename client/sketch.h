@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { SKETCH_MIN_COLUMNS = 24, SKETCH_MIN_ROWS = 5 };
+enum { SKETCH_MIN_ROWS = 5 };
 
 /* An axis from min to max, both whole multiples of step; `decimals` is what its numbers need. */
 struct sketch_scale {

@@ -57,6 +57,8 @@ static void add(struct table *tb, char *text, int style)
 void table_styled(struct table *tb, enum style style, const char *text)
 {
         struct str s = {0};
+        if (!tb)
+                return;
         text_add_clean(&s, text ? text : "", tb->term->utf8);
         char *clean = str_take(&s);
         tb->failed |= clean == NULL;
@@ -70,7 +72,7 @@ void table_cell(struct table *tb, const char *text)
 
 void table_rule(struct table *tb)
 {
-        for (int i = 0; i < tb->count; i++)
+        for (int i = 0; tb && i < tb->count; i++)
                 add(tb, NULL, RULE);
 }
 
@@ -143,7 +145,7 @@ static void end_line(struct str *text)
 int table_print(struct table *tb, FILE *out, struct err *e)
 {
         struct str text = {0};
-        int *widths = calloc((size_t)tb->count, sizeof *widths);
+        int *widths = tb ? calloc((size_t)tb->count, sizeof *widths) : NULL;
         if (!widths || tb->failed) {
                 free(widths);
                 return err_set(e, ERR_NO_MEMORY, "no memory for a table");

@@ -17,9 +17,9 @@ struct table_column {
 /* Cells are filled row by row, left to right. */
 struct table;
 
-/* `columns` and `t` are borrowed and must outlive the table. NULL when memory is out. */
+/* `columns` and `t` are borrowed and must outlive the table. NULL when memory is out, which all below take
+   for a table that cannot be printed. */
 struct table *table_create(const struct term *t, const struct table_column *columns, int count);
-/* NULL accepted. */
 void table_destroy(struct table *tb);
 /* The next cell; the text is made safe for the terminal and copied. NULL is an empty cell. */
 void table_cell(struct table *tb, const char *text);
