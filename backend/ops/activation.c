@@ -2,11 +2,6 @@
 #include "ops/kinds.h"
 #include "ref/ref.h"
 
-static int64_t one_per_element(const struct op *op)
-{
-        return shape_count(op->out);
-}
-
 static int run_forward(const struct op_call *c, enum op_activation which, struct err *e)
 {
         struct launch l = elementwise_begin(c, "activation_forward", "activation_forward_tiled");
@@ -52,7 +47,7 @@ static const struct op_example examples[] = {{NULL, {3, 5, 7}, 19}, {NULL, {2, 1
                 .in_place = true,                                                                            \
                 .activation = WHICH,                                                                         \
                 .shape = elementwise_shape,                                                                  \
-                .flops = one_per_element,                                                                    \
+                .flops = elementwise_flops,                                                                  \
                 .forward = NAME##_forward,                                                                   \
                 .backward = NAME##_backward,                                                                 \
                 .ref = &ref_##NAME,                                                                          \

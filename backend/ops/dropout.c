@@ -7,11 +7,6 @@
 
 #include <math.h>
 
-static int64_t dropout_flops(const struct op *op)
-{
-        return shape_count(op->out);
-}
-
 /* to = from * mask / (1 - p), or += that. */
 static int mask(const struct op *op, const struct op_call *c, const struct tensor *from,
         const struct tensor *to, bool accumulate, struct err *e)
@@ -68,7 +63,7 @@ const struct op_kind op_dropout = {
         .num_inputs = 1,
         .in_place = true,
         .shape = elementwise_shape,
-        .flops = dropout_flops,
+        .flops = elementwise_flops,
         .forward = dropout_forward,
         .backward = dropout_backward,
         .ref = &ref_dropout,

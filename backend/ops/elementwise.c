@@ -38,3 +38,8 @@ int elementwise_shape(struct op *op, struct err *e)
         op->out = op->in[0];
         return 0;
 }
+
+int64_t elementwise_flops(const struct op *op)
+{
+        return shape_count(op->out);
+}

@@ -19,5 +19,7 @@ int elementwise_run(struct launch *l, const struct op_call *c, struct err *e);
 int elementwise_run_vectors(struct launch *l, int lanes, size_t count, size_t blocks, struct err *e);
 /* An op's shape: y is like x[0]. */
 int elementwise_shape(struct op *op, struct err *e);
+/* An op's flops: one for each element of y. */
+int64_t elementwise_flops(const struct op *op);
 
 #endif

@@ -13,12 +13,6 @@ static int flatten_shape(struct op *op, struct err *e)
         return 0;
 }
 
-static int64_t nothing(const struct op *op)
-{
-        (void)op;
-        return 0;
-}
-
 static const struct op_field no_fields[] = {{0}};
 
 const struct op_kind op_flatten = {
@@ -29,5 +23,4 @@ const struct op_kind op_flatten = {
         .in_place = true,
         .view = true,
         .shape = flatten_shape,
-        .flops = nothing,
 };

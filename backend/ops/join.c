@@ -15,17 +15,6 @@ static int add_shape(struct op *op, struct err *e)
         return 0;
 }
 
-static int64_t add_flops(const struct op *op)
-{
-        return shape_count(op->out);
-}
-
-static int64_t no_flops(const struct op *op)
-{
-        (void)op;
-        return 0;
-}
-
 int join_copy(const struct op_call *c, const struct tensor *from, const struct tensor *to, bool accumulate,
         struct err *e)
 {
@@ -80,7 +69,7 @@ const struct op_kind op_add = {
         .epilogues = OP_TAKES_ACTIVATION,
         .internal = true,
         .shape = add_shape,
-        .flops = add_flops,
+        .flops = elementwise_flops,
         .forward = add_forward,
         .backward = join_backward,
         .ref = &ref_add,
@@ -94,7 +83,6 @@ const struct op_kind op_copy = {
         .num_inputs = 1,
         .internal = true,
         .shape = elementwise_shape,
-        .flops = no_flops,
         .forward = copy_forward,
         .backward = join_backward,
         .ref = &ref_copy,

@@ -153,7 +153,8 @@ struct op_kind {
         /* Whether two layers run the same programs in this variant, Winograd's: what the selftest finds of
            one then holds for the other. NULL where there are no such variants. */
         bool (*same_programs)(const struct op *a, const struct op *b, enum op_variant v);
-        /* Floating point operations of a forward pass over one sample, a multiply-add counted as two. */
+        /* Floating point operations of a forward pass over one sample, a multiply-add counted as two. NULL:
+           none. */
         int64_t (*flops)(const struct op *op);
         /* NULL where `view`. */
         int (*forward)(const struct op *op, const struct op_call *c, struct err *e);
