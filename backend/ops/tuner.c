@@ -1,4 +1,5 @@
 #include "ops/tuner.h"
+#include "base/clock.h"
 #include "ops/conv.h"
 #include "ops/kinds.h"
 #include "ops/selftest.h"
@@ -183,18 +184,16 @@ int tuner_clblast(
         enum { COUNT = sizeof candidates / sizeof candidates[0], CHANNELS = 256, SIDE = 14 };
         struct err scratch = {0};
         struct op *op;
-        struct timespec start, now;
+        const double start = clock_now_s();
         double best = 0;
         int found = 0;
         e = e ? e : &scratch;
-        clock_gettime(CLOCK_MONOTONIC, &start);
         int rc = make_layer((struct shape){CHANNELS, SIDE, SIDE}, CHANNELS, &op, e);
         if (rc)
                 return rc;
         for (int i = 0; i < COUNT && rc == 0; i++) {
                 double time = 0;
-                clock_gettime(CLOCK_MONOTONIC, &now);
-                if (i > 0 && (double)(now.tv_sec - start.tv_sec) > seconds)
+                if (i > 0 && clock_now_s() - start > seconds)
                         break;
                 rc = try_candidate(d, op, &candidates[i], &time, e);
                 if (rc == 0 && time > 0 && (best == 0 || time < best)) {

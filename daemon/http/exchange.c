@@ -130,11 +130,6 @@ static ssize_t stream_read(void *ctx, uint64_t pos, char *out, size_t max)
         return n;
 }
 
-static void stream_free(void *ctx)
-{
-        free(ctx);
-}
-
 /* A client that vanished without a word acknowledges nothing: the kernel then ends the connection, which
    http_gone sees. */
 static void watch_stream(const struct link *l)
@@ -154,7 +149,7 @@ static struct MHD_Response *make_stream(struct exchange *x)
                 return NULL;
         s->x = x;
         struct MHD_Response *response =
-                MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK_BYTES, stream_read, s, stream_free);
+                MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK_BYTES, stream_read, s, free);
         if (!response) {
                 free(s);
                 return NULL;
