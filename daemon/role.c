@@ -3,7 +3,7 @@
 #include "base/chan.h"
 #include "base/json.h"
 #include "base/log.h"
-#include "daemon/store/carry.h"
+#include "daemon/store/twin.h"
 #include "daemon/common/children.h"
 #include "daemon/datasets/datasets.h"
 #include "daemon/decoder/decoder_role.h"
@@ -164,7 +164,7 @@ int role_main(int argc, char **argv)
         else if (strcmp(a.role, "import") == 0)
                 rc = import(&a, &e);
         else if (strcmp(a.role, "carry") == 0)
-                rc = carry_role_run(a.from, a.to, a.name, &e);
+                rc = twin_make(a.from, a.to, a.name, &e);
         else
                 rc = err_set(&e, ERR_INVALID, "no role '%s'", a.role);
         if (rc) {

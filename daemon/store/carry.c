@@ -1,7 +1,6 @@
 #include "daemon/store/carry.h"
 
 #include "base/json.h"
-#include "daemon/store/twin.h"
 #include "daemon/common/wire.h"
 
 #include <stdio.h>
@@ -131,9 +130,4 @@ void carry_stop(struct carries *cs, int id)
                         child_kill(c->child);
                         c->child = NULL;
                 }
-}
-
-int carry_role_run(const char *from, const char *to, const char *what, struct err *e)
-{
-        return twin_make(from, to, what, e);
 }

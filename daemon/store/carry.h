@@ -27,7 +27,4 @@ int carry_begin(struct carries *cs, const char *file, const char *dir, const cha
 /* Ends it: `done` follows, with an error. None of that number: nothing. */
 void carry_stop(struct carries *cs, int id);
 
-/* The role's work, in the child. */
-int carry_role_run(const char *from, const char *to, const char *what, struct err *e);
-
 #endif
