@@ -4,7 +4,8 @@
 
 #include <stdarg.h>
 
-/* One table: code, value, name used in logs. Values are negative and part of the worker protocol: append. */
+/* One table: code, value, name for those who look. Values are negative and part of the worker protocol:
+ * append. */
 #define ERR_LIST(X)                                                                                          \
         X(ERR_INTERNAL, -1, "internal")   /* a defect of cnnd's own */                                       \
         X(ERR_NO_MEMORY, -2, "no_memory") /* host memory */                                                  \

@@ -1,5 +1,5 @@
 /* The SQLite database of a state folder: connection, schema, transactions, statements. The rows themselves
-   belong to the modules that know them (jobrow, events, models).
+   belong to the modules that know them (jobrow, jobtx, modelrow, datasetrow, token, shares and others).
 
    WAL with synchronous=FULL: after store_commit returned 0 the rows survive power loss. A sync that fails
    ends the process (exit status 1, a line in the log). One thread. */
