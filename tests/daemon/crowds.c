@@ -3,7 +3,6 @@
 
 #include "base/clock.h"
 #include "base/json.h"
-#include "daemon/role.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -385,26 +384,10 @@ static void what_comes_during_a_step_is_answered_in_one_run(void **state)
         assert_true(found);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, front_make_state, front_drop_state)
-
-int main(int argc, char **argv)
-{
-        if (role_requested(argc, argv))
-                return role_main(argc, argv);
-        const struct CMUnitTest tests[] = {
-                TEST(they_go_together_and_each_gets_its_own),
-                TEST(a_batch_is_no_larger_than_told),
-                TEST(one_full_batch_goes_ahead),
-                TEST(nobody_waits_for_those_who_do_not_come),
-                TEST(a_broken_image_is_its_senders_alone),
-                TEST(one_that_kills_the_worker_dies_alone),
-                TEST(a_dead_decoder_costs_nobody_an_answer),
-                TEST(a_deleted_model_is_missed_by_its_own_alone),
-                TEST(some_of_them_leave),
-                TEST(a_job_goes_on_beside_clients_who_never_rest),
-                TEST(what_comes_during_a_step_is_answered_in_one_run),
-        };
-        if (argc > 1)
-                cmocka_set_test_filter(argv[1]);
-        return cmocka_run_group_tests(tests, NULL, NULL);
-}
+FRONT_MAIN(FRONT_TEST(they_go_together_and_each_gets_its_own), FRONT_TEST(a_batch_is_no_larger_than_told),
+        FRONT_TEST(one_full_batch_goes_ahead), FRONT_TEST(nobody_waits_for_those_who_do_not_come),
+        FRONT_TEST(a_broken_image_is_its_senders_alone), FRONT_TEST(one_that_kills_the_worker_dies_alone),
+        FRONT_TEST(a_dead_decoder_costs_nobody_an_answer),
+        FRONT_TEST(a_deleted_model_is_missed_by_its_own_alone), FRONT_TEST(some_of_them_leave),
+        FRONT_TEST(a_job_goes_on_beside_clients_who_never_rest),
+        FRONT_TEST(what_comes_during_a_step_is_answered_in_one_run))

@@ -4,7 +4,6 @@
 #include "front.h"
 
 #include "base/clock.h"
-#include "daemon/role.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -271,19 +270,6 @@ static void a_model_that_goes(void **state)
         cut_at_each_sync((const change[]){train, put_model, NULL}, delete_model);
 }
 
-int main(int argc, char **argv)
-{
-        if (role_requested(argc, argv))
-                return role_main(argc, argv);
-        const struct CMUnitTest tests[] = {
-                cmocka_unit_test(a_data_set_that_comes),
-                cmocka_unit_test(a_data_set_that_is_replaced),
-                cmocka_unit_test(a_data_set_that_goes),
-                cmocka_unit_test(a_model_that_comes),
-                cmocka_unit_test(a_model_that_is_replaced),
-                cmocka_unit_test(a_model_that_goes),
-        };
-        if (argc > 1)
-                cmocka_set_test_filter(argv[1]);
-        return cmocka_run_group_tests(tests, NULL, NULL);
-}
+FRONT_MAIN(cmocka_unit_test(a_data_set_that_comes), cmocka_unit_test(a_data_set_that_is_replaced),
+        cmocka_unit_test(a_data_set_that_goes), cmocka_unit_test(a_model_that_comes),
+        cmocka_unit_test(a_model_that_is_replaced), cmocka_unit_test(a_model_that_goes))

@@ -3,7 +3,6 @@
 
 #include "base/clock.h"
 #include "base/json.h"
-#include "daemon/role.h"
 
 #include <signal.h>
 #include <sys/wait.h>
@@ -267,27 +266,9 @@ static void an_early_end_and_a_note_are_told(void **state)
         service_destroy(s);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, front_make_state, front_drop_state)
-
-int main(int argc, char **argv)
-{
-        if (role_requested(argc, argv))
-                return role_main(argc, argv);
-        const struct CMUnitTest tests[] = {
-                TEST(a_killed_worker_changes_nothing),
-                TEST(a_killed_front_changes_nothing),
-                TEST(a_hanging_kernel_is_ended),
-                TEST(three_deaths_in_a_row_quarantine_the_device),
-                TEST(a_quarantined_device_is_tried_again),
-                TEST(deaths_with_progress_between_do_not),
-                TEST(another_device_takes_the_job),
-                TEST(a_cancel_outlives_the_front),
-                TEST(draining_keeps_jobs),
-                TEST(an_image_that_kills_the_worker),
-                TEST(workers_die_with_the_front),
-                TEST(an_early_end_and_a_note_are_told),
-        };
-        if (argc > 1)
-                cmocka_set_test_filter(argv[1]);
-        return cmocka_run_group_tests(tests, NULL, NULL);
-}
+FRONT_MAIN(FRONT_TEST(a_killed_worker_changes_nothing), FRONT_TEST(a_killed_front_changes_nothing),
+        FRONT_TEST(a_hanging_kernel_is_ended), FRONT_TEST(three_deaths_in_a_row_quarantine_the_device),
+        FRONT_TEST(a_quarantined_device_is_tried_again), FRONT_TEST(deaths_with_progress_between_do_not),
+        FRONT_TEST(another_device_takes_the_job), FRONT_TEST(a_cancel_outlives_the_front),
+        FRONT_TEST(draining_keeps_jobs), FRONT_TEST(an_image_that_kills_the_worker),
+        FRONT_TEST(workers_die_with_the_front), FRONT_TEST(an_early_end_and_a_note_are_told))

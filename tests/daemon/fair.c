@@ -4,7 +4,6 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "daemon/jobs/jobcore.h"
-#include "daemon/role.h"
 
 static const struct identity operator= {.user = "ottilie", .operator= true };
 
@@ -261,21 +260,8 @@ static void tf32_is_refused_where_it_is_not(void **state)
         service_destroy(s);
 }
 
-int main(int argc, char **argv)
-{
-        if (role_requested(argc, argv))
-                return role_main(argc, argv);
-#define TEST(name) cmocka_unit_test_setup_teardown(name, front_make_state, front_drop_state)
-        const struct CMUnitTest tests[] = {
-                TEST(a_flood_delays_nobody),
-                TEST(a_long_job_yields_after_its_slice),
-                TEST(nobody_yields_to_himself),
-                TEST(two_devices_go_to_two_users),
-                TEST(priority_goes_first),
-                TEST(shares_survive_a_restart),
-                TEST(a_paused_job_holds_up_nobody),
-                TEST(tf32_goes_where_it_is),
-                TEST(tf32_is_refused_where_it_is_not),
-        };
-        return cmocka_run_group_tests(tests, NULL, NULL);
-}
+FRONT_MAIN(FRONT_TEST(a_flood_delays_nobody), FRONT_TEST(a_long_job_yields_after_its_slice),
+        FRONT_TEST(nobody_yields_to_himself), FRONT_TEST(two_devices_go_to_two_users),
+        FRONT_TEST(priority_goes_first), FRONT_TEST(shares_survive_a_restart),
+        FRONT_TEST(a_paused_job_holds_up_nobody), FRONT_TEST(tf32_goes_where_it_is),
+        FRONT_TEST(tf32_is_refused_where_it_is_not))

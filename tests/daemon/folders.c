@@ -3,7 +3,6 @@
 
 #include "base/clock.h"
 #include "base/json.h"
-#include "daemon/role.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -351,26 +350,10 @@ static void a_start_goes_on_deleting(void **state)
         service_destroy(s);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, front_make_state, front_drop_state)
-
-int main(int argc, char **argv)
-{
-        if (role_requested(argc, argv))
-                return role_main(argc, argv);
-        const struct CMUnitTest tests[] = {
-                TEST(an_ended_job_keeps_what_is_served),
-                TEST(what_killed_workers_leave_goes),
-                TEST(a_start_sweeps_what_was_left),
-                TEST(a_job_cancelled_at_a_start_leaves_nothing),
-                TEST(a_classify_job_keeps_the_model_it_named),
-                TEST(without_a_link_the_owner_is_asked_again),
-                TEST(weights_that_are_gone_are_missed),
-                TEST(weights_and_checkpoint_that_are_gone_are_missed),
-                TEST(a_new_job_finds_an_empty_folder),
-                TEST(a_deleted_job_leaves_nothing_but_its_model),
-                TEST(a_start_goes_on_deleting),
-        };
-        if (argc > 1)
-                cmocka_set_test_filter(argv[1]);
-        return cmocka_run_group_tests(tests, NULL, NULL);
-}
+FRONT_MAIN(FRONT_TEST(an_ended_job_keeps_what_is_served), FRONT_TEST(what_killed_workers_leave_goes),
+        FRONT_TEST(a_start_sweeps_what_was_left), FRONT_TEST(a_job_cancelled_at_a_start_leaves_nothing),
+        FRONT_TEST(a_classify_job_keeps_the_model_it_named),
+        FRONT_TEST(without_a_link_the_owner_is_asked_again), FRONT_TEST(weights_that_are_gone_are_missed),
+        FRONT_TEST(weights_and_checkpoint_that_are_gone_are_missed),
+        FRONT_TEST(a_new_job_finds_an_empty_folder), FRONT_TEST(a_deleted_job_leaves_nothing_but_its_model),
+        FRONT_TEST(a_start_goes_on_deleting))

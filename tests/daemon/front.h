@@ -7,6 +7,7 @@
 
 #include "base/asan.h"
 #include "daemon/api/service.h"
+#include "daemon/role.h"
 
 #include <cjson/cJSON.h>
 #include <stdbool.h>
@@ -37,6 +38,19 @@ extern struct batch_options front_batch;
 /* Set-up and tear-down: *state is a state folder with the data set in it. */
 int front_make_state(void **state);
 int front_drop_state(void **state);
+
+#define FRONT_TEST(name) cmocka_unit_test_setup_teardown(name, front_make_state, front_drop_state)
+/* The program: these tests, those alone that an argument names, or a child's role. */
+#define FRONT_MAIN(...)                                                                                      \
+        int main(int argc, char **argv)                                                                      \
+        {                                                                                                    \
+                const struct CMUnitTest tests[] = {__VA_ARGS__};                                             \
+                if (role_requested(argc, argv))                                                              \
+                        return role_main(argc, argv);                                                        \
+                if (argc > 1)                                                                                \
+                        cmocka_set_test_filter(argv[1]);                                                     \
+                return cmocka_run_group_tests(tests, NULL, NULL);                                            \
+        }
 
 struct service *front_open(const char *state, double watchdog_seconds);
 /* The same, with 60 s, and waits until it is healthy. The caller calls service_destroy. */

@@ -5,7 +5,6 @@
 #include "base/json.h"
 #include "daemon/jobs/jobcore.h"
 #include "daemon/jobs/jobrow.h"
-#include "daemon/role.h"
 
 enum {
         HISTORY = 20000,
@@ -160,14 +159,4 @@ static void large_requests_make_short_lists(void **state)
         service_destroy(s);
 }
 
-int main(int argc, char **argv)
-{
-        if (role_requested(argc, argv))
-                return role_main(argc, argv);
-#define TEST(name) cmocka_unit_test_setup_teardown(name, front_make_state, front_drop_state)
-        const struct CMUnitTest tests[] = {
-                TEST(a_long_history_costs_nothing),
-                TEST(large_requests_make_short_lists),
-        };
-        return cmocka_run_group_tests(tests, NULL, NULL);
-}
+FRONT_MAIN(FRONT_TEST(a_long_history_costs_nothing), FRONT_TEST(large_requests_make_short_lists))

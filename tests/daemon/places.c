@@ -4,7 +4,6 @@
 
 #include "base/clock.h"
 #include "base/json.h"
-#include "daemon/role.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -406,24 +405,9 @@ static void data_sets_that_are_not_mounted_are_kept(void **state)
         service_destroy(s);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, front_make_state, front_drop_state)
-
-int main(int argc, char **argv)
-{
-        if (role_requested(argc, argv))
-                return role_main(argc, argv);
-        const struct CMUnitTest tests[] = {
-                TEST(models_may_lie_on_another_file_system),
-                TEST(weights_of_another_file_system_are_not_copied),
-                TEST(weights_that_are_not_mounted_are_waited_for),
-                TEST(nobody_waits_for_a_copy),
-                TEST(a_model_waits_for_its_place),
-                TEST(a_cancel_ends_the_waiting),
-                TEST(a_model_without_a_place_fails_its_job),
-                TEST(models_that_are_not_mounted_are_kept),
-                TEST(data_sets_that_are_not_mounted_are_kept),
-        };
-        if (argc > 1)
-                cmocka_set_test_filter(argv[1]);
-        return cmocka_run_group_tests(tests, NULL, NULL);
-}
+FRONT_MAIN(FRONT_TEST(models_may_lie_on_another_file_system),
+        FRONT_TEST(weights_of_another_file_system_are_not_copied),
+        FRONT_TEST(weights_that_are_not_mounted_are_waited_for), FRONT_TEST(nobody_waits_for_a_copy),
+        FRONT_TEST(a_model_waits_for_its_place), FRONT_TEST(a_cancel_ends_the_waiting),
+        FRONT_TEST(a_model_without_a_place_fails_its_job), FRONT_TEST(models_that_are_not_mounted_are_kept),
+        FRONT_TEST(data_sets_that_are_not_mounted_are_kept))

@@ -4,7 +4,6 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "daemon/models/modelrow.h"
-#include "daemon/role.h"
 #include "data/dataset.h"
 
 #include <dirent.h>
@@ -390,28 +389,10 @@ static void a_full_disk_ends_in_a_pause(void **state)
         service_destroy(s);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, front_make_state, front_drop_state)
-
-int main(int argc, char **argv)
-{
-        if (role_requested(argc, argv))
-                return role_main(argc, argv);
-        const struct CMUnitTest tests[] = {
-                TEST(pause_resume_cancel),
-                TEST(the_same_key_is_the_same_job),
-                TEST(wrong_submissions_store_nothing),
-                TEST(a_job_succeeds_and_its_model_classifies),
-                TEST(what_nobody_waits_for_is_not_begun),
-                TEST(classify_jobs_have_results),
-                TEST(a_failed_job_says_why),
-                TEST(a_second_front_is_refused),
-                TEST(a_model_without_its_row_comes_back),
-                TEST(a_name_that_another_took_is_not_given_back),
-                TEST(a_copied_model_keeps_its_row),
-                TEST(a_full_disk_ends_in_a_pause),
-                cmocka_unit_test(the_state_table),
-        };
-        if (argc > 1)
-                cmocka_set_test_filter(argv[1]);
-        return cmocka_run_group_tests(tests, NULL, NULL);
-}
+FRONT_MAIN(FRONT_TEST(pause_resume_cancel), FRONT_TEST(the_same_key_is_the_same_job),
+        FRONT_TEST(wrong_submissions_store_nothing), FRONT_TEST(a_job_succeeds_and_its_model_classifies),
+        FRONT_TEST(what_nobody_waits_for_is_not_begun), FRONT_TEST(classify_jobs_have_results),
+        FRONT_TEST(a_failed_job_says_why), FRONT_TEST(a_second_front_is_refused),
+        FRONT_TEST(a_model_without_its_row_comes_back),
+        FRONT_TEST(a_name_that_another_took_is_not_given_back), FRONT_TEST(a_copied_model_keeps_its_row),
+        FRONT_TEST(a_full_disk_ends_in_a_pause), cmocka_unit_test(the_state_table))

@@ -5,7 +5,6 @@
 
 #include "base/json.h"
 #include "daemon/jobs/jobrow.h"
-#include "daemon/role.h"
 
 /* Of the fake's plans, and what a user may store. */
 enum { MODEL_BYTES = 10000000, LIMIT = 25000000 };
@@ -152,14 +151,5 @@ static void a_replaced_model_does_not_count(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make_state, drop_state)
 
-int main(int argc, char **argv)
-{
-        if (role_requested(argc, argv))
-                return role_main(argc, argv);
-        const struct CMUnitTest tests[] = {
-                TEST(what_jobs_will_save_counts),
-                TEST(a_replaced_data_set_does_not_count),
-                TEST(a_replaced_model_does_not_count),
-        };
-        return cmocka_run_group_tests(tests, NULL, NULL);
-}
+FRONT_MAIN(TEST(what_jobs_will_save_counts), TEST(a_replaced_data_set_does_not_count),
+        TEST(a_replaced_model_does_not_count))
