@@ -192,7 +192,7 @@ class Description:
             p = known.get((place, name.lower()), {})
             s = p.get("schema") or p.get("content", {}).get("application/json", {}).get("schema", {})
             found += faults(from_text(value, resolve(s, self.document)) if "schema" in p else json.loads(value), s, self.document, name)
-        return found + self.request_body_faults(operation.get("requestBody"), headers, body)
+        return found + self.request_body_faults(resolve(operation.get("requestBody", {}), self.document), headers, body)
 
     def request_body_faults(self, described, headers, body):
         if body is None:

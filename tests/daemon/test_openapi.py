@@ -9,7 +9,7 @@ import unittest
 from archives import tarred, zipped
 from harness import LINEAR, Daemon, main, npy, png, small_job, wait_for
 from people import Person, token
-from schema import Description
+from schema import Description, resolve
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE")
 CONV = {"layers": [{"type": "conv2d", "out_channels": 4, "kernel_size": 5}, *LINEAR["layers"]]}
@@ -60,7 +60,7 @@ class Answers(unittest.TestCase):
             (o["operationId"], int(status), kind)
             for _, _, o in self.description.operations()
             for status, answer in o["responses"].items() if status[0] == "2"
-            for kind in answer.get("content", {"": None})}
+            for kind in resolve(answer, self.description.document).get("content", {"": None})}
         self.assertEqual({s for s in self.seen if s[1] < 300}, told)
 
     def look_around(self):
