@@ -1,8 +1,23 @@
 #!/usr/bin/env python3
-"""Joins the parts of the description of the HTTP interface: objects are merged, and nothing may stand in two parts.
+"""Joins the parts of the description of the HTTP interface: objects are merged, and nothing may stand in two parts. An
+operation's list of "problems" becomes the responses to those statuses, with the default one for any other.
 join.py OUTPUT PART..."""
 import json
 import sys
+
+PROBLEMS = {
+    400: 'BadRequest',
+    401: 'Unauthorized',
+    403: 'Forbidden',
+    404: 'NotFound',
+    409: 'Conflict',
+    413: 'ContentTooLarge',
+    415: 'UnsupportedMediaType',
+    422: 'Unprocessable',
+    429: 'TooManyRequests',
+    503: 'Unavailable',
+    507: 'InsufficientStorage',
+}
 
 
 def merge(into, part, at):
@@ -13,6 +28,12 @@ def merge(into, part, at):
             merge(into[key], value, at + '/' + key)
         else:
             sys.exit('%s/%s stands in two parts' % (at, key))
+
+
+def answer_problems(operation):
+    for status in operation.pop('problems'):
+        operation['responses'][str(status)] = {'$ref': '#/components/responses/' + PROBLEMS[status]}
+    operation['responses']['default'] = {'$ref': '#/components/responses/Problem'}
 
 
 def only_once(pairs):
@@ -27,6 +48,10 @@ def joined(paths):
     for path in paths:
         with open(path, encoding='ascii') as f:
             merge(whole, json.load(f, object_pairs_hook=only_once), '')
+    for path in whole['paths'].values():
+        for operation in path.values():
+            if 'problems' in operation:
+                answer_problems(operation)
     return whole
 
 
