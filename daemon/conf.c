@@ -456,7 +456,7 @@ char *conf_help(void)
                     "usage: cnnd [--OPTION VALUE]...\n"
                     "       cnnd token add USER [--operator] [--days N] | list | revoke ID\n"
                     "       cnnd dataset give NAME USER | share NAME\n"
-                    "       cnnd backup FILE\n\n"
+                    "       cnnd model give NAME USER\n       cnnd backup FILE\n\n"
                     "Each option is also a key of the config file and a variable CNND_<OPTION>.\n"
                     "Command line before variable before file before [default].\n\n");
         for (int i = 0; i < OPTION_COUNT; i++) {
