@@ -5,7 +5,6 @@
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <string.h>
 #include <time.h>
 
 /* The server sends a heartbeat every 15 s: three of them missing mean a dead connection. */

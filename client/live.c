@@ -4,7 +4,6 @@
 #include "client/text.h"
 
 #include <stdio.h>
-#include <string.h>
 
 #define HIDE_CURSOR "\x1b[?25l"
 #define SHOW_CURSOR "\x1b[?25h"

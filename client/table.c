@@ -2,7 +2,6 @@
 #include "client/text.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 enum { GAP = 2, FLEXIBLE_MIN = 8, RULE = -1 };
 

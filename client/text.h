@@ -5,7 +5,6 @@
 #include "base/str.h"
 
 #include <stdbool.h>
-#include <stdint.h>
 
 /* Small results by value, so that several fit into one call: text_bytes(n).s */
 struct text {

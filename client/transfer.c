@@ -6,7 +6,6 @@
 #include "client/tar.h"
 
 #include <stdbool.h>
-#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 

@@ -21,7 +21,6 @@
 #include "data/recipe.h"
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
 /* All zero but `val` is what holds without options: import_defaults. */

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <inttypes.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -3,7 +3,6 @@
 #include "ops/kinds.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 /* Floats of packed parameters that are worth their memory: packing takes as long for one sample as for many.
  */

@@ -4,7 +4,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 /* Doubles for the reference, one allocation, cut into arrays. */
 struct doubles {

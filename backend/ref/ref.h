@@ -5,7 +5,6 @@
 #ifndef CNND_REF_H
 #define CNND_REF_H
 
-#include "device/tensor.h"
 #include "ops/op.h"
 
 struct ref_call {

@@ -1,7 +1,6 @@
 #include "train/optimizer.h"
 #include "base/json.h"
 
-#include <stdio.h>
 #include <string.h>
 
 enum { NAME_MAX_BYTES = 40 };

@@ -3,7 +3,6 @@
 #include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
-#include <string.h>
 
 /* The windows [first,last] that a cell's centre lies in, along one axis. */
 struct span {

@@ -5,7 +5,6 @@
 #include "daemon/common/media.h"
 #include "daemon/jobs/plot.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -5,7 +5,6 @@
 #include "daemon/common/wire.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 /* The files that an answer has a row for: each was read, and holds one image. */
 static int check_files(const struct oip_request *r, const cJSON *files, int n, struct err *e)

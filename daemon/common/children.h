@@ -11,7 +11,6 @@
 #include "base/err.h"
 
 #include <stdbool.h>
-#include <stdint.h>
 #include <sys/types.h>
 
 enum { CHILD_FD = 3, CHILD_LOCK_FD = 4, CHILD_MAX_ARGS = 16 };

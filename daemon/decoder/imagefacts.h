@@ -9,7 +9,6 @@
 #include "data/recipe.h"
 
 #include <assert.h>
-#include <stdbool.h>
 #include <stdint.h>
 
 struct image_size {

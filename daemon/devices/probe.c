@@ -7,7 +7,6 @@
 #include "daemon/common/wire.h"
 
 #include <stdio.h>
-#include <string.h>
 
 /* The longest that a driver may take. */
 enum { PATIENCE_MS = 60000 };

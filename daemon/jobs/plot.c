@@ -4,7 +4,6 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 enum { WIDTH = 960, HEIGHT = 400, PANEL_TOP = 104, PANEL_HEIGHT = 244, PANEL_WIDTH = 400, NOISY = 240 };
 

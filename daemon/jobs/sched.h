@@ -11,7 +11,6 @@
 #define CNND_SCHED_H
 
 #include "base/chan.h"
-#include "base/err.h"
 #include "daemon/jobs/jobs.h"
 #include "daemon/devices/supervisor.h"
 

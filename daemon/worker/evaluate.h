@@ -7,8 +7,6 @@
 #include "train/infer.h"
 #include "train/train.h"
 
-#include <stdint.h>
-
 struct evaluate_job {
         const char *model_name; /* as it stands in the result */
         const struct dataset *data;

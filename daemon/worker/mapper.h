@@ -9,8 +9,6 @@
 #include "daemon/worker/loaded.h"
 #include "device/dev.h"
 
-#include <stdint.h>
-
 struct mapper;
 
 /* Takes the message and places its image on the device. `d` and `l` are borrowed and must outlive it. */

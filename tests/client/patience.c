@@ -6,7 +6,6 @@
 #include "client/fetch.h"
 #include "daemon/serving/classify.h"
 
-#include <stdbool.h>
 #include <unistd.h>
 
 /* In place of a transport: it notes how long a request would wait, and nobody answers. */

@@ -23,7 +23,6 @@
 #include <time.h>
 
 #include <cjson/cJSON.h>
-#include <unistd.h>
 
 struct infer {
         int input[3], classes;

@@ -1,7 +1,6 @@
 #include "flows.h"
 
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

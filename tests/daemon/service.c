@@ -6,9 +6,6 @@
 #include "daemon/models/modelrow.h"
 #include "data/dataset.h"
 
-#include <dirent.h>
-#include <unistd.h>
-
 static void pause_resume_cancel(void **state)
 {
         setenv("CNND_FAKE_STEP_MS", "4", 1); /* time enough for each wish before the job's end */

@@ -7,7 +7,6 @@
 #include "base/chan.h"
 
 #include <stdbool.h>
-#include <stdint.h>
 
 struct kid {
         char role[16]; /* "probe", "worker", "decoder", "import" */

@@ -5,8 +5,6 @@
 #include "base/json.h"
 #include "daemon/api/api.h"
 
-#include <string.h>
-
 static void check_answer(const struct reply *r)
 {
         struct err e = {0};

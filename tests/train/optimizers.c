@@ -9,7 +9,6 @@
 
 #include <math.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 enum { CLASSES = 4, SIDE = 8, TRAIN_IMAGES = 74, VAL_IMAGES = 20, STEPS = 20, EPOCHS = 4 };
 

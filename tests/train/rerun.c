@@ -5,7 +5,6 @@
 #include "base/philox.h"
 
 #include <sys/stat.h>
-#include <unistd.h>
 
 enum { TRAIN_IMAGES = 300, VAL_IMAGES = 70, SIDE = 28 };
 

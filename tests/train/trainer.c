@@ -6,7 +6,6 @@
 #include "base/philox.h"
 
 #include <sys/stat.h>
-#include <unistd.h>
 
 struct watch {
         struct trainer_log *log;

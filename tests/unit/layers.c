@@ -5,8 +5,6 @@
 #include "ops/kinds.h"
 #include "ops/layer_norm.h"
 
-#include <stdlib.h>
-
 static int parse(const struct op_kind *kind, const char *text, void *args, struct err *e)
 {
         cJSON *layer = cJSON_Parse(text);

@@ -2,7 +2,6 @@
 #include "train/windows.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { CLASSES = 3 };
