@@ -134,7 +134,9 @@ int importfeed_open(struct importfeed *f, struct http_request *rq, int id, enum 
 static void look_after(struct watcher *w, int64_t now_ms)
 {
         struct err e = {0};
-        if (w->owner && !w->ended && http_gone(w->rq))
+        if (w->ended)
+                return;
+        if (w->owner && http_gone(w->rq))
                 imports_stop(w->feed->imports, w->import, "the client left");
         if (now_ms < w->due_ms)
                 return;
