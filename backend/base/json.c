@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { POINTER_MAX = 192 };
+enum { POINTER_MAX = 192, SHOWN = 24 };
 
 /* The strict check: a recursive descent over the bytes that builds nothing. */
 struct scan {
@@ -16,9 +16,62 @@ struct scan {
         struct err *e;
 };
 
+static bool is_blank(unsigned char c)
+{
+        return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
+/* What other languages and word processors write in JSON's place; "" for anything else. */
+static const char *hint(const struct scan *s)
+{
+        static const struct {
+                const char *text, *hint;
+        } habits[] = {
+                {"True", " (JSON writes true)"},
+                {"False", " (JSON writes false)"},
+                {"None", " (JSON writes null; a field that is to have its default is left out)"},
+                {"NaN", " (JSON has no NaN)"},
+                {"Infinity", " (JSON has no infinity)"},
+                {"'", " (JSON wants \"double quotes\")"},
+                {"\xe2\x80\x9c", " (JSON wants plain \"double quotes\")"},
+                {"\xe2\x80\x9d", " (JSON wants plain \"double quotes\")"},
+                {"\xc2\xa0", " (a blank of a word processor, U+00A0)"},
+                {".", " (a number begins with a digit)"},
+                {"#", " (JSON has no comments)"},
+                {"//", " (JSON has no comments)"},
+                {"\xef\xbb\xbf", " (a byte order mark: save it without one)"},
+                {"\xff\xfe", " (UTF-16: save it as UTF-8)"},
+        };
+        for (size_t i = 0; i < sizeof habits / sizeof habits[0]; i++) {
+                size_t n = strlen(habits[i].text);
+                if ((size_t)(s->end - s->p) >= n && memcmp(s->p, habits[i].text, n) == 0)
+                        return habits[i].hint;
+        }
+        const unsigned char *back = s->p;
+        while (back > s->text && is_blank(back[-1]))
+                back--;
+        bool closes = s->p < s->end && (*s->p == '}' || *s->p == ']');
+        return closes && back > s->text && back[-1] == ',' ? " (the comma before it is one too many)" : "";
+}
+
+/* The end of what was good, for bytes are hard to count. It was looked at, so that it is UTF-8. */
+static void text_before(const struct scan *s, char out[SHOWN + 1])
+{
+        const unsigned char *from = s->p - s->text > SHOWN ? s->p - SHOWN : s->text;
+        while (from < s->p && (*from & 0xC0) == 0x80)
+                from++;
+        size_t n = 0;
+        for (; from < s->p; from++)
+                out[n++] = is_blank(*from) ? ' ' : (char)*from;
+        out[n] = '\0';
+}
+
 static bool scan_fail(struct scan *s, const char *what)
 {
-        err_set(s->e, ERR_SYNTAX, "%s at byte %zu", what, (size_t)(s->p - s->text));
+        char before[SHOWN + 1];
+        text_before(s, before);
+        err_set(s->e, ERR_SYNTAX, "%s at byte %zu%s%s%s", what, (size_t)(s->p - s->text), hint(s),
+                before[0] ? ", behind: " : "", before);
         return false;
 }
 
@@ -32,7 +85,7 @@ static bool scan_one(struct scan *s)
 
 static void scan_blank(struct scan *s)
 {
-        while (s->p < s->end && (*s->p == ' ' || *s->p == '\t' || *s->p == '\n' || *s->p == '\r'))
+        while (s->p < s->end && is_blank(*s->p))
                 s->p++;
 }
 
@@ -323,7 +376,7 @@ int json_need(const cJSON *obj, const char *key, const char *at, struct err *e)
         return err_at(e, ERR_INVALID, pointer_to(pointer, at, key), "\"%s\" is missing", key);
 }
 
-static bool listed(const char *keys, const char *key)
+bool json_listed(const char *keys, const char *key)
 {
         size_t n = strlen(key);
         for (const char *p = keys; n && (p = strstr(p, key)) != NULL; p += n)
@@ -338,7 +391,7 @@ int json_only(const cJSON *obj, const char *keys, const char *at, struct err *e)
         const cJSON *child;
         cJSON_ArrayForEach(child, obj)
         {
-                if (!listed(keys, child->string))
+                if (!json_listed(keys, child->string))
                         return err_at(e, ERR_INVALID, pointer_to(pointer, at, child->string),
                                 "unknown field \"%.80s\"; known are: %s", child->string, keys);
         }

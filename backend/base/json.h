@@ -17,9 +17,10 @@ enum { JSON_MAX_DEPTH = 64 };
 /* 2^53: to here a double holds every integer. */
 #define JSON_WHOLE_MAX 9007199254740992.0
 
-/* ERR_SYNTAX with the byte offset in the message when `text` is not one strict JSON value, nests deeper than
-   JSON_MAX_DEPTH, repeats a key, or holds a number that a double cannot (1e999) or an integer beyond 2^53.
-   NULL on error, else a tree that the caller frees with cJSON_Delete. */
+/* ERR_SYNTAX with the byte offset, the text before it and what is often meant in the message when `text` is
+   not one strict JSON value, nests deeper than JSON_MAX_DEPTH, repeats a key, or holds a number that a double
+   cannot (1e999) or an integer beyond 2^53. NULL on error, else a tree that the caller frees with
+   cJSON_Delete. */
 cJSON *json_parse(const char *text, size_t len, struct err *e);
 /* For what strangers send: a tree takes some hundred bytes for each value and each key. ERR_TOO_LARGE where
    there are more than `most` of both. */
@@ -30,7 +31,9 @@ cJSON *json_parse_most(const char *text, size_t len, size_t most, struct err *e)
    first; json_need makes absence an error. `obj` must be an object: json_is_object checks. */
 int json_is_object(const cJSON *obj, const char *at, struct err *e);
 int json_need(const cJSON *obj, const char *key, const char *at, struct err *e);
-/* `keys` is a list separated by blanks; any other key of `obj` is an error that names it. */
+/* Whether `key` stands in a list separated by blanks. */
+bool json_listed(const char *keys, const char *key);
+/* `keys` is such a list; any other key of `obj` is an error that names it. */
 int json_only(const cJSON *obj, const char *keys, const char *at, struct err *e);
 /* A finite number in [min, max]. */
 int json_get_number(const cJSON *obj, const char *key, double min, double max, const char *at, double *ret,

@@ -145,6 +145,11 @@ static int refuse_type(const char *type, const char *pointer, struct err *e)
                 if (!op_kinds[i]->internal)
                         str_addf(&known, " %s", op_kinds[i]->type);
         composite_list(&known);
+        if (strstr(type, "softmax") || strstr(type, "Softmax")) {
+                str_free(&known);
+                return err_at(e, ERR_INVALID, pointer,
+                        "a network ends with the layer before: the loss and the answers take the softmax");
+        }
         int rc = err_at(e, ERR_INVALID, pointer, "there is no layer type \"%.40s\"; known are:%s", type,
                 known.failed ? "" : known.data);
         str_free(&known);

@@ -9,9 +9,27 @@
 static const char *const type_names[] = {"integer", "integer or [height, width]", "boolean", "number",
         "string", "integer or list of integers"};
 
+/* What PyTorch's classes are told, and a layer here has from the one before. */
+static int refuse_inferred(const cJSON *layer, const char *at, struct err *e)
+{
+        static const char *const inferred[] = {"in_channels", "in_features", "num_features"};
+        for (size_t i = 0; i < sizeof inferred / sizeof inferred[0]; i++) {
+                char pointer[192];
+                if (!json_field(layer, inferred[i]))
+                        continue;
+                snprintf(pointer, sizeof pointer, "%s/%s", at, inferred[i]);
+                return err_at(e, ERR_INVALID, pointer, "\"%s\" follows from the layer before: leave it out",
+                        inferred[i]);
+        }
+        return 0;
+}
+
 static int known_only(const struct op_kind *kind, const cJSON *layer, const char *at, struct err *e)
 {
         struct str keys = {0};
+        int inferred = refuse_inferred(layer, at, e);
+        if (inferred)
+                return inferred;
         str_add(&keys, "type name");
         for (const struct op_field *f = kind->fields; f->name; f++)
                 str_addf(&keys, " %s", f->name);

@@ -49,7 +49,9 @@ static int find(const cJSON *step, const char *at, const struct augment_kind **r
 {
         const char *type = NULL;
         char pointer[64], known[300] = "";
-        int rc = json_is_object(step, at, e);
+        int rc = cJSON_IsObject(step)
+                         ? 0
+                         : err_at(e, ERR_INVALID, at, "an object like {\"type\":\"hflip\"} is expected here");
         if (rc == 0)
                 rc = json_need(step, "type", at, e);
         if (rc == 0)

@@ -178,14 +178,31 @@ int train_request_suits(const struct train_request *r, const struct dev_info *in
                 info->name);
 }
 
-/* Fields that people look for beside the optimizer. */
+/* Fields that people look for beside the object that they stand in. */
 static int check_places(const cJSON *json, struct err *e)
 {
-        if (json_field(json, "gradient_clip"))
-                return err_at(
-                        e, ERR_INVALID, "/gradient_clip", "\"gradient_clip\" belongs inside \"optimizer\"");
-        if (json_field(json, "schedule"))
-                return err_at(e, ERR_INVALID, "/schedule", "\"schedule\" belongs inside \"optimizer\"");
+        static const struct {
+                const char *fields, *home;
+        } places[] = {
+                {"lr learning_rate momentum dampening nesterov weight_decay betas eps lr_decay "
+                 "initial_accumulator_value gradient_clip schedule",
+                        "\"optimizer\""},
+                {"step_epochs gamma min_lr warmup_epochs", "\"schedule\", inside \"optimizer\""},
+                {"resize limit val_limit normalize", "\"dataset\", beside its \"name\""},
+                {"layers num_classes", "\"architecture\""},
+        };
+        const cJSON *child;
+        cJSON_ArrayForEach(child, json)
+        {
+                for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+                        char pointer[64];
+                        if (!json_listed(places[i].fields, child->string))
+                                continue;
+                        snprintf(pointer, sizeof pointer, "/%s", child->string);
+                        return err_at(e, ERR_INVALID, pointer, "\"%s\" belongs inside %s", child->string,
+                                places[i].home);
+                }
+        }
         return 0;
 }
 

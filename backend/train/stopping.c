@@ -31,7 +31,10 @@ int stopping_parse(const cJSON *json, struct stopping_spec *ret, struct err *e)
         int64_t patience = 0;
         if (!json)
                 return 0;
-        int rc = json_is_object(json, at, e);
+        int rc = cJSON_IsObject(json) ? 0
+                                      : err_at(e, ERR_INVALID, at,
+                                                "\"stop_when\" must be an object like "
+                                                "{\"metric\":\"val_loss\",\"patience\":3}");
         if (rc == 0)
                 rc = json_only(json, "metric patience min_delta", at, e);
         if (rc == 0)

@@ -131,6 +131,14 @@ static void describe_layer(const cJSON *layers, const char *pointer, char *out, 
                 snprintf(out, size, ", layer %s (%.40s)", path, type->valuestring);
 }
 
+/* The windows of a preset are made for images of some size. */
+static void advise_size(struct err *e)
+{
+        const struct err was = *e;
+        err_set(e, was.code, "%s: it takes larger images, which \"resize\" of the data set makes",
+                was.message);
+}
+
 int zoo_net(const cJSON *architecture, int num_classes, struct shape input, struct net **ret, struct err *e)
 {
         cJSON *layers = NULL;
@@ -143,8 +151,11 @@ int zoo_net(const cJSON *architecture, int num_classes, struct shape input, stru
         if (preset && why.pointer[0]) {
                 char layer[128];
                 describe_layer(layers, why.pointer, layer, sizeof layer);
+                bool window = strstr(why.pointer, "/kernel_size") != NULL;
                 why.pointer[0] = '\0'; /* the layers are not in what the user wrote */
                 err_wrap(&why, "%.64s on %dx%dx%d%s", preset, input.c, input.h, input.w, layer);
+                if (window)
+                        advise_size(&why);
         }
         if (rc && e)
                 *e = why;

@@ -4,6 +4,8 @@
 #include "base/json.h"
 #include "daemon/common/media.h"
 
+#include <ctype.h>
+
 const struct http_route api_routes[] = {
         {"GET", "/", HTTP_NO_BODY, api_page, true},
         {"GET", "/page/{}", HTTP_NO_BODY, api_page_file, true},
@@ -70,6 +72,10 @@ int api_body(const struct http_request *rq, cJSON **ret, struct err *e)
         if (rq->body.text.len == 0)
                 return err_set(e, ERR_SYNTAX, "the body is empty");
         cJSON *tree = json_parse_most(rq->body.text.data, rq->body.text.len, BODY_VALUES, e);
+        const unsigned char first = (unsigned char)rq->body.text.data[0];
+        if (!tree && e->code == ERR_SYNTAX &&
+                (isalnum(first) || first == '@' || first == '.' || first == '/'))
+                return err_set(e, ERR_SYNTAX, "the body is no JSON; curl takes it from a file by -d @FILE");
         if (!tree)
                 return e->code;
         *ret = tree;

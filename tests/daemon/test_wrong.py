@@ -100,6 +100,31 @@ WRONG = [
     ("start from no model", job(init={"from": "nobody"}), 422, "/init/from"),
     ("null seed", text('"seed": 1', '"seed": null'), 422, "/seed"),
 ]
+# What people bring along from Python, PyTorch and word processors, and what they are told.
+HABITS = [
+    (text('"lr": 0.05', '"lr": None').encode(), "/", '(JSON writes null; a field that is to have its default is left out), behind:'),
+    (job()[:-1].encode() + b', "shuffle": True}', "/", '(JSON writes true), behind: '),
+    (job()[:-1].encode() + b', "shuffle": True}', "/", ', "shuffle": '),
+    (job().replace('"', "'").encode(), "/", '"double quotes"'),
+    (job().replace('"small"', "\u201csmall\u201d").encode(), "/", 'plain "double quotes"), behind: '),
+    (job().replace('"small"', "\u00a0\"small\"").encode(), "/", "U+00A0"),
+    (text('"lr": 0.05', '"lr": .05').encode(), "/", "begins with a digit"),
+    (text('"lr": 0.05', '"lr": 0.05, ').encode(), "/", "comma before it is one too many"),
+    ("\ufeff".encode() + job().encode(), "/", "byte order mark"),
+    (b"job.json", "/", "by -d @FILE"),
+    (job(augment=["hflip"]).encode(), "/augment/0", 'like {"type":"hflip"}'),
+    (job(stop_when="val_loss").encode(), "/stop_when", '"patience":3}'),
+    (job(architecture="vgg16").encode(), "/architecture", '"resize" of the data set'),
+    (net(FLAT, OUT, {"type": "softmax"}).encode(), "/architecture/layers/2/type", "take the softmax"),
+    (job(lr=0.1).encode(), "/lr", 'belongs inside "optimizer"'),
+    (job(learning_rate=0.1).encode(), "/learning_rate", 'belongs inside "optimizer"'),
+    (job(warmup_epochs=1).encode(), "/warmup_epochs", '"schedule", inside "optimizer"'),
+    (job(limit=10).encode(), "/limit", 'belongs inside "dataset"'),
+    (job(num_classes=10).encode(), "/num_classes", 'belongs inside "architecture"'),
+    (net({"type": "conv2d", "in_channels": 1, "out_channels": 4, "kernel_size": 3}, FLAT, OUT).encode(),
+     "/architecture/layers/0/in_channels", "leave it out"),
+    (net(FLAT, {**OUT, "in_features": 784}).encode(), "/architecture/layers/1/in_features", "leave it out"),
+]
 # Wrong at the door: the media type.
 MEDIA = ["text/xml", "multipart/form-data; boundary=x", "image/png", "nonsense"]
 
@@ -128,6 +153,13 @@ class Wrong(unittest.TestCase):
         self.assertTrue(self.daemon.alive())
         self.assertEqual(self.daemon.process.pid, pid)
         self.assertGreaterEqual(len(WRONG), 30)
+
+    def test_habits(self):
+        for body, pointer, words in HABITS:
+            with self.subTest(words):
+                got, _, problem = self.daemon.request("POST", "/v1/jobs", body)
+                self.assertEqual((got, problem["pointer"]), (400, "") if pointer == "/" else (422, pointer), problem)
+                self.assertIn(words, problem["detail"])
 
     def test_media_types(self):
         for kind in MEDIA:
