@@ -466,6 +466,12 @@ int dataset_write(const struct dataset *d, const char *path, struct err *e)
 void dataset_gaps(const struct dataset *d, struct str *out)
 {
         int count = 0;
+        if (d->split[DATASET_TRAIN].count == 0) {
+                str_add(out, "there are no images to train with: models can be scored on it");
+                return;
+        }
+        if (d->num_classes == 1)
+                str_addf(out, "\"%.60s\" is the only class: there is nothing to tell apart", d->classes[0]);
         for (int i = 0; i < d->num_classes; i++) {
                 if (d->split[DATASET_TRAIN].class_counts[i])
                         continue;

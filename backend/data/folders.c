@@ -1,11 +1,13 @@
 #include "data/folders.h"
 
+#include "base/str.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-enum { SHOWN = 200 };
+enum { SHOWN = 200, MORE_SHOWN = 3 };
 
 static const struct {
         const char *name;
@@ -131,6 +133,28 @@ static int take_source(struct intake_source *s, size_t prefix, const char *root,
         return take_class(s, name, text, e);
 }
 
+/* Adds to the message of one file that cannot be read which others behind number `at` cannot either, so that
+   they need not be found one import after the other. */
+static void tell_more(const struct intake *in, size_t at, const char *root, size_t prefix, struct err *e)
+{
+        struct str more = {0};
+        int count = 0;
+        for (size_t i = at + 1; i < in->count; i++) {
+                const struct intake_source *s = &in->sources[i];
+                if (!s->problem || strncmp(s->name, root, prefix) != 0 || !first_part(s->name + prefix))
+                        continue;
+                if (count++ < MORE_SHOWN)
+                        str_addf(&more, "%s%.120s", count == 1 ? "" : ", ", s->name);
+        }
+        if (count > MORE_SHOWN)
+                str_addf(&more, " and %d more", count - MORE_SHOWN);
+        if (count && !more.failed && e) {
+                const struct err first = *e;
+                err_set(e, first.code, "%s; nor can these be read: %s", first.message, more.data);
+        }
+        str_free(&more);
+}
+
 int folders_read(struct intake *in, char **ret_text, struct err *e)
 {
         size_t prefix = common_prefix(in), room = 1;
@@ -155,7 +179,9 @@ int folders_read(struct intake *in, char **ret_text, struct err *e)
                 return err_set(e, ERR_NO_MEMORY, "no memory for class names");
         int rc = 0;
         for (size_t i = 0; rc == 0 && i < in->count; i++)
-                rc = take_source(&in->sources[i], prefix, root, splits, both, &end, e);
+                if ((rc = take_source(&in->sources[i], prefix, root, splits, both, &end, e)) != 0 &&
+                        in->sources[i].problem)
+                        tell_more(in, i, root, prefix, e);
         if (rc != 0)
                 free(text);
         else
@@ -167,21 +193,29 @@ int folders_read(struct intake *in, char **ret_text, struct err *e)
 
 enum { FIELDS = 3 };
 
+/* What parts the fields of the first line: spreadsheets of many countries write semicolons. */
+static char separator(const char *text)
+{
+        size_t len = strcspn(text, "\r\n");
+        return memchr(text, ',', len) ? ',' : memchr(text, ';', len) ? ';' : '\t';
+}
+
 /* Takes one line apart in place; the number of fields, -1 for a quote without its end, FIELDS + 1 for more.
  */
-static int split_line(char **at, char *fields[FIELDS])
+static int split_line(char **at, char sep, char *fields[FIELDS])
 {
+        const char ends[] = {sep, '\r', '\n', '\0'};
         char *p = *at, *to;
         int n = 0;
         for (;;) {
                 bool quoted = *p == '"';
                 char *field = to = p += quoted;
-                while (*p && (quoted || (*p != ',' && *p != '\n' && *p != '\r'))) {
+                while (*p && (quoted || !strchr(ends, *p))) {
                         if (quoted && *p == '"' && *++p != '"')
                                 break;
                         *to++ = *p++;
                 }
-                if (quoted && (*p ? !strchr(",\r\n", *p) : p[-1] != '"'))
+                if (quoted && (*p ? !strchr(ends, *p) : p[-1] != '"'))
                         return -1;
                 char after = *p;
                 if (n < FIELDS)
@@ -191,7 +225,7 @@ static int split_line(char **at, char *fields[FIELDS])
                 *to = '\0';
                 if (after == '\r' && *p == '\n')
                         p++;
-                if (after != ',')
+                if (after != sep)
                         break;
         }
         *at = p;
@@ -242,8 +276,8 @@ static int take_line(struct csv *c, char *fields[FIELDS], int n)
                         fields[2]);
         struct intake_source *s = find_file(c, path);
         if (!s)
-                return err_set(c->e, ERR_INVALID, "%s, line %d: %.200s is not in the archive", c->name,
-                        c->line, path);
+                return err_set(c->e, ERR_INVALID, "%s, line %d: %.200s is not in the archive%s", c->name,
+                        c->line, path, c->line == 1 ? "; a line of titles begins with \"file\"" : "");
         if (s->problem)
                 return err_set(c->e, ERR_INVALID, "%.*s: %s", SHOWN, s->name, s->problem);
         if (s->class_name)
@@ -260,9 +294,10 @@ static int read_lines(struct csv *c, char *text)
 {
         char *fields[FIELDS] = {0};
         int rc = 0, first = 0;
+        const char sep = separator(text);
         for (char *at = text; rc == 0 && *at;) {
                 c->line++;
-                int n = split_line(&at, fields);
+                int n = split_line(&at, sep, fields);
                 if (n == 1 && !fields[0][0])
                         continue;
                 if (n < 2 || n > FIELDS)

@@ -149,7 +149,8 @@ static int take_image(struct haul *h, const char *name, const void *bytes, size_
 /* What people and microscopes leave beside images. */
 static bool is_sidecar(const char *name)
 {
-        static const char *const ends[] = {".txt", ".xml", ".json", ".csv", ".md", ".log", ".ini"};
+        static const char *const ends[] = {
+                ".txt", ".xml", ".json", ".csv", ".md", ".log", ".ini", ".emi", ".hdr", ".mdoc"};
         const char *end = strrchr(base_of(name), '.');
         for (size_t i = 0; end && i < sizeof ends / sizeof ends[0]; i++)
                 if (strcasecmp(end, ends[i]) == 0)
@@ -178,7 +179,7 @@ static int take_file(struct haul *h, struct walk *w, const struct walk_file *f, 
         h->in.progress.files++;
         h->in.progress.bytes = walk_bytes(w);
         bool array = h->kind[0] == 'z' && is_array(f->name, stem);
-        bool csv = strcmp(base_of(f->name), "labels.csv") == 0, idx = idxpair_is_name(base_of(f->name));
+        bool csv = strcasecmp(base_of(f->name), "labels.csv") == 0, idx = idxpair_is_name(base_of(f->name));
         int rc = walk_peek(w, &head, &len, e);
         if (rc != 0)
                 return rc;
@@ -241,6 +242,23 @@ static int interpret(struct haul *h, struct err *e)
         return rc != 0 ? rc : divide_classes(&h->in, e);
 }
 
+/* 8-bit images stay as they are and all others are stretched: where that parts classes, a model learns it. */
+static void tell_mixed(const struct intake *in)
+{
+        const struct intake_source *one[2] = {NULL, NULL};
+        char text[300];
+        for (size_t i = 0; i < in->count; i++)
+                if (in->sources[i].split != INTAKE_OUT && !one[in->sources[i].bytes])
+                        one[in->sources[i].bytes] = &in->sources[i];
+        if (!one[0] || !one[1] || in->o.recipe.values != RECIPE_PERCENTILES || !in->hooks->warning)
+                return;
+        snprintf(text, sizeof text,
+                "%.80s has 8 bits and stays as it is, %.80s has others and is stretched between its "
+                "percentiles: normalize=per_image treats all alike",
+                one[1]->name, one[0]->name);
+        in->hooks->warning(in->hooks->ctx, text);
+}
+
 static int finish(struct intake *in, const char *kind, int files, struct err *e)
 {
         char source[256], fit[64] = "", pixel[40] = "";
@@ -274,6 +292,8 @@ int import_archive(const char *path, const struct import_options *o, const struc
                 rc = interpret(h, e);
         if (rc == 0)
                 rc = finish(&h->in, h->kind, h->files, e);
+        if (rc == 0)
+                tell_mixed(&h->in);
         if (rc == 0 && h->skipped && hooks->skipped)
                 hooks->skipped(hooks->ctx, h->skipped, h->first_skipped);
         haul_finish(h);

@@ -69,6 +69,8 @@ struct import_hooks {
         int (*progress)(void *ctx, const struct import_progress *p, struct err *e);
         /* Once the data set is whole, where files of text were passed over: how many, and one of them. */
         void (*skipped)(void *ctx, int count, const char *first);
+        /* Then, too, at most once: what people should know of it. */
+        void (*warning)(void *ctx, const char *text);
 };
 
 /* Makes `out_path` from the archive `path`, atomically. Temporary files have no names and lie in `tmp_dir`.

@@ -53,8 +53,8 @@ static int set_pixel(struct import_options *o, const char *value, struct err *e)
 static int set_val(struct import_options *o, const char *value, struct err *e)
 {
         double v;
-        if (!str_to_number(value, &v) || !(v >= 0 && v < 1))
-                return err_set(e, ERR_INVALID, "\"val\" must be a share from 0 to below 1");
+        if (!str_to_number(value, &v) || !(v >= 0 && v <= 1))
+                return err_set(e, ERR_INVALID, "\"val\" must be a share from 0 to 1");
         o->val = v;
         return 0;
 }

@@ -281,8 +281,6 @@ int intake_write(struct intake *in, const char *source, struct err *e)
         }
         snprintf(d.name, sizeof d.name, "%s", in->place->name);
         snprintf(d.source, sizeof d.source, "%s", source);
-        if (rc == 0 && d.split[DATASET_TRAIN].count == 0)
-                rc = err_set(e, ERR_INVALID, "no images to train with");
         if (rc == 0)
                 rc = dataset_write(&d, in->place->out_path, e);
         for (int s = 0; s < DATASET_SPLITS; s++) {

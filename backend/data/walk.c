@@ -165,6 +165,15 @@ static bool is_litter(const char *part, size_t len)
         return false;
 }
 
+/* Some packers of Windows part folders by backslashes. libarchive turns those of names that it can read. */
+static void turn_slashes(char *name)
+{
+        if (!name || strchr(name, '/'))
+                return;
+        for (char *p = name; (p = strchr(p, '\\')) != NULL;)
+                *p = '/';
+}
+
 /* 1 with the cleaned name, 0 for one to pass over. */
 static int clean_name(const char *raw, char out[WALK_NAME_MAX + 1], struct err *e)
 {
@@ -291,6 +300,8 @@ int walk_next(struct walk *w, struct walk_file *ret, struct err *e)
                 codepage_add(&w->utf8, raw, walk_kind(w)[0] == 'z' ? CODEPAGE_DOS : CODEPAGE_LATIN1);
                 if (w->utf8.failed)
                         return err_set(e, ERR_NO_MEMORY, "no memory for a file's name");
+                if (walk_kind(w)[0] == 'z')
+                        turn_slashes(w->utf8.data);
                 raw = w->utf8.data ? w->utf8.data : "";
                 snprintf(w->name, sizeof w->name, "%.100s", raw);
                 bool plain = archive_entry_filetype(entry) == AE_IFREG && !archive_entry_hardlink(entry);

@@ -141,9 +141,10 @@ int api_datasets_sheet(void *ctx, struct http_request *rq, struct err *e)
                 rc = api_dataset(ctx, rq, e);
         if (rc == 0)
                 rc = datasets_find(s->datasets, api_name(rq), &d, e);
-        if (rc == 0)
-                rc = sheet_gather(
-                        d, split && split[0] == 'v' ? DATASET_VAL : DATASET_TRAIN, (int)images, &sheet, e);
+        if (rc == 0) {
+                bool val = split ? split[0] == 'v' : d->split[DATASET_TRAIN].count == 0;
+                rc = sheet_gather(d, val ? DATASET_VAL : DATASET_TRAIN, (int)images, &sheet, e);
+        }
         if (rc == 0)
                 rc = decode_sheet(s->decode, &sheet, drawn, rq, e);
         free(sheet.maps);

@@ -208,6 +208,7 @@ static void add_content(cJSON *o, const struct dataset *d)
         cJSON *counts = cJSON_AddObjectToObject(o, "class_counts");
         add_counts(counts, "train", d, DATASET_TRAIN);
         add_counts(counts, "val", d, DATASET_VAL);
+        cJSON_AddNumberToObject(o, "bytes", (double)d->file_len);
         cJSON_AddStringToObject(o, "source", d->source);
         json_add(o, "import", recipe_json(&d->recipe));
 }

@@ -31,6 +31,7 @@ struct import {
         bool answered;                 /* the child has said that the output is whole */
         int skipped;                   /* files of text that it passed over, */
         char first[WALK_NAME_MAX + 1]; /* and one of them */
+        char warning[400];             /* what else it said, "" for nothing */
         struct err error;              /* what it said instead */
 };
 
@@ -148,6 +149,7 @@ static int child_message(void *ctx, struct child *c, struct chan_message *m)
         else if (cJSON_IsString(op) && strcmp(op->valuestring, "imported") == 0) {
                 im->answered = true;
                 keep_skipped(im, json_field(m->head, "skipped"));
+                snprintf(im->warning, sizeof im->warning, "%s", wire_text(m->head, "warning"));
         } else
                 keep_progress(im, m->head);
         return 0;
@@ -178,6 +180,8 @@ static void add_warnings(const struct import *im, cJSON *set)
                 dataset_gaps(d, &gaps);
         if (skipped.len)
                 json_push(list, cJSON_CreateString(skipped.data));
+        if (im->warning[0])
+                json_push(list, cJSON_CreateString(im->warning));
         if (gaps.len)
                 json_push(list, cJSON_CreateString(gaps.data));
         str_free(&gaps);

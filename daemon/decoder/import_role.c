@@ -45,7 +45,8 @@ static int allow_cpu(void *ctx, struct err *e)
 /* The ctx of an import's hooks. */
 struct teller {
         int64_t next_ms; /* when to tell again */
-        cJSON *skipped;  /* owned; NULL for none */
+        cJSON *skipped;  /* owned, as is the next; NULL for none */
+        cJSON *warning;
 };
 
 static void tell_skipped(void *ctx, int count, const char *first)
@@ -53,6 +54,11 @@ static void tell_skipped(void *ctx, int count, const char *first)
         cJSON *o = ((struct teller *)ctx)->skipped = cJSON_CreateObject();
         cJSON_AddNumberToObject(o, "count", count);
         cJSON_AddStringToObject(o, "first", first);
+}
+
+static void tell_warning(void *ctx, const char *text)
+{
+        ((struct teller *)ctx)->warning = cJSON_CreateString(text);
 }
 
 static int tell(void *ctx, const struct import_progress *p, struct err *e)
@@ -149,8 +155,11 @@ static int serve(const cJSON *request, const char *uploads, struct teller *t, st
 {
         const cJSON *upload = json_field(request, "upload"), *output = json_field(request, "output"),
                     *name = json_field(request, "name");
-        const struct import_hooks hooks = {
-                .ctx = t, .file = allow_cpu, .progress = tell, .skipped = tell_skipped};
+        const struct import_hooks hooks = {.ctx = t,
+                .file = allow_cpu,
+                .progress = tell,
+                .skipped = tell_skipped,
+                .warning = tell_warning};
         struct import_options o;
         if (!cJSON_IsString(upload) || !cJSON_IsString(output) || !cJSON_IsString(name))
                 return err_set(e, ERR_INTERNAL, "a request that cannot be read");
@@ -180,6 +189,8 @@ int import_role_run(const char *uploads, struct err *e)
         cJSON *head = cJSON_CreateObject();
         if (t.skipped)
                 json_add(head, "skipped", t.skipped);
+        if (t.warning)
+                json_add(head, "warning", t.warning);
         cJSON_AddStringToObject(head, "op", failed ? "refused" : "imported");
         if (failed)
                 json_add(head, "error", wire_error_json(&why));

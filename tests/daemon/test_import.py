@@ -92,6 +92,16 @@ class ImportTest(unittest.TestCase):
         body = zipped([(name, png(SIDE, SIDE, picture(i))) for i, name in enumerate(files)])
         self.assertEqual(self.put(body, "?val=0.6", "lonely")["class_counts"], {"train": [1, 4], "val": [0, 6]})
 
+    def test_nothing_to_train_with(self):
+        """A set to score models on alone: all of it validates."""
+        files = [("%s/%d.png" % (c, i), png(4, 4, picture(i, 4, 4))) for c in "xy" for i in range(3)]
+        for body, query in ((zipped(files), "?val=1"), (zipped([("test/" + n, d) for n, d in files]), "")):
+            about = self.put(body, query, "apart")
+            self.assertEqual(about["class_counts"], {"train": [0, 0], "val": [3, 3]})
+            self.assertEqual(about["warnings"], ["there are no images to train with: models can be scored on it"])
+            self.assertEqual(about["bytes"], os.path.getsize(self.daemon.state + "/datasets/apart.cnnd"))
+            self.assertEqual(self.daemon.request("GET", "/v1/datasets/apart/sheet")[0], 200)
+
     def test_split_folders(self):
         files = [("%s/%s/%d.png" % (s, c, i), png(4, 4, picture(i, 4, 4))) for s, n in (("train", 6), ("test", 3)) for c in "xy" for i in range(n)]
         about = self.put(zipped([("top/" + n, d) for n, d in files] + [("top/README.txt", b"about these files")]))
@@ -108,6 +118,10 @@ class ImportTest(unittest.TestCase):
         about = self.put(tarred(images + [("imgs/labels.csv", lines.encode())]), "?val=0")
         self.assertEqual(about["classes"], ["a, b", "c", 'say ""hi""'])
         self.assertEqual(about["class_counts"]["train"], [2, 2, 1])
+        for name, sep in (("labels.csv", ";"), ("Labels.CSV", "\t")):
+            lines = sep.join(("file", "label")) + "\r\n" + "".join('%d.png%s"c %s%d"\r\n' % (i, sep, sep, i % 2) for i in range(6))
+            self.assertEqual(self.put(zipped(images + [("imgs/" + name, lines.encode())]))["num_classes"], 2)
+        self.refused(zipped(images + [("imgs/labels.csv", b"image,class\n0.png,a\n")]), 422, ["line 1", 'titles begins with "file"'])
         split = "".join("imgs/%d.png,%s,%s\n" % (i, "xy"[i % 2], "train" if i < 4 else "val") for i in range(6))
         about = self.put(tarred([("labels.csv", split.encode())] + images))
         self.assertEqual(about["class_counts"], {"train": [2, 2], "val": [1, 1]})
@@ -216,6 +230,10 @@ class ImportTest(unittest.TestCase):
         self.assertFalse(os.path.exists(self.daemon.state + "/evil"))
         about = self.put(zipped([("Größe µm/é.png", good), ("日本/1.png", good)]), "?val=0")
         self.assertEqual(about["classes"], ["Größe µm", "日本"])
+        for part in "/\\":
+            old = zipped([("a%sK1ln%s1.png" % (part, part), good), ("a%sK2ln%s1.png" % (part, part), good)])
+            about = self.put(old.replace(b"K1ln", b"K\x94ln").replace(b"K2ln", b"K\x84ln"), "?val=0")
+            self.assertEqual(about["classes"], ["Käln", "Köln"])
         old = zipped([("K1ln/1.png", good), ("K2ln/1.png", good)]).replace(b"K1ln", b"K\x94ln").replace(b"K2ln", b"K\x84ln")
         listed = zipped([("x.png", good), ("y.png", good), ("labels.csv", "x.png,Köln\ny.png,Käln\n".encode("latin-1"))])
         for data in (old, listed):
@@ -229,6 +247,8 @@ class ImportTest(unittest.TestCase):
         complex_dm = dm4(2, 2, bytes(32), data_type=3)
         self.refused(zipped(two + [("x/a.dm4", complex_dm)]), 422, ["x/a.dm4", "complex"])
         self.refused(zipped(two + [("x/notes.doc", b"hello")]), 422, ["x/notes.doc", "take it out of its class's folder"])
+        bad = [("%s/%d.png" % (c, i), good[:40]) for c in "xy" for i in range(3)] + [("above.bin", b"no class's")]
+        self.refused(zipped(two + bad), 422, ["x/0.png: PNG", "folder; nor can these be read: x/1.png, x/2.png, y/0.png and 2 more"])
         self.refused(zipped([("x/notes.txt", b"hello")]), 422, "no images in the archive, but x/notes.txt")
         self.refused(zipped(two + [("x/cut.png", good[:40])]), 422, "x/cut.png")
         self.refused(zipped(two + [("x/nan.npy", npy((4, 4), [float("nan")] * 16))]), 422, ["x/nan.npy", "finite"])
@@ -258,12 +278,17 @@ class ImportTest(unittest.TestCase):
 
     def test_warnings(self):
         dot = png(4, 4, bytes(16))
-        two = [("x/1.png", dot), ("x/2.png", dot)]
-        texts = [("x/" + name, b"hello") for name in ("notes.txt", "1.XML", "meta.json", "list.csv", "READ.md", "a.log", "b.ini")]
+        two = [("x/1.png", dot), ("y/2.png", dot)]
+        texts = [("x/" + name, b"hello") for name in ("notes.txt", "1.XML", "meta.json", "list.csv", "READ.md", "a.log", "b.ini", "1.emi", "1.hdr", "1.mrc.mdoc")]
         for files, query, skipped, warnings in (
             (two, "", 0, []),
             (two + texts[:1], "", 1, ["passed over, for it is no image: x/notes.txt"]),
-            (two + texts + [("x/.hidden", b"not even counted")], "", 7, ["passed over, for it is no image: x/notes.txt and 6 more"]),
+            (two + texts + [("x/.hidden", b"not even counted")], "", 10, ["passed over, for it is no image: x/notes.txt and 9 more"]),
+            ([("x/1.png", dot), ("x/2.png", dot)], "", 0, ['"x" is the only class: there is nothing to tell apart']),
+            ([("x/1.png", dot), ("y/1.npy", npy((4, 4), [float(i) for i in range(16)]))], "", 0,
+             ["x/1.png has 8 bits and stays as it is, y/1.npy has others and is stretched between its percentiles: "
+              "normalize=per_image treats all alike"]),
+            ([("x/1.png", dot), ("y/1.npy", npy((4, 4), [float(i) for i in range(16)]))], "?normalize=per_image", 0, []),
             ([("train/x/1.png", dot), ("val/x/2.png", dot), ("val/y/1.png", dot)], "", 0,
              ['there are no images to train with of class "y"']),
         ):
@@ -278,7 +303,7 @@ class ImportTest(unittest.TestCase):
         body = zipped([("x/1.png", png(4, 4, bytes(16)))])
         for query, word in {
             "?size=0": "size", "?size=4x": "size", "?size=70000": "size", "?size=-1": "size", "?fit=squash": "fit", "?fit=tile": "size",
-            "?stride=2": "stride", "?channels=2": "channels", "?val=1": "val", "?val=nan": "val", "?val=-0.1": "val", "?val=": "val",
+            "?stride=2": "stride", "?channels=2": "channels", "?val=1.01": "val", "?val=nan": "val", "?val=-0.1": "val", "?val=": "val",
             "?normalize=yes": "normalize", "?colour=1": "colour",
         }.items():
             self.refused(body, 422, word, query)
@@ -357,7 +382,8 @@ class ImportTest(unittest.TestCase):
                         f.write(png(SIDE, SIDE, picture(200 * k + i)))
             done = subprocess.run([CNNCTL, "import", "folder", folder, "--val", "0.25", "--size", "8"], capture_output=True, text=True,
                                   env=dict(os.environ, CNND_URL=self.daemon.url))
-        self.assertEqual((done.returncode, done.stdout), (0, "data set folder: imported, 180 images to train and 60 to validate\n"), done.stderr)
+        self.assertEqual((done.returncode, done.stdout), (0, "data set folder: imported, 180 images to train and 60 to validate\n2 classes: grain, void\n"),
+                         done.stderr)
         about = self.daemon.get("/v1/datasets/folder")
         self.assertEqual(about["class_counts"], {"train": [90, 90], "val": [30, 30]})
 
