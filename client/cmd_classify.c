@@ -1,6 +1,7 @@
 #include "base/json.h"
 #include "client/args.h"
 #include "client/command.h"
+#include "client/csv.h"
 #include "client/rest.h"
 #include "client/table.h"
 #include "client/text.h"
@@ -25,8 +26,33 @@ static void add_bar(struct table *tb, const struct term *t, double fraction)
         str_free(&bar);
 }
 
+/* What comes of all files: rows for people, or of CSV. */
+struct listing {
+        const struct term *term;
+        struct table *table;
+        struct str *csv; /* NULL: for people */
+};
+
+static void add_prediction(const struct listing *l, const char *image, int rank, const cJSON *p)
+{
+        const char *label = rest_text(p, "label", "?");
+        double probability = rest_number(p, "probability");
+        if (l->csv) {
+                csv_text(l->csv, image);
+                csv_number(l->csv, rank);
+                csv_text(l->csv, label);
+                csv_number(l->csv, probability);
+                csv_end(l->csv);
+                return;
+        }
+        table_cell(l->table, rank == 1 ? image : "");
+        table_styled(l->table, rank == 1 ? STYLE_BOLD : STYLE_PLAIN, label);
+        table_cell(l->table, text_percent(probability).s);
+        add_bar(l->table, l->term, probability);
+}
+
 /* The rows of one file: an image a result, in a batch with its number behind the name. */
-static void add_results(struct table *tb, const struct term *t, const char *file, const cJSON *results)
+static void add_results(const struct listing *l, const char *file, const cJSON *results)
 {
         const cJSON *result, *p;
         int image = 0, count = cJSON_GetArraySize(results);
@@ -37,22 +63,17 @@ static void add_results(struct table *tb, const struct term *t, const char *file
                 if (count > 1)
                         str_addf(&name, "[%d]", image);
                 image++;
-                bool first = true;
+                int rank = 0;
                 cJSON_ArrayForEach(p, json_field(result, "predictions"))
                 {
-                        double probability = rest_number(p, "probability");
-                        table_cell(tb, first ? name.data : "");
-                        table_styled(tb, first ? STYLE_BOLD : STYLE_PLAIN, rest_text(p, "label", "?"));
-                        table_cell(tb, text_percent(probability).s);
-                        add_bar(tb, t, probability);
-                        first = false;
+                        add_prediction(l, name.data ? name.data : file, ++rank, p);
                 }
                 str_free(&name);
         }
 }
 
 /* The files of an archive or a folder, each as if it had been sent by itself. */
-static void add_files(struct table *tb, const struct term *t, const char *archive, const cJSON *files)
+static void add_files(const struct listing *l, const char *archive, const cJSON *files)
 {
         const cJSON *entry;
         size_t len = strlen(archive);
@@ -63,7 +84,7 @@ static void add_files(struct table *tb, const struct term *t, const char *archiv
                 struct str name = {0};
                 str_addf(&name, "%.*s/%s", (int)len, archive, rest_text(entry, "file", "?"));
                 if (name.data)
-                        add_results(tb, t, name.data, rest_list(entry, "results"));
+                        add_results(l, name.data, rest_list(entry, "results"));
                 str_free(&name);
         }
 }
@@ -86,8 +107,8 @@ static bool tell_problems(const char *archive, const cJSON *files)
 }
 
 /* *ret_status stays where all of it was read. */
-static int classify(
-        struct ctl *c, const char *path, const char *file, struct table *tb, int *ret_status, struct err *e)
+static int classify(struct ctl *c, const char *path, const char *file, const struct listing *l,
+        int *ret_status, struct err *e)
 {
         struct transfer_file body;
         struct fetch_request q = {
@@ -107,9 +128,9 @@ static int classify(
         if (c->json)
                 command_print_json(&reply);
         else if (files)
-                add_files(tb, &c->term, file, files);
+                add_files(l, file, files);
         else
-                add_results(tb, &c->term, file, rest_list(tree, "results"));
+                add_results(l, file, rest_list(tree, "results"));
         fetch_reply_finish(&reply);
         cJSON_Delete(tree);
         return 0;
@@ -119,9 +140,14 @@ int cmd_classify(struct ctl *c, const struct args *a, struct err *e)
 {
         static const struct table_column columns[] = {{"IMAGE", false, true}, {"CLASS", false, true},
                 {"PROBABILITY", true, false}, {"", false, false}};
-        struct str path = {0};
+        const char *file = args_get(a, "csv");
+        struct str path = {0}, csv = {0};
         int status = STATUS_DONE, rc = 0, done = 0;
+        if (file && c->json)
+                return command_misused("--json prints what the server sent; it does not go with --csv");
         struct table *tb = table_create(&c->term, columns, sizeof columns / sizeof columns[0]);
+        const struct listing list = {&c->term, tb, file ? &csv : NULL};
+        str_add(&csv, "image,rank,class,probability\n");
         str_add(&path, "/v1/models/");
         fetch_escape(&path, a->words[0]);
         str_addf(&path, "/classify?top=%" PRId64, args_int(a, "top", TOP));
@@ -129,7 +155,7 @@ int cmd_classify(struct ctl *c, const struct args *a, struct err *e)
                 rc = err_set(e, ERR_NO_MEMORY, "no memory for a request");
         for (int i = 1; rc == 0 && i < a->word_count; i++) {
                 struct err own = {0};
-                int one = classify(c, path.data, a->words[i], tb, &status, &own);
+                int one = classify(c, path.data, a->words[i], &list, &status, &own);
                 done += one == 0;
                 if (one == ERR_CLOSED) {
                         *e = own;
@@ -139,10 +165,12 @@ int cmd_classify(struct ctl *c, const struct args *a, struct err *e)
                 }
         }
         if (done && !c->json) {
-                int printed = table_print(tb, stdout, rc == 0 ? e : NULL);
+                struct err *why = rc == 0 ? e : NULL;
+                int printed = file ? csv_write(file, &csv, why) : table_print(tb, stdout, why);
                 rc = rc ? rc : printed;
         }
         table_destroy(tb);
+        str_free(&csv);
         str_free(&path);
         return rc ? rc : status;
 }

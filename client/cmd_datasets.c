@@ -19,6 +19,8 @@ static void add_row(struct table *tb, const cJSON *d)
         table_cell(tb, text_count(rest_number(d, "num_classes")).s);
         table_cell(tb, text_count(rest_number(d, "train")).s);
         table_cell(tb, text_count(rest_number(d, "val")).s);
+        table_cell(tb, text_bytes(rest_number(d, "bytes")).s);
+        table_cell(tb, rest_text(d, "user", ""));
         table_cell(tb, error[0] ? error : rest_text(d, "source", ""));
         str_free(&shape);
 }
@@ -80,7 +82,8 @@ int cmd_datasets(struct ctl *c, const struct args *a, struct err *e)
 {
         static const struct table_column columns[] = {{"NAME", false, true}, {"STATE", false, false},
                 {"IMAGE", false, false}, {"CLASSES", true, false}, {"TRAIN", true, false},
-                {"VALIDATION", true, false}, {"SOURCE", false, true}};
+                {"VALIDATION", true, false}, {"SIZE", true, false}, {"USER", false, true},
+                {"SOURCE", false, true}};
         cJSON *tree = NULL;
         const cJSON *d;
         if (a->word_count)

@@ -119,6 +119,28 @@ static void add_query(struct str *path, const struct args *a)
         }
 }
 
+enum { CLASSES_SHOWN = 8 };
+
+/* Folders may be taken for classes that were not meant to be: they are named. */
+static void print_classes(const struct importer *im, const cJSON *set)
+{
+        const cJSON *name, *classes = rest_list(set, "classes");
+        struct str s = {0};
+        int n = 0, count = cJSON_GetArraySize(classes);
+        cJSON_ArrayForEach(name, classes)
+        {
+                if (n++ == CLASSES_SHOWN)
+                        break;
+                str_add(&s, n == 1 ? " " : ", ");
+                text_add_clean(&s, cJSON_IsString(name) ? name->valuestring : "?", im->c->term.utf8);
+        }
+        if (count > CLASSES_SHOWN)
+                str_addf(&s, " and %d more", count - CLASSES_SHOWN);
+        if (count && !s.failed)
+                printf("%d %s:%s\n", count, count == 1 ? "class" : "classes", s.data);
+        str_free(&s);
+}
+
 /* What the events told in the end; a server that sent none has answered in full. */
 static int conclude(const struct importer *im, const char *name, const char *file,
         const struct fetch_reply *reply, struct err *e)
@@ -141,6 +163,7 @@ static int conclude(const struct importer *im, const char *name, const char *fil
                         text_count(rest_number(set, "train")).s, text_count(rest_number(set, "val")).s);
         else
                 printf("%s\n", done);
+        print_classes(im, set);
         fflush(stdout);
         const cJSON *warning;
         cJSON_ArrayForEach(warning, json_field(set, "warnings"))

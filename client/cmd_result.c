@@ -1,6 +1,7 @@
 #include "base/json.h"
 #include "client/args.h"
 #include "client/command.h"
+#include "client/csv.h"
 #include "client/rest.h"
 #include "client/table.h"
 #include "client/text.h"
@@ -71,6 +72,39 @@ static int print_confusion(struct ctl *c, const cJSON *result, struct err *e)
         return rc;
 }
 
+/* A row a class: its scores, its images, and how many of these were taken for each class. */
+static int write_csv(const cJSON *result, const char *file, struct err *e)
+{
+        static const char *const scores[] = {"precision", "recall", "f1", "support"};
+        const cJSON *one, *name, *cell;
+        struct str text = {0};
+        int row = 0;
+        str_add(&text, "class,precision,recall,f1,images");
+        cJSON_ArrayForEach(name, rest_list(result, "classes"))
+        {
+                struct str head = {0};
+                str_addf(&head, "as %s", cJSON_IsString(name) ? name->valuestring : "?");
+                csv_text(&text, head.data ? head.data : "?");
+                str_free(&head);
+        }
+        csv_end(&text);
+        cJSON_ArrayForEach(one, rest_list(result, "per_class"))
+        {
+                csv_text(&text, rest_text(one, "class", "?"));
+                for (size_t i = 0; i < sizeof scores / sizeof scores[0]; i++)
+                        csv_number(&text, rest_number(one, scores[i]));
+                const cJSON *taken = cJSON_GetArrayItem(rest_list(result, "confusion"), row++);
+                cJSON_ArrayForEach(cell, taken)
+                {
+                        csv_number(&text, cJSON_GetNumberValue(cell));
+                }
+                csv_end(&text);
+        }
+        int rc = csv_write(file, &text, e);
+        str_free(&text);
+        return rc;
+}
+
 /* Scores of pictures that a model was not made for mean little. */
 static void warn(const cJSON *result)
 {
@@ -90,11 +124,19 @@ int cmd_result(struct ctl *c, const struct args *a, struct err *e)
 {
         char path[64];
         cJSON *tree = NULL;
+        const char *file = args_get(a, "csv");
+        if (file && c->json)
+                return command_misused("--json prints what the server sent; it does not go with --csv");
         snprintf(path, sizeof path, "/v1/jobs/%" PRId64 "/result", args_id(a, 0));
         int rc = command_get(c, path, &tree, e);
         if (rc != 0 || !tree)
                 return rc;
         warn(tree);
+        if (file) {
+                rc = write_csv(tree, file, e);
+                cJSON_Delete(tree);
+                return rc;
+        }
         struct str head = {0};
         text_add_clean(&head, rest_text(tree, "model", "?"), c->term.utf8);
         str_add(&head, " on ");

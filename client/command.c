@@ -69,7 +69,15 @@ static const struct command_option curve_options[] = {
         {"csv", OPTION_TEXT, "FILE", "write the points as CSV; - is standard output", NULL, 0},
         {"svg", OPTION_TEXT, "FILE", "write a drawing; - is standard output", NULL, 0}, END};
 static const struct command_option classify_options[] = {
-        {"top", OPTION_INT, "N", "the N best classes of each image (3)", NULL, 0}, END};
+        {"top", OPTION_INT, "N", "the N best classes of each image (3)", NULL, 0},
+        {"csv", OPTION_TEXT, "FILE", "write a row an image and class as CSV; - is standard output", NULL, 0},
+        END};
+static const struct command_option result_options[] = {
+        {"csv", OPTION_TEXT, "FILE",
+                "write a row a class as CSV, what its images were taken for "
+                "included; - is standard output",
+                NULL, 0},
+        END};
 static const struct command_option map_options[] = {
         {"output", OPTION_TEXT, "FILE", "write an overlay (.png) or the numbers (.json)", NULL, 'o'},
         {"window", OPTION_INT, "PIXELS", "side of the window that is classified (128)", NULL, 0},
@@ -113,7 +121,7 @@ const struct command command_table[] = {
                 "Without an option the curve is drawn on a terminal, and printed as CSV into a pipe.",
                 curve_options, cmd_curve},
         {"result", "ID", 1, 1, true, "how good a classify job found a model: scores of each class", NULL,
-                NULL, cmd_result},
+                result_options, cmd_result},
         {"classify", "MODEL FILE...", 2, INT_MAX, false,
                 "classify images: PNG, JPEG, TIFF, MRC, DM, EMD, SER, NPY, PGM",
                 "FILE may also be a folder, a zip or a tar of such: they are sent together.",

@@ -51,6 +51,8 @@ int command_failed(const struct err *e)
                 say(e->message, e->pointer);
         if (e->code == ERR_CLOSED)
                 fputs("        CNND_URL or --url say where the server is\n", stderr);
+        if (e->code == ERR_LOGIN)
+                fputs("        CNND_TOKEN or --token say who you are\n", stderr);
         return e->code == ERR_CLOSED ? STATUS_NO_SERVER : STATUS_FAILED;
 }
 

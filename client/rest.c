@@ -37,7 +37,7 @@ int rest_refused(const struct fetch_reply *r, struct err *e)
         if (detail[0])
                 err_at(e, code, rest_text(tree, "pointer", ""), "%s", detail);
         else if (r->status == 401)
-                err_set(e, code, "the server wants a token (CNND_TOKEN or --token)");
+                err_set(e, code, "the server wants a token");
         else
                 err_set(e, code, "the server answered with status %d", r->status);
         cJSON_Delete(tree);

@@ -159,7 +159,8 @@ class Problems(Case):
     def test_answers_of_something_else(self):
         for answer, complaint in [
                 (Answer(502, "<html>bad gateway</html>", "text/html"), "status 502"),
-                (Answer(401, "", "text/plain"), "CNND_TOKEN"),
+                (Answer(401, "", "text/plain"), "wants a token\n        CNND_TOKEN or --token say"),
+                (problem(401, "that token is not in force"), "in force\n        CNND_TOKEN or --token say"),
                 (Answer(500, "{broken", "application/problem+json"), "status 500"),
                 (Answer(403, {"title": "not yours"}, "application/problem+json"), "not yours"),
                 (Answer(200, "<html>hello</html>", "text/html"), "is no cnnd"),
@@ -303,12 +304,12 @@ class Tables(Case):
     def test_datasets(self):
         self.server.on("GET", "/v1/datasets", {"datasets": [
             {"name": "fashion-mnist", "state": "ready", "shape": [1, 28, 28], "num_classes": 10, "train": 60000,
-             "val": 10000, "source": "IDX", "error": None},
-            {"name": "grid", "state": "failed", "error": "no images"}]})
+             "val": 10000, "bytes": 55173120, "source": "IDX", "error": None},
+            {"name": "grid", "state": "failed", "user": "anna", "error": "no images"}]})
         self.assertColumns(self.cnnctl("datasets")[0], [
-            ["NAME", "STATE", "IMAGE", "CLASSES", "TRAIN", "VALIDATION", "SOURCE"],
-            ["fashion-mnist", "ready", "1x28x28", "10", "60,000", "10,000", "IDX"],
-            ["grid", "failed", "", "", "", "", "no images"]])
+            ["NAME", "STATE", "IMAGE", "CLASSES", "TRAIN", "VALIDATION", "SIZE", "USER", "SOURCE"],
+            ["fashion-mnist", "ready", "1x28x28", "10", "60,000", "10,000", "52.6 MiB", "", "IDX"],
+            ["grid", "failed", "", "", "", "", "", "anna", "no images"]])
 
     def test_one_dataset(self):
         self.server.on("GET", "/v1/datasets/grid", {"name": "grid", "classes": ["bar", "hole ö"], "train": 1300, "val": 7,

@@ -1,4 +1,5 @@
 """What cnnctl takes from files and folders, and what it writes to them."""
+import csv
 import io
 import json
 import os
@@ -122,6 +123,18 @@ class Classify(Case):
         self.assertEqual([(r.headers["Content-Type"], r.body.decode()) for r in self.server.requests], [
             ("image/png", "a.png"), ("application/octet-stream", "b.pgm"), ("image/jpeg", "long name.JPG")])
 
+    def test_csv(self):
+        self.server.on("POST", "/v1/models/m/classify?top=3", {"results": [self.result(('a "b", c', 0.971), ("\u001b[2J ö", 1e-9)),
+                                                                           self.result(("", 0.5))]})
+        name = os.path.basename(self.write("x, y.npy", "x"))
+        self.assertEqual(self.cnnctl("classify", "m", name, "--csv", "classes.csv"), ("", ""))
+        with open(os.path.join(self.dir, "classes.csv"), encoding="utf-8", newline="") as f:
+            self.assertEqual(list(csv.reader(f)), [
+                ["image", "rank", "class", "probability"], ["x, y.npy[0]", "1", 'a "b", c', "0.971"],
+                ["x, y.npy[0]", "2", "?[2J ö", "1e-09"], ["x, y.npy[1]", "1", "", "0.5"]])
+        self.assertIn('"x, y.npy[1]",1,"",0.5\n', self.cnnctl("classify", "m", name, "--csv", "-")[0])
+        self.assertIn("does not go with --csv", self.cnnctl("classify", "m", name, "--csv", "-", "--json", status=2)[1])
+
     def test_a_batch(self):
         self.server.on("POST", "/v1/models/m/classify?top=1", {"model": "m", "results": [
             self.result(("cat", 0.5)), self.result(("dog", 0.25))]})
@@ -207,6 +220,8 @@ class Result(Case):
             ["carbon", "0.0 %", "100.0 %", "25.0 %", "500"], ["mean of the classes", "28.5 %", "90.0 %", "45.8 %", "1,000"],
             ["mean by images", "30.0 %", "60.0 %", "40.0 %", "1,000"]])
         self.assertColumns(confusion, [["IS / TAKEN FOR", "1", "2"], ["1 ice", "400", "100"], ["2 carbon", "0", "500"]])
+        self.assertEqual(self.cnnctl("result", 8, "--csv", "-")[0].splitlines(), [
+            "class,precision,recall,f1,images,as ice,as carbon", "ice,0.5714,0.8,0.6667,500,400,100", "carbon,0,1,0.25,500,0,500"])
         self.server.on("GET", "/v1/jobs/9/result", problem(409, "job 9 is no classify job"))
         self.assertIn("no classify job", self.cnnctl("result", 9, status=1)[1])
 
@@ -248,11 +263,12 @@ class Import(Case):
                              "--val", 0.1, "--normalize", "per_image", "--pixel-size", 0.5)
         self.assertEqual(out, "data set grid: imported, 12,345 images to train and 67 to validate\n")
         self.assertEqual(self.server.requests[0].headers["Accept"], "text/event-stream")
-        warned = {**end["dataset"], "warnings": ["passed over: a.txt"]}
+        warned = {**end["dataset"], "warnings": ["passed over: a.txt"], "classes": ["ö"] + list("abcdefgh")}
         self.server.on("PUT", path, stream(event(1, "end", {**end, "created": False, "dataset": warned})))
         out, err = self.cnnctl("import", "grid", "x.zip", "--size", "64x32", "--fit", "tile", "--stride", 16, "--channels", 3,
                                "--val", 0.1, "--normalize", "per_image", "--pixel-size", 0.5)
-        self.assertEqual(out, "data set grid: replaced, 12,345 images to train and 67 to validate\n")
+        self.assertEqual(out, "data set grid: replaced, 12,345 images to train and 67 to validate\n"
+                              "9 classes: ö, a, b, c, d, e, f, g and 1 more\n")
         self.assertEqual(err, "cnnctl: passed over: a.txt\n")
 
     def test_how_an_import_ends(self):
