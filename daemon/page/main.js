@@ -177,11 +177,16 @@ function prepareDrops() {
   addEventListener("drop", e => {
     e.preventDefault();
     off();
-    const file = e.dataTransfer.files[0];
-    if (file && e.target.closest?.("#sets"))
+    const files = [...e.dataTransfer.files], sets = Boolean(e.target.closest?.("#sets"));
+    const folder = [...e.dataTransfer.items].map(item => item.webkitGetAsEntry?.()).find(entry => entry?.isDirectory);
+    if (folder) // a browser hands over its name alone
+      setText(by(sets ? "import-error" : by("try").hidden ? "link" : "answer"), folder.name + " is a folder: pack it as a zip, and drop that.");
+    else if (sets && files.length > 1)
+      setText(by("import-error"), "These are " + files.length + " files: pack a folder for each class as one zip, and drop that.");
+    else if (sets && files.length)
       importing.open(e.dataTransfer.files);
-    else if (file)
-      tryout.take(file);
+    else if (files.length)
+      tryout.take(files);
   });
 }
 

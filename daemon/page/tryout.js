@@ -25,15 +25,17 @@ function rows(answer) {
 const title = (file, f, frame) => (typeof f.file === "string" ? f.file : typeof f.name === "string" ? f.name : file.name) +
   (frame ? ", frame " + frame : "");
 
-function showClasses(file, answer) {
-  const table = make("table"), all = rows(answer);
-  fill(table, [["Image"], ["Class"], ["Probability", "number"], ["Else"]], all.slice(0, MOST_ROWS).map(([f, best, frame], i) => ({ key: i,
+// `answers` are of [file, answer]; what a file was refused with is an answer, too.
+function showClasses(answers) {
+  const table = make("table"), all = answers.flatMap(([file, answer]) => rows(answer).map(row => [file, ...row]));
+  fill(table, [["Image"], ["Class"], ["Probability", "number"], ["Else"]], all.slice(0, MOST_ROWS).map(([file, f, best, frame], i) => ({ key: i,
     cells: [{ is: "", make: () => name(title(file, f, frame)) },
       { is: "", make: () => best ? name(best[0].label) : make("span", { className: "bad" }, f.error.detail || String(f.error)) },
       best ? percent(best[0].probability) : "",
       { is: "", make: () => name(best ? best.slice(1).map(b => b.label + " " + percent(b.probability)).join(", ") : "") }] })), "No image.");
   const more = all.length > MOST_ROWS ? [make("p", {}, "and " + number(all.length - MOST_ROWS) + " more")] : [];
-  return [make("div", { className: "wide", tabIndex: 0, role: "group", ariaLabel: "Classes of " + file.name }, table), ...more];
+  return [make("div", { className: "wide", tabIndex: 0, role: "group", ariaLabel: "Classes of " + answers.map(([file]) => file.name).slice(0, 3).join(", ") },
+    table), ...more];
 }
 
 async function showMap(path, file, body) {
@@ -46,33 +48,42 @@ async function showMap(path, file, body) {
   return [make("p", {}, "Cells of each class: ", name(text)), img];
 }
 
-async function send(file) {
+const why = error => error instanceof TypeError ? "the server does not answer, or the file cannot be read" : error.message;
+const refused = (file, error) => make("p", { className: "bad" }, file.name + ": " + why(error));
+
+// One after the other: as many at once would keep the lists waiting.
+async function send(files) {
   const mine = ++number_of_try, model = by("try-model").value, map = by("try-form").what.value === "map";
   const path = "v1/models/" + encodeURIComponent(model) + "/" + (map ? "map?window=" + (Number(by("window").value) || 128)
     : "classify?top=3");
-  setText(by("answer"), "Sending " + file.name + " to " + model + ".");
-  let nodes;
-  try {
-    nodes = map ? await showMap(path, file, file) : showClasses(file, await (await ask("POST", path, { body: file })).json());
-  } catch (error) {
-    const why = error instanceof TypeError ? "the server does not answer, or the file cannot be read" : error.message;
-    nodes = [make("p", { className: "bad" }, file.name + ": " + why)];
+  const answers = [], nodes = [];
+  for (const [i, file] of files.entries()) {
+    setText(by("answer"), "Sending " + file.name + " to " + model + (files.length > 1 ? ", " + (i + 1) + " of " + files.length : "") + ".");
+    try {
+      if (map)
+        nodes.push(...await showMap(path, file, file));
+      else
+        answers.push([file, await (await ask("POST", path, { body: file })).json()]);
+    } catch (error) {
+      nodes.push(refused(file, error));
+    }
+    if (mine !== number_of_try)
+      return;
   }
-  if (mine === number_of_try)
-    by("answer").replaceChildren(...nodes);
+  by("answer").replaceChildren(...nodes, ...(answers.length ? showClasses(answers) : []));
 }
 
 export function prepare() {
   by("try-form").addEventListener("submit", e => e.preventDefault());
-  by("file").addEventListener("change", () => { if (by("file").files[0]) send(by("file").files[0]); by("file").value = ""; });
+  by("file").addEventListener("change", () => { if (by("file").files[0]) send([...by("file").files]); by("file").value = ""; });
 }
 
-// A file that was dropped.
-export function take(file) {
+// Files that were dropped.
+export function take(files) {
   if (by("try").hidden) {
-    setText(by("link"), "There is no model yet that could classify " + file.name + ".");
+    setText(by("link"), "There is no model yet that could classify " + files[0].name + ".");
     return;
   }
   by("try").scrollIntoView();
-  send(file);
+  send(files);
 }

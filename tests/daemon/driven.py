@@ -86,14 +86,16 @@ class Driven(unittest.TestCase):
                 if last:
                     raise
 
-    def drop(self, of, name, data):
-        """A file is dropped onto the first element of that selector."""
+    def drop(self, of, name, data, *more):
+        """A file is dropped onto the first element of that selector, with `more` of (name, data)."""
+        files = [[n, base64.b64encode(d).decode()] for n, d in ((name, data), *more)]
         self.tab.run("""(() => {
-          const data = new DataTransfer(), bytes = Uint8Array.from(atob("%s"), c => c.charCodeAt(0));
-          data.items.add(new File([bytes], %s));
+          const data = new DataTransfer();
+          for (const [name, bytes] of %s)
+            data.items.add(new File([Uint8Array.from(atob(bytes), c => c.charCodeAt(0))], name));
           for (const kind of ["dragover", "drop"])
             document.querySelector(%s).dispatchEvent(new DragEvent(kind, { bubbles: true, cancelable: true, dataTransfer: data }));
-        })()""" % (base64.b64encode(data).decode(), json.dumps(name), json.dumps(of)))
+        })()""" % (json.dumps(files), json.dumps(of)))
 
     def chosen(self):
         """The number of the one job that is looked at."""

@@ -290,6 +290,16 @@ class Page(House):
         self.wait_sheet()
         self.assertEqual(self.daemon.get("/v1/datasets/dropped")["num_classes"], 3)
 
+    def test_dropped_unpacked(self):
+        """What is no archive is told how it becomes one: a browser hands a folder over by its name alone."""
+        t = self.tab
+        self.drop("#datasets", "a.pgm", pgm(4, 4, bytes(16)), ("b.pgm", pgm(4, 4, bytes(16))))
+        self.assertIn("2 files: pack", t.text("#import-error"))
+        t.run("DataTransferItem.prototype.webkitGetAsEntry = () => ({ isDirectory: true, name: 'Proben' }), 0")
+        self.drop("#datasets", "Proben", b"")
+        self.assertIn("Proben is a folder", t.text("#import-error"))
+        self.assertEqual(t.run("document.querySelector('#import-file').files.length"), 0)
+
     # --- deleting ---
 
     def test_deleting_is_asked(self):

@@ -103,6 +103,9 @@ class Watched(House):
         t.wait("document.querySelector('#try-model').value === 'drops'")
         self.drop("#job-list", "<b>one.pgm", pgm(16, 16, bytes([140]) + bytes(255)))
         self.assertRegex(t.wait("document.querySelector('#answer tbody')?.innerText"), r"^<b>one\.pgm\s+(amorphous|lattice|particle)")
+        self.drop("body", "a.pgm", pgm(16, 16, bytes(256)), ("torn.tif", b"II*\0" + bytes(50)), ("b.pgm", pgm(16, 16, bytes([70]) * 256)))
+        self.assertEqual(t.wait("[...document.querySelectorAll('#answer tbody tr')].map(r => r.cells[0].innerText).join() === 'a.pgm,b.pgm' "
+                                "&& document.querySelector('#answer .bad').innerText.slice(0, 10)"), "torn.tif: ")
         t.click("#try-form [value=map]")
         t.enter("#window", "16")
         self.drop("body", "field.pgm", pgm(64, 48, bytes(i % 200 for i in range(64 * 48))))
