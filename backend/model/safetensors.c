@@ -220,6 +220,10 @@ static int read_length(const void *first, size_t file_len, size_t *ret, struct e
 {
         uint64_t len;
         memcpy(&len, first, sizeof len);
+        if (memcmp(first, "PK\3\4", 4) == 0)
+                return err_set(e, ERR_SYNTAX,
+                        "it is a zip, as torch.save writes one: safetensors.torch.save_file writes what is "
+                        "read here");
         if (len > SAFETENSORS_MAX_HEAD || len > file_len - sizeof len)
                 return err_set(e, ERR_SYNTAX, "a head of %llu bytes in a file of %zu",
                         (unsigned long long)len, file_len);

@@ -97,13 +97,20 @@ static int load_one(
         return 0;
 }
 
+/* Names beside each other show a prefix that one of them has and the other has not. */
+static int lacks(const char *name, const struct safetensors *from, struct err *e)
+{
+        const char *has = from->count ? from->tensors[0].name : NULL;
+        return err_set(e, ERR_INVALID, "tensor \"%s\" of the network is missing%s%.100s%s", name,
+                has ? "; the file's first is \"" : "", has ? has : "", has ? "\"" : "");
+}
+
 int weights_read(const struct net *net, const struct safetensors *from, float *block, struct err *e)
 {
         for (int i = 0; i < net->num_params; i++) {
                 const struct net_param *p = &net->params[i];
                 const struct safetensors_tensor *t = safetensors_find(from, p->name);
-                int rc = t ? load_one(p, t, block, e)
-                           : err_set(e, ERR_INVALID, "tensor \"%s\" of the network is missing", p->name);
+                int rc = t ? load_one(p, t, block, e) : lacks(p->name, from, e);
                 if (rc)
                         return rc;
         }

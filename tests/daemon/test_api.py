@@ -228,6 +228,12 @@ class Api(unittest.TestCase):
         ):
             status, _, problem = self.daemon.request("PUT", "/v1/models/bad/weights", body)
             self.assertIn(status, (400, 422), what)
+        size = struct.unpack("<Q", data[:8])[0]
+        head = data[8:8 + size].replace(b'"net.', b'"')
+        for body, words in ((struct.pack("<Q", len(head)) + head + data[8 + size:], '" of the network is missing; the file\'s first is "'),
+                            (b"PK\3\4" + bytes(500), "torch.save_file writes")):
+            status, _, problem = self.daemon.request("PUT", "/v1/models/bad/weights", body)
+            self.assertIn(words, problem["detail"])
         for number in (float("nan"), float("inf")):
             status, _, problem = self.daemon.request("PUT", "/v1/models/bad/weights", data[:-4] + struct.pack("<f", number))
             self.assertEqual(status, 422)
