@@ -119,6 +119,10 @@ static int classify(struct ctl *c, const char *path, const char *file, const str
         if (rc != 0)
                 return rc;
         rc = rest_call(c->http, &q, &reply, &tree, e);
+        if (rc == ERR_TOO_LARGE && body.tar) {
+                const struct err was = *e;
+                err_set(e, rc, "%s; given by name (%s/*) its files are sent one by one", was.message, file);
+        }
         transfer_close(&body);
         if (rc != 0)
                 return rc;

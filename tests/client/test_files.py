@@ -168,7 +168,10 @@ class Classify(Case):
         out, _ = self.cnnctl("classify", "m", "today", "--top", 1, status=1)
         self.assertColumns(out, [["IMAGE", "CLASS", "PROBABILITY", ""], ["today/2.dm4[0]", "cat", "50.0 %", "█" * 10],
                                  ["today/2.dm4[1]", "dog", "25.0 %", "█" * 5], ["today/ice/1.png", "cat", "50.0 %", "█" * 10]])
-        for request in self.server.requests:
+        self.server.on("POST", "/v1/models/m/classify?top=3", problem(413, "the body is larger than 9 bytes"))
+        self.assertIn("larger than 9 bytes; given by name (today/*) its", self.cnnctl("classify", "m", "today", status=1)[1])
+        self.assertNotIn("given by name", self.cnnctl("classify", "m", "today/2.dm4", status=1)[1])
+        for request in self.server.requests[:-1]:
             self.assertEqual(request.headers["Content-Type"], "application/x-tar")
             with tarfile.open(fileobj=io.BytesIO(request.body), mode="r:") as tar:
                 self.assertEqual({m.name: tar.extractfile(m).read() for m in tar.getmembers()}, files)
