@@ -2,16 +2,20 @@
 
 #include "base/clock.h"
 #include "daemon/conf.h"
+#include "daemon/datasets/datasetrow.h"
 #include "daemon/datasets/datasets.h"
 #include "daemon/models/modelrow.h"
 #include "daemon/store/store.h"
 #include "daemon/people/token.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -103,6 +107,33 @@ static int add(const struct order *o, struct store *s, struct err *e)
         return 0;
 }
 
+/* Whether no daemon is there who knows whose what is; then none comes until the end of this process. */
+static bool daemon_stopped(const char *state)
+{
+        char path[PATH_MAX];
+        if (snprintf(path, sizeof path, "%s/lock", state) >= (int)sizeof path)
+                return false;
+        int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+        return fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0;
+}
+
+static int give(const struct order *o, struct store *s, const char *user, struct err *e)
+{
+        return strcmp(o->word[0], "model") == 0 ? modelrow_give(s, o->word[2], user, e)
+                                                : datasets_settle(o->conf.state, s, o->word[2], user, e);
+}
+
+/* Of what has an owner. Where the second step fails it is the operators', and may be given once more. */
+static int hand_on(const struct order *o, struct store *s, const char *user, struct err *e)
+{
+        const struct err owned = *e;
+        if (!daemon_stopped(o->conf.state))
+                return err_set(e, owned.code, "%s: stop cnnd to hand it on", owned.message);
+        int rc = strcmp(o->word[0], "model") == 0 ? modelrow_disown(s, o->word[2], e)
+                                                  : datasetrow_drop(s, o->word[2], e);
+        return rc ? rc : give(o, s, user, e);
+}
+
 static int settle(const struct order *o, struct store *s, struct err *e)
 {
         const char *user = o->words > 3 ? o->word[3] : "";
@@ -114,8 +145,8 @@ static int settle(const struct order *o, struct store *s, struct err *e)
                         "ever "
                         "had a token",
                         user);
-        return strcmp(o->word[0], "model") == 0 ? modelrow_give(s, o->word[2], user, e)
-                                                : datasets_settle(o->conf.state, s, o->word[2], user, e);
+        int rc = give(o, s, user, e);
+        return rc == ERR_EXISTS ? hand_on(o, s, user, e) : rc;
 }
 
 static void print_row(void *ctx, const struct token_row *r)
