@@ -17,44 +17,57 @@ struct fitting {
         const struct dataset *data;
         const struct dev_info *info;
         struct net *net;
+        struct err failed; /* of a size that could not be tried: nothing can be told then */
 };
 
-/* A setup where it fits. *ret_why is 0 for one that is only too large, also when that shows in the plan. */
-static struct setup *try(const struct fitting *f, int micro_batch, struct err *ret_why)
+/* That it is too large is no failure, also when that shows in the plan. */
+static void note(struct fitting *f, int rc, const struct err *why)
+{
+        if (rc && rc != ERR_DEVICE_MEMORY && !f->failed.code)
+                f->failed = *why;
+}
+
+static int failure(const struct fitting *f, struct err *e)
+{
+        if (e)
+                *e = f->failed;
+        return f->failed.code;
+}
+
+/* A setup where it fits. */
+static struct setup *try(struct fitting *f, int micro_batch)
 {
         struct setup *s = NULL;
-        *ret_why = (struct err){0};
-        int rc =
-                setup_create(f->r, f->data, f->info, f->net, micro_batch, f->info->global_bytes, &s, ret_why);
+        struct err why;
+        int rc = setup_create(f->r, f->data, f->info, f->net, micro_batch, f->info->global_bytes, &s, &why);
+        note(f, rc, &why);
         if (rc == 0 && inside(s, f->info))
                 return s;
         if (rc == 0)
                 setup_destroy(s);
-        if (rc == ERR_DEVICE_MEMORY)
-                *ret_why = (struct err){0};
         return NULL;
 }
 
-static bool fits(const struct fitting *f, int micro_batch)
+static bool fits(struct fitting *f, int micro_batch)
 {
-        struct err why;
-        struct setup *s = try(f, micro_batch, &why);
+        struct setup *s = try(f, micro_batch);
         setup_destroy(s);
         return s != NULL;
 }
 
 /* UINT64_MAX where one tensor is too large already, or it cannot be told. */
-static uint64_t least_bytes(const struct fitting *f, int micro_batch)
+static uint64_t least_bytes(struct fitting *f, int micro_batch)
 {
         uint64_t bytes = UINT64_MAX;
-        (void)setup_least_bytes(f->r, f->data, f->info, f->net, micro_batch, &bytes, NULL);
+        struct err why;
+        note(f, setup_least_bytes(f->r, f->data, f->info, f->net, micro_batch, &bytes, &why), &why);
         return bytes;
 }
 
 /* The largest multiple of `unit` samples, below the `high`-th, whose tensors may fit: how many units; 0 for
    none. Plans differ in little but the size of their tensors, so that a line through two leads to the third.
  */
-static int most_units(const struct fitting *f, int unit, int high)
+static int most_units(struct fitting *f, int unit, int high)
 {
         enum { STRAIGHT = 8 }; /* so often at most */
         const uint64_t limit = f->info->global_bytes;
@@ -80,7 +93,7 @@ static int most_units(const struct fitting *f, int unit, int high)
 }
 
 /* The largest number from `low` on, below `high`, that fits; `low` does, or is 0. */
-static int bisect(const struct fitting *f, int low, int high)
+static int bisect(struct fitting *f, int low, int high)
 {
         while (high - low > 1) {
                 int middle = low + (high - low) / 2;
@@ -95,16 +108,15 @@ static int bisect(const struct fitting *f, int low, int high)
 /* The largest number of images that fits at once; 0 when not even one does. Full plans depend on the number
    of blocks, or of images where not even one block fits; what may fit mostly does, or almost.
    *ret_setup is the setup of this size where the search came by it, else NULL. */
-static int largest(const struct fitting *f, struct setup **ret_setup)
+static int largest(struct fitting *f, struct setup **ret_setup)
 {
-        struct err why;
         const int lanes = f->info->lanes, whole = f->r->batch_size;
         int unit = lanes, count = most_units(f, lanes, (whole + lanes - 1) / lanes);
         if (count == 0) {
                 unit = 1;
                 count = most_units(f, 1, whole < lanes ? whole : lanes);
         }
-        *ret_setup = count ? try(f, count * unit, &why) : NULL;
+        *ret_setup = count ? try(f, count * unit) : NULL;
         if (*ret_setup)
                 return count * unit;
         int high = count * unit;
@@ -141,7 +153,10 @@ static int refuse(const struct fitting *f, int micro_batch, int most, struct err
         const struct dev_info *info = f->info;
         char needed[160], fitting[80] = "not even one image fits";
         struct setup *s = NULL;
-        if (setup_create(f->r, f->data, info, f->net, micro_batch, UINT64_MAX, &s, NULL) == 0)
+        int rc = setup_create(f->r, f->data, info, f->net, micro_batch, UINT64_MAX, &s, e);
+        if (rc && rc != ERR_DEVICE_MEMORY)
+                return rc;
+        if (rc == 0)
                 snprintf(needed, sizeof needed, "takes %llu bytes, the largest buffer %llu",
                         (unsigned long long)s->total_bytes, (unsigned long long)s->largest_bytes);
         else
@@ -156,55 +171,53 @@ static int refuse(const struct fitting *f, int micro_batch, int most, struct err
 }
 
 /* Of what does not fit whole. */
-static int divide(const struct fitting *f, int wanted, struct setup **ret, struct err *e)
+static int divide(struct fitting *f, int wanted, struct setup **ret, struct err *e)
 {
-        struct err why;
         struct setup *s = NULL;
         const int most = largest(f, &s), chosen = choose(f->r->batch_size, most, f->info->lanes);
-        if (s && chosen == most && !f->r->micro_batch) {
+        if (s && chosen == most && !f->r->micro_batch && !f->failed.code) {
                 *ret = s;
                 return 0;
         }
         setup_destroy(s);
+        if (f->failed.code)
+                return failure(f, e);
         if (f->r->micro_batch || most == 0)
                 return refuse(f, most ? wanted : 1, most, e);
-        *ret = try(f, chosen, &why);
-        if (!*ret && why.code == 0)
-                *ret = try(f, most, &why);
+        *ret = try(f, chosen);
+        if (!*ret && !f->failed.code)
+                *ret = try(f, most);
         if (*ret)
                 return 0;
-        if (why.code == 0)
-                return refuse(f, most, most, e);
-        if (e)
-                *e = why;
-        return why.code;
+        return f->failed.code ? failure(f, e) : refuse(f, most, most, e);
 }
 
 int estimate_setup(const struct train_request *r, const struct dataset *data, const struct dev_info *info,
         struct setup **ret, struct err *e)
 {
-        struct err why;
-        struct fitting f = {r, data, info, NULL};
+        struct fitting f = {.r = r, .data = data, .info = info};
         struct setup *s = NULL;
+        float *class_weights = NULL;
         int rc = train_request_suits(r, info, e);
         if (rc == 0)
                 rc = setup_net(r, data, &f.net, e);
-        if (rc)
-                return rc;
-        int wanted = r->micro_batch && r->micro_batch < r->batch_size ? r->micro_batch : r->batch_size;
-        s = try(&f, wanted, &why);
-        if (!s && why.code == 0) {
-                rc = divide(&f, wanted, &s, e);
-        } else if (!s) {
-                rc = why.code;
-                if (e)
-                        *e = why;
-        }
+        if (rc == 0)
+                rc = setup_weigh(r, data, &class_weights, e);
         if (rc) {
                 net_destroy(f.net);
                 return rc;
         }
+        int wanted = r->micro_batch && r->micro_batch < r->batch_size ? r->micro_batch : r->batch_size;
+        s = try(&f, wanted);
+        if (!s)
+                rc = f.failed.code ? failure(&f, e) : divide(&f, wanted, &s, e);
+        if (rc) {
+                net_destroy(f.net);
+                free(class_weights);
+                return rc;
+        }
         s->owned_net = f.net;
+        s->class_weights = class_weights;
         *ret = s;
         return 0;
 }

@@ -201,15 +201,16 @@ static void describe_transforms(struct setup *s, const struct train_request *r, 
 }
 
 /* All buffers but the images, which may stay on the host. */
-static void count_bytes(struct setup *s, const struct dataset *data)
+static void count_bytes(struct setup *s, const struct train_request *r, const struct dataset *data)
 {
+        const bool weighs = r->class_weights.mode != CLASS_WEIGHTS_NONE;
         s->param_bytes = s->net->param_floats * sizeof(float);
         s->grad_bytes = s->net->trainable_floats * sizeof(float);
         const int most = most_at_once(s);
         s->labels_bytes = (uint64_t)(most > s->eval_batch ? most : s->eval_batch) * sizeof(int32_t);
         s->results_bytes = (uint64_t)SETUP_SLOTS * 2 * sizeof(float);
         s->vars_bytes = OP_VARS * sizeof(int32_t);
-        s->class_weights_bytes = s->class_weights ? (uint64_t)data->num_classes * sizeof(float) : 0;
+        s->class_weights_bytes = weighs ? (uint64_t)data->num_classes * sizeof(float) : 0;
         for (int i = 0; i < s->num_chunks; i++)
                 add(s, s->chunk_bytes[i]);
         add(s, s->param_bytes);
@@ -245,15 +246,15 @@ static void place_images(struct setup *s, const struct dataset *data, const stru
         }
 }
 
-static int weigh_classes(
-        struct setup *s, const struct train_request *r, const struct dataset *data, struct err *e)
+int setup_weigh(const struct train_request *r, const struct dataset *data, float **ret, struct err *e)
 {
+        const int images = used(data->split[DATASET_TRAIN].count, r->limit);
         int64_t *counts = calloc((size_t)data->num_classes, sizeof *counts);
         int rc = counts ? 0 : err_set(e, ERR_NO_MEMORY, "no memory for %d classes", data->num_classes);
         if (rc == 0 && r->class_weights.mode == CLASS_WEIGHTS_BALANCED)
-                rc = dataset_count(data, DATASET_TRAIN, s->count[DATASET_TRAIN], counts, e);
+                rc = dataset_count(data, DATASET_TRAIN, images, counts, e);
         if (rc == 0)
-                rc = class_weights_make(&r->class_weights, counts, data->num_classes, &s->class_weights, e);
+                rc = class_weights_make(&r->class_weights, counts, data->num_classes, ret, e);
         free(counts);
         return rc;
 }
@@ -277,8 +278,6 @@ int setup_create(const struct train_request *r, const struct dataset *data, cons
         if (rc == 0)
                 update_needs(&r->optimizer, s->net->trainable_floats, &s->update);
         if (rc == 0)
-                rc = weigh_classes(s, r, data, e);
-        if (rc == 0)
                 rc = check_limit(s, info, limit_bytes, e);
         if (rc == 0)
                 rc = make_plans(s, info, e);
@@ -286,7 +285,7 @@ int setup_create(const struct train_request *r, const struct dataset *data, cons
                 setup_destroy(s);
                 return rc;
         }
-        count_bytes(s, data);
+        count_bytes(s, r, data);
         describe_transforms(s, r, info);
         place_images(s, data, info);
         *ret = s;

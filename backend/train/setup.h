@@ -51,9 +51,12 @@ int setup_net(const struct train_request *r, const struct dataset *data, struct 
 /* Whether a batch of one image can teach a layer nothing, and which: a batch_norm whose channels have one
    value for an image. */
 bool setup_needs_two(const struct net *net, const char **ret_layer);
-/* However large, with UINT64_MAX as its limit: estimate.h asks what fits. ERR_DEVICE_MEMORY as soon as it
-   shows that it takes more than `limit_bytes`; if only the plans do, that is no error. 1 <= micro_batch <=
-   r->batch_size. */
+/* (num_classes) weights, NULL where all weigh one; the caller frees them. Of a data set on the disk it reads
+   labels: ERR_UNAVAILABLE where they cannot be read. */
+int setup_weigh(const struct train_request *r, const struct dataset *data, float **ret, struct err *e);
+/* However large, with UINT64_MAX as its limit: estimate.h asks what fits, and adds the weights of classes.
+   ERR_DEVICE_MEMORY as soon as it shows that it takes more than `limit_bytes`; if only the plans do, that is
+   no error. 1 <= micro_batch <= r->batch_size. */
 int setup_create(const struct train_request *r, const struct dataset *data, const struct dev_info *info,
         struct net *net, int micro_batch, uint64_t limit_bytes, struct setup **ret, struct err *e);
 void setup_destroy(struct setup *s);

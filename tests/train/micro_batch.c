@@ -3,7 +3,10 @@
 #include "ops/strategy.h"
 #include "trainer.h"
 
+#include <errno.h>
 #include <math.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 /* AlexNet's parts: nothing that mixes samples, and dropout, whose masks must not depend on the micro-batch.
  * 55 images in batches of 24: 24, 24, 7. */
@@ -326,6 +329,46 @@ static void limits_are_noted(void **state)
         assert_string_equal(plan.note, "");
 }
 
+static int reads, bad_read; /* the one that fails; 0: none */
+
+/* In place of libc's. */
+ssize_t pread64(int fd, void *out, size_t len, off64_t at)
+{
+        if (++reads == bad_read) {
+                errno = EIO;
+                return -1;
+        }
+        return syscall(SYS_pread64, fd, out, len, at);
+}
+
+/* What a disk does not tell is no want of memory; and it is asked once, however many sizes are tried. */
+static void labels_that_cannot_be_read(void **state)
+{
+        static const char job[] =
+                "{\"type\":\"train\",\"architecture\":" NET ",\"dataset\":{\"name\":\"noise\",\"limit\":50},"
+                "\"epochs\":1,\"batch_size\":24,\"class_weights\":\"balanced\"}";
+        struct trainer *t = *state;
+        struct dataset *mapped = t->data;
+        struct train_estimate whole, plan;
+        struct err e = {0};
+        char path[128];
+        snprintf(path, sizeof path, "%s/noise.cnnd", t->dir);
+        CHECK_OK(dataset_look(path, &t->data, &e), &e);
+        CHECK_OK(plan_within(t, job, UINT64_MAX, &whole, &e), &e);
+        reads = 0;
+        CHECK_OK(plan_within(t, job, whole.device_bytes * 3 / 4, &plan, &e), &e);
+        assert_true(plan.micro_batch < 24);
+        const int all = reads; /* for the weights, and for the note on a limit */
+        for (bad_read = 1; bad_read <= all; bad_read++) {
+                reads = 0;
+                assert_int_equal(plan_within(t, job, whole.device_bytes * 3 / 4, &plan, &e), ERR_UNAVAILABLE);
+        }
+        bad_read = 0;
+        assert_int_equal(all, 2);
+        dataset_close(t->data);
+        t->data = mapped;
+}
+
 static void refusals_have_the_numbers(void **state)
 {
         struct train_estimate plan, one;
@@ -365,6 +408,7 @@ int main(void)
                 cmocka_unit_test(larger_batches_than_images),
                 cmocka_unit_test(patience_goes_by_the_mean),
                 cmocka_unit_test(limits_are_noted),
+                cmocka_unit_test(labels_that_cannot_be_read),
                 cmocka_unit_test(refusals_have_the_numbers),
         };
         return cmocka_run_group_tests_name("micro_batch", tests, set_up, trainer_tear_down);
