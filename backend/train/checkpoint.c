@@ -255,6 +255,7 @@ int checkpoint_read(const char *dir, const struct checkpoint *c, struct progress
         struct str *damage, struct err *e)
 {
         static const char *const names[KEPT] = {"the last checkpoint", "the one before it"};
+        struct err unread = {0};
         *ret_found = false;
         for (int i = LAST; i < KEPT; i++) {
                 char path[PATH_LEN];
@@ -262,8 +263,10 @@ int checkpoint_read(const char *dir, const struct checkpoint *c, struct progress
                 struct err why = {0};
                 path_of(path, dir, (enum which)i);
                 int rc = read_file(path, c, &p, &why);
-                if (rc == ERR_NO_MEMORY)
+                if (rc == ERR_NO_MEMORY || rc == ERR_UNAVAILABLE)
                         return err_set(e, rc, "checkpoint: %s", why.message);
+                if (rc == ERR_IO)
+                        unread = why;
                 if (rc == 0) {
                         if (i == BEFORE_LAST) {
                                 str_addf(damage, "%s: the job goes on from %s, of step %" PRId64,
@@ -278,5 +281,5 @@ int checkpoint_read(const char *dir, const struct checkpoint *c, struct progress
                         str_addf(damage, "%s%s is damaged (%s)", damage->len ? ", " : "", names[i],
                                 why.message);
         }
-        return 0;
+        return unread.code ? err_set(e, unread.code, "checkpoint: %s", unread.message) : 0;
 }

@@ -43,7 +43,8 @@ struct checkpoint {
 int checkpoint_write(const char *dir, const struct checkpoint *c, const struct progress *p, struct err *e);
 /* The last one that is whole, of this network and of this optimizer; *ret_found is false where there is none,
    and block and state may then have been written to. What is wrong with those after it is added to `damage`
-   in words for people, as is where the job goes on; nothing where all is well. */
+   in words for people, as is where the job goes on; nothing where all is well. Where none is whole and a disk
+   could not read one (ERR_IO, ERR_UNAVAILABLE) that is no reason to begin again. */
 int checkpoint_read(const char *dir, const struct checkpoint *c, struct progress *ret, bool *ret_found,
         struct str *damage, struct err *e);
 

@@ -2,7 +2,26 @@
    where it went on. */
 #include "rerun.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
+
+static int unread; /* with which checkpoints cannot be opened; 0: they can */
+
+/* In place of libc's. */
+int open64(const char *path, int flags, ...)
+{
+        va_list ap;
+        va_start(ap, flags);
+        const mode_t mode = flags & O_CREAT ? va_arg(ap, mode_t) : 0;
+        va_end(ap);
+        if (unread && strstr(path, "/checkpoint")) {
+                errno = unread;
+                return -1;
+        }
+        return (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
+}
 
 static void path_of(const struct rerun *f, const char *name, bool before, char out[200])
 {
@@ -110,6 +129,23 @@ static void without_a_good_checkpoint_it_begins_again(void **state)
         goes_on(f, "both", 15, ""); /* nobody has told this run of one */
 }
 
+/* What a disk, or want of descriptors, keeps from it for a moment is not given up. */
+static void checkpoints_that_cannot_be_read(void **state)
+{
+        const struct rerun *f = *state;
+        static const int errors[][2] = {{EIO, ERR_IO}, {ENFILE, ERR_UNAVAILABLE}};
+        for (int i = 0; i < 2; i++) {
+                struct rerun_watch w = {.stop_after = RERUN_NO_STOP};
+                struct train_outcome out;
+                struct err e = {0};
+                die_late(f, "unread");
+                unread = errors[i][0];
+                assert_int_equal(rerun_run(f, "unread", &w, &out, &e), errors[i][1]);
+                unread = 0;
+                goes_on(f, "unread", 5, "");
+        }
+}
+
 /* What all others are held against. */
 static int set_up(void **state)
 {
@@ -128,6 +164,7 @@ int main(void)
                 cmocka_unit_test(a_damaged_checkpoint_gives_way_to_the_one_before),
                 cmocka_unit_test(damage_twice_is_survived),
                 cmocka_unit_test(without_a_good_checkpoint_it_begins_again),
+                cmocka_unit_test(checkpoints_that_cannot_be_read),
         };
         return cmocka_run_group_tests_name("damaged", tests, set_up, rerun_tear_down);
 }
