@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -80,18 +82,22 @@ int file_share(struct file_new *f, struct err *e)
                                                 : err_errno(e, errno, "cannot set the mode of %s", f->path);
 }
 
-/* A rename is durable only when the folder that holds the name is. */
-static int sync_folder(const struct file_new *f, struct err *e)
+int file_sync_folder(const char *dir, const char *what, struct err *e)
 {
-        char *dir = f->dir_len ? strndup(f->path, f->dir_len) : strdup(".");
-        if (!dir)
-                return err_set(e, ERR_NO_MEMORY, "no memory to write %s", f->path);
         int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         int rc = 0;
         if (fd < 0 || fsync(fd) != 0)
-                rc = err_errno(e, errno, "cannot sync the folder of %s", f->path);
+                rc = err_errno(e, errno, "cannot sync the folder of %s", what);
         if (fd >= 0)
                 close(fd);
+        return rc;
+}
+
+static int sync_folder(const struct file_new *f, struct err *e)
+{
+        char *dir = f->dir_len ? strndup(f->path, f->dir_len) : strdup(".");
+        int rc = dir ? file_sync_folder(dir, f->path, e)
+                     : err_set(e, ERR_NO_MEMORY, "no memory to write %s", f->path);
         free(dir);
         return rc;
 }
@@ -145,6 +151,52 @@ int file_open(const char *path, int *ret_fd, uint64_t *ret_len, struct err *e)
         return 0;
 }
 
+/* Of a process that guards its maps: a signal's handler is given nothing but an address. */
+enum { GUARDED = 64 };
+static struct {
+        atomic_uintptr_t begin; /* 0: free */
+        atomic_size_t len;
+} guarded[GUARDED];
+static int guard_status;
+
+static void guard(void *map, size_t len)
+{
+        for (int i = 0; i < GUARDED && guard_status; i++) {
+                uintptr_t none = 0;
+                if (!atomic_compare_exchange_strong(&guarded[i].begin, &none, (uintptr_t)map))
+                        continue;
+                atomic_store(&guarded[i].len, len);
+                return;
+        }
+}
+
+static void unguard(void *map)
+{
+        for (int i = 0; i < GUARDED && guard_status; i++)
+                if (atomic_load(&guarded[i].begin) == (uintptr_t)map) {
+                        atomic_store(&guarded[i].len, 0);
+                        atomic_store(&guarded[i].begin, 0);
+                        return;
+                }
+}
+
+static void on_fault(int signal, siginfo_t *info, void *context)
+{
+        const uintptr_t at = (uintptr_t)info->si_addr;
+        (void)context;
+        for (int i = 0; i < GUARDED; i++)
+                if (at - atomic_load(&guarded[i].begin) < atomic_load(&guarded[i].len))
+                        _exit(guard_status);
+        sigaction(signal, &(struct sigaction){.sa_handler = SIG_DFL}, NULL); /* it comes again */
+}
+
+void file_guard_maps(int status)
+{
+        const struct sigaction how = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO};
+        guard_status = status;
+        sigaction(SIGBUS, &how, NULL);
+}
+
 int file_map(const char *path, void **ret, size_t *ret_len, struct err *e)
 {
         uint64_t len;
@@ -156,6 +208,7 @@ int file_map(const char *path, void **ret, size_t *ret_len, struct err *e)
                 rc = err_errno(e, errno, "cannot map %s", path);
         close(fd);
         if (rc == 0) {
+                guard(map, (size_t)len);
                 *ret = map;
                 *ret_len = (size_t)len;
         }
@@ -164,8 +217,10 @@ int file_map(const char *path, void **ret, size_t *ret_len, struct err *e)
 
 void file_unmap(void *map, size_t len)
 {
-        if (map)
-                munmap(map, len);
+        if (!map)
+                return;
+        unguard(map);
+        munmap(map, len);
 }
 
 int file_piece(int fd, const char *path, uint64_t at, void *out, size_t len, struct err *e)

@@ -24,11 +24,16 @@ void file_abandon(struct file_new *f);
 
 /* Writes all of it to an open file; false with errno set. Not on Windows, as all below. */
 bool file_put(int fd, const void *bytes, size_t len);
+/* A name is durable only when the folder that holds it is. Errors call the file `what`. */
+int file_sync_folder(const char *dir, const char *what, struct err *e);
 /* Maps a whole regular file for reading. An empty one is ERR_SYNTAX. *ret is unmapped with file_unmap. Who
    shortens the file while it is mapped makes readers fault: replace such files with file_commit only. */
 int file_map(const char *path, void **ret, size_t *ret_len, struct err *e);
-/* NULL accepted. Who may not die of a disk that fails reads a file instead: */
+/* NULL accepted. Who may not die of a disk that fails reads a file instead, as below. */
 void file_unmap(void *map, size_t len);
+/* From now on this process ends with that exit status where it touches what a disk cannot give it of a map.
+   A few dozen maps at once are known. */
+void file_guard_maps(int status);
 /* Opens a regular file that is not empty, with file_map's errors. The caller closes *ret_fd. */
 int file_open(const char *path, int *ret_fd, uint64_t *ret_len, struct err *e);
 /* `len` bytes from `at` on. ERR_SYNTAX where the file ends before that. `path` is for the words. */

@@ -88,11 +88,30 @@ void datasetcore_load(struct entry *en)
         free(path);
 }
 
+/* It may be somebody else's, where a database was put back. */
+static void know_again(struct entry *en, const char *path)
+{
+        struct datasetrow_file f;
+        int rc = datasetcore_file(path, en->data, &f, &en->error);
+        if (rc == 0 && en->mark[0] && strcmp(en->mark, f.mark) != 0)
+                rc = err_set(&en->error, ERR_UNAVAILABLE,
+                        "its file is another one than it was; the next start of cnnd tells whose");
+        if (rc == 0)
+                return;
+        log_line(LOG_ERROR, "data set %s: %s", en->name, en->error.message);
+        dataset_close(en->data);
+        en->data = NULL;
+        en->state = ENTRY_FAILED;
+}
+
 void datasetcore_look(struct entry *en)
 {
         char *path = en->state == ENTRY_MISSING ? datasets_path(en->home, en->name) : NULL;
-        if (path && access(path, F_OK) == 0)
+        if (path && access(path, F_OK) == 0) {
                 datasetcore_load(en);
+                if (en->data)
+                        know_again(en, path);
+        }
         free(path);
 }
 

@@ -229,11 +229,17 @@ static cJSON *entry_json(const struct entry *en)
         return o;
 }
 
-static bool readable(struct entry *en, const struct identity *who)
+/* `cnnd dataset give` or `share` may have come by. */
+static void look_for_owner(struct entry *en)
 {
         struct err e;
         if (en->unsettled && datasetrow_find(en->home->store, en->name, en->user, &e) > 0)
                 en->unsettled = false;
+}
+
+static bool readable(struct entry *en, const struct identity *who)
+{
+        look_for_owner(en);
         return (!en->user[0] && !en->unsettled) || identity_owns(who, en->user);
 }
 
@@ -345,7 +351,9 @@ static bool came_with_machine(const struct entry *en, const char *name)
 
 int datasets_may_replace(struct datasets *ds, const struct identity *who, const char *name, struct err *e)
 {
-        const struct entry *en = datasetcore_find(ds, name);
+        struct entry *en = datasetcore_find(ds, name);
+        if (en)
+                look_for_owner(en);
         if (came_with_machine(en, name))
                 return err_set(e, ERR_EXISTS,
                         "'%s' is the name of a data set that comes with the machine: choose another", name);
@@ -364,8 +372,7 @@ static int place(struct datasets *ds, struct entry *en, const char *path, const 
         int rc = swap_begin(folder, file, path, e);
         if (rc)
                 return rc;
-        if (owner[0])
-                rc = set_owner(en, owner, data, e);
+        rc = set_owner(en, owner, data, e);
         swap_end(folder, file, rc == 0);
         return rc;
 }

@@ -209,10 +209,24 @@ static int settle_owners(struct datasets *ds, struct err *e)
         return rc;
 }
 
+/* Of what could not be read a later start has to know what a killed front was doing with it. */
+static void forget_changes(const struct datasets *ds)
+{
+        char folder[PATH_MAX], file[NAME_MAX + 1];
+        for (const struct entry *en = ds->list; en; en = en->next) {
+                datasetcore_place(ds, en->name, folder, file);
+                if (en->data && swap_came(folder, file))
+                        swap_end(folder, file, true);
+        }
+}
+
 int datasetstart_read(struct datasets *ds, struct err *e)
 {
         int rc = read_folder(ds, e);
         if (rc == 0)
                 rc = settle_owners(ds, e);
-        return rc ? rc : tidy(ds, true, e);
+        if (rc)
+                return rc;
+        forget_changes(ds);
+        return tidy(ds, true, e);
 }

@@ -1,10 +1,12 @@
 #include "daemon/jobs/jobfolder.h"
 
+#include "base/file.h"
 #include "daemon/jobs/jobcore.h"
 #include "daemon/store/twin.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -76,6 +78,18 @@ static int keep_elsewhere(const struct places *p, const char *from, const char *
         return twin_make(from, p->init, model, e);
 }
 
+/* Who is told of the job finds the names of its weights after power loss, too. */
+static int sync_names(
+        const struct jobs *js, const char *dir, const struct places *p, const char *model, struct err *e)
+{
+        char parent[PATH_MAX];
+        snprintf(parent, sizeof parent, "%s/jobs", js->state_dir);
+        int rc = access(p->note, F_OK) == 0 ? file_sync_folder(models_dir(js->models), model, e) : 0;
+        if (rc == 0)
+                rc = file_sync_folder(dir, model, e);
+        return rc ? rc : file_sync_folder(parent, model, e);
+}
+
 int jobfolder_make(const struct jobs *js, int64_t id, const char *model, struct err *e)
 {
         struct places p;
@@ -91,6 +105,8 @@ int jobfolder_make(const struct jobs *js, int64_t id, const char *model, struct 
         if (rc == 0 && from)
                 rc = carry_needed(from, dir) ? keep_elsewhere(&p, from, model, e)
                                              : twin_make(from, p.init, model, e);
+        if (rc == 0 && from)
+                rc = sync_names(js, dir, &p, model, e);
         places_free(&p);
         free(from);
         free(dir);

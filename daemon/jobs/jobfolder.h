@@ -13,9 +13,9 @@
 /* "STATE/jobs/ID" plus `file` ("" or "/name"), malloc'ed; NULL when memory is out. */
 char *jobfolder_path(const struct jobs *js, int64_t id, const char *file);
 
-/* Makes it; with the weights of the model `model` ("" for none) as they are now under a second name, so that
-   a model replaced or deleted meanwhile changes nothing. Where models/ lies on another file system that name
-   is there, .job-ID.safetensors, for a copy would keep everybody waiting. */
+/* Makes it; with the weights of the model `model` ("" for none) as they are now under a second name, durably,
+   so that a model replaced or deleted meanwhile changes nothing. Where models/ lies on another file system
+   that name is there, .job-ID.safetensors, for a copy would keep everybody waiting. */
 int jobfolder_make(const struct jobs *js, int64_t id, const char *model, struct err *e);
 /* Makes the folder of a job that is to run where it is missing: a database that was put back knows jobs that
    this state folder never had. */

@@ -122,7 +122,7 @@ int modelfile_discard(const struct modelfile_home *home, const char *name, struc
         return unlink(path) == 0 || errno == ENOENT ? 0 : err_errno(e, errno, "%s", path);
 }
 
-int modelfile_settle_all(const struct modelfile_home *home, struct err *e)
+int modelfile_forget(const struct modelfile_home *home, struct err *e)
 {
         return swap_tidy(home->dir, true, e);
 }

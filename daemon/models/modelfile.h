@@ -57,7 +57,7 @@ int modelfile_each(const struct modelfile_home *home,
         struct err *e);
 /* Removes one for good; that there is none is no error. */
 int modelfile_discard(const struct modelfile_home *home, const char *name, struct err *e);
-/* At a start, behind modelfile_each: all that is there is settled. */
-int modelfile_settle_all(const struct modelfile_home *home, struct err *e);
+/* At a start, at last: forgets what modelfile_went goes by. */
+int modelfile_forget(const struct modelfile_home *home, struct err *e);
 
 #endif

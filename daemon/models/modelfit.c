@@ -31,12 +31,12 @@ int modelfit_look(struct store *s, const struct modelfile_home *home, const char
                 *e = why;
                 return rc;
         }
-        if (rc == ERR_IO) { /* whose it is cannot be told while the disk fails */
+        if (rc) { /* whose it is cannot be told while the disk fails, or files are short */
                 log_line(LOG_ERROR, "model %s: %s", name, why.message);
-                *ret = MODELFIT_SAME;
+                *ret = MODELFIT_UNREAD;
                 return 0;
         }
-        if (as_long && in_place && (mark[0] || !ret_mark[0]))
+        if (as_long && in_place && mark[0])
                 *ret = MODELFIT_SAME;
         else
                 *ret = as_long && (mark[0] ? strcmp(mark, ret_mark) == 0 : as_old) ? MODELFIT_COPY

@@ -10,7 +10,8 @@ enum modelfit {
         MODELFIT_NONE,  /* there is no row */
         MODELFIT_OTHER, /* it is of another file */
         MODELFIT_COPY,  /* the file is the row's, which has to be set to it: modelrow_set_file */
-        MODELFIT_SAME
+        MODELFIT_SAME,
+        MODELFIT_UNREAD /* it cannot be read, so that nobody can tell; the log says why */
 };
 
 /* Reads of the file where it is not as the row's was left, and where the row has no mark; ret_mark is ""

@@ -75,8 +75,9 @@ static int delete_row(struct models *ms, const char *name, struct err *e)
         return modelrow_drop(ms->store, name, e);
 }
 
-/* Takes up a file as it is: its owner's, if the row still is the file's, else the operators'. */
-static int read_again(struct models *ms, const char *name, bool owned, struct err *e)
+/* Takes up a file as it is: its owner's, if the row still is the file's, else the operators'. *ret_done: it
+   could be read. */
+static int read_again(struct models *ms, const char *name, bool owned, bool *ret_done, struct err *e)
 {
         struct err why;
         int rc = store_begin(ms->store, e);
@@ -89,6 +90,7 @@ static int read_again(struct models *ms, const char *name, bool owned, struct er
                 rc = store_commit(ms->store, &why);
         if (rc)
                 store_rollback(ms->store);
+        *ret_done = rc == 0;
         if (rc == ERR_NO_MEMORY)
                 *e = why;
         else if (rc)
@@ -99,13 +101,14 @@ static int read_again(struct models *ms, const char *name, bool owned, struct er
 /* A state folder may have been copied, or a database put back that is older than its files: what no row tells
    of is an operator's then, and so is what stands where a row tells of another file, for somebody else may
    have taken the name. But what was being placed when the front died nobody was told of. */
-static int reconcile_file(void *ctx, const char *name, const struct modelfile_stat *file, struct err *e)
+static int set_right(
+        struct models *ms, const char *name, const struct modelfile_stat *file, bool *ret_done, struct err *e)
 {
-        struct models *ms = ctx;
         enum modelfit fit;
         char mark[MARK_DIGITS + 1];
         int rc = modelfit_look(ms->store, &ms->files, name, file, &fit, mark, e);
-        if (rc || fit == MODELFIT_SAME)
+        *ret_done = fit != MODELFIT_UNREAD;
+        if (rc || fit == MODELFIT_SAME || fit == MODELFIT_UNREAD)
                 return rc;
         if (fit == MODELFIT_COPY)
                 return modelrow_set_file(ms->store, name, file, mark, e);
@@ -116,7 +119,17 @@ static int reconcile_file(void *ctx, const char *name, const struct modelfile_st
         log_line(LOG_WARN, "model %s: %s", name,
                 file->unsettled ? "the file is newer than its row; reading it again"
                                 : "no row is this file's, so it is the operators', until `cnnd model give`");
-        return read_again(ms, name, file->unsettled, e);
+        return read_again(ms, name, file->unsettled, ret_done, e);
+}
+
+static int reconcile_file(void *ctx, const char *name, const struct modelfile_stat *file, struct err *e)
+{
+        struct models *ms = ctx;
+        bool done;
+        int rc = set_right(ms, name, file, &done, e);
+        if (rc == 0 && done && file->unsettled)
+                modelfile_settle(&ms->files, name, true);
+        return rc;
 }
 
 /* Rows without a file: what a user had deleted goes, all else stays. Its file may come back with the file
@@ -174,7 +187,7 @@ int models_create(const char *state_dir, struct store *store, struct quota *quot
         if (rc == 0)
                 rc = drop_deleted(ms, e);
         if (rc == 0)
-                rc = modelfile_settle_all(&ms->files, e);
+                rc = modelfile_forget(&ms->files, e);
         if (rc) {
                 models_destroy(ms);
                 return rc;

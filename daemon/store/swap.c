@@ -1,5 +1,6 @@
 #include "daemon/store/swap.h"
 
+#include "base/file.h"
 #include "base/log.h"
 #include "daemon/store/twin.h"
 
@@ -69,18 +70,11 @@ static void unmark(const char *dir, const char *name)
         unlink(path);
 }
 
-/* NULL for `file`: nothing takes its place. */
-static int begin(const char *dir, const char *name, const char *file, struct err *e)
+static int sync_change(const char *dir, const char *name, struct err *e)
 {
-        int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (fd < 0)
-                return err_errno(e, errno, "the folder of %s", name);
-        int rc = file ? replace(dir, name, file, e) : put_aside(dir, name, e);
-        if (rc == 0 && fsync(fd) != 0) {
-                rc = err_errno(e, errno, "the folder of %s", name);
+        int rc = file_sync_folder(dir, name, e);
+        if (rc)
                 swap_end(dir, name, false);
-        }
-        close(fd);
         return rc;
 }
 
@@ -89,30 +83,36 @@ int swap_begin(const char *dir, const char *name, const char *file, struct err *
         int rc = mark(dir, name, e);
         if (rc)
                 return rc;
-        rc = begin(dir, name, file, e);
+        rc = replace(dir, name, file, e);
         if (rc)
                 unmark(dir, name);
-        return rc;
+        return rc ? rc : sync_change(dir, name, e);
 }
 
 int swap_away(const char *dir, const char *name, struct err *e)
 {
-        return begin(dir, name, NULL, e);
+        int rc = put_aside(dir, name, e);
+        return rc ? rc : sync_change(dir, name, e);
 }
 
 void swap_end(const char *dir, const char *name, bool stays)
 {
         char path[PATH_MAX], old[PATH_MAX];
+        struct err e;
         path_of(path, dir, "", name);
         path_of(old, dir, old_prefix, name);
         if (!stays && rename(old, path) != 0) {
-                if (errno == ENOENT)
-                        unlink(path);
-                else
+                if (errno !=
+                        ENOENT) { /* as if cnnd had ended here: the next start finds both, and the mark */
                         log_line(LOG_ERROR, "%s stays in the place of %s: %s", path, old, strerror(errno));
+                        return;
+                }
+                unlink(path);
         }
         unlink(old);
         unmark(dir, name);
+        if (!stays && file_sync_folder(dir, path, &e)) /* a refusal holds over power loss, too */
+                log_line(LOG_ERROR, "%s", e.message);
 }
 
 static bool there(const char *dir, const char *prefix, const char *name)
@@ -122,6 +122,12 @@ static bool there(const char *dir, const char *prefix, const char *name)
         return access(path, F_OK) == 0;
 }
 
+/* Of what a disk does not tell, neither is true. */
+static bool absent(const char *dir, const char *name)
+{
+        return !there(dir, "", name) && errno == ENOENT;
+}
+
 bool swap_came(const char *dir, const char *name)
 {
         return there(dir, mark_prefix, name);
@@ -129,12 +135,23 @@ bool swap_came(const char *dir, const char *name)
 
 bool swap_went(const char *dir, const char *name)
 {
-        return there(dir, old_prefix, name) && !there(dir, "", name);
+        return there(dir, old_prefix, name) && absent(dir, name);
 }
 
 static bool begins(const char *name, const char *prefix)
 {
         return strncmp(name, prefix, strlen(prefix)) == 0;
+}
+
+/* Of a file that is not told of any more. */
+static bool idle(const char *dir, const char *file, bool all)
+{
+        if (begins(file, old_prefix)) {
+                const char *name = file + sizeof old_prefix - 1;
+                return there(dir, "", name) || (all && absent(dir, name));
+        }
+        return begins(file, fresh_prefix) ||
+               (begins(file, mark_prefix) && absent(dir, file + sizeof mark_prefix - 1));
 }
 
 int swap_tidy(const char *dir, bool all, struct err *e)
@@ -143,13 +160,9 @@ int swap_tidy(const char *dir, bool all, struct err *e)
         DIR *d = opendir(dir);
         if (!d)
                 return errno == ENOENT ? 0 : err_errno(e, errno, "%s", dir);
-        while ((file = readdir(d)) != NULL) {
-                const char *name = file->d_name;
-                bool old = begins(name, old_prefix);
-                if (begins(name, fresh_prefix) || (old && !swap_went(dir, name + sizeof old_prefix - 1)) ||
-                        (all && (old || begins(name, mark_prefix))))
-                        unlinkat(dirfd(d), name, 0);
-        }
+        while ((file = readdir(d)) != NULL)
+                if (idle(dir, file->d_name, all))
+                        unlinkat(dirfd(d), file->d_name, 0);
         closedir(d);
         return 0;
 }

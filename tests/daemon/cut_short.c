@@ -1,12 +1,17 @@
 /* A front that is killed at each sync of a change of models and data sets: the next one finds them as before
-   or as after it, with their owners, and every stored byte counted once. */
+   or as after it, with their owners, and every stored byte counted once; also where a start between could not
+   read them. */
 #include "check.h"
+#include "fake_device.h"
 #include "front.h"
 
 #include "base/clock.h"
+#include "base/json.h"
+#include "daemon/store/swap.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -25,10 +30,27 @@ static void die_at_last(void)
                 raise(SIGKILL);
 }
 
+enum { MOST_FOLDERS = 16 };
+static ino_t synced[MOST_FOLDERS]; /* what was, of late */
+static int synced_count;
+
+static bool was_synced(const char *path)
+{
+        struct stat st;
+        assert_int_equal(stat(path, &st), 0);
+        for (int i = 0; i < MOST_FOLDERS; i++)
+                if (synced[i] == st.st_ino)
+                        return true;
+        return false;
+}
+
 /* In place of libc's, for SQLite too. */
 int fsync(int fd)
 {
+        struct stat st;
         die_at_last();
+        if (fstat(fd, &st) == 0)
+                synced[synced_count++ % MOST_FOLDERS] = st.st_ino;
         return (int)syscall(SYS_fsync, fd);
 }
 
@@ -36,6 +58,42 @@ int fdatasync(int fd)
 {
         die_at_last();
         return (int)syscall(SYS_fdatasync, fd);
+}
+
+/* --- the disk --- */
+
+static int unread;     /* with which models and data sets cannot be read; 0: they can */
+static int reads = -1; /* so often, and of models alone; -1: ever */
+
+static bool fails(const char *path)
+{
+        if (!unread || reads == 0 || (!strstr(path, "/models/") && !strstr(path, "/datasets/")))
+                return false;
+        if (reads > 0 && !strstr(path, "/models/"))
+                return false;
+        if (reads > 0)
+                reads--;
+        errno = unread;
+        return true;
+}
+
+/* In place of libc's. */
+ssize_t pread64(int fd, void *out, size_t len, off64_t at)
+{
+        char link[64], path[PATH_MAX];
+        snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+        const ssize_t n = unread ? readlink(link, path, sizeof path - 1) : -1;
+        path[n < 0 ? 0 : n] = '\0';
+        return fails(path) ? -1 : syscall(SYS_pread64, fd, out, len, at);
+}
+
+/* Of a file whose inode cannot be read, beside names that can be. */
+int access(const char *path, int mode)
+{
+        const char *slash = strrchr(path, '/');
+        if (unread == EIO && slash && slash[1] != '.' && fails(path))
+                return -1;
+        return (int)syscall(SYS_faccessat, AT_FDCWD, path, mode);
 }
 
 typedef void (*change)(struct service *s, const char *state);
@@ -216,7 +274,21 @@ static void write_larger(const char *state)
         CHECK_OK(dataset_write(&d, path, &e), &e);
 }
 
-static void cut_at_each_sync(const change *before, change it)
+/* A start that the fault befalls; it does not wait for devices. */
+static void start_beside(int fault, const char *state)
+{
+        int status;
+        pid_t pid = fork();
+        if (pid == 0) {
+                unread = fault;
+                service_destroy(front_open(state, 60));
+                _exit(0);
+        }
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+static void cut(const change *before, change it, bool beside)
 {
         bool died = true;
         int n = 1;
@@ -228,10 +300,20 @@ static void cut_at_each_sync(const change *before, change it)
                 for (const change *b = before; *b; b++)
                         make(*b, state, 0);
                 died = make(it, state, n);
+                if (beside) {
+                        start_beside(EIO, state);
+                        start_beside(ENFILE, state);
+                }
                 check(state);
                 front_drop_state(&state);
         }
         assert_true(n > 3);
+}
+
+static void cut_at_each_sync(const change *before, change it)
+{
+        cut(before, it, false);
+        cut(before, it, true);
 }
 
 static void a_data_set_that_comes(void **state)
@@ -270,6 +352,124 @@ static void a_model_that_goes(void **state)
         cut_at_each_sync((const change[]){train, put_model, NULL}, delete_model);
 }
 
+/* --- nothing is cut --- */
+
+/* Files of a folder that was copied are read to be known again: one that cannot be is nobody else's. */
+static void a_copied_model_that_cannot_be_read(void **state)
+{
+        static const struct timespec times[2] = {{.tv_sec = 1}, {.tv_sec = 1}};
+        char path[200];
+        struct err e;
+        make(train, *state, 0);
+        snprintf(path, sizeof path, "%s/models/it.safetensors", (char *)*state);
+        assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+        reads = 1;
+        start_beside(ENFILE, *state);
+        reads = -1;
+        struct service *s = front_start(*state);
+        CHECK_OK(models_see(s->models, &front_anna, "it", &e), &e);
+        service_destroy(s);
+}
+
+static void import_machine(struct service *s, const char *state)
+{
+        struct err e;
+        char from[200], to[200];
+        bool created;
+        snprintf(from, sizeof from, "%s/larger.cnnd", state);
+        snprintf(to, sizeof to, "%s/tmp/set", state);
+        copy(from, to, SIZE_MAX);
+        CHECK_OK(datasets_adopt(s->datasets, "machine", to, &front_anna, &created, &e), &e);
+}
+
+static void check_not_imported(struct service *s, const char *state)
+{
+        cJSON *set = NULL;
+        struct err e;
+        (void)state;
+        CHECK_OK(datasets_see(s->datasets, &front_anna, "machine", &e), &e);
+        CHECK_OK(datasets_get(s->datasets, "machine", &set, &e), &e);
+        assert_string_equal(json_field(set, "state")->valuestring, "failed");
+        assert_non_null(strstr(json_field(set, "error")->valuestring, strerror(EIO)));
+        cJSON_Delete(set);
+}
+
+/* Hers, of before the machine had one of that name. */
+static void a_known_name_that_cannot_be_read(void **state)
+{
+        const struct dataset *data = NULL;
+        struct err e;
+        write_larger(*state);
+        make(import_machine, *state, 0);
+        snprintf(fake_known_dir, sizeof fake_known_dir, "%s", (char *)*state);
+        unread = EIO;
+        make(check_not_imported, *state, 0);
+        unread = 0;
+        struct service *s = front_start(*state);
+        CHECK_OK(datasets_see(s->datasets, &front_anna, "machine", &e), &e);
+        CHECK_OK(datasets_find(s->datasets, "machine", &data, &e), &e);
+        assert_int_equal(data->split[DATASET_TRAIN].count, 90);
+        service_destroy(s);
+        fake_known_dir[0] = '\0';
+}
+
+/* Power loss leaves no job without the weights that it was accepted with. */
+static void weights_are_there_before_their_job(void **state)
+{
+        static const char *const uses[] = {FRONT_JOB("tuned", "\"epochs\":1,\"init\":{\"from\":\"it\"}"),
+                "{\"type\":\"classify\",\"model\":\"it\",\"dataset\":\"tiny\"}"};
+        char dir[240], jobs[200];
+        make(train, *state, 0);
+        snprintf(jobs, sizeof jobs, "%s/jobs", (char *)*state);
+        struct service *s = front_start(*state);
+        for (int i = 0; i < 2; i++) {
+                memset(synced, 0, sizeof synced);
+                int64_t id = front_submit(s, uses[i]);
+                snprintf(dir, sizeof dir, "%s/%lld", jobs, (long long)id);
+                assert_true(was_synced(dir) && was_synced(jobs));
+                front_wait_state(s, id, JOB_SUCCEEDED);
+        }
+        service_destroy(s);
+}
+
+static void write_text(const char *path, const char *text)
+{
+        FILE *f = fopen(path, "w");
+        assert_non_null(f);
+        assert_true(fputs(text, f) >= 0);
+        assert_int_equal(fclose(f), 0);
+}
+
+/* What was refused is as before, also after power loss; and where even that fails both files stay. */
+static void what_is_taken_back(void **state)
+{
+        const char *dir = *state;
+        char it[200], old[200], fresh[200], text[8] = "";
+        struct err e;
+        snprintf(it, sizeof it, "%s/it", dir);
+        snprintf(old, sizeof old, "%s/.old-it", dir);
+        snprintf(fresh, sizeof fresh, "%s/fresh", dir);
+        write_text(it, "before");
+        write_text(fresh, "after");
+        CHECK_OK(swap_begin(dir, "it", fresh, &e), &e);
+        memset(synced, 0, sizeof synced);
+        swap_end(dir, "it", false);
+        assert_true(was_synced(dir));
+        FILE *f = fopen(it, "r");
+        assert_non_null(f);
+        assert_non_null(fgets(text, sizeof text, f));
+        fclose(f);
+        assert_string_equal(text, "before");
+        CHECK_OK(swap_begin(dir, "it", fresh, &e), &e);
+        assert_int_equal(unlink(it), 0);
+        assert_int_equal(mkdir(it, 0700), 0); /* over which no file is renamed */
+        swap_end(dir, "it", false);
+        assert_int_equal(access(old, F_OK), 0);
+        assert_true(swap_came(dir, "it"));
+}
+
 FRONT_MAIN(cmocka_unit_test(a_data_set_that_comes), cmocka_unit_test(a_data_set_that_is_replaced),
         cmocka_unit_test(a_data_set_that_goes), cmocka_unit_test(a_model_that_comes),
-        cmocka_unit_test(a_model_that_is_replaced), cmocka_unit_test(a_model_that_goes))
+        cmocka_unit_test(a_model_that_is_replaced), cmocka_unit_test(a_model_that_goes),
+        FRONT_TEST(a_copied_model_that_cannot_be_read), FRONT_TEST(a_known_name_that_cannot_be_read),
+        FRONT_TEST(weights_are_there_before_their_job), FRONT_TEST(what_is_taken_back))

@@ -12,6 +12,9 @@ struct buf {
         unsigned char *bytes;
 };
 
+/* The folder of the data set "machine", "" where it is not installed. */
+extern char fake_known_dir[200];
+
 static inline int64_t env_int(const char *name, int64_t absent)
 {
         const char *text = getenv(name);

@@ -2,8 +2,8 @@
    run is a hash that moves once a step, so that two runs are equal exactly when their steps were.
 
    Environment: CNND_FAKE_STEP_MS sleeps in every step, CNND_FAKE_INFER_MS for every batch. A job's name makes
-   it misbehave: "abort N" aborts at step N, every time; "fail N" fails there, "full N" finds the disk full.
-   "rest N" sleeps N ms in every step. */
+   it misbehave: "abort N" aborts at step N, every time; "fail N" fails there, "full N" finds the disk full,
+   "broken N" that it cannot be written, "short N" no memory. "rest N" sleeps N ms in every step. */
 #include "fake_device.h"
 
 #include "base/file.h"
@@ -28,9 +28,10 @@ struct infer {
         int input[3], classes;
 };
 
-/* No known data sets: tests bring their own. */
-const struct dataset_known dataset_known[] = {{"", "", NULL, 0}};
-const int dataset_known_count = 0;
+/* The one that comes with the machine, where a test says from where; else they bring their own. */
+char fake_known_dir[200];
+const struct dataset_known dataset_known[] = {{"machine", fake_known_dir, NULL, 0}};
+const int dataset_known_count = 1;
 
 int early_compile(struct dev *d, struct err *e)
 {
@@ -156,6 +157,10 @@ static int misbehave(const struct train_job *job, const struct state *s, struct 
                         e, ERR_INVALID, "the loss is NaN at step %lld: try a smaller learning rate", at);
         if (sscanf(job->request->title, "full %lld", &at) == 1 && s->step == at)
                 return err_set(e, ERR_DISK, "the checkpoint: No space left on device");
+        if (sscanf(job->request->title, "broken %lld", &at) == 1 && s->step == at)
+                return err_set(e, ERR_IO, "the checkpoint: Input/output error");
+        if (sscanf(job->request->title, "short %lld", &at) == 1 && s->step == at)
+                return err_set(e, ERR_NO_MEMORY, "no memory for a checkpoint");
         return 0;
 }
 
