@@ -94,10 +94,10 @@ static int device_message(void *ctx, int device, struct chan_message *m)
         return 0;
 }
 
-static void device_lost(void *ctx, int device, const char *why)
+static void device_lost(void *ctx, int device, const char *why, bool unread)
 {
         struct service *s = ctx;
-        sched_lost(s->sched, device, why);
+        sched_lost(s->sched, device, why, unread);
         classify_lost(s->classify, device);
 }
 

@@ -282,6 +282,11 @@ bool child_was_killed(int status)
         return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
 }
 
+bool child_found_unreadable(int status)
+{
+        return WIFEXITED(status) && WEXITSTATUS(status) == CHILD_UNREADABLE;
+}
+
 static void describe(const struct child *c, int status, char *out, size_t size)
 {
         if (WIFSIGNALED(status))
@@ -290,6 +295,8 @@ static void describe(const struct child *c, int status, char *out, size_t size)
                         child_was_killed(status) && oom_kills() > c->oom_kills
                                 ? ", and the kernel has killed for want of memory meanwhile"
                                 : "");
+        else if (child_found_unreadable(status))
+                snprintf(out, size, "ended by a file that cannot be read: the disk fails, or it was cut");
         else
                 snprintf(out, size, "ended with status %d", WEXITSTATUS(status));
 }

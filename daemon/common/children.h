@@ -14,6 +14,8 @@
 #include <sys/types.h>
 
 enum { CHILD_FD = 3, CHILD_LOCK_FD = 4, CHILD_MAX_ARGS = 16 };
+/* The exit status of one that came upon a mapped file that cannot be read: see file_guard_maps. */
+enum { CHILD_UNREADABLE = 74 };
 
 struct children;
 struct child;
@@ -49,6 +51,8 @@ pid_t child_pid(const struct child *c);
 /* Whether a child that ended with `status` was killed by somebody else, an operator or the kernel that wants
    memory: by what it does itself, and by its limits, no process ends so. */
 bool child_was_killed(int status);
+/* Whether it ended so. */
+bool child_found_unreadable(int status);
 
 /* A descriptor to poll for POLLIN: readable when children_run has something to do. */
 int children_fd(const struct children *cs);

@@ -86,26 +86,27 @@ static int64_t quarantine_ms(const struct device *d)
         return (int64_t)QUARANTINE_MS << (more < QUARANTINE_DOUBLINGS ? more : QUARANTINE_DOUBLINGS);
 }
 
-/* The worker is gone: decides about the next one, then tells. */
-static void device_failed(struct device *d, const char *why)
+/* The worker is gone: decides about the next one, then tells. A file that cannot be read (`unread`) is no
+   fault of the device. */
+static void device_failed(struct device *d, const char *why, bool unread)
 {
         char reason[sizeof d->reason];
         snprintf(reason, sizeof reason, "%s", d->reason[0] ? d->reason : why);
         if (clock_now_ms() - d->started_ms >= STABLE_MS)
                 d->failures = 0;
-        d->failures++;
+        d->failures += !unread;
         device_set_job(d, 0);
         d->busy = false;
-        bool quarantined = d->failures >= SUPERVISOR_FAILURES;
+        bool quarantined = !unread && d->failures >= SUPERVISOR_FAILURES;
         d->state = quarantined ? DEVICE_QUARANTINED : DEVICE_STARTING;
         d->restart_ms = clock_now_ms() + (quarantined ? quarantine_ms(d) : device_backoff_ms(d->failures));
         snprintf(d->reason, sizeof d->reason, "%s", reason);
         log_line(quarantined ? LOG_ERROR : LOG_WARN, "device %s: its worker was lost (%d in a row): %s%s",
                 d->info.id, d->failures, reason, quarantined ? "; quarantined, and tried again later" : "");
-        if (d->failures == SUPERVISOR_FAILURES - 1)
+        if (!unread && d->failures == SUPERVISOR_FAILURES - 1)
                 put_cache_aside(d);
         if (d->hooks->lost)
-                d->hooks->lost(d->hooks->ctx, d->index, reason);
+                d->hooks->lost(d->hooks->ctx, d->index, reason, unread);
 }
 
 /* Nothing is wrong with the device: another program has it, for as long as that likes. */
@@ -123,7 +124,6 @@ static void worker_gone(void *ctx, struct child *c, int status, const char *why)
 {
         struct device *d = ctx;
         char text[160];
-        (void)status;
         if (c != d->worker)
                 return;
         d->worker = NULL;
@@ -133,7 +133,7 @@ static void worker_gone(void *ctx, struct child *c, int status, const char *why)
                 return;
         }
         snprintf(text, sizeof text, "the worker was %s", why);
-        device_failed(d, text);
+        device_failed(d, text, child_found_unreadable(status));
 }
 
 static void kill_worker(struct device *d, const char *why)

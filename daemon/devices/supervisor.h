@@ -47,8 +47,9 @@ struct supervisor_hooks {
         void (*ready)(void *ctx); /* a worker is */
         /* What a worker said beyond hello and heartbeat; the callee may take parts of the message. */
         int (*message)(void *ctx, int device, struct chan_message *m); /* as child_hooks' */
-        /* Its worker is gone, with all it had in hand. `why` is for people. */
-        void (*lost)(void *ctx, int device, const char *why);
+        /* Its worker is gone, with all it had in hand. `why` is for people; `unread`: it came upon a
+           file that cannot be read. */
+        void (*lost)(void *ctx, int device, const char *why, bool unread);
 };
 
 /* Starts the probes. ERR_INVALID for a device_spec of no known form. */

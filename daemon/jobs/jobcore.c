@@ -108,7 +108,7 @@ int jobcore_place_model(struct jobs *js, int64_t id, char placed[REQUEST_NAME_MA
         int rc = jobrow_read(js->home.store, id, &row, e);
         if (rc)
                 return rc;
-        if (row.type == JOB_TRAIN && row.save_as[0]) {
+        if (row.type == JOB_TRAIN && row.save_as[0] && row.want != WANT_CANCEL) {
                 char *path = jobfolder_path(js, id, "/model.safetensors");
                 rc = path ? place(js, id, row.save_as, path, ret_under_way, e)
                           : err_set(e, ERR_NO_MEMORY, "no memory for a path");

@@ -30,10 +30,10 @@ struct jobs {
         bool changed; /* something the scheduler has not looked at: a queued job, a wish */
 };
 
-/* Of a job that saves one, the model's file is placed before the transaction that records it: see models.h.
-   `placed` is then its name, and models_placed follows. *ret_unplaced becomes true where it was the placing
-   that failed. Where models/ lies on another file system it is copied first: ERR_UNAVAILABLE with
-   *ret_under_way until that is done. */
+/* Of a job that saves one, and that nobody has cancelled, the model's file is placed before the transaction
+   that records it: see models.h. `placed` is then its name, and models_placed follows. *ret_unplaced becomes
+   true where it was the placing that failed. Where models/ lies on another file system it is copied first:
+   ERR_UNAVAILABLE with *ret_under_way until that is done. */
 int jobcore_place_model(struct jobs *js, int64_t id, char placed[REQUEST_NAME_MAX + 1], bool *ret_unplaced,
         bool *ret_under_way, struct err *e);
 /* The job runs no more: a copy is not needed any longer. */

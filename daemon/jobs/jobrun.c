@@ -260,30 +260,39 @@ static int apply_done(struct jobs *js, struct jobtx *tx, const struct report *re
         struct job_row *r = &tx->row;
         if (rep->device_bytes)
                 r->device_bytes = rep->device_bytes;
-        if (rep->end == TRAIN_DONE)
+        if (rep->end == TRAIN_DONE && r->want != WANT_CANCEL)
                 return apply_success(js, tx, rep, e);
         move_to(r, rep->step);
         return apply_stopped(tx, rep->data, e);
 }
 
-/* When that did not help it waits for somebody who makes room. */
-static int apply_full(struct jobtx *tx, const char *text, struct err *e)
+/* The disk was full or failed when it came to a checkpoint, or memory was short though a step has fitted: no
+   reason to lose what came before. */
+static bool passes(const struct job_row *r, const struct report *rep)
+{
+        const int code = rep->error.code;
+        const bool began = r->type == JOB_TRAIN && r->step > 0;
+        if (rep->final)
+                return false;
+        return (r->type == JOB_TRAIN && code == ERR_DISK) ||
+               (began && (code == ERR_IO || code == ERR_UNAVAILABLE || code == ERR_NO_MEMORY ||
+                                 code == ERR_DEVICE_MEMORY));
+}
+
+static bool tries_again(struct job_row *r)
+{
+        r->failures++;
+        return r->failures < JOBRUN_FAILURES || r->want != WANT_NOTHING;
+}
+
+/* When that did not help it waits for somebody who mends it. */
+static int apply_hindered(struct jobtx *tx, const char *text, bool full, struct err *e)
 {
         char reason[1200];
         tx->row.failures = 0;
-        snprintf(reason, sizeof reason, "%.1000s: make room and resume the job", text);
+        snprintf(reason, sizeof reason, "%.1000s: %s the job", text,
+                full ? "make room and resume" : "when that is over resume");
         return jobtx_state(tx, JOB_PAUSED, reason, e);
-}
-
-/* The disk was full when it came to a checkpoint, or the device's memory was short though a step has fitted:
-   no reason to lose what came before. It tries again. */
-static bool tries_again(struct job_row *r, const struct err *why)
-{
-        if (r->type != JOB_TRAIN ||
-                (why->code != ERR_DISK && (why->code != ERR_DEVICE_MEMORY || r->step == 0)))
-                return false;
-        r->failures++;
-        return r->failures < JOBRUN_FAILURES || r->want != WANT_NOTHING;
 }
 
 static int apply_failed(struct jobtx *tx, const struct report *rep, struct err *e)
@@ -295,20 +304,22 @@ static int apply_failed(struct jobtx *tx, const struct report *rep, struct err *
                 return jobtx_state(tx, JOB_CANCELLED, NULL, e);
         snprintf(text, sizeof text, "%s%s%s%s%s", why->message, advice[0] ? ": " : "", advice,
                 why->log[0] ? ": " : "", why->log);
-        if (tries_again(&tx->row, why))
+        if (!passes(&tx->row, rep))
+                return jobtx_state(tx, JOB_FAILED, text, e);
+        if (tries_again(&tx->row))
                 return apply_stopped(tx, text, e);
-        if (why->code == ERR_DISK && tx->row.type == JOB_TRAIN)
-                return apply_full(tx, text, e);
-        return jobtx_state(tx, JOB_FAILED, text, e);
+        return why->code == ERR_DEVICE_MEMORY ? jobtx_state(tx, JOB_FAILED, text, e)
+                                              : apply_hindered(tx, text, why->code == ERR_DISK, e);
 }
 
 static int apply_lost(struct jobtx *tx, const struct report *rep, struct err *e)
 {
         struct job_row *r = &tx->row;
         char text[1200];
-        r->failures++;
-        if (r->failures < JOBRUN_FAILURES || r->want != WANT_NOTHING)
+        if (tries_again(r))
                 return apply_stopped(tx, rep->data, e);
+        if (rep->unread)
+                return apply_hindered(tx, rep->data ? rep->data : "no memory for the reason", false, e);
         snprintf(text, sizeof text,
                 "the worker of its device was lost %d times in a row without a training step between, at "
                 "last on device"

@@ -22,7 +22,9 @@ struct report {
         enum report_kind kind;
         char event[16];
         char *data;         /* owned: an event's JSON line; why it was lost, or stopped */
-        struct err error;   /* of a failure */
+        struct err error;   /* of a failure, */
+        bool final;         /* which another run would not mend */
+        bool unread;        /* of a loss: by a file that cannot be read */
         enum train_end end; /* of a done one */
         int64_t step, device_bytes;
         bool stopped_early; /* by the job's stop_when, after so many epochs */

@@ -158,11 +158,11 @@ int sched_message(struct sched *sc, int device, struct chan_message *m)
         return rc == ERR_NO_MEMORY ? rc : 0;
 }
 
-void sched_lost(struct sched *sc, int device, const char *why)
+void sched_lost(struct sched *sc, int device, const char *why, bool unread)
 {
         struct run *r = &sc->runs[device];
         if (r->job && !r->ended)
-                end_run(r, &(struct report){.kind = REPORT_LOST}, why);
+                end_run(r, &(struct report){.kind = REPORT_LOST, .unread = unread}, why);
 }
 
 /* An event that cannot be applied would hold up all behind it for ever: the job fails with the reason
@@ -176,7 +176,7 @@ static void replace_by_failure(struct run *r, const struct err *why)
                 rep = next;
         }
         free(rep->data);
-        *rep = (struct report){.kind = REPORT_FAILED, .error = *why};
+        *rep = (struct report){.kind = REPORT_FAILED, .error = *why, .final = true};
         r->first = r->last = rep;
         r->urgent = r->ended = true;
 }
@@ -187,13 +187,9 @@ static bool passing(int code)
 }
 
 /* A full disk is waited for; whatever else keeps a model from its place must not keep the device from others
-   for ever. A cancel goes before either. */
-static bool gives_up(struct sched *sc, struct run *r, const struct err *why, int64_t now_ms)
+   for ever. */
+static bool gives_up(const struct sched *sc, struct run *r, const struct err *why, int64_t now_ms)
 {
-        enum job_want want = WANT_NOTHING;
-        struct err e;
-        if (jobrun_want(sc->jobs, r->job, &want, &e) == 0 && want == WANT_CANCEL)
-                return true;
         if (why->code == ERR_DISK)
                 r->unplaced_ms = 0;
         else if (!r->unplaced_ms)
@@ -201,25 +197,13 @@ static bool gives_up(struct sched *sc, struct run *r, const struct err *why, int
         return r->unplaced_ms && now_ms - r->unplaced_ms >= sc->place_ms;
 }
 
-/* The model is on its way to another file system. A cancel does not wait for it. */
-static void wait_for_copy(struct sched *sc, struct run *r, int64_t now_ms)
-{
-        enum job_want want = WANT_NOTHING;
-        struct err e;
-        r->due_ms = now_ms + AGAIN_MS;
-        if (jobrun_want(sc->jobs, r->job, &want, &e) == 0 && want == WANT_CANCEL) {
-                err_set(&e, ERR_CANCELLED, "cancelled");
-                replace_by_failure(r, &e);
-        }
-}
-
-static void try_again(struct sched *sc, struct run *r, struct err *why, bool unplaced, int64_t now_ms)
+static void try_again(const struct sched *sc, struct run *r, struct err *why, bool unplaced, int64_t now_ms)
 {
         r->due_ms = now_ms + RETRY_MS;
         if (unplaced)
                 err_wrap(why, "the run ended, but its model could not be stored");
         log_line(LOG_ERROR, "job %lld: %s", (long long)r->job, why->message);
-        if (!passing(why->code) || (unplaced && gives_up(sc, r, why, now_ms)))
+        if (unplaced ? gives_up(sc, r, why, now_ms) : !passing(why->code))
                 replace_by_failure(r, why);
         else if (!unplaced)
                 r->unplaced_ms = 0;
@@ -232,12 +216,13 @@ static void commit_reports(struct sched *sc, int device, int64_t now_ms)
         struct err e;
         if (jobrun_apply(sc->jobs, r->job, device, r->first, &out, &e)) {
                 if (out.under_way)
-                        wait_for_copy(sc, r, now_ms);
+                        r->due_ms = now_ms + AGAIN_MS;
                 else
                         try_again(sc, r, &e, out.unplaced, now_ms);
                 return;
         }
-        if (r->last->kind == REPORT_FAILED && r->last->error.code == ERR_DISK)
+        if (r->last->kind == REPORT_FAILED &&
+                (r->last->error.code == ERR_DISK || r->last->error.code == ERR_IO))
                 sc->retry_ms = now_ms + FULL_MS;
         drop_reports(r);
         r->due_ms = now_ms + BATCH_MS;

@@ -26,7 +26,7 @@ void sched_destroy(struct sched *sc);
 /* From the supervisor's hooks. A message about a job that the device does not have is dropped; ERR_NO_MEMORY
    when one could not be taken, which is then to come again. */
 int sched_message(struct sched *sc, int device, struct chan_message *m);
-void sched_lost(struct sched *sc, int device, const char *why);
+void sched_lost(struct sched *sc, int device, const char *why, bool unread);
 /* Commits waiting events, passes stops and cancels on, starts queued jobs on free devices. */
 void sched_tick(struct sched *sc, int64_t now_ms);
 int sched_timeout_ms(const struct sched *sc, int64_t now_ms);

@@ -2,6 +2,7 @@
 
 #include "base/chan.h"
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "daemon/common/children.h"
@@ -76,6 +77,7 @@ int worker_main(const char *device, const char *uuid, const char *state_dir, str
         struct worker w = {.send_lock = PTHREAD_MUTEX_INITIALIZER, .voice = {send_message, &w}};
         const struct engine_options options = {
                 .device = device, .uuid = uuid, .state_dir = state_dir, .voice = w.voice};
+        file_guard_maps(CHILD_UNREADABLE);
         int rc = drivercache_use(state_dir, device, e);
         if (rc == 0)
                 rc = engine_start(&options, &w.engine, e);

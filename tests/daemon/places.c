@@ -203,12 +203,11 @@ static void block(const char *state, bool blocked)
         close(fd);
 }
 
-/* Submits a job whose model finds no place, and turns for `ms` once its weights are there. */
-static int64_t submit_blocked(struct service *s, const char *state, int64_t ms)
+/* Turns for `ms` once the weights of a job that runs are there. */
+static void turn_behind_end(struct service *s, const char *state, int64_t id, int64_t ms)
 {
         char weights[200];
-        int64_t end = clock_now_ms() + FRONT_LONG_MS, id = front_submit(s, SAVED);
-        block(state, true);
+        int64_t end = clock_now_ms() + FRONT_LONG_MS;
         snprintf(weights, sizeof weights, "%s/jobs/%lld/model.safetensors", state, (long long)id);
         while (access(weights, F_OK) != 0) {
                 assert_true(clock_now_ms() < end);
@@ -216,6 +215,14 @@ static int64_t submit_blocked(struct service *s, const char *state, int64_t ms)
         }
         for (end = clock_now_ms() + ms; clock_now_ms() < end;)
                 front_turn(s);
+}
+
+/* Submits a job whose model finds no place. */
+static int64_t submit_blocked(struct service *s, const char *state, int64_t ms)
+{
+        int64_t id = front_submit(s, SAVED);
+        block(state, true);
+        turn_behind_end(s, state, id, ms);
         return id;
 }
 
@@ -279,6 +286,18 @@ static void mount_again(const char *state, const char *name)
         snprintf(away, sizeof away, "%s/%s.away", state, name);
         assert_int_equal(remove(path), 0);
         assert_int_equal(rename(away, path), 0);
+}
+
+static void a_model_waits_for_its_file_system(void **state)
+{
+        struct service *s = front_start(*state);
+        int64_t id = front_submit(s, SAVED);
+        unmount(*state, "models", false);
+        turn_behind_end(s, *state, id, 500);
+        assert_int_equal(front_state(s, id), JOB_RUNNING);
+        mount_again(*state, "models");
+        front_wait_state(s, id, JOB_SUCCEEDED);
+        service_destroy(s);
 }
 
 /* The error of the model "it", "" for none; good until the next call. */
@@ -405,9 +424,37 @@ static void data_sets_that_are_not_mounted_are_kept(void **state)
         service_destroy(s);
 }
 
+/* What stands there then is not shown to whom the name was. */
+static void a_data_set_that_comes_back_as_another(void **state)
+{
+        static uint8_t images[4];
+        static int32_t labels[1];
+        static const char *const names[] = {"a"};
+        char path[200];
+        struct err e;
+        struct dataset d = {.name = "other", .c = 1, .h = 2, .w = 2, .num_classes = 1};
+        d.classes = (char **)(uintptr_t)names;
+        d.split[DATASET_TRAIN].count = 1;
+        d.split[DATASET_TRAIN].images = images;
+        d.split[DATASET_TRAIN].labels = labels;
+        service_destroy(front_start(*state));
+        unmount(*state, "datasets", true);
+        struct service *s = front_start(*state);
+        assert_string_equal(set_state(s, "tiny"), "missing");
+        snprintf(path, sizeof path, "%s/datasets/tiny.cnnd", (char *)*state);
+        CHECK_OK(dataset_write(&d, path, &e), &e);
+        assert_string_equal(set_state(s, "tiny"), "failed");
+        assert_int_equal(refusal(s, SAVED), ERR_UNAVAILABLE);
+        service_destroy(s);
+        s = front_start(*state);
+        assert_int_equal(datasets_see(s->datasets, &front_bert, "tiny", &e), ERR_NOT_FOUND);
+        service_destroy(s);
+}
+
 FRONT_MAIN(FRONT_TEST(models_may_lie_on_another_file_system),
         FRONT_TEST(weights_of_another_file_system_are_not_copied),
         FRONT_TEST(weights_that_are_not_mounted_are_waited_for), FRONT_TEST(nobody_waits_for_a_copy),
         FRONT_TEST(a_model_waits_for_its_place), FRONT_TEST(a_cancel_ends_the_waiting),
-        FRONT_TEST(a_model_without_a_place_fails_its_job), FRONT_TEST(models_that_are_not_mounted_are_kept),
-        FRONT_TEST(data_sets_that_are_not_mounted_are_kept))
+        FRONT_TEST(a_model_without_a_place_fails_its_job), FRONT_TEST(a_model_waits_for_its_file_system),
+        FRONT_TEST(models_that_are_not_mounted_are_kept), FRONT_TEST(data_sets_that_are_not_mounted_are_kept),
+        FRONT_TEST(a_data_set_that_comes_back_as_another))

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "daemon/jobs/jobrun.h"
 #include "daemon/models/modelrow.h"
 #include "data/dataset.h"
 
@@ -52,7 +53,6 @@ static void the_same_key_is_the_same_job(void **state)
         assert_true(again && first == second);
         CHECK_OK(jobs_submit(s->jobs, &front_bert, "k1", body, &other, &again, &e), &e);
         assert_true(!again && other != first);
-        cJSON_Delete(body);
         CHECK_OK(jobs_count(s->jobs, NULL, count, &e), &e);
         assert_int_equal(count[JOB_QUEUED] + count[JOB_RUNNING], 2);
         const struct jobs_filter f = {.state = -1, .user = "bert", .limit = 10};
@@ -61,6 +61,13 @@ static void the_same_key_is_the_same_job(void **state)
         CHECK_OK(jobs_list(s->jobs, &f, &list, &before, &e), &e);
         assert_int_equal(cJSON_GetArraySize(list), 1);
         cJSON_Delete(list);
+        jobs_cancel(s->jobs, other, &e);
+        while (!job_state_final(front_state(s, other)))
+                front_turn(s);
+        CHECK_OK(jobs_delete(s->jobs, other, &e), &e);
+        CHECK_OK(jobs_submit(s->jobs, &front_bert, "k1", body, &second, &again, &e), &e);
+        assert_true(!again && second > other);
+        cJSON_Delete(body);
         service_destroy(s);
 }
 
@@ -325,6 +332,42 @@ static void a_name_that_another_took_is_not_given_back(void **state)
 }
 
 /* As where a backup is put back: the same bytes in other files, with their times or without. */
+/* Everybody's set that an operator makes anew stays everybody's. */
+static void a_shared_data_set_that_is_replaced(void **state)
+{
+        static const struct identity root = {.user = "root", .operator= true };
+        char from[200], path[200];
+        struct err e;
+        bool created;
+        struct service *s = front_start(*state);
+        write_other(*state);
+        snprintf(from, sizeof from, "%s/datasets/mine.cnnd", (char *)*state);
+        snprintf(path, sizeof path, "%s/tmp/set", (char *)*state);
+        assert_int_equal(rename(from, path), 0);
+        CHECK_OK(datasets_may_replace(s->datasets, &root, "tiny", &e), &e);
+        CHECK_OK(datasets_adopt(s->datasets, "tiny", path, &root, &created, &e), &e);
+        assert_false(created);
+        for (int i = 0; i < 2; i++) {
+                CHECK_OK(datasets_see(s->datasets, &front_bert, "tiny", &e), &e);
+                service_destroy(s);
+                s = front_start(*state);
+        }
+        service_destroy(s);
+}
+
+/* Whose a set has become he may replace at once, and nobody takes it from him. */
+static void a_data_set_that_was_given(void **state)
+{
+        struct err e;
+        write_other(*state);
+        struct service *s = front_start(*state);
+        assert_int_equal(datasets_may_replace(s->datasets, &front_bert, "mine", &e), ERR_EXISTS);
+        CHECK_OK(datasets_settle(*state, s->store, "mine", "bert", &e), &e);
+        assert_int_equal(datasets_may_replace(s->datasets, &front_anna, "mine", &e), ERR_EXISTS);
+        CHECK_OK(datasets_may_replace(s->datasets, &front_bert, "mine", &e), &e);
+        service_destroy(s);
+}
+
 static void a_copied_model_keeps_its_row(void **state)
 {
         struct service *s = front_start(*state);
@@ -359,6 +402,28 @@ static void a_copied_model_keeps_its_row(void **state)
         service_destroy(s);
 }
 
+/* Who was told that it will be cancelled is not told that it succeeded, though its run came to its end. */
+static void a_cancel_goes_before_the_end(void **state)
+{
+        static const char *const jobs[] = {FRONT_JOB("rest 200", "\"epochs\":20"),
+                FRONT_JOB("rest 200", "\"epochs\":20,\"save_as\":\"it\"")};
+        const struct report end = {.kind = REPORT_DONE, .end = TRAIN_DONE};
+        for (int i = 0; i < 2; i++) {
+                struct service *s = front_start(*state);
+                struct jobrun_outcome out;
+                struct err e;
+                bool there = true;
+                int64_t id = front_submit(s, jobs[i]);
+                front_wait_state(s, id, JOB_RUNNING);
+                CHECK_OK(jobs_cancel(s->jobs, id, &e), &e);
+                CHECK_OK(jobrun_apply(s->jobs, id, 0, &end, &out, &e), &e);
+                assert_int_equal(front_state(s, id), JOB_CANCELLED);
+                CHECK_OK(models_exists(s->models, "it", &there, &e), &e);
+                assert_false(there);
+                service_destroy(s);
+        }
+}
+
 static void the_state_table(void **state)
 {
         static const char *const allowed[JOB_STATES] = {"running paused failed cancelled",
@@ -370,19 +435,24 @@ static void the_state_table(void **state)
                                 strstr(allowed[from], job_state_name((enum job_state)to)) != NULL);
 }
 
-static void a_full_disk_ends_in_a_pause(void **state)
+/* A disk that is full or fails, and want of memory: nothing of what it has done is lost. */
+static void what_passes_ends_in_a_pause(void **state)
 {
+        static const char *const jobs[] = {FRONT_JOB("full 25", "\"epochs\":5"),
+                FRONT_JOB("broken 25", "\"epochs\":5"), FRONT_JOB("short 25", "\"epochs\":5")};
         struct service *s = front_start(*state);
-        int64_t id = front_submit(s, FRONT_JOB("full 25", "\"epochs\":5"));
-        front_wait_state(s, id, JOB_PAUSED);
-        cJSON *job = front_job(s, id);
-        assert_true(cJSON_IsNull(json_field(job, "error")));
-        assert_int_equal(json_field(json_field(job, "progress"), "step")->valueint, 24);
-        cJSON_Delete(job);
-        struct err e;
-        CHECK_OK(jobs_resume(s->jobs, id, &e), &e);
-        CHECK_OK(jobs_cancel(s->jobs, id, &e), &e);
-        front_wait_state(s, id, JOB_CANCELLED);
+        for (int i = 0; i < 3; i++) {
+                int64_t id = front_submit(s, jobs[i]);
+                front_wait_state(s, id, JOB_PAUSED);
+                cJSON *job = front_job(s, id);
+                assert_true(cJSON_IsNull(json_field(job, "error")));
+                assert_int_equal(json_field(json_field(job, "progress"), "step")->valueint, 24);
+                cJSON_Delete(job);
+                struct err e;
+                CHECK_OK(jobs_resume(s->jobs, id, &e), &e);
+                CHECK_OK(jobs_cancel(s->jobs, id, &e), &e);
+                front_wait_state(s, id, JOB_CANCELLED);
+        }
         service_destroy(s);
 }
 
@@ -391,5 +461,7 @@ FRONT_MAIN(FRONT_TEST(pause_resume_cancel), FRONT_TEST(the_same_key_is_the_same_
         FRONT_TEST(what_nobody_waits_for_is_not_begun), FRONT_TEST(classify_jobs_have_results),
         FRONT_TEST(a_failed_job_says_why), FRONT_TEST(a_second_front_is_refused),
         FRONT_TEST(a_model_without_its_row_comes_back),
-        FRONT_TEST(a_name_that_another_took_is_not_given_back), FRONT_TEST(a_copied_model_keeps_its_row),
-        FRONT_TEST(a_full_disk_ends_in_a_pause), cmocka_unit_test(the_state_table))
+        FRONT_TEST(a_name_that_another_took_is_not_given_back),
+        FRONT_TEST(a_shared_data_set_that_is_replaced), FRONT_TEST(a_data_set_that_was_given),
+        FRONT_TEST(a_copied_model_keeps_its_row), FRONT_TEST(a_cancel_goes_before_the_end),
+        FRONT_TEST(what_passes_ends_in_a_pause), cmocka_unit_test(the_state_table))

@@ -5,7 +5,7 @@ import os
 import unittest
 
 from driven import grains, TINY
-from harness import Daemon, main
+from harness import Daemon, main, wait_for
 from test_onnx import RANKS, RANKS_TENSORS, safetensors
 
 LIBRARY = os.environ["CNND_BADDISK_LIBRARY"]
@@ -115,6 +115,20 @@ class Disk(unittest.TestCase):
         self.heals()
         self.again()
         self.assertEqual((d.get("/v1/models/new"), d.get("/v1/datasets/grains")), before)
+
+    def test_worker(self):
+        """Whose data cannot be read pauses, and nobody else waits for it."""
+        d = self.daemon
+        self.fails("datasets/grains")
+        job = d.submit(TINY)["id"]
+        self.assertEqual(d.wait(job, ("paused", "failed"))["state"], "paused")
+        device = wait_for(lambda: [x for x in d.get("/v1/devices")["devices"] if x["state"] != "starting"])[0]
+        self.assertEqual((device["state"], device["failures"]), ("ready", 0))
+        self.heals()
+        self.assertEqual(d.request("POST", "/v1/jobs/%d/resume" % job)[0], 202)
+        d.wait(job)
+        reason = next(data["reason"] for _, _, data in d.events(job) if data.get("state") == "paused")
+        self.assertIn("a file that cannot be read", reason)
 
     def test_cut(self):
         """Shortened by somebody else while the front knows of it."""
