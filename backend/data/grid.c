@@ -3,6 +3,7 @@
 #include "data/pngwrite.h"
 
 #include <math.h>
+#include <stdint.h>
 #include <string.h>
 
 enum { GAP_GREY = 128 };
@@ -86,7 +87,8 @@ int grid_rows_png(
                         e, ERR_TOO_LARGE, "%d maps are more than a picture shows, %d", count, GRID_MAX);
         if (channels != 1 && channels != 3)
                 return err_set(e, ERR_INVALID, "maps of %d channels cannot be shown", channels);
-        if (columns > GRID_SIDE || h > GRID_SIDE / count || w > GRID_SIDE / columns)
+        if (columns > GRID_SIDE || h > GRID_SIDE / count || w > GRID_SIDE / columns ||
+                (int64_t)count * h * w > GRID_PIXELS)
                 return err_set(
                         e, ERR_TOO_LARGE, "%d maps of %dx%d are more than a picture shows", count, h, w);
         layout(&g);

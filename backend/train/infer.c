@@ -252,6 +252,11 @@ static int lane_for(struct infer *m, int n, struct lane **ret, bool *ret_fresh, 
         return *ret_fresh ? lane_create(m, *ret, sizes[size], e) : 0;
 }
 
+int infer_part(const struct infer *m)
+{
+        return sizes[m->most];
+}
+
 int infer_run(struct infer *m, const float *images, int n, float *logits, struct err *e)
 {
         size_t image = (size_t)shape_count(m->saved.net->values[0].s);

@@ -26,6 +26,8 @@ const char *infer_class(const struct infer *m, int k);
    `logits` (n,num_classes) overwritten. Any n >= 1: runs in batches of at most `INFER_MAX_BATCH`.
    On a CPU device an image's logits do not depend on what is in the batch with it. */
 enum { INFER_MAX_BATCH = 256 };
+/* Of as many at once: what takes longer may be divided there, with the same logits. */
+int infer_part(const struct infer *m);
 int infer_run(struct infer *m, const float *images, int n, float *logits, struct err *e);
 
 /* The same for n <= INFER_MAX_BATCH square windows of one image `field` (c,h,w) on the device: each is

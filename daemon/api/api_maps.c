@@ -57,7 +57,7 @@ int api_models_map(void *ctx, struct http_request *rq, struct err *e)
         struct api *api = ctx;
         struct classify_map how = {.picture = media_choose(http_header(rq, "Accept"), types) == types[1]};
         const struct classify_caller caller = {
-                .ctx = rq, .done = how.picture ? painted : listed, .gone = api_left};
+                .who = rq->who, .ctx = rq, .done = how.picture ? painted : listed, .gone = api_left};
         int rc = api_model(api, rq, NULL, e);
         if (rc == 0)
                 rc = read_query(&rq->target, &how, e);

@@ -141,7 +141,8 @@ int api_models_classify(void *ctx, struct http_request *rq, struct err *e)
 {
         struct api *api = ctx;
         int64_t top = TOP_DEFAULT;
-        const struct classify_caller caller = {.ctx = rq, .done = classified, .gone = api_left};
+        const struct classify_caller caller = {
+                .who = rq->who, .ctx = rq, .done = classified, .gone = api_left};
         int rc = target_only(&rq->target, "top", e);
         if (rc == 0)
                 rc = target_get_int(&rq->target, "top", 1, TOP_MAX, &top, e);
@@ -168,7 +169,7 @@ static int get_layer(const struct target *t, const char **ret, struct err *e)
 int api_models_filters(void *ctx, struct http_request *rq, struct err *e)
 {
         struct api *api = ctx;
-        const struct classify_caller caller = {.ctx = rq, .done = drawn, .gone = api_left};
+        const struct classify_caller caller = {.who = rq->who, .ctx = rq, .done = drawn, .gone = api_left};
         const char *layer;
         int rc = api_model(api, rq, NULL, e);
         if (rc == 0)
@@ -181,7 +182,7 @@ int api_models_filters(void *ctx, struct http_request *rq, struct err *e)
 int api_models_activations(void *ctx, struct http_request *rq, struct err *e)
 {
         struct api *api = ctx;
-        const struct classify_caller caller = {.ctx = rq, .done = drawn, .gone = api_left};
+        const struct classify_caller caller = {.who = rq->who, .ctx = rq, .done = drawn, .gone = api_left};
         const char *layer;
         int rc = api_model(api, rq, NULL, e);
         if (rc == 0)

@@ -175,7 +175,7 @@ static int start(const struct api *api, struct http_request *rq, const struct mo
         int64_t json_bytes, struct err *e)
 {
         const struct classify_caller caller = {
-                .ctx = rq, .done = inferred, .gone = api_left, .write = write_answer};
+                .who = rq->who, .ctx = rq, .done = inferred, .gone = api_left, .write = write_answer};
         struct oip_body body;
         rq->note = malloc(sizeof(struct oip_request));
         if (!rq->note)

@@ -3,6 +3,7 @@
 #include "base/json.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 struct reading {
         struct reading *next;
@@ -57,6 +58,18 @@ static void push(struct curves *cs, struct reading *r)
         cs->count++;
 }
 
+static int find_room(const struct curves *cs, const struct identity *who, struct err *e)
+{
+        int own = 0;
+        for (const struct reading *r = cs->first; r; r = r->next)
+                own += strcmp(r->rq->who.user, who->user) == 0;
+        if (own >= CURVES_SHARE && !who->operator)
+                return err_set(e, ERR_QUOTA, "%d long curves are being read for you already; try again", own);
+        if (cs->count >= CURVES_MAX)
+                return err_set(e, ERR_QUOTA, "%d long curves are being read already; try again", cs->count);
+        return 0;
+}
+
 int curves_answer(struct curves *cs, struct http_request *rq, int64_t job, curves_write write, struct err *e)
 {
         bool more = false;
@@ -69,8 +82,8 @@ int curves_answer(struct curves *cs, struct http_request *rq, int64_t job, curve
         int rc = jobs_get(cs->jobs, job, &r->job, e);
         if (rc == 0)
                 rc = curve_load(cs->jobs, CURVES_ROWS, &r->curve, &more, e);
-        if (rc == 0 && more && cs->count >= CURVES_MAX)
-                rc = err_set(e, ERR_QUOTA, "%d long curves are being read already; try again", cs->count);
+        if (rc == 0 && more)
+                rc = find_room(cs, &rq->who, e);
         if (rc == 0 && more) {
                 push(cs, r);
                 return HTTP_LATER;

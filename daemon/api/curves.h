@@ -11,7 +11,8 @@
 #include <cjson/cJSON.h>
 #include <stdint.h>
 
-enum { CURVES_ROWS = 10000, CURVES_MAX = 64 };
+/* CURVES_SHARE: that are read for one user at once, unless an operator. */
+enum { CURVES_ROWS = 10000, CURVES_MAX = 64, CURVES_SHARE = 8 };
 
 struct curves;
 /* Borrows `js`. NULL when memory is out. */
@@ -23,7 +24,8 @@ void curves_destroy(struct curves *cs);
 typedef int (*curves_write)(struct http_request *rq, const struct curve *c, const cJSON *job, struct err *e);
 
 /* Reads the whole curve, then calls `write`: now, and returns its result, where it is short; else later, and
-   returns HTTP_LATER. ERR_NOT_FOUND; ERR_QUOTA where CURVES_MAX are being read. */
+   returns HTTP_LATER. ERR_NOT_FOUND; ERR_QUOTA where CURVES_MAX are being read, or CURVES_SHARE for
+   this user. */
 int curves_answer(struct curves *cs, struct http_request *rq, int64_t job, curves_write write, struct err *e);
 
 /* Reads on, CURVES_ROWS at most. */

@@ -80,7 +80,7 @@ static void add_image(struct writer *w, const float *logits, struct prediction *
         const int classes = w->model->shape.num_classes;
         const bool plain = w->output->tensor == OIP_LOGITS && !w->output->best;
         if (!plain)
-                predictions_rank(logits, classes, ranks);
+                predictions_rank(logits, classes, w->output->best, ranks);
         for (int i = 0; i < w->output->best; i++)
                 add_text(w, &ranks[i]);
         if (w->output->best)

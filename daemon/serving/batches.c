@@ -31,7 +31,7 @@ int batches_on(const struct batches *b, int device)
 {
         int count = 0;
         for (const struct batch *f = b->flying; f; f = f->next)
-                count += f->device == device;
+                count += f->device == device && !f->aside;
         return count;
 }
 
@@ -41,6 +41,14 @@ bool batches_room(const struct batches *b, int device, bool trains, bool alone, 
                 if (f->device == device && f->alone)
                         return false;
         return batches_on(b, device) < (alone ? 1 : trains ? TRAINING_MAX : full ? 2 : 1);
+}
+
+bool batches_room_aside(const struct batches *b, int device)
+{
+        for (const struct batch *f = b->flying; f; f = f->next)
+                if (f->device == device && (f->alone || f->aside))
+                        return false;
+        return true;
 }
 
 bool batches_begin(struct batches *b, int64_t ticket, int device, const struct batch_crowd *c)
@@ -54,7 +62,8 @@ bool batches_begin(struct batches *b, int64_t ticket, int device, const struct b
                 .requests = c->requests,
                 .images = c->images,
                 .generation = c->generation,
-                .alone = c->alone};
+                .alone = c->alone,
+                .aside = c->aside};
         b->flying = f;
         b->begun++;
         return true;

@@ -5,7 +5,8 @@
    device takes a batch at once when it is full or nobody of the same model is on the way: none is with the
    decoder, and as many have come as the last batch had a moment ago. Otherwise the batch waits for them, at
    most `window_us` from its first request on. To a device that trains, what has come goes at once, so that it
-   is there when the step ends. */
+   is there when the step ends. A request of more images than go together goes aside: the device does it run
+   by run, between others, one at a time. */
 #ifndef CNND_BATCHES_H
 #define CNND_BATCHES_H
 
@@ -24,6 +25,7 @@ struct batch {
         int device, requests, images;
         int64_t generation;
         bool alone; /* suspected: no other is to be there meanwhile */
+        bool aside; /* it leaves room for all but another such */
 };
 
 struct batches {
@@ -39,13 +41,15 @@ void batches_finish(struct batches *b);
 struct batch_crowd {
         int64_t generation, since_us; /* since when the first of them waits */
         int requests, images, coming; /* coming: still with the decoder */
-        bool full, alone;
+        bool full, alone, aside;
 };
 /* Microseconds until it should go though nobody joins it. */
 int64_t batches_wait_us(const struct batches *b, const struct batch_crowd *c, int64_t now_us);
 /* Whether a device takes one more; `full`: one that nobody can join. */
 bool batches_room(const struct batches *b, int device, bool trains, bool alone, bool full);
-/* How many a device has. */
+/* The same of one that goes aside. */
+bool batches_room_aside(const struct batches *b, int device);
+/* How many a device has, but for one that goes aside. */
 int batches_on(const struct batches *b, int device);
 
 /* False when memory is out. */

@@ -4,6 +4,7 @@
 #include "daemon/decoder/album.h"
 #include "daemon/serving/crowd.h"
 #include "daemon/serving/maporder.h"
+#include "daemon/serving/predictions.h"
 #include "daemon/serving/solo.h"
 #include "daemon/common/wire.h"
 
@@ -67,6 +68,8 @@ static int take_images(struct enquiry *q, struct chan_message *m, struct err *e)
         rc = take_facts(q, (const char *)m->raw + bytes, facts, e);
         if (rc == 0 && q->map.window)
                 rc = maporder_check(&q->map, q->shape.c, &q->facts, bytes, e);
+        if (rc == 0 && !q->map.window && !q->layer)
+                rc = predictions_fit((int)n, q->shape.num_classes, q->caller.write ? 0 : q->top, e);
         if (rc == 0 && q->layer && n != 1)
                 rc = err_set(e, ERR_INVALID, "one image is looked at; %zu came", n);
         if (rc)
@@ -95,6 +98,8 @@ static void decoded(void *ctx, struct chan_message *m, const struct err *error)
         }
         q->phase = ENQUIRY_WAITING;
         q->since_us = clock_now_us();
+        if (enquiry_is_long(q))
+                q->deadline_ms = clock_now_ms() + CLASSIFY_MAP_TIMEOUT_MS;
 }
 
 static void append(struct classify *cl, struct enquiry *q)
@@ -106,14 +111,6 @@ static void append(struct classify *cl, struct enquiry *q)
         cl->count++;
 }
 
-static int maps(const struct classify *cl)
-{
-        int count = 0;
-        for (const struct enquiry *q = cl->list; q; q = q->next)
-                count += q->map.window != 0;
-        return count;
-}
-
 /* What is asked for beyond an image's classes: a layer or a map, or neither. */
 struct wish {
         const char *layer;
@@ -121,17 +118,39 @@ struct wish {
         int top;
 };
 
+/* Whether there is room for one more, of all and of this user. */
+static int find_room(
+        const struct classify *cl, const struct wish *wish, const struct identity *who, struct err *e)
+{
+        int maps = 0, own = 0, own_maps = 0;
+        for (const struct enquiry *q = cl->list; q; q = q->next) {
+                const bool map = q->map.window != 0, mine = strcmp(q->caller.who.user, who->user) == 0;
+                maps += map;
+                own += mine;
+                own_maps += mine && map;
+        }
+        if (own >= CLASSIFY_SHARE && !who->operator)
+                return err_set(e, ERR_QUOTA,
+                        "%d classifications of yours wait, and no more may: go on when some are answered",
+                        own);
+        if (cl->count >= CLASSIFY_MAX_PENDING)
+                return err_set(e, ERR_QUOTA, "%d classifications wait already; try again", cl->count);
+        if (wish->map && own_maps >= CLASSIFY_MAPS_SHARE && !who->operator)
+                return err_set(e, ERR_QUOTA, "a map of yours is being made; try again when it is there");
+        if (wish->map && maps >= CLASSIFY_MAX_MAPS)
+                return err_set(e, ERR_QUOTA, "%d maps are being made already; try again", CLASSIFY_MAX_MAPS);
+        return 0;
+}
+
 static int start(struct classify *cl, const char *model, const struct wish *wish, const void *body,
         size_t len, const char *media_type, const struct classify_caller *caller, struct err *e)
 {
         const struct model_facts *f;
         int rc = models_facts(cl->models, model, &f, e);
+        if (rc == 0)
+                rc = find_room(cl, wish, &caller->who, e);
         if (rc)
                 return rc;
-        if (cl->count >= CLASSIFY_MAX_PENDING)
-                return err_set(e, ERR_QUOTA, "%d classifications wait already; try again", cl->count);
-        if (wish->map && maps(cl) >= CLASSIFY_MAX_MAPS)
-                return err_set(e, ERR_QUOTA, "%d maps are being made already; try again", CLASSIFY_MAX_MAPS);
         struct enquiry *q = calloc(1, sizeof *q);
         if (!q)
                 return err_set(e, ERR_NO_MEMORY, "no memory for a request");
@@ -214,14 +233,15 @@ void classify_lost(struct classify *cl, int device)
                 next = q->next;
                 if (q->phase != ENQUIRY_ON_DEVICE || q->device != device)
                         continue;
-                if (!q->tried) {
+                if (!q->tried && !enquiry_is_long(q)) {
                         q->tried = q->alone = true;
                         q->phase = ENQUIRY_WAITING;
                         continue;
                 }
                 struct err e;
                 err_set(&e, ERR_UNAVAILABLE,
-                        "the device's worker was lost twice while it classified this; try again");
+                        "the device's worker was lost%s while it classified this; try again",
+                        q->tried ? " twice" : "");
                 enquiry_answer(q, NULL, &e);
         }
 }
@@ -235,12 +255,17 @@ static void give_up(struct enquiry *q)
         enquiry_abandon(q, &e);
 }
 
+static bool takes_time(const struct enquiry *q)
+{
+        return q->map.window || enquiry_is_long(q);
+}
+
 static void expire(struct enquiry *q)
 {
         struct err e;
         err_set(&e, ERR_UNAVAILABLE, "no device could take it within %d s",
-                (q->map.window ? CLASSIFY_MAP_TIMEOUT_MS : CLASSIFY_TIMEOUT_MS) / 1000);
-        if (q->map.window && q->phase == ENQUIRY_ON_DEVICE)
+                (takes_time(q) ? CLASSIFY_MAP_TIMEOUT_MS : CLASSIFY_TIMEOUT_MS) / 1000);
+        if (takes_time(q) && q->phase == ENQUIRY_ON_DEVICE)
                 solo_drop(q);
         if (q->phase == ENQUIRY_ON_DEVICE)
                 enquiry_answer(q, NULL, &e);
@@ -248,10 +273,10 @@ static void expire(struct enquiry *q)
                 enquiry_abandon(q, &e);
 }
 
-/* What a device has begun is soon done, but for a map. */
+/* What a device has begun is soon done, or it takes its time. */
 static bool may_leave(const struct enquiry *q)
 {
-        return q->phase != ENQUIRY_ON_DEVICE || q->map.window;
+        return q->phase != ENQUIRY_ON_DEVICE || takes_time(q);
 }
 
 void classify_tick(struct classify *cl, int64_t now_ms)

@@ -8,6 +8,7 @@
 #include "daemon/serving/batches.h"
 #include "daemon/decoder/decode.h"
 #include "daemon/models/models.h"
+#include "daemon/people/identity.h"
 #include "daemon/devices/supervisor.h"
 
 #include <cjson/cJSON.h>
@@ -16,8 +17,13 @@
 #include <stdint.h>
 
 struct classify;
-/* Requests that may wait at once; one more is ERR_QUOTA. */
-enum { CLASSIFY_MAX_PENDING = 256, CLASSIFY_TIMEOUT_MS = 60000, CLASSIFY_LOOK_MS = 200 };
+/* Requests that may wait at once, and one user's, unless an operator's; one more is ERR_QUOTA. */
+enum {
+        CLASSIFY_MAX_PENDING = 256,
+        CLASSIFY_SHARE = 128,
+        CLASSIFY_TIMEOUT_MS = 60000,
+        CLASSIFY_LOOK_MS = 200
+};
 
 /* All borrowed but `o`, which is copied. */
 struct classify *classify_create(
@@ -30,6 +36,7 @@ void classify_destroy(struct classify *cl);
 typedef void (*classify_done)(void *ctx, struct str *body, const struct err *e);
 
 struct classify_caller {
+        struct identity who;
         void *ctx;
         classify_done done;
         /* True when nobody waits for the answer any more: asked until the device has begun, some times a
@@ -54,7 +61,8 @@ struct classify_caller {
    Returns 0 when `done` will be called from a later service_run, once; else the error (ERR_NOT_FOUND,
    ERR_UNAVAILABLE, ERR_QUOTA) and `done` is never called. Errors that `done` may see: ERR_MEDIA, ERR_SYNTAX,
    ERR_INVALID, ERR_TOO_LARGE from the decoder (4xx), ERR_UNAVAILABLE (no device in time), ERR_DEVICE_MEMORY,
-   ERR_DEVICE, ERR_CANCELLED. */
+   ERR_DEVICE, ERR_CANCELLED. More images than a batch may have take as long as a map may, and end as one does
+   when their caller leaves. */
 int classify_start(struct classify *cl, const char *model, const void *body, size_t len,
         const char *media_type, int top, const struct classify_caller *caller, struct err *e);
 
@@ -68,14 +76,14 @@ int classify_look(struct classify *cl, const char *model, const char *layer, con
    "threshold","classes":[…],"grid":{"rows","columns"},"windows":{"rows","columns"},"counts":[cells of each
    class], "uncertain":cells below the threshold,"labels":[[index of the best class, …]],"probabilities":[[of
    that class, …]]}, or the picture of overlay.h. An image is held in full from its decoding on, so that at
-   most CLASSIFY_MAX_MAPS wait (ERR_QUOTA). Otherwise as classify_start; once on the device it ends with
-   ERR_CANCELLED all the same when its caller leaves. */
+   most CLASSIFY_MAX_MAPS wait, CLASSIFY_MAPS_SHARE of one user (ERR_QUOTA). Otherwise as classify_start; once
+   on the device it ends with ERR_CANCELLED all the same when its caller leaves. */
 struct classify_map {
         int window, stride; /* pixels */
         double threshold;
         bool picture;
 };
-enum { CLASSIFY_MAX_MAPS = 2, CLASSIFY_MAP_TIMEOUT_MS = 1800000 };
+enum { CLASSIFY_MAX_MAPS = 2, CLASSIFY_MAPS_SHARE = 1, CLASSIFY_MAP_TIMEOUT_MS = 1800000 };
 int classify_map(struct classify *cl, const char *model, const struct classify_map *how, const void *body,
         size_t len, const char *media_type, const struct classify_caller *caller, struct err *e);
 

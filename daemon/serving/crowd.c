@@ -76,7 +76,7 @@ static bool belongs(const struct enquiry *q, const struct enquiry *first)
         if (q == first)
                 return true;
         return q->phase == ENQUIRY_WAITING && goes_in_batches(q) && !first->alone && !q->alone &&
-               strcmp(q->model, first->model) == 0;
+               !enquiry_is_long(first) && !enquiry_is_long(q) && strcmp(q->model, first->model) == 0;
 }
 
 /* Marks what could go together with `first` by cl->turn. */
@@ -84,8 +84,10 @@ static void gather(struct classify *cl, const struct enquiry *first, struct batc
 {
         const int most = cl->batches.o.max_images;
         size_t bytes = 0;
-        *c = (struct batch_crowd){
-                .generation = first->shape.generation, .since_us = first->since_us, .alone = first->alone};
+        *c = (struct batch_crowd){.generation = first->shape.generation,
+                .since_us = first->since_us,
+                .alone = first->alone,
+                .aside = enquiry_is_long(first)};
         cl->turn++;
         for (struct enquiry *q = cl->list; q; q = q->next) {
                 if (q->phase == ENQUIRY_DECODING && goes_in_batches(q) && strcmp(q->model, first->model) == 0)
@@ -104,14 +106,16 @@ static void gather(struct classify *cl, const struct enquiry *first, struct batc
         c->full = c->full || c->images >= most;
 }
 
-/* A ready device that takes one more, an idle one before one that trains; -1 for none. */
-static int choose_device(const struct classify *cl, bool alone, bool full)
+/* A ready device that takes `q`, an idle one before one that trains; -1 for none. `full`: nobody can join it.
+ */
+static int choose_device(const struct classify *cl, const struct enquiry *q, bool full)
 {
         int best = -1;
         for (int i = 0; i < supervisor_count(cl->supervisor); i++) {
                 bool trains = supervisor_job(cl->supervisor, i) != 0;
-                if (supervisor_state(cl->supervisor, i) != DEVICE_READY ||
-                        !batches_room(&cl->batches, i, trains, alone, full))
+                const bool room = enquiry_is_long(q) ? batches_room_aside(&cl->batches, i)
+                                                     : batches_room(&cl->batches, i, trains, q->alone, full);
+                if (supervisor_state(cl->supervisor, i) != DEVICE_READY || !room)
                         continue;
                 if (!trains)
                         return i;
@@ -201,12 +205,12 @@ static bool find_crowd(struct classify *cl, int64_t now_us, struct batch_crowd *
         for (const struct enquiry *q = cl->list; q; q = q->next) {
                 if (q->phase != ENQUIRY_WAITING || !goes_in_batches(q) || q->turn > before)
                         continue;
-                *ret_device = choose_device(cl, q->alone, false);
+                *ret_device = choose_device(cl, q, false);
                 if (*ret_device < 0 && q->alone)
                         return false; /* or those behind it would keep the device from being empty */
                 const bool if_full = *ret_device < 0;
                 if (if_full)
-                        *ret_device = choose_device(cl, false, true);
+                        *ret_device = choose_device(cl, q, true);
                 if (*ret_device < 0)
                         continue;
                 gather(cl, q, c);

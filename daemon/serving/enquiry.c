@@ -59,6 +59,11 @@ bool enquiry_caller_left(const struct enquiry *q)
         return q->caller.gone && q->caller.gone(q->caller.ctx);
 }
 
+bool enquiry_is_long(const struct enquiry *q)
+{
+        return !q->layer && !q->map.window && q->n > q->home->batches.o.max_images;
+}
+
 void enquiry_cancel(struct enquiry *q)
 {
         struct err e;

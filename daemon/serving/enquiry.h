@@ -53,9 +53,11 @@ void enquiry_free(struct enquiry *q);
 void enquiry_answer(struct enquiry *q, struct str *body, const struct err *e);
 /* Ends one that no device has begun. */
 void enquiry_abandon(struct enquiry *q, const struct err *e);
-/* The same because nobody waits for it any more; a map also on the device. */
+/* The same because nobody waits for it any more; a map and a long one also on the device. */
 void enquiry_cancel(struct enquiry *q);
 bool enquiry_caller_left(const struct enquiry *q);
+/* A classification of more images than go together: it takes its time, and goes by itself. */
+bool enquiry_is_long(const struct enquiry *q);
 
 /* The model as it is now: ERR_UNAVAILABLE where it was replaced by one of another size since the body was
    fitted to it. *ret as models_facts. */

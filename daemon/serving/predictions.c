@@ -29,18 +29,59 @@ int predictions_check(const float *logits, int n, int classes, struct err *e)
         return 0;
 }
 
-void predictions_rank(const float *logits, int classes, struct prediction *ret)
+int predictions_fit(int n, int classes, int top, struct err *e)
 {
-        double sum = 0.0;
+        const int64_t ranked = (int64_t)n * classes;
+        const int64_t told = top && top < classes ? (int64_t)n * top : ranked;
+        if (told > PREDICTIONS_MAX)
+                return err_set(e, ERR_TOO_LARGE,
+                        "%lld predictions are asked for, and an answer holds %d: send fewer images, or "
+                        "ask for fewer of each",
+                        (long long)told, PREDICTIONS_MAX);
+        if (ranked > PREDICTIONS_RANKED_MAX)
+                return err_set(e, ERR_TOO_LARGE,
+                        "%d images of %d classes are too many: send at most %d at once", n, classes,
+                        PREDICTIONS_RANKED_MAX / classes);
+        return 0;
+}
+
+/* Fewer are kept in order as they come: nearly all classes are seen once and left. */
+enum { FEW = 16 };
+
+static void keep_best(const float *logits, int classes, int top, struct prediction *ret)
+{
+        int kept = 0;
+        for (int i = 0; i < classes; i++) {
+                int at = kept;
+                while (at > 0 && logits[i] > ret[at - 1].logit)
+                        at--;
+                if (at == top)
+                        continue;
+                kept += kept < top;
+                memmove(&ret[at + 1], &ret[at], (size_t)(kept - at - 1) * sizeof *ret);
+                ret[at] = (struct prediction){.logit = logits[i], .index = i};
+        }
+}
+
+static void sort_all(const float *logits, int classes, struct prediction *ret)
+{
         for (int i = 0; i < classes; i++)
                 ret[i] = (struct prediction){.logit = logits[i], .index = i};
         qsort(ret, (size_t)classes, sizeof *ret, by_logit);
-        for (int i = 0; i < classes; i++) {
-                ret[i].probability = exp((double)ret[i].logit - (double)ret[0].logit);
-                sum += ret[i].probability;
-        }
-        for (int i = 0; i < classes; i++) {
-                const double exact = ret[i].probability / sum;
+}
+
+void predictions_rank(const float *logits, int classes, int top, struct prediction *ret)
+{
+        const int told = top && top < classes ? top : classes;
+        double sum = 0.0;
+        if (told <= FEW)
+                keep_best(logits, classes, told, ret);
+        else
+                sort_all(logits, classes, ret);
+        for (int i = 0; i < classes; i++)
+                sum += exp((double)logits[i] - (double)ret[0].logit);
+        for (int i = 0; i < told; i++) {
+                const double exact = exp((double)ret[i].logit - (double)ret[0].logit) / sum;
                 ret[i].probability = exact < (double)FLT_MIN ? exact : (double)(float)exact;
         }
 }
@@ -49,7 +90,7 @@ static void add_image(struct str *out, const struct model_facts *model, const fl
         struct prediction *ranks, int top)
 {
         const int classes = model->shape.num_classes;
-        predictions_rank(logits, classes, ranks);
+        predictions_rank(logits, classes, top, ranks);
         str_add(out, "{\"predictions\":[");
         for (int i = 0; i < classes && (i < top || top == 0); i++) {
                 str_add(out, i ? ",{\"label\":" : "{\"label\":");

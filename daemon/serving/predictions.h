@@ -14,9 +14,15 @@ struct prediction {
         int index; /* of the class */
         double probability;
 };
-/* The classes of one image, best first; `logits` and *ret (classes). A probability is rounded to a float, as
-   a logit is, unless it is too small for one. */
-void predictions_rank(const float *logits, int classes, struct prediction *ret);
+/* What one answer may hold, since the front writes it between two turns: predictions, and classes ranked for
+   them. */
+enum { PREDICTIONS_MAX = 1 << 18, PREDICTIONS_RANKED_MAX = 1 << 23 };
+/* ERR_TOO_LARGE where `n` images of `classes` with `top` predictions each, 0 for all, are more. */
+int predictions_fit(int n, int classes, int top, struct err *e);
+
+/* The `top` best classes of one image, best first, 0 for all; `logits` (classes), *ret (top, or classes). A
+   probability is rounded to a float, as a logit is, unless it is too small for one. */
+void predictions_rank(const float *logits, int classes, int top, struct prediction *ret);
 
 /* ERR_INVALID where some of `logits` (n,classes) are no finite numbers, as of pixels or weights near a
    float's end: then no class is the best, and none is to be told. */

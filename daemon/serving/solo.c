@@ -1,40 +1,27 @@
 #include "daemon/serving/solo.h"
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "daemon/serving/maporder.h"
 #include "daemon/common/wire.h"
-#include "data/grid.h"
+
+#include <stdlib.h>
 
 void solo_drop(struct enquiry *q)
 {
         struct err e;
         cJSON *head = cJSON_CreateObject();
         cJSON_AddStringToObject(head, "op", "drop");
-        cJSON_AddNumberToObject(head, "request", (double)q->ticket);
+        cJSON_AddNumberToObject(head, "request", (double)(q->batch ? q->batch : q->ticket));
+        if (q->batch) /* there will be no answer that ends it */
+                free(batches_end(&q->home->batches, q->batch, q->device, clock_now_us()));
         if (supervisor_send(q->home->supervisor, q->device, head, NULL, 0, &e))
-                log_line(LOG_WARN, "a map that nobody waits for goes on: %s", e.message);
+                log_line(LOG_WARN, "a request that nobody waits for goes on: %s", e.message);
         cJSON_Delete(head);
 }
 
-static int whole(const cJSON *head, const char *key)
-{
-        const cJSON *v = json_field(head, key);
-        return cJSON_IsNumber(v) && v->valueint > 0 ? v->valueint : 0;
-}
-
-/* A layer's maps as a picture. */
-static int draw(const struct chan_message *m, struct str *png, struct err *e)
-{
-        const int count = whole(m->head, "count"), channels = whole(m->head, "channels");
-        const int h = whole(m->head, "h"), w = whole(m->head, "w");
-        const double floats = (double)count * channels * h * w;
-        if (floats < 1 || (double)m->raw_len != floats * sizeof(float))
-                return err_set(e, ERR_INTERNAL, "the worker's answer cannot be read");
-        return grid_png(m->raw, count, channels, h, w, png, e);
-}
-
-/* A class map, which is the body as it is. */
+/* A picture or a class map, which is the body as it is. */
 static int hand_on(const struct chan_message *m, struct str *body, struct err *e)
 {
         if (m->raw_len == 0)
@@ -51,7 +38,7 @@ void solo_answer(struct enquiry *q, const struct chan_message *m)
         if (json_field(m->head, "error"))
                 rc = wire_error_read(json_field(m->head, "error"), &e);
         else
-                rc = (q->layer ? draw : hand_on)(m, &body, &e);
+                rc = hand_on(m, &body, &e);
         enquiry_answer(q, &body, rc ? &e : NULL);
 }
 

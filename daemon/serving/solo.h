@@ -9,7 +9,7 @@
 int solo_send(struct enquiry *q, struct err *e);
 /* The worker's answer, which ends it. */
 void solo_answer(struct enquiry *q, const struct chan_message *m);
-/* Tells the worker that it need not go on with a map. */
+/* Tells the worker that it need not go on with a map, or a long classification. */
 void solo_drop(struct enquiry *q);
 
 #endif

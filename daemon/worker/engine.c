@@ -50,10 +50,11 @@ struct engine {
         struct dev *dev;
         struct strategies *known; /* of the device */
         struct loaded *loaded;
-        int quiet_ms;             /* until keeping_tell */
-        int64_t running;          /* the job in hand */
-        int64_t marks;            /* sent so far */
-        int64_t hang_step, looks; /* test hook: see worker.h */
+        int quiet_ms;                /* until keeping_tell */
+        struct questions_long asked; /* `dropped`: any thread */
+        int64_t running;             /* the job in hand */
+        int64_t marks;               /* sent so far */
+        int64_t hang_step, looks;    /* test hook: see worker.h */
         const char *hang_file;
 };
 
@@ -95,6 +96,7 @@ int engine_post(struct engine *en, struct chan_message *m, struct err *e)
         }
         if (strcmp(op, "drop") == 0) {
                 mapqueue_drop(en->maps, wire_int(m->head, "request"));
+                atomic_store(&en->asked.dropped, wire_int(m->head, "request"));
                 return 0;
         }
         if (strcmp(op, "synced") == 0) {
@@ -177,6 +179,8 @@ static void answer_requests(struct engine *en)
         en->requests = (struct commands){0};
         pthread_mutex_unlock(&en->lock);
         while (now.first) {
+                if (questions_take_long(&en->asked, &now))
+                        continue;
                 struct chan_message *m[QUESTIONS_TOGETHER];
                 size_t bytes = 0;
                 int count = 0;
@@ -192,12 +196,19 @@ static void answer_requests(struct engine *en)
         }
 }
 
-/* One batch of the class map in hand. */
-static void work_on_map(struct engine *en)
+/* One run of the long classification in hand, and one batch of the class map. */
+static void work_on_long(struct engine *en)
 {
+        struct err e = {0};
+        if (en->asked.c) {
+                if (questions_work(&en->asked, en->loaded, &en->voice, &e)) {
+                        check_device(en, &e);
+                        questions_fail(&en->asked, &en->voice, &e);
+                }
+                note_progress(en);
+        }
         if (!mapqueue_waits(en->maps))
                 return;
-        struct err e = {0};
         if (mapqueue_work(en->maps, en->dev, en->loaded, &e)) {
                 check_device(en, &e);
                 mapqueue_fail(en->maps, &e);
@@ -220,7 +231,7 @@ static enum train_want between_steps(void *ctx)
         note_progress(en);
         hang_if_told(en);
         answer_requests(en);
-        work_on_map(en);
+        work_on_long(en);
         pthread_mutex_lock(&en->lock);
         enum train_want want = en->job == en->running ? en->want : TRAIN_GO;
         pthread_mutex_unlock(&en->lock);
@@ -256,7 +267,7 @@ static int sync_events(void *ctx, struct err *e)
         for (bool done = false; rc == 0 && !done;) {
                 const struct timespec until = in_ms(1000);
                 pthread_mutex_lock(&en->lock);
-                while (en->synced < mark && !en->requests.first && !mapqueue_waits(en->maps))
+                while (en->synced < mark && !en->requests.first && !en->asked.c && !mapqueue_waits(en->maps))
                         if (pthread_cond_timedwait(&en->wake, &en->lock, &until))
                                 break;
                 done = en->synced >= mark;
@@ -264,7 +275,7 @@ static int sync_events(void *ctx, struct err *e)
                 note_progress(en);
                 answer_requests(en);
                 if (!done)
-                        work_on_map(en);
+                        work_on_long(en);
         }
         return rc;
 }
@@ -305,34 +316,6 @@ static int train(struct engine *en, const cJSON *head, struct train_outcome *out
         return rc;
 }
 
-static int evaluate(struct engine *en, const cJSON *head, struct train_outcome *out, struct err *e)
-{
-        char path[PATH_MAX];
-        struct dataset *data = NULL;
-        struct infer *model = NULL;
-        const char *dir = NULL;
-        int64_t limit = 0;
-        int rc = wire_need_text(head, "dir", &dir, e);
-        if (rc == 0)
-                rc = json_get_int(head, "limit", 0, INT_MAX, "", &limit, e);
-        if (rc == 0)
-                rc = dataset_open(wire_text(head, "dataset"), &data, e);
-        if (rc == 0)
-                rc = infer_create(en->dev, en->known, wire_text(head, "model"), &model, e);
-        if (rc == 0) {
-                snprintf(path, sizeof path, "%s/result.json", dir);
-                const struct evaluate_job job = {.model_name = wire_text(head, "name"),
-                        .data = data,
-                        .limit = (int)limit,
-                        .result_path = path};
-                rc = evaluate_run(model, &job, between_steps, en, out, e);
-                out->device_bytes = dev_bytes(en->dev);
-        }
-        infer_destroy(model);
-        dataset_close(data);
-        return rc;
-}
-
 static void run_job(struct engine *en, struct command *c)
 {
         static const char *const ends[] = {"done", "stopped", "cancelled"};
@@ -340,8 +323,9 @@ static void run_job(struct engine *en, struct command *c)
         struct train_outcome out = {0};
         struct err e = {0};
         en->running = wire_int(head, "job");
-        int rc = strcmp(wire_text(head, "op"), "train") == 0 ? train(en, head, &out, &e)
-                                                             : evaluate(en, head, &out, &e);
+        int rc = strcmp(wire_text(head, "op"), "train") == 0
+                         ? train(en, head, &out, &e)
+                         : evaluate_run(en->dev, en->known, head, between_steps, en, &out, &e);
         if (rc == 0) {
                 cJSON *done = voice_head("done", "job", en->running);
                 cJSON_AddStringToObject(done, "end", ends[out.end]);
@@ -402,7 +386,7 @@ static int open_device(struct engine *en, struct err *e)
 
 static bool has_work(const struct engine *en)
 {
-        return en->jobs.first || en->requests.first || mapqueue_waits(en->maps);
+        return en->jobs.first || en->requests.first || en->asked.c || mapqueue_waits(en->maps);
 }
 
 /* With the lock. */
@@ -449,7 +433,7 @@ static void *engine_thread(void *ctx)
                 if (c)
                         run_job(en, c);
                 else
-                        work_on_map(en);
+                        work_on_long(en);
                 command_free(c);
                 asan_check_leaks();
         }

@@ -1,25 +1,37 @@
 #include "daemon/worker/evaluate.h"
 
 #include "base/file.h"
+#include "base/json.h"
 #include "base/str.h"
+#include "daemon/common/wire.h"
 #include "daemon/worker/scores.h"
+#include "data/dataset.h"
 #include "data/image.h"
+#include "train/infer.h"
 
+#include <limits.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { BATCH = INFER_MAX_BATCH };
+struct evaluate_job {
+        const char *model_name; /* as it stands in the result */
+        const struct dataset *data;
+        int limit; /* images at most; 0: all */
+        const char *result_path;
+};
+
 /* A larger confusion matrix has more cells than anybody reads. */
 enum { MAX_CONFUSION = 2000 };
 
 struct evaluation {
         struct infer *model;
         const struct dataset *data;
-        int count, classes;
+        int count, classes, batch;
         bool by_name;         /* the model's classes are the data set's, in whatever order */
         int32_t *class_of;    /* owned; of each of the model's classes, the data set's */
-        float *logits;        /* owned; BATCH x classes */
+        float *logits;        /* owned; batch x classes */
         int32_t *predictions; /* owned; count */
 };
 
@@ -164,10 +176,13 @@ static int finish(const struct evaluation *ev, const struct evaluate_job *job, s
         return rc;
 }
 
-int evaluate_run(struct infer *m, const struct evaluate_job *job, enum train_want (*between)(void *ctx),
+static int run(struct infer *m, const struct evaluate_job *job, enum train_want (*between)(void *ctx),
         void *ctx, struct train_outcome *ret, struct err *e)
 {
-        struct evaluation ev = {.model = m, .data = job->data, .count = job->data->split[DATASET_VAL].count};
+        struct evaluation ev = {.model = m,
+                .data = job->data,
+                .count = job->data->split[DATASET_VAL].count,
+                .batch = infer_part(m)};
         int c, h, w, rc = 0;
         enum train_end end = TRAIN_DONE;
         infer_shape(m, &c, &h, &w, &ev.classes);
@@ -177,7 +192,7 @@ int evaluate_run(struct infer *m, const struct evaluate_job *job, enum train_wan
         if (job->limit && job->limit < ev.count)
                 ev.count = job->limit;
         rc = match_classes(&ev, e);
-        ev.logits = malloc((size_t)BATCH * (size_t)ev.classes * sizeof *ev.logits);
+        ev.logits = malloc((size_t)ev.batch * (size_t)ev.classes * sizeof *ev.logits);
         ev.predictions = malloc(((size_t)ev.count + 1) * sizeof *ev.predictions);
         if (rc == 0 && (!ev.logits || !ev.predictions))
                 rc = err_set(e, ERR_NO_MEMORY, "no memory for %d predictions", ev.count);
@@ -188,7 +203,7 @@ int evaluate_run(struct infer *m, const struct evaluate_job *job, enum train_wan
                         end = want == TRAIN_STOP ? TRAIN_STOPPED : TRAIN_CANCELLED;
                         break;
                 }
-                int n = ev.count - done < BATCH ? ev.count - done : BATCH;
+                int n = ev.count - done < ev.batch ? ev.count - done : ev.batch;
                 rc = run_batch(&ev, done, n, e);
                 done += n;
         }
@@ -199,5 +214,34 @@ int evaluate_run(struct infer *m, const struct evaluate_job *job, enum train_wan
         free(ev.predictions);
         if (rc == 0)
                 *ret = (struct train_outcome){.end = end, .step = done};
+        return rc;
+}
+
+int evaluate_run(struct dev *d, const struct strategies *known, const cJSON *head,
+        enum train_want (*between)(void *ctx), void *ctx, struct train_outcome *ret, struct err *e)
+{
+        char path[PATH_MAX];
+        struct dataset *data = NULL;
+        struct infer *model = NULL;
+        const char *dir = NULL;
+        int64_t limit = 0;
+        int rc = wire_need_text(head, "dir", &dir, e);
+        if (rc == 0)
+                rc = json_get_int(head, "limit", 0, INT_MAX, "", &limit, e);
+        if (rc == 0)
+                rc = dataset_open(wire_text(head, "dataset"), &data, e);
+        if (rc == 0)
+                rc = infer_create(d, known, wire_text(head, "model"), &model, e);
+        if (rc == 0) {
+                snprintf(path, sizeof path, "%s/result.json", dir);
+                const struct evaluate_job job = {.model_name = wire_text(head, "name"),
+                        .data = data,
+                        .limit = (int)limit,
+                        .result_path = path};
+                rc = run(model, &job, between, ctx, ret, e);
+                ret->device_bytes = dev_bytes(d);
+        }
+        infer_destroy(model);
+        dataset_close(data);
         return rc;
 }

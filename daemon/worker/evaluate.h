@@ -3,20 +3,16 @@
 #define CNND_EVALUATE_H
 
 #include "base/err.h"
-#include "data/dataset.h"
-#include "train/infer.h"
+#include "device/dev.h"
+#include "ops/strategy.h"
 #include "train/train.h"
 
-struct evaluate_job {
-        const char *model_name; /* as it stands in the result */
-        const struct dataset *data;
-        int limit; /* images at most; 0: all */
-        const char *result_path;
-};
+#include <cjson/cJSON.h>
 
-/* Classifies the images in batches, asking `between` before each, and writes the result (jobs_result's JSON)
-   whole to result_path. Images of another size are fitted as image_fit does. */
-int evaluate_run(struct infer *m, const struct evaluate_job *job, enum train_want (*between)(void *ctx),
-        void *ctx, struct train_outcome *ret, struct err *e);
+/* Carries out the front's command (worker.h): classifies the images in batches, asking `between` before each,
+   and writes the result (jobs_result's JSON) whole to the job's folder. Images of another size are fitted as
+   image_fit does. */
+int evaluate_run(struct dev *d, const struct strategies *known, const cJSON *head,
+        enum train_want (*between)(void *ctx), void *ctx, struct train_outcome *ret, struct err *e);
 
 #endif

@@ -1,6 +1,7 @@
 #include "daemon/worker/questions.h"
 
 #include "daemon/common/wire.h"
+#include "data/grid.h"
 #include "train/infer.h"
 
 #include <limits.h>
@@ -12,9 +13,14 @@ static bool is_classify(const struct chan_message *m)
         return strcmp(wire_text(m->head, "op"), "classify") == 0;
 }
 
+static bool is_long(const struct chan_message *m)
+{
+        return is_classify(m) && wire_int(m->head, "n") > QUESTIONS_LONG;
+}
+
 bool questions_agree(const struct chan_message *a, const struct chan_message *b)
 {
-        return is_classify(a) && is_classify(b) &&
+        return is_classify(a) && is_classify(b) && !is_long(a) && !is_long(b) &&
                wire_int(a->head, "generation") == wire_int(b->head, "generation") &&
                strcmp(wire_text(a->head, "model"), wire_text(b->head, "model")) == 0;
 }
@@ -96,7 +102,72 @@ int questions_classify(struct loaded *l, const struct voice *v, struct chan_mess
         return rc;
 }
 
-/* A layer's filters where no image came, else what it makes of the image. */
+bool questions_take_long(struct questions_long *q, struct commands *from)
+{
+        if (q->c || !is_long(&from->first->m))
+                return false;
+        q->c = commands_pop(from);
+        return true;
+}
+
+static void end_long(struct questions_long *q)
+{
+        command_free(q->c);
+        free(q->logits);
+        q->c = NULL;
+        q->logits = NULL;
+        q->done = 0;
+}
+
+void questions_fail(struct questions_long *q, const struct voice *v, const struct err *why)
+{
+        voice_fail(v, "classify_failed", "request", wire_int(q->c->m.head, "request"), why);
+        end_long(q);
+}
+
+/* Where another model's file took the place of the one it began with, it has another shape. */
+static int begin_or_match(struct questions_long *q, int n, int classes, struct err *e)
+{
+        if (q->logits && q->classes != classes)
+                return err_set(e, ERR_UNAVAILABLE, "the model was just replaced; try again");
+        if (!q->logits)
+                q->logits = malloc((size_t)n * (size_t)classes * sizeof *q->logits);
+        q->classes = classes;
+        return q->logits ? 0 : err_set(e, ERR_NO_MEMORY, "no memory for %d results", n);
+}
+
+int questions_work(struct questions_long *q, struct loaded *l, const struct voice *v, struct err *e)
+{
+        const struct chan_message *m = &q->c->m;
+        struct infer *model = NULL;
+        int c, h, w, classes;
+        const int64_t dropped = atomic_load(&q->dropped);
+        if (dropped && dropped == wire_int(m->head, "request")) {
+                end_long(q);
+                return 0;
+        }
+        int rc = get_model(l, m, &model, e);
+        if (rc)
+                return rc;
+        infer_shape(model, &c, &h, &w, &classes);
+        const size_t values = (size_t)c * (size_t)h * (size_t)w;
+        const int n = count_images(m, values * sizeof(float)), most = infer_part(model);
+        rc = n ? begin_or_match(q, n, classes, e)
+               : err_set(e, ERR_INTERNAL, "images of %dx%dx%d in %zu bytes", c, h, w, m->raw_len);
+        if (rc)
+                return rc;
+        const int part = n - q->done < most ? n - q->done : most;
+        rc = infer_run(model, (const float *)m->raw + (size_t)q->done * values, part,
+                q->logits + (size_t)q->done * (size_t)classes, e);
+        q->done += part;
+        if (rc == 0 && q->done == n)
+                rc = say_classes(v, m, classes, q->logits, e);
+        if (rc == 0 && q->done == n)
+                end_long(q);
+        return rc;
+}
+
+/* A layer's filters where no image came, else what it makes of the image, as a picture. */
 int questions_look(struct loaded *l, const struct voice *v, const struct chan_message *m, struct err *e)
 {
         struct infer *model = NULL;
@@ -115,13 +186,12 @@ int questions_look(struct loaded *l, const struct voice *v, const struct chan_me
                 rc = err_set(e, ERR_INTERNAL, "an image of %dx%dx%d in %zu bytes", c, h, w, m->raw_len);
         if (rc)
                 return rc;
-        cJSON *head = voice_head("looked", "request", wire_int(m->head, "request"));
-        cJSON_AddNumberToObject(head, "count", maps.count);
-        cJSON_AddNumberToObject(head, "channels", maps.channels);
-        cJSON_AddNumberToObject(head, "h", maps.h);
-        cJSON_AddNumberToObject(head, "w", maps.w);
-        const size_t values = (size_t)maps.count * (size_t)maps.channels * (size_t)maps.h * (size_t)maps.w;
-        rc = voice_say(v, head, maps.data, values * sizeof(float), e);
+        struct str png = {0};
+        rc = grid_png(maps.data, maps.count, maps.channels, maps.h, maps.w, &png, e);
         free(maps.data);
+        if (rc == 0)
+                rc = voice_say(v, voice_head("looked", "request", wire_int(m->head, "request")), png.data,
+                        png.len, e);
+        str_free(&png);
         return rc;
 }

@@ -13,8 +13,8 @@
    for filters
      {"op":"map","request":5,"model":PATH,"generation":5,"name":"m","classes":[…],"c":1,"h":4096,"w":4096,"window":128,
       "stride":64,"threshold":0.5,"picture":true,"image":{…}}         raw: c*h*w floats
-     {"op":"drop","request":5}                            nobody waits for this map any more
-   Worker to front:
+     {"op":"drop","request":5}                            nobody waits for this map, or long classification,
+   any more Worker to front:
      {"op":"hello","selftest":{…},"memory_free":…}                        the device is open and its kernels
    are right
      {"op":"failed","error":{…}}                          it cannot be used; the process ends
@@ -28,12 +28,12 @@
      {"op":"job_failed","job":7,"error":{…}}
      {"op":"classified","request":3,"n":2,"classes":10}   raw: n*classes floats
      {"op":"classify_failed","request":3,"error":{…}}     of any of these
-     {"op":"looked","request":4,"count":6,"channels":1,"h":5,"w":5}      raw: that many floats
+     {"op":"looked","request":4}                          raw: a PNG
      {"op":"mapped","request":5}                          raw: the body for the client, JSON or PNG
      {"op":"unkept","programs":[{"file":"conv","options":"…"}]}          of keeping.h
    One job at a time; classifications are answered between two of its steps, and a batch of the first map that
-   waits goes there too; without a job, maps are made one by one. At the end of the channel the
-   process ends at once: what is not in a checkpoint is computed again. */
+   waits goes there too, and a run of a classification of many images; without a job, maps are made one by
+   one. At the end of the channel the process ends at once: what is not in a checkpoint is computed again. */
 #ifndef CNND_WORKER_H
 #define CNND_WORKER_H
 

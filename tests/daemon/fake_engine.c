@@ -281,13 +281,20 @@ void infer_shape(const struct infer *m, int *c, int *h, int *w, int *num_classes
         *num_classes = m->classes;
 }
 
+int infer_part(const struct infer *m)
+{
+        (void)m;
+        return INFER_MAX_BATCH;
+}
+
 /* The class is ten times the first pixel, its logit one more than there are images in the run. A first pixel
    of exactly 1 kills the process. */
 int infer_run(struct infer *m, const float *images, int n, float *logits, struct err *e)
 {
         (void)e;
         size_t values = (size_t)m->input[0] * (size_t)m->input[1] * (size_t)m->input[2];
-        sleep_ms(env_int("CNND_FAKE_INFER_MS", 0));
+        for (int done = 0; done < n; done += INFER_MAX_BATCH)
+                sleep_ms(env_int("CNND_FAKE_INFER_MS", 0));
         for (int i = 0; i < n; i++) {
                 float first = images[(size_t)i * values];
                 if (first == 1.0f)

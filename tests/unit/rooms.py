@@ -20,7 +20,7 @@ DAEMON = {'daemon/' + room: ENGINE | {'daemon/' + r for r in [room] + more.split
     'models': 'common store people decoder',
     'datasets': 'common store people http decoder',
     'jobs': 'common store people http devices models datasets',
-    'serving': 'common http decoder devices models',
+    'serving': 'common people http decoder devices models',
     'api': 'common store people http decoder devices worker models datasets jobs serving',
 }.items()}
 DAEMON['daemon'] = ENGINE | {'daemon'} | set(DAEMON) - {'daemon/serving', 'daemon/jobs'}
