@@ -78,6 +78,7 @@ static int catch_signals(struct server *s, struct err *e)
         sigaddset(&set, SIGINT);
         sigaddset(&set, SIGHUP);
         signal(SIGPIPE, SIG_IGN);
+        signal(SIGXFSZ, SIG_IGN); /* the write fails; of children, too */
         sigprocmask(SIG_BLOCK, &set, NULL);
         s->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
         return s->signal_fd < 0 ? err_errno(e, errno, "signalfd") : 0;
@@ -194,6 +195,7 @@ static int open_http(struct server *s, struct http_options *o, struct err *e)
         o->peer = api_peer;
         o->enter = api_enter;
         o->leave = api_leave;
+        o->worked = api_worked;
         o->routes = api_routes;
         o->ctx = &s->api;
         o->tmp_dir = s->tmp_dir;

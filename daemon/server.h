@@ -12,7 +12,8 @@ struct server;
  */
 int server_check(const struct conf *conf, struct err *e);
 /* Opens the listeners, the state folder and all behind it. SIGTERM, SIGINT and SIGHUP are blocked from here
-   on and taken by server_run; SIGPIPE is ignored. `conf` is borrowed. */
+   on and taken by server_run; SIGPIPE and SIGXFSZ are ignored. `conf` is
+   borrowed. */
 int server_create(const struct conf *conf, struct server **ret, struct err *e);
 /* NULL accepted. */
 void server_destroy(struct server *s);

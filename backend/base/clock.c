@@ -23,6 +23,13 @@ double clock_now_s(void)
         return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
+int64_t clock_thread_us(void)
+{
+        struct timespec t;
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+        return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
 int64_t clock_wall_ms(void)
 {
         struct timespec t;

@@ -9,6 +9,8 @@ int64_t clock_now_ms(void);
 /* The same in microseconds, and in seconds. */
 int64_t clock_now_us(void);
 double clock_now_s(void);
+/* Microseconds of a processor that this thread has taken. */
+int64_t clock_thread_us(void);
 /* Milliseconds since 1970 UTC. */
 int64_t clock_wall_ms(void);
 

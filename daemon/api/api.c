@@ -148,6 +148,11 @@ void api_leave(void *ctx, const struct identity *who)
         quota_leave(((struct api *)ctx)->service->quota, who);
 }
 
+void api_worked(void *ctx, const struct identity *who, double seconds)
+{
+        quota_worked(((struct api *)ctx)->service->quota, who, seconds, clock_now_ms());
+}
+
 int api_job(
         const struct api *api, const struct http_request *rq, const char *query, int64_t *ret, struct err *e)
 {

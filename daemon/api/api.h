@@ -31,6 +31,7 @@ int api_know(void *ctx, struct http_request *rq, struct err *e);
 void api_peer(void *ctx, uid_t uid, struct identity *ret);
 int api_enter(void *ctx, const struct identity *who, struct err *e);
 void api_leave(void *ctx, const struct identity *who);
+void api_worked(void *ctx, const struct identity *who, double seconds);
 
 /* --- for the api_*.c files --- */
 

@@ -85,6 +85,8 @@ static void write_http(const struct http *http, struct str *out)
         number(out, "cnnd_http_waiting", "gauge", "requests that wait for a device or the decoder",
                 (double)stats.waiting);
         number(out, "cnnd_http_body_bytes", "gauge", "request bodies in memory", (double)stats.body_bytes);
+        number(out, "cnnd_http_answer_bytes", "gauge", "large answers in memory that clients have not taken",
+                (double)stats.answer_bytes);
         metric(out, "cnnd_http_request_seconds", "histogram",
                 "from a request's header to its answer's first byte, by endpoint");
         for (int i = 0; api_routes[i].method; i++) {

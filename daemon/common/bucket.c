@@ -18,6 +18,18 @@ int64_t bucket_take(struct bucket *b, double rate, double burst, int64_t now_ms)
         return 0;
 }
 
+void bucket_spend(struct bucket *b, double rate, double amount, int64_t now_ms)
+{
+        b->taken = taken_at(b, rate, now_ms) + amount;
+        b->at_ms = now_ms;
+}
+
+int64_t bucket_over(const struct bucket *b, double rate, double burst, int64_t now_ms)
+{
+        const double over = taken_at(b, rate, now_ms) - burst;
+        return over > 0 ? (int64_t)ceil(over / rate * 1000) : 0;
+}
+
 bool bucket_full(const struct bucket *b, double rate, int64_t now_ms)
 {
         return taken_at(b, rate, now_ms) == 0;

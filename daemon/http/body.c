@@ -79,6 +79,42 @@ void body_close_file(struct body_files *files, struct body_holder *holder)
         let_go(&files->holders, holder);
 }
 
+int body_begin_answer(struct body_pool *answers, const struct identity *who, int64_t bytes,
+        struct body_holder **ret, struct err *e)
+{
+        struct body_holder *h = NULL;
+        int rc = 0;
+        if (!who->operator&& !(h = hold(&answers->holders, who->user)))
+                return err_set(e, ERR_NO_MEMORY, "no memory for an answer");
+        if (h && h->bytes && bytes > answers->share_bytes - h->bytes)
+                rc = err_set(e, ERR_QUOTA,
+                        "answers to you that are not taken fill %lld bytes of memory, and %lld may be one "
+                        "user's: read them first",
+                        (long long)h->bytes, (long long)answers->share_bytes);
+        else if (answers->used_bytes && bytes > answers->limit_bytes - answers->used_bytes)
+                rc = err_set(e, ERR_UNAVAILABLE,
+                        "too many large answers wait to be taken: they fill %lld of %lld bytes; try again "
+                        "soon",
+                        (long long)answers->used_bytes, (long long)answers->limit_bytes);
+        if (rc) {
+                let_go(&answers->holders, h);
+                return rc;
+        }
+        answers->used_bytes += bytes;
+        if (h)
+                h->bytes += bytes;
+        *ret = h;
+        return 0;
+}
+
+void body_end_answer(struct body_pool *answers, struct body_holder *holder, int64_t bytes)
+{
+        answers->used_bytes -= bytes;
+        if (holder)
+                holder->bytes -= bytes;
+        let_go(&answers->holders, holder);
+}
+
 static int make_file(struct body *b, struct err *e)
 {
         char path[4096];

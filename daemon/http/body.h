@@ -35,6 +35,7 @@ struct body_files {
 struct body_budget {
         const char *tmp_dir;               /* borrowed */
         struct body_pool pools[BODY_FILE]; /* BODY_JSON and BODY_IMAGE */
+        struct body_pool answers;          /* what waits to be taken by clients */
         struct body_files files;
 };
 
@@ -43,6 +44,13 @@ struct body_budget {
 int body_open_file(
         struct body_files *files, const struct identity *who, struct body_holder **ret, struct err *e);
 void body_close_file(struct body_files *files, struct body_holder *holder);
+
+/* Counts an answer of `who` that takes so many bytes of memory until it is sent; *ret is to be handed to
+   body_end_answer. One alone goes, however large. ERR_QUOTA at the user's share, ERR_UNAVAILABLE at the
+   limit. */
+int body_begin_answer(struct body_pool *answers, const struct identity *who, int64_t bytes,
+        struct body_holder **ret, struct err *e);
+void body_end_answer(struct body_pool *answers, struct body_holder *holder, int64_t bytes);
 
 struct body {
         struct body_budget *budget; /* borrowed */

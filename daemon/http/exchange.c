@@ -21,6 +21,7 @@ enum {
         DRAIN_BYTES = 16 << 20, /* of a refused body that are read so that the client sees the answer */
         TRANSFER_MS = 30000,    /* for any body, and as much again for each TRANSFER_BYTES of it */
         TRANSFER_BYTES = 1 << 20,
+        SMALL_BYTES = 16 << 10,       /* of answers that are not counted */
         STALL_MS = 10000,             /* a stream's client that takes nothing in this time has gone */
         STREAM_SEND_BYTES = 64 << 10, /* of a stream that the kernel keeps for such a client */
 };
@@ -233,9 +234,32 @@ static void record(struct exchange *x)
                 x->rq.who.user[0] ? x->rq.who.user : "-", seconds);
 }
 
+/* Of one that is refused its headers are not the problem's. */
+static void refuse_reply(struct exchange *x, const struct err *e)
+{
+        const bool oip = x->rq.reply.oip;
+        reply_finish(&x->rq.reply);
+        x->rq.reply.oip = oip;
+        exchange_refuse(x, 0, e);
+}
+
+/* Who asks for much and takes none of it would fill the memory. */
+static void count_answer(struct exchange *x)
+{
+        struct err e = {0};
+        const int64_t bytes = (int64_t)x->rq.reply.text.len;
+        if (bytes <= SMALL_BYTES)
+                return;
+        if (body_begin_answer(&x->host->budget.answers, &x->rq.who, bytes, &x->answer_holder, &e))
+                refuse_reply(x, &e);
+        else
+                x->answer_bytes = bytes;
+}
+
 static enum MHD_Result queue(struct exchange *x, bool close_after)
 {
         struct reply *r = &x->rq.reply;
+        count_answer(x);
         int64_t size = sends_file(r) ? (int64_t)r->size : (int64_t)r->text.len;
         struct MHD_Response *response = make_response(x);
         if (!response)
@@ -324,6 +348,16 @@ static enum MHD_Result take(struct exchange *x, const char *bytes, size_t len)
         return MHD_YES;
 }
 
+static int handle(struct exchange *x, struct err *e)
+{
+        const struct http_options *o = &x->host->o;
+        const int64_t begun_us = clock_thread_us();
+        int rc = x->route->handle(o->ctx, &x->rq, e);
+        if (o->worked && !x->route->open)
+                o->worked(o->ctx, &x->rq.who, (double)(clock_thread_us() - begun_us) / 1e6);
+        return rc;
+}
+
 static enum MHD_Result finish(struct exchange *x)
 {
         struct err e = {0};
@@ -333,7 +367,7 @@ static enum MHD_Result finish(struct exchange *x)
                         rc = err_set(&e, ERR_UNAVAILABLE, "the daemon stops");
                 json_begin();
                 if (rc == 0)
-                        rc = x->route->handle(x->host->o.ctx, &x->rq, &e);
+                        rc = handle(x, &e);
                 if (rc == HTTP_LATER) {
                         x->phase = EXCHANGE_WAITING;
                         x->link->deadline_ms = 0;
@@ -345,10 +379,10 @@ static enum MHD_Result finish(struct exchange *x)
                         rc = body_open_file(&x->host->budget.files, &x->rq.who, &x->file_holder, &e);
                         x->sends_file = rc == 0;
                         if (rc)
-                                reply_finish(&x->rq.reply); /* its headers are not the problem's */
-                }
-                if (rc)
+                                refuse_reply(x, &e);
+                } else if (rc) {
                         exchange_refuse(x, 0, &e);
+                }
         }
         return queue(x, false);
 }
@@ -412,6 +446,8 @@ void exchange_destroy(struct exchange *x)
                 x->next->prev = x->prev;
         if (x->sends_file)
                 body_close_file(&x->host->budget.files, x->file_holder);
+        if (x->answer_bytes)
+                body_end_answer(&x->host->budget.answers, x->answer_holder, x->answer_bytes);
         reply_finish(&x->rq.reply);
         body_finish(&x->rq.body);
         target_finish(&x->rq.target);

@@ -44,6 +44,9 @@ struct exchange {
         bool resting;                    /* a stream, suspended */
         struct body_holder *file_holder; /* while it sends one; NULL for an operator */
         bool sends_file;
+        struct body_holder
+                *answer_holder; /* while its large answer waits to be taken; NULL for an operator */
+        int64_t answer_bytes;   /* 0: it has no large one */
 };
 
 struct exchange *exchange_of(const struct http_request *rq);

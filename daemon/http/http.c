@@ -203,6 +203,7 @@ int http_create(const struct http_options *o, struct http **ret, struct err *e)
                 h->host.budget = (struct body_budget){.tmp_dir = o->tmp_dir,
                         .pools = {[BODY_JSON] = body_pool(json_bytes(o), o->max_json_bytes),
                                 [BODY_IMAGE] = body_pool(o->body_memory_bytes, o->max_image_bytes)},
+                        .answers = body_pool(o->body_memory_bytes, 0),
                         .files = body_files(o)};
         }
         if (rc == 0 && o->tls_cert)
@@ -377,6 +378,7 @@ struct http_stats http_stats(const struct http *h)
         stats.connections = h->links.open[0] + h->links.open[1];
         for (int i = 0; i < BODY_FILE; i++)
                 stats.body_bytes += h->host.budget.pools[i].used_bytes;
+        stats.answer_bytes = h->host.budget.answers.used_bytes;
         return stats;
 }
 

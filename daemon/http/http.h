@@ -88,6 +88,8 @@ struct http_options {
         /* Counts a connection for `who`, or ERR_QUOTA; counts it no longer. */
         int (*enter)(void *ctx, const struct identity *who, struct err *e);
         void (*leave)(void *ctx, const struct identity *who);
+        /* So many seconds of a processor a handler took for a request of `who`. NULL: nobody counts them. */
+        void (*worked)(void *ctx, const struct identity *who, double seconds);
         const char *tmp_dir;            /* borrowed */
         int tcp_fd, unix_fd;            /* listening sockets, -1 for none; taken, also on failure */
         bool loopback;                  /* tcp_fd: only names of this machine are taken for Host */
@@ -122,7 +124,7 @@ void http_run(struct http *h, unsigned readable);
 struct http_stats {
         uint64_t answers[6]; /* by the status's first digit */
         int64_t connections, streams, waiting;
-        int64_t body_bytes; /* of bodies in memory */
+        int64_t body_bytes, answer_bytes; /* of bodies, and of large answers, in memory */
 };
 struct http_stats http_stats(const struct http *h);
 /* Seconds from header to answer of the route at `index` of http_options' table, in histogram_quick; streams

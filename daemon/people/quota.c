@@ -8,10 +8,12 @@
 
 /* Users that are remembered; those without a connection whose buckets are full are forgotten first. */
 enum { MAX_SPENDERS = 4096, BURST_SECONDS = 2 };
+/* Processor seconds of the front's one thread: a second, and at once. */
+static const double work_rate = 0.5, work_burst = 1;
 
 struct spender {
         char user[IDENTITY_USER_MAX + 1];
-        struct bucket bucket;
+        struct bucket bucket, work; /* requests, seconds */
         int64_t connections;
 };
 
@@ -45,7 +47,8 @@ static void forget_idle(struct quota *q, int64_t now_ms)
         int kept = 0;
         for (int i = 0; i < q->count; i++) {
                 const struct spender *s = &q->spenders[i];
-                if (s->connections || !bucket_full(&s->bucket, q->limits.requests_per_second, now_ms))
+                if (s->connections || !bucket_full(&s->bucket, q->limits.requests_per_second, now_ms) ||
+                        !bucket_full(&s->work, work_rate, now_ms))
                         q->spenders[kept++] = *s;
         }
         q->count = kept;
@@ -90,11 +93,24 @@ int quota_request(
         if (rate <= 0 || who->operator)
                 return 0;
         struct spender *s = find_or_make(q, who->user, now_ms);
+        int64_t busy_ms = s ? bucket_over(&s->work, work_rate, work_burst, now_ms) : 0;
+        if (busy_ms) {
+                *ret_seconds = (int)((busy_ms + 999) / 1000);
+                return err_set(e, ERR_QUOTA,
+                        "your requests take more than half of the server's time: wait %d s", *ret_seconds);
+        }
         int64_t wait_ms = s ? bucket_take(&s->bucket, rate, burst < 1 ? 1 : burst, now_ms) : 1000;
         if (wait_ms == 0)
                 return 0;
         *ret_seconds = (int)((wait_ms + 999) / 1000);
         return err_set(e, ERR_QUOTA, "more than %.10g requests a second: wait %d s", rate, *ret_seconds);
+}
+
+void quota_worked(struct quota *q, const struct identity *who, double seconds, int64_t now_ms)
+{
+        struct spender *s = who->operator|| q->limits.requests_per_second <= 0 ? NULL : find(q, who->user);
+        if (s)
+                bucket_spend(&s->work, work_rate, seconds, now_ms);
 }
 
 int quota_enter(struct quota *q, const struct identity *who, int64_t now_ms, struct err *e)

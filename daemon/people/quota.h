@@ -11,7 +11,7 @@
 
 /* 0 is no limit. */
 struct quota_limits {
-        double requests_per_second; /* on average; twice as many at once */
+        double requests_per_second; /* on average; twice as many at once, and of the front's time half */
         int64_t connections;        /* open at once */
         int64_t queued_jobs;        /* queued and paused */
         int64_t stored_bytes;       /* models, data sets, requests and events of jobs */
@@ -23,9 +23,12 @@ struct quota *quota_create(const struct quota_limits *limits, struct store *stor
 /* NULL accepted. */
 void quota_destroy(struct quota *q);
 
-/* Counts one request. ERR_QUOTA with the seconds after which one is taken again. */
+/* Counts one request. ERR_QUOTA with the seconds after which one is taken again: of those that are quick by
+   their number, of others by the time that they took. */
 int quota_request(
         struct quota *q, const struct identity *who, int64_t now_ms, int *ret_seconds, struct err *e);
+/* So many seconds of a processor a request has taken. */
+void quota_worked(struct quota *q, const struct identity *who, double seconds, int64_t now_ms);
 /* Counts a connection until quota_leave. ERR_QUOTA when the user has as many as may be. */
 int quota_enter(struct quota *q, const struct identity *who, int64_t now_ms, struct err *e);
 void quota_leave(struct quota *q, const struct identity *who);

@@ -46,6 +46,21 @@ static void a_clock_that_stands_gives_nothing(void **state)
         assert_true(bucket_full(&b, 5, 700));
 }
 
+static void what_is_spent_comes_back(void **state)
+{
+        struct bucket b = {0};
+        (void)state;
+        assert_int_equal(bucket_over(&b, 0.5, 1, 1000), 0);
+        bucket_spend(&b, 0.5, 1, 1000);
+        assert_int_equal(bucket_over(&b, 0.5, 1, 1000), 0);
+        bucket_spend(&b, 0.5, 3, 1000);
+        assert_int_equal(bucket_over(&b, 0.5, 1, 1000), 6000);
+        assert_int_equal(bucket_over(&b, 0.5, 1, 4000), 3000);
+        assert_int_equal(bucket_over(&b, 0.5, 1, 7000), 0);
+        assert_false(bucket_full(&b, 0.5, 7000));
+        assert_true(bucket_full(&b, 0.5, 9000));
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -53,6 +68,7 @@ int main(void)
                 cmocka_unit_test(holds_the_rate_over_an_hour),
                 cmocka_unit_test(slow_rates_let_one_through),
                 cmocka_unit_test(a_clock_that_stands_gives_nothing),
+                cmocka_unit_test(what_is_spent_comes_back),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

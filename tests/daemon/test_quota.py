@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
 """What one user may take: requests a second, waiting jobs, stored bytes; and that it stops nobody else."""
 import contextlib
+import json
 import os
 import re
 import resource
+import socket
 import sqlite3
+import struct
 import threading
 import time
 import unittest
@@ -86,6 +89,58 @@ class Memory(unittest.TestCase):
             held((2 << 20) - 1)
             self.assertEqual(send(anna)[0], 404)
             self.assertEqual(send(root, 2 << 20)[0], 404)
+
+
+def model(classes):
+    """One that has these."""
+    n = len(classes)
+    net = {"layers": [{"type": "flatten"}, {"type": "linear", "out_features": n}]}
+    head = {
+        "__metadata__": {"architecture": json.dumps(net), "input": "[1,1,1]", "classes": json.dumps(classes)},
+        "net.1.weight": {"dtype": "F32", "shape": [n, 1], "data_offsets": [0, 4 * n]},
+        "net.1.bias": {"dtype": "F32", "shape": [n], "data_offsets": [4 * n, 8 * n]},
+    }
+    text = json.dumps(head).encode()
+    return struct.pack("<Q", len(text)) + text + bytes(8 * n)
+
+
+class Answers(unittest.TestCase):
+    def ask(self, d, person, name):
+        """For a model, of whose answer nearly nothing is taken."""
+        s = socket.socket()
+        self.addCleanup(s.close)
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        s.connect((d.host, d.port))
+        fields = {"Host": "localhost", **person.headers}
+        s.sendall("".join(["GET /v1/models/%s HTTP/1.1\r\n" % name, *("%s: %s\r\n" % f for f in fields.items()), "\r\n"]).encode())
+        return s
+
+    def test_nobody_takes_them(self):
+        """Who asks for much and reads none of it holds his share of the memory, and then is told so."""
+        classes = ["%0190d" % i for i in range(32000)]
+        size = len(json.dumps(classes))
+        with Daemon({"body_memory_bytes": "20M", "max_image_bytes": "10M"}, device=False) as d:
+            anna, bert, carl = (Person(d, token(d, name)) for name in ("anna", "bert", "carl"))
+            root = Person(d, token(d, "ottilie", "--operator"))
+            body = model(classes)
+            for person, name in ((anna, "a"), (bert, "b"), (carl, "c")):
+                self.assertEqual(person.status("PUT", "/v1/models/%s/weights" % name, body), 201)
+            held = lambda: int(re.search(rb"\ncnnd_http_answer_bytes (\d+)", root.get("/metrics"))[1])
+            unread = [self.ask(d, anna, "a")]
+            wait_for(lambda: held() > size / 2, what="one answer held")
+            status, headers, body = anna.request("GET", "/v1/models/a")
+            self.assertEqual(status, 429)
+            self.assertIn("Retry-After", headers)
+            self.assertIn("answers to you", body["detail"])
+            self.assertEqual(bert.request("GET", "/v1/models/b")[0], 200)
+            unread += [self.ask(d, bert, "b"), self.ask(d, carl, "c")]
+            wait_for(lambda: held() > 2.5 * size, what="three answers held")
+            self.assertEqual(root.request("GET", "/v1/models/a")[0], 503)
+            self.assertEqual(anna.status("GET", "/v1/jobs"), 200, "small answers are anybody's")
+            for s in unread:
+                s.close()
+            wait_for(lambda: held() == 0, what="no answer held")
+            self.assertEqual(anna.request("GET", "/v1/models/a")[0], 200)
 
 
 class Files(unittest.TestCase):
