@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 enum { EXIT_USAGE = 2 };
 
@@ -51,6 +52,7 @@ int main(int argc, char **argv)
         struct conf conf = {0};
         enum conf_action action = CONF_RUN;
         struct err e = {0};
+        umask(077); /* the state is nobody else's, whoever made its folder */
         if (role_requested(argc, argv))
                 return role_main(argc, argv);
         if (admin_requested(argc, argv))

@@ -17,7 +17,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { REAP_STEP_MS = 20, STARVED_MS = 20, END_GRACE_MS = 2000, MAX_EVENTS = 32 };
+/* TURN_US: so long one that never stops talking is listened to before others have their turn. */
+enum { REAP_STEP_MS = 20, STARVED_MS = 20, END_GRACE_MS = 2000, MAX_EVENTS = 32, TURN_US = 5000 };
+/* Of 1000, which are all of the machine's memory. */
+static const char oom_score[] = "500";
 
 struct child {
         struct children *home; /* borrowed */
@@ -31,6 +34,7 @@ struct child {
         long long oom_kills;      /* at its start */
         struct chan_message held; /* owned; one that could not be taken for want of memory */
         bool holds, starved;      /* starved: to be served again soon, though nothing comes */
+        bool more;                /* it has said more than was heard */
 };
 
 struct children {
@@ -91,6 +95,17 @@ static long long oom_kills(void)
         return count;
 }
 
+/* Where memory is out the kernel is to take a child before the front, which may be larger for a while. */
+static void go_first(void)
+{
+        int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+        if (fd < 0)
+                return;
+        ssize_t n = write(fd, oom_score, sizeof oom_score - 1);
+        (void)n; /* it stays as it was */
+        close(fd);
+}
+
 /* In the child, between fork and exec: only async-signal-safe calls. Never returns. */
 static void become_role(pid_t parent, int channel, int lock_fd, char *const *argv)
 {
@@ -105,6 +120,7 @@ static void become_role(pid_t parent, int channel, int lock_fd, char *const *arg
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (getppid() != parent)
                 _exit(127);
+        go_first();
         int null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
         /* Above the targets first, so that neither dup2 overwrites the other's source. */
         int high_channel = fcntl(channel, F_DUPFD, 16), high_lock = fcntl(lock_fd, F_DUPFD, 16);
@@ -233,18 +249,23 @@ int children_fd(const struct children *cs)
 
 int children_timeout_ms(const struct children *cs)
 {
-        for (const struct child *c = cs->list; c; c = c->next)
+        int least = -1;
+        for (const struct child *c = cs->list; c; c = c->next) {
+                if (c->chan && c->more)
+                        return 0;
                 if (!c->chan || c->starved)
-                        return c->chan ? STARVED_MS : REAP_STEP_MS;
-        return -1;
+                        least = c->chan ? STARVED_MS : REAP_STEP_MS;
+        }
+        return least;
 }
 
-/* Hands on what has come. 0, or why no more will. */
+/* Hands on what has come, of what never ends a part. 0, or why no more will. */
 static int take_messages(struct child *c, struct err *e)
 {
+        const int64_t end_us = clock_now_us() + TURN_US;
         int rc = 0;
-        c->starved = false;
-        while (c->chan) {
+        c->starved = c->more = false;
+        while (c->chan && !c->more) {
                 if (!c->holds) {
                         rc = chan_next(c->chan, &c->held, e);
                         c->holds = rc > 0;
@@ -257,6 +278,7 @@ static int take_messages(struct child *c, struct err *e)
                         break;
                 chan_message_finish(&c->held);
                 c->holds = false;
+                c->more = clock_now_us() >= end_us;
         }
         return c->starved ? 0 : rc;
 }
@@ -325,10 +347,13 @@ static bool reap(struct child **place, int64_t now_ms)
 void children_run(struct children *cs)
 {
         struct epoll_event events[MAX_EVENTS];
+        for (struct child *c = cs->list; c; c = c->next)
+                if (c->chan && c->more)
+                        serve(c, 0);
         int n = epoll_wait(cs->epoll_fd, events, MAX_EVENTS, 0);
         for (int i = 0; i < n; i++) {
                 struct child *c = events[i].data.ptr;
-                if (c->chan)
+                if (c->chan && !(c->more && events[i].events == EPOLLIN))
                         serve(c, events[i].events);
         }
         int64_t now = clock_now_ms();

@@ -66,6 +66,18 @@ def fill(path):
                 f.write(bytes(256))
 
 
+class FileSize(unittest.TestCase):
+    def test_a_limit_is_a_full_disk(self):
+        """What passes the limit of a file's size (ulimit -f, LimitFSIZE) is refused, and ends nothing."""
+        limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
+        with Daemon(device=False, before=limit) as d:
+            for path in ("/v1/models/m/weights", "/v1/datasets/d"):
+                status, _, body = d.request("PUT", path, bytes(2 << 20))
+                self.assertEqual(status, 507, body)
+                self.assertIn("File too large", body["detail"])
+            self.assertEqual(d.request("GET", "/v1/models")[0], 200)
+
+
 class Disk(unittest.TestCase):
     def test_a_start(self):
         """Without any room it does not start, and says why; the service manager tries again."""

@@ -226,6 +226,28 @@ class ServiceManager(unittest.TestCase):
             self.assertEqual(name(d.process.pid), "cnnd\n")
             wait_for(lambda: [name(pid) for pid in d.children("decoder")] == ["cnnd-decoder\n"], what="a decoder with its name")
 
+    def test_who_goes_first(self):
+        """Where memory is out the kernel takes a child before the front, whatever either has taken."""
+        def score(pid):
+            with open("/proc/%d/oom_score_adj" % pid) as f:
+                return int(f.read())
+
+        with Daemon(device=False) as d:
+            wait_for(lambda: [score(pid) for pid in d.children("decoder")] == [500], what="a decoder that goes first")
+            self.assertEqual(score(d.process.pid), score(os.getpid()))
+
+    def test_files_are_nobody_elses(self):
+        """Whoever made the state folder, and with whatever umask cnnd was started."""
+        folder = tempfile.mkdtemp(prefix="cnnd-open-")
+        self.addCleanup(shutil.rmtree, folder)
+        os.chmod(folder, 0o755)
+        with Daemon(state=folder, device=False, before=lambda: os.umask(0o022)) as d:
+            d.request("PUT", "/v1/models/m/weights", bytes(100))
+            found = {name: os.lstat(os.path.join(at, name)).st_mode & 0o077
+                     for at, folders, files in os.walk(folder) for name in folders + files}
+        self.assertIn("cnnd.db", found)
+        self.assertEqual({name: mode for name, mode in found.items() if mode}, {})
+
     def test_unit_is_tight(self):
         unit = os.path.join(ROOT, "packaging", "cnnd.service")
         if not shutil.which("systemd-analyze"):
