@@ -243,6 +243,14 @@ static void refuse_reply(struct exchange *x, const struct err *e)
         exchange_refuse(x, 0, e);
 }
 
+/* What has changed something says so, whatever it takes. */
+static bool only_tells(const struct exchange *x)
+{
+        return x->route && x->rq.reply.status == 200 &&
+               (strcmp(x->route->method, "GET") == 0 ||
+                       (strcmp(x->route->method, "POST") == 0 && x->route->body != HTTP_NO_BODY));
+}
+
 /* Who asks for much and takes none of it would fill the memory. */
 static void count_answer(struct exchange *x)
 {
@@ -250,10 +258,10 @@ static void count_answer(struct exchange *x)
         const int64_t bytes = (int64_t)x->rq.reply.text.len;
         if (bytes <= SMALL_BYTES)
                 return;
-        if (body_begin_answer(&x->host->budget.answers, &x->rq.who, bytes, &x->answer_holder, &e))
-                refuse_reply(x, &e);
-        else
+        if (body_begin_answer(&x->host->budget.answers, &x->rq.who, bytes, &x->answer_holder, &e) == 0)
                 x->answer_bytes = bytes;
+        else if (only_tells(x))
+                refuse_reply(x, &e);
 }
 
 static enum MHD_Result queue(struct exchange *x, bool close_after)
