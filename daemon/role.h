@@ -1,5 +1,5 @@
-/* The other roles of the binary: `cnnd --role probe|worker|compiler|keeper|decoder|import|carry …`, started by
-   the front alone with a channel on descriptor 3. */
+/* The other roles of the binary: `cnnd --role probe|worker|compiler|keeper|decoder|import|carry …`, started
+   by the front alone with a channel on descriptor 3. */
 #ifndef CNND_ROLE_H
 #define CNND_ROLE_H
 

@@ -11,7 +11,7 @@
                 .max = most                                                                                  \
         }
 
-const struct augment_kind augment_kinds[] = {
+static const struct augment_kind kinds[] = {
         {"hflip", "HFLIP", "mirrors left and right with probability p", AUGMENT_GEOMETRIC,
                 {NUMBER("p", 0, 0.5, 0, 1)}},
         {"vflip", "VFLIP", "mirrors top and bottom with probability p", AUGMENT_GEOMETRIC,
@@ -43,7 +43,7 @@ const struct augment_kind augment_kinds[] = {
         {"blur", "BLUR", "Gaussian blur of up to `sigma` pixels; edges are repeated", AUGMENT_BLUR,
                 {NUMBER("sigma", 0, 1, 0, AUGMENT_MAX_SIGMA)}},
 };
-const int augment_kinds_count = sizeof augment_kinds / sizeof augment_kinds[0];
+enum { KINDS = sizeof kinds / sizeof kinds[0] };
 
 static int find(const cJSON *step, const char *at, const struct augment_kind **ret, struct err *e)
 {
@@ -58,12 +58,12 @@ static int find(const cJSON *step, const char *at, const struct augment_kind **r
                 rc = json_get_string(step, "type", 40, at, &type, e);
         if (rc)
                 return rc;
-        for (int i = 0; i < augment_kinds_count; i++) {
-                if (strcmp(augment_kinds[i].type, type) == 0) {
-                        *ret = &augment_kinds[i];
+        for (int i = 0; i < KINDS; i++) {
+                if (strcmp(kinds[i].type, type) == 0) {
+                        *ret = &kinds[i];
                         return 0;
                 }
-                snprintf(known + strlen(known), sizeof known - strlen(known), " %s", augment_kinds[i].type);
+                snprintf(known + strlen(known), sizeof known - strlen(known), " %s", kinds[i].type);
         }
         snprintf(pointer, sizeof pointer, "%s/type", at);
         return err_at(e, ERR_INVALID, pointer, "there is no augmentation \"%s\"; known are:%s", type, known);
@@ -140,11 +140,11 @@ int augment_check(const struct augment *a, struct shape s, struct err *e)
 cJSON *augment_kinds_json(void)
 {
         cJSON *list = cJSON_CreateArray();
-        for (int i = 0; i < augment_kinds_count; i++) {
+        for (int i = 0; i < KINDS; i++) {
                 cJSON *item = cJSON_CreateObject();
-                cJSON_AddStringToObject(item, "type", augment_kinds[i].type);
-                cJSON_AddStringToObject(item, "description", augment_kinds[i].doc);
-                json_add(item, "parameters", layers_fields_json(augment_kinds[i].fields));
+                cJSON_AddStringToObject(item, "type", kinds[i].type);
+                cJSON_AddStringToObject(item, "description", kinds[i].doc);
+                json_add(item, "parameters", layers_fields_json(kinds[i].fields));
                 json_push(list, item);
         }
         return list;

@@ -31,9 +31,6 @@ struct augment_kind {
                 fields[AUGMENT_FIELDS + 1]; /* ended by a NULL name; offsets are indices into values */
 };
 
-extern const struct augment_kind augment_kinds[];
-extern const int augment_kinds_count;
-
 struct augment_step {
         const struct augment_kind *kind;
         double values[AUGMENT_FIELDS];

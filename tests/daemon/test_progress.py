@@ -178,6 +178,14 @@ class ImportEvents(unittest.TestCase):
         self.assertEqual(json.loads(list(c.getresponse())[-1])["data"]["state"], "succeeded")
         c.close()
 
+    def test_no_heartbeat_stands_behind_the_end(self):
+        with Daemon({"heartbeat_seconds": 0.1}, device=False) as d:
+            for _ in range(12):
+                c = d.connection()
+                c.request("PUT", "/v1/datasets/few", body=big(40), headers=NDJSON)
+                self.assertTrue(c.getresponse().read().endswith(b"}\n"))
+                c.close()
+
     def test_the_daemon_dies_and_the_same_is_sent_again(self):
         with Daemon(device=False) as d:
             keep, self.daemon = self.daemon, d
