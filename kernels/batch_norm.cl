@@ -11,21 +11,22 @@
 #define WEIGHT(c) (affine ? FROM(weight)[c] : 1.0f)
 #define BIAS(c) (affine ? FROM(bias)[c] : 0.0f)
 
-/* Of `count` values: mean and sum of squared distances from it. Functions of it are not static: what clang makes of a struct
-   that one returns then is unknown to Oclgrind 21.10. */
+/* Of `count` values: mean and sum of squared distances from it. No function returns it: what clang makes of that in a static
+   one is unknown to Oclgrind 21.10. */
 typedef struct {
         float count, mean, m2;
 } moments;
 
-inline moments moments_join(const moments a, const moments b)
+static inline void moments_join(moments *m, const moments b)
 {
-        const float count = a.count + b.count, part = b.count / count, delta = b.mean - a.mean;
-        const moments m = {count, fma(delta, part, a.mean), a.m2 + b.m2 + delta * delta * (a.count * part)};
-        return m;
+        const float count = m->count + b.count, part = b.count / count, delta = b.mean - m->mean;
+        m->m2 = m->m2 + b.m2 + delta * delta * (m->count * part);
+        m->mean = fma(delta, part, m->mean);
+        m->count = count;
 }
 
 /* What a training forward leaves behind beside y. */
-inline void keep(const moments m, const int c, const float eps, const float momentum, global float *saved,
+static inline void keep(const moments m, const int c, const float eps, const float momentum, global float *saved,
         global float *running_mean, global float *running_var, global float *batches)
 {
         const float unbiased = m.count > 1.0f ? m.m2 / (m.count - 1.0f) : 0.0f;
@@ -43,16 +44,15 @@ static inline int samples_in(const int n, const int b)
         return min(LANES, n - b * LANES);
 }
 
-/* The channel's moments over all blocks, from `partial`. */
-inline moments moments_all(global const float *partial, const int c, const int channels, const int pixels, const int n)
+/* Joins a channel's moments of the blocks behind the first one, from `partial`. */
+static inline void join_blocks(moments *m, global const float *partial, const int c, const int channels, const int pixels,
+        const int n)
 {
-        moments m = {(float)(samples_in(n, 0) * pixels), partial[2 * c], partial[2 * c + 1]};
         for (int b = 1; b * LANES < n; b++) {
                 global const float *at = partial + 2 * (b * channels + c);
                 const moments other = {(float)(samples_in(n, b) * pixels), at[0], at[1]};
-                m = moments_join(m, other);
+                moments_join(m, other);
         }
-        return m;
 }
 
 /* Grid (channels). */
@@ -60,8 +60,9 @@ ITEM_KERNEL void batch_norm_finish(VIEW(partial), VIEW(running_mean), VIEW(runni
         const int n, const int channels, const int pixels, const float eps, const float momentum)
 {
         const int c = get_global_id(0);
-        keep(moments_all(FROM(partial), c, channels, pixels, n), c, eps, momentum, FROM(saved), FROM(running_mean),
-                FROM(running_var), FROM(batches));
+        moments m = {(float)(samples_in(n, 0) * pixels), FROM(partial)[2 * c], FROM(partial)[2 * c + 1]};
+        join_blocks(&m, FROM(partial), c, channels, pixels, n);
+        keep(m, c, eps, momentum, FROM(saved), FROM(running_mean), FROM(running_var), FROM(batches));
 }
 
 static inline float2 sums_all(global const float *partial, const int c, const int channels, const int n)
@@ -264,15 +265,16 @@ ITEMS_KERNEL void batch_norm_sums(TENSOR(x), TENSOR(dy), VIEW(saved), VIEW(parti
                 vstore2((float2)(all, products), b * channels + c, FROM(partial));
 }
 #elif LANES == 16
-/* Joins the first `samples` lanes. */
-inline moments join_lanes(const lane_moments *m, const int samples)
+/* Of the first `samples` lanes. */
+static inline void join_lanes(moments *all, const lane_moments *m, const int samples)
 {
         const int16 inside = lanes_before(samples);
         const float mean = sum_lanes(inside ? m->mean : (float16)0) / (float)samples;
         const float16 delta = m->mean - mean;
         const float m2 = sum_lanes(inside ? fma(delta * delta, (float16)m->count, m->m2) : (float16)0);
-        const moments all = {m->count * (float)samples, mean, m2};
-        return all;
+        all->count = m->count * (float)samples;
+        all->mean = mean;
+        all->m2 = m2;
 }
 
 /* Grid (channels, blocks). */
@@ -281,7 +283,8 @@ ITEM_KERNEL void batch_norm_stats_tiled(TENSOR(x), VIEW(partial), const int n, c
         const int c = get_global_id(0), b = get_global_id(1);
         lane_moments lanes = {0, 0, 0};
         add_plane(&lanes, (global const float16 *)AT(x, b) + (ulong)c * pixels, pixels);
-        const moments m = join_lanes(&lanes, samples_in(n, b));
+        moments m;
+        join_lanes(&m, &lanes, samples_in(n, b));
         FROM(partial)[2 * (b * channels + c)] = m.mean;
         FROM(partial)[2 * (b * channels + c) + 1] = m.m2;
 }
@@ -320,14 +323,15 @@ ITEM_KERNEL void batch_norm_forward_tiled(TENSOR(x), TENSOR(y), VIEW(weight), VI
 {
         const int c = get_global_id(0), full = n / LANES;
         lane_moments lanes = {0, 0, 0}, last = {0, 0, 0};
-        moments m = {0, 0, 0};
+        moments m = {0, 0, 0}, rest;
         for (int b = 0; b < full; b++)
                 add_plane(&lanes, (global const float16 *)AT(x, b) + (ulong)c * pixels, pixels);
         if (full)
-                m = join_lanes(&lanes, LANES);
+                join_lanes(&m, &lanes, LANES);
         if (n % LANES) {
                 add_plane(&last, (global const float16 *)AT(x, full) + (ulong)c * pixels, pixels);
-                m = moments_join(m, join_lanes(&last, n % LANES));
+                join_lanes(&rest, &last, n % LANES);
+                moments_join(&m, rest);
         }
         keep(m, c, eps, momentum, FROM(saved), FROM(running_mean), FROM(running_var), FROM(batches));
         const float centre = centred ? m.mean : 0.0f, bias = BIAS(c);
