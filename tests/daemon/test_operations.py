@@ -256,6 +256,31 @@ class ServiceManager(unittest.TestCase):
                               capture_output=True, text=True)
         self.assertEqual(done.returncode, 0, done.stdout[-200:] + done.stderr)
 
+    def test_unit_lets_drivers_work(self):
+        """What drivers and cnnd call is allowed, as systemd reads the filter: line by line, sets and all."""
+        if not shutil.which("systemd-analyze"):
+            self.skipTest("systemd-analyze is not installed")
+
+        def calls(word):
+            if not word.startswith("@"):
+                return {word}
+            said = subprocess.run(["systemd-analyze", "syscall-filter", "--no-pager", word], capture_output=True, text=True, check=True)
+            words = [line.strip() for line in said.stdout.splitlines()[1:]]
+            return set().union(*(calls(w) for w in words if w and not w.startswith("#")))
+
+        allowed = set()
+        with open(os.path.join(ROOT, "packaging", "cnnd.service"), encoding="utf-8") as f:
+            for line in f:
+                if line.startswith("SystemCallFilter="):
+                    words = line.strip().partition("=")[2]
+                    change = allowed.difference_update if words.startswith("~") else allowed.update
+                    for word in words.lstrip("~").split():
+                        change(calls(word))
+        drivers = "ioctl mmap mprotect madvise mlock munlock mremap memfd_create eventfd2 get_mempolicy mbind set_mempolicy " \
+            "sched_setaffinity sched_yield membarrier kcmp prlimit64 futex clone3 inotify_init1"
+        self.assertEqual(set(drivers.split()) - allowed, set())
+        self.assertFalse(allowed & {"ptrace", "mount", "setuid", "init_module"})
+
 
 class Backup(unittest.TestCase):
     def test_while_it_works(self):
