@@ -1,8 +1,10 @@
 /* Cards that this machine has not: a layer of the OpenCL loader (OPENCL_LAYERS) that lets a driver's devices
-   answer as CNND_CARD says, "nvidia" or "amd", where they tell of memory, "gpu" where of their type, and that
-   takes no grid which NVIDIA's cards do not take: of more than 65,535 work-groups in the second or third
-   dimension. With CNND_CARD_NO_FMA there is no fma: neither in the hardware nor for a kernel that asks for
-   it. As drivers keep what they compile, it leaves a file in each folder that the environment names to them.
+   answer as CNND_CARD says, "nvidia" or "amd", where they tell of memory, "gpu" where of their type, "second"
+   where the second driver does, and that takes no grid which NVIDIA's cards do not take: of more than 65,535
+   work-groups in the second or third dimension. With CNND_CARD_NO_FMA there is no fma: neither in the
+   hardware nor for a kernel that asks for it. While the file is there that CNND_CARD_SLOW names, to compile
+   takes it so many milliseconds more as stand in it. As drivers keep what they compile, it leaves a file in
+   each folder that the environment names to them.
  */
 #include <CL/cl_ext.h>
 #include <CL/cl_layer.h>
@@ -11,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { PCI_BUS_ID_NV = 0x4008, PCI_SLOT_ID_NV = 0x4009, MOST_GROUPS = 65535 };
@@ -24,17 +27,24 @@ static bool is_card(const char *vendor)
         return card && strcmp(card, vendor) == 0;
 }
 
-/* The first number of the file that CNND_CARD_MEMORY names; 0 where there is none. */
-static unsigned long long free_bytes(void)
+/* Of the drivers that cnnd numbers from 0 on. */
+static bool is_second(void)
 {
-        unsigned long long bytes = 0;
-        const char *path = getenv("CNND_CARD_MEMORY");
+        const char *number = getenv("CNND_PLATFORM");
+        return number && atoi(number) == 1;
+}
+
+/* The first number of the file that the variable names; 0 where there is none. */
+static unsigned long long number_in(const char *variable)
+{
+        unsigned long long number = 0;
+        const char *path = getenv(variable);
         FILE *f = path ? fopen(path, "r") : NULL;
-        if (f && fscanf(f, "%llu", &bytes) != 1)
-                bytes = 0;
+        if (f && fscanf(f, "%llu", &number) != 1)
+                number = 0;
         if (f)
                 fclose(f);
-        return bytes;
+        return number;
 }
 
 static cl_int give(const void *from, size_t len, size_t size, void *value, size_t *ret)
@@ -46,6 +56,22 @@ static cl_int give(const void *from, size_t len, size_t size, void *value, size_
         if (ret)
                 *ret = len;
         return CL_SUCCESS;
+}
+
+/* CNND_CARD_PLATFORMS names the drivers that cnnd numbers, by commas. The second one takes a second to say
+ * its name. */
+static CL_API_ENTRY cl_int CL_API_CALL my_clGetPlatformInfo(
+        cl_platform_id p, cl_platform_info what, size_t size, void *value, size_t *ret)
+{
+        const char *name = getenv("CNND_CARD_PLATFORMS"), *number = getenv("CNND_PLATFORM");
+        char copy[200] = "";
+        if (!name || !number || what != CL_PLATFORM_NAME)
+                return next->clGetPlatformInfo(p, what, size, value, ret);
+        sleep(atoi(number) == 1);
+        for (int i = atoi(number); i > 0 && strchr(name, ','); i--)
+                name = strchr(name, ',') + 1;
+        snprintf(copy, sizeof copy, "%.*s", (int)strcspn(name, ","), name);
+        return give(copy, strlen(copy) + 1, size, value, ret);
 }
 
 /* Without the first device while the file that CNND_CARD_GONE names is there. */
@@ -67,7 +93,7 @@ static CL_API_ENTRY cl_int CL_API_CALL my_clGetDeviceInfo(
 {
         static const cl_uint bus = 0x3b, slot = 2 << 3;
         char extensions[8192] = "";
-        if (is_card("gpu") && what == CL_DEVICE_TYPE) {
+        if ((is_card("gpu") || (is_card("second") && is_second())) && what == CL_DEVICE_TYPE) {
                 const cl_device_type gpu = CL_DEVICE_TYPE_GPU;
                 return give(&gpu, sizeof gpu, size, value, ret);
         }
@@ -76,8 +102,8 @@ static CL_API_ENTRY cl_int CL_API_CALL my_clGetDeviceInfo(
         if (is_card("nvidia") && what == PCI_SLOT_ID_NV)
                 return give(&slot, sizeof slot, size, value, ret);
         if (is_card("amd") && what == CL_DEVICE_GLOBAL_FREE_MEMORY_AMD) {
-                const size_t kib[2] = {(size_t)(free_bytes() / 1024), (size_t)(free_bytes() / 1024)};
-                return give(kib, sizeof kib, size, value, ret);
+                const size_t kib = (size_t)(number_in("CNND_CARD_MEMORY") / 1024);
+                return give((const size_t[]){kib, kib}, 2 * sizeof kib, size, value, ret);
         }
         if (what == CL_DEVICE_SINGLE_FP_CONFIG && getenv("CNND_CARD_NO_FMA")) {
                 const cl_device_fp_config least = CL_FP_ROUND_TO_NEAREST | CL_FP_INF_NAN;
@@ -105,6 +131,36 @@ static CL_API_ENTRY cl_program CL_API_CALL my_clCreateProgramWithSource(
         if (count != 1 || lengths || !getenv("CNND_CARD_NO_FMA"))
                 return next->clCreateProgramWithSource(context, count, texts, lengths, ret);
         return next->clCreateProgramWithSource(context, 2, both, NULL, ret);
+}
+
+/* None while the file is there that CNND_CARD_FULL names. With CNND_CARD_DIRTY full of what others left: NaN,
+ * and -1. */
+static CL_API_ENTRY cl_mem CL_API_CALL my_clCreateBuffer(
+        cl_context context, cl_mem_flags flags, size_t size, void *host, cl_int *ret)
+{
+        void *dirt = host || !getenv("CNND_CARD_DIRTY") ? NULL : malloc(size);
+        const char *full = getenv("CNND_CARD_FULL");
+        if (full && access(full, F_OK) == 0) {
+                free(dirt);
+                *ret = CL_MEM_OBJECT_ALLOCATION_FAILURE;
+                return NULL;
+        }
+        if (!dirt)
+                return next->clCreateBuffer(context, flags, size, host, ret);
+        memset(dirt, 0xFF, size);
+        cl_mem mem = next->clCreateBuffer(context, flags | CL_MEM_COPY_HOST_PTR, size, dirt, ret);
+        free(dirt);
+        return mem;
+}
+
+static CL_API_ENTRY cl_int CL_API_CALL my_clBuildProgram(cl_program p, cl_uint num, const cl_device_id *ids,
+        const char *options, void(CL_CALLBACK *notify)(cl_program, void *), void *ctx)
+{
+        const unsigned long long ms = is_card("second") && !is_second() ? 0 : number_in("CNND_CARD_SLOW");
+        const struct timespec pause = {(time_t)(ms / 1000), (long)(ms % 1000) * 1000000};
+        if (ms)
+                nanosleep(&pause, NULL);
+        return next->clBuildProgram(p, num, ids, options, notify, ctx);
 }
 
 static CL_API_ENTRY cl_int CL_API_CALL my_clEnqueueNDRangeKernel(cl_command_queue queue, cl_kernel k,
@@ -156,9 +212,12 @@ CL_API_ENTRY cl_int CL_API_CALL clInitLayer(cl_uint num_entries, const cl_icd_di
                 return CL_INVALID_VALUE;
         next = target_dispatch;
         table = *target_dispatch;
+        table.clGetPlatformInfo = my_clGetPlatformInfo;
         table.clGetDeviceIDs = my_clGetDeviceIDs;
         table.clGetDeviceInfo = my_clGetDeviceInfo;
         table.clCreateProgramWithSource = my_clCreateProgramWithSource;
+        table.clCreateBuffer = my_clCreateBuffer;
+        table.clBuildProgram = my_clBuildProgram;
         table.clEnqueueNDRangeKernel = my_clEnqueueNDRangeKernel;
         if (getenv("CNND_CARD"))
                 keep_files();

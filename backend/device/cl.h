@@ -30,6 +30,8 @@ struct dev {
         struct launch_list *recording; /* borrowed; launches go there instead of the queue while not NULL */
         struct pending pending[PENDING_MAX];
         int num_pending;
+        void (*build)(void *ctx, bool begins); /* NULL: nobody watches */
+        void *build_ctx;
         bool marks[DEV_MARKS];
         bool has_clblast; /* its parameters: clblast_apply */
         struct clblast_params clblast;
@@ -52,6 +54,8 @@ const char *cl_status_name(cl_int status);
 int prog_kernel(struct dev *d, const char *file, const char *options, const char *name, cl_kernel *ret,
         struct err *e);
 void prog_release_all(struct dev *d);
+/* For dev_watch_builds. */
+void prog_tell(const struct dev *d, bool begins);
 
 /* A product with its matrices bound: what a launch list holds of it. The view's buffers must outlive it. */
 struct clblast_call;

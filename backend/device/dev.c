@@ -409,6 +409,12 @@ int dev_finish(struct dev *d, struct err *e)
         return rc;
 }
 
+void dev_watch_builds(struct dev *d, void (*build)(void *ctx, bool begins), void *ctx)
+{
+        d->build = build;
+        d->build_ctx = ctx;
+}
+
 void dev_mark(struct dev *d, int mark)
 {
         d->marks[mark] = true;

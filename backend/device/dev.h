@@ -71,6 +71,11 @@ uint64_t dev_free_bytes(const struct dev *d);
    in blocking copies (buf.h). */
 int dev_finish(struct dev *d, struct err *e);
 
+/* Calls `build` before a program is compiled, which may take a driver minutes, and after it: in the thread of
+   whoever needs it. After a kernel's first launch, for which some drivers compile, it is called once more as
+   after it. */
+void dev_watch_builds(struct dev *d, void (*build)(void *ctx, bool begins), void *ctx);
+
 /* Numbered marks that stay with an open device, for whoever needs to remember something about it:
    ops/selftest.h numbers what it found wrong. 0 <= mark < DEV_MARKS. */
 enum { DEV_MARKS = 192 };

@@ -298,6 +298,8 @@ int launch_list_run_to(struct dev *d, struct launch_list *list, int last, struct
         for (int i = 0; i < list->count && rc == 0; i++)
                 if (list->items[i].owner <= last && !(list->items[i].once && list->items[i].has_run)) {
                         rc = enqueue(d, &list->items[i], e);
+                        if (!list->items[i].has_run)
+                                prog_tell(d, false);
                         list->items[i].has_run = rc == 0;
                         if (rc == 0)
                                 rc = begin_early(d, ++enqueued, e);

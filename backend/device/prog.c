@@ -131,6 +131,12 @@ static int from_source(struct dev *d, const char *source, const char *options, c
         return 0;
 }
 
+void prog_tell(const struct dev *d, bool begins)
+{
+        if (d->build)
+                d->build(d->build_ctx, begins);
+}
+
 static int prog_create(struct dev *d, const char *file, const char *options, struct prog **ret, struct err *e)
 {
         struct str source = {0}, all = {0};
@@ -145,10 +151,12 @@ static int prog_create(struct dev *d, const char *file, const char *options, str
         p->key = cache_key_of((const char *[]){source.data, all.data, d->info.name, d->info.driver,
                                       d->info.version, d->info.platform_version},
                 6);
+        prog_tell(d, true);
         p->program = from_cache(d, &p->key, all.data);
         p->saved = p->program != NULL;
         if (!p->program)
                 rc = from_source(d, source.data, all.data, file, &p->program, e);
+        prog_tell(d, false);
         if (rc)
                 goto out;
         p->next = d->programs;

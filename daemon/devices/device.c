@@ -32,7 +32,7 @@ void device_start(struct device *d)
         d->state = DEVICE_STARTING;
         d->busy = true;
         d->progress = d->device_bytes = 0;
-        d->tells_free = d->barred = false;
+        d->tells_free = d->barred = d->compiling = false;
         d->map_done = d->map_windows = 0;
         d->reason[0] = '\0';
         d->started_ms = d->heard_ms = d->moved_ms = clock_now_ms();
@@ -162,6 +162,7 @@ static void heartbeat(struct device *d, const cJSON *head)
                 d->moved_ms += starved < still ? starved : still;
         d->progress = now;
         d->busy = busy;
+        d->compiling = cJSON_IsTrue(json_field(head, "compiling"));
         d->device_bytes = (double)wire_int(head, "device_bytes");
         take_free(d, head);
         d->map_done = wire_int(map, "done");
@@ -263,7 +264,7 @@ int device_send(struct device *d, const cJSON *head, const void *raw, size_t raw
 static int64_t patience_ms(const struct device *d)
 {
         return (int64_t)(d->options->watchdog_seconds * 1000) *
-               (d->state == DEVICE_STARTING ? SUPERVISOR_STARTING_PATIENCE : 1);
+               (d->state == DEVICE_STARTING || d->compiling ? SUPERVISOR_STARTING_PATIENCE : 1);
 }
 
 int64_t device_due_ms(const struct device *d)

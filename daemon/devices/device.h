@@ -27,8 +27,8 @@ struct device {
         bool tells_free;
         double free_bytes;             /* on the device, where it tells_free */
         int64_t map_done, map_windows; /* of the class map in hand; 0 windows for none */
-        bool busy;
-        bool barred;      /* it said that another program has the device */
+        bool busy, compiling;
+        bool barred;      /* it said that another program has the device, or its memory */
         char reason[700]; /* why it was killed or what it said before it died; "" where unknown */
         cJSON *selftest;  /* owned; of the last hello */
 };

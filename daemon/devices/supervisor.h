@@ -26,7 +26,8 @@
 enum { SUPERVISOR_FAILURES = 3, SUPERVISOR_HEARTBEAT_LOST_MS = 10000, SUPERVISOR_MAX_DEVICES = 64 };
 /* Time for which the front itself stood still counts against no worker: from this long on. */
 enum { SUPERVISOR_AWAY_MS = 2000 };
-/* Opening a device and testing its kernels compiles them: this many times the watchdog's patience. */
+/* While a device is opened and its kernels are tested, and while a program is compiled: this many times the
+   watchdog's patience. Intel's compiler has been seen at one for some minutes. */
 enum { SUPERVISOR_STARTING_PATIENCE = 5 };
 
 enum device_state { DEVICE_STARTING, DEVICE_READY, DEVICE_QUARANTINED };

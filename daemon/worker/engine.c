@@ -9,7 +9,7 @@
 #include "daemon/worker/keeping.h"
 #include "daemon/worker/loaded.h"
 #include "daemon/worker/mapqueue.h"
-#include "daemon/worker/memwatch.h"
+#include "daemon/worker/pulse.h"
 #include "daemon/worker/questions.h"
 #include "daemon/worker/tuned.h"
 #include "daemon/worker/voice.h"
@@ -24,7 +24,6 @@
 #include <errno.h>
 #include <limits.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,11 +40,8 @@ struct engine {
         struct commands jobs, requests;
         int64_t job; /* the job last handed over, 0 before the first */
         enum train_want want;
-        int64_t synced; /* the last mark that the front has answered */
-        /* Any thread: */
-        atomic_ullong progress, device_bytes;
-        atomic_bool busy;
-        struct memwatch memory;
+        int64_t synced;     /* the last mark that the front has answered */
+        struct pulse pulse; /* any thread */
         /* The engine thread's own: */
         struct dev *dev;
         struct strategies *known; /* of the device */
@@ -60,18 +56,13 @@ struct engine {
 
 void engine_pulse(struct engine *en, struct engine_pulse *ret)
 {
-        *ret = (struct engine_pulse){.progress = atomic_load(&en->progress),
-                .device_bytes = atomic_load(&en->device_bytes),
-                .busy = atomic_load(&en->busy)};
-        ret->tells_free = memwatch_free(&en->memory, &ret->free_bytes);
+        pulse_read(&en->pulse, ret);
         mapqueue_progress(en->maps, &ret->map_done, &ret->map_windows);
 }
 
 static void note_progress(struct engine *en)
 {
-        atomic_fetch_add(&en->progress, 1);
-        if (en->dev)
-                atomic_store(&en->device_bytes, dev_bytes(en->dev));
+        pulse_moved(&en->pulse, en->dev);
 }
 
 static int post_map(struct engine *en, struct chan_message *m, struct err *e)
@@ -356,7 +347,7 @@ static int test_device(struct engine *en, struct err *e)
         cJSON *head = voice_head("hello", NULL, 0);
         uint64_t bytes;
         json_add(head, "selftest", report);
-        if (memwatch_free(&en->memory, &bytes))
+        if (memwatch_free(&en->pulse.memory, &bytes))
                 cJSON_AddNumberToObject(head, "memory_free", (double)bytes);
         rc = voice_say(&en->voice, head, NULL, 0, e);
         prog_save(en->dev, NULL); /* the next start compiles again where this fails: no harm */
@@ -372,7 +363,7 @@ static int open_device(struct engine *en, struct err *e)
         if (rc)
                 return err_wrap(e, "device %s", en->device);
         note_progress(en);
-        rc = memwatch_start(&en->memory, en->dev, e);
+        rc = pulse_watch(&en->pulse, en->dev, e);
         if (rc == 0)
                 rc = tuned_load(en->state_dir, dev_info(en->dev), &en->known, e);
         const struct clblast_params *clblast = rc ? NULL : strategies_clblast(en->known);
@@ -401,7 +392,7 @@ static void wait_for_work(struct engine *en)
 {
         struct err e;
         bool told = false;
-        atomic_store(&en->busy, false);
+        atomic_store(&en->pulse.busy, false);
         while (!has_work(en))
                 if (told) {
                         pthread_cond_wait(&en->wake, &en->lock);
@@ -412,7 +403,7 @@ static void wait_for_work(struct engine *en)
                         told = true;
                         pthread_mutex_lock(&en->lock);
                 }
-        atomic_store(&en->busy, true);
+        atomic_store(&en->pulse.busy, true);
 }
 
 static void *engine_thread(void *ctx)
@@ -457,7 +448,7 @@ int engine_start(const struct engine_options *o, struct engine **ret, struct err
         en->uuid = strdup(o->uuid ? o->uuid : "");
         en->state_dir = strdup(o->state_dir);
         en->maps = mapqueue_create(&en->voice);
-        atomic_store(&en->busy, true);
+        atomic_store(&en->pulse.busy, true);
         int rc = en->device && en->uuid && en->state_dir && en->maps
                          ? 0
                          : err_set(e, ERR_NO_MEMORY, "no memory for the engine");

@@ -27,6 +27,7 @@ struct engine_pulse {
         uint64_t device_bytes;
         int map_done, map_windows; /* of the class map in hand; 0 windows for none */
         bool busy;
+        bool compiling;  /* the driver has a program in hand, which may take it minutes */
         bool tells_free; /* whether free_bytes is known: of the device's memory what nobody uses, vram.h */
         uint64_t free_bytes;
 };

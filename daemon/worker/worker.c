@@ -46,6 +46,7 @@ static int heartbeat(struct worker *w, const struct engine_pulse *p, int64_t sta
         cJSON *head = voice_head("heartbeat", NULL, 0);
         cJSON_AddNumberToObject(head, "progress", (double)p->progress);
         cJSON_AddBoolToObject(head, "busy", p->busy);
+        cJSON_AddBoolToObject(head, "compiling", p->compiling);
         cJSON_AddNumberToObject(head, "starved_ms", (double)starved);
         cJSON_AddNumberToObject(head, "device_bytes", (double)p->device_bytes);
         if (p->tells_free)

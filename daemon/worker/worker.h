@@ -18,9 +18,9 @@
      {"op":"hello","selftest":{…},"memory_free":…}                        the device is open and its kernels
    are right
      {"op":"failed","error":{…}}                          it cannot be used; the process ends
-     {"op":"heartbeat","progress":99,"busy":true,"device_bytes":…,"memory_free":…}   progress moves whenever
-   the engine does; memory_free of vram.h, where it is known; while it makes a map, with
-   "map":{"done":512,"windows":3969}
+     {"op":"heartbeat","progress":99,"busy":true,"compiling":false,"device_bytes":…,"memory_free":…} progress
+   moves whenever the engine does; compiling while the driver has a program in hand; memory_free of vram.h,
+   where it is known; while it makes a map, with "map":{"done":512,"windows":3969}
      {"op":"event","job":7,"event":"train","data":"{…}"}
      {"op":"sync","job":7,"mark":5}                       a checkpoint waits for the events before it
      {"op":"done","job":7,"end":"done"|"stopped"|"cancelled","step":12,"device_bytes":…,

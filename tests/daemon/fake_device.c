@@ -64,6 +64,13 @@ int prog_keep(struct dev *d, const char *file, const char *options, struct err *
         return 0;
 }
 
+void dev_watch_builds(struct dev *d, void (*build)(void *ctx, bool begins), void *ctx)
+{
+        (void)d;
+        (void)build;
+        (void)ctx;
+}
+
 bool dev_driver_cache_chosen(void)
 {
         return true;

@@ -7,7 +7,7 @@ import tempfile
 import time
 import unittest
 
-from harness import Daemon, main, send_signal, small_job, wait_for
+from harness import Daemon, main, pace, send_signal, small_job, wait_for
 
 LAYER = os.environ.get("CNND_CARD_LAYER", "")
 NVML = os.environ.get("CNND_NVML", "")
@@ -119,6 +119,20 @@ class Cards(unittest.TestCase):
                     wait_for(lambda: d.worker() not in (None, dead), what="another worker")
                     wait_for(lambda: d.get("/v1/devices")["devices"][0]["state"] == "ready", what="the device again")
                 self.assertEqual(kept - set(os.listdir(folder + ".bad")), set())
+
+    def test_compiler_that_takes_long(self):
+        """At each program of a job longer than a worker may stand still otherwise."""
+        seconds = max(3.0, 2 * pace())
+        with tempfile.TemporaryDirectory(prefix="cnnd-slow-") as folder:
+            slow = os.path.join(folder, "slow")
+            env = {"OPENCL_LAYERS": LAYER, "CNND_CARD": "none", "CNND_CARD_SLOW": slow}
+            with Daemon({"watchdog_seconds": seconds}, env=env) as d:
+                d.need_fashion()
+                worker = d.worker()
+                with open(slow, "w", encoding="utf-8") as f:
+                    f.write("%d\n" % (2500 * seconds))
+                self.assertEqual(d.wait(d.submit(small_job(epochs=1))["id"])["state"], "succeeded")
+                self.assertEqual(d.worker(), worker, "".join(d.log_lines))
 
     def test_library_that_fails(self):
         d = self.start("nvidia") or self.daemon
