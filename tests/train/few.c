@@ -87,7 +87,7 @@ static void small_networks(void **state)
         struct infer *m = model(t, JOB("2"), "small");
         const float worst = differences(m, MANY, &same);
         assert_true(worst <= 1e-4f);
-        if (dev_info(t->dev)->type == DEV_CPU)
+        if (dev_info(t->dev)->lanes == 16) /* with 32 a sum is cut by how many there are */
                 assert_true(same);
         infer_destroy(m);
 }
