@@ -49,6 +49,10 @@ int err_cl(struct err *e, cl_int status, const char *fmt, ...) __attribute__((fo
 /* "CL_INVALID_VALUE" for -30. */
 const char *cl_status_name(cl_int status);
 
+/* Where a device sits, "domain:bus:device.function" in hexadecimal as nvidia-smi has it, at most 24 bytes;
+   false where its driver does not tell. */
+bool pci_address(cl_device_id id, char *ret, size_t len);
+
 /* The kernel `name` of the program made of kernels/FILE.cl with `options`, built or taken from the cache. A
    new kernel object each time: the caller releases it. */
 int prog_kernel(struct dev *d, const char *file, const char *options, const char *name, cl_kernel *ret,

@@ -129,7 +129,8 @@ enum { ON_ARM = false };
 /* What is peculiar to a kind of device stands here and nowhere else. */
 static void apply_quirks(struct dev_info *info)
 {
-        static const char pocl[] = "Portable Computing Language";
+        static const char pocl[] = "Portable Computing Language", *const generic[] = {
+                                                                          pocl, "rusticl", "Clover"};
         const char *lanes = getenv("CNND_TEST_LANES");
         info->lanes = lanes ? atoi(lanes) : info->type == DEV_GPU ? 32 : 16;
         info->clblast = clblast_version() && (info->type == DEV_GPU || getenv("CNND_TEST_CLBLAST"));
@@ -138,6 +139,8 @@ static void apply_quirks(struct dev_info *info)
                 info->fma = true;
         /* For work-groups of any size, which nobody starts: seconds for what a selftest needs. */
         info->slow_binaries = strstr(info->platform, pocl) != NULL;
+        for (size_t i = 0; i < sizeof generic / sizeof generic[0]; i++)
+                info->generic = info->generic || strstr(info->platform, generic[i]);
         /* The whole memory of the machine, which the operating system needs a part of. */
         if (info->type == DEV_CPU || strstr(info->platform, pocl))
                 info->global_bytes -= info->global_bytes / 8;
@@ -178,6 +181,8 @@ static int read_info(
                 return err_cl(e, r.status, "asking OpenCL device %s what it is", info->id);
         info->tf32 = find_tf32(id, info);
         read_uuid(id, info);
+        if (!pci_address(id, info->card, sizeof info->card))
+                snprintf(info->card, sizeof info->card, "%s", info->type == DEV_CPU ? "cpu" : "");
         return 0;
 }
 

@@ -20,6 +20,10 @@ struct dev_info {
         char id[24]; /* "platform:device": vendors.h's numbers; without vendors_use, the loader's */
         char name[128], vendor[128], driver[64], version[64], platform[128], platform_version[128];
         char uuid[33]; /* hexadecimal; "" where the driver tells of none */
+        char card[24]; /* the hardware, whichever driver shows it: a PCI address, "cpu"; "" where nobody tells
+                        */
+        bool generic;  /* the driver is made for many vendors' hardware, which mostly has a better one of its
+                          own */
         enum dev_type type;
         uint64_t global_bytes, max_alloc_bytes, local_bytes;
         int compute_units;

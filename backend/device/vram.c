@@ -7,14 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* cl_nv_device_attribute_query and cl_khr_pci_bus_info, for headers without them. */
-enum {
-        PCI_BUS_ID_NV = 0x4008,
-        PCI_SLOT_ID_NV = 0x4009,
-        PCI_DOMAIN_ID_NV = 0x400A,
-        PCI_BUS_INFO_KHR = 0x410F
-};
-
 /* What is used of libnvidia-ml's interface. 0 is success. */
 typedef struct nvmlDevice_st *nvml_device;
 struct nvml_memory {
@@ -32,21 +24,6 @@ struct vram {
 static bool ask(cl_device_id id, cl_device_info what, size_t size, void *ret)
 {
         return clGetDeviceInfo(id, what, size, ret, NULL) == CL_SUCCESS;
-}
-
-/* domain:bus:device.function */
-static bool pci_address(cl_device_id id, const char *extensions, char *ret, size_t len)
-{
-        cl_uint khr[4], domain = 0, bus, slot; /* NVIDIA's slot has the function in its lowest 3 bits */
-        if (strstr(extensions, "cl_khr_pci_bus_info") && ask(id, PCI_BUS_INFO_KHR, sizeof khr, khr)) {
-                snprintf(ret, len, "%08x:%02x:%02x.%x", khr[0], khr[1], khr[2], khr[3]);
-                return true;
-        }
-        if (!ask(id, PCI_BUS_ID_NV, sizeof bus, &bus) || !ask(id, PCI_SLOT_ID_NV, sizeof slot, &slot))
-                return false;
-        (void)ask(id, PCI_DOMAIN_ID_NV, sizeof domain, &domain); /* older drivers do not tell */
-        snprintf(ret, len, "%08x:%02x:%02x.%x", domain, bus, slot >> 3, slot & 7);
-        return true;
 }
 
 static void *symbol(const struct vram *v, const char *name)
@@ -99,7 +76,7 @@ struct vram *vram_open(const struct dev *d)
                 goto none;
         v->id = d->id;
         if (strstr(extensions, "cl_nv_device_attribute_query")) {
-                if (pci_address(d->id, extensions, address, sizeof address) && open_nvml(v, address, bytes))
+                if (pci_address(d->id, address, sizeof address) && open_nvml(v, address, bytes))
                         return v;
         } else if (strstr(extensions, "cl_amd_device_attribute_query")) {
                 uint64_t unused;

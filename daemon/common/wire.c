@@ -78,7 +78,7 @@ int wire_error_read(const cJSON *o, struct err *ret)
 }
 
 /* One table of dev_info's fields for both directions. */
-#define TEXTS(X) X(id) X(name) X(vendor) X(driver) X(version) X(platform) X(platform_version) X(uuid)
+#define TEXTS(X) X(id) X(name) X(vendor) X(driver) X(version) X(platform) X(platform_version) X(uuid) X(card)
 /* With the least and the most that is believed. */
 #define NUMBERS(X)                                                                                           \
         X(global_bytes, 1, (int64_t)1 << 53)                                                                 \
@@ -88,6 +88,7 @@ int wire_error_read(const cJSON *o, struct err *ret)
         X(max_work_group, 1, 1 << 30)                                                                        \
         X(base_align_bytes, 1, 1 << 20)                                                                      \
         X(native_width, 0, 1 << 10)                                                                          \
+        X(generic, 0, 1)                                                                                     \
         X(fma, 0, 1)                                                                                         \
         X(tf32, 0, DEV_TF32_EMULATED)                                                                        \
         X(clblast, 0, 1)                                                                                     \

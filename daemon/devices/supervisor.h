@@ -1,7 +1,8 @@
 /* The devices of the machine and one worker process for each. The front itself never loads an OpenCL driver:
    a child for each driver (`--role probe`, probe.h) lists its devices, a child each (`--role worker`,
    device.h) owns one. Children see one driver alone (device/vendors.h), so that a driver that crashes or
-   hangs costs its own devices and no others.
+   hangs costs its own devices and no others. Hardware that two drivers show is one device, and GPUs
+   come before others, to get jobs first: so each waits a moment for all drivers' answers.
 
    A worker is restarted when it died, with a back-off that doubles from 100 ms; killed when its heartbeat
    stopped for SUPERVISOR_HEARTBEAT_LOST_MS, or when it was busy for `watchdog_seconds` without its engine
@@ -70,6 +71,8 @@ const char *supervisor_problem(const struct supervisor *sv);
 int supervisor_count(const struct supervisor *sv);
 const struct dev_info *supervisor_info(const struct supervisor *sv, int device);
 enum device_state supervisor_state(const struct supervisor *sv, int device);
+/* Whether a job had better wait for a GPU, which is being started and has not failed. Of GPUs never. */
+bool supervisor_yields(const struct supervisor *sv, int device);
 /* device_room: how large a job may be to start on the device now, in bytes. */
 uint64_t supervisor_room(const struct supervisor *sv, int device);
 /* Whether there are devices and all of them are quarantined. */

@@ -249,7 +249,7 @@ static void give_reason(const struct jobs *js, const struct job_row *r, int posi
                 const bool now = r->device_bytes <= (int64_t)supervisor_room(sv, i);
                 fitting++;
                 roomy += now;
-                idle += now && supervisor_job(sv, i) == 0;
+                idle += now && supervisor_job(sv, i) == 0 && !supervisor_yields(sv, i);
                 room = supervisor_room(sv, i) > room ? supervisor_room(sv, i) : room;
         }
         if (js->draining)

@@ -405,7 +405,8 @@ void sched_tick(struct sched *sc, int64_t now_ms)
         for (int i = 0; i < count; i++)
                 if (!sc->runs[i].job &&
                         (!sc->runs[i].nothing || supervisor_room(sc->supervisor, i) > sc->runs[i].room) &&
-                        supervisor_state(sc->supervisor, i) == DEVICE_READY)
+                        supervisor_state(sc->supervisor, i) == DEVICE_READY &&
+                        !supervisor_yields(sc->supervisor, i))
                         start_job(sc, i, now_ms);
         if (changed || now_ms >= yield_due(sc))
                 yield_one(sc, count, now_ms);

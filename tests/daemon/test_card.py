@@ -2,6 +2,7 @@
 """Cards whose memory other programs use, too (card.c, nvml.c): what is free is told, and a job that takes more than
 others have left waits, and says why."""
 import os
+import shutil
 import signal
 import tempfile
 import time
@@ -11,6 +12,7 @@ from harness import Daemon, main, pace, send_signal, small_job, wait_for
 
 LAYER = os.environ.get("CNND_CARD_LAYER", "")
 NVML = os.environ.get("CNND_NVML", "")
+POCL = "/etc/OpenCL/vendors/pocl.icd"
 WIDE = {"layers": [{"type": "flatten"}, {"type": "linear", "out_features": 1 << 15}, {"type": "linear", "out_features": 10}]}
 QUICK = {"dataset": {"name": "fashion-mnist", "limit": 2, "val_limit": 1}, "batch_size": 1, "epochs": 1}
 
@@ -102,6 +104,47 @@ class Cards(unittest.TestCase):
                 os.unlink(gone)
                 send_signal(d.process.pid, signal.SIGHUP)
                 wait_for(lambda: states() == ["ready"] * 2, what="two devices again")
+
+    @unittest.skipUnless(os.path.exists(POCL), "it is PoCL twice")
+    def test_card_beside_processors(self):
+        """It gets the first job, though its driver is the second, answers last and compiles for longer; and the next one."""
+        with tempfile.TemporaryDirectory(prefix="cnnd-beside-") as folder:
+            for name in ("a.icd", "b.icd"):
+                shutil.copy(POCL, os.path.join(folder, name))
+            slow = os.path.join(folder, "slow")
+            with open(slow, "w", encoding="utf-8") as f:
+                f.write("500\n")
+            env = {"OPENCL_LAYERS": LAYER, "CNND_CARD": "second", "OCL_ICD_VENDORS": folder, "CNND_TEST_LANES": "16",
+                   "CNND_CARD_PLATFORMS": ",".join(["Portable Computing Language"] * 2), "CNND_CARD_SLOW": slow}
+            with Daemon(env=env) as d:
+                d.need_fashion()
+                self.assertEqual(d.wait(d.submit(small_job(epochs=1))["id"])["device"], "1:0")
+                devices = wait_for(lambda: all(v["state"] == "ready" for v in d.get("/v1/devices")["devices"]) and
+                                   d.get("/v1/devices")["devices"], what="both devices")
+                self.assertEqual([v["type"] for v in devices], ["cpu", "gpu"])
+                self.assertEqual(d.wait(d.submit(small_job(epochs=1))["id"])["device"], "1:0")
+
+    @unittest.skipUnless(os.path.exists(POCL), "it is PoCL twice")
+    def test_two_drivers(self):
+        """A card that two drivers show is one device: its vendor's own driver's, else the first one's; or the one that is named."""
+        cuda, mesa, pocl = "NVIDIA CUDA", "rusticl", "Portable Computing Language"
+        for names, card, spec, want in (((cuda, mesa), "nvidia", "all", "0:0"), ((mesa, cuda), "nvidia", "all", "1:0"),
+                                        ((cuda, cuda), "nvidia", "all", "0:0"), ((pocl, pocl), "none", "type:cpu", "0:0"),
+                                        ((cuda, mesa), "nvidia", "1:0", "1:0")):
+            with self.subTest(names), tempfile.TemporaryDirectory(prefix="cnnd-twice-") as folder:
+                for name in ("a.icd", "b.icd"):
+                    shutil.copy(POCL, os.path.join(folder, name))
+                env = {"OPENCL_LAYERS": LAYER, "CNND_CARD": card, "CNND_CARD_PLATFORMS": ",".join(names), "OCL_ICD_VENDORS": folder}
+                seconds = 5
+                while seconds >= 5:  # so long one waits for the other, and on a slow machine it may be in vain
+                    begun = time.monotonic()
+                    with Daemon({"device": spec}, env=env, device=False) as d:
+                        wait_for(lambda: [p["devices"] for p in d.get("/v1/devices")["platforms"]] == [1, 1], what="both answers")
+                        seconds = time.monotonic() - begun
+                        used = [device["id"] for device in d.get("/v1/devices")["devices"]]
+                        left = [line for line in d.log_lines if "is left out: another driver shows the same hardware" in line]
+                self.assertEqual(used, [want])
+                self.assertEqual(len(left), spec != "1:0", left)
 
     def test_compiled_kernels(self):
         """Every driver keeps them in the device's folder, which is put aside when workers die; but where the
