@@ -305,10 +305,18 @@ static bool take_first(void *ctx, cl_platform_id platform, cl_device_id id, cons
         return named; /* of several with one UUID it is the one in its place */
 }
 
-/* As drivers say of a device that somebody uses exclusively, or whose memory others hold. */
+/* As drivers say of a device that somebody uses exclusively, or whose memory others hold: NVIDIA's that it is
+   invalid of the former, and of the latter that the host has no memory. */
+static bool is_taken(cl_int status)
+{
+        return status == CL_DEVICE_NOT_AVAILABLE || status == CL_INVALID_DEVICE ||
+               status == CL_OUT_OF_RESOURCES || status == CL_OUT_OF_HOST_MEMORY ||
+               status == CL_MEM_OBJECT_ALLOCATION_FAILURE;
+}
+
 static int not_opened(const struct dev *d, cl_int status, const char *what, struct err *e)
 {
-        if (status != CL_DEVICE_NOT_AVAILABLE && status != CL_OUT_OF_RESOURCES)
+        if (!is_taken(status))
                 return err_cl(e, status, "%s %s", what, d->info.name);
         return err_set(e, ERR_UNAVAILABLE,
                 "%s %s: another program has it for itself, or all of its memory: %s (%d)", what, d->info.name,

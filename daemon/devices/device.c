@@ -109,13 +109,15 @@ static void device_failed(struct device *d, const char *why, bool unread)
                 d->hooks->lost(d->hooks->ctx, d->index, reason, unread);
 }
 
-/* Nothing is wrong with the device: another program has it, for as long as that likes. */
+/* Nothing is wrong with the device: another program has it, or its memory, for as long as that likes. */
 static void device_barred(struct device *d)
 {
         d->busy = false;
         d->restart_ms = clock_now_ms() + BARRED_MS;
         log_line(d->waits ? LOG_DEBUG : LOG_WARN, "device %s is tried again every %d s: %s", d->info.id,
                 BARRED_MS / 1000, d->reason);
+        const size_t len = strlen(d->reason);
+        snprintf(d->reason + len, sizeof d->reason - len, "; tried again every %d s", BARRED_MS / 1000);
         d->waits = true;
 }
 
@@ -197,7 +199,8 @@ static int worker_message(void *ctx, struct child *c, struct chan_message *m)
         } else if (strcmp(op->valuestring, "failed") == 0) {
                 (void)wire_error_read(json_field(m->head, "error"), &e);
                 snprintf(d->reason, sizeof d->reason, "%s", e.message);
-                d->barred = d->state == DEVICE_STARTING && e.code == ERR_UNAVAILABLE;
+                d->barred = d->state == DEVICE_STARTING &&
+                            (e.code == ERR_UNAVAILABLE || e.code == ERR_DEVICE_MEMORY);
         } else if (strcmp(op->valuestring, "unkept") == 0) {
                 second_keep(d, cJSON_DetachItemFromObjectCaseSensitive(m->head, "programs"));
         } else {

@@ -10,8 +10,8 @@
    SUPERVISOR_FAILURES of these in a row, without a training step or an answered request between, its device
    is quarantined: tried again after ten minutes and ever longer pauses, for a card may be reset or a driver
    be repaired meanwhile. Before the last try what was compiled is put aside (drivercache.h). A device that
-   another program has (NVIDIA's exclusive compute mode) has not failed: it is tried again every 15 s. One
-   thread. */
+   another program has (NVIDIA's exclusive compute mode), or whose memory others have, has not failed: it is
+   tried again every 15 s. One thread. */
 #ifndef CNND_SUPERVISOR_H
 #define CNND_SUPERVISOR_H
 

@@ -87,6 +87,21 @@ class Cards(unittest.TestCase):
         self.assertEqual(device["type"], "gpu")
         self.assertEqual(memory["none"] - memory["gpu"], min(memory["none"] // 16, 1 << 30))
 
+    def test_memory_that_others_have(self):
+        """A start without room for the selftest is no failure: what was compiled stays, and it is tried again."""
+        with tempfile.TemporaryDirectory(prefix="cnnd-full-") as folder:
+            full = os.path.join(folder, "full")
+            with open(full, "w", encoding="utf-8"):
+                pass
+            with Daemon(env={"OPENCL_LAYERS": LAYER, "CNND_CARD": "none", "CNND_CARD_FULL": full}, device=False) as d:
+                wait_for(lambda: any("is tried again every 15 s" in line or "was lost" in line for line in d.log_lines), what="an end")
+                device = d.get("/v1/devices")["devices"][0]
+                self.assertEqual((device["state"], device["failures"]), ("starting", 0))
+                self.assertIn("CL_MEM_OBJECT_ALLOCATION_FAILURE", device["reason"])
+                os.unlink(full)
+                send_signal(d.process.pid, signal.SIGHUP)
+                wait_for(lambda: d.get("/v1/devices")["devices"][0]["state"] == "ready", what="the device")
+
     def test_another_in_its_place(self):
         """One of two cards falls off, and the driver counts anew: no worker takes the other one for its own."""
         with tempfile.TemporaryDirectory(prefix="cnnd-gone-") as folder:
