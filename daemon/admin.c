@@ -107,14 +107,18 @@ static int add(const struct order *o, struct store *s, struct err *e)
         return 0;
 }
 
-/* Whether no daemon is there who knows whose what is; then none comes until the end of this process. */
-static bool daemon_stopped(const char *state)
+/* Fails where a daemon is there, which knows whose what is; else none comes until the end of this process. */
+static int keep_daemons_away(const char *state, const struct err *owned, struct err *e)
 {
         char path[PATH_MAX];
         if (snprintf(path, sizeof path, "%s/lock", state) >= (int)sizeof path)
-                return false;
+                return err_errno(e, ENAMETOOLONG, "%s", state);
         int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-        return fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0;
+        if (fd < 0)
+                return err_errno(e, errno, "%s", path);
+        return flock(fd, LOCK_EX | LOCK_NB) == 0
+                       ? 0
+                       : err_set(e, owned->code, "%s: stop cnnd to hand it on", owned->message);
 }
 
 static int give(const struct order *o, struct store *s, const char *user, struct err *e)
@@ -123,14 +127,37 @@ static int give(const struct order *o, struct store *s, const char *user, struct
                                                 : datasets_settle(o->conf.state, s, o->word[2], user, e);
 }
 
+/* What another's job saves when it ends would take the model's place. */
+static int look_for_jobs(struct store *s, const char *name, const char *user, struct err *e)
+{
+        sqlite3_stmt *st;
+        int rc = store_prepare(s,
+                "SELECT id FROM jobs WHERE state IN ('queued', 'running', 'paused') AND save_as = ?1"
+                " AND user <> ?2 LIMIT 1",
+                &st, e);
+        if (rc)
+                return rc;
+        store_bind_text(st, 1, name);
+        store_bind_text(st, 2, user);
+        rc = store_step(s, st, e);
+        const long long id = rc > 0 ? sqlite3_column_int64(st, 0) : 0;
+        sqlite3_reset(st);
+        return rc > 0 ? err_set(e, ERR_STATE, "job %lld is to save its model as '%s': cancel it first", id,
+                                name)
+                      : rc;
+}
+
 /* Of what has an owner. Where the second step fails it is the operators', and may be given once more. */
 static int hand_on(const struct order *o, struct store *s, const char *user, struct err *e)
 {
         const struct err owned = *e;
-        if (!daemon_stopped(o->conf.state))
-                return err_set(e, owned.code, "%s: stop cnnd to hand it on", owned.message);
-        int rc = strcmp(o->word[0], "model") == 0 ? modelrow_disown(s, o->word[2], e)
-                                                  : datasetrow_drop(s, o->word[2], e);
+        int rc = keep_daemons_away(o->conf.state, &owned, e);
+        if (rc)
+                return rc;
+        const bool model = strcmp(o->word[0], "model") == 0;
+        rc = model ? look_for_jobs(s, o->word[2], user, e) : 0;
+        if (rc == 0)
+                rc = model ? modelrow_disown(s, o->word[2], e) : datasetrow_drop(s, o->word[2], e);
         return rc ? rc : give(o, s, user, e);
 }
 

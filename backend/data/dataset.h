@@ -78,7 +78,8 @@ size_t dataset_image_bytes(const struct dataset *d); /* of one image */
    durably. A split may be empty, not both. ERR_INVALID for what dataset_open would refuse. */
 int dataset_write(const struct dataset *d, const char *path, struct err *e);
 
-/* Appends, for people, which classes have no image to train with; nothing where each has one. */
+/* Appends, for people, what is missing to train with: images, a second class, images of some classes; nothing
+   where all is there. */
 void dataset_gaps(const struct dataset *d, struct str *out);
 
 /* Imports an IDX quadruple (train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-…, each plain or .gz, the

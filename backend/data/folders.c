@@ -196,6 +196,7 @@ enum { FIELDS = 3 };
 /* What parts the fields of the first line: spreadsheets of many countries write semicolons. */
 static char separator(const char *text)
 {
+        text += strspn(text, "\r\n");
         size_t len = strcspn(text, "\r\n");
         return memchr(text, ',', len) ? ',' : memchr(text, ';', len) ? ';' : '\t';
 }
@@ -303,10 +304,12 @@ static int read_lines(struct csv *c, char *text)
                 if (n < 2 || n > FIELDS)
                         return err_set(c->e, ERR_INVALID, "%s, line %d is not \"file,label[,split]\"",
                                 c->name, c->line);
-                if (c->line == 1 &&
-                        (strcasecmp(fields[0], "file") == 0 || strcasecmp(fields[0], "filename") == 0))
+                if (first == 0 &&
+                        (strcasecmp(fields[0], "file") == 0 || strcasecmp(fields[0], "filename") == 0)) {
+                        first = -1;
                         continue;
-                if (first && first != n)
+                }
+                if (first > 0 && first != n)
                         return err_set(c->e, ERR_INVALID, "%s, line %d has %d columns, the first one %d",
                                 c->name, c->line, n, first);
                 first = n;

@@ -171,6 +171,19 @@ static int read_header(const struct http_request *rq, int64_t *ret, struct err *
         return 0;
 }
 
+/* How many classes of an image the answer tells as text, 0 for all: what is binary costs no time. */
+static int told_as_text(const struct oip_request *r)
+{
+        int most = 1;
+        for (int i = 0; i < r->output_count; i++) {
+                const struct oip_output *o = &r->output[i];
+                if (!o->binary && !o->best)
+                        return 0;
+                most = o->best > most ? o->best : most;
+        }
+        return most;
+}
+
 static int start(const struct api *api, struct http_request *rq, const struct model_facts *model,
         int64_t json_bytes, struct err *e)
 {
@@ -183,8 +196,8 @@ static int start(const struct api *api, struct http_request *rq, const struct mo
         int rc = oip_read(
                 rq->body.text.data, rq->body.text.len, json_bytes, &model->shape, rq->note, &body, e);
         if (rc == 0)
-                rc = classify_start(
-                        api->service->classify, api_name(rq), body.data, body.len, body.media, 0, &caller, e);
+                rc = classify_start(api->service->classify, api_name(rq), body.data, body.len, body.media,
+                        told_as_text(rq->note), &caller, e);
         str_free(&body.made);
         return rc;
 }

@@ -80,6 +80,7 @@ void datasetcore_load(struct entry *en)
 {
         char *path = datasets_path(en->home, en->name);
         en->error = (struct err){0};
+        en->other = false;
         int rc = path ? dataset_look(path, &en->data, &en->error)
                       : err_set(&en->error, ERR_NO_MEMORY, "no memory for a data set");
         en->state = rc ? ENTRY_FAILED : ENTRY_READY;
@@ -93,7 +94,8 @@ static void know_again(struct entry *en, const char *path)
 {
         struct datasetrow_file f;
         int rc = datasetcore_file(path, en->data, &f, &en->error);
-        if (rc == 0 && en->mark[0] && strcmp(en->mark, f.mark) != 0)
+        en->other = rc == 0 && en->mark[0] && strcmp(en->mark, f.mark) != 0;
+        if (en->other)
                 rc = err_set(&en->error, ERR_UNAVAILABLE,
                         "its file is another one than it was; the next start of cnnd tells whose");
         if (rc == 0)
@@ -101,7 +103,7 @@ static void know_again(struct entry *en, const char *path)
         log_line(LOG_ERROR, "data set %s: %s", en->name, en->error.message);
         dataset_close(en->data);
         en->data = NULL;
-        en->state = ENTRY_FAILED;
+        en->state = en->other ? ENTRY_FAILED : ENTRY_MISSING; /* the next look tries again */
 }
 
 void datasetcore_look(struct entry *en)

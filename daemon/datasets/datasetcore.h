@@ -18,6 +18,7 @@ struct entry {
         char name[DATASET_NAME_MAX + 1];
         char user[IDENTITY_USER_MAX + 1]; /* its owner, "" for none */
         bool unsettled;                   /* no row tells whose it is */
+        bool other;                       /* its file is known to be another one than its row's */
         bool moved;                       /* at the start: the file is not as its row's was left, */
         char mark[MARK_DIGITS + 1];       /* which has this mark, or "" */
         enum entry_state state;

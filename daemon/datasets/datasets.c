@@ -329,6 +329,10 @@ int datasets_delete(struct datasets *ds, const struct identity *who, const char 
         if (!en->user[0] && !who->operator)
                 return err_set(
                         e, ERR_DENIED, "the data set '%s' is everybody's: an operator may remove it", name);
+        if (en->other && !who->operator) {
+                *e = en->error;
+                return e->code;
+        }
         char folder[PATH_MAX], file[NAME_MAX + 1];
         datasetcore_place(ds, name, folder, file);
         rc = swap_away(folder, file, e);
@@ -357,6 +361,10 @@ int datasets_may_replace(struct datasets *ds, const struct identity *who, const 
         if (came_with_machine(en, name))
                 return err_set(e, ERR_EXISTS,
                         "'%s' is the name of a data set that comes with the machine: choose another", name);
+        if (en && en->other && !who->operator) {
+                *e = en->error;
+                return e->code;
+        }
         if (!en || who->operator|| identity_owns(who, en->user))
                 return 0;
         return err_set(e, ERR_EXISTS, "the name '%s' is taken by another user's data set", name);
@@ -410,6 +418,7 @@ int datasets_adopt(struct datasets *ds, const char *name, const char *path, cons
         en->data = data;
         en->state = ENTRY_READY;
         en->error = (struct err){0};
+        en->other = false;
         *ret_created = created;
         return 0;
 }

@@ -36,7 +36,7 @@ int datasets_see(struct datasets *ds, const struct identity *who, const char *na
 
 /* An array of the data set objects that are open to `who`, by name:
    {"name","user":null (everybody's)|"…" ("":
-   unsettled),"state":"ready"|"importing"|"failed","shape":[c,h,w],"type",
+   unsettled),"state":"ready"|"importing"|"failed"|"missing","bytes","shape":[c,h,w],"type",
    "classes":[…],"num_classes","train","val","class_counts":{"train":[…],"val":[…]},"source","import"
    (recipe.h, null for one that came with the machine),"error"}. It may lack what there was no memory for:
    json_fell_short. */

@@ -59,8 +59,13 @@ static void keep_next(struct device *d)
         int rc = head ? start(d, "keeper", &e) : err_set(&e, ERR_NO_MEMORY, "no memory for a message");
         if (rc == 0)
                 rc = child_send(d->second.child, head, NULL, 0, &e);
-        if (rc)
+        if (rc == 0)
+                log_line(LOG_DEBUG, "device %s: %d programs are kept", d->info.id,
+                        cJSON_GetArraySize(json_field(head, "programs")));
+        if (rc) {
                 log_line(LOG_WARN, "device %s: what was compiled is not kept: %s", d->info.id, e.message);
+                second_close(d); /* it would wait for its command */
+        }
         cJSON_Delete(head);
 }
 

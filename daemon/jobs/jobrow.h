@@ -70,7 +70,7 @@ int jobrow_each(struct store *s, const struct jobs_filter *f, int (*row)(void *c
         void *ctx, int64_t *ret_before, struct err *e);
 
 /* The job object of API.md, its request raw: a network of thousands of layers is not taken apart to be told.
-   NULL when memory is out. */
+   It may lack what there was no memory for: json_fell_short. */
 cJSON *jobrow_json(const struct job_row *r);
 
 #endif

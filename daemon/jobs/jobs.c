@@ -219,7 +219,7 @@ int jobs_may_save(struct jobs *js, const struct identity *who, const char *name,
         return rc > 0 ? taken_by(who, name, id, e) : rc;
 }
 
-/* The job object with its place in the line; NULL when memory is out. */
+/* The job object with its place in the line. It may lack what there was no memory for: json_fell_short. */
 static cJSON *job_json(struct jobs *js, const struct job_row *r)
 {
         cJSON *o = jobrow_json(r), *queue = jobline_json(js, r);

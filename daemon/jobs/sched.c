@@ -44,7 +44,7 @@ struct sched {
         bool draining;
         bool again;        /* a worker could not be told something: soon once more */
         int64_t looked_ms; /* when it was last asked whether a job should yield */
-        int64_t retry_ms;  /* no job is started before: the database failed */
+        int64_t retry_ms;  /* no job is started before: the database failed, or what a job needs */
         int64_t held_ms;   /* when it is asked again whether jobs that lacked something may start; 0: never */
         struct run runs[SUPERVISOR_MAX_DEVICES];
 };
@@ -209,6 +209,11 @@ static void try_again(const struct sched *sc, struct run *r, struct err *why, bo
                 r->unplaced_ms = 0;
 }
 
+static bool passes_with_time(int code)
+{
+        return code == ERR_DISK || code == ERR_IO || code == ERR_UNAVAILABLE || code == ERR_NO_MEMORY;
+}
+
 static void commit_reports(struct sched *sc, int device, int64_t now_ms)
 {
         struct run *r = &sc->runs[device];
@@ -221,8 +226,7 @@ static void commit_reports(struct sched *sc, int device, int64_t now_ms)
                         try_again(sc, r, &e, out.unplaced, now_ms);
                 return;
         }
-        if (r->last->kind == REPORT_FAILED &&
-                (r->last->error.code == ERR_DISK || r->last->error.code == ERR_IO))
+        if (r->last->kind == REPORT_FAILED && passes_with_time(r->last->error.code))
                 sc->retry_ms = now_ms + FULL_MS;
         drop_reports(r);
         r->due_ms = now_ms + BATCH_MS;

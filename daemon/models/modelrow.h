@@ -41,8 +41,8 @@ int modelrow_set_file(struct store *s, const char *name, const struct modelfile_
         struct err *e);
 /* 1 with the row of `name` standing ready in *ret (to be reset), ERR_NOT_FOUND without one. */
 int modelrow_find(struct store *s, const char *name, sqlite3_stmt **ret, struct err *e);
-/* The model object of models.h, of a row that begins with these columns up to the bytes. NULL when memory is
-   out. */
+/* The model object of models.h, of a row that begins with these columns up to the bytes. It may lack what
+   there was no memory for: json_fell_short. */
 cJSON *modelrow_json(sqlite3_stmt *st);
 
 #endif

@@ -119,7 +119,7 @@ function complain(error) {
 async function present(set) {
   by("import-result").replaceChildren(make("h3", {}, "Data set ", name(set.name)), make("p", {}, number(set.train) + " images to train, " +
     number(set.val) + " to validate, of " + set.num_classes + " classes, " + set.shape.join("\u00d7") + ". ",
-    button("Train on it", () => trainOn(set.name))), ...(set.warnings || []).map(w => make("p", { className: "dim" }, w)));
+    set.train ? button("Train on it", () => trainOn(set.name)) : ""), ...(set.warnings || []).map(w => make("p", { className: "dim" }, w)));
   by("import-result").append(await sheet(set));
 }
 

@@ -45,7 +45,7 @@ async function showMap(path, file, body) {
   const text = counts.map(([c, n]) => c + " " + n).concat(answer.uncertain ? ["uncertain " + answer.uncertain] : []).join(", ");
   const img = make("img", { src: URL.createObjectURL(picture), alt: "class map of " + file.name + ": " + text });
   img.addEventListener("load", () => URL.revokeObjectURL(img.src), { once: true });
-  return [make("p", {}, "Cells of each class: ", name(text)), img];
+  return [make("p", {}, name(file.name), ". Cells of each class: ", name(text)), img];
 }
 
 const why = error => error instanceof TypeError ? "the server does not answer, or the file cannot be read" : error.message;

@@ -69,7 +69,7 @@ static int take_images(struct enquiry *q, struct chan_message *m, struct err *e)
         if (rc == 0 && q->map.window)
                 rc = maporder_check(&q->map, q->shape.c, &q->facts, bytes, e);
         if (rc == 0 && !q->map.window && !q->layer)
-                rc = predictions_fit((int)n, q->shape.num_classes, q->caller.write ? 0 : q->top, e);
+                rc = predictions_fit((int)n, q->shape.num_classes, q->top, e);
         if (rc == 0 && q->layer && n != 1)
                 rc = err_set(e, ERR_INVALID, "one image is looked at; %zu came", n);
         if (rc)
@@ -233,8 +233,9 @@ void classify_lost(struct classify *cl, int device)
                 next = q->next;
                 if (q->phase != ENQUIRY_ON_DEVICE || q->device != device)
                         continue;
-                if (!q->tried && !enquiry_is_long(q)) {
-                        q->tried = q->alone = true;
+                if (!q->tried) { /* a long one needs no device for itself to be found out */
+                        q->tried = true;
+                        q->alone = !enquiry_is_long(q);
                         q->phase = ENQUIRY_WAITING;
                         continue;
                 }

@@ -57,7 +57,8 @@ struct classify_caller {
    Of a zip or a tar (album.h) each file has its own "image" and "results", or an "error" (a problem
    document):
    {"model":…,"files":[{"file","image","results"}, {"file","error"}, …]}.
-   `media_type` is the request's, NULL for no claim; `top` is the number of predictions an image, 0 for all.
+   `media_type` is the request's, NULL for no claim; `top` is the number of predictions an image, 0 for all;
+   with a caller's own `write` how many classes of an image that tells as text.
    Returns 0 when `done` will be called from a later service_run, once; else the error (ERR_NOT_FOUND,
    ERR_UNAVAILABLE, ERR_QUOTA) and `done` is never called. Errors that `done` may see: ERR_MEDIA, ERR_SYNTAX,
    ERR_INVALID, ERR_TOO_LARGE from the decoder (4xx), ERR_UNAVAILABLE (no device in time), ERR_DEVICE_MEMORY,

@@ -11,14 +11,15 @@ enum { MAX_BYTES = 64 << 20 }; /* of more than one request */
 
 /* --- answers --- */
 
-/* `logits` (q->n,classes). */
-static void answer_logits(struct enquiry *q, const float *logits, int classes)
+/* `logits` (q->n,classes). What went in parts may be of two models. */
+static void answer_logits(struct enquiry *q, const struct batch *b, const float *logits, int classes)
 {
         const struct model_facts *f;
         struct str body = {0};
         struct err e;
         int rc = models_facts(q->home->models, q->model, &f, &e);
-        if (rc == 0 && f->shape.num_classes != classes)
+        if (rc == 0 &&
+                (f->shape.num_classes != classes || (b->aside && f->shape.generation != b->generation)))
                 rc = err_set(&e, ERR_UNAVAILABLE, "the model '%s' was just replaced; try again", q->model);
         if (rc == 0 && q->caller.write)
                 rc = q->caller.write(q->caller.ctx, &body, f, q->files, logits, q->n, &e);
@@ -53,7 +54,7 @@ void crowd_answer(struct classify *cl, const struct batch *b, const struct chan_
                 if (!is_in(q, b))
                         continue;
                 if (rc == 0) {
-                        answer_logits(q, logits + (size_t)q->at * (size_t)classes, classes);
+                        answer_logits(q, b, logits + (size_t)q->at * (size_t)classes, classes);
                 } else if (b->requests == 1) {
                         enquiry_answer(q, NULL, &e);
                 } else { /* it may be the fault of one: the others are not to share it */

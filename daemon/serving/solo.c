@@ -51,7 +51,8 @@ static int least_busy(const struct classify *cl)
                         continue;
                 int load = batches_on(&cl->batches, i) + (supervisor_job(cl->supervisor, i) ? 4 : 0);
                 for (const struct enquiry *q = cl->list; q; q = q->next)
-                        load += q->phase == ENQUIRY_ON_DEVICE && q->device == i && !q->batch;
+                        load += q->phase == ENQUIRY_ON_DEVICE && q->device == i &&
+                                (!q->batch || enquiry_is_long(q));
                 if (best < 0 || load < best_load) {
                         best = i;
                         best_load = load;

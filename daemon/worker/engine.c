@@ -87,7 +87,7 @@ int engine_post(struct engine *en, struct chan_message *m, struct err *e)
         }
         if (strcmp(op, "drop") == 0) {
                 mapqueue_drop(en->maps, wire_int(m->head, "request"));
-                atomic_store(&en->asked.dropped, wire_int(m->head, "request"));
+                questions_drop(&en->asked, wire_int(m->head, "request"));
                 return 0;
         }
         if (strcmp(op, "synced") == 0) {

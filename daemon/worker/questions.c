@@ -104,17 +104,33 @@ int questions_classify(struct loaded *l, const struct voice *v, struct chan_mess
 
 bool questions_take_long(struct questions_long *q, struct commands *from)
 {
-        if (q->c || !is_long(&from->first->m))
+        if (!is_long(&from->first->m))
                 return false;
-        q->c = commands_pop(from);
+        commands_push(&q->waiting, commands_pop(from));
+        if (!q->c)
+                q->c = commands_pop(&q->waiting);
         return true;
+}
+
+void questions_drop(struct questions_long *q, int64_t request)
+{
+        atomic_store(&q->dropped[q->drops++ % QUESTIONS_DROPS], request);
+}
+
+static bool is_dropped(struct questions_long *q)
+{
+        const int64_t request = wire_int(q->c->m.head, "request");
+        bool any = false;
+        for (int i = 0; i < QUESTIONS_DROPS; i++)
+                any = any || atomic_load(&q->dropped[i]) == request;
+        return any;
 }
 
 static void end_long(struct questions_long *q)
 {
         command_free(q->c);
         free(q->logits);
-        q->c = NULL;
+        q->c = commands_pop(&q->waiting);
         q->logits = NULL;
         q->done = 0;
 }
@@ -141,8 +157,7 @@ int questions_work(struct questions_long *q, struct loaded *l, const struct voic
         const struct chan_message *m = &q->c->m;
         struct infer *model = NULL;
         int c, h, w, classes;
-        const int64_t dropped = atomic_load(&q->dropped);
-        if (dropped && dropped == wire_int(m->head, "request")) {
+        if (is_dropped(q)) {
                 end_long(q);
                 return 0;
         }
@@ -152,6 +167,8 @@ int questions_work(struct questions_long *q, struct loaded *l, const struct voic
         infer_shape(model, &c, &h, &w, &classes);
         const size_t values = (size_t)c * (size_t)h * (size_t)w;
         const int n = count_images(m, values * sizeof(float)), most = infer_part(model);
+        if (!n && q->logits)
+                return err_set(e, ERR_UNAVAILABLE, "the model was just replaced; try again");
         rc = n ? begin_or_match(q, n, classes, e)
                : err_set(e, ERR_INTERNAL, "images of %dx%dx%d in %zu bytes", c, h, w, m->raw_len);
         if (rc)

@@ -12,16 +12,20 @@
 #include <stdbool.h>
 
 /* QUESTIONS_LONG: a classification of more images goes on by itself, one run a turn. */
-enum { QUESTIONS_TOGETHER = 16, QUESTIONS_BYTES = 16 << 20, QUESTIONS_LONG = 64 };
+enum { QUESTIONS_TOGETHER = 16, QUESTIONS_BYTES = 16 << 20, QUESTIONS_LONG = 64, QUESTIONS_DROPS = 8 };
 
 /* A long one in hand: others are answered, and steps are trained, between its runs. All zero: none. */
 struct questions_long {
-        struct command *c; /* owned; NULL for none */
-        float *logits;     /* owned; of what is done */
+        struct command *c;       /* owned; NULL for none */
+        struct commands waiting; /* owned; others that came meanwhile */
+        float *logits;           /* owned; of what is done */
         int done, classes;
-        atomic_llong dropped; /* any thread: its request, where nobody waits for it any more */
+        atomic_llong dropped[QUESTIONS_DROPS]; /* any thread: the last requests that nobody waits for */
+        unsigned drops;                        /* the thread's that calls questions_drop */
 };
-/* Takes the first of `from` where it is a long one and none is in hand. */
+/* Nobody waits for this request any more, should it be a long one. One thread, any. */
+void questions_drop(struct questions_long *q, int64_t request);
+/* Takes the first of `from` where it is a long one. */
 bool questions_take_long(struct questions_long *q, struct commands *from);
 /* One run; after the last says the answer. On failure it is still in hand. */
 int questions_work(struct questions_long *q, struct loaded *l, const struct voice *v, struct err *e);

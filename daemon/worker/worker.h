@@ -13,8 +13,8 @@
    for filters
      {"op":"map","request":5,"model":PATH,"generation":5,"name":"m","classes":[…],"c":1,"h":4096,"w":4096,"window":128,
       "stride":64,"threshold":0.5,"picture":true,"image":{…}}         raw: c*h*w floats
-     {"op":"drop","request":5}                            nobody waits for this map, or long classification,
-   any more Worker to front:
+     {"op":"drop","request":5}                            nobody waits for this map or long one any more
+   Worker to front:
      {"op":"hello","selftest":{…},"memory_free":…}                        the device is open and its kernels
    are right
      {"op":"failed","error":{…}}                          it cannot be used; the process ends

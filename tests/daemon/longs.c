@@ -3,7 +3,6 @@
 
 #include "base/clock.h"
 #include "base/json.h"
-#include "daemon/role.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -129,19 +128,29 @@ static void others_are_answered_meanwhile(void **state)
         stop(s);
 }
 
+/* Both end at their times: the next long one begins when the worker has heard, and goes in parts, too. */
 static void who_leaves_stops_it(void **state)
 {
         struct service *s;
-        struct visitor v = {0};
-        const struct classify_caller caller = caller_of(&front_anna, &v);
+        struct visitor v = {0}, next = {0};
+        const struct classify_caller anna = caller_of(&front_anna, &v), bert = caller_of(&front_bert, &next);
         start(&s, *state);
-        assert_int_equal(post_long(s, &caller), 0);
+        const pid_t worker = front_worker(s, 0);
+        assert_int_equal(post_long(s, &anna), 0);
         while (classify_batches(s->classify) == 0)
+                front_turn(s);
+        assert_int_equal(post_long(s, &bert), 0);
+        for (int64_t begun = clock_now_ms(); clock_now_ms() - begun < 1000;)
                 front_turn(s);
         v.left = true;
         wait_for(s, &v);
         assert_int_equal(v.answer.error.code, ERR_CANCELLED);
         assert_int_equal(classify_images(s->classify), 0);
+        wait_for(s, &next);
+        assert_non_null(next.answer.result);
+        assert_int_equal(classify_images(s->classify), IMAGES);
+        assert_int_equal(front_worker(s, 0), worker);
+        cJSON_Delete(next.answer.result);
         stop(s);
 }
 
@@ -174,19 +183,5 @@ static void nobody_takes_all_the_places(void **state)
         stop(s);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, front_make_state, front_drop_state)
-
-int main(int argc, char **argv)
-{
-        if (role_requested(argc, argv))
-                return role_main(argc, argv);
-        const struct CMUnitTest tests[] = {
-                TEST(one_that_takes_long_is_no_hanging_worker),
-                TEST(others_are_answered_meanwhile),
-                TEST(who_leaves_stops_it),
-                TEST(nobody_takes_all_the_places),
-        };
-        if (argc > 1)
-                cmocka_set_test_filter(argv[1]);
-        return cmocka_run_group_tests(tests, NULL, NULL);
-}
+FRONT_MAIN(FRONT_TEST(one_that_takes_long_is_no_hanging_worker), FRONT_TEST(others_are_answered_meanwhile),
+        FRONT_TEST(who_leaves_stops_it), FRONT_TEST(nobody_takes_all_the_places))

@@ -445,6 +445,7 @@ static void a_data_set_that_comes_back_as_another(void **state)
         CHECK_OK(dataset_write(&d, path, &e), &e);
         assert_string_equal(set_state(s, "tiny"), "failed");
         assert_int_equal(refusal(s, SAVED), ERR_UNAVAILABLE);
+        assert_int_equal(datasets_may_replace(s->datasets, &front_bert, "tiny", &e), ERR_UNAVAILABLE);
         service_destroy(s);
         s = front_start(*state);
         assert_int_equal(datasets_see(s->datasets, &front_bert, "tiny", &e), ERR_NOT_FOUND);

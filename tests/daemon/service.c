@@ -331,7 +331,6 @@ static void a_name_that_another_took_is_not_given_back(void **state)
         service_destroy(s);
 }
 
-/* As where a backup is put back: the same bytes in other files, with their times or without. */
 /* Everybody's set that an operator makes anew stays everybody's. */
 static void a_shared_data_set_that_is_replaced(void **state)
 {
@@ -368,6 +367,7 @@ static void a_data_set_that_was_given(void **state)
         service_destroy(s);
 }
 
+/* As where a backup is put back: the same bytes in other files, with their times or without. */
 static void a_copied_model_keeps_its_row(void **state)
 {
         struct service *s = front_start(*state);

@@ -2,7 +2,6 @@
 """Who may do what: every endpoint, asked by nobody, a user, another user and an operator, for own and others' objects."""
 import contextlib
 import io
-import json
 import os
 import pwd
 import re
@@ -12,10 +11,8 @@ import subprocess
 import tempfile
 import time
 import unittest
-import urllib.parse
 import zipfile
 
-from archives import safetensors
 from harness import BINARY, Daemon, long_job, main, npy, png, small_job, wait_for
 from people import Person, by_socket, revoke, token
 
@@ -319,32 +316,6 @@ class Datasets(unittest.TestCase):
                                            ("replaced", [404, 404], "ottilie")):
                     self.assertEqual([p.status("GET", "/v1/datasets/" + name) for p in (anna, bert)], cells, name)
                     self.assertEqual(root.get("/v1/datasets/" + name)["user"], owner)
-
-    def test_somebody_leaves(self):
-        """What has an owner is handed on while no daemon is there who knows of him."""
-        net = {"architecture": {"layers": [{"type": "flatten"}, {"type": "linear", "out_features": 2}]}, "input": [1, 2, 2], "classes": ["a", "b"]}
-        query = urllib.parse.urlencode({key: json.dumps(value) for key, value in net.items()})
-        weights = safetensors({"net.1.bias": ("F32", [2], bytes(8)), "net.1.weight": ("F32", [2, 4], bytes(32))})
-        orders = (["model", "give", "m", "bert"], ["dataset", "give", "mine", "bert"], ["dataset", "share", "all"])
-        with Daemon(device=False) as d:
-            anna, bert = (Person(d, token(d, name)) for name in ("anna", "bert"))
-            self.assertEqual(anna.request("PUT", "/v1/models/m/weights?" + query, weights)[0], 201)
-            for name in ("mine", "all"):
-                self.assertEqual(anna.request("PUT", "/v1/datasets/" + name, ARCHIVE)[0], 201)
-
-            def command(words):
-                return subprocess.run([BINARY, *words, "--state", d.state], capture_output=True, text=True, env=d.env)
-
-            for words in orders:
-                self.assertRegex(command(words).stderr, "is anna's already: stop cnnd to hand it on")
-            d.stop()
-            for words in orders:
-                self.assertEqual(command(words).returncode, 0, words)
-            self.assertEqual(command(["model", "give", "m", "berd"]).returncode, 1)
-            d.start()
-            for path, cells in (("/v1/models/m", [404, 200]), ("/v1/datasets/mine", [404, 200]), ("/v1/datasets/all", [200, 200])):
-                self.assertEqual([p.status("GET", path) for p in (anna, bert)], cells, path)
-            self.assertEqual(bert.get("/v1/datasets/mine")["user"], "bert")
 
     def test_a_job_cannot_name_anothers(self):
         with Daemon() as d:

@@ -150,8 +150,10 @@ class Cards(unittest.TestCase):
                 for name in ("a.icd", "b.icd"):
                     shutil.copy(POCL, os.path.join(folder, name))
                 env = {"OPENCL_LAYERS": LAYER, "CNND_CARD": card, "CNND_CARD_PLATFORMS": ",".join(names), "OCL_ICD_VENDORS": folder}
-                seconds = 5
+                seconds, tries = 5, 0
                 while seconds >= 5:  # so long one waits for the other, and on a slow machine it may be in vain
+                    tries += 1
+                    self.assertLess(tries, 20, "a start takes more than 5 s each time")
                     begun = time.monotonic()
                     with Daemon({"device": spec}, env=env, device=False) as d:
                         wait_for(lambda: [p["devices"] for p in d.get("/v1/devices")["platforms"]] == [1, 1], what="both answers")

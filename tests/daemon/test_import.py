@@ -119,7 +119,7 @@ class ImportTest(unittest.TestCase):
         self.assertEqual(about["classes"], ["a, b", "c", 'say ""hi""'])
         self.assertEqual(about["class_counts"]["train"], [2, 2, 1])
         for name, sep in (("labels.csv", ";"), ("Labels.CSV", "\t")):
-            lines = sep.join(("file", "label")) + "\r\n" + "".join('%d.png%s"c %s%d"\r\n' % (i, sep, sep, i % 2) for i in range(6))
+            lines = "\r\n" + sep.join(("file", "label")) + "\r\n" + "".join('%d.png%s"c %s%d"\r\n' % (i, sep, sep, i % 2) for i in range(6))
             self.assertEqual(self.put(zipped(images + [("imgs/" + name, lines.encode())]))["num_classes"], 2)
         self.refused(zipped(images + [("imgs/labels.csv", b"image,class\n0.png,a\n")]), 422, ["line 1", 'titles begins with "file"'])
         split = "".join("imgs/%d.png,%s,%s\n" % (i, "xy"[i % 2], "train" if i < 4 else "val") for i in range(6))

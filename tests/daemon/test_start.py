@@ -92,7 +92,9 @@ class Start(unittest.TestCase):
                          what="a keeper of what was compiled, behind all others")
         print("classified beside a keeper: %.3f s" % harness.keeps(0.25, slowest, "classified beside a keeper"), flush=True)
         harness.wait_for(lambda: not daemon.children("keeper"), what="the end of the keeper")
-        self.assertTrue(kept_programs(daemon))
+        told = [int(line.split()[-4]) for line in daemon.log_lines if "programs are kept" in line]
+        self.assertEqual(len(kept_programs(daemon)), sum(told))
+        self.assertTrue(told)
         self.assertFalse([line for line in daemon.log_lines if "not kept" in line])
 
     def test_cold_then_warm(self):
