@@ -130,21 +130,11 @@ static int give(const struct order *o, struct store *s, const char *user, struct
 /* What another's job saves when it ends would take the model's place. */
 static int look_for_jobs(struct store *s, const char *name, const char *user, struct err *e)
 {
-        sqlite3_stmt *st;
-        int rc = store_prepare(s,
-                "SELECT id FROM jobs WHERE state IN ('queued', 'running', 'paused') AND save_as = ?1"
-                " AND user <> ?2 LIMIT 1",
-                &st, e);
-        if (rc)
-                return rc;
-        store_bind_text(st, 1, name);
-        store_bind_text(st, 2, user);
-        rc = store_step(s, st, e);
-        const long long id = rc > 0 ? sqlite3_column_int64(st, 0) : 0;
-        sqlite3_reset(st);
-        return rc > 0 ? err_set(e, ERR_STATE, "job %lld is to save its model as '%s': cancel it first", id,
-                                name)
-                      : rc;
+        int64_t job = 0;
+        int rc = modelrow_awaited(s, name, user, &job, e);
+        return job ? err_set(e, ERR_STATE, "job %lld is to save its model as '%s': cancel it first",
+                             (long long)job, name)
+                   : rc;
 }
 
 /* Of what has an owner. Where the second step fails it is the operators', and may be given once more. */

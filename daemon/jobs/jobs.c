@@ -9,6 +9,7 @@
 #include "daemon/jobs/jobstrategies.h"
 #include "daemon/jobs/shares.h"
 #include "daemon/jobs/submit.h"
+#include "daemon/models/modelrow.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -201,22 +202,11 @@ static int taken_by(const struct identity *who, const char *name, int64_t id, st
 
 int jobs_may_save(struct jobs *js, const struct identity *who, const char *name, struct err *e)
 {
-        sqlite3_stmt *st;
+        int64_t job = 0;
         int rc = models_may_save(js->models, who, name, e);
-        if (rc)
-                return rc;
-        rc = store_prepare(js->home.store,
-                "SELECT id FROM jobs WHERE state IN ('queued', 'running', 'paused') AND save_as = ?1"
-                " AND user <> ?2 LIMIT 1",
-                &st, e);
-        if (rc)
-                return rc;
-        store_bind_text(st, 1, name);
-        store_bind_text(st, 2, who->user);
-        rc = store_step(js->home.store, st, e);
-        int64_t id = rc > 0 ? sqlite3_column_int64(st, 0) : 0;
-        sqlite3_reset(st);
-        return rc > 0 ? taken_by(who, name, id, e) : rc;
+        if (rc == 0)
+                rc = modelrow_awaited(js->home.store, name, who->user, &job, e);
+        return job ? taken_by(who, name, job, e) : rc;
 }
 
 /* The job object with its place in the line. It may lack what there was no memory for: json_fell_short. */

@@ -76,6 +76,23 @@ int modelrow_disown(struct store *s, const char *name, struct err *e)
         return store_run(s, st, e);
 }
 
+int modelrow_awaited(struct store *s, const char *name, const char *user, int64_t *ret_job, struct err *e)
+{
+        sqlite3_stmt *st;
+        int rc = store_prepare(s,
+                "SELECT id FROM jobs WHERE state IN ('queued', 'running', 'paused') AND save_as = ?1"
+                " AND user <> ?2 LIMIT 1",
+                &st, e);
+        if (rc)
+                return rc;
+        store_bind_text(st, 1, name);
+        store_bind_text(st, 2, user);
+        rc = store_step(s, st, e);
+        *ret_job = rc > 0 ? sqlite3_column_int64(st, 0) : 0;
+        sqlite3_reset(st);
+        return rc < 0 ? rc : 0;
+}
+
 int modelrow_set_file(
         struct store *s, const char *name, const struct modelfile_stat *file, const char *mark, struct err *e)
 {

@@ -36,6 +36,8 @@ int modelrow_drop(struct store *s, const char *name, struct err *e);
    ERR_EXISTS where it has an owner. */
 int modelrow_disown(struct store *s, const char *name, struct err *e);
 int modelrow_give(struct store *s, const char *name, const char *user, struct err *e);
+/* *ret_job: a job of another than `user` that is not over and saves its model under this name; 0 for none. */
+int modelrow_awaited(struct store *s, const char *name, const char *user, int64_t *ret_job, struct err *e);
 /* The file is the row's, as before, but stands elsewhere; `mark` "" where it is not known. */
 int modelrow_set_file(struct store *s, const char *name, const struct modelfile_stat *file, const char *mark,
         struct err *e);

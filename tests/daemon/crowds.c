@@ -248,31 +248,16 @@ static void a_deleted_model_is_missed_by_its_own_alone(void **state)
         service_destroy(s);
 }
 
-struct visitor {
-        struct front_answer answer;
-        bool left;
-};
-
-static void visited(void *ctx, struct str *body, const struct err *e)
-{
-        front_classified(&((struct visitor *)ctx)->answer, body, e);
-}
-
-static bool visitor_left(void *ctx)
-{
-        return ((struct visitor *)ctx)->left;
-}
-
 /* Those that leave while the device has the batch are answered as well; those that left before are not in
    it. */
 static void some_of_them_leave(void **state)
 {
         struct service *s = front_start(*state);
-        struct visitor v[CROWD] = {0};
+        struct front_visitor v[CROWD] = {0};
         int64_t end = clock_now_ms() + FRONT_LONG_MS;
         make_model(s, "it");
         for (int i = 0; i < CROWD; i++) {
-                const struct classify_caller caller = {.ctx = &v[i], .done = visited, .gone = visitor_left};
+                const struct classify_caller caller = front_caller(&front_anna, &v[i]);
                 assert_int_equal(post(s, "it", grey_of(i), &caller), 0);
         }
         for (int i = 0; i < CROWD; i += 2)

@@ -94,6 +94,22 @@ int front_drop_state(void **state)
         return 0;
 }
 
+void front_write_set(const char *path, const char *name, int train, int val)
+{
+        static uint8_t images[100 * 4];
+        static int32_t labels[100];
+        char class_name[] = "a", *classes[] = {class_name};
+        struct err e;
+        struct dataset d = {.c = 1, .h = 2, .w = 2, .num_classes = 1, .classes = classes};
+        snprintf(d.name, sizeof d.name, "%s", name);
+        for (int i = 0; i < DATASET_SPLITS; i++) {
+                d.split[i].count = i == DATASET_TRAIN ? train : val;
+                d.split[i].images = images;
+                d.split[i].labels = labels;
+        }
+        CHECK_OK(dataset_write(&d, path, &e), &e);
+}
+
 struct service *front_open(const char *state, double watchdog)
 {
         const struct service_options o = {.state_dir = state,
@@ -274,6 +290,21 @@ void front_classified(void *ctx, struct str *body, const struct err *e)
         a->done = true;
         a->result = body ? json_parse(body->data, body->len, NULL) : NULL;
         a->error = e ? *e : (struct err){0};
+}
+
+static void visited(void *ctx, struct str *body, const struct err *e)
+{
+        front_classified(&((struct front_visitor *)ctx)->answer, body, e);
+}
+
+static bool visitor_left(void *ctx)
+{
+        return ((struct front_visitor *)ctx)->left;
+}
+
+struct classify_caller front_caller(const struct identity *who, struct front_visitor *v)
+{
+        return (struct classify_caller){.who = *who, .ctx = v, .done = visited, .gone = visitor_left};
 }
 
 int front_classify(struct service *s, const char *body, size_t len, struct front_answer *a)

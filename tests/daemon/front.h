@@ -52,6 +52,9 @@ int front_drop_state(void **state);
                 return cmocka_run_group_tests(tests, NULL, NULL);                                            \
         }
 
+/* A data set of one class, `train` and `val` black images of 2x2, 100 at most. */
+void front_write_set(const char *path, const char *name, int train, int val);
+
 struct service *front_open(const char *state, double watchdog_seconds);
 /* The same, with 60 s, and waits until it is healthy. The caller calls service_destroy. */
 struct service *front_start(const char *state);
@@ -80,6 +83,12 @@ struct front_answer {
 };
 /* A classify_done whose context is a struct front_answer. */
 void front_classified(void *ctx, struct str *body, const struct err *e);
+/* One who may leave, as the context of a caller. */
+struct front_visitor {
+        struct front_answer answer;
+        bool left;
+};
+struct classify_caller front_caller(const struct identity *who, struct front_visitor *v);
 /* Classifies by the model "it" and waits for the answer; its error code. */
 int front_classify(struct service *s, const char *body, size_t len, struct front_answer *a);
 

@@ -15,26 +15,6 @@ enum { PARTS = 16, IMAGES = PARTS * 256, PIXELS = 4, HEADER = 128 };
 
 static const struct classify_map MAP = {.window = 2, .stride = 2};
 
-struct visitor {
-        struct front_answer answer;
-        bool left;
-};
-
-static void visited(void *ctx, struct str *body, const struct err *e)
-{
-        front_classified(&((struct visitor *)ctx)->answer, body, e);
-}
-
-static bool visitor_left(void *ctx)
-{
-        return ((struct visitor *)ctx)->left;
-}
-
-static struct classify_caller caller_of(const struct identity *who, struct visitor *v)
-{
-        return (struct classify_caller){.who = *who, .ctx = v, .done = visited, .gone = visitor_left};
-}
-
 /* An NPY of IMAGES images, all of class 3. */
 static int post_long(struct service *s, const struct classify_caller *caller)
 {
@@ -57,7 +37,7 @@ static int post_short(struct service *s, const struct classify_caller *caller)
         return classify_start(s->classify, "it", "P5 2 2 255\n\0\0\0\0", 15, NULL, 1, caller, &e);
 }
 
-static void wait_for(struct service *s, const struct visitor *v)
+static void wait_for(struct service *s, const struct front_visitor *v)
 {
         int64_t end = clock_now_ms() + FRONT_LONG_MS;
         while (!v->answer.done) {
@@ -88,8 +68,8 @@ static void stop(struct service *s)
 static void one_that_takes_long_is_no_hanging_worker(void **state)
 {
         struct service *s;
-        struct visitor v = {0};
-        const struct classify_caller caller = caller_of(&front_anna, &v);
+        struct front_visitor v = {0};
+        const struct classify_caller caller = front_caller(&front_anna, &v);
         start(&s, *state);
         const pid_t worker = front_worker(s, 0);
         assert_int_equal(post_long(s, &caller), 0);
@@ -108,9 +88,9 @@ static void one_that_takes_long_is_no_hanging_worker(void **state)
 static void others_are_answered_meanwhile(void **state)
 {
         struct service *s;
-        struct visitor slow = {0}, quick = {0};
-        const struct classify_caller anna = caller_of(&front_anna, &slow),
-                                     bert = caller_of(&front_bert, &quick);
+        struct front_visitor slow = {0}, quick = {0};
+        const struct classify_caller anna = front_caller(&front_anna, &slow),
+                                     bert = front_caller(&front_bert, &quick);
         start(&s, *state);
         assert_int_equal(post_long(s, &anna), 0);
         for (int64_t begun = clock_now_ms(); clock_now_ms() - begun < 1000;) /* two of its runs */
@@ -132,8 +112,9 @@ static void others_are_answered_meanwhile(void **state)
 static void who_leaves_stops_it(void **state)
 {
         struct service *s;
-        struct visitor v = {0}, next = {0};
-        const struct classify_caller anna = caller_of(&front_anna, &v), bert = caller_of(&front_bert, &next);
+        struct front_visitor v = {0}, next = {0};
+        const struct classify_caller anna = front_caller(&front_anna, &v),
+                                     bert = front_caller(&front_bert, &next);
         start(&s, *state);
         const pid_t worker = front_worker(s, 0);
         assert_int_equal(post_long(s, &anna), 0);
@@ -154,12 +135,12 @@ static void who_leaves_stops_it(void **state)
         stop(s);
 }
 
-static int count(struct service *s, const struct identity *who, bool map, struct visitor *v, int most)
+static int count(struct service *s, const struct identity *who, bool map, struct front_visitor *v, int most)
 {
         int ret = 0;
         struct err e = {0};
         for (int rc = 0; rc == 0 && ret <= most; ret += rc == 0) {
-                const struct classify_caller caller = caller_of(who, v);
+                const struct classify_caller caller = front_caller(who, v);
                 rc = map ? classify_map(
                                    s->classify, "it", &MAP, "P5 2 2 255\n\0\0\0\0", 15, NULL, &caller, &e)
                          : post_short(s, &caller);
@@ -171,7 +152,7 @@ static int count(struct service *s, const struct identity *who, bool map, struct
 static void nobody_takes_all_the_places(void **state)
 {
         struct service *s;
-        struct visitor v = {0};
+        struct front_visitor v = {0};
         const struct identity root = {.user = "ottilie", .operator= true };
         start(&s, *state);
         assert_int_equal(count(s, &front_anna, false, &v, 1000), CLASSIFY_SHARE);

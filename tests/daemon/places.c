@@ -427,22 +427,14 @@ static void data_sets_that_are_not_mounted_are_kept(void **state)
 /* What stands there then is not shown to whom the name was. */
 static void a_data_set_that_comes_back_as_another(void **state)
 {
-        static uint8_t images[4];
-        static int32_t labels[1];
-        static const char *const names[] = {"a"};
         char path[200];
         struct err e;
-        struct dataset d = {.name = "other", .c = 1, .h = 2, .w = 2, .num_classes = 1};
-        d.classes = (char **)(uintptr_t)names;
-        d.split[DATASET_TRAIN].count = 1;
-        d.split[DATASET_TRAIN].images = images;
-        d.split[DATASET_TRAIN].labels = labels;
         service_destroy(front_start(*state));
         unmount(*state, "datasets", true);
         struct service *s = front_start(*state);
         assert_string_equal(set_state(s, "tiny"), "missing");
         snprintf(path, sizeof path, "%s/datasets/tiny.cnnd", (char *)*state);
-        CHECK_OK(dataset_write(&d, path, &e), &e);
+        front_write_set(path, "other", 1, 0);
         assert_string_equal(set_state(s, "tiny"), "failed");
         assert_int_equal(refusal(s, SAVED), ERR_UNAVAILABLE);
         assert_int_equal(datasets_may_replace(s->datasets, &front_bert, "tiny", &e), ERR_UNAVAILABLE);
