@@ -15,7 +15,7 @@ struct bucket {
 int64_t bucket_take(struct bucket *b, double rate, double burst, int64_t now_ms);
 /* Takes `amount`, whatever is there: then nothing is to be had until it has come back. */
 void bucket_spend(struct bucket *b, double rate, double amount, int64_t now_ms);
-/* Milliseconds until no more than `burst` is taken, 0 for now. */
+/* Milliseconds until no more than `burst` is taken, 0 where no more is. */
 int64_t bucket_over(const struct bucket *b, double rate, double burst, int64_t now_ms);
 /* True when nothing would be lost by forgetting it. */
 bool bucket_full(const struct bucket *b, double rate, int64_t now_ms);

@@ -6,9 +6,11 @@
 #include "daemon/devices/drivercache.h"
 #include "device/launch.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 /* A keeper that takes longer hangs, and ends by SIGALRM. */
@@ -63,8 +65,8 @@ int keeping_run(const char *device, const char *state_dir, struct err *e)
         snprintf(cache, sizeof cache, "%s/cache", state_dir);
         const struct dev_options options = {.cache_dir = cache};
         alarm(KEEPER_SECONDS);
-        if (nice(KEEPER_NICENESS) < 0)
-                return err_set(e, ERR_INTERNAL, "a keeper cannot be made to wait for others");
+        if (setpriority(PRIO_PROCESS, 0, KEEPER_NICENESS))
+                return err_errno(e, errno, "a keeper cannot be made to wait for others");
         int rc = chan_receive(CHILD_FD, &m, e);
         if (rc == 0)
                 rc = drivercache_use(state_dir, device, e);
