@@ -6,7 +6,6 @@
 #include "daemon/http/guard.h"
 #include "daemon/http/problem.h"
 
-#include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -21,9 +20,7 @@ enum {
         DRAIN_BYTES = 16 << 20, /* of a refused body that are read so that the client sees the answer */
         TRANSFER_MS = 30000,    /* for any body, and as much again for each TRANSFER_BYTES of it */
         TRANSFER_BYTES = 1 << 20,
-        SMALL_BYTES = 16 << 10,       /* of answers that are not counted */
-        STALL_MS = 10000,             /* a stream's client that takes nothing in this time has gone */
-        STREAM_SEND_BYTES = 64 << 10, /* of a stream that the kernel keeps for such a client */
+        SMALL_BYTES = 16 << 10, /* of answers that are not counted */
 };
 
 /* What libmicrohttpd holds of a stream; outlives the exchange by a little. */
@@ -122,25 +119,11 @@ static ssize_t stream_read(void *ctx, uint64_t pos, char *out, size_t max)
         ssize_t n = x->rq.reply.stream.read(x->rq.reply.stream.ctx, out, max);
         if (n < 0)
                 return n == REPLY_END ? MHD_CONTENT_READER_END_OF_STREAM : MHD_CONTENT_READER_END_WITH_ERROR;
-        /* It is read again when the kernel has taken all of this. */
-        x->link->deadline_ms = n ? clock_now_ms() + STALL_MS : 0;
         if (n == 0) {
                 x->resting = true;
                 MHD_suspend_connection(x->con);
         }
         return n;
-}
-
-/* A client that vanished without a word acknowledges nothing: the kernel then ends the connection, which
-   http_gone sees. */
-static void watch_stream(const struct link *l)
-{
-        const int bytes = STREAM_SEND_BYTES, ms = STALL_MS;
-        int rc = setsockopt(l->fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
-        if (rc == 0 && !l->local)
-                rc = setsockopt(l->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof ms);
-        if (rc != 0)
-                log_line(LOG_WARN, "http: a stream's socket keeps its settings: %s", strerror(errno));
 }
 
 static struct MHD_Response *make_stream(struct exchange *x)
@@ -155,7 +138,6 @@ static struct MHD_Response *make_stream(struct exchange *x)
                 free(s);
                 return NULL;
         }
-        watch_stream(x->link);
         x->stream = s;
         x->host->stats.streams++;
         return response;
@@ -285,7 +267,7 @@ static enum MHD_Result queue(struct exchange *x, bool close_after)
         x->link->since_ms = clock_now_ms();
         extend(x->link, size);
         if (x->stream)
-                x->link->deadline_ms = 0;
+                link_streams(x->link);
         record(x);
         enum MHD_Result ok = MHD_queue_response(x->con, (unsigned)r->status, response);
         MHD_destroy_response(response);

@@ -5,13 +5,18 @@
 #include "base/str.h"
 #include "daemon/http/problem.h"
 
+#include <errno.h>
+#include <linux/sockios.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 /* LOOK_BACK_MS: longer than links_expire is called apart. SPARE: of a listener's connections, so many are
- * there for who comes when the others are taken: at most a quarter. */
-enum { SPARE = 64, LOOK_BACK_MS = 1000 };
+ * there for who comes when the others are taken: at most a quarter. STALL_MS: a stream's client that takes
+ * nothing in this time has gone. STREAM_BYTES: of a stream that the kernel keeps for one. */
+enum { SPARE = 64, LOOK_BACK_MS = 1000, STALL_MS = 10000, STREAM_BYTES = 64 << 10 };
 
 void links_init(struct links *ls, const struct http_options *o)
 {
@@ -132,12 +137,38 @@ void links_remove(struct link *l)
         free(l);
 }
 
+void link_streams(struct link *l)
+{
+        const int bytes = STREAM_BYTES;
+        l->streams = true;
+        l->held = 0;
+        if (setsockopt(l->fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes) != 0)
+                log_line(LOG_WARN, "http: a stream's socket keeps its size: %s", strerror(errno));
+}
+
+/* Who takes some, however slowly, is there. On TCP the client's system takes it, so that a client that is
+   stopped may rest; on a Unix socket it itself does, and may leave alone what there is still room for.
+   TCP_USER_TIMEOUT also ends who takes less at a time than is next to be sent. */
+static bool takes_some(struct link *l)
+{
+        struct pollfd p = {.fd = l->fd, .events = POLLOUT};
+        int held = 0, before = l->held;
+        if (ioctl(l->fd, SIOCOUTQ, &held) != 0)
+                return false;
+        l->held = held;
+        return held == 0 || held != before || (l->local && poll(&p, 1, 0) > 0);
+}
+
 static void expire_some(struct link_list *list, int64_t now_ms, const struct err *e)
 {
         struct link *l;
         TAILQ_FOREACH(l, list, place)
-        if (l->deadline_ms && l->deadline_ms <= now_ms)
-                link_end(l, 408, e);
+        {
+                if (l->streams && !l->closed && takes_some(l))
+                        l->deadline_ms = now_ms + STALL_MS;
+                if (l->deadline_ms && l->deadline_ms <= now_ms)
+                        link_end(l, 408, e);
+        }
 }
 
 /* Who has had an answer and sends nothing more may wait for the end: where the last bytes and that came
@@ -180,6 +211,7 @@ int link_work(struct link *l, const struct identity *who, struct err *e)
 void link_rest(struct link *l)
 {
         l->reading = false;
+        l->streams = false;
         l->since_ms = clock_now_ms();
         l->deadline_ms = l->since_ms + (int64_t)(l->home->o->idle_seconds * 1000);
         TAILQ_REMOVE(l->works ? &l->home->working : &l->home->resting, l, place);

@@ -22,6 +22,8 @@ struct link {
         bool local;                    /* a Unix socket */
         uid_t uid;                     /* of the process at its other end */
         struct tls *tls;               /* a share, owned; NULL without TLS */
+        bool streams;                  /* its answer has no end of its own, and so no time */
+        int held;                      /* of that, bytes that the kernel had left to pass on */
         bool works;          /* a request has been let in whose answer is not all sent; else it rests */
         bool closed;         /* from this side: what still comes is not to be served */
         struct identity who; /* whom it counts for; "" while nobody is known */
@@ -41,6 +43,8 @@ void links_init(struct links *ls, const struct http_options *o);
 struct link *links_add(struct links *ls, int fd);
 /* Frees it. NULL accepted. */
 void links_remove(struct link *l);
+/* From now on what is sent is a stream: it ends when its client takes nothing of it for 10 s. */
+void link_streams(struct link *l);
 /* Closes those whose deadline has passed, and where the client has had its answers and will not ask again. */
 void links_expire(struct links *ls, int64_t now_ms);
 

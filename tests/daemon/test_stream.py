@@ -192,6 +192,27 @@ class Streams(unittest.TestCase):
             hurry.set()
             self.daemon.request("POST", "/v1/jobs/%d/cancel" % job)
 
+    def test_a_slow_link_is_not_taken_for_gone(self):
+        """Its kernel takes less at a time than is next to be sent, for longer than who takes nothing may stay."""
+        job = self.daemon.submit(long_job(report_every=1))["id"]
+        try:
+            self.daemon.wait_step(job, 3000)
+            self.daemon.request("POST", "/v1/jobs/%d/cancel" % job)
+            with socket.socket() as slow:
+                slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                slow.connect((self.daemon.host, self.daemon.port))
+                slow.sendall(b"GET /v1/jobs/%d/events HTTP/1.0\r\nAccept: application/x-ndjson\r\n\r\n" % job)
+                begun, got = time.monotonic(), b""
+                while time.monotonic() - begun < 15:
+                    got += slow.recv(100)
+                    time.sleep(0.1)
+                while part := slow.recv(1 << 16):
+                    got += part
+            lines = got.partition(b"\r\n\r\n")[2].splitlines()
+            self.assertEqual([json.loads(line)["id"] for line in lines if line], [e[0] for e in self.daemon.events(job)])
+        finally:
+            self.daemon.request("POST", "/v1/jobs/%d/cancel" % job)
+
     def test_restart_keeps_every_event(self):
         with harness.Daemon() as d:
             job = d.submit(small_job())["id"]
