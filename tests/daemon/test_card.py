@@ -159,7 +159,7 @@ class Cards(unittest.TestCase):
                         wait_for(lambda: [p["devices"] for p in d.get("/v1/devices")["platforms"]] == [1, 1], what="both answers")
                         seconds = time.monotonic() - begun
                         used = [device["id"] for device in d.get("/v1/devices")["devices"]]
-                        left = [line for line in d.log_lines if "is left out: another driver shows the same hardware" in line]
+                left = [line for line in d.log_lines if "is left out: another driver shows the same hardware" in line]
                 self.assertEqual(used, [want])
                 self.assertEqual(len(left), spec != "1:0", left)
 
