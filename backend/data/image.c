@@ -3,7 +3,6 @@
 #include "data/unit.h"
 
 #include <math.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +10,14 @@ void image_finish(struct image *im)
 {
         free(im->pixels);
         *im = (struct image){0};
+}
+
+static const uint64_t all_values = IMAGE_MAX_BYTES / sizeof(float);
+static uint64_t most_values = IMAGE_MAX_BYTES / sizeof(float);
+
+void image_bound(uint64_t values)
+{
+        most_values = values && values < all_values ? values : all_values;
 }
 
 int image_check(uint64_t n, uint64_t c, uint64_t h, uint64_t w, struct err *e)
@@ -21,14 +28,14 @@ int image_check(uint64_t n, uint64_t c, uint64_t h, uint64_t w, struct err *e)
                         (unsigned long long)w);
         /* At most 2^16, 2^12, 2^16, 2^16 and 2^2: the first four bounds keep the product below 2^62. */
         if (n > IMAGE_MAX_COUNT || c > IMAGE_MAX_CHANNELS || h > IMAGE_MAX_SIDE || w > IMAGE_MAX_SIDE ||
-                n * c * h * w > IMAGE_MAX_BYTES / sizeof(float))
+                n * c * h * w > most_values)
                 return err_set(e, ERR_TOO_LARGE,
                         "%llu images of %llu channels, %llu high, %llu wide: at most %d, %d, %d, %d and %zu "
                         "bytes as "
                         "floats",
                         (unsigned long long)n, (unsigned long long)c, (unsigned long long)h,
                         (unsigned long long)w, IMAGE_MAX_COUNT, IMAGE_MAX_CHANNELS, IMAGE_MAX_SIDE,
-                        IMAGE_MAX_SIDE, IMAGE_MAX_BYTES);
+                        IMAGE_MAX_SIDE, (size_t)most_values * sizeof(float));
         return 0;
 }
 

@@ -5,6 +5,7 @@
 #include "base/err.h"
 
 #include <stddef.h>
+#include <stdint.h>
 
 /* Bounds on what a decoder accepts, checked before anything is allocated. */
 enum { IMAGE_MAX_SIDE = 65536, IMAGE_MAX_CHANNELS = 4096, IMAGE_MAX_COUNT = 65536 };
@@ -28,6 +29,10 @@ struct image {
         int databar_h; /* rows of a microscope's caption that were cropped off the bottom */
 };
 void image_finish(struct image *im);
+
+/* From now on, in this process, images of more values than this are ERR_TOO_LARGE; 0, as at the start:
+   IMAGE_MAX_BYTES of floats. */
+void image_bound(uint64_t values);
 
 /* Decodes by content (PNG, JPEG, PGM/PPM, NPY, NPZ, TIFF, MRC, DM3/DM4, SER, EMD); `media_type` is what the
    sender claims, NULL or "application/octet-stream" for no claim. ERR_MEDIA for a format nobody here reads or

@@ -146,7 +146,7 @@ int api_datasets_sheet(void *ctx, struct http_request *rq, struct err *e)
                 rc = sheet_gather(d, val ? DATASET_VAL : DATASET_TRAIN, (int)images, &sheet, e);
         }
         if (rc == 0)
-                rc = decode_sheet(s->decode, &sheet, drawn, rq, e);
+                rc = decode_sheet(s->decode, &sheet, &(struct decode_caller){rq->who.user, drawn, rq}, e);
         free(sheet.maps);
         return rc ? rc : HTTP_LATER;
 }

@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "daemon/decoder/album.h"
 #include "daemon/decoder/decodeline.h"
+#include "daemon/decoder/decoderequest.h"
 
 #include <stdlib.h>
 
@@ -20,9 +21,9 @@ struct decode *decode_create(const char *state_dir, struct children *kids)
         struct decode *dc = calloc(1, sizeof *dc);
         if (!dc)
                 return NULL;
-        dc->quick = decodeline_create(state_dir, kids, &dc->health, true);
-        dc->slow = decodeline_create(state_dir, kids, &dc->health, false);
-        if (dc->quick && dc->slow)
+        dc->slow = decodeline_create(state_dir, kids, &dc->health, NULL);
+        dc->quick = dc->slow ? decodeline_create(state_dir, kids, &dc->health, dc->slow) : NULL;
+        if (dc->quick)
                 return dc;
         decode_destroy(dc);
         return NULL;
@@ -38,34 +39,35 @@ void decode_destroy(struct decode *dc)
 }
 
 int decode_image(struct decode *dc, const void *body, size_t len, const char *media_type,
-        const struct decode_target *target, decode_done done, void *ctx, struct err *e)
+        const struct decode_target *target, const struct decode_caller *caller, struct err *e)
 {
         const bool slow = len > LARGE_BYTES || album_is(body, len, media_type);
-        return decodeline_image(slow ? dc->slow : dc->quick, body, len, media_type, target, done, ctx, e);
+        return decodeline_image(slow ? dc->slow : dc->quick, body, len, media_type, target, caller, e);
 }
 
 int decode_field(struct decode *dc, const void *body, size_t len, const char *media_type,
-        const struct decode_target *target, decode_done done, void *ctx, struct err *e)
+        const struct decode_target *target, const struct decode_caller *caller, struct err *e)
 {
         cJSON *head = cJSON_CreateObject();
         cJSON_AddStringToObject(head, "op", "field");
         if (media_type)
                 cJSON_AddStringToObject(head, "media_type", media_type);
-        decodeline_add_target(head, target);
-        return decodeline_command(dc->slow, head, body, len, done, ctx, e);
+        decode_add_target(head, target);
+        return decodeline_command(dc->slow, head, body, len, caller, e);
 }
 
-int decode_model(struct decode *dc, const char *path, const cJSON *overrides, decode_done done, void *ctx,
-        struct err *e)
+int decode_model(struct decode *dc, const char *path, const cJSON *overrides,
+        const struct decode_caller *caller, struct err *e)
 {
         cJSON *head = cJSON_CreateObject();
         cJSON_AddStringToObject(head, "op", "model");
         cJSON_AddStringToObject(head, "path", path);
         json_add(head, "overrides", overrides ? cJSON_Duplicate(overrides, true) : cJSON_CreateNull());
-        return decodeline_command(dc->slow, head, NULL, 0, done, ctx, e);
+        return decodeline_command(dc->slow, head, NULL, 0, caller, e);
 }
 
-int decode_sheet(struct decode *dc, const struct sheet *sheet, decode_done done, void *ctx, struct err *e)
+int decode_sheet(
+        struct decode *dc, const struct sheet *sheet, const struct decode_caller *caller, struct err *e)
 {
         size_t image = (size_t)sheet->c * (size_t)sheet->h * (size_t)sheet->w;
         cJSON *head = cJSON_CreateObject();
@@ -75,8 +77,8 @@ int decode_sheet(struct decode *dc, const struct sheet *sheet, decode_done done,
         cJSON_AddNumberToObject(head, "c", sheet->c);
         cJSON_AddNumberToObject(head, "h", sheet->h);
         cJSON_AddNumberToObject(head, "w", sheet->w);
-        return decodeline_command(dc->quick, head, sheet->maps,
-                (size_t)sheet->count * image * sizeof *sheet->maps, done, ctx, e);
+        return decodeline_command(
+                dc->quick, head, sheet->maps, (size_t)sheet->count * image * sizeof *sheet->maps, caller, e);
 }
 
 bool decode_drop(struct decode *dc, const void *ctx)

@@ -7,21 +7,19 @@
 #include "daemon/decoder/decoder_health.h"
 
 struct decodeline;
-/* Borrows `kids`, `state_dir` and `health`. `spare`: a process is started ahead of the first request. NULL
-   when memory is out. */
+/* Borrows `kids`, `state_dir`, `health` and `slow`. With a slow one, which takes over what proves to be
+   large, a process is started ahead of the first request. NULL when memory is out. */
 struct decodeline *decodeline_create(
-        const char *state_dir, struct children *kids, struct decoder_health *health, bool spare);
+        const char *state_dir, struct children *kids, struct decoder_health *health, struct decodeline *slow);
 /* NULL accepted. */
 void decodeline_destroy(struct decodeline *l);
 
 /* A command (decoder_role.h), whose "request" is added; `head` is taken, `raw` copied. ERR_NO_MEMORY. */
-int decodeline_command(struct decodeline *l, cJSON *head, const void *raw, size_t raw_len, decode_done done,
-        void *ctx, struct err *e);
+int decodeline_command(struct decodeline *l, cJSON *head, const void *raw, size_t raw_len,
+        const struct decode_caller *caller, struct err *e);
 /* An image or an archive: as decode_image. */
 int decodeline_image(struct decodeline *l, const void *body, size_t len, const char *media_type,
-        const struct decode_target *target, decode_done done, void *ctx, struct err *e);
-/* What a command's head says of its target. */
-void decodeline_add_target(cJSON *head, const struct decode_target *to);
+        const struct decode_target *target, const struct decode_caller *caller, struct err *e);
 
 /* As decode_drop and decode_tick. */
 bool decodeline_drop(struct decodeline *l, const void *ctx);

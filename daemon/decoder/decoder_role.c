@@ -130,7 +130,11 @@ static int read_images(const struct chan_message *m, struct answer *a, struct er
         struct str raw = {0};
         struct recipe recipe = {0};
         struct decode_target to;
-        int rc = read_target(m->head, &to, &recipe, e);
+        int64_t most = 0;
+        int rc = json_get_int(m->head, "most", 0, IMAGE_MAX_BYTES, "", &most, e);
+        if (rc == 0)
+                rc = read_target(m->head, &to, &recipe, e);
+        image_bound((uint64_t)most);
         cJSON *list = cJSON_AddArrayToObject(a->head, "images");
         while (rc == 0 && p < end && raw.len <= ANSWER_BYTES) {
                 struct decoder_body b;
@@ -141,6 +145,7 @@ static int read_images(const struct chan_message *m, struct answer *a, struct er
                 rc = decode_one(p, &b, &to, list, &raw, e);
                 p += b.len;
         }
+        image_bound(0);
         a->raw_len = raw.len;
         a->raw = raw.len ? str_take(&raw) : NULL;
         str_free(&raw);

@@ -2,8 +2,8 @@
    sandbox.h. The only files it can work on are uploads, in STATE/tmp.
 
    Front to decoder:
-     {"op":"images","request":1,"c":1,"h":28,"w":28,"import":{…}|null}   raw: bodies, each behind its
-   decoder_body
+     {"op":"images","request":1,"most":4194304,"c":1,"h":28,"w":28,"import":{…}|null}   raw: bodies, each
+   behind its decoder_body; one that decodes to more values than "most" is ERR_TOO_LARGE
      {"op":"field","request":3,"media_type":"image/png","c":1,"h":28,"w":28,"import":{…}|null}   raw: the body
      {"op":"model","request":2,"path":PATH,"overrides":{…}|null}
      {"op":"grid","request":3,"count":24,"columns":12,"c":1,"h":28,"w":28}     raw: count*c*h*w floats

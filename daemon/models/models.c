@@ -482,8 +482,9 @@ int models_put(struct models *ms, const char *name, const struct identity *who, 
                 .ctx = ctx};
         int rc = p->name && p->path ? models_may_save(ms, who, name, e)
                                     : err_set(e, ERR_NO_MEMORY, "no memory for an upload");
+        const struct decode_caller caller = {who->user, put_checked, p};
         if (rc == 0)
-                rc = decode_model(ms->decode, path, overrides, put_checked, p, e);
+                rc = decode_model(ms->decode, path, overrides, &caller, e);
         if (rc)
                 put_free(p);
         else

@@ -167,9 +167,10 @@ static int start(struct classify *cl, const char *model, const struct wish *wish
         if (!q->model || (wish->layer && !q->layer))
                 rc = err_set(e, ERR_NO_MEMORY, "no memory for a request");
         const struct decode_target target = {q->shape.c, q->shape.h, q->shape.w, &q->shape.recipe};
+        const struct decode_caller to = {caller->who.user, decoded, q};
         if (rc == 0 && body)
                 rc = (wish->map ? decode_field : decode_image)(
-                        cl->decode, body, len, media_type, &target, decoded, q, e);
+                        cl->decode, body, len, media_type, &target, &to, e);
         if (rc)
                 enquiry_free(q);
         else
