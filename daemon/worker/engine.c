@@ -239,10 +239,10 @@ static int send_event(void *ctx, const char *event, const char *data, struct err
         return voice_say(&en->voice, head, NULL, 0, e);
 }
 
-/* For pthread_cond_timedwait. */
+/* For pthread_cond_timedwait, by the clock of init_wake. */
 static struct timespec in_ms(int ms)
 {
-        const int64_t at = clock_wall_ms() + ms;
+        const int64_t at = clock_now_ms() + ms;
         return (struct timespec){at / 1000, at % 1000 * 1000000};
 }
 
@@ -431,6 +431,16 @@ static void *engine_thread(void *ctx)
         return NULL;
 }
 
+/* By the steady clock: a wall clock that is set neither lengthens a wait nor ends it. */
+static void init_wake(pthread_cond_t *wake)
+{
+        pthread_condattr_t how;
+        pthread_condattr_init(&how);
+        pthread_condattr_setclock(&how, CLOCK_MONOTONIC);
+        pthread_cond_init(wake, &how);
+        pthread_condattr_destroy(&how);
+}
+
 int engine_start(const struct engine_options *o, struct engine **ret, struct err *e)
 {
         pthread_t thread;
@@ -439,7 +449,7 @@ int engine_start(const struct engine_options *o, struct engine **ret, struct err
         if (!en)
                 return err_set(e, ERR_NO_MEMORY, "no memory for the engine");
         pthread_mutex_init(&en->lock, NULL);
-        pthread_cond_init(&en->wake, NULL);
+        init_wake(&en->wake);
         en->voice = o->voice;
         en->hang_file = getenv("CNND_TEST_HANG_FILE");
         en->hang_step = hang_step ? strtoll(hang_step, NULL, 10) : 1;
