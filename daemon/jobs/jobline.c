@@ -234,7 +234,7 @@ static void give_reason(const struct jobs *js, const struct job_row *r, int posi
 {
         const char *lack = lacks(js, r->id, r->dataset);
         const struct supervisor *sv = js->supervisor;
-        int ready = 0, fitting = 0, idle = 0, roomy = 0;
+        int ready = 0, fitting = 0, idle = 0, roomy = 0, yielding = 0;
         uint64_t room = 0; /* the most of those it fits */
         for (int i = 0; i < supervisor_count(sv); i++) {
                 const struct dev_info *info = supervisor_info(sv, i);
@@ -249,7 +249,9 @@ static void give_reason(const struct jobs *js, const struct job_row *r, int posi
                 const bool now = r->device_bytes <= (int64_t)supervisor_room(sv, i);
                 fitting++;
                 roomy += now;
-                idle += now && supervisor_job(sv, i) == 0 && !supervisor_yields(sv, i);
+                const bool free_now = now && supervisor_job(sv, i) == 0, yields = supervisor_yields(sv, i);
+                idle += free_now && !yields;
+                yielding += free_now && yields;
                 room = supervisor_room(sv, i) > room ? supervisor_room(sv, i) : room;
         }
         if (js->draining)
@@ -271,6 +273,10 @@ static void give_reason(const struct jobs *js, const struct job_row *r, int posi
                 snprintf(out, size, "%d %s before it", position - 1, position == 2 ? "job goes" : "jobs go");
         else if (idle)
                 snprintf(out, size, "it is next, and a device is free: it starts at once");
+        else if (yielding)
+                snprintf(out, size,
+                        "it is next, and a device is free, but a GPU is being started: until that is done no "
+                        "other device takes a job");
         else
                 snprintf(out, size, "it is next: it starts as soon as a device that it fits is free");
 }

@@ -5,6 +5,8 @@
 #include "base/json.h"
 #include "daemon/jobs/jobcore.h"
 
+#include <unistd.h>
+
 static const struct identity operator= {.user = "ottilie", .operator= true };
 
 #define SHORT FRONT_JOB("short", "\"epochs\":5")
@@ -246,6 +248,33 @@ static void tf32_goes_where_it_is(void **state)
         service_destroy(s);
 }
 
+/* Larger than what the GPU has. */
+static void what_waits_for_a_gpu_says_so(void **state)
+{
+        char waits[200];
+        snprintf(waits, sizeof waits, "%s/waits", (char *)*state);
+        FILE *f = fopen(waits, "w");
+        assert_non_null(f);
+        fclose(f);
+        setenv("CNND_FAKE_DEVICES", "2", 1);
+        setenv("CNND_FAKE_GPU", "1", 1);
+        setenv("CNND_FAKE_GPU_WAITS", waits, 1);
+        struct service *s = front_start(*state);
+        int64_t id = front_submit(s,
+                "{\"type\":\"train\",\"architecture\":\"lenet\",\"dataset\":\"tiny\",\"batch_size\":2000,"
+                "\"epochs\":1}");
+        for (int i = 0; i < 20; i++)
+                front_turn(s);
+        assert_int_equal(front_state(s, id), JOB_QUEUED);
+        check_reason(s, id, "it is next, and a device is free, but a GPU is being started");
+        assert_int_equal(unlink(waits), 0);
+        front_wait_state(s, id, JOB_SUCCEEDED);
+        cJSON *job = front_job(s, id);
+        assert_string_equal(json_field(job, "device")->valuestring, "0:0");
+        cJSON_Delete(job);
+        service_destroy(s);
+}
+
 static void tf32_is_refused_where_it_is_not(void **state)
 {
         struct service *s = front_start(*state);
@@ -261,7 +290,7 @@ static void tf32_is_refused_where_it_is_not(void **state)
 }
 
 FRONT_MAIN(FRONT_TEST(a_flood_delays_nobody), FRONT_TEST(a_long_job_yields_after_its_slice),
-        FRONT_TEST(nobody_yields_to_himself), FRONT_TEST(two_devices_go_to_two_users),
-        FRONT_TEST(priority_goes_first), FRONT_TEST(shares_survive_a_restart),
-        FRONT_TEST(a_paused_job_holds_up_nobody), FRONT_TEST(tf32_goes_where_it_is),
-        FRONT_TEST(tf32_is_refused_where_it_is_not))
+        FRONT_TEST(nobody_yields_to_himself), FRONT_TEST(what_waits_for_a_gpu_says_so),
+        FRONT_TEST(two_devices_go_to_two_users), FRONT_TEST(priority_goes_first),
+        FRONT_TEST(shares_survive_a_restart), FRONT_TEST(a_paused_job_holds_up_nobody),
+        FRONT_TEST(tf32_goes_where_it_is), FRONT_TEST(tf32_is_refused_where_it_is_not))

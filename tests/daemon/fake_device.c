@@ -1,5 +1,7 @@
 /* The device of the engine without one (fake_engine.c): it is there, and has nothing to do. CNND_FAKE_DEVICES
-   in the environment is the number of devices (1), the second of which has tf32. */
+   in the environment is the number of devices (1), the second of which has tf32. That of the number
+   CNND_FAKE_GPU is a GPU with little memory, which is not open while the file CNND_FAKE_GPU_WAITS is there.
+ */
 #include "fake_device.h"
 
 #include "device/dev.h"
@@ -28,6 +30,10 @@ static void fill_info(struct dev_info *info, int index)
                 .base_align_bytes = 64,
                 .tf32 = index == 1 ? DEV_TF32_UNITS : DEV_TF32_NONE,
                 .lanes = 1};
+        if (index == env_int("CNND_FAKE_GPU", -1)) {
+                info->type = DEV_GPU;
+                info->global_bytes = info->max_alloc_bytes = 1 << 20;
+        }
         snprintf(info->id, sizeof info->id, "0:%d", index);
         snprintf(info->name, sizeof info->name, "fake %d", index);
         snprintf(info->platform, sizeof info->platform, "fake platform");
@@ -102,6 +108,9 @@ int dev_check_spec(const char *spec, struct err *e)
 int dev_open(const char *spec, const struct dev_options *options, struct dev **ret, struct err *e)
 {
         (void)options;
+        const char *waits = getenv("CNND_FAKE_GPU_WAITS");
+        while (waits && spec[2] - '0' == env_int("CNND_FAKE_GPU", -1) && access(waits, F_OK) == 0)
+                usleep(10000);
         const size_t page = (size_t)getpagesize();
         char *pages = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (pages == MAP_FAILED || mprotect(pages + page, page, PROT_NONE))
