@@ -83,13 +83,23 @@ static bool installed(const struct dataset_known *known)
         return access(known->dir, R_OK | X_OK) == 0;
 }
 
+/* Whether it can be made anew: it is nobody's own, and there is none, or one that was read and is damaged. A
+   file that cannot be read now may be whole. */
+static bool may_import(const struct entry *en)
+{
+        if (!en)
+                return true;
+        const int code = en->state == ENTRY_FAILED && en->unsettled ? en->error.code : 0;
+        return code == ERR_SYNTAX || code == ERR_INVALID || code == ERR_STATE;
+}
+
 static int import_known(struct datasets *ds, struct err *e)
 {
         int rc = 0;
         for (int i = 0; rc == 0 && i < dataset_known_count; i++) {
                 const struct dataset_known *known = &dataset_known[i];
                 struct entry *en = datasetcore_find(ds, known->name);
-                if ((en && (en->state != ENTRY_FAILED || en->user[0])) || !installed(known))
+                if (!may_import(en) || !installed(known))
                         continue;
                 if (!en)
                         en = datasetcore_add(ds, known->name, e);

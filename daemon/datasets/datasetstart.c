@@ -30,7 +30,7 @@ static int read_folder(struct datasets *ds, struct err *e)
         DIR *dir = rc ? NULL : opendir(path);
         if (!dir)
                 return rc || errno == ENOENT ? rc : err_errno(e, errno, "%s", path);
-        while (rc == 0 && (file = readdir(dir)) != NULL) {
+        while (rc == 0 && (errno = 0, file = readdir(dir)) != NULL) {
                 size_t n = strlen(file->d_name), tail = strlen(datasetcore_suffix);
                 if (n <= tail || n - tail > DATASET_NAME_MAX ||
                         strcmp(file->d_name + n - tail, datasetcore_suffix) != 0)
@@ -44,6 +44,8 @@ static int read_folder(struct datasets *ds, struct err *e)
                 else
                         rc = ERR_NO_MEMORY;
         }
+        if (rc == 0 && errno)
+                rc = err_errno(e, errno, "%s", path);
         closedir(dir);
         return rc;
 }

@@ -96,7 +96,7 @@ int modelfile_each(const struct modelfile_home *home,
         DIR *dir = opendir(home->dir);
         if (!dir)
                 return errno == ENOENT ? 0 : err_errno(e, errno, "%s", home->dir);
-        while (rc == 0 && (file = readdir(dir)) != NULL) {
+        while (rc == 0 && (errno = 0, file = readdir(dir)) != NULL) {
                 char name[REQUEST_NAME_MAX + 1];
                 struct stat st;
                 size_t n = strlen(file->d_name), tail = sizeof suffix - 1;
@@ -111,6 +111,8 @@ int modelfile_each(const struct modelfile_home *home,
                         .unsettled = swap_came(home->dir, file->d_name)};
                 rc = each(ctx, name, &about, e);
         }
+        if (rc == 0 && errno)
+                rc = err_errno(e, errno, "%s", home->dir);
         closedir(dir);
         return rc;
 }

@@ -160,9 +160,10 @@ int swap_tidy(const char *dir, bool all, struct err *e)
         DIR *d = opendir(dir);
         if (!d)
                 return errno == ENOENT ? 0 : err_errno(e, errno, "%s", dir);
-        while ((file = readdir(d)) != NULL)
+        while (errno = 0, (file = readdir(d)) != NULL)
                 if (idle(dir, file->d_name, all))
                         unlinkat(dirfd(d), file->d_name, 0);
+        int rc = errno ? err_errno(e, errno, "%s", dir) : 0;
         closedir(d);
-        return 0;
+        return rc;
 }

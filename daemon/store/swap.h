@@ -23,7 +23,7 @@ bool swap_came(const char *dir, const char *name);
 /* swap_away was, and swap_end did not follow. */
 bool swap_went(const char *dir, const char *name);
 /* Deletes what a killed process has left half done; with `all`, at last, also what swap_went goes by. That
-   there is no such folder is no error. */
+   there is no such folder is no error; that it cannot be read to its end is. */
 int swap_tidy(const char *dir, bool all, struct err *e);
 
 #endif
