@@ -87,6 +87,28 @@ static int64_t mtime_ns(const struct stat *st)
         return (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec;
 }
 
+static void describe(const struct modelfile_home *home, const char *file, const struct stat *st,
+        struct modelfile_stat *ret)
+{
+        *ret = (struct modelfile_stat){.bytes = st->st_size,
+                .inode = (int64_t)st->st_ino,
+                .mtime_ns = mtime_ns(st),
+                .unsettled = swap_came(home->dir, file)};
+}
+
+int modelfile_about(
+        const struct modelfile_home *home, const char *name, struct modelfile_stat *ret, struct err *e)
+{
+        char path[PATH_MAX], file[NAME_MAX + 1];
+        struct stat st;
+        file_name(file, name);
+        snprintf(path, sizeof path, "%s/%s", home->dir, file);
+        if (stat(path, &st) != 0)
+                return err_errno(e, errno, "the file of model '%s'", name);
+        describe(home, file, &st, ret);
+        return 0;
+}
+
 int modelfile_each(const struct modelfile_home *home,
         int (*each)(void *ctx, const char *name, const struct modelfile_stat *file, struct err *e), void *ctx,
         struct err *e)
@@ -105,10 +127,8 @@ int modelfile_each(const struct modelfile_home *home,
                 snprintf(name, sizeof name, "%.*s", (int)(n - tail), file->d_name);
                 if (!request_name_ok(name) || fstatat(dirfd(dir), file->d_name, &st, 0) != 0)
                         continue;
-                const struct modelfile_stat about = {.bytes = st.st_size,
-                        .inode = (int64_t)st.st_ino,
-                        .mtime_ns = mtime_ns(&st),
-                        .unsettled = swap_came(home->dir, file->d_name)};
+                struct modelfile_stat about;
+                describe(home, file->d_name, &st, &about);
                 rc = each(ctx, name, &about, e);
         }
         if (rc == 0 && errno)

@@ -51,6 +51,9 @@ struct modelfile_stat {
         int64_t bytes, inode, mtime_ns;
         bool unsettled; /* it was placed, and modelfile_settle did not follow */
 };
+/* Of one. */
+int modelfile_about(
+        const struct modelfile_home *home, const char *name, struct modelfile_stat *ret, struct err *e);
 /* Calls `each` for every model file; non-zero stops and is returned. Without a folder there is none. */
 int modelfile_each(const struct modelfile_home *home,
         int (*each)(void *ctx, const char *name, const struct modelfile_stat *file, struct err *e), void *ctx,

@@ -1,12 +1,10 @@
 #include "daemon/models/models.h"
 
 #include "base/json.h"
-#include "base/log.h"
-#include "daemon/models/modelfile.h"
-#include "daemon/models/modelfit.h"
+#include "daemon/models/modelcore.h"
 #include "daemon/models/modelrow.h"
+#include "daemon/models/modelstart.h"
 #include "train/preprocessing.h"
-#include "train/request.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,17 +12,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-struct models {
-        struct modelfile_home files;
-        struct store *store;     /* borrowed */
-        struct quota *quota;     /* borrowed */
-        struct decode *decode;   /* borrowed */
-        struct carries *carries; /* borrowed */
-        struct put *puts;
-        struct model_memory known;
-        bool unsure; /* it holds what a transaction may take back */
-};
 
 /* An upload while the decoder checks it, and while it goes to another file system. */
 struct put {
@@ -61,114 +48,13 @@ const char *models_dir(const struct models *ms)
 
 int models_place(struct models *ms, const char *name, const char *file, struct err *e)
 {
-        return modelfile_place(&ms->files, name, file, e);
+        int rc = modelcore_other(ms, name, e);
+        return rc ? rc : modelfile_place(&ms->files, name, file, e);
 }
 
 void models_placed(struct models *ms, const char *name, bool committed)
 {
         modelfile_settle(&ms->files, name, committed);
-}
-
-static int delete_row(struct models *ms, const char *name, struct err *e)
-{
-        model_memory_clear(&ms->known);
-        return modelrow_drop(ms->store, name, e);
-}
-
-/* Takes up a file as it is: its owner's, if the row still is the file's, else the operators'. *ret_done: it
-   could be read. */
-static int read_again(struct models *ms, const char *name, bool owned, bool *ret_done, struct err *e)
-{
-        struct err why;
-        int rc = store_begin(ms->store, e);
-        if (rc)
-                return rc;
-        rc = models_record(ms, name, "", 0, NULL, &why);
-        if (rc == 0 && !owned)
-                rc = modelrow_disown(ms->store, name, &why);
-        if (rc == 0)
-                rc = store_commit(ms->store, &why);
-        if (rc)
-                store_rollback(ms->store);
-        *ret_done = rc == 0;
-        if (rc == ERR_NO_MEMORY)
-                *e = why;
-        else if (rc)
-                log_line(LOG_ERROR, "model %s: %s", name, why.message);
-        return rc == ERR_NO_MEMORY ? rc : 0;
-}
-
-/* A state folder may have been copied, or a database put back that is older than its files: what no row tells
-   of is an operator's then, and so is what stands where a row tells of another file, for somebody else may
-   have taken the name. But what was being placed when the front died nobody was told of. */
-static int set_right(
-        struct models *ms, const char *name, const struct modelfile_stat *file, bool *ret_done, struct err *e)
-{
-        enum modelfit fit;
-        char mark[MARK_DIGITS + 1];
-        int rc = modelfit_look(ms->store, &ms->files, name, file, &fit, mark, e);
-        *ret_done = fit != MODELFIT_UNREAD;
-        if (rc || fit == MODELFIT_SAME || fit == MODELFIT_UNREAD)
-                return rc;
-        if (fit == MODELFIT_COPY)
-                return modelrow_set_file(ms->store, name, file, mark, e);
-        if (fit == MODELFIT_NONE && file->unsettled) {
-                log_line(LOG_WARN, "model %s: cnnd ended before it was stored; its file is removed", name);
-                return modelfile_discard(&ms->files, name, e);
-        }
-        log_line(LOG_WARN, "model %s: %s", name,
-                file->unsettled ? "the file is newer than its row; reading it again"
-                                : "no row is this file's, so it is the operators', until `cnnd model give`");
-        return read_again(ms, name, file->unsettled, ret_done, e);
-}
-
-static int reconcile_file(void *ctx, const char *name, const struct modelfile_stat *file, struct err *e)
-{
-        struct models *ms = ctx;
-        bool done;
-        int rc = set_right(ms, name, file, &done, e);
-        if (rc == 0 && done && file->unsettled)
-                modelfile_settle(&ms->files, name, true);
-        return rc;
-}
-
-/* Rows without a file: what a user had deleted goes, all else stays. Its file may come back with the file
-   system that it lies on. *ret is the first that goes, malloc'ed, NULL for none. */
-static int look_for_files(struct models *ms, char **ret, struct err *e)
-{
-        sqlite3_stmt *st;
-        int missing = 0;
-        struct err why, first = {0};
-        int rc = store_prepare(ms->store, "SELECT name FROM models", &st, e);
-        while (rc == 0 && !*ret && (rc = store_step(ms->store, st, e)) > 0) {
-                const char *name = store_text(st, 0);
-                rc = 0;
-                if (modelfile_look(&ms->files, name, &why) == 0)
-                        continue;
-                if (modelfile_went(&ms->files, name) && !(*ret = strdup(name)))
-                        rc = err_set(e, ERR_NO_MEMORY, "no memory for a name");
-                if (!missing++)
-                        first = why;
-        }
-        sqlite3_reset(st);
-        if (rc == 0 && !*ret && missing)
-                log_line(LOG_ERROR, "%s: models without their files, which are kept: %d; %s", ms->files.dir,
-                        missing, first.message);
-        return rc;
-}
-
-static int drop_deleted(struct models *ms, struct err *e)
-{
-        char *gone;
-        int rc;
-        do {
-                gone = NULL;
-                rc = look_for_files(ms, &gone, e);
-                if (rc == 0 && gone)
-                        rc = delete_row(ms, gone, e);
-                free(gone);
-        } while (rc == 0 && gone);
-        return rc;
 }
 
 int models_create(const char *state_dir, struct store *store, struct quota *quota, struct decode *decode,
@@ -183,11 +69,7 @@ int models_create(const char *state_dir, struct store *store, struct quota *quot
         ms->carries = carries;
         int rc = modelfile_open(&ms->files, state_dir, e);
         if (rc == 0)
-                rc = modelfile_each(&ms->files, reconcile_file, ms, e);
-        if (rc == 0)
-                rc = drop_deleted(ms, e);
-        if (rc == 0)
-                rc = modelfile_forget(&ms->files, e);
+                rc = modelstart_read(ms, e);
         if (rc) {
                 models_destroy(ms);
                 return rc;
@@ -217,27 +99,27 @@ void models_destroy(struct models *ms)
                 put_free(ms->puts);
         modelfile_close(&ms->files);
         model_memory_clear(&ms->known);
+        free(ms->unseen);
         free(ms);
 }
 
-static cJSON *model_json(const struct models *ms, sqlite3_stmt *st)
+/* `error` is models_look's, NULL for none. */
+static cJSON *model_json(sqlite3_stmt *st, const struct err *error)
 {
         cJSON *model = modelrow_json(st);
-        struct err why;
-        if (modelfile_look(&ms->files, store_text(st, MODELROW_NAME), &why))
-                cJSON_AddStringToObject(model, "error", why.message);
-        else
-                cJSON_AddNullToObject(model, "error");
+        json_add(model, "error", error ? cJSON_CreateString(error->message) : cJSON_CreateNull());
         return model;
 }
 
 int models_get(struct models *ms, const char *name, cJSON **ret, struct err *e)
 {
         sqlite3_stmt *st;
+        struct err why;
+        const bool lacks = models_look(ms, name, &why) != 0;
         int rc = modelrow_find(ms->store, name, &st, e);
         if (rc < 0)
                 return rc;
-        cJSON *model = model_json(ms, st);
+        cJSON *model = model_json(st, lacks ? &why : NULL);
         rc = model ? 0 : err_set(e, ERR_NO_MEMORY, "no memory for a model");
         rc = store_done(ms->store, st, rc, e);
         if (rc)
@@ -280,9 +162,15 @@ int models_facts(struct models *ms, const char *name, const struct model_facts *
         return 0;
 }
 
-int models_look(const struct models *ms, const char *name, struct err *e)
+int models_look(struct models *ms, const char *name, struct err *e)
 {
-        return modelfile_look(&ms->files, name, e);
+        int rc = modelfile_look(&ms->files, name, e);
+        return rc ? rc : modelcore_known(ms, name, e);
+}
+
+int models_known(struct models *ms, const char *name, struct err *e)
+{
+        return modelcore_known(ms, name, e);
 }
 
 int models_see(struct models *ms, const struct identity *who, const char *name, struct err *e)
@@ -316,6 +204,8 @@ int models_may_save(struct models *ms, const struct identity *who, const char *n
         int rc = models_exists(ms, name, &there, e);
         if (rc == 0 && there)
                 rc = models_see(ms, who, name, e);
+        if (rc == 0 && there && !who->operator)
+                rc = modelcore_other(ms, name, e);
         if (rc && rc != ERR_NOT_FOUND)
                 return rc;
         taken = rc == ERR_NOT_FOUND;
@@ -335,7 +225,9 @@ int models_list(struct models *ms, const struct identity *who, cJSON **ret, stru
         if (rc == 0)
                 store_bind_text(st, 1, who->operator? NULL : who->user);
         while (rc == 0 && (rc = store_step(ms->store, st, e)) > 0) {
-                json_push(list, model_json(ms, st));
+                struct err why;
+                const bool lacks = models_look(ms, store_text(st, MODELROW_NAME), &why) != 0;
+                json_push(list, model_json(st, lacks ? &why : NULL));
                 rc = 0;
         }
         if (rc) {
@@ -379,12 +271,14 @@ int models_open(struct models *ms, const char *name, int *ret_fd, uint64_t *ret_
 int models_delete(struct models *ms, const char *name, struct err *e)
 {
         int rc = need(ms, name, e);
+        if (rc == 0)
+                rc = modelcore_other(ms, name, e);
         /* The file first: a start finishes that. A file without its row would come back. */
         if (rc == 0)
                 rc = modelfile_remove(&ms->files, name, e);
         if (rc)
                 return rc;
-        rc = delete_row(ms, name, e);
+        rc = modelcore_drop(ms, name, e);
         modelfile_settle(&ms->files, name, rc == 0);
         return rc;
 }
@@ -398,6 +292,8 @@ static int put_store(struct put *p, cJSON **ret_model, bool *ret_created, struct
         *ret_created = !there;
         if (rc == 0 && stat(p->path, &st) != 0)
                 rc = err_errno(e, errno, "%s", p->path);
+        if (rc == 0 && !p->who.operator)
+                rc = modelcore_other(ms, p->name, e);
         if (rc == 0)
                 rc = quota_model(ms->quota, &p->who, p->name, st.st_size, e);
         if (rc == 0)

@@ -30,7 +30,8 @@ void models_destroy(struct models *ms);
 
 /* 0 when there is the model and it is open to `who`; ERR_NOT_FOUND for either, alike. */
 int models_see(struct models *ms, const struct identity *who, const char *name, struct err *e);
-/* ERR_EXISTS when the name is another's, or will be by an upload that is being checked. */
+/* ERR_EXISTS when the name is another's, or will be by an upload that is being checked; models_known's
+   ERR_UNAVAILABLE of another file, to all but operators. */
 int models_may_save(struct models *ms, const struct identity *who, const char *name, struct err *e);
 
 /* An array of the model objects that are open to `who`, by name:
@@ -40,7 +41,7 @@ int models_may_save(struct models *ms, const struct identity *who, const char *n
 int models_list(struct models *ms, const struct identity *who, cJSON **ret, struct err *e);
 /* One of them. ERR_NOT_FOUND. The caller frees *ret. */
 int models_get(struct models *ms, const char *name, cJSON **ret, struct err *e);
-/* Removes row and file. ERR_NOT_FOUND. */
+/* Removes row and file. ERR_NOT_FOUND; models_known's ERR_UNAVAILABLE of another file. */
 int models_delete(struct models *ms, const char *name, struct err *e);
 int models_exists(struct models *ms, const char *name, bool *ret, struct err *e);
 
@@ -62,13 +63,17 @@ int models_put(struct models *ms, const char *name, const struct identity *who, 
 
 /* ERR_NOT_FOUND. Borrowed until the next call of any of these functions. */
 int models_facts(struct models *ms, const char *name, const struct model_facts **ret, struct err *e);
-/* Whether there is a known model's file: ERR_UNAVAILABLE with the reason. */
-int models_look(const struct models *ms, const char *name, struct err *e);
+/* Whether there is a known model's file, and it is the model's: ERR_UNAVAILABLE with the reason. */
+int models_look(struct models *ms, const char *name, struct err *e);
+/* The latter alone: ERR_UNAVAILABLE where the start did not find the file, or could not read it, and what
+   stands there now is another, of which the next start tells whose it is, or cannot be read yet. */
+int models_known(struct models *ms, const char *name, struct err *e);
 /* "STATE/models/NAME.safetensors", malloc'ed. NULL when memory is out. */
 char *models_path(const struct models *ms, const char *name);
 /* The folder that they lie in, borrowed. */
 const char *models_dir(const struct models *ms);
-/* Saving a job's model, first: puts `file` in place, durably, and leaves it where it is. May be repeated. */
+/* Saving a job's model, first: puts `file` in place, durably, and leaves it where it is. May be repeated.
+   models_known's ERR_UNAVAILABLE of another file, which nothing takes the place of. */
 int models_place(struct models *ms, const char *name, const char *file, struct err *e);
 /* At last, where that was done: the row is committed, or the file that was there before comes back. */
 void models_placed(struct models *ms, const char *name, bool committed);

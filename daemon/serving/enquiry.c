@@ -75,7 +75,9 @@ void enquiry_cancel(struct enquiry *q)
 
 int enquiry_model(const struct enquiry *q, const struct model_facts **ret, struct err *e)
 {
-        int rc = models_facts(q->home->models, q->model, ret, e);
+        int rc = models_known(q->home->models, q->model, e);
+        if (rc == 0)
+                rc = models_facts(q->home->models, q->model, ret, e);
         if (rc)
                 return rc;
         const struct model_shape *s = &(*ret)->shape;

@@ -60,7 +60,7 @@ bool enquiry_caller_left(const struct enquiry *q);
 bool enquiry_is_long(const struct enquiry *q);
 
 /* The model as it is now: ERR_UNAVAILABLE where it was replaced by one of another size since the body was
-   fitted to it. *ret as models_facts. */
+   fitted to it, and models_known's. *ret as models_facts. */
 int enquiry_model(const struct enquiry *q, const struct model_facts **ret, struct err *e);
 /* A worker's command, without what only its kind has. NULL when memory is out. */
 cJSON *enquiry_command(const struct enquiry *q, const char *op, int64_t ticket, int64_t generation, int n);

@@ -95,6 +95,27 @@ int front_drop_state(void **state)
         return 0;
 }
 
+void front_unmount(const char *state, const char *name, bool empty)
+{
+        char path[200], away[200];
+        snprintf(path, sizeof path, "%s/%s", state, name);
+        snprintf(away, sizeof away, "%s/%s.away", state, name);
+        assert_int_equal(rename(path, away), 0);
+        if (empty)
+                assert_int_equal(mkdir(path, 0700), 0);
+        else
+                assert_int_equal(symlink("nowhere", path), 0);
+}
+
+void front_mount(const char *state, const char *name)
+{
+        char path[200], away[200];
+        snprintf(path, sizeof path, "%s/%s", state, name);
+        snprintf(away, sizeof away, "%s/%s.away", state, name);
+        assert_int_equal(remove(path), 0);
+        assert_int_equal(rename(away, path), 0);
+}
+
 void front_write_set(const char *path, const char *name, int train, int val)
 {
         static uint8_t images[100 * 4];

@@ -52,6 +52,10 @@ int front_drop_state(void **state);
                 return cmocka_run_group_tests(tests, NULL, NULL);                                            \
         }
 
+/* An empty folder, or none, stands where STATE/NAME stood; and that comes back. */
+void front_unmount(const char *state, const char *name, bool empty);
+void front_mount(const char *state, const char *name);
+
 /* A data set of one class, `train` and `val` black images of 2x2, 100 at most. */
 void front_write_set(const char *path, const char *name, int train, int val);
 

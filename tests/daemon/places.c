@@ -1,5 +1,5 @@
 /* Where models go when their jobs have ended: to another file system, or nowhere while something is in the
-   way; and what becomes of models and data sets whose file system is not mounted. */
+   way. */
 #include "front.h"
 
 #include "base/clock.h"
@@ -266,181 +266,15 @@ static void a_model_without_a_place_fails_its_job(void **state)
         service_destroy(s);
 }
 
-/* An empty folder, or none, stands where the folder `name` stood. */
-static void unmount(const char *state, const char *name, bool empty)
-{
-        char path[200], away[200];
-        snprintf(path, sizeof path, "%s/%s", state, name);
-        snprintf(away, sizeof away, "%s/%s.away", state, name);
-        assert_int_equal(rename(path, away), 0);
-        if (empty)
-                assert_int_equal(mkdir(path, 0700), 0);
-        else
-                assert_int_equal(symlink("nowhere", path), 0);
-}
-
-static void mount_again(const char *state, const char *name)
-{
-        char path[200], away[200];
-        snprintf(path, sizeof path, "%s/%s", state, name);
-        snprintf(away, sizeof away, "%s/%s.away", state, name);
-        assert_int_equal(remove(path), 0);
-        assert_int_equal(rename(away, path), 0);
-}
-
 static void a_model_waits_for_its_file_system(void **state)
 {
         struct service *s = front_start(*state);
         int64_t id = front_submit(s, SAVED);
-        unmount(*state, "models", false);
+        front_unmount(*state, "models", false);
         turn_behind_end(s, *state, id, 500);
         assert_int_equal(front_state(s, id), JOB_RUNNING);
-        mount_again(*state, "models");
+        front_mount(*state, "models");
         front_wait_state(s, id, JOB_SUCCEEDED);
-        service_destroy(s);
-}
-
-/* The error of the model "it", "" for none; good until the next call. */
-static const char *complaint(struct service *s)
-{
-        static char text[300];
-        struct err e;
-        cJSON *model = NULL;
-        CHECK_OK(models_get(s->models, "it", &model, &e), &e);
-        const cJSON *error = json_field(model, "error");
-        assert_int_equal(json_field(model, "job")->valueint, 1);
-        assert_string_equal(json_field(model, "user")->valuestring, "anna");
-        snprintf(text, sizeof text, "%s", cJSON_IsString(error) ? error->valuestring : "");
-        cJSON_Delete(model);
-        return text;
-}
-
-static int refusal(struct service *s, const char *job)
-{
-        struct err e = {0};
-        int64_t id;
-        bool again;
-        cJSON *body = json_parse(job, strlen(job), &e);
-        int rc = jobs_submit(s->jobs, &front_anna, NULL, body, &id, &again, &e);
-        cJSON_Delete(body);
-        return rc;
-}
-
-#define TUNED FRONT_JOB("tuned", "\"epochs\":1,\"init\":{\"from\":\"it\"}")
-
-static void models_that_are_not_mounted_are_kept(void **state)
-{
-        struct service *s = front_start(*state);
-        struct err e;
-        int fd;
-        uint64_t size;
-        static const char image[] = "P5 2 2 255 abcd";
-        front_wait_state(s, front_submit(s, SAVED), JOB_SUCCEEDED);
-        assert_string_equal(complaint(s), "");
-        service_destroy(s);
-        for (int empty = 0; empty < 2; empty++) {
-                unmount(*state, "models", empty);
-                s = front_start(*state);
-                assert_non_null(strstr(complaint(s), "may not be mounted"));
-                assert_null(strchr(complaint(s), '/'));
-                assert_int_equal(refusal(s, TUNED), ERR_UNAVAILABLE);
-                assert_int_equal(models_open(s->models, "it", &fd, &size, &e), ERR_UNAVAILABLE);
-                assert_int_equal(models_may_save(s->models, &front_bert, "it", &e), ERR_EXISTS);
-                struct front_answer a;
-                assert_int_equal(front_classify(s, image, sizeof image - 1, &a), ERR_UNAVAILABLE);
-                assert_non_null(strstr(a.error.message, "may not be mounted"));
-                if (!empty)
-                        service_destroy(s);
-                mount_again(*state, "models");
-                if (!empty)
-                        s = front_start(*state);
-                assert_string_equal(complaint(s), ""); /* at the next start, and without one */
-                front_wait_state(s, front_submit(s, TUNED), JOB_SUCCEEDED);
-                service_destroy(s);
-        }
-        s = front_start(*state);
-        unmount(*state, "models", true);
-        CHECK_OK(models_delete(s->models, "it", &e), &e); /* who wants to be rid of it is */
-        assert_int_equal(models_see(s->models, &front_anna, "it", &e), ERR_NOT_FOUND);
-        service_destroy(s);
-}
-
-/* The state of the data set `name`; good until the next call. */
-static const char *set_state(struct service *s, const char *name)
-{
-        static char text[40];
-        struct err e;
-        cJSON *set = NULL;
-        CHECK_OK(datasets_get(s->datasets, name, &set, &e), &e);
-        snprintf(text, sizeof text, "%s", json_field(set, "state")->valuestring);
-        assert_int_equal(strcmp(text, "ready") == 0, cJSON_IsNull(json_field(set, "error")));
-        cJSON_Delete(set);
-        return text;
-}
-
-/* The data set "tiny" under another name, everybody's. */
-static void copy_set(const char *state, struct service *s, const char *name)
-{
-        char from[200], to[200];
-        struct err e;
-        snprintf(from, sizeof from, "%s/datasets.away/tiny.cnnd", state);
-        snprintf(to, sizeof to, "%s/datasets/%s.cnnd", state, name);
-        assert_int_equal(link(from, to), 0);
-        CHECK_OK(datasets_settle(state, s->store, name, "", &e), &e);
-}
-
-/* Nor are jobs that need them lost, and others go before these. */
-static void data_sets_that_are_not_mounted_are_kept(void **state)
-{
-        struct service *s = front_start(*state);
-        struct err e;
-        int64_t id = front_submit(s, SAVED);
-        CHECK_OK(jobs_pause(s->jobs, id, &e), &e);
-        front_wait_state(s, id, JOB_PAUSED);
-        service_destroy(s);
-        unmount(*state, "datasets", true);
-        s = front_start(*state);
-        copy_set(*state, s, "second");
-        service_destroy(s);
-        s = front_start(*state);
-        assert_string_equal(set_state(s, "tiny"), "missing");
-        assert_int_equal(refusal(s, SAVED), ERR_UNAVAILABLE);
-        CHECK_OK(jobs_resume(s->jobs, id, &e), &e);
-        int64_t other = front_submit(
-                s, "{\"type\":\"train\",\"architecture\":\"lenet\",\"dataset\":\"second\",\"epochs\":1}");
-        front_wait_state(s, other, JOB_SUCCEEDED);
-        assert_int_equal(front_state(s, id), JOB_QUEUED);
-        cJSON *job = front_job(s, id);
-        assert_non_null(strstr(json_field(json_field(job, "queue"), "reason")->valuestring, "its data set"));
-        cJSON_Delete(job);
-        char path[200], aside[200];
-        snprintf(path, sizeof path, "%s/datasets", (char *)*state);
-        snprintf(aside, sizeof aside, "%s/datasets.below", (char *)*state);
-        assert_int_equal(rename(path, aside), 0);
-        assert_int_equal(mkdir(path, 0700), 0);
-        mount_again(*state, "datasets");
-        front_wait_state(s, id, JOB_SUCCEEDED);
-        assert_string_equal(set_state(s, "tiny"), "ready");
-        service_destroy(s);
-}
-
-/* What stands there then is not shown to whom the name was. */
-static void a_data_set_that_comes_back_as_another(void **state)
-{
-        char path[200];
-        struct err e;
-        service_destroy(front_start(*state));
-        unmount(*state, "datasets", true);
-        struct service *s = front_start(*state);
-        assert_string_equal(set_state(s, "tiny"), "missing");
-        snprintf(path, sizeof path, "%s/datasets/tiny.cnnd", (char *)*state);
-        front_write_set(path, "other", 1, 0);
-        assert_string_equal(set_state(s, "tiny"), "failed");
-        assert_int_equal(refusal(s, SAVED), ERR_UNAVAILABLE);
-        assert_int_equal(datasets_may_replace(s->datasets, &front_bert, "tiny", &e), ERR_UNAVAILABLE);
-        service_destroy(s);
-        s = front_start(*state);
-        assert_int_equal(datasets_see(s->datasets, &front_bert, "tiny", &e), ERR_NOT_FOUND);
         service_destroy(s);
 }
 
@@ -448,6 +282,4 @@ FRONT_MAIN(FRONT_TEST(models_may_lie_on_another_file_system),
         FRONT_TEST(weights_of_another_file_system_are_not_copied),
         FRONT_TEST(weights_that_are_not_mounted_are_waited_for), FRONT_TEST(nobody_waits_for_a_copy),
         FRONT_TEST(a_model_waits_for_its_place), FRONT_TEST(a_cancel_ends_the_waiting),
-        FRONT_TEST(a_model_without_a_place_fails_its_job), FRONT_TEST(a_model_waits_for_its_file_system),
-        FRONT_TEST(models_that_are_not_mounted_are_kept), FRONT_TEST(data_sets_that_are_not_mounted_are_kept),
-        FRONT_TEST(a_data_set_that_comes_back_as_another))
+        FRONT_TEST(a_model_without_a_place_fails_its_job), FRONT_TEST(a_model_waits_for_its_file_system))

@@ -103,6 +103,11 @@ class Disk(unittest.TestCase):
         self.fails("s/new.safetensors")
         self.again()
         self.check_served("/v1/datasets/grains/sheet")
+        self.check_refused("/v1/models/new/weights", "the file of model 'new' cannot be read")
+        self.assertIn("cannot be read", d.get("/v1/models/new")["error"])
+        self.heals()
+        wait_for(lambda: d.get("/v1/models/new")["error"] is None, what="another try")
+        self.check_served("/v1/models/new/weights")
         os.utime(self.path("datasets/grains.cnnd"), (2, 2))
         self.fails("datasets/grains.cnnd 4096")  # its first image, which no start reads but for a mark
         self.again()
