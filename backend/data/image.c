@@ -204,6 +204,11 @@ const char *image_order_hint(const struct image *im)
 }
 
 /* Channels are reduced before the resize and multiplied after it: both are linear, so the order is free. */
+bool image_channels_fit(int has, int wants)
+{
+        return has == wants || (has == 3 && wants == 1) || (has == 1 && wants == 3);
+}
+
 int image_fit(struct image *im, int c, int h, int w, struct err *e)
 {
         if (c < 1 || h < 1 || w < 1)
@@ -211,7 +216,7 @@ int image_fit(struct image *im, int c, int h, int w, struct err *e)
         int rc = image_check((uint64_t)im->n, (uint64_t)c, (uint64_t)h, (uint64_t)w, e);
         if (rc != 0)
                 return rc;
-        if (im->c != c && !(im->c == 3 && c == 1) && !(im->c == 1 && c == 3))
+        if (!image_channels_fit(im->c, c))
                 return err_set(e, ERR_INVALID,
                         "the image has %d channels, the model takes %d; only grey and RGB are turned into "
                         "each other%s",

@@ -4,6 +4,7 @@
 
 #include "base/err.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -53,6 +54,8 @@ const char *image_format(const void *head, size_t len);
    counts with no such rule, ERR_TOO_LARGE past the bounds; *im is untouched then. Short of memory it may be
    left half fitted, but valid. Works in place of *im. */
 int image_fit(struct image *im, int c, int h, int w, struct err *e);
+/* Whether there is a rule that makes images of so many channels those of others. */
+bool image_channels_fit(int has, int wants);
 /* What to say behind a wrong number of channels: of an array whose channels seem to come last; else "". */
 const char *image_order_hint(const struct image *im);
 

@@ -70,25 +70,69 @@ static void add_side(struct str *out, int64_t side)
         str_addf(out, out->len ? "x%lld" : "%lld", (long long)side);
 }
 
-static int refuse_shape(const struct net_param *p, const struct safetensors_tensor *t, struct err *e)
+/* "30x64" of a tensor, and of a parameter. */
+static void add_shape(struct str *out, const struct safetensors_tensor *t)
 {
-        struct str has = {0}, wants = {0};
         for (int i = 0; i < t->ndim; i++)
-                add_side(&has, t->dims[i]);
+                add_side(out, t->dims[i]);
+        if (t->ndim == 0)
+                str_add(out, "a single number");
+}
+
+static void add_wanted(struct str *out, const struct net_param *p)
+{
         for (int i = 0; i < p->spec->ndim && !p->spec->counter; i++)
-                add_side(&wants, p->spec->dims[i]);
-        int rc = err_set(e, ERR_INVALID, "tensor \"%s\" is %s, the network's is %s", p->name,
-                has.len ? has.data : "a single number", wants.len ? wants.data : "a single whole number");
+                add_side(out, p->spec->dims[i]);
+        if (!out->len)
+                str_add(out, "a single whole number");
+}
+
+/* Names beside each other show a prefix that one of them has and the other has not. */
+static void say_lacks(
+        const struct net_param *p, const char *wants, const struct safetensors *from, struct err *e)
+{
+        const char *has = from->count ? from->tensors[0].name : NULL;
+        err_set(e, ERR_INVALID, "tensor \"%s\" (%s) of the network is missing%s%.100s%s", p->name, wants,
+                has ? "; the file's first is \"" : "", has ? has : "", has ? "\"" : "");
+}
+
+int weights_compare(const struct net_param *p, const struct safetensors *from, struct err *e)
+{
+        const struct safetensors_tensor *t = safetensors_find(from, p->name);
+        struct str has = {0}, wants = {0};
+        if (t && weights_same_shape(p, t))
+                return p->spec->counter || t->type <= SAFETENSORS_F64
+                               ? 0
+                               : err_set(e, ERR_INVALID, "tensor \"%s\" holds no floats", p->name);
+        add_wanted(&wants, p);
+        if (t)
+                add_shape(&has, t);
+        int rc = ERR_INVALID;
+        if (has.failed || wants.failed)
+                rc = err_set(e, ERR_NO_MEMORY, "no memory to compare tensors");
+        else if (t)
+                err_set(e, rc, "tensor \"%s\" is %s, the network's is %s", p->name, has.data, wants.data);
+        else
+                say_lacks(p, wants.data, from, e);
         str_free(&has);
         str_free(&wants);
+        return rc;
+}
+
+int weights_other(const struct safetensors_tensor *t, struct err *e)
+{
+        struct str has = {0};
+        add_shape(&has, t);
+        int rc = has.failed ? err_set(e, ERR_NO_MEMORY, "no memory to compare tensors")
+                            : err_set(e, ERR_INVALID, "the network has no tensor \"%s\" (%s)", t->name,
+                                      has.data);
+        str_free(&has);
         return rc;
 }
 
 static int load_one(
         const struct net_param *p, const struct safetensors_tensor *t, float *block, struct err *e)
 {
-        if (!weights_same_shape(p, t))
-                return refuse_shape(p, t, e);
         if (!p->spec->counter)
                 return safetensors_read_f32(t, block + p->offset, p->count, e);
         int64_t count;
@@ -97,20 +141,13 @@ static int load_one(
         return 0;
 }
 
-/* Names beside each other show a prefix that one of them has and the other has not. */
-static int lacks(const char *name, const struct safetensors *from, struct err *e)
-{
-        const char *has = from->count ? from->tensors[0].name : NULL;
-        return err_set(e, ERR_INVALID, "tensor \"%s\" of the network is missing%s%.100s%s", name,
-                has ? "; the file's first is \"" : "", has ? has : "", has ? "\"" : "");
-}
-
 int weights_read(const struct net *net, const struct safetensors *from, float *block, struct err *e)
 {
         for (int i = 0; i < net->num_params; i++) {
                 const struct net_param *p = &net->params[i];
-                const struct safetensors_tensor *t = safetensors_find(from, p->name);
-                int rc = t ? load_one(p, t, block, e) : lacks(p->name, from, e);
+                int rc = weights_compare(p, from, e);
+                if (rc == 0)
+                        rc = load_one(p, safetensors_find(from, p->name), block, e);
                 if (rc)
                         return rc;
         }
@@ -137,6 +174,13 @@ static void note_left(struct str *note, const struct net_param *p, bool found, i
                 str_add(note, " and more");
 }
 
+int weights_refuse_frozen(const struct net *net, const struct net_param *p, struct err *e)
+{
+        return err_at(e, ERR_INVALID, "/init/freeze",
+                "layer \"%s\" cannot be frozen: the model has no \"%s\" of its shape",
+                net->nodes[p->node].name, p->name);
+}
+
 int weights_fit(
         const struct net *net, const struct safetensors *from, float *block, struct str *note, struct err *e)
 {
@@ -146,9 +190,7 @@ int weights_fit(
                 const struct safetensors_tensor *t = safetensors_find(from, p->name);
                 bool fits = t && weights_same_shape(p, t);
                 if (!fits && net->nodes[p->node].frozen)
-                        return err_at(e, ERR_INVALID, "/init/freeze",
-                                "layer \"%s\" cannot be frozen: the model has no \"%s\" of its shape",
-                                net->nodes[p->node].name, p->name);
+                        return weights_refuse_frozen(net, p, e);
                 int rc = fits ? load_one(p, t, block, e) : 0;
                 if (rc)
                         return rc;

@@ -27,6 +27,13 @@ int weights_fit(
         const struct net *net, const struct safetensors *from, float *block, struct str *note, struct err *e);
 /* Whether a tensor has the parameter's shape, a counter's being an int64. */
 bool weights_same_shape(const struct net_param *p, const struct safetensors_tensor *t);
+/* Whether weights_read takes the parameter from `from`, of which a head is enough: ERR_INVALID tells in words
+   what there is and what is wanted. */
+int weights_compare(const struct net_param *p, const struct safetensors *from, struct err *e);
+/* ERR_INVALID at /init/freeze, of a parameter that weights_fit does not find. */
+int weights_refuse_frozen(const struct net *net, const struct net_param *p, struct err *e);
+/* ERR_INVALID in such words of a tensor that is no parameter's. */
+int weights_other(const struct safetensors_tensor *t, struct err *e);
 
 /* Tensors that name slices of `block` in the order of the network, for safetensors_write. Counters are
    written as int64; their storage is in `counters` (one for each parameter). `ret` has room for

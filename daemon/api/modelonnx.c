@@ -35,19 +35,6 @@ static void source_close(void *ctx)
         free(s);
 }
 
-/* What was whole when it was stored is nothing that who asks could mend. */
-static int damaged(const char *name, const struct err *why, struct err *e)
-{
-        if (why->code == ERR_IO)
-                return err_set(
-                        e, ERR_UNAVAILABLE, "the file of model '%s' cannot be read: %s", name, why->message);
-        if (why->code != ERR_SYNTAX && why->code != ERR_INVALID && why->code != ERR_TOO_LARGE) {
-                *e = *why;
-                return e->code;
-        }
-        return err_set(e, ERR_UNAVAILABLE, "the file of model '%s' is damaged: %s", name, why->message);
-}
-
 /* The file's head alone is read. */
 static int export_file(struct source *s, uint64_t *ret_size, struct err *e)
 {
@@ -58,7 +45,7 @@ static int export_file(struct source *s, uint64_t *ret_size, struct err *e)
         if (rc == 0)
                 rc = saved_read(st, &model, &why);
         if (rc)
-                rc = damaged(s->name, &why, e);
+                rc = models_damaged(s->name, &why, e);
         if (rc == 0)
                 rc = export_model(s->name, &model, st, &s->onnx, ret_size, e);
         saved_finish(&model);

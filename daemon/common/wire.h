@@ -8,6 +8,10 @@
 #include <cjson/cJSON.h>
 #include <stdint.h>
 
+/* Classes of a data set that a model is scored on, at most: a larger confusion matrix has more cells than
+   anybody reads. */
+enum { WIRE_MAX_SCORED = 2000 };
+
 /* Fields of a message's head: "" where there is no string, 0 where there is no whole number within 2^53. */
 const char *wire_text(const cJSON *head, const char *key);
 int64_t wire_int(const cJSON *head, const char *key);

@@ -1,9 +1,13 @@
 #include "daemon/jobs/submit.h"
 
 #include "base/json.h"
+#include "daemon/common/wire.h"
+#include "data/image.h"
+#include "train/initfit.h"
 #include "train/train.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Where a data set may be named: by itself or within an object. */
@@ -154,6 +158,18 @@ static int64_t count_points(const struct train_request *r, int64_t steps)
         return steps / train_request_report_every(r, steps / epochs) + 2 * epochs;
 }
 
+/* By the head of its file; the run looks again. */
+static int check_init(
+        struct jobs *js, const struct train_request *r, const struct dataset *data, struct err *e)
+{
+        struct safetensors *head = NULL;
+        int rc = models_head(js->models, r->init.from, &head, e);
+        if (rc == 0)
+                rc = initfit_check(r, data, head, e);
+        safetensors_close(head);
+        return rc;
+}
+
 static int check_train(
         struct jobs *js, const struct identity *who, const cJSON *body, struct submission *s, struct err *e)
 {
@@ -170,6 +186,8 @@ static int check_train(
                 rc = may_save(js, who, r.save_as, e);
         if (rc == 0)
                 rc = plan(js, &r, data, &estimate, e);
+        if (rc == 0 && r.init.from[0])
+                rc = check_init(js, &r, data, e);
         if (rc == 0) {
                 s->row.name = strdup(r.title);
                 s->row.steps = estimate.steps;
@@ -186,6 +204,66 @@ static int check_train(
         }
         train_request_finish(&r);
         return rc;
+}
+
+/* What evaluate_run would find only then. */
+static int check_scoring(const struct model_shape *model, const struct dataset *data, struct err *e)
+{
+        static const char at[] = "/dataset";
+        if (model->num_classes != data->num_classes)
+                return err_at(e, ERR_INVALID, at, "the model has %d classes, the data set %d",
+                        model->num_classes, data->num_classes);
+        if (data->num_classes > WIRE_MAX_SCORED)
+                return err_at(e, ERR_INVALID, at,
+                        "a confusion matrix of %d classes; at most %d are counted: choose a data set of "
+                        "fewer",
+                        data->num_classes, WIRE_MAX_SCORED);
+        if (!image_channels_fit(data->c, model->c))
+                return err_at(e, ERR_INVALID, at,
+                        "the data set's images have %d channels, the model takes %d; only grey and RGB are "
+                        "turned into each other",
+                        data->c, model->c);
+        if (data->split[DATASET_VAL].count == 0)
+                return err_at(e, ERR_INVALID, at, "the data set has no val images");
+        return 0;
+}
+
+static int by_text(const void *a, const void *b)
+{
+        return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* The first name of the model's, in the alphabet's order, that the data set has not; NULL for none. Both have
+   as many classes. Sorts `model` and `data`. */
+static const char *first_other(const char **model, const char **data, size_t count)
+{
+        qsort(model, count, sizeof *model, by_text);
+        qsort(data, count, sizeof *data, by_text);
+        for (size_t i = 0; i < count; i++)
+                if (!bsearch(&model[i], data, count, sizeof *data, by_text))
+                        return model[i];
+        return NULL;
+}
+
+/* That classes are matched by number is to be known before it is seen in the scores. */
+static int note_classes(
+        const struct model_facts *model, const struct dataset *data, char **ret, struct err *e)
+{
+        const size_t count = (size_t)data->num_classes;
+        const char **names = malloc(2 * count * sizeof *names);
+        struct str note = {0};
+        if (!names)
+                return err_set(e, ERR_NO_MEMORY, "no memory for %zu classes", count);
+        memcpy(names, model->classes, count * sizeof *names);
+        memcpy(names + count, data->classes, count * sizeof *names);
+        const char *other = first_other(names, names + count, count);
+        if (other)
+                str_addf(&note,
+                        "classes are matched by number, for the data set has no \"%.200s\" as the model has",
+                        other);
+        free(names);
+        *ret = note.len ? str_take(&note) : NULL;
+        return note.failed ? err_set(e, ERR_NO_MEMORY, "no memory for a job") : 0;
 }
 
 static int check_classify(
@@ -218,12 +296,12 @@ static int check_classify(
         rc = models_facts(js->models, model, &facts, e);
         if (rc)
                 return rc;
-        if (facts->shape.num_classes != data->num_classes)
-                return err_at(e, ERR_INVALID, "/dataset", "the model has %d classes, the data set %d",
-                        facts->shape.num_classes, data->num_classes);
-        int count = data->split[DATASET_VAL].count;
-        if (count == 0)
-                return err_at(e, ERR_INVALID, "/dataset", "the data set has no val images");
+        rc = check_scoring(&facts->shape, data, e);
+        if (rc == 0)
+                rc = note_classes(facts, data, &s->row.note, e);
+        if (rc)
+                return rc;
+        const int count = data->split[DATASET_VAL].count;
         s->row.name = strdup(title);
         s->row.steps = limit && limit < count ? limit : count;
         snprintf(s->row.dataset, sizeof s->row.dataset, "%s", dataset);

@@ -268,6 +268,30 @@ int models_open(struct models *ms, const char *name, int *ret_fd, uint64_t *ret_
         return 0;
 }
 
+int models_damaged(const char *name, const struct err *why, struct err *e)
+{
+        if (why->code == ERR_IO)
+                return err_set(
+                        e, ERR_UNAVAILABLE, "the file of model '%s' cannot be read: %s", name, why->message);
+        if (why->code != ERR_SYNTAX && why->code != ERR_INVALID && why->code != ERR_TOO_LARGE) {
+                *e = *why;
+                return e->code;
+        }
+        return err_set(e, ERR_UNAVAILABLE, "the file of model '%s' is damaged: %s", name, why->message);
+}
+
+int models_head(struct models *ms, const char *name, struct safetensors **ret, struct err *e)
+{
+        uint64_t size;
+        struct err why = {0};
+        int fd, rc = models_open(ms, name, &fd, &size, e);
+        if (rc)
+                return rc;
+        rc = safetensors_head(fd, ret, &why);
+        close(fd);
+        return rc ? models_damaged(name, &why, e) : 0;
+}
+
 int models_delete(struct models *ms, const char *name, struct err *e)
 {
         int rc = need(ms, name, e);

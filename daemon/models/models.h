@@ -16,6 +16,7 @@
 #include "daemon/models/modelfacts.h"
 #include "daemon/people/quota.h"
 #include "daemon/store/store.h"
+#include "model/safetensors.h"
 
 #include <cjson/cJSON.h>
 #include <stdbool.h>
@@ -48,6 +49,11 @@ int models_exists(struct models *ms, const char *name, bool *ret, struct err *e)
 /* The weights file, open for reading; the caller closes *ret_fd. What was opened stays whole though the model
    is replaced or deleted meanwhile. ERR_NOT_FOUND, models_look's ERR_UNAVAILABLE. */
 int models_open(struct models *ms, const char *name, int *ret_fd, uint64_t *ret_size, struct err *e);
+/* What befell a file that was whole when it was stored, and that who asks cannot mend: ERR_UNAVAILABLE; want
+   of memory stays what it is. */
+int models_damaged(const char *name, const struct err *why, struct err *e);
+/* The head of that file, read; *ret is safetensors_close's. models_open's errors and models_damaged's. */
+int models_head(struct models *ms, const char *name, struct safetensors **ret, struct err *e);
 
 /* Called once, from service_run: `e` is NULL on success. `model` is borrowed for the call. */
 typedef void (*models_done)(void *ctx, const cJSON *model, bool created, const struct err *e);

@@ -22,9 +22,6 @@ struct evaluate_job {
         const char *result_path;
 };
 
-/* A larger confusion matrix has more cells than anybody reads. */
-enum { MAX_CONFUSION = 2000 };
-
 struct evaluation {
         struct infer *model;
         const struct dataset *data;
@@ -162,9 +159,9 @@ static int write_result(
 static int finish(const struct evaluation *ev, const struct evaluate_job *job, struct err *e)
 {
         size_t k = (size_t)ev->classes;
-        if (ev->classes > MAX_CONFUSION)
+        if (ev->classes > WIRE_MAX_SCORED)
                 return err_set(e, ERR_TOO_LARGE, "a confusion matrix of %d classes; at most %d are counted",
-                        ev->classes, MAX_CONFUSION);
+                        ev->classes, WIRE_MAX_SCORED);
         int64_t *counts = calloc(k * k, sizeof *counts);
         if (!counts)
                 return err_set(

@@ -230,7 +230,7 @@ class Api(unittest.TestCase):
             self.assertIn(status, (400, 422), what)
         size = struct.unpack("<Q", data[:8])[0]
         head = data[8:8 + size].replace(b'"net.', b'"')
-        for body, words in ((struct.pack("<Q", len(head)) + head + data[8 + size:], '" of the network is missing; the file\'s first is "'),
+        for body, words in ((struct.pack("<Q", len(head)) + head + data[8 + size:], ') of the network is missing; the file\'s first is "'),
                             (b"PK\3\4" + bytes(500), "torch.save_file writes")):
             status, _, problem = self.daemon.request("PUT", "/v1/models/bad/weights", body)
             self.assertIn(words, problem["detail"])

@@ -2,6 +2,7 @@
 """Options of training over HTTP: a model with another end, trained on with a frozen front; stopping early; a loss that explodes."""
 
 import json
+import os
 import struct
 import unittest
 
@@ -50,10 +51,10 @@ class Finetune(unittest.TestCase):
             init = {"from": "base", "strict": False, "freeze": freeze}
             status, _, body = self.daemon.request("POST", "/v1/jobs", small_job(architecture=net(30), init=init))
             self.assertEqual((status, body["pointer"]), (422, pointer))
-        job, _ = self.run_job(architecture=net(30), optimizer=adam, init={"from": "base"})
-        self.assertEqual(job["state"], "failed")
-        for words in ('tensor "net.4.weight" is ', ", the network's is ", '"strict": false in "init"'):
-            self.assertIn(words, job["error"])
+        status, _, body = self.daemon.request("POST", "/v1/jobs", small_job(architecture=net(30), init={"from": "base"}))
+        self.assertEqual((status, body["pointer"]), (422, "/init/from"))
+        for words in ('tensor "net.4.weight" is 20x', ", the network's is 30x", "; 2 more do not fit", '"strict": false in "init"'):
+            self.assertIn(words, body["detail"])
         init = {"from": "base", "strict": False, "freeze": ["net.0", "net.1"]}
         job, events = self.run_job(architecture=net(30), optimizer=adam, init=init, save_as="tuned")
         self.assertEqual(job["state"], "succeeded", job)
@@ -66,6 +67,22 @@ class Finetune(unittest.TestCase):
         for name, data in base.items():
             frozen = name.startswith(("net.0.", "net.1."))
             self.assertEqual(data == tuned[name], frozen, name)
+
+    def test_weights_that_were_changed_meanwhile(self):
+        """The run looks again at what it was submitted with."""
+        job, _ = self.run_job(architecture=net(20), save_as="base")
+        self.run_job(architecture=net(30), save_as="other")
+        id = self.daemon.submit(small_job(architecture=net(20), init={"from": "base"}, epochs=100000))["id"]
+        self.daemon.wait_step(id, 1)
+        waiting = self.daemon.submit(small_job(architecture=net(20), init={"from": "base"}))["id"]
+        folder = os.path.join(self.daemon.state, "jobs", str(waiting))
+        os.unlink(os.path.join(folder, "init.safetensors"))
+        os.link(os.path.join(self.daemon.state, "models/other.safetensors"), os.path.join(folder, "init.safetensors"))
+        self.daemon.request("POST", "/v1/jobs/%d/cancel" % id)
+        job = self.daemon.wait(waiting, ("succeeded", "failed"))
+        self.assertEqual(job["state"], "failed")
+        for words in ('tensor "net.4.weight" is 30x', ", the network's is 20x", '"strict": false in "init"'):
+            self.assertIn(words, job["error"])
 
     def test_stopping_early(self):
         stop = {"metric": "val_acc", "patience": 2, "min_delta": 1}

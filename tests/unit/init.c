@@ -2,8 +2,10 @@
 
 #include "base/json.h"
 #include "train/init.h"
+#include "train/initfit.h"
 #include "train/weights.h"
 
+#include <fcntl.h>
 #include <math.h>
 #include <unistd.h>
 
@@ -206,6 +208,126 @@ static void what_fits_is_taken(void **state)
         net_destroy(other);
 }
 
+static int check_request(const char *text, int classes, const struct safetensors *model, struct err *e)
+{
+        struct train_request r;
+        char a[] = "a", *names[] = {a, a, a, a, a, a, a};
+        const struct dataset data = {
+                .name = "d", .c = 4, .h = 9, .w = 9, .num_classes = classes, .classes = names};
+        cJSON *json = json_parse(text, strlen(text), e);
+        assert_non_null(json);
+        CHECK_OK(train_request_parse(json, &r, e), e);
+        cJSON_Delete(json);
+        *e = (struct err){0};
+        int rc = initfit_check(&r, &data, model, e);
+        train_request_finish(&r);
+        return rc;
+}
+
+#define REQUEST(head, init)                                                                                  \
+        "{\"type\":\"train\",\"dataset\":\"d\",\"init\":{\"from\":\"base\"" init                             \
+        "},\"architecture\":{\"layers\":[{\"type\":\"conv2d\",\"out_channels\":20,\"kernel_size\":5},"       \
+        "{\"type\":\"batch_norm\"},{\"type\":\"relu\"},{\"type\":\"sequential\",\"layers\":[{\"type\":"      \
+        "\"flatten\"},"                                                                                      \
+        "{\"type\":\"linear\",\"out_features\":50}]}," head "]}}"
+#define HEAD(classes) "{\"type\":\"linear\",\"out_features\":" classes "}"
+
+/* The head of the file alone tells what a run would find. */
+static void what_does_not_fit_is_told_before(void **state)
+{
+        static const char advice[] = "; with \"strict\": false in \"init\" what does not fit starts afresh";
+        static const struct {
+                const char *request, *pointer, *message;
+                int classes;
+        } cases[] = {
+                {REQUEST(HEAD("3"), ""), NULL, NULL, 3},
+                {REQUEST(HEAD("7"), ""), "/init/from",
+                        "the model 'base' does not fit: tensor \"net.4.weight\" is 3x50, the network's is "
+                        "7x50; 1 "
+                        "more does not fit",
+                        7},
+                {REQUEST(HEAD("3") ",{\"type\":\"linear\",\"bias\":false,\"out_features\":3}", ""),
+                        "/init/from",
+                        "the model 'base' does not fit: tensor \"net.5.weight\" (3x3) of the network is "
+                        "missing; "
+                        "the file's first is \"net.0.bias\"",
+                        3},
+                {REQUEST("{\"type\":\"linear\",\"bias\":false,\"out_features\":3}", ""), "/init/from",
+                        "the model 'base' does not fit: the network has no tensor \"net.4.bias\" (3)", 3},
+                {REQUEST("{\"type\":\"relu\"}," HEAD("3"), ""), "/init/from",
+                        "the model 'base' does not fit: tensor \"net.5.weight\" (3x50) of the network is "
+                        "missing; the file's first is \"net.0.bias\"; 3 more do not fit",
+                        3},
+                {REQUEST(HEAD("7"), ",\"strict\":false"), NULL, NULL, 7},
+                {REQUEST(HEAD("7"), ",\"strict\":false,\"freeze\":[\"net.0\",\"net.3\"]"), NULL, NULL, 7},
+                {REQUEST(HEAD("7"), ",\"strict\":false,\"freeze\":[\"net.4\"]"), "/init/freeze",
+                        "layer \"net.4\" cannot be frozen: the model has no \"net.4.weight\" of its shape",
+                        7},
+                {REQUEST(HEAD("3"), ",\"freeze\":[\"net.0\",\"net.9\"]"), "/init/freeze/1",
+                        "the network has no layer \"net.9\"; its first one is \"net.0\"", 3},
+        };
+        char path[] = "/tmp/cnnd-init-XXXXXX", want[640];
+        struct err e = {0};
+        struct net *base = make_net(net_text);
+        float block[40000];
+        struct safetensors *head;
+        (void)state;
+        const int fd = mkstemp(path);
+        close(fd);
+        write_model(base, block, path);
+        const int from = open(path, O_RDONLY);
+        CHECK_OK(safetensors_head(from, &head, &e), &e);
+        close(from);
+        for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+                const bool fits = !cases[i].pointer;
+                int rc = check_request(cases[i].request, cases[i].classes, head, &e);
+                if (rc != (fits ? 0 : ERR_INVALID))
+                        fail_msg("case %zu: %d %s", i, rc, e.message);
+                if (fits)
+                        continue;
+                snprintf(want, sizeof want, "%s%s", cases[i].message,
+                        strcmp(cases[i].pointer, "/init/from") == 0 ? advice : "");
+                assert_string_equal(e.message, want);
+                assert_string_equal(e.pointer, cases[i].pointer);
+        }
+        safetensors_close(head);
+        unlink(path);
+        net_destroy(base);
+}
+
+/* A model of which no tensor fits begins nothing; nor does one of no floats. */
+static void models_of_nothing(void **state)
+{
+        const int64_t number = 1;
+        const int32_t weights[20] = {0};
+        const struct safetensors_tensor tensors[] = {{.name = "net.0.bias",
+                                                             .type = SAFETENSORS_I32,
+                                                             .ndim = 1,
+                                                             .dims = {20},
+                                                             .data = weights,
+                                                             .bytes = sizeof weights},
+                {.name = "other", .type = SAFETENSORS_I64, .data = &number, .bytes = sizeof number}};
+        static const char *const said[] = {
+                "tensor \"net.0.bias\" holds no floats", "the model has no tensor of this network"};
+        char path[] = "/tmp/cnnd-init-XXXXXX";
+        struct err e = {0};
+        struct safetensors *head;
+        (void)state;
+        close(mkstemp(path));
+        for (int i = 0; i < 2; i++) {
+                CHECK_OK(safetensors_write(path, &tensors[i], 2 - i, (const char *[]){NULL}, &e), &e);
+                const int from = open(path, O_RDONLY);
+                CHECK_OK(safetensors_head(from, &head, &e), &e);
+                close(from);
+                assert_int_equal(
+                        check_request(REQUEST(HEAD("3"), ",\"strict\":false"), 3, head, &e), ERR_INVALID);
+                assert_string_equal(e.message, said[i]);
+                assert_string_equal(e.pointer, "/init/from");
+                safetensors_close(head);
+        }
+        unlink(path);
+}
+
 /* Frozen parameters leave the trained part of the block; prefixes are whole components. */
 static void freezing_moves_parameters(void **state)
 {
@@ -239,6 +361,8 @@ int main(void)
                 cmocka_unit_test(wrong_fields_are_named),
                 cmocka_unit_test(numbers_are_distributed),
                 cmocka_unit_test(what_fits_is_taken),
+                cmocka_unit_test(what_does_not_fit_is_told_before),
+                cmocka_unit_test(models_of_nothing),
                 cmocka_unit_test(freezing_moves_parameters),
         };
         return cmocka_run_group_tests_name("init", tests, NULL, NULL);
