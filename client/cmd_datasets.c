@@ -84,22 +84,22 @@ int cmd_datasets(struct ctl *c, const struct args *a, struct err *e)
                 {"IMAGE", false, false}, {"CLASSES", true, false}, {"TRAIN", true, false},
                 {"VALIDATION", true, false}, {"SIZE", true, false}, {"USER", false, true},
                 {"SOURCE", false, true}};
-        cJSON *tree = NULL;
+        cJSON *list = NULL;
         const cJSON *d;
         if (a->word_count)
                 return show_set(c, a->words[0], args_get(a, "sheet"), e);
         if (args_has(a, "sheet"))
                 return command_misused("--sheet needs the name of a data set");
-        int rc = command_get(c, "/v1/datasets", &tree, e);
-        if (rc != 0 || !tree)
+        int rc = command_list(c, "/v1/datasets", "datasets", &list, e);
+        if (rc != 0 || !list)
                 return rc;
         struct table *tb = table_create(&c->term, columns, sizeof columns / sizeof columns[0]);
-        cJSON_ArrayForEach(d, rest_list(tree, "datasets"))
+        cJSON_ArrayForEach(d, list)
         {
                 add_row(tb, d);
         }
         rc = table_print(tb, stdout, e);
         table_destroy(tb);
-        cJSON_Delete(tree);
+        cJSON_Delete(list);
         return rc;
 }

@@ -35,26 +35,26 @@ int cmd_models(struct ctl *c, const struct args *a, struct err *e)
         static const struct table_column columns[] = {{"NAME", false, true}, {"NETWORK", false, true},
                 {"INPUT", false, false}, {"CLASSES", true, false}, {"ACCURACY", true, false},
                 {"SIZE", true, false}, {"JOB", true, false}, {"USER", false, true}, {"MADE", false, false}};
-        cJSON *tree = NULL;
+        cJSON *list = NULL;
         const cJSON *m;
         (void)a;
-        int rc = command_get(c, "/v1/models", &tree, e);
-        if (rc != 0 || !tree)
+        int rc = command_list(c, "/v1/models", "models", &list, e);
+        if (rc != 0 || !list)
                 return rc;
         struct table *tb = table_create(&c->term, columns, sizeof columns / sizeof columns[0]);
-        cJSON_ArrayForEach(m, rest_list(tree, "models"))
+        cJSON_ArrayForEach(m, list)
         {
                 add_row(tb, m, (double)time(NULL));
         }
         rc = table_print(tb, stdout, e);
         table_destroy(tb);
         fflush(stdout);
-        cJSON_ArrayForEach(m, rest_list(tree, "models"))
+        cJSON_ArrayForEach(m, list)
         {
                 if (rest_text(m, "error", NULL))
                         command_say("%s", rest_text(m, "error", NULL));
         }
-        cJSON_Delete(tree);
+        cJSON_Delete(list);
         return rc;
 }
 

@@ -87,6 +87,9 @@ void command_print_json(const struct fetch_reply *r);
 /* A GET of JSON. With --json the answer is printed and *ret stays NULL; else the caller frees it with
  * cJSON_Delete. */
 int command_get(struct ctl *c, const char *path, cJSON **ret, struct err *e);
+/* The same of a list that the server gives in parts by name, the arrays `key` of its answers: *ret is all of
+ * them as one, and with --json each answer is printed. */
+int command_list(struct ctl *c, const char *path, const char *key, cJSON **ret, struct err *e);
 /* Submits a job and says so, or follows it to its end; see cmd_follow for the rest. */
 int command_submit(struct ctl *c, const struct args *a, const char *job, size_t len, struct err *e);
 /* Follows a job to its end; options of `a`: wait. */

@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 static void say(const char *text, const char *pointer)
 {
@@ -83,5 +85,54 @@ int command_get(struct ctl *c, const char *path, cJSON **ret, struct err *e)
         if (c->json)
                 cJSON_Delete(tree);
         fetch_reply_finish(&reply);
+        return rc;
+}
+
+/* The next part of a list: *after is the name behind which it begins, NULL for the first, and then that of
+   the part behind it, NULL for none; the caller frees it. */
+static int get_part(
+        struct ctl *c, const char *path, char **after, struct fetch_reply *reply, cJSON **ret, struct err *e)
+{
+        struct str at = {0};
+        str_add(&at, path);
+        if (*after) {
+                str_add(&at, "?after=");
+                fetch_escape(&at, *after);
+        }
+        int rc = at.failed ? err_set(e, ERR_NO_MEMORY, "no memory for a request")
+                           : rest_get(c->http, at.data, reply, ret, e);
+        str_free(&at);
+        if (rc)
+                return rc;
+        const char *next = rest_text(*ret, "after", NULL);
+        char *kept = next && (!*after || strcmp(next, *after) > 0) ? strdup(next) : NULL;
+        free(*after);
+        *after = kept;
+        return 0;
+}
+
+int command_list(struct ctl *c, const char *path, const char *key, cJSON **ret, struct err *e)
+{
+        cJSON *list = cJSON_CreateArray();
+        char *after = NULL;
+        int rc;
+        do {
+                struct fetch_reply reply = {0};
+                cJSON *tree = NULL;
+                rc = get_part(c, path, &after, &reply, &tree, e);
+                if (rc == 0 && c->json)
+                        command_print_json(&reply);
+                cJSON *items = cJSON_DetachItemFromObjectCaseSensitive(tree, key), *item;
+                while (!c->json && (item = cJSON_DetachItemFromArray(items, 0)) != NULL)
+                        cJSON_AddItemToArray(list, item);
+                cJSON_Delete(items);
+                cJSON_Delete(tree);
+                fetch_reply_finish(&reply);
+        } while (rc == 0 && after);
+        free(after);
+        if (rc || c->json)
+                cJSON_Delete(list);
+        else
+                *ret = list;
         return rc;
 }

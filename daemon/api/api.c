@@ -82,10 +82,24 @@ int api_body(const struct http_request *rq, cJSON **ret, struct err *e)
         return 0;
 }
 
-int api_reply_list(struct http_request *rq, const char *name, cJSON *items, struct err *e)
+int api_listing(const struct http_request *rq, struct listing *ret, struct err *e)
+{
+        const char *after = target_get(&rq->target, "after");
+        int64_t limit = LISTING_MAX;
+        int rc = target_only(&rq->target, "limit after", e);
+        if (rc == 0)
+                rc = target_get_int(&rq->target, "limit", 1, LISTING_MAX, &limit, e);
+        *ret = (struct listing){.after = after ? after : "", .limit = (int)limit};
+        return rc;
+}
+
+int api_reply_list(
+        struct http_request *rq, const char *name, cJSON *items, const struct listing *l, struct err *e)
 {
         cJSON *tree = cJSON_CreateObject();
         json_add(tree, name, items);
+        if (l->more)
+                cJSON_AddStringToObject(tree, "after", l->last);
         return reply_json(&rq->reply, 200, tree, e);
 }
 

@@ -3,6 +3,7 @@
 #define CNND_API_H
 
 #include "base/err.h"
+#include "daemon/common/listing.h"
 #include "daemon/people/access.h"
 #include "daemon/api/curves.h"
 #include "daemon/api/feed.h"
@@ -38,8 +39,11 @@ void api_worked(void *ctx, const struct identity *who, double seconds);
 /* The request's JSON body; the caller frees *ret. ERR_SYNTAX for an empty one, ERR_TOO_LARGE for too many
  * values. */
 int api_body(const struct http_request *rq, cJSON **ret, struct err *e);
-/* Takes `items` and answers {name: items}. */
-int api_reply_list(struct http_request *rq, const char *name, cJSON *items, struct err *e);
+/* What part of a list the query asks for, by "limit" and "after". */
+int api_listing(const struct http_request *rq, struct listing *ret, struct err *e);
+/* Takes `items` and answers {name: items}, with the parameter "after" to go on with where there are more. */
+int api_reply_list(
+        struct http_request *rq, const char *name, cJSON *items, const struct listing *l, struct err *e);
 /* Ends HTTP_LATER: with what stands in *body, which is taken, or with `failed` where it is not NULL. */
 void api_answer_text(struct http_request *rq, const char *type, struct str *body, const struct err *failed);
 /* The stream of events that its Accept header likes better. */

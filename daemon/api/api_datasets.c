@@ -9,8 +9,9 @@
 int api_datasets_list(void *ctx, struct http_request *rq, struct err *e)
 {
         struct datasets *ds = ((struct api *)ctx)->service->datasets;
-        int rc = target_only(&rq->target, "", e);
-        return rc ? rc : api_reply_list(rq, "datasets", datasets_list(ds, &rq->who), e);
+        struct listing l;
+        int rc = api_listing(rq, &l, e);
+        return rc ? rc : api_reply_list(rq, "datasets", datasets_list(ds, &rq->who, &l), &l, e);
 }
 
 int api_datasets_get(void *ctx, struct http_request *rq, struct err *e)

@@ -11,10 +11,11 @@ enum { TOP_DEFAULT = 5, TOP_MAX = 65536 };
 int api_models_list(void *ctx, struct http_request *rq, struct err *e)
 {
         cJSON *items = NULL;
-        int rc = target_only(&rq->target, "", e);
+        struct listing l;
+        int rc = api_listing(rq, &l, e);
         if (rc == 0)
-                rc = models_list(((struct api *)ctx)->service->models, &rq->who, &items, e);
-        return rc ? rc : api_reply_list(rq, "models", items, e);
+                rc = models_list(((struct api *)ctx)->service->models, &rq->who, &l, &items, e);
+        return rc ? rc : api_reply_list(rq, "models", items, &l, e);
 }
 
 int api_models_get(void *ctx, struct http_request *rq, struct err *e)

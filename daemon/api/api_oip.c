@@ -2,6 +2,7 @@
 
 #include "base/json.h"
 #include "daemon/api/oipanswer.h"
+#include "daemon/api/oipindex.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -58,38 +59,18 @@ static int read_index(const struct http_request *rq, bool *ret_ready, struct err
         return rc;
 }
 
-/* One of models_list. */
-static cJSON *index_entry(const cJSON *model)
-{
-        const cJSON *name = json_field(model, "name"), *error = json_field(model, "error");
-        cJSON *o = cJSON_CreateObject();
-        cJSON_AddStringToObject(o, "name", cJSON_IsString(name) ? name->valuestring : "");
-        cJSON_AddStringToObject(o, "version", OIP_VERSION);
-        cJSON_AddStringToObject(o, "state", cJSON_IsString(error) ? "UNAVAILABLE" : "READY");
-        cJSON_AddStringToObject(o, "reason", cJSON_IsString(error) ? error->valuestring : "");
-        return o;
-}
-
 int api_oip_index(void *ctx, struct http_request *rq, struct err *e)
 {
-        cJSON *models = NULL, *list;
-        const cJSON *model;
+        struct reply_stream stream;
         bool ready;
         int rc = target_only(&rq->target, "", e);
         if (rc == 0)
                 rc = read_index(rq, &ready, e);
         if (rc == 0)
-                rc = models_list(((struct api *)ctx)->service->models, &rq->who, &models, e);
-        if (rc)
-                return rc;
-        list = cJSON_CreateArray();
-        cJSON_ArrayForEach(model, models)
-        {
-                if (!ready || !cJSON_IsString(json_field(model, "error")))
-                        json_push(list, index_entry(model));
-        }
-        cJSON_Delete(models);
-        return reply_json(&rq->reply, 200, list, e);
+                rc = oipindex_open(((struct api *)ctx)->service->models, &rq->who, ready, &stream, e);
+        if (rc == 0)
+                reply_stream(&rq->reply, "application/json", &stream);
+        return rc;
 }
 
 /* The model of the address, in the version that it may name. *ret as models_facts. */

@@ -253,15 +253,35 @@ static bool readable(struct entry *en, const struct identity *who)
         return (!en->user[0] && !en->unsettled) || identity_owns(who, en->user);
 }
 
-cJSON *datasets_list(struct datasets *ds, const struct identity *who)
+/* About what its object takes as text. */
+static size_t text_bytes(const struct entry *en)
+{
+        size_t bytes = 0;
+        for (int k = 0; en->data && k < en->data->num_classes; k++)
+                bytes += strlen(en->data->classes[k]) + 16;
+        return bytes;
+}
+
+cJSON *datasets_list(struct datasets *ds, const struct identity *who, struct listing *l)
 {
         cJSON *list = cJSON_CreateArray();
-        for (struct entry *en = ds->list; en; en = en->next)
-                if (readable(en, who)) {
-                        datasetcore_look(en);
-                        json_push(list, entry_json(en));
-                }
+        for (struct entry *en = ds->list; en; en = en->next) {
+                if (strcmp(en->name, l->after) <= 0 || !readable(en, who))
+                        continue;
+                datasetcore_look(en);
+                if (!listing_takes(l, en->name, text_bytes(en)))
+                        break;
+                json_push(list, entry_json(en));
+        }
         return list;
+}
+
+void datasets_names(
+        struct datasets *ds, const struct identity *who, void (*each)(void *ctx, const char *name), void *ctx)
+{
+        for (struct entry *en = ds->list; en; en = en->next)
+                if (readable(en, who))
+                        each(ctx, en->name);
 }
 
 static int need(const struct datasets *ds, const char *name, struct entry **ret, struct err *e)

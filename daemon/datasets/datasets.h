@@ -5,6 +5,7 @@
 #define CNND_DATASETS_H
 
 #include "base/err.h"
+#include "daemon/common/listing.h"
 #include "daemon/common/children.h"
 #include "daemon/people/identity.h"
 #include "daemon/store/store.h"
@@ -40,7 +41,10 @@ int datasets_see(struct datasets *ds, const struct identity *who, const char *na
    "classes":[…],"num_classes","train","val","class_counts":{"train":[…],"val":[…]},"source","import"
    (recipe.h, null for one that came with the machine),"error"}. It may lack what there was no memory for:
    json_fell_short. */
-cJSON *datasets_list(struct datasets *ds, const struct identity *who);
+cJSON *datasets_list(struct datasets *ds, const struct identity *who, struct listing *l);
+/* Calls `each` for the names of all of them. */
+void datasets_names(struct datasets *ds, const struct identity *who,
+        void (*each)(void *ctx, const char *name), void *ctx);
 /* One of them. ERR_NOT_FOUND. */
 int datasets_get(struct datasets *ds, const char *name, cJSON **ret, struct err *e);
 /* Takes the data set file `path`, in the same file system, as `name`, for good: renamed over the

@@ -16,22 +16,27 @@ static const char *dataset_pointer(const cJSON *body)
         return cJSON_IsObject(json_field(body, "dataset")) ? "/dataset/name" : "/dataset";
 }
 
+struct names {
+        struct str *out;
+        int count;
+};
+
+enum { LISTED = 8 };
+
+static void add_name(void *ctx, const char *name)
+{
+        struct names *n = ctx;
+        if (n->count++ < LISTED)
+                str_addf(n->out, "%s %.64s", n->count == 1 ? "; there are:" : ",", name);
+}
+
 /* "; there are: a, b" of those that `who` may read; nothing where there are none. */
 static void list_datasets(struct jobs *js, const struct identity *who, struct str *out)
 {
-        enum { LISTED = 8 };
-        cJSON *list = datasets_list(js->datasets, who);
-        const cJSON *set;
-        int count = 0;
-        cJSON_ArrayForEach(set, list)
-        {
-                const cJSON *name = json_field(set, "name");
-                if (cJSON_IsString(name) && count++ < LISTED)
-                        str_addf(out, "%s %.64s", count == 1 ? "; there are:" : ",", name->valuestring);
-        }
-        if (count > LISTED)
-                str_addf(out, " and %d more", count - LISTED);
-        cJSON_Delete(list);
+        struct names n = {.out = out};
+        datasets_names(js->datasets, who, add_name, &n);
+        if (n.count > LISTED)
+                str_addf(out, " and %d more", n.count - LISTED);
 }
 
 static int find_dataset(struct jobs *js, const struct identity *who, const cJSON *body, const char *name,

@@ -140,13 +140,43 @@ int modelrow_give(struct store *s, const char *name, const char *user, struct er
         return store_run(s, st, e);
 }
 
-static void add_json(cJSON *o, const char *key, sqlite3_stmt *st, int column)
+#define LIST(where)                                                                                          \
+        "SELECT name, generation, user, job, created_at, architecture, c, h, w, classes, preprocessing,"     \
+        " metrics, bytes FROM models WHERE " where " ORDER BY name"
+
+/* Either walks one index, however many others there are. */
+int modelrow_after(struct store *s, const char *user, const char *after, sqlite3_stmt **ret, struct err *e)
 {
-        const char *text = store_text(st, column);
-        json_add(o, key, text ? json_parse(text, strlen(text), NULL) : cJSON_CreateNull());
+        int rc = user ? store_prepare(s, LIST("user = ?2 AND name > ?1"), ret, e)
+                      : store_prepare(s, LIST("name > ?1"), ret, e);
+        if (rc)
+                return rc;
+        store_bind_text(*ret, 1, after);
+        if (user)
+                store_bind_text(*ret, 2, user);
+        return 0;
 }
 
-cJSON *modelrow_json(sqlite3_stmt *st)
+size_t modelrow_bytes(sqlite3_stmt *st)
+{
+        static const int columns[] = {
+                MODELROW_ARCHITECTURE, MODELROW_CLASSES, MODELROW_PREPROCESSING, MODELROW_METRICS};
+        size_t bytes = 0;
+        for (size_t i = 0; i < sizeof columns / sizeof columns[0]; i++)
+                bytes += (size_t)sqlite3_column_bytes(st, columns[i]);
+        return bytes;
+}
+
+static void add_json(cJSON *o, const char *key, sqlite3_stmt *st, int column, bool raw)
+{
+        const char *text = store_text(st, column);
+        json_add(o, key,
+                !text ? cJSON_CreateNull()
+                : raw ? cJSON_CreateRaw(text)
+                      : json_parse(text, strlen(text), NULL));
+}
+
+cJSON *modelrow_json(sqlite3_stmt *st, bool raw)
 {
         char text[CLOCK_TEXT];
         int input[3];
@@ -154,11 +184,11 @@ cJSON *modelrow_json(sqlite3_stmt *st)
         for (int i = 0; i < 3; i++)
                 input[i] = sqlite3_column_int(st, MODELROW_INPUT + i);
         cJSON_AddStringToObject(o, "name", store_text(st, MODELROW_NAME));
-        add_json(o, "architecture", st, MODELROW_ARCHITECTURE);
+        add_json(o, "architecture", st, MODELROW_ARCHITECTURE, raw);
         json_add(o, "input", cJSON_CreateIntArray(input, 3));
-        add_json(o, "classes", st, MODELROW_CLASSES);
-        add_json(o, "preprocessing", st, MODELROW_PREPROCESSING);
-        add_json(o, "metrics", st, MODELROW_METRICS);
+        add_json(o, "classes", st, MODELROW_CLASSES, raw);
+        add_json(o, "preprocessing", st, MODELROW_PREPROCESSING, raw);
+        add_json(o, "metrics", st, MODELROW_METRICS, raw);
         if (sqlite3_column_int64(st, MODELROW_JOB))
                 cJSON_AddNumberToObject(o, "job", (double)sqlite3_column_int64(st, MODELROW_JOB));
         else

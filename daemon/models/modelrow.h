@@ -7,6 +7,8 @@
 #include "daemon/store/store.h"
 
 #include <cjson/cJSON.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* The columns of modelrow_find's statement. */
@@ -43,8 +45,14 @@ int modelrow_set_file(struct store *s, const char *name, const struct modelfile_
         struct err *e);
 /* 1 with the row of `name` standing ready in *ret (to be reset), ERR_NOT_FOUND without one. */
 int modelrow_find(struct store *s, const char *name, sqlite3_stmt **ret, struct err *e);
-/* The model object of models.h, of a row that begins with these columns up to the bytes. It may lack what
-   there was no memory for: json_fell_short. */
-cJSON *modelrow_json(sqlite3_stmt *st);
+/* The rows behind the name `after`, by name: those of `user`, or all (NULL). The caller steps and resets
+ *ret, whose columns go as far as the bytes. */
+int modelrow_after(struct store *s, const char *user, const char *after, sqlite3_stmt **ret, struct err *e);
+/* The model object of models.h, of a row that begins with these columns up to the bytes; with `raw` what is
+   stored as JSON goes into it as text, which costs next to nothing. It may lack what there was no memory for:
+   json_fell_short. */
+cJSON *modelrow_json(sqlite3_stmt *st, bool raw);
+/* Bytes of the texts that it is made of. */
+size_t modelrow_bytes(sqlite3_stmt *st);
 
 #endif

@@ -104,9 +104,9 @@ void models_destroy(struct models *ms)
 }
 
 /* `error` is models_look's, NULL for none. */
-static cJSON *model_json(sqlite3_stmt *st, const struct err *error)
+static cJSON *model_json(sqlite3_stmt *st, bool raw, const struct err *error)
 {
-        cJSON *model = modelrow_json(st);
+        cJSON *model = modelrow_json(st, raw);
         json_add(model, "error", error ? cJSON_CreateString(error->message) : cJSON_CreateNull());
         return model;
 }
@@ -119,7 +119,7 @@ int models_get(struct models *ms, const char *name, cJSON **ret, struct err *e)
         int rc = modelrow_find(ms->store, name, &st, e);
         if (rc < 0)
                 return rc;
-        cJSON *model = model_json(st, lacks ? &why : NULL);
+        cJSON *model = model_json(st, false, lacks ? &why : NULL);
         rc = model ? 0 : err_set(e, ERR_NO_MEMORY, "no memory for a model");
         rc = store_done(ms->store, st, rc, e);
         if (rc)
@@ -214,28 +214,44 @@ int models_may_save(struct models *ms, const struct identity *who, const char *n
         return taken ? err_set(e, ERR_EXISTS, "the name '%s' is taken by another user's model", name) : 0;
 }
 
-int models_list(struct models *ms, const struct identity *who, cJSON **ret, struct err *e)
+int models_list(struct models *ms, const struct identity *who, struct listing *l, cJSON **ret, struct err *e)
 {
         sqlite3_stmt *st;
-        cJSON *list = cJSON_CreateArray();
-        int rc = store_prepare(ms->store,
-                "SELECT name, generation, user, job, created_at, architecture, c, h, w, classes,"
-                " preprocessing, metrics, bytes FROM models WHERE ?1 IS NULL OR user = ?1 ORDER BY name",
-                &st, e);
-        if (rc == 0)
-                store_bind_text(st, 1, who->operator? NULL : who->user);
-        while (rc == 0 && (rc = store_step(ms->store, st, e)) > 0) {
-                struct err why;
-                const bool lacks = models_look(ms, store_text(st, MODELROW_NAME), &why) != 0;
-                json_push(list, model_json(st, lacks ? &why : NULL));
-                rc = 0;
-        }
-        if (rc) {
-                cJSON_Delete(list);
+        int rc = modelrow_after(ms->store, who->operator? NULL : who->user, l->after, &st, e);
+        if (rc)
                 return rc;
+        cJSON *list = cJSON_CreateArray();
+        while ((rc = store_step(ms->store, st, e)) > 0) {
+                struct err why;
+                const char *name = store_text(st, MODELROW_NAME);
+                if (!listing_takes(l, name, modelrow_bytes(st)))
+                        break;
+                const bool lacks = models_look(ms, name, &why) != 0;
+                json_push(list, model_json(st, true, lacks ? &why : NULL));
         }
-        *ret = list;
-        return 0;
+        rc = store_done(ms->store, st, rc < 0 ? rc : 0, e);
+        if (rc)
+                cJSON_Delete(list);
+        else
+                *ret = list;
+        return rc;
+}
+
+int models_names(struct models *ms, const struct identity *who, struct listing *l,
+        void (*each)(void *ctx, const char *name, const struct err *error), void *ctx, struct err *e)
+{
+        sqlite3_stmt *st;
+        int rc = modelrow_after(ms->store, who->operator? NULL : who->user, l->after, &st, e);
+        if (rc)
+                return rc;
+        while ((rc = store_step(ms->store, st, e)) > 0) {
+                struct err why;
+                const char *name = store_text(st, MODELROW_NAME);
+                if (!listing_takes(l, name, 0))
+                        break;
+                each(ctx, name, models_look(ms, name, &why) ? &why : NULL);
+        }
+        return store_done(ms->store, st, rc < 0 ? rc : 0, e);
 }
 
 char *models_path(const struct models *ms, const char *name)

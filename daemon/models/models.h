@@ -10,6 +10,7 @@
 #define CNND_MODELS_H
 
 #include "base/err.h"
+#include "daemon/common/listing.h"
 #include "daemon/store/carry.h"
 #include "daemon/decoder/decode.h"
 #include "daemon/people/identity.h"
@@ -35,11 +36,14 @@ int models_see(struct models *ms, const struct identity *who, const char *name, 
    ERR_UNAVAILABLE of another file, to all but operators. */
 int models_may_save(struct models *ms, const struct identity *who, const char *name, struct err *e);
 
-/* An array of the model objects that are open to `who`, by name:
+/* Of the model objects that are open to `who`, by name, the part that *l asks for, an array:
    {"name","architecture","input":[c,h,w],"classes":[…],"preprocessing",
    "metrics","job","user","created_at","bytes","error"}; "job" is null for a model that was uploaded, "error"
-   unless its file is missing. */
-int models_list(struct models *ms, const struct identity *who, cJSON **ret, struct err *e);
+   unless its file is missing. In lists what is stored as JSON is cJSON_Raw. */
+int models_list(struct models *ms, const struct identity *who, struct listing *l, cJSON **ret, struct err *e);
+/* The same, with no more than its name and what is wrong with its file (NULL for nothing). */
+int models_names(struct models *ms, const struct identity *who, struct listing *l,
+        void (*each)(void *ctx, const char *name, const struct err *error), void *ctx, struct err *e);
 /* One of them. ERR_NOT_FOUND. The caller frees *ret. */
 int models_get(struct models *ms, const char *name, cJSON **ret, struct err *e);
 /* Removes row and file. ERR_NOT_FOUND; models_known's ERR_UNAVAILABLE of another file. */

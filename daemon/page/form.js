@@ -2,7 +2,7 @@
 import { by, bytes, make, number, setText } from "./dom.js";
 import { Field, group, show } from "./fields.js";
 import { begin, nearest, RATES, read, setFrom, setOptimizer, setSchedule, setType, tidy, write } from "./request.js";
-import { ask, get, Refused } from "./server.js";
+import { all, ask, get, Refused } from "./server.js";
 
 let request = begin(), fields = [], groups = [], key = "", keyOf = "", sending = false, known = null, submitted = null;
 let sets = [], models = [], memory = 0, timer = 0, asking = null;
@@ -274,12 +274,12 @@ function close() {
 
 // Opens the form with that request, or with one to begin with.
 export async function open(first) {
-  const [list, of, devices, all] = await Promise.all([get("v1/datasets"), get("v1/models"), get("v1/devices"),
-    known || get("v1/architectures")]);
-  sets = list.datasets.filter(s => s.state === "ready");
-  models = of.models;
+  const [list, of, devices, catalogue] = await Promise.all([all("v1/datasets", "datasets"), all("v1/models", "models"),
+    get("v1/devices"), known || get("v1/architectures")]);
+  sets = list.filter(s => s.state === "ready");
+  models = of;
   memory = Math.max(0, ...devices.devices.map(d => d.memory));
-  known = all;
+  known = catalogue;
   if (!fields.length)
     build();
   by("new-fields").disabled = by("new-submit").disabled = false;
@@ -291,8 +291,8 @@ export async function open(first) {
 
 // A job that scores a model: on the data set that it was trained on, where that is known, else on one of as many classes.
 export async function score(model) {
-  const [job, list] = await Promise.all([model.job && get("v1/jobs/" + model.job).catch(() => null), get("v1/datasets")]);
-  const own = read(job || {}, "/request/dataset/name"), ready = list.datasets.filter(s => s.state === "ready");
+  const [job, list] = await Promise.all([model.job && get("v1/jobs/" + model.job).catch(() => null), all("v1/datasets", "datasets")]);
+  const own = read(job || {}, "/request/dataset/name"), ready = list.filter(s => s.state === "ready");
   const fit = ready.find(s => s.name === own) || ready.find(s => s.num_classes === model.classes.length);
   await open({ type: "classify", model: model.name, ...(fit && { dataset: fit.name }) });
 }

@@ -6,7 +6,7 @@ import { look, MOST, refresh, showJobs as showCurves } from "./job.js";
 import { FEW, offer, showDatasets, showDevices, showJobs, showModels } from "./lists.js";
 import { begin } from "./request.js";
 import { Search } from "./search.js";
-import { get, haveToken, Refused, setToken } from "./server.js";
+import { all, get, haveToken, Refused, setToken } from "./server.js";
 import * as tryout from "./tryout.js";
 import * as windows from "./windows.js";
 
@@ -118,8 +118,8 @@ async function turn() {
   showDevices(devices, busy.jobs);
   paintJobs();
   if (round++ % SELDOM === 0) {
-    const [models, sets] = await Promise.all([get("v1/models"), get("v1/datasets")]);
-    lists = { models: models.models, sets: sets.datasets };
+    const [models, sets] = await Promise.all([all("v1/models", "models"), all("v1/datasets", "datasets")]);
+    lists = { models, sets };
     tryout.showModels(lists.models);
     showLists();
   }

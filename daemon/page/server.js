@@ -63,6 +63,16 @@ export async function ask(method, path, { body, json, key, accept, signal } = {}
 }
 
 export const get = async (path, signal) => (await ask("GET", path, { signal })).json();
+// Of a list by name, which the server gives in parts: all of it.
+export async function all(path, key, signal) {
+  const list = [];
+  for (let at = path, after = ""; at; at = after && path + "?after=" + encodeURIComponent(after)) {
+    const part = await get(at, signal);
+    list.push(...part[key]);
+    after = part.after > after ? part.after : "";
+  }
+  return list;
+}
 export const post = path => ask("POST", path);
 export const remove = path => ask("DELETE", path);
 

@@ -288,6 +288,20 @@ class Tables(Case):
         self.assertEqual(self.cnnctl("jobs", "--limit", 5, "--user", "ada")[0], "\n".join(out.splitlines()[:4]) + "\n")
         self.assertEqual(len(self.server.asked("GET", "/v1/jobs?limit=2&user=ada&before=6")), 2)
 
+    def test_lists_in_parts(self):
+        """By name, as many parts as there are; a server that does not go on is not asked for ever."""
+        for command, more in (("models", {}), ("datasets", {"state": "ready"})):
+            path = "/v1/" + command
+            self.server.on("GET", path, {command: [{"name": "a", **more}, {"name": "b b", **more}], "after": "b b"})
+            self.server.on("GET", path + "?after=b%20b", {command: [{"name": "c", **more}], "after": "c"})
+            self.server.on("GET", path + "?after=c", {command: [{"name": "d", **more}]})
+            out, _ = self.cnnctl(command)
+            self.assertEqual([line.split("  ")[0] for line in out.splitlines()], ["NAME", "a", "b b", "c", "d"])
+            parts = [json.loads(line) for line in self.cnnctl("--json", command)[0].splitlines()]
+            self.assertEqual([x["name"] for part in parts for x in part[command]], ["a", "b b", "c", "d"])
+            self.server.on("GET", path + "?after=c", {command: [], "after": "c"})
+            self.assertEqual(len(self.cnnctl(command)[0].splitlines()), 4)
+
     def test_devices(self):
         device = {"id": "0:0", "name": "pthread-haswell", "vendor": "v", "driver": "3.1", "type": "cpu",
                   "memory": 5 << 30, "state": "busy", "job": 7, "reason": None, "selftest": None}

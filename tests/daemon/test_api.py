@@ -197,6 +197,20 @@ class Api(unittest.TestCase):
         self.assertEqual(self.daemon.request("GET", "/v1/models/other")[0], 404)
         self.assertEqual(self.daemon.request("DELETE", "/v1/models/other")[0], 404)
 
+    def test_lists_in_parts(self):
+        for kind in ("models", "datasets"):
+            path, whole = "/v1/" + kind, self.daemon.get("/v1/" + kind)
+            self.assertEqual(list(whole), [kind])
+            first = whole[kind][0]["name"]
+            part = self.daemon.get(path + "?limit=1")
+            self.assertEqual(part, {kind: whole[kind][:1], **({"after": first} if len(whole[kind]) > 1 else {})})
+            self.assertEqual(self.daemon.get(path + "?after=" + first), {kind: whole[kind][1:]})
+            self.assertEqual(self.daemon.get(path + "?limit=500&after=~"), {kind: []})
+            for query, words in (("limit=0", "limit"), ("limit=501", "limit"), ("before=a", "before")):
+                status, _, problem = self.daemon.request("GET", path + "?" + query)
+                self.assertEqual(status, 422)
+                self.assertIn('"%s"' % words, problem["detail"])
+
     def test_weights_out_and_in(self):
         status, headers, data = self.daemon.request("GET", "/v1/models/net/weights")
         self.assertEqual(status, 200)

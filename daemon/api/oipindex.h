@@ -1,0 +1,15 @@
+/* The list of models as the Open Inference Protocol has it. It knows no pages, so that all of them are one
+   answer; that is put together in parts, as it is sent. */
+#ifndef CNND_OIPINDEX_H
+#define CNND_OIPINDEX_H
+
+#include "base/err.h"
+#include "daemon/http/reply.h"
+#include "daemon/models/models.h"
+
+/* Of those that are open to `who`, and with `ready` that can be used. `ms` is borrowed and outlives the
+   answer, `who` is copied. */
+int oipindex_open(
+        struct models *ms, const struct identity *who, bool ready, struct reply_stream *ret, struct err *e);
+
+#endif
