@@ -10,7 +10,7 @@ import time
 import unittest
 
 import onnxfile
-from harness import Daemon, keeps, main, read_safetensors
+from harness import Daemon, keeps, main, read_safetensors, wait_for
 
 CLASSES = ["a", "b", "c"]
 # Every kind of layer, and what ONNX says otherwise: windows beyond the padding, uneven windows, joins, statistics in part.
@@ -177,7 +177,8 @@ class Files(unittest.TestCase):
         os.truncate(os.path.join(self.daemon.state, "models", "cut.safetensors"), 1 << 20)
         with self.assertRaises((http.client.IncompleteRead, ConnectionError)):
             answer.read()
-        self.assertTrue(any("model 'cut' is not exported to its end: its file became shorter" in line for line in self.daemon.log_lines))
+        said = "model 'cut' is not exported to its end: its file became shorter"
+        wait_for(lambda: any(said in line for line in self.daemon.log_lines), what="a line in the log")
 
     def test_head(self):
         self.put(RANKS, RANKS_TENSORS, {})
