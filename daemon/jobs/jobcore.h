@@ -22,6 +22,7 @@ struct jobs {
         struct carries *carries;
         struct jobcore_carried *carried; /* owned */
         struct shares *shares;           /* owned */
+        int64_t wall_ahead_ms;           /* of the steady clock, at the start */
         struct jobline_cache line;
         struct jobsweep sweep;
         double slice_seconds;

@@ -48,9 +48,15 @@ int jobrun_want(struct jobs *js, int64_t id, enum job_want *ret, struct err *e)
         return 0;
 }
 
+/* The wall clock as it was at the start, going on steadily: one that is set ages no share. */
+static int64_t fading_ms(const struct jobs *js)
+{
+        return js->wall_ahead_ms + clock_now_ms();
+}
+
 double jobrun_share(const struct jobs *js, const char *user)
 {
-        return shares_of(js->shares, user, clock_now_ms(), clock_wall_ms());
+        return shares_of(js->shares, user, clock_now_ms(), fading_ms(js));
 }
 
 int jobrun_start(struct jobs *js, int64_t id, int device, double checkpoint_seconds,
@@ -385,7 +391,7 @@ int jobrun_apply(struct jobs *js, int64_t id, int device, const struct report *r
         struct jobtx tx;
         const struct report *last = reports;
         char placed[REQUEST_NAME_MAX + 1] = "";
-        int64_t wall = clock_wall_ms();
+        const int64_t wall = fading_ms(js);
         int rc = 0;
         *ret = (struct jobrun_outcome){0};
         for (const struct report *rep = reports; rc == 0 && rep; rep = rep->next) {

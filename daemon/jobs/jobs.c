@@ -70,6 +70,7 @@ int jobs_create(const struct jobs_options *o, struct jobs **ret, struct err *e)
         js->carries = o->carries;
         js->changed = true;
         js->slice_seconds = o->slice_seconds;
+        js->wall_ahead_ms = clock_wall_ms() - clock_now_ms();
         int rc = shares_create(o->store, o->half_life_seconds, &js->shares, e);
         if (rc == 0)
                 rc = jobrun_recover(js, e);

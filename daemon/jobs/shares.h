@@ -1,8 +1,8 @@
 /* Device seconds that each user has had, halved every half-life: of the users whose jobs wait, the one with
    least goes first. Kept in the table `shares`. One thread.
 
-   `wall_ms` is clock_wall_ms, by which old seconds fade; `now_ms` is clock_now_ms, by which devices are
-   timed. */
+   `wall_ms` is the wall clock, by which old seconds fade from one start to the next; `now_ms` is
+   clock_now_ms, by which devices are timed. */
 #ifndef CNND_SHARES_H
 #define CNND_SHARES_H
 

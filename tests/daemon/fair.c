@@ -4,7 +4,10 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "daemon/jobs/jobcore.h"
+#include "daemon/jobs/jobrun.h"
 
+#include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 static const struct identity operator= {.user = "ottilie", .operator= true };
@@ -248,6 +251,34 @@ static void tf32_goes_where_it_is(void **state)
         service_destroy(s);
 }
 
+static int64_t ahead_s; /* so far the wall clock is set */
+
+/* In place of libc's. */
+int clock_gettime(clockid_t clock, struct timespec *ret)
+{
+        const int rc = (int)syscall(SYS_clock_gettime, clock, ret);
+        ret->tv_sec += clock == CLOCK_REALTIME ? ahead_s : 0;
+        return rc;
+}
+
+static void a_clock_that_is_set_ages_no_share(void **state)
+{
+        static const int64_t steps[] = {365 * 86400, -365 * 86400, 0};
+        struct service *s = front_start(*state);
+        front_wait_state(s, front_submit(s, SHORT), JOB_SUCCEEDED);
+        double share = jobrun_share(s->jobs, "anna");
+        assert_true(share > 0);
+        for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+                ahead_s = steps[i];
+                const double now = jobrun_share(s->jobs, "anna");
+                assert_true(now > 0.9 * share && now <= share);
+                front_wait_state(s, front_submit(s, SHORT), JOB_SUCCEEDED);
+                share = jobrun_share(s->jobs, "anna");
+                assert_true(share > now);
+        }
+        service_destroy(s);
+}
+
 /* Larger than what the GPU has. */
 static void what_waits_for_a_gpu_says_so(void **state)
 {
@@ -291,6 +322,7 @@ static void tf32_is_refused_where_it_is_not(void **state)
 
 FRONT_MAIN(FRONT_TEST(a_flood_delays_nobody), FRONT_TEST(a_long_job_yields_after_its_slice),
         FRONT_TEST(nobody_yields_to_himself), FRONT_TEST(what_waits_for_a_gpu_says_so),
-        FRONT_TEST(two_devices_go_to_two_users), FRONT_TEST(priority_goes_first),
-        FRONT_TEST(shares_survive_a_restart), FRONT_TEST(a_paused_job_holds_up_nobody),
-        FRONT_TEST(tf32_goes_where_it_is), FRONT_TEST(tf32_is_refused_where_it_is_not))
+        FRONT_TEST(a_clock_that_is_set_ages_no_share), FRONT_TEST(two_devices_go_to_two_users),
+        FRONT_TEST(priority_goes_first), FRONT_TEST(shares_survive_a_restart),
+        FRONT_TEST(a_paused_job_holds_up_nobody), FRONT_TEST(tf32_goes_where_it_is),
+        FRONT_TEST(tf32_is_refused_where_it_is_not))
