@@ -126,7 +126,7 @@ static int read_pair(struct intake *in, const struct import_array *x, const stru
                 snprintf(name, sizeof name, "%.40s[%llu]", x->name, (unsigned long long)i);
                 rc = take_image(x, i, chw, last, &im, &why);
                 if (rc == 0) {
-                        rc = intake_image(in, name, &im, &s, &why);
+                        rc = intake_image(in, name, 0, &im, &s, &why);
                         image_finish(&im);
                 }
                 if (rc != 0)

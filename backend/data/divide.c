@@ -1,5 +1,7 @@
 #include "data/divide.h"
 
+#include "data/name.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +11,41 @@ static int by_text(const void *a, const void *b)
         return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
+/* A class as the sources write it, and its one spelling. */
+struct spelling {
+        const char *written; /* borrowed */
+        char *normal;        /* owned */
+};
+
+static int by_written(const void *a, const void *b)
+{
+        return strcmp(((const struct spelling *)a)->written, ((const struct spelling *)b)->written);
+}
+
+/* Those of all sources that are used, in order; *ret is to be freed with what it holds, also after an error.
+ */
+static int list_spellings(const struct intake *in, struct spelling **ret, size_t *ret_n, struct err *e)
+{
+        size_t n = 0, kept = 0;
+        struct spelling *list = malloc((in->count + 1) * sizeof *list);
+        if (!list)
+                return err_set(e, ERR_NO_MEMORY, "no memory for class names");
+        for (size_t i = 0; i < in->count; i++)
+                if (in->sources[i].split != INTAKE_OUT)
+                        list[n++] = (struct spelling){in->sources[i].class_name, NULL};
+        qsort(list, n, sizeof *list, by_written);
+        for (size_t i = 0; i < n; i++)
+                if (i == 0 || by_written(&list[i], &list[kept - 1]) != 0)
+                        list[kept++] = list[i];
+        *ret = list;
+        *ret_n = kept;
+        for (size_t i = 0; i < kept; i++)
+                if (!(list[i].normal = name_normal(list[i].written)))
+                        return err_set(e, ERR_NO_MEMORY, "no memory for class names");
+        return kept ? 0 : err_set(e, ERR_INVALID, "no images in class folders");
+}
+
+/* `names` are sorted. */
 static int set_classes(struct intake *in, const char **names, size_t count, struct err *e)
 {
         in->classes = calloc(count, sizeof *in->classes);
@@ -29,26 +66,43 @@ static int set_classes(struct intake *in, const char **names, size_t count, stru
         return 0;
 }
 
-int divide_classes(struct intake *in, struct err *e)
+static int take_classes(struct intake *in, const struct spelling *list, size_t n, struct err *e)
 {
-        size_t n = 0;
-        const char **names = malloc((in->count + 1) * sizeof *names);
+        const char **names = malloc(n * sizeof *names);
         if (!names)
                 return err_set(e, ERR_NO_MEMORY, "no memory for class names");
-        for (size_t i = 0; i < in->count; i++)
-                if (in->sources[i].split != INTAKE_OUT)
-                        names[n++] = in->sources[i].class_name;
+        for (size_t i = 0; i < n; i++)
+                names[i] = list[i].normal;
         qsort(names, n, sizeof *names, by_text);
-        int rc = n ? set_classes(in, names, n, e) : err_set(e, ERR_INVALID, "no images in class folders");
+        int rc = set_classes(in, names, n, e);
         free(names);
+        return rc;
+}
+
+int32_t divide_class(const struct intake *in, const char *normal)
+{
+        char **found = bsearch(&normal, in->classes, (size_t)in->num_classes, sizeof *in->classes, by_text);
+        return found ? (int32_t)(found - in->classes) : -1;
+}
+
+int divide_classes(struct intake *in, struct err *e)
+{
+        struct spelling *list = NULL;
+        size_t n = 0;
+        int rc = list_spellings(in, &list, &n, e);
+        if (rc == 0)
+                rc = take_classes(in, list, n, e);
         for (size_t i = 0; rc == 0 && i < in->count; i++) {
                 struct intake_source *s = &in->sources[i];
+                const struct spelling key = {s->class_name, NULL}, *found;
                 if (s->split == INTAKE_OUT)
                         continue;
-                char **found = bsearch(
-                        &s->class_name, in->classes, (size_t)in->num_classes, sizeof *in->classes, by_text);
-                s->label = (int32_t)(found - in->classes);
+                found = bsearch(&key, list, n, sizeof *list, by_written);
+                s->label = divide_class(in, found->normal);
         }
+        for (size_t i = 0; i < n; i++)
+                free(list[i].normal);
+        free(list);
         return rc;
 }
 
@@ -76,7 +130,7 @@ static int by_hash(const void *a, const void *b)
                 return x->label < y->label ? -1 : 1;
         if (x->hash != y->hash)
                 return x->hash < y->hash ? -1 : 1;
-        return strcmp(x->source->name, y->source->name);
+        return intake_by_name(&x->source, &y->source);
 }
 
 /* How many of `n` sources validate: the nearest number, but one on either side where there are two; one alone

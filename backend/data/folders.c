@@ -1,6 +1,7 @@
 #include "data/folders.h"
 
 #include "base/str.h"
+#include "data/walk.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -109,23 +110,22 @@ static int take_class(struct intake_source *s, const char *name, char **text, st
         return 0;
 }
 
-static int take_source(struct intake_source *s, size_t prefix, const char *root, bool splits, bool both,
-        char **text, struct err *e)
+static int take_source(struct intake_source *s, const struct folders *f, char **text, struct err *e)
 {
         /* What lies beside the images' common folders belongs to no class. */
-        if (s->problem && strncmp(s->name, root, prefix) != 0) {
+        if (s->problem && strncmp(s->name, f->root, f->prefix) != 0) {
                 s->split = INTAKE_OUT;
                 return 0;
         }
-        const char *name = s->name + prefix;
-        if (splits) {
+        const char *name = s->name + f->prefix;
+        if (f->splits) {
                 size_t part = first_part(name);
                 int split = split_of(name, part);
                 if (split < 0) {
                         s->split = INTAKE_OUT; /* only what is no image can be here */
                         return 0;
                 }
-                s->split = both && split_names[split].test ? INTAKE_OUT : split_names[split].split;
+                s->split = f->both && split_names[split].test ? INTAKE_OUT : split_names[split].split;
                 if (s->split == INTAKE_OUT)
                         return 0;
                 name += part + 1;
@@ -135,13 +135,14 @@ static int take_source(struct intake_source *s, size_t prefix, const char *root,
 
 /* Adds to the message of one file that cannot be read which others behind number `at` cannot either, so that
    they need not be found one import after the other. */
-static void tell_more(const struct intake *in, size_t at, const char *root, size_t prefix, struct err *e)
+static void tell_more(const struct intake *in, size_t at, const struct folders *f, struct err *e)
 {
         struct str more = {0};
         int count = 0;
         for (size_t i = at + 1; i < in->count; i++) {
                 const struct intake_source *s = &in->sources[i];
-                if (!s->problem || strncmp(s->name, root, prefix) != 0 || !first_part(s->name + prefix))
+                if (!s->problem || strncmp(s->name, f->root, f->prefix) != 0 ||
+                        !first_part(s->name + f->prefix))
                         continue;
                 if (count++ < MORE_SHOWN)
                         str_addf(&more, "%s%.120s", count == 1 ? "" : ", ", s->name);
@@ -155,37 +156,57 @@ static void tell_more(const struct intake *in, size_t at, const char *root, size
         str_free(&more);
 }
 
-int folders_read(struct intake *in, char **ret_text, struct err *e)
+void folders_finish(struct folders *f)
 {
-        size_t prefix = common_prefix(in), room = 1;
-        const char *root = NULL, *problem = NULL, *at = NULL;
-        bool both = false;
+        if (f)
+                free(f->text);
+}
+
+const char *folders_class(const struct folders *f, const char *name)
+{
+        if (!f->root || strlen(name) <= f->prefix || strncmp(name, f->root, f->prefix) != 0)
+                return NULL;
+        name += f->prefix;
+        if (f->splits) {
+                size_t part = first_part(name);
+                int split = split_of(name, part);
+                if (split < 0 || (f->both && split_names[split].test))
+                        return NULL;
+                name += part + 1;
+        }
+        return *name && !strchr(name, '/') ? name : NULL;
+}
+
+int folders_read(struct intake *in, struct folders *ret, struct err *e)
+{
+        struct folders f = {.prefix = common_prefix(in)};
+        const char *problem = NULL, *at = NULL;
+        size_t room = 1;
         for (size_t i = 0; i < in->count; i++) {
                 room += strlen(in->sources[i].name) + 1;
                 if (!in->sources[i].problem)
-                        root = in->sources[i].name;
+                        f.root = in->sources[i].name;
                 else if (!problem) {
                         problem = in->sources[i].problem;
                         at = in->sources[i].name;
                 }
         }
-        if (!root && problem)
+        if (!f.root && problem)
                 return err_set(e, ERR_INVALID, "%.*s: %s", SHOWN, at, problem);
-        if (!root)
+        if (!f.root)
                 return err_set(e, ERR_INVALID, "there are no files in the archive");
-        bool splits = has_splits(in, prefix, &both);
-        char *text = malloc(room), *end = text;
-        if (!text)
+        f.splits = has_splits(in, f.prefix, &f.both);
+        char *end = f.text = malloc(room);
+        if (!f.text)
                 return err_set(e, ERR_NO_MEMORY, "no memory for class names");
         int rc = 0;
         for (size_t i = 0; rc == 0 && i < in->count; i++)
-                if ((rc = take_source(&in->sources[i], prefix, root, splits, both, &end, e)) != 0 &&
-                        in->sources[i].problem)
-                        tell_more(in, i, root, prefix, e);
+                if ((rc = take_source(&in->sources[i], &f, &end, e)) != 0 && in->sources[i].problem)
+                        tell_more(in, i, &f, e);
         if (rc != 0)
-                free(text);
+                folders_finish(&f);
         else
-                *ret_text = text;
+                *ret = f;
         return rc;
 }
 
@@ -233,11 +254,6 @@ static int split_line(char **at, char sep, char *fields[FIELDS])
         return n <= FIELDS ? n : FIELDS + 1;
 }
 
-static int by_name(const void *a, const void *b)
-{
-        return strcmp((*(struct intake_source *const *)a)->name, (*(struct intake_source *const *)b)->name);
-}
-
 struct csv {
         struct intake *in;
         struct intake_source **sorted;
@@ -248,42 +264,66 @@ struct csv {
         struct err *e;
 };
 
-/* Lists that Windows made have backslashes. */
-static struct intake_source *find_file(const struct csv *c, char *path)
+static int by_name_alone(const void *a, const void *b)
 {
-        struct intake_source key = {.name = path}, *want = &key, **found = NULL;
-        for (int i = 0; !found && i < 2; i++) {
-                found = bsearch(&want, c->sorted, c->in->count, sizeof *c->sorted, by_name);
-                for (char *p = path; !found && (p = strchr(p, '\\'));)
-                        *p = '/';
-        }
+        return strcmp((*(struct intake_source *const *)a)->name, (*(struct intake_source *const *)b)->name);
+}
+
+/* NULL for none. What an archive has with other control characters than the list is known by its name alone.
+ */
+static struct intake_source *find_name(const struct csv *c, char *path)
+{
+        struct walk_file file;
+        if (!walk_clean(path, &file))
+                return NULL;
+        struct intake_source key = {.name = file.name, .id = file.id}, *want = &key, **found;
+        found = bsearch(&want, c->sorted, c->in->count, sizeof *c->sorted, intake_by_name);
+        if (!found)
+                found = bsearch(&want, c->sorted, c->in->count, sizeof *c->sorted, by_name_alone);
         return found ? *found : NULL;
+}
+
+/* Lists that Windows made have backslashes. */
+static int find_file(const struct csv *c, const char *name, struct intake_source **ret)
+{
+        struct intake_source *found = NULL;
+        for (int turned = 0; !found && turned < 2; turned++) {
+                struct str path = {0};
+                str_addf(&path, "%.*s%s", (int)c->folder, c->name, name);
+                for (char *p = path.data; turned && p && (p = strchr(p, '\\'));)
+                        *p = '/';
+                found = path.failed ? NULL : find_name(c, path.data);
+                bool failed = path.failed;
+                str_free(&path);
+                if (failed)
+                        return err_set(c->e, ERR_NO_MEMORY, "no memory for a file's name");
+        }
+        *ret = found;
+        return 0;
 }
 
 static int take_line(struct csv *c, char *fields[FIELDS], int n)
 {
-        char path[2048];
+        struct intake_source *s = NULL;
         int split = -1;
-        while (strncmp(fields[0], "./", 2) == 0)
-                fields[0] += 2;
-        int len = snprintf(path, sizeof path, "%.*s%s", (int)c->folder, c->name, fields[0]);
-        if (len < 0 || len >= (int)sizeof path)
-                return err_set(c->e, ERR_INVALID, "%s, line %d: a name that is too long", c->name, c->line);
         if (!fields[1][0])
                 return err_set(c->e, ERR_INVALID, "%s, line %d: no label", c->name, c->line);
         if (n > 2 && (split = split_of(fields[2], strlen(fields[2]))) < 0)
                 return err_set(c->e, ERR_INVALID,
                         "%s, line %d: \"%.40s\" is no split; train, val and test are", c->name, c->line,
                         fields[2]);
-        struct intake_source *s = find_file(c, path);
+        int rc = find_file(c, fields[0], &s);
+        if (rc)
+                return rc;
         if (!s)
-                return err_set(c->e, ERR_INVALID, "%s, line %d: %.200s is not in the archive%s", c->name,
-                        c->line, path, c->line == 1 ? "; a line of titles begins with \"file\"" : "");
+                return err_set(c->e, ERR_INVALID, "%.200s, line %d: %.*s%.200s is not in the archive%s",
+                        c->name, c->line, (int)c->folder, c->name, fields[0],
+                        c->line == 1 ? "; a line of titles begins with \"file\"" : "");
         if (s->problem)
                 return err_set(c->e, ERR_INVALID, "%.*s: %s", SHOWN, s->name, s->problem);
         if (s->class_name)
-                return err_set(
-                        c->e, ERR_INVALID, "%s, line %d: %.200s stands here twice", c->name, c->line, path);
+                return err_set(c->e, ERR_INVALID, "%.200s, line %d: %.200s stands here twice", c->name,
+                        c->line, s->name);
         s->class_name = fields[1];
         s->split = split < 0 ? INTAKE_OPEN : split_names[split].split;
         c->val |= s->split == INTAKE_VAL && !split_names[split].test;
@@ -328,7 +368,7 @@ int folders_read_csv(struct intake *in, const char *csv_name, char *text, struct
                 return err_set(e, ERR_NO_MEMORY, "no memory for class names");
         for (size_t i = 0; i < in->count; i++)
                 c.sorted[i] = &in->sources[i];
-        qsort(c.sorted, in->count, sizeof *c.sorted, by_name);
+        qsort(c.sorted, in->count, sizeof *c.sorted, intake_by_name);
         if (strncmp(text, "\xef\xbb\xbf", 3) == 0)
                 text += 3;
         int rc = read_lines(&c, text);

@@ -6,6 +6,7 @@
 #include "data/folders.h"
 #include "data/idxpair.h"
 #include "data/packed.h"
+#include "data/vacant.h"
 #include "data/walk.h"
 
 #include <stdio.h>
@@ -27,8 +28,9 @@ struct haul {
         int array_count;
         struct idxpair idx;
         char csv_name[WALK_NAME_MAX + 1];
-        char *csv;  /* owned; the labels.csv nearest to the top */
-        char *text; /* owned; class names */
+        char *csv; /* owned; the labels.csv nearest to the top */
+        struct folders folders;
+        struct vacant vacant;
         const char *kind;
         int files, skipped;                    /* `skipped`: of text, beside images */
         char first_skipped[WALK_NAME_MAX + 1]; /* one of them */
@@ -40,7 +42,8 @@ static void haul_finish(struct haul *h)
                 free(h->npy[i].bytes);
         idxpair_finish(&h->idx);
         free(h->csv);
-        free(h->text);
+        folders_finish(&h->folders);
+        vacant_finish(&h->vacant);
         intake_finish(&h->in);
 }
 
@@ -130,7 +133,7 @@ static int take_csv(struct haul *h, const char *name, char *bytes, size_t len, s
         return 0;
 }
 
-static int take_image(struct haul *h, const char *name, const void *bytes, size_t len, struct err *e)
+static int take_image(struct haul *h, const struct walk_file *f, const void *bytes, size_t len, struct err *e)
 {
         struct image im = {0};
         struct err why = {0};
@@ -139,11 +142,11 @@ static int take_image(struct haul *h, const char *name, const void *bytes, size_
                 return rc;
         rc = image_decode(bytes, len, NULL, &im, &why);
         if (rc != 0 && is_fault_of_the_file(rc))
-                return intake_failed(&h->in, name, why.message, e);
+                return intake_failed(&h->in, f->name, f->id, why.message, e);
         if (rc == 0)
-                rc = intake_image(&h->in, name, &im, NULL, &why);
+                rc = intake_image(&h->in, f->name, f->id, &im, NULL, &why);
         image_finish(&im);
-        return rc != 0 ? err_set(e, rc, "%.200s: %s", name, why.message) : 0;
+        return rc != 0 ? err_set(e, rc, "%.200s: %s", f->name, why.message) : 0;
 }
 
 /* What people and microscopes leave beside images. */
@@ -159,12 +162,13 @@ static bool is_sidecar(const char *name)
 }
 
 /* A file that is no image. */
-static int pass_over(struct haul *h, const char *name, struct err *e)
+static int pass_over(struct haul *h, const struct walk_file *f, struct err *e)
 {
-        if (!is_sidecar(name))
-                return intake_failed(&h->in, name, "no image of a format that is read here", e);
+        if (!is_sidecar(f->name))
+                return intake_failed(&h->in, f->name, f->id, "no image of a format that is read here", e);
         if (h->skipped++ == 0)
-                snprintf(h->first_skipped, sizeof h->first_skipped, "%s", name);
+                snprintf(h->first_skipped, sizeof h->first_skipped, "%s", f->name);
+        vacant_add(&h->vacant, f->name, (size_t)(base_of(f->name) - f->name));
         return 0;
 }
 
@@ -185,7 +189,7 @@ static int take_file(struct haul *h, struct walk *w, const struct walk_file *f, 
                 return rc;
         /* What nobody reads is not even unpacked. */
         if (!array && !csv && !idx && !image_format(head, (size_t)f->size))
-                return pass_over(h, f->name, e);
+                return pass_over(h, f, e);
         rc = walk_read(w, &bytes, &len, e);
         if (rc != 0)
                 return rc;
@@ -198,7 +202,7 @@ static int take_file(struct haul *h, struct walk *w, const struct walk_file *f, 
                              ? blame_file(e)
                              : 0;
         else
-                rc = take_image(h, f->name, bytes, len, e);
+                rc = take_image(h, f, bytes, len, e);
         free(bytes);
         return rc;
 }
@@ -212,7 +216,9 @@ static int walk_all(struct haul *h, const char *path, struct err *e)
                 rc = walk_next(w, &f, e);
                 if (rc <= 0)
                         break;
-                rc = take_file(h, w, &f, e);
+                if (f.folder)
+                        vacant_add(&h->vacant, f.name, strlen(f.name));
+                rc = f.folder ? 0 : take_file(h, w, &f, e);
         }
         walk_close(w);
         return rc;
@@ -238,7 +244,7 @@ static int interpret(struct haul *h, struct err *e)
         if (h->in.count == 0 && h->skipped)
                 return err_set(
                         e, ERR_INVALID, "there are no images in the archive, but %.200s", h->first_skipped);
-        rc = h->csv ? folders_read_csv(&h->in, h->csv_name, h->csv, e) : folders_read(&h->in, &h->text, e);
+        rc = h->csv ? folders_read_csv(&h->in, h->csv_name, h->csv, e) : folders_read(&h->in, &h->folders, e);
         return rc != 0 ? rc : divide_classes(&h->in, e);
 }
 
@@ -257,6 +263,15 @@ static void tell_mixed(const struct intake *in)
                 "percentiles: normalize=per_image treats all alike",
                 one[1]->name, one[0]->name);
         in->hooks->warning(in->hooks->ctx, text);
+}
+
+static void tell_vacant(const struct haul *h)
+{
+        struct str text = {0};
+        vacant_tell(&h->vacant, &h->folders, &h->in, &text);
+        if (text.len && !text.failed && h->in.hooks->warning)
+                h->in.hooks->warning(h->in.hooks->ctx, text.data);
+        str_free(&text);
 }
 
 static int finish(struct intake *in, const char *kind, int files, struct err *e)
@@ -292,8 +307,10 @@ int import_archive(const char *path, const struct import_options *o, const struc
                 rc = interpret(h, e);
         if (rc == 0)
                 rc = finish(&h->in, h->kind, h->files, e);
-        if (rc == 0)
+        if (rc == 0) {
+                tell_vacant(h);
                 tell_mixed(&h->in);
+        }
         if (rc == 0 && h->skipped && hooks->skipped)
                 hooks->skipped(hooks->ctx, h->skipped, h->first_skipped);
         haul_finish(h);

@@ -69,7 +69,7 @@ struct import_hooks {
         int (*progress)(void *ctx, const struct import_progress *p, struct err *e);
         /* Once the data set is whole, where files of text were passed over: how many, and one of them. */
         void (*skipped)(void *ctx, int count, const char *first);
-        /* Once it is whole, at most once: what people should know of it. */
+        /* Once it is whole, a few times at most: what people should know of it. */
         void (*warning)(void *ctx, const char *text);
 };
 

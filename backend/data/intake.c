@@ -38,7 +38,8 @@ static int tell(struct intake *in, struct err *e)
         return in->hooks->progress ? in->hooks->progress(in->hooks->ctx, &in->progress, e) : 0;
 }
 
-static int add_source(struct intake *in, const char *name, struct intake_source **ret, struct err *e)
+static int add_source(
+        struct intake *in, const char *name, uint64_t id, struct intake_source **ret, struct err *e)
 {
         if (in->count == in->cap) {
                 size_t cap = in->cap ? in->cap * 2 : 1024;
@@ -50,6 +51,7 @@ static int add_source(struct intake *in, const char *name, struct intake_source 
         }
         struct intake_source *s = &in->sources[in->count];
         *s = (struct intake_source){.name = strdup(name),
+                .id = id,
                 .label = -1,
                 .split = INTAKE_OPEN,
                 .offset = in->spool.len,
@@ -61,10 +63,10 @@ static int add_source(struct intake *in, const char *name, struct intake_source 
         return 0;
 }
 
-int intake_failed(struct intake *in, const char *name, const char *problem, struct err *e)
+int intake_failed(struct intake *in, const char *name, uint64_t id, const char *problem, struct err *e)
 {
         struct intake_source *s = NULL;
-        int rc = add_source(in, name, &s, e);
+        int rc = add_source(in, name, id, &s, e);
         if (rc == 0 && !(s->problem = strdup(problem)))
                 rc = err_set(e, ERR_NO_MEMORY, "no memory for a file's name");
         return rc;
@@ -150,8 +152,8 @@ static int store_frame(
         return rc != 0 ? rc : store(in, s, &whole, e);
 }
 
-int intake_image(
-        struct intake *in, const char *name, struct image *im, struct intake_source **ret, struct err *e)
+int intake_image(struct intake *in, const char *name, uint64_t id, struct image *im,
+        struct intake_source **ret, struct err *e)
 {
         struct intake_source *s = NULL;
         bool bytes = false;
@@ -159,7 +161,7 @@ int intake_image(
         if (rc == 0)
                 rc = check_shape(in, im, e);
         if (rc == 0)
-                rc = add_source(in, name, &s, e);
+                rc = add_source(in, name, id, &s, e);
         if (rc != 0)
                 return rc;
         s->bytes = bytes;
@@ -183,9 +185,12 @@ struct section {
         int count;
 };
 
-static int by_name(const void *a, const void *b)
+int intake_by_name(const void *a, const void *b)
 {
-        return strcmp((*(struct intake_source *const *)a)->name, (*(struct intake_source *const *)b)->name);
+        const struct intake_source *x = *(struct intake_source *const *)a,
+                                   *y = *(struct intake_source *const *)b;
+        int order = strcmp(x->name, y->name);
+        return order ? order : (x->id > y->id) - (x->id < y->id);
 }
 
 /* The sources that are used, in the order they are written in; the caller frees *ret. */
@@ -199,9 +204,9 @@ static int list_sources(const struct intake *in, struct intake_source ***ret, si
                 if (in->sources[i].split != INTAKE_OUT)
                         list[n++] = &in->sources[i];
         if (!in->in_order)
-                qsort(list, n, sizeof *list, by_name);
+                qsort(list, n, sizeof *list, intake_by_name);
         for (size_t i = 1; !in->in_order && i < n; i++)
-                if (strcmp(list[i]->name, list[i - 1]->name) == 0) {
+                if (intake_by_name(&list[i], &list[i - 1]) == 0) {
                         int rc = err_set(e, ERR_INVALID, "%.200s is in the archive twice", list[i]->name);
                         free(list);
                         return rc;

@@ -12,14 +12,15 @@ enum intake_split { INTAKE_TRAIN, INTAKE_VAL, INTAKE_OPEN /* not said */, INTAKE
 
 struct intake_source {
         char *name;             /* owned */
+        uint64_t id;            /* as walk.h has it, which tells names apart that are alike; 0 of no file */
         const char *class_name; /* borrowed from `name`'s or the list's owner; NULL where `label` says it */
         int32_t label;          /* -1 as long as it is unknown */
         enum intake_split split;
-        uint64_t offset;  /* of its samples in the spool */
-        uint32_t samples; /* 0: a file that is no image; `problem` tells */
-        bool test;        /* called test where there may be a val, too */
-        bool bytes;       /* u8 samples, else f32 */
-        char *problem;    /* owned */
+        uint64_t offset;                /* of its samples in the spool */
+        uint32_t samples;               /* 0: a file that is no image; `problem` tells */
+        bool test;                      /* called test where there may be a val, too */
+        bool bytes;                     /* u8 samples, else f32 */
+        char *problem;                  /* owned */
 };
 
 struct intake {
@@ -44,10 +45,12 @@ void intake_finish(struct intake *in);
 
 /* Prepares and stores all frames of `im` as one source. ERR_INVALID where it does not fit the options or the
    images before. `name` is copied, *ret (may be NULL) valid until the next one. */
-int intake_image(
-        struct intake *in, const char *name, struct image *im, struct intake_source **ret, struct err *e);
+int intake_image(struct intake *in, const char *name, uint64_t id, struct image *im,
+        struct intake_source **ret, struct err *e);
 /* A file that is no image: an error only if it turns out to be one of a class. */
-int intake_failed(struct intake *in, const char *name, const char *problem, struct err *e);
+int intake_failed(struct intake *in, const char *name, uint64_t id, const char *problem, struct err *e);
+/* The order of names, of ids where these are alike. Elements are pointers to sources. */
+int intake_by_name(const void *a, const void *b);
 
 /* Writes the data set; `source` is for people. */
 int intake_write(struct intake *in, const char *source, struct err *e);

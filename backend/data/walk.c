@@ -2,6 +2,7 @@
 
 #include "data/codepage.h"
 #include "data/gunzip.h"
+#include "data/name.h"
 #include "data/unpack.h"
 
 #include <archive_entry.h>
@@ -174,27 +175,35 @@ static void turn_slashes(char *name)
                 *p = '/';
 }
 
-/* 1 with the cleaned name, 0 for one to pass over. */
-static int clean_name(const char *raw, char out[WALK_NAME_MAX + 1], struct err *e)
+/* FNV-1a. http://www.isthe.com/chongo/tech/comp/fnv/ */
+static void add_to_id(uint64_t *id, char c)
 {
-        size_t n = 0;
-        while (*raw) {
-                size_t len = strcspn(raw, "/");
-                bool nothing = len == 0 || (len == 1 && raw[0] == '.');
-                if (!nothing && is_litter(raw, len))
-                        return 0;
-                if (!nothing && n + (n > 0) + len > WALK_NAME_MAX)
-                        return err_set(
-                                e, ERR_TOO_LARGE, "a name of more than %d bytes: %.60s…", WALK_NAME_MAX, raw);
-                if (!nothing && n > 0)
-                        out[n++] = '/';
-                for (size_t i = 0; !nothing && i < len; i++)
-                        out[n++] = (unsigned char)raw[i] < ' ' || raw[i] == 127 ? '?' : raw[i];
-                raw += len;
-                raw += *raw == '/';
+        *id = (*id ^ (unsigned char)c) * 0x100000001b3u;
+}
+
+bool walk_clean(char *path, struct walk_file *ret)
+{
+        char *to = path; /* never ahead of what is read */
+        uint64_t id = 0xcbf29ce484222325u;
+        for (const char *from = path; *from; from += *from == '/') {
+                size_t len = strcspn(from, "/");
+                bool nothing = len == 0 || (len == 1 && from[0] == '.');
+                if (!nothing && is_litter(from, len))
+                        return false;
+                if (!nothing && to > path) {
+                        add_to_id(&id, '/');
+                        *to++ = '/';
+                }
+                for (size_t i = 0; !nothing && i < len; i++) {
+                        add_to_id(&id, from[i]);
+                        *to++ = (unsigned char)from[i] < ' ' || from[i] == 127 ? '?' : from[i];
+                }
+                from += len;
         }
-        out[n] = '\0';
-        return n > 0;
+        *to = '\0';
+        name_cut(path, WALK_NAME_MAX, ret->name);
+        ret->id = id;
+        return to > path;
 }
 
 /* What may not be unpacked at all. */
@@ -275,6 +284,21 @@ static int check_end(struct walk *w, struct err *e)
         return 0;
 }
 
+/* 1 with a file or folder, 0 for an entry to pass over. Its name is in w->utf8. */
+static int take_entry(struct walk *w, struct archive_entry *entry, struct walk_file *ret, struct err *e)
+{
+        bool folder = archive_entry_filetype(entry) == AE_IFDIR;
+        bool plain = archive_entry_filetype(entry) == AE_IFREG && !archive_entry_hardlink(entry);
+        snprintf(w->name, sizeof w->name, "%.100s", w->utf8.data ? w->utf8.data : "");
+        bool named = (plain || folder) && w->utf8.data && walk_clean(w->utf8.data, ret);
+        if (plain)
+                snprintf(w->name, sizeof w->name, "%.100s", named ? ret->name : "a file that is passed over");
+        int rc = plain ? check_entry(w, entry, e) : 0;
+        ret->size = w->size;
+        ret->folder = folder;
+        return rc ? rc : named;
+}
+
 int walk_next(struct walk *w, struct walk_file *ret, struct err *e)
 {
         for (;;) {
@@ -302,23 +326,9 @@ int walk_next(struct walk *w, struct walk_file *ret, struct err *e)
                         return err_set(e, ERR_NO_MEMORY, "no memory for a file's name");
                 if (walk_kind(w)[0] == 'z')
                         turn_slashes(w->utf8.data);
-                raw = w->utf8.data ? w->utf8.data : "";
-                snprintf(w->name, sizeof w->name, "%.100s", raw);
-                bool plain = archive_entry_filetype(entry) == AE_IFREG && !archive_entry_hardlink(entry);
-                rc = plain ? clean_name(raw, ret->name, e) : 0;
-                if (rc < 0)
+                rc = take_entry(w, entry, ret, e);
+                if (rc)
                         return rc;
-                if (plain && rc == 0)
-                        snprintf(w->name, sizeof w->name, "a file that is passed over");
-                else if (plain)
-                        snprintf(w->name, sizeof w->name, "%.100s", ret->name);
-                int wrong = plain ? check_entry(w, entry, e) : 0;
-                if (wrong)
-                        return wrong;
-                if (rc > 0) {
-                        ret->size = w->size;
-                        return 1;
-                }
         }
 }
 

@@ -31,7 +31,7 @@ struct import {
         bool answered;                 /* the child has said that the output is whole */
         int skipped;                   /* files of text that it passed over, */
         char first[WALK_NAME_MAX + 1]; /* and one of them */
-        char warning[400];             /* what else it said, "" for nothing */
+        cJSON *warnings;               /* owned; what else it said, NULL for nothing */
         struct err error;              /* what it said instead */
 };
 
@@ -67,6 +67,7 @@ static void import_free(struct import *im)
         if (im->output)
                 unlink(im->output);
         cJSON_Delete(im->progress);
+        cJSON_Delete(im->warnings);
         free(im->upload);
         free(im->output);
         free(im);
@@ -149,7 +150,8 @@ static int child_message(void *ctx, struct child *c, struct chan_message *m)
         else if (cJSON_IsString(op) && strcmp(op->valuestring, "imported") == 0) {
                 im->answered = true;
                 keep_skipped(im, json_field(m->head, "skipped"));
-                snprintf(im->warning, sizeof im->warning, "%s", wire_text(m->head, "warning"));
+                cJSON_Delete(im->warnings);
+                im->warnings = cJSON_DetachItemFromObjectCaseSensitive(m->head, "warnings");
         } else
                 keep_progress(im, m->head);
         return 0;
@@ -170,6 +172,7 @@ static void add_warnings(const struct import *im, cJSON *set)
         struct err unused;
         struct str gaps = {0}, skipped = {0};
         cJSON *list = cJSON_AddArrayToObject(set, "warnings");
+        const cJSON *warning;
         cJSON_AddNumberToObject(set, "skipped", im->skipped);
         if (im->skipped) {
                 str_addf(&skipped, "passed over, for it is no image: %s", im->first);
@@ -180,8 +183,11 @@ static void add_warnings(const struct import *im, cJSON *set)
                 dataset_gaps(d, &gaps);
         if (skipped.len)
                 json_push(list, cJSON_CreateString(skipped.data));
-        if (im->warning[0])
-                json_push(list, cJSON_CreateString(im->warning));
+        cJSON_ArrayForEach(warning, im->warnings)
+        {
+                if (cJSON_IsString(warning))
+                        json_push(list, cJSON_CreateString(warning->valuestring));
+        }
         if (gaps.len)
                 json_push(list, cJSON_CreateString(gaps.data));
         str_free(&gaps);

@@ -104,6 +104,8 @@ static int read_files(struct album *a, struct walk *w, struct err *e)
         while ((rc = walk_next(w, &f, e)) > 0) {
                 void *bytes = NULL;
                 size_t len = 0;
+                if (f.folder)
+                        continue;
                 a->count++;
                 rc = check_bounds(a, &f, since, e);
                 if (rc == 0)

@@ -46,7 +46,7 @@ static int allow_cpu(void *ctx, struct err *e)
 struct teller {
         int64_t next_ms; /* when to tell again */
         cJSON *skipped;  /* owned, as is the next; NULL for none */
-        cJSON *warning;
+        cJSON *warnings;
 };
 
 static void tell_skipped(void *ctx, int count, const char *first)
@@ -58,7 +58,10 @@ static void tell_skipped(void *ctx, int count, const char *first)
 
 static void tell_warning(void *ctx, const char *text)
 {
-        ((struct teller *)ctx)->warning = cJSON_CreateString(text);
+        struct teller *t = ctx;
+        if (!t->warnings)
+                t->warnings = cJSON_CreateArray();
+        json_push(t->warnings, cJSON_CreateString(text));
 }
 
 static int tell(void *ctx, const struct import_progress *p, struct err *e)
@@ -189,8 +192,8 @@ int import_role_run(const char *uploads, struct err *e)
         cJSON *head = cJSON_CreateObject();
         if (t.skipped)
                 json_add(head, "skipped", t.skipped);
-        if (t.warning)
-                json_add(head, "warning", t.warning);
+        if (t.warnings)
+                json_add(head, "warnings", t.warnings);
         cJSON_AddStringToObject(head, "op", failed ? "refused" : "imported");
         if (failed)
                 json_add(head, "error", wire_error_json(&why));

@@ -39,10 +39,11 @@ static void check_sources(const struct intake *in)
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
         struct intake in = {.sources = calloc(MAX_SOURCES, sizeof *in.sources)};
-        char *text = fuzz_text(bytes, len), *csv = take_names(text, &in), *classes = NULL;
+        char *text = fuzz_text(bytes, len), *csv = take_names(text, &in);
+        struct folders folders = {0};
         struct err e = {0};
         char *copy = fuzz_text((const uint8_t *)csv, strlen(csv)); /* by itself, for the sanitizer */
-        int rc = *copy ? folders_read_csv(&in, "set/labels.csv", copy, &e) : folders_read(&in, &classes, &e);
+        int rc = *copy ? folders_read_csv(&in, "set/labels.csv", copy, &e) : folders_read(&in, &folders, &e);
         FUZZ_CHECK(rc == e.code && (rc == 0 || rc == ERR_INVALID));
         if (rc == 0)
                 check_sources(&in);
@@ -51,7 +52,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
                 free(in.sources[i].problem);
         }
         free(in.sources);
-        free(classes);
+        folders_finish(&folders);
         free(copy);
         free(text);
         return 0;

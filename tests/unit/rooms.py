@@ -44,7 +44,7 @@ LIBRARIES = {
     r'clblast': {'backend/device'},
     r'sqlite3\.h': {'daemon/store', 'daemon/api'},
     r'microhttpd\.h': {'daemon/http', 'daemon/api'},
-    r'gnutls/': {'daemon/http', 'daemon/people', 'daemon/store'},
+    r'gnutls/': {'backend/data', 'daemon/http', 'daemon/people', 'daemon/store'},
     r'seccomp': {'daemon/decoder'},
     r'curl/': {'client'},
     r'(windows|winhttp|bcrypt)\.h': {'backend/base', 'client'},

@@ -44,7 +44,7 @@ static void write_archive(int format, int filter, const struct put *puts)
         assert_int_equal(archive_write_free(a), ARCHIVE_OK);
 }
 
-/* The names and contents that a walk, opened with `rc`, finds: "name=content;…". It is closed. */
+/* The names and contents that a walk, opened with `rc`, finds: "name=content;folder/;…". It is closed. */
 static int text_of(struct walk *w, int rc, char *out, size_t size, struct err *e)
 {
         struct walk_file f;
@@ -54,6 +54,11 @@ static int text_of(struct walk *w, int rc, char *out, size_t size, struct err *e
                 void *bytes = NULL;
                 size_t len = 0;
                 const void *head = NULL;
+                if (f.folder) {
+                        n += (size_t)snprintf(out + n, size - n, "%s/;", f.name);
+                        rc = 0;
+                        continue;
+                }
                 rc = walk_peek(w, &head, &len, e);
                 if (rc == 0)
                         rc = walk_read(w, &bytes, &len, e);
@@ -124,7 +129,8 @@ static void test_names_and_contents(void **state)
         for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++) {
                 write_archive(formats[i][0], formats[i][1], mixed);
                 assert_int_equal(walk_text(1032, got, sizeof got, &e), 0);
-                assert_string_equal(got, "a/b/1.png=one;a/b/2.png=two;abs/3.png=;new?line?/4.png=four;");
+                assert_string_equal(
+                        got, "a/b/1.png=one;a/b/2.png=two;abs/3.png=;a/folder/;new?line?/4.png=four;");
         }
 }
 
@@ -143,6 +149,41 @@ static void test_names_of_before_utf8(void **state)
         write_archive(ARCHIVE_FORMAT_TAR_USTAR, 0, latin1);
         CHECK_OK(walk_text(1032, got, sizeof got, &e), &e);
         assert_string_equal(got, "K\xc3\xb6ln/1.png=x;K\xc3\xb6ln/2.png=y;");
+}
+
+/* Three names that are made safe to one, and one of them again in other words. */
+static void test_ids_tell_apart_what_is_made_alike(void **state)
+{
+        char first[] = "/a/x\ny", same[] = "./a//x\ny", other[] = "a/x\ty", plain[] = "a/x?y";
+        char *const paths[] = {first, same, other, plain};
+        struct walk_file f[4];
+        (void)state;
+        for (int i = 0; i < 4; i++) {
+                assert_true(walk_clean(paths[i], &f[i]));
+                assert_string_equal(f[i].name, "a/x?y");
+        }
+        assert_true(f[0].id == f[1].id && f[0].id != f[2].id && f[0].id != f[3].id && f[2].id != f[3].id);
+        char up[] = "a/../x", dots[] = "./.", hidden[] = "a/.x";
+        assert_false(walk_clean(up, &f[0]) || walk_clean(dots, &f[0]) || walk_clean(hidden, &f[0]));
+}
+
+static void test_long_names_lose_their_middle(void **state)
+{
+        char name[2][3 * WALK_NAME_MAX];
+        struct walk_file f[2];
+        (void)state;
+        for (int i = 0; i < 2; i++) {
+                memset(name[i], 'x', sizeof name[i]);
+                memcpy(name[i], "class/", 6);
+                name[i][WALK_NAME_MAX] = (char)('0' + i);
+                memcpy(name[i] + sizeof name[i] - 5, ".png", 5);
+                assert_true(walk_clean(name[i], &f[i]));
+                assert_int_equal(strlen(f[i].name), WALK_NAME_MAX);
+                assert_memory_equal(f[i].name, "class/xxx", 9);
+                assert_string_equal(f[i].name + WALK_NAME_MAX - 7, "xxx.png");
+        }
+        assert_string_equal(f[0].name, f[1].name);
+        assert_true(f[0].id != f[1].id);
 }
 
 static void test_links_are_passed_over(void **state)
@@ -298,6 +339,8 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_names_and_contents),
                 cmocka_unit_test(test_names_of_before_utf8),
+                cmocka_unit_test(test_ids_tell_apart_what_is_made_alike),
+                cmocka_unit_test(test_long_names_lose_their_middle),
                 cmocka_unit_test(test_links_are_passed_over),
                 cmocka_unit_test(test_what_is_refused),
                 cmocka_unit_test(test_what_is_cut_off_between_files),
