@@ -15,20 +15,21 @@ struct entry {
         char *name; /* owned; below the folder */
         uint64_t size;
         int64_t mtime;
+        bool folder;
 };
 
 struct tar {
         char *folder; /* owned */
         struct entry *entries;
-        size_t count, cap;
+        size_t count, cap, files; /* `files` are no folders */
         uint64_t size;
         /* reading */
         size_t at;              /* the entry whose header comes next */
         struct path_file *file; /* owned, of the entry before; NULL where none is open */
         uint64_t left;          /* bytes of it to come */
         size_t padding;         /* zeros to come after it */
-        unsigned char header[BLOCK];
-        size_t header_left;
+        struct str head;        /* owned */
+        size_t head_left;
         bool ended;
 };
 
@@ -47,7 +48,8 @@ static int add_entry(struct tar *t, const char *name, const struct path_info *in
         char *copy = strdup(name);
         if (!copy)
                 return err_set(e, ERR_NO_MEMORY, "no memory to list %s", t->folder);
-        t->entries[t->count++] = (struct entry){copy, info->size, info->mtime};
+        t->entries[t->count++] = (struct entry){copy, info->size, info->mtime, info->folder};
+        t->files += !info->folder;
         return 0;
 }
 
@@ -82,16 +84,24 @@ static int list_one(void *data, const char *own_name, struct err *e)
 static int list_folder(struct tar *t, const char *below, int depth, struct err *e)
 {
         struct listing l = {t, below, depth};
+        const struct path_info empty = {.folder = true};
+        const size_t files = t->files;
         struct str path = {0};
         str_addf(&path, "%s%s%s", t->folder, below[0] ? "/" : "", below);
         int rc = depth > DEPTH_MAX ? err_set(e, ERR_INVALID, "%s nests too deep", t->folder)
                  : path.failed     ? err_set(e, ERR_NO_MEMORY, "no memory to list %s", t->folder)
                                    : path_list(path.data, list_one, &l, e);
         str_free(&path);
-        return rc;
+        /* A class without an image: the server tells of it. */
+        return rc == 0 && below[0] && t->files == files ? add_entry(t, below, &empty, e) : rc;
 }
 
-/* Where to cut a name into prefix and name; 0 where it fits whole, -1 where it fits in no way. */
+static size_t whole_blocks(uint64_t len)
+{
+        return (size_t)((len + BLOCK - 1) / BLOCK * BLOCK);
+}
+
+/* Where to cut a name into prefix and name; 0 where it fits whole, -1 where a pax header has to tell it. */
 static int split_at(const char *name)
 {
         size_t len = strlen(name);
@@ -101,6 +111,27 @@ static int split_at(const char *name)
                 if (name[i] == '/' && len - i - 1 <= NAME_MAX_BYTES && i <= PREFIX_MAX_BYTES)
                         return (int)i;
         return -1;
+}
+
+/* What a pax header holds: "LENGTH path=NAME\n", whose length counts its own digits. */
+static void add_path(struct str *to, const char *name)
+{
+        const size_t rest = strlen(" path=\n") + strlen(name);
+        size_t len = rest + 1;
+        for (size_t least = 10; len >= least; least *= 10)
+                len++;
+        str_addf(to, "%zu path=%s\n", len, name);
+}
+
+static size_t head_bytes(const struct entry *en)
+{
+        struct str path = {0};
+        if (split_at(en->name) >= 0)
+                return BLOCK;
+        add_path(&path, en->name);
+        const size_t len = path.len;
+        str_free(&path);
+        return 2 * BLOCK + whole_blocks(len);
 }
 
 static int by_name(const void *a, const void *b)
@@ -116,15 +147,11 @@ int tar_create(const char *folder, struct tar **ret, struct err *e)
         t->folder = strdup(folder);
         int rc = t->folder ? list_folder(t, "", 0, e)
                            : err_set(e, ERR_NO_MEMORY, "no memory to list %s", folder);
-        if (rc == 0 && t->count == 0)
+        if (rc == 0 && t->files == 0)
                 rc = err_set(e, ERR_INVALID, "there are no files in %s", folder);
         t->size = 2 * BLOCK;
-        for (size_t i = 0; rc == 0 && i < t->count; i++) {
-                if (split_at(t->entries[i].name) < 0)
-                        rc = err_set(e, ERR_INVALID, "the name %s is too long for a tar archive",
-                                t->entries[i].name);
-                t->size += BLOCK + (t->entries[i].size + BLOCK - 1) / BLOCK * BLOCK;
-        }
+        for (size_t i = 0; rc == 0 && i < t->count; i++)
+                t->size += head_bytes(&t->entries[i]) + whole_blocks(t->entries[i].size);
         if (rc != 0) {
                 tar_destroy(t);
                 return rc;
@@ -141,6 +168,7 @@ void tar_destroy(struct tar *t)
         for (size_t i = 0; i < t->count; i++)
                 free(t->entries[i].name);
         path_close(t->file);
+        str_free(&t->head);
         free(t->entries);
         free(t->folder);
         free(t);
@@ -152,27 +180,49 @@ uint64_t tar_size(const struct tar *t)
 }
 
 /* The fields of ustar by their offsets (POSIX.1-2017, pax, "ustar Interchange Format"). */
-static void make_header(unsigned char *h, const struct entry *en)
+static void add_block(
+        struct str *to, const char *name, const char *prefix, char type, uint64_t size, int64_t mtime)
 {
-        char *p = (char *)h;
-        int cut = split_at(en->name);
+        char p[BLOCK] = {0};
         unsigned sum = 0;
-        memset(h, 0, BLOCK);
-        memcpy(p, en->name + (cut ? cut + 1 : 0), strlen(en->name + (cut ? cut + 1 : 0)));
-        memcpy(p + 345, en->name, (size_t)cut);
-        snprintf(p + 100, 8, "0000644");
+        memcpy(p, name, strlen(name));
+        memcpy(p + 345, prefix, strlen(prefix));
+        snprintf(p + 100, 8, type == '5' ? "0000755" : "0000644");
         snprintf(p + 108, 8, "0000000");
         snprintf(p + 116, 8, "0000000");
-        snprintf(p + 124, 12, "%011llo", (unsigned long long)en->size);
-        snprintf(p + 136, 12, "%011llo",
-                (unsigned long long)(en->mtime > 0 ? en->mtime : 0) & 077777777777ull);
+        snprintf(p + 124, 12, "%011llo", (unsigned long long)size);
+        snprintf(p + 136, 12, "%011llo", (unsigned long long)(mtime > 0 ? mtime : 0) & 077777777777ull);
         memset(p + 148, ' ', 8);
-        p[156] = '0';
+        p[156] = type;
         memcpy(p + 257, "ustar", 6);
         memcpy(p + 263, "00", 2);
         for (int i = 0; i < BLOCK; i++)
-                sum += h[i];
+                sum += (unsigned char)p[i];
         snprintf(p + 148, 7, "%06o", sum);
+        str_add_bytes(to, p, sizeof p);
+}
+
+static void add_head(struct str *to, const struct entry *en)
+{
+        static const char zeros[BLOCK];
+        char prefix[PREFIX_MAX_BYTES + 1] = "";
+        const char *name = en->name;
+        const int cut = split_at(name);
+        if (cut > 0) {
+                snprintf(prefix, sizeof prefix, "%.*s", cut, name);
+                name += cut + 1;
+        } else if (cut < 0) {
+                struct str path = {0};
+                add_path(&path, name);
+                name = "long";
+                add_block(to, name, "", 'x', path.len, en->mtime);
+                if (path.data)
+                        str_add_bytes(to, path.data, path.len);
+                str_add_bytes(to, zeros, whole_blocks(path.len) - path.len);
+                to->failed |= path.failed;
+                str_free(&path);
+        }
+        add_block(to, name, prefix, en->folder ? '5' : '0', en->size, en->mtime);
 }
 
 static int next_entry(struct tar *t, struct err *e)
@@ -188,31 +238,35 @@ static int next_entry(struct tar *t, struct err *e)
         }
         const struct entry *en = &t->entries[t->at++];
         str_addf(&path, "%s/%s", t->folder, en->name);
-        int rc = path.failed ? err_set(e, ERR_NO_MEMORY, "no memory to read %s", t->folder)
-                             : path_open(path.data, &t->file, &info, e);
+        int rc = path.failed  ? err_set(e, ERR_NO_MEMORY, "no memory to read %s", t->folder)
+                 : en->folder ? 0
+                              : path_open(path.data, &t->file, &info, e);
         str_free(&path);
         if (rc != 0)
                 return rc;
-        if (info.size != en->size)
+        if (!en->folder && info.size != en->size)
                 return err_set(e, ERR_STATE, "%s/%s changed while it was sent", t->folder, en->name);
-        make_header(t->header, en);
-        t->header_left = BLOCK;
+        str_clear(&t->head);
+        add_head(&t->head, en);
+        if (t->head.failed)
+                return err_set(e, ERR_NO_MEMORY, "no memory to read %s", t->folder);
+        t->head_left = t->head.len;
         t->left = en->size;
-        t->padding = (size_t)((BLOCK - en->size % BLOCK) % BLOCK);
+        t->padding = whole_blocks(en->size) - (size_t)en->size;
         return 0;
 }
 
 int64_t tar_read(struct tar *t, void *bytes, size_t len, struct err *e)
 {
-        if (!t->header_left && !t->left && !t->padding) {
+        if (!t->head_left && !t->left && !t->padding) {
                 int rc = next_entry(t, e);
                 if (rc != 0)
                         return rc;
         }
-        if (t->header_left) {
-                size_t n = len < t->header_left ? len : t->header_left;
-                memcpy(bytes, t->header + BLOCK - t->header_left, n);
-                t->header_left -= n;
+        if (t->head_left) {
+                size_t n = len < t->head_left ? len : t->head_left;
+                memcpy(bytes, t->head.data + t->head.len - t->head_left, n);
+                t->head_left -= n;
                 return (int64_t)n;
         }
         if (t->left) {

@@ -1,5 +1,5 @@
-/* A folder as a tar archive (POSIX ustar) that is made while it is read: nothing but names is kept in memory.
- */
+/* A folder as a tar archive (POSIX ustar, and pax where names are long) that is made while it is read:
+   nothing but names is kept in memory. */
 #ifndef CNND_TAR_H
 #define CNND_TAR_H
 
@@ -10,8 +10,8 @@
 
 struct tar;
 
-/* Lists the regular files below `folder`, sorted by name; those whose names begin with a dot are left out.
-   ERR_NOT_FOUND, ERR_DENIED, ERR_INVALID for an empty folder or a name that the format has no room for. */
+/* Lists the regular files below `folder`, and the folders in which there are none, sorted by name; what has a
+   name that begins with a dot is left out. ERR_NOT_FOUND, ERR_DENIED, ERR_INVALID for an empty folder. */
 int tar_create(const char *folder, struct tar **ret, struct err *e);
 /* NULL accepted. */
 void tar_destroy(struct tar *t);

@@ -242,6 +242,7 @@ class Import(Case):
     def test_a_folder_of_folders(self):
         self.server.on("PUT", "/v1/datasets/grid", Answer(202, {}))
         long = "c" * 90
+        os.makedirs(os.path.join(self.dir, "data", "void", "deep"))
         files = {"ice/1.png": b"one", "ice/2.png": b"x" * 512, "carbon/3.png": b"", f"{long}/{long}.png": b"long",
                  "carbon/deep/4.png": os.urandom(100000)}
         for name, content in {**files, ".hidden/x": b"", "ice/.DS_Store": b""}.items():
@@ -251,8 +252,9 @@ class Import(Case):
         request = self.server.requests[0]
         self.assertEqual(request.headers["Content-Type"], "application/x-tar")
         with tarfile.open(fileobj=io.BytesIO(request.body), mode="r:") as tar:
-            got = {m.name: tar.extractfile(m).read() for m in tar.getmembers()}
-            self.assertEqual(tar.getnames(), sorted(files))
+            got = {m.name: tar.extractfile(m).read() for m in tar.getmembers() if m.isfile()}
+            self.assertEqual(tar.getnames(), sorted([*files, "void", "void/deep"]))
+            self.assertTrue(tar.getmember("void").isdir() and tar.getmember("void/deep").isdir())
         self.assertEqual(got, files)
         self.cnnctl("import", "grid", "data")
         self.assertEqual(self.server.requests[1].body, request.body)
@@ -290,8 +292,17 @@ class Import(Case):
     def test_what_is_no_folder_of_images(self):
         os.mkdir(os.path.join(self.dir, "empty"))
         self.assertIn("no files", self.cnnctl("import", "grid", "empty", status=2)[1])
-        self.write("bad/" + "n" * 101, b"")
-        self.assertIn("too long", self.cnnctl("import", "grid", "bad", status=2)[1])
+
+    def test_names_of_any_length(self):
+        self.server.on("PUT", "/v1/datasets/grid", Answer(201, {}))
+        names = ["ice/%s.png" % ("é" * n) for n in (45, 50, 90, 120)] + ["/".join("d" * 100 for _ in range(n)) + "/1.png" for n in (2, 9, 10)]
+        for name in names:
+            self.write("data/" + name, name)
+        self.cnnctl("import", "grid", "data")
+        request = self.server.requests[0]
+        with tarfile.open(fileobj=io.BytesIO(request.body), mode="r:") as tar:
+            self.assertEqual({m.name: tar.extractfile(m).read().decode() for m in tar}, {name: name for name in names})
+        self.assertEqual(len(request.body) % 512, 0)
 
 
 def umask():
