@@ -1,6 +1,7 @@
 #include "data/dataset.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "data/origins.h"
 
 #include <limits.h>
 #include <stdlib.h>
@@ -12,7 +13,7 @@
 #error "data set files are mapped as they are: a big-endian host needs its own reader"
 #endif
 
-enum { ALIGN = 4096, HEADER_BYTES = 64, MAX_DESCRIPTION = 16 << 20, LISTED = 8, SOME = 4096 };
+enum { ALIGN = 4096, HEADER_BYTES = 64, MAX_DESCRIPTION = 16 << 20, SOME = 4096 };
 static const char magic[8] = "cnndset";
 static const char *const type_names[] = {[DATASET_U8] = "u8", [DATASET_F32] = "f32"};
 static const char *const split_names[] = {[DATASET_TRAIN] = "train", [DATASET_VAL] = "val"};
@@ -30,7 +31,7 @@ _Static_assert(sizeof(struct header) == HEADER_BYTES, "the header is laid out wi
 struct layout {
         uint64_t images[DATASET_SPLITS], image_bytes[DATASET_SPLITS];
         uint64_t labels[DATASET_SPLITS], label_bytes[DATASET_SPLITS];
-        uint64_t file_len;
+        uint64_t origins, file_len;
 };
 
 static uint32_t crc_of(const void *bytes, size_t len)
@@ -65,7 +66,8 @@ static int lay_out(const struct dataset *d, size_t description_len, struct layou
                 l.labels[s] = aligned(l.images[s] + l.image_bytes[s]);
                 at = l.labels[s] + l.label_bytes[s];
         }
-        l.file_len = at;
+        l.origins = aligned(at);
+        l.file_len = d->origins.len ? l.origins + d->origins.len : at;
         *ret = l;
         return 0;
 }
@@ -143,6 +145,8 @@ static char *describe(const struct dataset *d)
                 str_add(&s, ",\"import\":");
                 recipe_write(&s, &d->recipe);
         }
+        if (d->origins.len)
+                origins_describe(&s, &d->origins);
         str_add(&s, "}");
         return str_take(&s);
 }
@@ -151,8 +155,8 @@ static int check_header(const struct dataset *d, const struct header *h, struct 
 {
         if (memcmp(h->magic, magic, sizeof magic) != 0)
                 return err_set(e, ERR_SYNTAX, "not a data set file");
-        if (h->version != DATASET_VERSION)
-                return err_set(e, ERR_STATE, "layout version %u, this build reads %d: import it again",
+        if (h->version < 1 || h->version > DATASET_VERSION)
+                return err_set(e, ERR_STATE, "layout version %u, this build reads up to %d: import it again",
                         h->version, DATASET_VERSION);
         if (h->crc != crc_of(h, offsetof(struct header, crc)))
                 return err_set(e, ERR_SYNTAX, "the header's checksum is wrong");
@@ -222,8 +226,8 @@ static int read_description(struct dataset *d, const cJSON *json, struct err *e)
 {
         int rc = json_is_object(json, "", e);
         if (rc == 0)
-                rc = json_only(
-                        json, "name source channels height width type train val classes import", "", e);
+                rc = json_only(json,
+                        "name source channels height width type train val classes import origins", "", e);
         if (rc == 0)
                 rc = read_text(json, "name", d->name, sizeof d->name, e);
         if (rc == 0)
@@ -243,6 +247,8 @@ static int read_description(struct dataset *d, const cJSON *json, struct err *e)
         if (rc == 0)
                 rc = recipe_parse(json_field(json, "import"), "/import", &d->recipe, e);
         if (rc == 0)
+                rc = origins_parse(json_field(json, "origins"), &d->origins, e);
+        if (rc == 0)
                 rc = check_shape(d, e);
         return rc != 0 ? rc : check_names(d, e);
 }
@@ -254,6 +260,7 @@ static int place_sections(struct dataset *d, size_t description_len, struct err 
         if (rc == 0 && l.file_len != d->file_len)
                 rc = err_set(e, ERR_SYNTAX, "%zu bytes where the description needs %llu", d->file_len,
                         (unsigned long long)l.file_len);
+        d->origins.at = l.origins;
         for (int s = 0; s < DATASET_SPLITS && rc == 0; s++) {
                 d->split[s].images_at = l.images[s];
                 d->split[s].labels_at = l.labels[s];
@@ -291,6 +298,8 @@ static int read_map(struct dataset *d, struct err *e)
                 rc = check_labels(
                         d, s, d->split[s].labels, 0, d->split[s].count, d->split[s].class_counts, e);
         }
+        if (rc == 0 && d->origins.len)
+                d->origins.section = (const char *)d->map + d->origins.at;
         return rc;
 }
 
@@ -399,7 +408,7 @@ static int write_all(struct file_new *f, const struct dataset *d, const char *de
 {
         size_t len = strlen(description);
         struct layout l;
-        struct header h = {.version = DATASET_VERSION, .description_len = (uint32_t)len};
+        struct header h = {.version = d->origins.len ? DATASET_VERSION : 1, .description_len = (uint32_t)len};
         int rc = lay_out(d, len, &l, e);
         if (rc != 0)
                 return rc;
@@ -416,6 +425,8 @@ static int write_all(struct file_new *f, const struct dataset *d, const char *de
                 if (rc == 0)
                         rc = write_section(f, &at, l.labels[s], d->split[s].labels, l.label_bytes[s], e);
         }
+        if (rc == 0 && d->origins.len)
+                rc = write_section(f, &at, l.origins, d->origins.section, d->origins.len, e);
         return rc;
 }
 
@@ -461,33 +472,4 @@ int dataset_write(const struct dataset *d, const char *path, struct err *e)
                 file_abandon(f);
         free(description);
         return rc;
-}
-
-void dataset_gaps(const struct dataset *d, struct str *out)
-{
-        int count = 0;
-        if (d->split[DATASET_TRAIN].count == 0) {
-                str_add(out, "there are no images to train with: models can be scored on it");
-                return;
-        }
-        if (d->num_classes == 1)
-                str_addf(out, "\"%.60s\" is the only class: there is nothing to tell apart", d->classes[0]);
-        for (int i = 0; i < d->num_classes; i++) {
-                if (d->split[DATASET_TRAIN].class_counts[i])
-                        continue;
-                if (count++ < LISTED)
-                        str_addf(out, "%s\"%.60s\"",
-                                count == 1 ? "there are no images to train with of class " : ", ",
-                                d->classes[i]);
-        }
-        if (count > LISTED)
-                str_addf(out, " and %d more", count - LISTED);
-}
-
-const struct dataset_known *dataset_known_find(const char *name)
-{
-        for (int i = 0; i < dataset_known_count; i++)
-                if (strcmp(dataset_known[i].name, name) == 0)
-                        return &dataset_known[i];
-        return NULL;
 }

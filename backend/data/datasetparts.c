@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { SOME = 4096 };
+enum { SOME = 4096, LISTED = 8 };
 
 int dataset_file(const struct dataset *d, int *ret_fd, struct err *e)
 {
@@ -88,4 +88,33 @@ int dataset_count(
         else if (count_file(d, split, first, counts, &why))
                 return dataset_unread(d, &why, e);
         return 0;
+}
+
+void dataset_gaps(const struct dataset *d, struct str *out)
+{
+        int count = 0;
+        if (d->split[DATASET_TRAIN].count == 0) {
+                str_add(out, "there are no images to train with: models can be scored on it");
+                return;
+        }
+        if (d->num_classes == 1)
+                str_addf(out, "\"%.60s\" is the only class: there is nothing to tell apart", d->classes[0]);
+        for (int i = 0; i < d->num_classes; i++) {
+                if (d->split[DATASET_TRAIN].class_counts[i])
+                        continue;
+                if (count++ < LISTED)
+                        str_addf(out, "%s\"%.60s\"",
+                                count == 1 ? "there are no images to train with of class " : ", ",
+                                d->classes[i]);
+        }
+        if (count > LISTED)
+                str_addf(out, " and %d more", count - LISTED);
+}
+
+const struct dataset_known *dataset_known_find(const char *name)
+{
+        for (int i = 0; i < dataset_known_count; i++)
+                if (strcmp(dataset_known[i].name, name) == 0)
+                        return &dataset_known[i];
+        return NULL;
 }

@@ -1,5 +1,6 @@
 #include "data/intake.h"
 
+#include "data/origins.h"
 #include "data/prepare.h"
 
 #include <limits.h>
@@ -127,11 +128,19 @@ static int store(struct intake *in, struct intake_source *s, struct image *im, s
         return rc;
 }
 
+/* How many tiles begin at multiples of `step`. */
+static uint32_t tiles(int side, int tile, int step)
+{
+        return (uint32_t)((side - tile) / step + 1);
+}
+
 static int store_tiles(
         struct intake *in, struct intake_source *s, const struct image *im, int frame, struct err *e)
 {
         const struct recipe *r = &in->recipe;
         int step_y = in->o.stride ? in->o.stride : r->h, step_x = in->o.stride ? in->o.stride : r->w, rc = 0;
+        s->rows = tiles(im->h, r->h, step_y);
+        s->columns = tiles(im->w, r->w, step_x);
         for (int y = 0; rc == 0 && y + r->h <= im->h; y += step_y)
                 for (int x = 0; rc == 0 && x + r->w <= im->w; x += step_x) {
                         struct image tile;
@@ -165,6 +174,8 @@ int intake_image(struct intake *in, const char *name, uint64_t id, struct image 
         if (rc != 0)
                 return rc;
         s->bytes = bytes;
+        s->frames = (uint32_t)im->n;
+        s->rows = s->columns = 1;
         for (int i = 0; rc == 0 && i < im->n; i++) {
                 rc = store_frame(in, s, im, i, e);
                 in->progress.images = in->samples;
@@ -258,6 +269,28 @@ static int fill_section(struct intake *in, struct section *to, int split, struct
         return rc != 0 ? rc : spool_map(&to->spool, &to->images, e);
 }
 
+static int list_files(const struct intake *in, struct intake_source **list, size_t n,
+        struct origins_draft *to, struct err *e)
+{
+        int rc = origins_begin(to, in->place->tmp_dir, e);
+        for (int names = 0; names < 2; names++)
+                for (int s = 0; s < DATASET_SPLITS; s++)
+                        for (size_t i = 0; rc == 0 && i < n; i++) {
+                                const struct intake_source *f = list[i];
+                                if (f->split != (s == DATASET_TRAIN ? INTAKE_TRAIN : INTAKE_VAL))
+                                        continue;
+                                rc = names ? origins_put_name(to, f->name, e)
+                                           : origins_put_file(to, (enum dataset_split)s, f->name,
+                                                     (struct origins_file){0, f->frames, f->rows, f->columns},
+                                                     e);
+                        }
+        if (rc == 0 && in->recipe.fit == RECIPE_TILE) {
+                to->facts.step_y = in->o.stride ? in->o.stride : in->recipe.h;
+                to->facts.step_x = in->o.stride ? in->o.stride : in->recipe.w;
+        }
+        return rc ? rc : origins_seal(to, e);
+}
+
 int intake_write(struct intake *in, const char *source, struct err *e)
 {
         struct dataset d = {.c = in->c,
@@ -268,6 +301,7 @@ int intake_write(struct intake *in, const char *source, struct err *e)
                 .num_classes = in->num_classes,
                 .classes = in->classes};
         struct section sections[DATASET_SPLITS] = {{.spool.fd = -1}, {.spool.fd = -1}};
+        struct origins_draft origins = {.spool.fd = -1};
         struct intake_source **list = NULL;
         const unsigned char *from = NULL;
         size_t n = 0;
@@ -284,6 +318,9 @@ int intake_write(struct intake *in, const char *source, struct err *e)
                 d.split[s].images = sections[s].images;
                 d.split[s].labels = sections[s].labels;
         }
+        if (rc == 0 && !in->in_order) /* elements of arrays are no files */
+                rc = list_files(in, list, n, &origins, e);
+        d.origins = origins.facts;
         snprintf(d.name, sizeof d.name, "%s", in->place->name);
         snprintf(d.source, sizeof d.source, "%s", source);
         if (rc == 0)
@@ -292,6 +329,7 @@ int intake_write(struct intake *in, const char *source, struct err *e)
                 spool_close(&sections[s].spool);
                 free(sections[s].labels);
         }
+        origins_finish(&origins);
         free(list);
         return rc;
 }

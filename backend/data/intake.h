@@ -18,6 +18,7 @@ struct intake_source {
         enum intake_split split;
         uint64_t offset;                /* of its samples in the spool */
         uint32_t samples;               /* 0: a file that is no image; `problem` tells */
+        uint32_t frames, rows, columns; /* which are so many frames of so many tiles */
         bool test;                      /* called test where there may be a val, too */
         bool bytes;                     /* u8 samples, else f32 */
         char *problem;                  /* owned */

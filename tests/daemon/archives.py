@@ -75,6 +75,17 @@ class Stored:
             at = (at + 4095) // 4096 * 4096
             self.labels[split] = list(struct.unpack("<%di" % n, raw[at : at + 4 * n]))
             at += 4 * n
+        self.version = struct.unpack("<I", raw[8:12])[0]
+        self.files = self.origins(raw[(at + 4095) // 4096 * 4096 :]) if "origins" in self.about else None
+
+    def origins(self, section):
+        """(name, frames, rows, columns) of each file, by split."""
+        counts = self.about["origins"]["files"]
+        names, files = section[16 * sum(counts) :], []
+        for i in range(sum(counts)):
+            at, *of = struct.unpack("<4I", section[16 * i : 16 * i + 16])
+            files.append((names[at : names.index(b"\0", at)].decode(), *of))
+        return {"train": files[: counts[0]], "val": files[counts[0] :]}
 
     def pairs(self, split):
         return sorted(zip(self.labels[split], self.images[split]))

@@ -2,6 +2,7 @@
 #include "fuzz.h"
 
 #include "data/dataset.h"
+#include "data/origins.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -48,6 +49,24 @@ static void check_dataset(const struct dataset *d)
         FUZZ_CHECK(sum < UINT32_MAX);
 }
 
+/* The same of names. */
+static void check_origins(const struct dataset *d)
+{
+        for (int s = 0; s < DATASET_SPLITS; s++) {
+                struct origins o;
+                struct err e;
+                uint64_t images = 0;
+                int rc = origins_open(d, (enum dataset_split)s, &o, &e);
+                FUZZ_CHECK(rc == 0 || rc == ERR_SYNTAX);
+                FUZZ_CHECK(o.count == (rc ? 0 : d->origins.files[s]));
+                for (int i = 0; i < o.count; i++) {
+                        FUZZ_CHECK(origins_name(&o, i)[0]);
+                        images += origins_images(&o.files[i]);
+                }
+                FUZZ_CHECK(rc || !d->origins.len || images == (uint64_t)d->split[s].count);
+        }
+}
+
 /* The last bit of the input says whether the checksums stay as they are. */
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
@@ -62,8 +81,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
         int rc = dataset_open(path, &d, &e);
         FUZZ_CHECK(rc == e.code && (rc == 0) == (d != NULL));
         FUZZ_CHECK(rc == 0 || rc == ERR_SYNTAX || rc == ERR_STATE);
-        if (rc == 0)
+        if (rc == 0) {
                 check_dataset(d);
+                check_origins(d);
+        }
         struct dataset *looked = NULL;
         FUZZ_CHECK(dataset_look(path, &looked, &e) == rc);
         for (int s = 0; s < DATASET_SPLITS && looked; s++)

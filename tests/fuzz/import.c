@@ -4,6 +4,7 @@
 
 #include "data/dataset.h"
 #include "data/import.h"
+#include "data/origins.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -41,6 +42,10 @@ static void check_result(const char *path)
         if (rc)
                 fprintf(stderr, "%s\n", e.message);
         FUZZ_CHECK(rc == 0 && d->split[DATASET_TRAIN].count + d->split[DATASET_VAL].count > 0);
+        for (int s = 0; s < DATASET_SPLITS; s++) {
+                struct origins o;
+                FUZZ_CHECK(origins_open(d, (enum dataset_split)s, &o, &e) == 0);
+        }
         dataset_close(d);
         FUZZ_CHECK(unlink(path) == 0);
 }
