@@ -79,7 +79,7 @@ static const struct option options[] = {
         NUMBER(user_connections, CONF_INT, "1000", 0, 1e6, "of one user, open at once; 0 for no limit"),
         NUMBER(queued_jobs, CONF_INT, "1000", 0, 1e9, "of one user's, queued or paused; 0 for no limit"),
         NUMBER(stored_bytes, CONF_BYTES, "50G", 0, 1e18,
-                "of one user's models, data sets, and requests and events of jobs; 0 for no limit"),
+                "of one user's models, data sets, and requests, events and results of jobs; 0 for no limit"),
 };
 enum { OPTION_COUNT = sizeof options / sizeof options[0] };
 

@@ -231,16 +231,13 @@ int api_jobs_curve(void *ctx, struct http_request *rq, struct err *e)
 
 int api_jobs_result(void *ctx, struct http_request *rq, struct err *e)
 {
-        struct str text = {0};
-        char *result = NULL;
+        uint64_t size;
         int64_t id;
+        int fd;
         int rc = api_job(ctx, rq, "", &id, e);
         if (rc == 0)
-                rc = jobs_result(((struct api *)ctx)->service->jobs, id, &result, e);
-        if (rc)
-                return rc;
-        str_add(&text, result);
-        str_add(&text, "\n");
-        free(result);
-        return reply_text(&rq->reply, 200, "application/json", &text, e);
+                rc = jobs_result(((struct api *)ctx)->service->jobs, id, &fd, &size, e);
+        if (rc == 0)
+                reply_file(&rq->reply, "application/json", fd, size);
+        return rc;
 }

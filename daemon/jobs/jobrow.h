@@ -45,7 +45,8 @@ struct job_row {
         double device_seconds; /* that it has had */
         int failures;          /* workers lost in a row without a step between */
         int64_t events;        /* id of the last event */
-        int64_t kept_bytes;    /* what request and events take: of an unfinished job all that it may report */
+        int64_t kept_bytes;    /* what request, events and result take: of an unfinished job all that it may
+                                  report */
 };
 /* Frees what it owns and zeroes it. */
 void job_row_finish(struct job_row *r);

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "daemon/jobs/jobcommand.h"
 #include "daemon/jobs/jobcore.h"
+#include "daemon/jobs/jobfolder.h"
 #include "daemon/jobs/jobstrategies.h"
 #include "daemon/jobs/jobtx.h"
 #include "daemon/jobs/shares.h"
@@ -13,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* A killed front forgets at most so many seconds of a device. */
 #define STORE_SECONDS 5.0
@@ -237,6 +239,16 @@ static void move_to(struct job_row *r, int64_t step)
                 r->step = step;
 }
 
+/* 0 where it cannot be told. */
+static int64_t result_bytes(const struct jobs *js, int64_t id)
+{
+        struct stat st;
+        char *path = jobfolder_path(js, id, "/result.json");
+        int64_t bytes = path && stat(path, &st) == 0 ? st.st_size : 0;
+        free(path);
+        return bytes;
+}
+
 static int apply_success(struct jobs *js, struct jobtx *tx, const struct report *rep, struct err *e)
 {
         struct job_row *r = &tx->row;
@@ -244,6 +256,8 @@ static int apply_success(struct jobs *js, struct jobtx *tx, const struct report 
         const char *reason =
                 rep->stopped_early ? "stopped early: the metric of stop_when has not improved" : NULL;
         tx->stopped_early = rep->stopped_early;
+        if (r->type == JOB_CLASSIFY)
+                tx->result_bytes = result_bytes(js, r->id);
         if (rep->stopped_early)
                 r->epoch = rep->epoch;
         if (r->type == JOB_TRAIN && !rep->stopped_early)

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Of every job, beside its points: its states and its end. */
 enum { FEW_EVENTS = 10 };
@@ -348,11 +349,22 @@ int jobs_delete(struct jobs *js, int64_t id, struct err *e)
         return 0;
 }
 
-int jobs_result(struct jobs *js, int64_t id, char **ret, struct err *e)
+/* Its last byte is read, so that a disk that fails is told before the answer begins. */
+static int open_result(const struct jobs *js, int64_t id, int *ret_fd, uint64_t *ret_size, struct err *e)
+{
+        char last, *path = jobfolder_path(js, id, "/result.json");
+        int rc = path ? file_open(path, ret_fd, ret_size, e)
+                      : err_set(e, ERR_NO_MEMORY, "no memory for a path");
+        if (rc == 0 && (rc = file_piece(*ret_fd, path, *ret_size - 1, &last, 1, e)) != 0)
+                close(*ret_fd);
+        free(path);
+        return rc;
+}
+
+int jobs_result(struct jobs *js, int64_t id, int *ret_fd, uint64_t *ret_size, struct err *e)
 {
         struct job_row row;
         struct err why = {0};
-        size_t len;
         int rc = jobrow_read(js->home.store, id, &row, e);
         if (rc)
                 return rc;
@@ -366,9 +378,7 @@ int jobs_result(struct jobs *js, int64_t id, char **ret, struct err *e)
         job_row_finish(&row);
         if (rc)
                 return rc;
-        char *path = jobfolder_path(js, id, "/result.json");
-        rc = path ? file_read(path, ret, &len, &why) : err_set(&why, ERR_NO_MEMORY, "no memory for a path");
-        free(path);
+        rc = open_result(js, id, ret_fd, ret_size, &why);
         if (rc)
                 *e = why;
         if (rc == ERR_IO || rc == ERR_SYNTAX) {

@@ -84,12 +84,16 @@ int jobs_resume(struct jobs *js, int64_t id, struct err *e);
    one that has not ended. */
 int jobs_delete(struct jobs *js, int64_t id, struct err *e);
 
-/* The result of a finished classify job, its JSON text malloc'ed for the caller: {"model","dataset","count",
+/* Opens the result of a finished classify job, JSON of *ret_size bytes; the caller closes *ret_fd:
+   {"model","dataset","count",
    "model_import","dataset_import" (recipe.h, of what it was trained on and of what is classified),
    "classes_by":"name"|"number" (the model's are the data set's by name, in any order; else the same number),
-   "classes":[names],"labels":[int],"predictions":[int]} and what scores.h says.
-   ERR_NOT_FOUND; ERR_STATE for a job of another type or one that has not succeeded. */
-int jobs_result(struct jobs *js, int64_t id, char **ret, struct err *e);
+   "classes":[names],"labels":[int],"predictions":[int],"probabilities":[of these] and, where it is known
+   (origins.h), "files":[names],"file":[number of them], where a file has several "frame":[int], and of tiles
+   "tile":[[y,x]]} and what scores.h says. Those of older versions end with "predictions".
+   ERR_NOT_FOUND; ERR_STATE for a job of another type or one that has not succeeded; ERR_UNAVAILABLE where it
+   cannot be read. */
+int jobs_result(struct jobs *js, int64_t id, int *ret_fd, uint64_t *ret_size, struct err *e);
 
 /* --- what the feed calls --- */
 

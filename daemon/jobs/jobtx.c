@@ -17,7 +17,10 @@ static int begin(struct jobtx *tx, struct jobtx_home *home, struct err *e)
 int jobtx_begin(struct jobtx *tx, struct jobtx_home *home, int64_t id, struct err *e)
 {
         int rc = begin(tx, home, e);
-        return rc ? rc : jobrow_read(home->store, id, &tx->row, e);
+        if (rc == 0)
+                rc = jobrow_read(home->store, id, &tx->row, e);
+        tx->ended = rc == 0 && job_state_final(tx->row.state);
+        return rc;
 }
 
 int jobtx_begin_new(
@@ -122,10 +125,11 @@ int jobtx_state(struct jobtx *tx, enum job_state to, const char *reason, struct 
 }
 
 /* What was set aside for events is given back at the end; more of them than were thought of count, too. */
-static void count_bytes(struct job_row *r)
+static void count_bytes(struct jobtx *tx)
 {
-        int64_t bytes = jobrow_kept_bytes(r, r->events);
-        if (job_state_final(r->state) || bytes > r->kept_bytes)
+        struct job_row *r = &tx->row;
+        int64_t bytes = jobrow_kept_bytes(r, r->events) + tx->result_bytes;
+        if ((job_state_final(r->state) && !tx->ended) || bytes > r->kept_bytes)
                 r->kept_bytes = bytes;
 }
 
@@ -134,7 +138,7 @@ int jobtx_end(struct jobtx *tx, int rc, struct err *e)
         struct jobtx_home *home = tx->home;
         int64_t id = tx->row.id, first = tx->first_event, last = tx->row.events;
         if (rc == 0) {
-                count_bytes(&tx->row);
+                count_bytes(tx);
                 rc = jobrow_update(home->store, &tx->row, e);
         }
         if (rc == 0)

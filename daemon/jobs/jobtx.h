@@ -30,7 +30,9 @@ struct jobtx {
         struct job_row row;  /* changed freely between begin and end */
         int64_t first_event; /* id of the first event added, 0 while there is none */
         bool open;
-        bool stopped_early; /* set before a job succeeds: said in its end event, with row.epoch */
+        bool ended;           /* it was before */
+        bool stopped_early;   /* set before a job succeeds: said in its end event, with row.epoch */
+        int64_t result_bytes; /* set before a job succeeds: of the file that it leaves */
 };
 
 /* Begins the transaction and reads the row. */

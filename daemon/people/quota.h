@@ -14,7 +14,7 @@ struct quota_limits {
         double requests_per_second; /* on average; twice as many at once, and of the front's time half */
         int64_t connections;        /* open at once */
         int64_t queued_jobs;        /* queued and paused */
-        int64_t stored_bytes;       /* models, data sets, requests and events of jobs */
+        int64_t stored_bytes;       /* models, data sets, requests, events and results of jobs */
 };
 
 struct quota;

@@ -1,12 +1,11 @@
 #include "daemon/worker/evaluate.h"
 
-#include "base/file.h"
 #include "base/json.h"
-#include "base/str.h"
 #include "daemon/common/wire.h"
-#include "daemon/worker/scores.h"
+#include "daemon/worker/outcome.h"
 #include "data/dataset.h"
 #include "data/image.h"
+#include "data/name.h"
 #include "train/infer.h"
 
 #include <limits.h>
@@ -29,7 +28,8 @@ struct evaluation {
         bool by_name;         /* the model's classes are the data set's, in whatever order */
         int32_t *class_of;    /* owned; of each of the model's classes, the data set's */
         float *logits;        /* owned; batch x classes */
-        int32_t *predictions; /* owned; count */
+        int32_t *predictions; /* owned; count, as the next */
+        float *probabilities;
 };
 
 static void read_images(const struct dataset *d, int first, int n, float *out)
@@ -43,6 +43,15 @@ static void read_images(const struct dataset *d, int first, int n, float *out)
                 memcpy(out, (const float *)d->split[DATASET_VAL].images + values * (size_t)first,
                         total * sizeof *out);
         }
+}
+
+/* The softmax of the largest, as predictions_rank has it. */
+static float probability_of(const float *logits, int best, int classes)
+{
+        double sum = 0;
+        for (int k = 0; k < classes; k++)
+                sum += exp((double)logits[k] - (double)logits[best]);
+        return (float)(1 / sum);
 }
 
 static int run_batch(struct evaluation *ev, int first, int n, struct err *e)
@@ -72,19 +81,47 @@ static int run_batch(struct evaluation *ev, int first, int n, struct err *e)
                                 best = k;
                 }
                 ev->predictions[first + i] = ev->class_of[best];
+                ev->probabilities[first + i] = probability_of(row, best, classes);
         }
         return rc;
 }
 
-/* Whether each of the model's names stands once in the data set, whose places then go to `ret`. */
-static bool same_names(const struct evaluation *ev, int32_t *ret)
+/* Names in one spelling: models and data sets of before have others. */
+struct spellings {
+        char **model, **data; /* owned; a name a class */
+};
+
+static void spellings_finish(struct spellings *s, int classes)
 {
-        const struct dataset *d = ev->data;
-        for (int k = 0; k < ev->classes; k++) {
-                const char *name = infer_class(ev->model, k);
+        for (int k = 0; k < classes; k++) {
+                free(s->model ? s->model[k] : NULL);
+                free(s->data ? s->data[k] : NULL);
+        }
+        free(s->model);
+        free(s->data);
+}
+
+/* To be finished, also after an error. */
+static int spellings_make(const struct evaluation *ev, struct spellings *ret, struct err *e)
+{
+        *ret = (struct spellings){calloc((size_t)ev->classes, sizeof *ret->model),
+                calloc((size_t)ev->classes, sizeof *ret->data)};
+        bool whole = ret->model && ret->data;
+        for (int k = 0; k < ev->classes && whole; k++) {
+                ret->model[k] = name_normal(infer_class(ev->model, k));
+                ret->data[k] = name_normal(ev->data->classes[k]);
+                whole = ret->model[k] && ret->data[k];
+        }
+        return whole ? 0 : err_set(e, ERR_NO_MEMORY, "no memory for %d classes", ev->classes);
+}
+
+/* Whether each of the model's names stands once in the data set, whose places then go to `ret`. */
+static bool same_names(const struct spellings *s, int classes, int32_t *ret)
+{
+        for (int k = 0; k < classes; k++) {
                 int found = 0;
-                for (int i = 0; i < ev->classes; i++)
-                        if (strcmp(d->classes[i], name) == 0) {
+                for (int i = 0; i < classes; i++)
+                        if (strcmp(s->data[i], s->model[k]) == 0) {
                                 ret[k] = i;
                                 found++;
                         }
@@ -99,60 +136,16 @@ static bool same_names(const struct evaluation *ev, int32_t *ret)
 /* By name, so that a data set whose folders sort otherwise is scored rightly; else number by number. */
 static int match_classes(struct evaluation *ev, struct err *e)
 {
+        struct spellings s;
         ev->class_of = malloc((size_t)ev->classes * sizeof *ev->class_of);
-        if (!ev->class_of)
-                return err_set(e, ERR_NO_MEMORY, "no memory for %d classes", ev->classes);
-        ev->by_name = same_names(ev, ev->class_of);
-        for (int k = 0; k < ev->classes && !ev->by_name; k++)
+        int rc = spellings_make(ev, &s, e);
+        if (rc == 0 && !ev->class_of)
+                rc = err_set(e, ERR_NO_MEMORY, "no memory for %d classes", ev->classes);
+        if (rc == 0)
+                ev->by_name = same_names(&s, ev->classes, ev->class_of);
+        for (int k = 0; rc == 0 && k < ev->classes && !ev->by_name; k++)
                 ev->class_of[k] = k;
-        return 0;
-}
-
-static void add_ints(struct str *s, const char *key, const int32_t *v, int count)
-{
-        str_addf(s, ",\"%s\":[", key);
-        for (int i = 0; i < count; i++)
-                str_addf(s, i ? ",%d" : "%d", (int)v[i]);
-        str_add(s, "]");
-}
-
-/* `counts` (classes,classes): row is the label, column the prediction. */
-static int write_result(
-        const struct evaluation *ev, const struct evaluate_job *job, const int64_t *counts, struct err *e)
-{
-        const struct dataset *d = ev->data;
-        struct str s = {0};
-        struct file_new *f = NULL;
-        str_add(&s, "{\"model\":");
-        str_add_json(&s, job->model_name);
-        str_add(&s, ",\"dataset\":");
-        str_add_json(&s, d->name);
-        str_add(&s, ",\"model_import\":");
-        recipe_write(&s, infer_recipe(ev->model));
-        str_add(&s, ",\"dataset_import\":");
-        recipe_write(&s, &d->recipe);
-        str_addf(&s, ",\"classes_by\":\"%s\",\"count\":%d,\"classes\":[", ev->by_name ? "name" : "number",
-                ev->count);
-        for (int k = 0; k < ev->classes; k++) {
-                str_add(&s, k ? "," : "");
-                str_add_json(&s, d->classes[k]);
-        }
-        str_add(&s, "]");
-        add_ints(&s, "labels", d->split[DATASET_VAL].labels, ev->count);
-        add_ints(&s, "predictions", ev->predictions, ev->count);
-        str_add(&s, ",");
-        scores_write(&s, counts, ev->classes, d->classes);
-        str_add(&s, "}");
-        int rc = s.failed ? err_set(e, ERR_NO_MEMORY, "no memory for the result")
-                          : file_create(job->result_path, &f, e);
-        if (rc == 0) {
-                rc = file_write(f, s.data, s.len, e);
-                if (rc == 0)
-                        rc = file_commit(f, e);
-                else
-                        file_abandon(f);
-        }
-        str_free(&s);
+        spellings_finish(&s, ev->classes);
         return rc;
 }
 
@@ -168,7 +161,16 @@ static int finish(const struct evaluation *ev, const struct evaluate_job *job, s
                         e, ERR_NO_MEMORY, "no memory for a confusion matrix of %d classes", ev->classes);
         for (int i = 0; i < ev->count; i++)
                 counts[(size_t)ev->data->split[DATASET_VAL].labels[i] * k + (size_t)ev->predictions[i]]++;
-        int rc = write_result(ev, job, counts, e);
+        const struct outcome o = {.model = job->model_name,
+                .model_import = infer_recipe(ev->model),
+                .data = ev->data,
+                .by_name = ev->by_name,
+                .count = ev->count,
+                .classes = ev->classes,
+                .predictions = ev->predictions,
+                .probabilities = ev->probabilities,
+                .counts = counts};
+        int rc = outcome_write(&o, job->result_path, e);
         free(counts);
         return rc;
 }
@@ -191,7 +193,8 @@ static int run(struct infer *m, const struct evaluate_job *job, enum train_want 
         rc = match_classes(&ev, e);
         ev.logits = malloc((size_t)ev.batch * (size_t)ev.classes * sizeof *ev.logits);
         ev.predictions = malloc(((size_t)ev.count + 1) * sizeof *ev.predictions);
-        if (rc == 0 && (!ev.logits || !ev.predictions))
+        ev.probabilities = malloc(((size_t)ev.count + 1) * sizeof *ev.probabilities);
+        if (rc == 0 && (!ev.logits || !ev.predictions || !ev.probabilities))
                 rc = err_set(e, ERR_NO_MEMORY, "no memory for %d predictions", ev.count);
         int done = 0;
         while (rc == 0 && done < ev.count) {
@@ -209,6 +212,7 @@ static int run(struct infer *m, const struct evaluate_job *job, enum train_want 
         free(ev.class_of);
         free(ev.logits);
         free(ev.predictions);
+        free(ev.probabilities);
         if (rc == 0)
                 *ret = (struct train_outcome){.end = end, .step = done};
         return rc;

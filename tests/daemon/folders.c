@@ -137,9 +137,7 @@ static void a_start_sweeps_what_was_left(void **state)
         assert_non_null(strstr(inside(*state, paused), "checkpoint.before.safetensors checkpoint.safetensors "
                                                        "init.safetensors model.safetensors "));
         assert_false(folder(*state, 4711));
-        char *text = NULL;
-        CHECK_OK(jobs_result(s->jobs, classified, &text, &e), &e);
-        free(text);
+        free(front_result(s, classified));
         service_destroy(s);
 }
 
@@ -169,7 +167,6 @@ static void a_classify_job_keeps_the_model_it_named(void **state)
 {
         struct service *s = front_start(*state);
         struct err e;
-        char *text = NULL;
         front_wait_state(
                 s, front_submit(s, FRONT_JOB("it", "\"epochs\":2,\"save_as\":\"it\"")), JOB_SUCCEEDED);
         int64_t busy = front_submit_as(s, &front_bert, FRONT_JOB("rest 20", "\"epochs\":20"));
@@ -179,7 +176,7 @@ static void a_classify_job_keeps_the_model_it_named(void **state)
         CHECK_OK(models_delete(s->models, "it", &e), &e);
         CHECK_OK(jobs_cancel(s->jobs, busy, &e), &e);
         front_wait_state(s, id, JOB_SUCCEEDED);
-        CHECK_OK(jobs_result(s->jobs, id, &text, &e), &e);
+        char *text = front_result(s, id);
         assert_non_null(strstr(text, "\"model\":\"it\""));
         free(text);
         assert_string_equal(inside(*state, id), "result.json ");

@@ -1,6 +1,7 @@
 #include "front.h"
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/json.h"
 #include "daemon/decoder/modelcheck.h"
 #include "data/dataset.h"
@@ -201,6 +202,19 @@ enum job_state front_state(struct service *s, int64_t id)
         int state = job_state_parse(json_field(job, "state")->valuestring);
         cJSON_Delete(job);
         return (enum job_state)state;
+}
+
+char *front_result(struct service *s, int64_t id)
+{
+        uint64_t size = 0;
+        int fd = -1;
+        struct err e;
+        CHECK_OK(jobs_result(s->jobs, id, &fd, &size, &e), &e);
+        char *text = calloc(1, (size_t)size + 1);
+        assert_non_null(text);
+        CHECK_OK(file_piece(fd, "the result", 0, text, (size_t)size, &e), &e);
+        close(fd);
+        return text;
 }
 
 int64_t front_step(struct service *s, int64_t id)

@@ -71,6 +71,8 @@ int64_t front_submit_as(struct service *s, const struct identity *who, const cha
 /* The job object; the caller's. */
 cJSON *front_job(struct service *s, int64_t id);
 enum job_state front_state(struct service *s, int64_t id);
+/* The text of a classify job's result; the caller frees it. */
+char *front_result(struct service *s, int64_t id);
 void front_wait_state(struct service *s, int64_t id, enum job_state want);
 /* The last step that was told of. */
 int64_t front_step(struct service *s, int64_t id);

@@ -190,13 +190,14 @@ static void classify_jobs_have_results(void **state)
 {
         struct service *s = front_start(*state);
         struct err e;
-        char *text = NULL;
+        uint64_t size;
+        int fd;
         int64_t id = front_submit(s, FRONT_JOB("it", "\"epochs\":2,\"save_as\":\"it\""));
         front_wait_state(s, id, JOB_SUCCEEDED);
-        assert_int_equal(jobs_result(s->jobs, id, &text, &e), ERR_STATE);
+        assert_int_equal(jobs_result(s->jobs, id, &fd, &size, &e), ERR_STATE);
         id = front_submit(s, "{\"type\":\"classify\",\"model\":\"it\",\"dataset\":\"tiny\"}");
         front_wait_state(s, id, JOB_SUCCEEDED);
-        CHECK_OK(jobs_result(s->jobs, id, &text, &e), &e);
+        char *text = front_result(s, id);
         cJSON *result = json_parse(text, strlen(text), &e);
         assert_non_null(result);
         assert_int_equal(json_field(result, "count")->valueint, FRONT_IMAGES);
