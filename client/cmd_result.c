@@ -2,6 +2,7 @@
 #include "client/args.h"
 #include "client/command.h"
 #include "client/csv.h"
+#include "client/images.h"
 #include "client/rest.h"
 #include "client/table.h"
 #include "client/text.h"
@@ -124,16 +125,20 @@ int cmd_result(struct ctl *c, const struct args *a, struct err *e)
 {
         char path[64];
         cJSON *tree = NULL;
-        const char *file = args_get(a, "csv");
-        if (file && c->json)
-                return command_misused("--json prints what the server sent; it does not go with --csv");
+        const char *scores = args_get(a, "csv"), *images = args_get(a, "images");
+        if ((scores || images) && c->json)
+                return command_misused(
+                        "--json prints what the server sent; it does not go with --csv and --images");
         snprintf(path, sizeof path, "/v1/jobs/%" PRId64 "/result", args_id(a, 0));
         int rc = command_get(c, path, &tree, e);
         if (rc != 0 || !tree)
                 return rc;
         warn(tree);
-        if (file) {
-                rc = write_csv(tree, file, e);
+        if (scores)
+                rc = write_csv(tree, scores, e);
+        if (images && rc == 0)
+                rc = images_write_csv(tree, images, e);
+        if (scores || images) {
                 cJSON_Delete(tree);
                 return rc;
         }

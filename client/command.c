@@ -77,6 +77,10 @@ static const struct command_option result_options[] = {
                 "write a row a class as CSV, what its images were taken for "
                 "included; - is standard output",
                 NULL, 0},
+        {"images", OPTION_TEXT, "FILE",
+                "write a row an image as CSV: file, frame, tile, label, predicted, probability, correct; - "
+                "is standard output",
+                NULL, 0},
         END};
 static const struct command_option map_options[] = {
         {"output", OPTION_TEXT, "FILE", "write an overlay (.png) or the numbers (.json)", NULL, 'o'},

@@ -225,6 +225,24 @@ class Result(Case):
         self.assertColumns(confusion, [["IS / TAKEN FOR", "1", "2"], ["1 ice", "400", "100"], ["2 carbon", "0", "500"]])
         self.assertEqual(self.cnnctl("result", 8, "--csv", "-")[0].splitlines(), [
             "class,precision,recall,f1,images,as ice,as carbon", "ice,0.5714,0.8,0.6667,500,400,100", "carbon,0,1,0.25,500,0,500"])
+        self.server.on("GET", "/v1/jobs/10/result", {
+            "model": "m", "dataset": "d", "classes": ["=ice", 'say "b", c'], "classes_by": "name", "labels": [0, 1, 1], "predictions": [0, 0, 1],
+            "probabilities": [1, 0.123456789, 1e-9], "files": ["a/\u202e\u001b[2J,1.mrc", "b/ö.tif"], "file": [0, 0, 1], "frame": [0, 3, 0],
+            "tile": [[0, 0], [64, 128], [0, 4096]]})
+        rows = ["file,frame,tile,label,predicted,probability,correct", '"a/??[2J,1.mrc",0,y0 x0,=ice,=ice,1,yes',
+                '"a/??[2J,1.mrc",3,y64 x128,"say ""b"", c",=ice,0.123456789,no', 'b/ö.tif,0,y0 x4096,"say ""b"", c","say ""b"", c",1e-09,yes']
+        self.assertEqual(self.cnnctl("result", 10, "--images", "-")[0].splitlines(), rows)
+        self.cnnctl("result", 10, "--images", "images.csv", "--csv", "scores.csv")
+        self.assertEqual(self.read("images.csv").decode().splitlines(), rows)
+        self.assertIn(b"class,precision", self.read("scores.csv"))
+        self.assertIn("does not go with --csv and --images", self.cnnctl("result", 10, "--json", "--images", "-", status=2)[1])
+        # Of a version before, or of arrays; and what no server of ours sends.
+        for answer, want in (({"labels": [1, 0], "predictions": [1, 1], "classes": ["a", "b"]}, ['"","","",b,b,"",yes', '"","","",a,b,"",no']),
+                             ({"labels": [7, -1, "x"], "predictions": [], "file": [0.5, None], "files": [3], "tile": [1, [None, 2]]},
+                              ['"","","","","","",no'] * 3),
+                             ({}, [])):
+            self.server.on("GET", "/v1/jobs/11/result", {"model": "m", "dataset": "d", **answer})
+            self.assertEqual(self.cnnctl("result", 11, "--images", "-")[0].splitlines()[1:], want)
         self.server.on("GET", "/v1/jobs/9/result", problem(409, "job 9 is no classify job"))
         self.assertIn("no classify job", self.cnnctl("result", 9, status=1)[1])
 

@@ -1,0 +1,13 @@
+/* What became of each image of a classify job. */
+#ifndef CNND_CLIENT_IMAGES_H
+#define CNND_CLIENT_IMAGES_H
+
+#include "base/err.h"
+
+#include <cjson/cJSON.h>
+
+/* Writes a row of CSV for each image of a job's result: file,frame,tile,label,predicted,probability,correct.
+   Cells of what the result does not tell are empty. "-" is standard output. */
+int images_write_csv(const cJSON *result, const char *file, struct err *e);
+
+#endif
