@@ -1,6 +1,7 @@
 #include "data/folders.h"
 
 #include "base/str.h"
+#include "data/name.h"
 #include "data/walk.h"
 
 #include <stdio.h>
@@ -254,52 +255,102 @@ static int split_line(char **at, char sep, char *fields[FIELDS])
         return n <= FIELDS ? n : FIELDS + 1;
 }
 
+/* A source under the one spelling of its name (name.h). */
+struct spelled {
+        char *name; /* owned */
+        struct intake_source *source;
+};
+
 struct csv {
         struct intake *in;
         struct intake_source **sorted;
-        const char *name; /* of the file */
-        size_t folder;    /* bytes of its folder, with the slash */
+        struct spelled *spelled; /* owned, as what it holds; made where it is wanted */
+        const char *name;        /* of the file */
+        size_t folder;           /* bytes of its folder, with the slash */
         int line;
         bool val; /* a line says so */
         struct err *e;
 };
+
+static void free_spelled(struct csv *c)
+{
+        for (size_t i = 0; c->spelled && i < c->in->count; i++)
+                free(c->spelled[i].name);
+        free(c->spelled);
+}
 
 static int by_name_alone(const void *a, const void *b)
 {
         return strcmp((*(struct intake_source *const *)a)->name, (*(struct intake_source *const *)b)->name);
 }
 
-/* NULL for none. What an archive has with other control characters than the list is known by its name alone.
- */
-static struct intake_source *find_name(const struct csv *c, char *path)
+static int by_spelling(const void *a, const void *b)
+{
+        return strcmp(((const struct spelled *)a)->name, ((const struct spelled *)b)->name);
+}
+
+static int make_spelled(struct csv *c)
+{
+        const size_t n = c->in->count;
+        bool whole = (c->spelled = calloc(n + 1, sizeof *c->spelled)) != NULL;
+        for (size_t i = 0; whole && i < n; i++) {
+                c->spelled[i] = (struct spelled){name_normal(c->in->sources[i].name), &c->in->sources[i]};
+                whole = c->spelled[i].name != NULL;
+        }
+        if (!whole)
+                return err_set(c->e, ERR_NO_MEMORY, "no memory for files' names");
+        qsort(c->spelled, n, sizeof *c->spelled, by_spelling);
+        return 0;
+}
+
+/* *ret stays NULL for none. Archives may have another spelling than their lists: some of their names
+   libarchive has put into form C, and macOS writes form D. */
+static int find_spelled(struct csv *c, const char *name, struct intake_source **ret)
+{
+        int rc = c->spelled ? 0 : make_spelled(c);
+        const struct spelled key = {rc ? NULL : name_normal(name), NULL}, *found = NULL;
+        if (rc == 0 && !key.name)
+                rc = err_set(c->e, ERR_NO_MEMORY, "no memory for a file's name");
+        if (rc == 0)
+                found = bsearch(&key, c->spelled, c->in->count, sizeof *c->spelled, by_spelling);
+        if (found)
+                *ret = found->source;
+        free(key.name);
+        return rc;
+}
+
+/* The same for a path, which is changed. What an archive has with other control characters than the list is
+   known by its name alone. */
+static int find_path(struct csv *c, char *path, bool spelled, struct intake_source **ret)
 {
         struct walk_file file;
         if (!walk_clean(path, &file))
-                return NULL;
+                return 0;
+        if (spelled)
+                return find_spelled(c, file.name, ret);
         struct intake_source key = {.name = file.name, .id = file.id}, *want = &key, **found;
         found = bsearch(&want, c->sorted, c->in->count, sizeof *c->sorted, intake_by_name);
         if (!found)
                 found = bsearch(&want, c->sorted, c->in->count, sizeof *c->sorted, by_name_alone);
-        return found ? *found : NULL;
+        if (found)
+                *ret = *found;
+        return 0;
 }
 
 /* Lists that Windows made have backslashes. */
-static int find_file(const struct csv *c, const char *name, struct intake_source **ret)
+static int find_file(struct csv *c, const char *name, struct intake_source **ret)
 {
-        struct intake_source *found = NULL;
-        for (int turned = 0; !found && turned < 2; turned++) {
+        int rc = 0;
+        for (int way = 0; rc == 0 && !*ret && way < 4; way++) {
                 struct str path = {0};
                 str_addf(&path, "%.*s%s", (int)c->folder, c->name, name);
-                for (char *p = path.data; turned && p && (p = strchr(p, '\\'));)
+                for (char *p = path.data; way % 2 && p && (p = strchr(p, '\\'));)
                         *p = '/';
-                found = path.failed ? NULL : find_name(c, path.data);
-                bool failed = path.failed;
+                rc = path.failed ? err_set(c->e, ERR_NO_MEMORY, "no memory for a file's name")
+                                 : find_path(c, path.data, way / 2, ret);
                 str_free(&path);
-                if (failed)
-                        return err_set(c->e, ERR_NO_MEMORY, "no memory for a file's name");
         }
-        *ret = found;
-        return 0;
+        return rc;
 }
 
 static int take_line(struct csv *c, char *fields[FIELDS], int n)
@@ -376,5 +427,6 @@ int folders_read_csv(struct intake *in, const char *csv_name, char *text, struct
                 if (!in->sources[i].class_name || (in->sources[i].test && c.val))
                         in->sources[i].split = INTAKE_OUT;
         free(c.sorted);
+        free_spelled(&c);
         return rc;
 }

@@ -147,6 +147,15 @@ class Import(House):
             about = self.put(body, "?val=0")
             self.assertEqual((about["classes"], about["class_counts"]["train"]), ([joined, "b"], [3, 1]), how)
 
+    def test_a_list_in_another_spelling(self):
+        apart, joined = (unicodedata.normalize(form, "ä") for form in ("NFD", "NFC"))
+        for inside, listed in ((apart, joined), (joined, apart), (apart, apart)):
+            files = [("x/%s.png" % inside, dot(1)), ("x/2.png", dot(2)), ("labels.csv", ("x\\%s.png,a\nx\\2.png,b\n" % listed).encode())]
+            old = zipped([(n.replace(inside, "Z" * len(inside.encode())), d) for n, d in files[:2]] + files[2:])
+            for body in (tarred(files), zipped(files), old.replace(b"Z" * len(inside.encode()), inside.encode())):
+                self.assertEqual(self.put(body, "?val=0")["class_counts"]["train"], [1, 1])
+                self.assertEqual(self.stored().pairs("train"), [(0, bytes([1] * 16)), (1, bytes([2] * 16))])
+
     def test_folders_without_an_image(self):
         two = [("x/1.png", dot(1)), ("y/2.png", dot(2))]
         split = [("train/x/1.png", dot(1)), ("train/y/1.png", dot(1)), ("val/x/2.png", dot(2)), ("val/z/2.png", dot(2))]
