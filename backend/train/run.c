@@ -277,7 +277,7 @@ static int validate(struct run *r, struct err *e)
                 return err_wrap(e, "validation");
         if (!isfinite(v.loss))
                 return exploded(e, "the validation loss is no finite number after", p->step);
-        const double metrics[STOPPING_METRICS] = {v.weight > 0 ? v.loss / v.weight : 0,
+        const double metrics[METRICS] = {v.weight > 0 ? v.loss / v.weight : 0,
                 part((double)v.correct, v.count), part(p->epoch.loss, p->epoch.count),
                 part((double)p->epoch.correct, p->epoch.count)};
         stopping_note(&r->request->stop_when, metrics, &p->stopping);

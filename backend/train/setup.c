@@ -66,7 +66,7 @@ int setup_net(const struct train_request *r, const struct dataset *data, struct 
 static int check_metric(
         const struct setup *s, const struct train_request *r, const struct dataset *data, struct err *e)
 {
-        if (!stopping_validates(&r->stop_when) || s->count[DATASET_VAL])
+        if (!metric_validates(r->stop_when.metric) || s->count[DATASET_VAL])
                 return 0;
         return err_at(
                 e, ERR_INVALID, "/stop_when/metric", "data set %s has no validation images", data->name);

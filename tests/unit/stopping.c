@@ -18,7 +18,7 @@ static int ends_after(const struct stopping_spec *s, const double *values, int c
 {
         struct stopping seen = {0};
         for (int i = 0; i < count; i++) {
-                double metrics[STOPPING_METRICS] = {0.5, 0.5, 0.5, 0.5};
+                double metrics[METRICS] = {0.5, 0.5, 0.5, 0.5};
                 metrics[s->metric - 1] = values[i];
                 stopping_note(s, metrics, &seen);
                 if (stopping_due(s, &seen))
@@ -30,13 +30,13 @@ static int ends_after(const struct stopping_spec *s, const double *values, int c
 static void a_loss_must_fall(void **state)
 {
         static const double values[] = {2, 1.5, 1.6, 1.4, 1.4, 1.5, 1.3, 1.35, 1.34, 1.33};
-        struct stopping_spec s = {STOPPING_VAL_LOSS, 3, 0};
+        struct stopping_spec s = {METRIC_VAL_LOSS, 3, 0};
         (void)state;
         assert_int_equal(ends_after(&s, values, 10), 10);
         assert_int_equal(ends_after(&s, values, 9), 0);
         s.patience = 2;
         assert_int_equal(ends_after(&s, values, 10), 6);
-        s.metric = STOPPING_TRAIN_LOSS;
+        s.metric = METRIC_TRAIN_LOSS;
         assert_int_equal(ends_after(&s, values, 10), 6);
         s.min_delta = 0.25; /* 1.4 is no improvement on 1.5 any more */
         assert_int_equal(ends_after(&s, values, 10), 4);
@@ -47,12 +47,12 @@ static void a_loss_must_fall(void **state)
 static void an_accuracy_must_rise(void **state)
 {
         static const double values[] = {0.1, 0.3, 0.3, 0.31, 0.2};
-        struct stopping_spec s = {STOPPING_VAL_ACC, 1, 0};
+        struct stopping_spec s = {METRIC_VAL_ACC, 1, 0};
         (void)state;
         assert_int_equal(ends_after(&s, values, 5), 3);
         s.patience = 2;
         assert_int_equal(ends_after(&s, values, 5), 0);
-        s.metric = STOPPING_TRAIN_ACC;
+        s.metric = METRIC_TRAIN_ACC;
         s.min_delta = 0.02;
         assert_int_equal(ends_after(&s, values, 5), 4);
 }
@@ -60,9 +60,9 @@ static void an_accuracy_must_rise(void **state)
 static void never_is_the_default(void **state)
 {
         struct err e = {0};
-        struct stopping_spec s = {STOPPING_NEVER, 0, 0};
+        struct stopping_spec s = {METRIC_NONE, 0, 0};
         struct stopping seen = {0};
-        const double metrics[STOPPING_METRICS] = {1, 1, 1, 1};
+        const double metrics[METRICS] = {1, 1, 1, 1};
         (void)state;
         CHECK_OK(stopping_parse(NULL, &s, &e), &e);
         for (int i = 0; i < 5; i++) {
@@ -98,10 +98,10 @@ static void fields(void **state)
                 assert_int_equal(s.patience, -7);
         }
         CHECK_OK(parse("{\"metric\":\"train_acc\",\"patience\":4,\"min_delta\":0.01}", &s, &e), &e);
-        assert_true(s.metric == STOPPING_TRAIN_ACC && s.patience == 4 && s.min_delta == 0.01);
-        assert_false(stopping_validates(&s));
+        assert_true(s.metric == METRIC_TRAIN_ACC && s.patience == 4 && s.min_delta == 0.01);
+        assert_false(metric_validates(s.metric));
         CHECK_OK(parse("{\"metric\":\"val_loss\",\"patience\":1}", &s, &e), &e);
-        assert_true(stopping_validates(&s) && s.min_delta == 0);
+        assert_true(metric_validates(s.metric) && s.min_delta == 0);
 }
 
 int main(void)
