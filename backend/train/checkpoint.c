@@ -13,8 +13,9 @@ enum { PATH_LEN = 4096, VALUE_LEN = 160 };
 enum which { LAST, BEFORE_LAST, KEPT };
 
 /* Metadata that say how far a job is; the sum is over them, too. */
-enum value { STEP, WINDOW, EPOCH, STOPPING, VALUES };
-static const char *const keys[VALUES] = {"step", "window", "epoch", "stopping"};
+enum value { STEP, WINDOW, EPOCH, STOPPING, BEST, VALUES };
+static const char *const keys[VALUES] = {"step", "window", "epoch", "stopping", "best"};
+static const char best_prefix[] = "best.";
 
 static void path_of(char *out, const char *dir, enum which which)
 {
@@ -52,10 +53,29 @@ static void state_tensors(
                 }
 }
 
-static int count_tensors(const struct checkpoint *c)
+/* Whether the best weights are others than the network's. */
+static bool has_best(const struct checkpoint *c, const struct progress *p)
+{
+        return c->best && p->best.step && p->best.step != p->step;
+}
+
+static void best_tensors(const struct checkpoint *c, int64_t *counters, struct safetensors_tensor *ret)
+{
+        weights_tensors(c->net, c->best, counters, ret);
+        for (int i = 0; i < c->net->num_params; i++)
+                snprintf(ret[i].name, sizeof ret[i].name, "%s%s", best_prefix, c->net->params[i].name);
+}
+
+/* All but the best ones. */
+static int count_last(const struct checkpoint *c)
 {
         const char *names[OPTIMIZER_MAX_STATES];
         return c->net->num_params + optimizer_states(c->optimizer, names) * count_trained(c->net);
+}
+
+static int count_tensors(const struct checkpoint *c, const struct progress *p)
+{
+        return count_last(c) + (has_best(c, p) ? c->net->num_params : 0);
 }
 
 /* Any change of one word changes it: each step is one to one in both. */
@@ -70,10 +90,12 @@ static uint64_t mix(uint64_t sum, const void *bytes, size_t len)
         return sum;
 }
 
-static uint64_t sum_of(const struct safetensors_tensor *tensors, int count, const char *const values[VALUES])
+static uint64_t sum_of(
+        int version, const struct safetensors_tensor *tensors, int count, const char *const values[VALUES])
 {
-        uint64_t sum = CHECKPOINT_VERSION;
-        for (int i = 0; i < VALUES; i++)
+        uint64_t sum = (uint64_t)version;
+        const int said = version > CHECKPOINT_VERSION_WITHOUT_BEST ? VALUES : BEST;
+        for (int i = 0; i < said; i++)
                 sum = mix(sum, values[i], strlen(values[i]) + 1);
         for (int i = 0; i < count; i++)
                 sum = mix(sum, tensors[i].data, tensors[i].bytes);
@@ -93,17 +115,21 @@ static void numbers_finish(struct numbers *n)
         free(n->counters);
 }
 
-static int numbers_init(struct numbers *n, const struct checkpoint *c, struct err *e)
+static int numbers_init(
+        struct numbers *n, const struct checkpoint *c, const struct progress *p, struct err *e)
 {
-        *n = (struct numbers){.count = count_tensors(c)};
+        const size_t params = (size_t)c->net->num_params;
+        *n = (struct numbers){.count = count_tensors(c, p)};
         n->tensors = calloc((size_t)n->count, sizeof *n->tensors);
-        n->counters = malloc((size_t)c->net->num_params * sizeof *n->counters);
+        n->counters = malloc(2 * params * sizeof *n->counters);
         if (!n->tensors || !n->counters) {
                 numbers_finish(n);
                 return err_set(e, ERR_NO_MEMORY, "no memory for a checkpoint");
         }
         weights_tensors(c->net, c->block, n->counters, n->tensors);
-        state_tensors(c, n->tensors, n->tensors + c->net->num_params);
+        state_tensors(c, n->tensors, n->tensors + params);
+        if (has_best(c, p))
+                best_tensors(c, n->counters + params, n->tensors + count_last(c));
         return 0;
 }
 
@@ -125,9 +151,11 @@ static int write_last(const char *dir, const struct numbers *n, const char *cons
 int checkpoint_write(const char *dir, const struct checkpoint *c, const struct progress *p, struct err *e)
 {
         char version[16], sum[20], text[VALUES][VALUE_LEN];
-        const char *const values[VALUES] = {text[STEP], text[WINDOW], text[EPOCH], text[STOPPING]};
+        const char *const values[VALUES] = {
+                text[STEP], text[WINDOW], text[EPOCH], text[STOPPING], text[BEST]};
+        const double *best = p->best.metrics;
         struct numbers n;
-        int rc = numbers_init(&n, c, e);
+        int rc = numbers_init(&n, c, p, e);
         if (rc)
                 return rc;
         snprintf(version, sizeof version, "%d", CHECKPOINT_VERSION);
@@ -138,7 +166,9 @@ int checkpoint_write(const char *dir, const struct checkpoint *c, const struct p
                 p->epoch.count);
         snprintf(text[STOPPING], VALUE_LEN, "%a %" PRId64 " %" PRId64, p->stopping.best, p->stopping.epochs,
                 p->stopping.waited);
-        snprintf(sum, sizeof sum, "%016" PRIx64, sum_of(n.tensors, n.count, values));
+        snprintf(text[BEST], VALUE_LEN, "%" PRId64 " %a %a %a %a", p->best.step, best[0], best[1], best[2],
+                best[3]);
+        snprintf(sum, sizeof sum, "%016" PRIx64, sum_of(CHECKPOINT_VERSION, n.tensors, n.count, values));
         const char *metadata[2 * VALUES + 5] = {"checkpoint", version, "sum", sum};
         for (int i = 0; i < VALUES; i++) {
                 metadata[4 + 2 * i] = keys[i];
@@ -164,10 +194,26 @@ static bool plausible(const struct progress *p)
                p->stopping.waited <= p->stopping.epochs;
 }
 
+static bool parse_best(const struct safetensors *file, const struct progress *p, struct best *ret)
+{
+        double *m = ret->metrics;
+        bool ok = sscanf(value_of(file, keys[BEST]), "%" SCNd64 " %la %la %la %la", &ret->step, &m[0], &m[1],
+                          &m[2], &m[3]) == 1 + METRICS &&
+                  ret->step >= 0 && ret->step <= p->step;
+        for (int i = 0; i < METRICS; i++)
+                ok = ok && isfinite(m[i]);
+        return ok;
+}
+
+static int version_of(const struct safetensors *file)
+{
+        return atoi(value_of(file, "checkpoint"));
+}
+
 static int parse(const struct safetensors *file, struct progress *p, struct err *e)
 {
-        const int version = atoi(value_of(file, "checkpoint"));
-        if (version != CHECKPOINT_VERSION && version != CHECKPOINT_VERSION_WITHOUT_SUM)
+        const int version = version_of(file);
+        if (version > CHECKPOINT_VERSION || version < CHECKPOINT_VERSION_WITHOUT_SUM)
                 return err_set(e, ERR_INVALID, "it is of version \"%.20s\", this build reads %d",
                         value_of(file, "checkpoint"), CHECKPOINT_VERSION);
         bool ok = sscanf(value_of(file, keys[STEP]), "%" SCNd64, &p->step) == 1 &&
@@ -176,7 +222,8 @@ static int parse(const struct safetensors *file, struct progress *p, struct err 
                   sscanf(value_of(file, keys[EPOCH]), "%la %" SCNd64 " %" SCNd64, &p->epoch.loss,
                           &p->epoch.correct, &p->epoch.count) == 3 &&
                   sscanf(value_of(file, keys[STOPPING]), "%la %" SCNd64 " %" SCNd64, &p->stopping.best,
-                          &p->stopping.epochs, &p->stopping.waited) == 3;
+                          &p->stopping.epochs, &p->stopping.waited) == 3 &&
+                  (version <= CHECKPOINT_VERSION_WITHOUT_BEST || parse_best(file, p, &p->best));
         return ok && plausible(p) ? 0 : err_set(e, ERR_SYNTAX, "what it says of its progress cannot be");
 }
 
@@ -201,28 +248,37 @@ static int read_state(const struct checkpoint *c, const struct safetensors *file
         return rc;
 }
 
-static int read_tensors(const struct checkpoint *c, const struct safetensors *file, struct err *e)
+static int read_tensors(
+        const struct checkpoint *c, const struct safetensors *file, const struct progress *p, struct err *e)
 {
-        if (file->count != count_tensors(c))
-                return err_set(e, ERR_INVALID, "%d tensors, %d expected", file->count, count_tensors(c));
-        int rc = weights_read(c->net, file, c->block, e);
-        return rc ? rc : read_state(c, file, e);
+        if (file->count != count_tensors(c, p))
+                return err_set(e, ERR_INVALID, "%d tensors, %d expected", file->count, count_tensors(c, p));
+        int rc = weights_read(c->net, file, "", c->block, e);
+        if (rc == 0)
+                rc = read_state(c, file, e);
+        if (rc == 0 && has_best(c, p))
+                rc = weights_read(c->net, file, best_prefix, c->best, e);
+        else if (rc == 0 && c->best)
+                memcpy(c->best, c->block, c->net->param_floats * sizeof *c->best);
+        return rc;
 }
 
 /* Of what was read into `c`. */
-static int check_sum(const struct checkpoint *c, const struct safetensors *file, struct err *e)
+static int check_sum(
+        const struct checkpoint *c, const struct safetensors *file, const struct progress *p, struct err *e)
 {
+        const int version = version_of(file);
         const char *want = value_of(file, "sum"), *values[VALUES];
         char sum[20];
         struct numbers n;
-        if (!*want && atoi(value_of(file, "checkpoint")) == CHECKPOINT_VERSION_WITHOUT_SUM)
+        if (!*want && version == CHECKPOINT_VERSION_WITHOUT_SUM)
                 return 0;
         for (int i = 0; i < VALUES; i++)
                 values[i] = value_of(file, keys[i]);
-        int rc = numbers_init(&n, c, e);
+        int rc = numbers_init(&n, c, p, e);
         if (rc)
                 return rc;
-        snprintf(sum, sizeof sum, "%016" PRIx64, sum_of(n.tensors, n.count, values));
+        snprintf(sum, sizeof sum, "%016" PRIx64, sum_of(version, n.tensors, n.count, values));
         numbers_finish(&n);
         return strcmp(sum, want) == 0 ? 0 : err_set(e, ERR_SYNTAX, "its sum is not that of its numbers");
 }
@@ -235,9 +291,9 @@ static int read_file(const char *path, const struct checkpoint *c, struct progre
                 return rc;
         rc = parse(file, ret, e);
         if (rc == 0)
-                rc = read_tensors(c, file, e);
+                rc = read_tensors(c, file, ret, e);
         if (rc == 0)
-                rc = check_sum(c, file, e);
+                rc = check_sum(c, file, ret, e);
         safetensors_close(file);
         return rc;
 }

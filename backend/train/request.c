@@ -133,6 +133,17 @@ static int check_architecture(const cJSON *json, struct err *e)
         return rc;
 }
 
+static int read_saving(const cJSON *json, struct train_request *r, struct err *e)
+{
+        int rc = request_get_name(json, "save_as", "", r->save_as, e);
+        if (rc == 0)
+                rc = metric_get(json, "save_best", "", &r->save_best, e);
+        if (rc == 0 && r->save_best && !r->save_as[0])
+                rc = err_at(e, ERR_INVALID, "/save_best",
+                        "\"save_best\" needs \"save_as\", the name of the model that is kept");
+        return rc;
+}
+
 static int read_scalars(const cJSON *json, struct train_request *r, struct err *e)
 {
         const char *title = "";
@@ -151,7 +162,7 @@ static int read_scalars(const cJSON *json, struct train_request *r, struct err *
         if (rc == 0)
                 rc = json_get_int(json, "seed", 0, WHOLE_MAX, "", &seed, e);
         if (rc == 0)
-                rc = request_get_name(json, "save_as", "", r->save_as, e);
+                rc = read_saving(json, r, e);
         if (rc == 0) {
                 snprintf(r->title, sizeof r->title, "%s", title);
                 r->seed = (uint64_t)seed;
@@ -218,7 +229,8 @@ int train_request_parse(const cJSON *json, struct train_request *ret, struct err
                 rc = json_only(json,
                         "type name architecture dataset epochs batch_size optimizer seed save_as shuffle "
                         "max_steps "
-                        "report_every init micro_batch precision class_weights augment stop_when priority",
+                        "report_every init micro_batch precision class_weights augment stop_when save_best "
+                        "priority",
                         "", e);
         if (rc == 0)
                 rc = check_architecture(json, e);

@@ -9,6 +9,7 @@
 #include "train/augment.h"
 #include "train/class_weights.h"
 #include "train/init.h"
+#include "train/metric.h"
 #include "train/normalize.h"
 #include "train/optimizer.h"
 #include "train/stopping.h"
@@ -45,6 +46,7 @@ struct train_request {
         struct stopping_spec stop_when;
         struct init_spec init;
         char save_as[REQUEST_NAME_MAX + 1]; /* "" : not saved */
+        enum metric save_best;              /* METRIC_NONE: the last weights */
 };
 
 /* Fills *ret from a job's JSON ("type":"train" …). Unknown fields, wrong types and values out of range are
@@ -71,6 +73,8 @@ struct train_request {
    report_every        chosen     1 to REQUEST_MAX_COUNT steps
    init                           "xavier_uniform" and others, or {"from","strict","freeze"}, see init.h
    save_as             not saved  a name
+   save_best           the last   a metric, see metric.h: the weights of the epoch that was best by it are
+                                  saved; needs save_as
    priority            -          the front's: not looked at here
 
    Names are those of request_name_ok; sides of "resize" are 1 to 65536; limits 1 to REQUEST_MAX_COUNT. */

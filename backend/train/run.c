@@ -7,6 +7,7 @@
 #include "train/checkpoint.h"
 #include "train/estimate.h"
 #include "train/feeder.h"
+#include "train/points.h"
 #include "train/result.h"
 #include "train/start.h"
 #include "train/transform_trial.h"
@@ -36,6 +37,7 @@ struct run {
         struct feeder *feeder[DATASET_SPLITS];
         struct update *update;
         float *block, *state;    /* host copies of the parameters and the optimizer's state */
+        float *best;             /* the parameters of progress.best, NULL where nobody wants them */
         struct str damage, note; /* what people should know of the start */
         struct progress progress;
         struct {
@@ -100,7 +102,7 @@ static int record_all(struct run *r, struct err *e)
 
 static struct checkpoint numbers_of(const struct run *r)
 {
-        return (struct checkpoint){r->setup->net, &r->request->optimizer, r->block, r->state};
+        return (struct checkpoint){r->setup->net, &r->request->optimizer, r->block, r->state, r->best};
 }
 
 static int load_numbers(struct run *r, struct err *e)
@@ -109,7 +111,8 @@ static int load_numbers(struct run *r, struct err *e)
         uint64_t states = (uint64_t)r->setup->update.num_states * net->trainable_floats;
         r->block = malloc(net->param_floats * sizeof *r->block);
         r->state = malloc((states ? states : 1) * sizeof *r->state);
-        if (!r->block || !r->state)
+        r->best = r->request->save_best ? malloc(net->param_floats * sizeof *r->best) : NULL;
+        if (!r->block || !r->state || (r->request->save_best && !r->best))
                 return err_set(e, ERR_NO_MEMORY, "no memory for the weights");
         const struct checkpoint numbers = numbers_of(r);
         int rc = start_numbers(r->job, &numbers, &r->progress, &r->damage, &r->note, e);
@@ -133,6 +136,7 @@ static void run_finish(struct run *r)
         strategies_destroy(r->strategies);
         free(r->block);
         free(r->state);
+        free(r->best);
         str_free(&r->damage);
         str_free(&r->note);
 }
@@ -195,11 +199,6 @@ static int drain(struct run *r, struct err *e)
         return 0;
 }
 
-static double part(double sum, int64_t count)
-{
-        return count ? sum / (double)count : 0;
-}
-
 static int emit(struct run *r, const char *event, struct str *data, struct err *e)
 {
         int rc = data->failed ? err_set(e, ERR_NO_MEMORY, "no memory for an event")
@@ -208,26 +207,13 @@ static int emit(struct run *r, const char *event, struct str *data, struct err *
         return rc;
 }
 
-static void add_number(struct str *s, const char *key, double v)
-{
-        str_addf(s, ",\"%s\":", key);
-        str_add_float(s, (float)v);
-}
-
 static int report(struct run *r, struct err *e)
 {
         struct str s = {0};
         struct progress *p = &r->progress;
         double seconds = clock_now_s() - r->report_time;
-        str_addf(&s, "{\"step\":%" PRId64, p->step);
-        str_add(&s, ",\"epoch\":");
-        str_add_double(&s, (double)p->step / (double)r->setup->steps_per_epoch);
-        add_number(&s, "loss", part(p->window.loss, p->window.count));
-        add_number(&s, "acc", part((double)p->window.correct, p->window.count));
-        add_number(&s, "epoch_loss", part(p->epoch.loss, p->epoch.count));
-        add_number(&s, "epoch_acc", part((double)p->epoch.correct, p->epoch.count));
-        add_number(&s, "lr", rate_at(r, p->step - 1));
-        str_addf(&s, ",\"images_per_second\":%.0f}", seconds > 0 ? (double)r->report_count / seconds : 0);
+        points_train(&s, r->setup, p, rate_at(r, p->step - 1),
+                seconds > 0 ? (double)r->report_count / seconds : 0);
         memset(&p->window, 0, sizeof p->window);
         r->report_time = clock_now_s();
         r->report_count = 0;
@@ -278,19 +264,11 @@ static int validate(struct run *r, struct err *e)
         if (!isfinite(v.loss))
                 return exploded(e, "the validation loss is no finite number after", p->step);
         const double metrics[METRICS] = {v.weight > 0 ? v.loss / v.weight : 0,
-                part((double)v.correct, v.count), part(p->epoch.loss, p->epoch.count),
-                part((double)p->epoch.correct, p->epoch.count)};
+                points_mean((double)v.correct, v.count), points_mean(p->epoch.loss, p->epoch.count),
+                points_mean((double)p->epoch.correct, p->epoch.count)};
         stopping_note(&r->request->stop_when, metrics, &p->stopping);
-        str_add(&s, "{\"epoch\":");
-        str_add_double(&s, (double)p->step / (double)r->setup->steps_per_epoch);
-        str_addf(&s, ",\"step\":%" PRId64, p->step);
-        if (v.count) {
-                add_number(&s, "loss", v.weight > 0 ? v.loss / v.weight : 0);
-                add_number(&s, "acc", part((double)v.correct, v.count));
-        }
-        add_number(&s, "train_loss", part(p->epoch.loss, p->epoch.count));
-        add_number(&s, "train_acc", part((double)p->epoch.correct, p->epoch.count));
-        str_add(&s, "}");
+        best_note(r->request->save_best, p->step, metrics, &p->best);
+        points_validation(&s, r->setup, p->step, metrics, &p->best);
         return emit(r, "validation", &s, e);
 }
 
@@ -311,6 +289,8 @@ static int save_checkpoint(struct run *r, struct err *e)
         int rc = drain(r, e);
         if (rc == 0)
                 rc = fetch_weights(r, e);
+        if (rc == 0 && r->best && r->progress.best.step == r->progress.step)
+                memcpy(r->best, r->block, r->setup->net->param_floats * sizeof *r->best);
         if (rc == 0)
                 rc = update_read_state(r->update, r->state, e);
         const struct checkpoint numbers = numbers_of(r);
@@ -447,11 +427,31 @@ static int loop(struct run *r, enum train_end *ret_end, struct err *e)
         return rc;
 }
 
+/* The model, of the best epoch where that is wanted; what its event said goes to `told`. */
+static int save_model(struct run *r, char told[TRAIN_POINT_MAX], struct err *e)
+{
+        const struct best *best = &r->progress.best;
+        const bool has_best = r->best && best->step;
+        struct str s = {0};
+        int rc = fetch_weights(r, e);
+        if (rc == 0)
+                rc = result_write(r->job, r->setup->net, has_best ? r->best : r->block, e);
+        if (rc || !has_best)
+                return rc;
+        points_validation(&s, r->setup, best->step, best->metrics, best);
+        if (s.failed || s.len >= TRAIN_POINT_MAX)
+                rc = err_set(e, ERR_NO_MEMORY, "no memory for the best epoch's metrics");
+        else
+                memcpy(told, s.data, s.len + 1);
+        str_free(&s);
+        return rc;
+}
+
 int train_run(struct dev *d, const struct train_job *job, const struct train_hooks *hooks,
         struct train_outcome *ret, struct err *e)
 {
         struct run r = {.dev = d, .job = job, .hooks = hooks, .request = job->request};
-        enum train_end end = TRAIN_DONE;
+        struct train_outcome out = {.end = TRAIN_DONE};
         struct dev_info info = *dev_info(d);
         if (dev_free_bytes(d) < info.global_bytes)
                 info.global_bytes = dev_free_bytes(d);
@@ -468,18 +468,17 @@ int train_run(struct dev *d, const struct train_job *job, const struct train_hoo
                 rc = load_numbers(&r, e);
         if (rc == 0) {
                 r.report_every = train_request_report_every(job->request, r.setup->steps_per_epoch);
-                rc = loop(&r, &end, e);
+                rc = loop(&r, &out.end, e);
         }
-        if (rc == 0 && end == TRAIN_DONE)
-                rc = fetch_weights(&r, e);
-        if (rc == 0 && end == TRAIN_DONE)
-                rc = result_write(job, r.setup->net, r.block, e);
-        if (rc == 0)
-                *ret = (struct train_outcome){.end = end,
-                        .step = r.progress.step,
-                        .device_bytes = dev_peak_bytes(d),
-                        .stopped_early = end == TRAIN_DONE && stops_early(&r),
-                        .epoch = (double)r.progress.step / (double)r.setup->steps_per_epoch};
+        if (rc == 0 && out.end == TRAIN_DONE)
+                rc = save_model(&r, out.best, e);
+        if (rc == 0) {
+                out.step = r.progress.step;
+                out.device_bytes = dev_peak_bytes(d);
+                out.stopped_early = out.end == TRAIN_DONE && stops_early(&r);
+                out.epoch = (double)r.progress.step / (double)r.setup->steps_per_epoch;
+                *ret = out;
+        }
         run_finish(&r);
         return rc;
 }

@@ -63,13 +63,14 @@ int setup_net(const struct train_request *r, const struct dataset *data, struct 
         return 0;
 }
 
-static int check_metric(
+static int check_metrics(
         const struct setup *s, const struct train_request *r, const struct dataset *data, struct err *e)
 {
-        if (!metric_validates(r->stop_when.metric) || s->count[DATASET_VAL])
+        const bool stops = metric_validates(r->stop_when.metric);
+        if (s->count[DATASET_VAL] || (!stops && !metric_validates(r->save_best)))
                 return 0;
-        return err_at(
-                e, ERR_INVALID, "/stop_when/metric", "data set %s has no validation images", data->name);
+        return err_at(e, ERR_INVALID, stops ? "/stop_when/metric" : "/save_best",
+                "data set %s has no validation images", data->name);
 }
 
 bool setup_needs_two(const struct net *net, const char **ret_layer)
@@ -274,7 +275,7 @@ int setup_create(const struct train_request *r, const struct dataset *data, cons
         if (rc == 0)
                 rc = check_input(s, r, e);
         if (rc == 0)
-                rc = check_metric(s, r, data, e);
+                rc = check_metrics(s, r, data, e);
         if (rc == 0)
                 update_needs(&r->optimizer, s->net->trainable_floats, &s->update);
         if (rc == 0)

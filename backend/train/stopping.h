@@ -1,5 +1,5 @@
-/* Early stopping: a job ends, as succeeded, when a metric has not improved for some epochs. The last weights
-   are kept, not the best ones. */
+/* Early stopping: a job ends, as succeeded, when a metric has not improved for some epochs. Whose weights it
+   keeps is best.h's. */
 #ifndef CNND_STOPPING_H
 #define CNND_STOPPING_H
 

@@ -96,9 +96,10 @@ static void say_lacks(
                 has ? "; the file's first is \"" : "", has ? has : "", has ? "\"" : "");
 }
 
-int weights_compare(const struct net_param *p, const struct safetensors *from, struct err *e)
+/* `t` is what `from` has of it, NULL for nothing. */
+static int compare(const struct net_param *p, const struct safetensors_tensor *t,
+        const struct safetensors *from, struct err *e)
 {
-        const struct safetensors_tensor *t = safetensors_find(from, p->name);
         struct str has = {0}, wants = {0};
         if (t && weights_same_shape(p, t))
                 return p->spec->counter || t->type <= SAFETENSORS_F64
@@ -117,6 +118,11 @@ int weights_compare(const struct net_param *p, const struct safetensors *from, s
         str_free(&has);
         str_free(&wants);
         return rc;
+}
+
+int weights_compare(const struct net_param *p, const struct safetensors *from, struct err *e)
+{
+        return compare(p, safetensors_find(from, p->name), from, e);
 }
 
 int weights_other(const struct safetensors_tensor *t, struct err *e)
@@ -141,13 +147,17 @@ static int load_one(
         return 0;
 }
 
-int weights_read(const struct net *net, const struct safetensors *from, float *block, struct err *e)
+int weights_read(const struct net *net, const struct safetensors *from, const char *prefix, float *block,
+        struct err *e)
 {
         for (int i = 0; i < net->num_params; i++) {
                 const struct net_param *p = &net->params[i];
-                int rc = weights_compare(p, from, e);
+                char name[SAFETENSORS_NAME_MAX + 1];
+                snprintf(name, sizeof name, "%s%s", prefix, p->name);
+                const struct safetensors_tensor *t = safetensors_find(from, name);
+                int rc = compare(p, t, from, e);
                 if (rc == 0)
-                        rc = load_one(p, safetensors_find(from, p->name), block, e);
+                        rc = load_one(p, t, block, e);
                 if (rc)
                         return rc;
         }
@@ -156,7 +166,7 @@ int weights_read(const struct net *net, const struct safetensors *from, float *b
 
 int weights_load(const struct net *net, const struct safetensors *from, float *block, struct err *e)
 {
-        int rc = weights_read(net, from, block, e);
+        int rc = weights_read(net, from, "", block, e);
         if (rc == 0 && from->count != net->num_params)
                 rc = err_set(e, ERR_INVALID, "the file holds %d tensors, the network has %d", from->count,
                         net->num_params);

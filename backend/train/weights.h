@@ -15,10 +15,11 @@
    net->param_floats. */
 void weights_init(const struct net *net, const struct init_spec *how, uint64_t seed, float *block);
 
-/* Copies tensors by name into `block`: every parameter must be there, with its shape. The file may hold more.
- */
-int weights_read(const struct net *net, const struct safetensors *from, float *block, struct err *e);
-/* The same, but it may not. */
+/* Copies tensors by name into `block`: every parameter must be there, with its shape, under its name behind
+   `prefix`. The file may hold more. */
+int weights_read(const struct net *net, const struct safetensors *from, const char *prefix, float *block,
+        struct err *e);
+/* The same without a prefix, but it may not. */
 int weights_load(const struct net *net, const struct safetensors *from, float *block, struct err *e);
 /* Takes what has the name and the shape of a parameter, at least one, and leaves the rest of `block` as it
    is; that no frozen layer may have. Adds to `note` in words what was left and what was not used; nothing

@@ -21,7 +21,7 @@ INPUT = [3, 64, 64]
 PASSED = re.compile("there is no data set ")
 # Reasons that a schema cannot say: one value against another, or against the network's shapes.
 BEYOND = re.compile(
-    "min is .*, above max|micro_batch .* is larger than batch_size|nesterov needs a momentum|\"min_lr\" is|\"warmup_epochs\" is"
+    "min is .*, above max|micro_batch .* is larger than batch_size|nesterov needs a momentum|\"save_best\" needs|\"min_lr\" is|\"warmup_epochs\" is"
     "|[0-9]+ means, but|is larger than the padded input|padding .* is more than half|more than a layer may have|do not divide into"
     "|normalized_shape (does not name|is not the input's)|cannot be joined|two layers are called|layers in all blocks"
     "|a classifier ends in|nothing to train")
@@ -29,7 +29,7 @@ BEYOND = re.compile(
 TRAIN = {"type": "train", "architecture": "lenet", "dataset": {"name": "none"}, "epochs": 3, "batch_size": 64}
 PARTS = [
     {"name": "n", "micro_batch": 8, "precision": "tf32", "seed": 1, "shuffle": False, "max_steps": 5, "report_every": 2},
-    {"save_as": "m", "priority": -1},
+    {"save_as": "m", "save_best": "val_acc", "priority": -1},
     {"dataset": {"name": "none", "resize": [8, 9], "limit": 10, "val_limit": 10, "normalize": {"mean": [0.5], "std": [0.5]}}},
     {"dataset": {"name": "none", "normalize": "per_image"}},
     {"class_weights": [1, 0.5]}, {"class_weights": "balanced"},

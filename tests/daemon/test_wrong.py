@@ -60,6 +60,8 @@ WRONG = [
     ("unknown precision", job(precision="fp16"), 422, "/precision"),
     ("tf32 on a CPU", job(precision="tf32"), 422, "/precision"),
     ("no patience", job(stop_when={"metric": "val_loss"}), 422, "/stop_when/patience"),
+    ("best of no metric", job(save_as="m", save_best="loss"), 422, "/save_best"),
+    ("best of no model", job(save_best="val_loss"), 422, "/save_best"),
     ("unknown init", job(init="zeros"), 422, "/init"),
     ("number as string", job(epochs="2"), 422, "/epochs"),
     ("fraction of an epoch", job(epochs=1.5), 422, "/epochs"),

@@ -28,6 +28,9 @@ static void check_progress(const struct progress *p)
         FUZZ_CHECK(p->window.correct >= 0 && p->window.correct <= p->window.count);
         FUZZ_CHECK(p->epoch.correct >= 0 && p->epoch.correct <= p->epoch.count);
         FUZZ_CHECK(p->stopping.waited >= 0 && p->stopping.waited <= p->stopping.epochs);
+        FUZZ_CHECK(p->best.step >= 0 && p->best.step <= p->step);
+        for (int i = 0; i < METRICS; i++)
+                FUZZ_CHECK(isfinite(p->best.metrics[i]));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
@@ -39,7 +42,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
         const struct checkpoint c = {.net = net,
                 .optimizer = &adam,
                 .block = malloc(net->param_floats * sizeof(float)),
-                .state = malloc(OPTIMIZER_MAX_STATES * net->trainable_floats * sizeof(float))};
+                .state = malloc(OPTIMIZER_MAX_STATES * net->trainable_floats * sizeof(float)),
+                .best = malloc(net->param_floats * sizeof(float))};
         struct progress p = {.step = -1};
         struct str damage = {0};
         struct err e = {0};
@@ -47,7 +51,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
         char path[300];
         snprintf(path, sizeof path, "%s/checkpoint.safetensors", fuzz_dir());
         fuzz_write(path, bytes, len);
-        FUZZ_CHECK(c.block && c.state);
+        FUZZ_CHECK(c.block && c.state && c.best);
         FUZZ_CHECK(checkpoint_read(fuzz_dir(), &c, &p, &found, &damage, &e) == 0);
         FUZZ_CHECK(found == (p.step != -1) && found == (damage.len == 0));
         FUZZ_CHECK(found || strncmp(damage.data, "the last checkpoint is damaged (", 32) == 0);
@@ -56,5 +60,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
         str_free(&damage);
         free(c.block);
         free(c.state);
+        free(c.best);
         return 0;
 }

@@ -176,6 +176,7 @@ static void what_cannot_be_is_refused(void **state)
                 {",\"init\":{\"from\":\"base\",\"freeze\":[\"net.0.weight\"]}", "/init/freeze/0"},
                 {",\"init\":{\"from\":\"base\",\"freeze\":[\"net\"]}", "/init/freeze"},
                 {",\"stop_when\":{\"metric\":\"val_loss\",\"patience\":1}", "/stop_when/metric"},
+                {",\"save_as\":\"m\",\"save_best\":\"val_acc\"", "/save_best"},
         };
         struct trainer *t = *state;
         struct trainer_log log = {0};

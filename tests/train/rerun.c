@@ -21,6 +21,9 @@ static int on_event(void *ctx, const char *event, const char *data, struct err *
                 w->checkpoints++;
         if (strcmp(event, "note") == 0)
                 snprintf(w->note, sizeof w->note, "%s", json_field(json, "text")->valuestring);
+        if (strcmp(event, "validation") == 0)
+                snprintf(w->epochs[(int)json_field(json, "epoch")->valuedouble], sizeof w->epochs[0], "%s",
+                        data);
         if (strcmp(event, "train") == 0) {
                 int step = (int)json_field(json, "step")->valuedouble;
                 w->train_events++;

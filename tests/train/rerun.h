@@ -24,7 +24,7 @@ struct rerun_watch {
         bool die;       /* end by an error, as a lost worker would, instead of a stop */
         int steps, checkpoints, train_events;
         double last_loss;
-        char events[64][400], note[800];
+        char events[64][400], epochs[8][400], note[800]; /* `train` by its step, `validation` by its epoch */
 };
 
 /* Fixtures of cmocka: a struct rerun in *state, on CNND_DEVICE or the first device; exits with 77 (skipped)

@@ -61,7 +61,7 @@ static void every_field_is_read(void **state)
                       "\"report_every\":1,\"micro_batch\":32,\"precision\":\"tf32\",\"class_weights\":[0,2.5]"
                       ",\"init\":{\"from\":"
                       "\"base\",\"strict\":false,\"freeze\":[\"net.0\"]},"
-                      "\"stop_when\":{\"metric\":\"val_acc\",\"patience\":2}}",
+                      "\"stop_when\":{\"metric\":\"val_acc\",\"patience\":2},\"save_best\":\"train_loss\"}",
                         &r, &e),
                 &e);
         assert_string_equal(r.title, "erster Versuch \xc3\xbc");
@@ -92,6 +92,7 @@ static void every_field_is_read(void **state)
         assert_false(r.init.strict);
         assert_int_equal(cJSON_GetArraySize(r.init.freeze), 1);
         assert_int_equal(r.stop_when.patience, 2);
+        assert_int_equal(r.save_best, METRIC_TRAIN_LOSS);
         train_request_finish(&r);
 }
 
@@ -170,6 +171,9 @@ static void wrong_fields_are_named(void **state)
                 {"{" BASE ",\"save_as\":\".hidden\"}", "/save_as"},
                 {"{" BASE ",\"save_as\":\"a b\"}", "/save_as"},
                 {"{" BASE ",\"save_as\":true}", "/save_as"},
+                {"{" BASE ",\"save_best\":\"val_loss\"}", "/save_best"},
+                {"{" BASE ",\"save_as\":\"m\",\"save_best\":\"loss\"}", "/save_best"},
+                {"{" BASE ",\"save_as\":\"m\",\"save_best\":{\"metric\":\"val_loss\"}}", "/save_best"},
                 {"{" BASE ",\"optimizer\":\"magic\"}", "/optimizer"},
                 {"{" BASE ",\"optimizer\":{\"name\":\"magic\"}}", "/optimizer/name"},
                 {"{" BASE
