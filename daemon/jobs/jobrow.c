@@ -16,7 +16,7 @@ static const char *const want_names[] = {"", "pause", "cancel"};
         " started_at, finished_at, epoch, step, steps, train_step, validation_step, checkpoint_step,"        \
         " train_loss, train_acc, val_loss, val_acc, images_per_second, device_bytes, largest_buffer,"        \
         " micro_batch, failures, events, error, note, priority, device_seconds, tf32, model_bytes,"          \
-        " kept_bytes"
+        " kept_bytes, best_epoch"
 
 void job_row_finish(struct job_row *r)
 {
@@ -100,6 +100,7 @@ static int read_row(sqlite3_stmt *st, struct job_row *ret, struct err *e)
         r.tf32 = sqlite3_column_int(st, 34) != 0;
         r.model_bytes = sqlite3_column_int64(st, 35);
         r.kept_bytes = sqlite3_column_int64(st, 36);
+        r.best_epoch = read_double(st, 37);
         if (!copy_of(st, 2, &r.name) || !copy_of(st, 7, &r.request) || !copy_of(st, 30, &r.error) ||
                 !copy_of(st, 31, &r.note)) {
                 job_row_finish(&r);
@@ -200,7 +201,7 @@ int jobrow_update(struct store *s, const struct job_row *r, struct err *e)
                 "step=?,"
                 " steps=?, train_step=?, validation_step=?, checkpoint_step=?, train_loss=?, train_acc=?,"
                 " val_loss=?, val_acc=?, images_per_second=?, device_bytes=?, micro_batch=?, failures=?,"
-                " events=?, error=?, note=?, device_seconds=?, kept_bytes=? WHERE id=?",
+                " events=?, error=?, note=?, device_seconds=?, kept_bytes=?, best_epoch=? WHERE id=?",
                 &st, e);
         if (rc)
                 return rc;
@@ -226,7 +227,8 @@ int jobrow_update(struct store *s, const struct job_row *r, struct err *e)
         store_bind_text(st, 23, r->note);
         store_bind_double(st, 24, r->device_seconds);
         store_bind_int(st, 25, r->kept_bytes);
-        store_bind_int(st, 26, r->id);
+        store_bind_double(st, 26, r->best_epoch);
+        store_bind_int(st, 27, r->id);
         return store_run(s, st, e);
 }
 
@@ -358,6 +360,7 @@ static void add_numbers(cJSON *o, const struct job_row *r)
         add_metric(metrics, "val_loss", r->val_loss);
         add_metric(metrics, "val_acc", r->val_acc);
         add_metric(metrics, "images_per_second", r->images_per_second);
+        add_metric(metrics, "best_epoch", r->best_epoch);
         cJSON *memory = cJSON_AddObjectToObject(o, "memory");
         cJSON_AddNumberToObject(memory, "device_bytes", (double)r->device_bytes);
         cJSON_AddNumberToObject(memory, "micro_batch", r->micro_batch);

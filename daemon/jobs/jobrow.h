@@ -37,7 +37,9 @@ struct job_row {
         int64_t step, steps;
         /* The last stored event of each kind: an event is stored only if its step lies beyond. */
         int64_t train_step, validation_step, checkpoint_step;
-        double train_loss, train_acc, val_loss, val_acc, images_per_second; /* NaN: not known */
+        /* Of the last epoch, and once its best one is saved, of that; NaN: not known. */
+        double train_loss, train_acc, val_loss, val_acc, images_per_second;
+        double best_epoch;                                 /* of a job with save_best, so far */
         int64_t device_bytes, largest_buffer, model_bytes; /* the last of the file that it saves */
         int micro_batch;
         bool tf32;             /* its precision: only for devices that have it */

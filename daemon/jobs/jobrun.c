@@ -23,6 +23,7 @@ void report_free(struct report *r)
 {
         if (!r)
                 return;
+        cJSON_Delete(r->best);
         free(r->data);
         free(r);
 }
@@ -113,6 +114,7 @@ static void take_validation(struct job_row *r, const cJSON *data)
         r->train_acc = number(data, "train_acc");
         r->val_loss = number(data, "loss");
         r->val_acc = number(data, "acc");
+        r->best_epoch = number(data, "best_epoch");
 }
 
 /* Where the step of the last event of this kind stands; NULL for kinds without steps. */
@@ -264,6 +266,8 @@ static int apply_success(struct jobs *js, struct jobtx *tx, const struct report 
                 r->step = r->steps;
         else if (r->type == JOB_TRAIN)
                 move_to(r, rep->step);
+        if (r->type == JOB_TRAIN && rep->best)
+                take_validation(r, rep->best);
         if (r->type == JOB_TRAIN && r->save_as[0]) {
                 cJSON *metrics = final_metrics(r);
                 rc = metrics ? 0 : err_set(e, ERR_NO_MEMORY, "no memory for a model's metrics");

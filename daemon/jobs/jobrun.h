@@ -29,6 +29,7 @@ struct report {
         int64_t step, device_bytes;
         bool stopped_early; /* by the job's stop_when, after so many epochs */
         double epoch;
+        cJSON *best; /* owned: of the epoch that it saved by save_best, as its event told it; NULL */
 };
 void report_free(struct report *r);
 

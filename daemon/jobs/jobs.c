@@ -160,7 +160,7 @@ int jobs_submit(struct jobs *js, const struct identity *who, const char *key, co
                 s.row.state = JOB_QUEUED;
                 s.row.created_ms = clock_wall_ms();
                 s.row.train_loss = s.row.train_acc = s.row.val_loss = s.row.val_acc = NAN;
-                s.row.images_per_second = NAN;
+                s.row.images_per_second = s.row.best_epoch = NAN;
                 s.row.request = json_text(body);
                 snprintf(s.row.user, sizeof s.row.user, "%s", who->user);
                 if (!s.row.request || !s.row.name)

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/str.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -89,6 +90,10 @@ static int state_event(struct jobtx *tx, const char *event, const char *reason, 
         if (end && tx->stopped_early) {
                 str_add(&s, ",\"stopped_early\":true,\"epoch\":");
                 str_add_double(&s, r->epoch);
+        }
+        if (end && r->state == JOB_SUCCEEDED && isfinite(r->best_epoch)) {
+                str_add(&s, ",\"best_epoch\":");
+                str_add_double(&s, r->best_epoch);
         }
         add_field(&s, r->state == JOB_FAILED ? "error" : "reason", reason);
         str_add(&s, "}");

@@ -104,7 +104,7 @@ static void push(struct run *r, struct report *rep)
 static int read_report(const cJSON *head, struct report *rep)
 {
         const char *op = wire_text(head, "op"), *end = wire_text(head, "end");
-        const cJSON *epoch = json_field(head, "epoch");
+        const cJSON *epoch = json_field(head, "epoch"), *best = json_field(head, "best");
         if (strcmp(op, "event") == 0) {
                 rep->kind = REPORT_EVENT;
                 snprintf(rep->event, sizeof rep->event, "%s", wire_text(head, "event"));
@@ -124,7 +124,8 @@ static int read_report(const cJSON *head, struct report *rep)
         rep->device_bytes = wire_int(head, "device_bytes");
         rep->stopped_early = cJSON_IsTrue(json_field(head, "stopped_early"));
         rep->epoch = cJSON_IsNumber(epoch) ? epoch->valuedouble : 0;
-        return 0;
+        rep->best = best ? cJSON_Duplicate(best, true) : NULL;
+        return best && !rep->best ? ERR_NO_MEMORY : 0;
 }
 
 /* Ends the run by its spare report; `why` is lost where memory is out. */
@@ -175,6 +176,7 @@ static void replace_by_failure(struct run *r, const struct err *why)
                 report_free(rep);
                 rep = next;
         }
+        cJSON_Delete(rep->best);
         free(rep->data);
         *rep = (struct report){.kind = REPORT_FAILED, .error = *why, .final = true};
         r->first = r->last = rep;

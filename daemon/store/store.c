@@ -89,6 +89,9 @@ static const char *const migrations[STORE_VERSION] = {
         "ALTER TABLE datasets ADD COLUMN inode INTEGER;"
         "ALTER TABLE datasets ADD COLUMN mtime_ns INTEGER;"
         "ALTER TABLE datasets ADD COLUMN mark TEXT;",
+
+        /* Of a job that keeps its best epoch; NULL: none yet. */
+        "ALTER TABLE jobs ADD COLUMN best_epoch REAL;",
 };
 
 /* After a sync that failed the kernel may have dropped the pages and call the next sync a success, so nothing

@@ -15,7 +15,7 @@
 /* Stored in user_version. To raise it: add one entry with the statements that lead from the version before to
    `migrations` in store.c and raise this by one; a database is brought up to date when it is opened, and one
    that is newer than the program is refused. */
-enum { STORE_VERSION = 9 };
+enum { STORE_VERSION = 10 };
 
 struct store;
 /* Opens or makes `path` and migrates it. ERR_STATE when it is newer than this program. */

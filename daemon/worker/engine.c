@@ -324,6 +324,8 @@ static void run_job(struct engine *en, struct command *c)
                 cJSON_AddNumberToObject(done, "device_bytes", (double)out.device_bytes);
                 cJSON_AddBoolToObject(done, "stopped_early", out.stopped_early);
                 cJSON_AddNumberToObject(done, "epoch", out.epoch);
+                if (out.best[0])
+                        json_add(done, "best", cJSON_CreateRaw(out.best));
                 rc = voice_say(&en->voice, done, NULL, 0, &e);
         }
         if (rc) {

@@ -266,9 +266,67 @@ static void an_early_end_and_a_note_are_told(void **state)
         service_destroy(s);
 }
 
+/* The epoch that the events say was best, of the lowest loss. */
+static int best_row(void *ctx, int64_t id, const char *event, const char *data)
+{
+        double *best = ctx; /* its loss, its number, the last one's */
+        cJSON *json = json_parse(data, strlen(data), NULL);
+        (void)id;
+        if (strcmp(event, "validation") == 0) {
+                const double loss = json_field(json, "loss")->valuedouble;
+                best[2] = json_field(json, "epoch")->valuedouble;
+                if (best[1] == 0 || loss < best[0]) {
+                        best[0] = loss;
+                        best[1] = best[2];
+                }
+                assert_true(json_field(json, "best_epoch")->valuedouble == best[1]);
+        }
+        if (strcmp(event, "end") == 0)
+                assert_true(json_field(json, "best_epoch")->valuedouble == best[1]);
+        cJSON_Delete(json);
+        return 0;
+}
+
+static void check_best(const cJSON *metrics, const double best[2])
+{
+        assert_true(json_field(metrics, "val_loss")->valuedouble == best[0]);
+        assert_true(json_field(metrics, "best_epoch")->valuedouble == best[1]);
+}
+
+/* Wherever it dies, the job saves the weights that it had after its best epoch, and says which that was. */
+static void the_best_epoch_is_saved(void **state)
+{
+        struct service *s = front_start(*state);
+        int64_t id = front_submit(
+                s, FRONT_JOB("it", "\"epochs\":20,\"save_as\":\"it\",\"save_best\":\"val_loss\""));
+        struct err e;
+        double best[3] = {0};
+        char text[400];
+        for (int step = 30; step <= 390; step += 60) {
+                front_wait_step(s, id, step);
+                kill(front_worker(s, 0), SIGKILL);
+                while (front_worker(s, 0))
+                        front_turn(s);
+        }
+        front_wait_state(s, id, JOB_SUCCEEDED);
+        CHECK_OK(jobs_events(s->jobs, id, 0, 0, best_row, best, &e), &e);
+        assert_true(best[2] == 20 && best[1] < 20);
+        cJSON *job = front_job(s, id), *model = NULL;
+        CHECK_OK(models_get(s->models, "it", &model, &e), &e);
+        check_best(json_field(job, "metrics"), best);
+        check_best(json_field(model, "metrics"), best);
+        cJSON_Delete(job);
+        cJSON_Delete(model);
+        snprintf(text, sizeof text, FRONT_JOB("short", "\"epochs\":%d,\"save_as\":\"short\""), (int)best[1]);
+        front_wait_state(s, front_submit(s, text), JOB_SUCCEEDED);
+        front_same_model(*state, "short", "it");
+        service_destroy(s);
+}
+
 FRONT_MAIN(FRONT_TEST(a_killed_worker_changes_nothing), FRONT_TEST(a_killed_front_changes_nothing),
         FRONT_TEST(a_hanging_kernel_is_ended), FRONT_TEST(three_deaths_in_a_row_quarantine_the_device),
         FRONT_TEST(a_quarantined_device_is_tried_again), FRONT_TEST(deaths_with_progress_between_do_not),
         FRONT_TEST(another_device_takes_the_job), FRONT_TEST(a_cancel_outlives_the_front),
         FRONT_TEST(draining_keeps_jobs), FRONT_TEST(an_image_that_kills_the_worker),
-        FRONT_TEST(workers_die_with_the_front), FRONT_TEST(an_early_end_and_a_note_are_told))
+        FRONT_TEST(workers_die_with_the_front), FRONT_TEST(an_early_end_and_a_note_are_told),
+        FRONT_TEST(the_best_epoch_is_saved))

@@ -1,5 +1,6 @@
 /* An engine without a device, linked in place of the real one by tests of the daemon's processes: a training
-   run is a hash that moves once a step, so that two runs are equal exactly when their steps were.
+   run is a hash that moves once a step, so that two runs are equal exactly when their steps were; it is the
+   weights and the loss in one.
 
    Environment: CNND_FAKE_STEP_MS sleeps in every step, CNND_FAKE_INFER_MS for every batch. A job's name makes
    it misbehave: "abort N" aborts at step N, every time; "fail N" fails there, "full N" finds the disk full,
@@ -12,6 +13,7 @@
 #include "device/dev.h"
 #include "device/launch.h"
 #include "model/safetensors.h"
+#include "train/best.h"
 #include "train/early.h"
 #include "train/infer.h"
 #include "train/initfit.h"
@@ -73,7 +75,8 @@ int initfit_check(const struct train_request *r, const struct dataset *data, con
 /* The state of a run: all that a checkpoint holds. */
 struct state {
         int64_t step;
-        uint64_t hash;
+        uint64_t hash, best_hash;
+        struct best best;
 };
 
 static float loss_of(const struct state *s)
@@ -108,19 +111,40 @@ static void read_checkpoint(const char *dir, struct state *s)
         fclose(f);
 }
 
-static int send_event(const struct train_hooks *hooks, const char *event, const struct state *s, double epoch,
-        struct err *e)
+static void note_epoch(const struct train_request *r, struct state *s)
+{
+        const double metrics[METRICS] = {loss_of(s), 0.5, 0.25, 0.75};
+        best_note(r->save_best, s->step, metrics, &s->best);
+        if (s->best.step == s->step)
+                s->best_hash = s->hash;
+}
+
+static struct state best_of(const struct state *s)
+{
+        return (struct state){s->best.step, s->best_hash, s->best_hash, s->best};
+}
+
+static void add_point(struct str *text, const struct state *s, int64_t an_epoch)
+{
+        str_add(text, ",\"epoch\":");
+        str_add_double(text, (double)s->step / (double)an_epoch);
+        str_add(text, ",\"loss\":");
+        str_add_float(text, loss_of(s));
+        str_add(text, ",\"acc\":0.5,\"train_loss\":0.25,\"train_acc\":0.75,\"epoch_loss\":0.5,"
+                      "\"epoch_acc\":0.5,\"images_per_second\":1000");
+        if (s->best.step) {
+                str_add(text, ",\"best_epoch\":");
+                str_add_double(text, (double)s->best.step / (double)an_epoch);
+        }
+}
+
+static int send_event(const struct train_hooks *hooks, const char *event, const struct state *s,
+        int64_t an_epoch, struct err *e)
 {
         struct str text = {0};
         str_addf(&text, "{\"step\":%lld", (long long)s->step);
-        if (strcmp(event, "checkpoint") != 0) {
-                str_add(&text, ",\"epoch\":");
-                str_add_double(&text, epoch);
-                str_add(&text, ",\"loss\":");
-                str_add_float(&text, loss_of(s));
-                str_add(&text, ",\"acc\":0.5,\"train_loss\":0.25,\"train_acc\":0.75,\"epoch_loss\":0.5,"
-                               "\"epoch_acc\":0.5,\"images_per_second\":1000");
-        }
+        if (strcmp(event, "checkpoint") != 0)
+                add_point(&text, s, an_epoch);
         str_add(&text, "}");
         int rc = hooks->event(hooks->ctx, event, text.data, e);
         str_free(&text);
@@ -192,14 +216,39 @@ static int one_step(
         s->step++;
         s->hash = (s->hash ^ (uint64_t)s->step) * 0x9E3779B97F4A7C15U;
         int rc = misbehave(job, s, e);
-        double epoch = (double)s->step / (double)an_epoch;
         if (rc == 0)
-                rc = send_event(hooks, "train", s, epoch, e);
+                rc = send_event(hooks, "train", s, an_epoch, e);
         if (rc == 0 && s->step % an_epoch == 0)
-                rc = send_event(hooks, "validation", s, epoch, e);
+                note_epoch(job->request, s);
+        if (rc == 0 && s->step % an_epoch == 0)
+                rc = send_event(hooks, "validation", s, an_epoch, e);
         if (rc == 0 && s->step % an_epoch == 0)
                 rc = write_checkpoint(job, hooks, s, e);
         return rc;
+}
+
+static int end_run(
+        const struct train_job *job, const struct state *s, struct train_outcome *ret, struct err *e)
+{
+        const int64_t an_epoch = steps_an_epoch(job->request, job->data);
+        const struct state best = best_of(s);
+        struct str text = {0};
+        int rc = write_model(job, best.step ? &best : s, e);
+        if (rc)
+                return rc;
+        *ret = (struct train_outcome){.end = TRAIN_DONE,
+                .step = s->step,
+                .device_bytes = 4096,
+                .stopped_early = s->step < job->request->epochs * an_epoch,
+                .epoch = (double)s->step / (double)an_epoch};
+        if (best.step) {
+                str_addf(&text, "{\"step\":%lld", (long long)best.step);
+                add_point(&text, &best, an_epoch);
+                str_add(&text, "}");
+                snprintf(ret->best, sizeof ret->best, "%s", text.data);
+        }
+        str_free(&text);
+        return 0;
 }
 
 int train_run(struct dev *d, const struct train_job *job, const struct train_hooks *hooks,
@@ -229,15 +278,7 @@ int train_run(struct dev *d, const struct train_job *job, const struct train_hoo
                 if (rc == 0)
                         rc = one_step(job, hooks, &s, e);
         }
-        if (rc == 0)
-                rc = write_model(job, &s, e);
-        if (rc == 0)
-                *ret = (struct train_outcome){.end = TRAIN_DONE,
-                        .step = s.step,
-                        .device_bytes = 4096,
-                        .stopped_early = s.step < steps,
-                        .epoch = (double)s.step / (double)steps_an_epoch(job->request, job->data)};
-        return rc;
+        return rc ? rc : end_run(job, &s, ret, e);
 }
 
 int infer_create(

@@ -10,7 +10,9 @@
 #define SHORT  TRAIN(",\"name\":\"short\",\"epochs\":1")
 #define LONG   TRAIN(",\"name\":\"rest 900\",\"epochs\":100000")
 #define STEADY TRAIN(",\"name\":\"rest 50\",\"epochs\":100000")
-#define NAMED  TRAIN(",\"name\":\"named\",\"epochs\":2,\"save_as\":\"named\",\"priority\":-1")
+#define NAMED                                                                                                \
+        TRAIN(",\"name\":\"named\",\"epochs\":2,\"save_as\":\"named\",\"save_best\":\"val_loss\","           \
+              "\"priority\":-1")
 #define LAYERS                                                                                               \
         "{\"architecture\":{\"layers\":[{\"type\":\"flatten\"},{\"type\":\"linear\",\"out_features\":2}]},"  \
         "\"input\":[1,2,2],\"batch\":2}"

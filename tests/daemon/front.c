@@ -292,7 +292,7 @@ static char *curve(struct service *s, int64_t id, int64_t steps)
         return r.text;
 }
 
-static void same_model(const char *state, const char *a, const char *b)
+void front_same_model(const char *state, const char *a, const char *b)
 {
         char path[2][200], bytes[2][4096];
         size_t len[2];
@@ -316,7 +316,7 @@ void front_check_undisturbed(struct service *s, const char *state, int64_t id, i
         assert_string_equal(a, b);
         free(a);
         free(b);
-        same_model(state, "calm", "it");
+        front_same_model(state, "calm", "it");
 }
 
 void front_classified(void *ctx, struct str *body, const struct err *e)

@@ -81,6 +81,8 @@ void front_wait_step(struct service *s, int64_t id, int64_t step);
 pid_t front_worker(struct service *s, int device);
 /* The ended job `id` of 20 epochs saved as "it": its curve and its model are those of an undisturbed run. */
 void front_check_undisturbed(struct service *s, const char *state, int64_t id, int64_t steps);
+/* Both models have one file's bytes. */
+void front_same_model(const char *state, const char *a, const char *b);
 
 struct front_answer {
         cJSON *result; /* the test's */

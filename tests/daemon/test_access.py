@@ -466,7 +466,7 @@ class Migration(unittest.TestCase):
                                  "ALTER TABLE jobs DROP COLUMN device_seconds; ALTER TABLE jobs DROP COLUMN tf32;"
                                  "DROP INDEX jobs_saving; ALTER TABLE jobs DROP COLUMN model_bytes; DROP TABLE strategies; "
                                  "DROP INDEX jobs_user_state; DROP INDEX jobs_user_kept; ALTER TABLE jobs DROP COLUMN kept_bytes; "
-                                 "UPDATE jobs SET user = 'anonymous'; PRAGMA user_version = 2;")
+                                 "ALTER TABLE jobs DROP COLUMN best_epoch; UPDATE jobs SET user = 'anonymous'; PRAGMA user_version = 2;")
             db.close()
             d.start()
             self.assertEqual(d.get("/v1/jobs/%d" % job)["user"], "anonymous")

@@ -79,7 +79,8 @@ class Answers(unittest.TestCase):
         job = self.ask(201, "POST", "/v1/jobs", small_job(architecture=CONV, save_as="m"), key)["id"]
         self.ask(200, "POST", "/v1/jobs", small_job(), key)
         self.daemon.wait(job)
-        stops = small_job(stop_when={"metric": "val_loss", "patience": 1, "min_delta": 1000}, optimizer={"schedule": "cosine"}, name="stops")
+        stops = small_job(stop_when={"metric": "val_loss", "patience": 1, "min_delta": 1000}, optimizer={"schedule": "cosine"}, name="stops",
+                          save_as="stopped", save_best="val_loss")
         stopped = self.ask(201, "POST", "/v1/jobs", stops)["id"]
         long = self.ask(201, "POST", "/v1/jobs", small_job(epochs=10000, save_as="late"))["id"]
         scores = self.ask(201, "POST", "/v1/jobs", {"type": "classify", "model": "m", "dataset": "fashion-mnist", "limit": 20})["id"]

@@ -371,7 +371,7 @@ class Bytes(unittest.TestCase):
                 db.executescript("DROP INDEX jobs_user_kept; ALTER TABLE jobs DROP COLUMN kept_bytes; "
                                  "ALTER TABLE models DROP COLUMN mark; ALTER TABLE datasets DROP COLUMN inode; "
                                  "ALTER TABLE datasets DROP COLUMN mtime_ns; ALTER TABLE datasets DROP COLUMN mark; "
-                                 "PRAGMA user_version = 7;")
+                                 "ALTER TABLE jobs DROP COLUMN best_epoch; PRAGMA user_version = 7;")
                 d.start()
                 self.assertEqual(db.execute("SELECT id, kept_bytes FROM jobs").fetchall(), rows)
             wait_for(lambda: d.request("GET", "/v1/health")[0] == 200, what="health")
