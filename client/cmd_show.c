@@ -102,6 +102,9 @@ static void show_job(const struct ctl *c, const cJSON *job)
         show_progress(c, job);
         show_metrics(c, metrics, "train", "train_loss", "train_acc");
         show_metrics(c, metrics, "validation", "val_loss", "val_acc");
+        if (isfinite(rest_number(metrics, "best_epoch")))
+                line(c, "best epoch", STYLE_PLAIN,
+                        text_number(round(rest_number(metrics, "best_epoch") * 100) / 100).s);
         if (isfinite(rest_number(metrics, "images_per_second"))) {
                 snprintf(text, sizeof text, "%s images/s",
                         text_count(round(rest_number(metrics, "images_per_second"))).s);

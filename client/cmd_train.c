@@ -101,6 +101,8 @@ static int check(const struct args *a)
                 return command_misused("weights begin either by --init or by --init-from");
         if (args_has(a, "no-strict") && !args_has(a, "init-from"))
                 return command_misused("--no-strict goes with --init-from");
+        if (args_has(a, "save-best") && !args_has(a, "save-as"))
+                return command_misused("--save-best goes with --save-as");
         if (strcmp(schedule ? schedule : "", "step") == 0 && !args_has(a, "step-epochs"))
                 return command_misused("--schedule step needs --step-epochs");
         return STATUS_DONE;

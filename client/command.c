@@ -47,6 +47,8 @@ static const struct command_option train_options[] = {
         {"seed", OPTION_INT, "N", "the same seed gives the same run", "seed", 0},
         {"name", OPTION_TEXT, "TEXT", "a title for people", "name", 0},
         {"save-as", OPTION_TEXT, "MODEL", "keep the trained model under this name", "save_as", 0},
+        {"save-best", OPTION_TEXT, "METRIC",
+                "of its best epoch, by val_loss, val_acc, train_loss or train_acc", "save_best", 0},
         {"init", OPTION_TEXT, "NAME", "first weights: xavier_uniform, kaiming_uniform or normal", "init/name",
                 0},
         {"init-from", OPTION_TEXT, "MODEL", "begin with the weights of a model", "init/from", 0},

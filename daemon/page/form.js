@@ -28,6 +28,9 @@ const SPECS = {
     { at: "/dataset/name", label: "Data set", kind: "choice", options: () => names(sets.map(s => s.name)) },
     { at: "/name", label: "Name of the job", kind: "text" },
     { at: "/save_as", label: "Save the model as", kind: "text", when: train, more: { placeholder: "not saved" } },
+    { at: "/save_best", label: "Weights to save", kind: "choice",
+      when: r => train(r) && (read(r, "/save_as") ?? read(r, "/save_best")) !== undefined,
+      options: () => [["", "the last"], ["val_loss", "of the lowest validation loss"], ["val_acc", "of its best accuracy"]] },
     { at: "/limit", label: "Images", kind: "whole", when: classify, more: { min: 1, placeholder: "all that validate" } },
   ],
   Network: [

@@ -114,6 +114,8 @@ class Job {
       rows.push(["training", "loss " + loss(m.train_loss) + ", accuracy " + percent(m.train_acc)]);
     if (m.val_loss !== null)
       rows.push(["validation", "loss " + loss(m.val_loss) + ", accuracy " + percent(m.val_acc)]);
+    if (m.best_epoch)
+      rows.push(["best epoch", number(+m.best_epoch.toFixed(2))]);
     if (m.images_per_second)
       rows.push(["speed", number(Math.round(m.images_per_second)) + " images/s"]);
     rows.push(["network", textOf(j.request.architecture || j.request.model)], ["data set", textOf(j.request.dataset)],

@@ -2,7 +2,7 @@
 // "adam" and {"name": "adam", "lr": 0.01}, is read and written as such an object and stays a name where that is all.
 
 const ORDER = ["type", "name", "model", "architecture", "dataset", "limit", "augment", "epochs", "batch_size", "optimizer",
-  "init", "class_weights", "stop_when", "seed", "save_as"];
+  "init", "class_weights", "stop_when", "seed", "save_as", "save_best"];
 const parts = at => at.split("/").slice(1).map(p => p.replaceAll("~1", "/").replaceAll("~0", "~"));
 const isObject = v => v !== null && typeof v === "object";
 

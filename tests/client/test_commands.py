@@ -32,6 +32,7 @@ class Usage(Case):
                 (["train", "--arch", "lenet"], "--arch and --dataset"),
                 (["train", "--dataset", "x"], "--arch and --dataset"),
                 (["train", "--arch", "a", "--dataset", "d", "--no-strict"], "goes with --init-from"),
+                (["train", "--arch", "a", "--dataset", "d", "--save-best", "val_acc"], "goes with --save-as"),
                 (["train", "--arch", "a", "--dataset", "d", "--schedule", "step"], "needs --step-epochs"),
                 (["delete", "model"], "delete needs model|dataset|job NAME"),
                 (["delete", "device", "7"], "model, dataset or job"),
@@ -207,6 +208,9 @@ class Train(Case):
         self.cnnctl("train", "--arch", "lenet", "--dataset", "d", "--init-from", "base", "--no-strict")
         self.assertEqual(self.submitted()["init"], {"from": "base", "strict": False})
         self.cnnctl("train", "--arch", "lenet", "--dataset", "d", "--init", "normal", "--init-from", "base", status=2)
+        self.cnnctl("train", "--arch", "lenet", "--dataset", "d", "--save-as", "m", "--save-best", "val_loss")
+        self.assertEqual(self.submitted(), {
+            "type": "train", "architecture": "lenet", "dataset": "d", "save_as": "m", "save_best": "val_loss"})
 
     def test_a_job_that_keeps_no_model(self):
         self.server.on("POST", "/v1/jobs", Answer(201, job()))
@@ -440,6 +444,12 @@ class Jobs(Case):
                      "memory      11.8 MiB on the device, 128 images at a time", "note        batch_norm: micro",
                      "model       my-lenet"]:
             self.assertIn(line, out.splitlines())
+        self.assertNotIn("best epoch", out)
+
+    def test_show_the_best_epoch(self):
+        for epoch, text in ((3, "3"), (2 + 1 / 3, "2.33")):
+            self.server.on("GET", "/v1/jobs/7", job(metrics={"train_loss": 0.61, "train_acc": 0.78, "best_epoch": epoch}))
+            self.assertIn("best epoch  " + text, self.cnnctl("show", 7)[0].splitlines())
 
     def test_show_a_job_that_waits(self):
         self.server.on("GET", "/v1/jobs/7", job(state="queued", queue={"position": 3, "reason": "2 jobs go before it"}))

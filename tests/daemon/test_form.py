@@ -139,6 +139,8 @@ class Page(House):
         self.enter("Epochs of a step", "4")
         self.enter("Optimizer", "adamw")
         self.enter("Stop early", "val_loss")
+        self.enter("Save the model as", "m")
+        self.enter("Weights to save", "val_loss")
         self.tab.click(self.field("crop"))
         self.tab.click(self.field("hflip"))
         self.enter("crop: padding", "2")
@@ -146,7 +148,7 @@ class Page(House):
             "type": "train", "name": "a\u00e9 \"b\"", "architecture": {"name": "vgg", "arch": [[1, 8], [1, 16]]},
             "dataset": {"name": "grains", "resize": [24, 32], "limit": 20}, "augment": [{"type": "crop", "padding": 2}, {"type": "hflip"}],
             "epochs": 10, "batch_size": 128, "optimizer": {"name": "adamw", "lr": 0.001, "schedule": {"name": "step", "step_epochs": 4}},
-            "class_weights": "balanced", "stop_when": {"metric": "val_loss", "patience": 5}, "seed": 1})
+            "class_weights": "balanced", "stop_when": {"metric": "val_loss", "patience": 5}, "seed": 1, "save_as": "m", "save_best": "val_loss"})
         self.tab.click(self.field("crop"))
         for label in ("Resize to", "Images to train"):
             self.enter(label, "")
