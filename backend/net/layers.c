@@ -7,7 +7,7 @@
 #include <string.h>
 
 static const char *const type_names[] = {"integer", "integer or [height, width]", "boolean", "number",
-        "string", "integer or list of integers"};
+        "string", "integer or list of integers", "integer, [height, width], \"same\" or \"valid\""};
 
 /* What PyTorch's classes are told, and a layer here has from the one before. */
 static int refuse_inferred(const cJSON *layer, const char *at, struct err *e)
@@ -68,6 +68,24 @@ static int parse_pair(
         snprintf(pointer, sizeof pointer, "%s/%s", at, f->name);
         return err_at(e, ERR_INVALID, pointer, "\"%s\" must be a whole number or two of them, from %g to %g",
                 f->name, f->min, f->max);
+}
+
+/* n, [h, w] or PyTorch's words. */
+static int parse_padding(
+        const struct op_field *f, const cJSON *layer, const char *at, int pair[2], struct err *e)
+{
+        const cJSON *v = json_field(layer, f->name);
+        char pointer[192];
+        if (!cJSON_IsString(v))
+                return parse_pair(f, layer, at, pair, e);
+        if (strcmp(v->valuestring, "same") == 0 || strcmp(v->valuestring, "valid") == 0) {
+                pair[0] = pair[1] = v->valuestring[0] == 's' ? OP_SAME : 0;
+                return 0;
+        }
+        snprintf(pointer, sizeof pointer, "%s/%s", at, f->name);
+        return err_at(e, ERR_INVALID, pointer,
+                "\"%s\" must be \"same\", \"valid\", a whole number or two of them, from %g to %g", f->name,
+                f->min, f->max);
 }
 
 /* n or a list. */
@@ -157,6 +175,8 @@ static int parse_field(
                 return parse_choice(f, layer, at, (int *)(void *)field, e);
         case OP_DIMS:
                 return parse_dims(f, layer, at, (struct op_dims *)(void *)field, e);
+        case OP_PADDING:
+                return parse_padding(f, layer, at, (int *)(void *)field, e);
         default:
                 return json_get_number(layer, f->name, f->min, f->max, at, (double *)(void *)field, e);
         }

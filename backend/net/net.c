@@ -56,6 +56,7 @@ static bool alike(const struct op *a, const struct op *b)
 {
         return a->kind == b->kind && a->num_inputs == b->num_inputs &&
                memcmp(a->in, b->in, (size_t)a->num_inputs * sizeof *a->in) == 0 &&
+               memcmp(&a->out, &b->out, sizeof a->out) == 0 &&
                memcmp(a->args, b->args, a->kind->args_bytes) == 0;
 }
 

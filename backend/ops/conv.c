@@ -12,16 +12,45 @@ static int side_out(const struct conv_args *a, int axis, int in)
         return (in + 2 * a->padding[axis] - a->kernel_size[axis]) / a->stride[axis] + 1;
 }
 
-static int check(const struct op *op, const struct conv_args *a, struct err *e)
+int conv_padding_end(const struct op *op, int axis)
+{
+        const struct conv_args *a = op->args;
+        const int in[2] = {op->in[0].h, op->in[0].w}, out[2] = {op->out.h, op->out.w};
+        return a->stride[axis] == 1 ? out[axis] + a->kernel_size[axis] - 1 - in[axis] - a->padding[axis]
+                                    : a->padding[axis];
+}
+
+static int check_groups(const struct op *op, const struct conv_args *a, struct err *e)
 {
         const struct shape in = op->in[0];
-        const int h = in.h + 2 * a->padding[0], w = in.w + 2 * a->padding[1];
         if (in.c % a->groups)
                 return err_at(e, ERR_INVALID, "/groups", "%d input channels do not divide into %d groups",
                         in.c, a->groups);
         if (a->out_channels % a->groups)
                 return err_at(e, ERR_INVALID, "/groups", "%d out_channels do not divide into %d groups",
                         a->out_channels, a->groups);
+        return 0;
+}
+
+/* As PyTorch has it: what does not divide into two halves is more behind the image. */
+static int pad_to_same(struct op *op, struct err *e)
+{
+        struct conv_args *a = op->args;
+        if (a->stride[0] != 1 || a->stride[1] != 1)
+                return err_at(e, ERR_INVALID, "/padding",
+                        "padding \"same\" needs stride 1; with stride %dx%d give it as a number",
+                        a->stride[0], a->stride[1]);
+        for (int i = 0; i < 2; i++)
+                a->padding[i] = (a->kernel_size[i] - 1) / 2;
+        op->out = (struct shape){a->out_channels, op->in[0].h, op->in[0].w};
+        return 0;
+}
+
+static int pad_by_number(struct op *op, struct err *e)
+{
+        const struct conv_args *a = op->args;
+        const struct shape in = op->in[0];
+        const int h = in.h + 2 * a->padding[0], w = in.w + 2 * a->padding[1];
         if (a->kernel_size[0] > h || a->kernel_size[1] > w) {
                 if (a->kernel_size[0] == a->kernel_size[1])
                         return err_at(e, ERR_INVALID, "/kernel_size",
@@ -31,6 +60,7 @@ static int check(const struct op *op, const struct conv_args *a, struct err *e)
                         "kernel_size %dx%d is larger than the padded input %dx%d", a->kernel_size[0],
                         a->kernel_size[1], h, w);
         }
+        op->out = (struct shape){a->out_channels, side_out(a, 0, in.h), side_out(a, 1, in.w)};
         return 0;
 }
 
@@ -52,12 +82,12 @@ static int conv_shape(struct op *op, struct err *e)
 {
         const struct conv_args *a = op->args;
         const struct shape in = op->in[0];
-        int rc = check(op, a, e);
-        if (rc)
-                return rc;
+        int rc = check_groups(op, a, e);
+        if (rc == 0)
+                rc = a->padding[0] == OP_SAME ? pad_to_same(op, e) : pad_by_number(op, e);
         const int r = a->kernel_size[0], s = a->kernel_size[1], per_group = in.c / a->groups;
-        op->out = (struct shape){a->out_channels, side_out(a, 0, in.h), side_out(a, 1, in.w)};
-        rc = check_size(op, (int64_t)a->out_channels * per_group * r * s, e);
+        if (rc == 0)
+                rc = check_size(op, (int64_t)a->out_channels * per_group * r * s, e);
         if (rc)
                 return rc;
         const int fan_in = per_group * r * s;
@@ -324,7 +354,7 @@ static const struct op_field conv_fields[] = {
         {"out_channels", OP_INT, offsetof(struct conv_args, out_channels), true, 0, 1, 65536, NULL},
         {"kernel_size", OP_PAIR, offsetof(struct conv_args, kernel_size), true, 0, 1, 1024, NULL},
         {"stride", OP_PAIR, offsetof(struct conv_args, stride), false, 1, 1, 1024, NULL},
-        {"padding", OP_PAIR, offsetof(struct conv_args, padding), false, 0, 0, 1024, NULL},
+        {"padding", OP_PADDING, offsetof(struct conv_args, padding), false, 0, 0, 1024, NULL},
         {"groups", OP_INT, offsetof(struct conv_args, groups), false, 1, 1, 65536, NULL},
         {"bias", OP_BOOL, offsetof(struct conv_args, bias), false, 1, 0, 1, NULL},
         {0},

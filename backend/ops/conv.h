@@ -7,13 +7,16 @@
 
 struct conv_args {
         int out_channels;
-        int kernel_size[2], stride[2], padding[2]; /* height, width */
+        int kernel_size[2], stride[2], padding[2]; /* height, width; op_create makes numbers of OP_SAME */
         int groups;
         bool bias;
 };
 
 enum { CONV_LANES = 16 }; /* the blocks that the tiled strategies take */
 
+/* Rows (0) or columns (1) of zeros behind the image: as many as before it, but for "same" and an even kernel
+   one more. Kernels are told by the size of the output alone. */
+int conv_padding_end(const struct op *op, int axis);
 /* Binds what the kernels call CONV_GEOMETRY. */
 void conv_geometry(struct launch *l, const struct op *op);
 

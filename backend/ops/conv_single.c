@@ -52,6 +52,7 @@ static enum reading reading_of(const struct op *op, int pixels, const struct dev
                 return AS_PANELS;
         /* Vectors may not reach beyond the last pixel. */
         return a->stride[0] == 1 && a->stride[1] == 1 && a->padding[0] == 0 && a->padding[1] == 0 &&
+                               conv_padding_end(op, 0) == 0 && conv_padding_end(op, 1) == 0 &&
                                pixels >= step_of(info)
                        ? AS_IT_IS
                        : AS_PLANES;

@@ -12,6 +12,7 @@ void op_field_default(const struct op_field *f, void *field)
                 memcpy(field, &number, sizeof number);
                 break;
         case OP_PAIR:
+        case OP_PADDING:
                 memcpy(field, (int[2]){number, number}, 2 * sizeof number);
                 break;
         case OP_BOOL:

@@ -55,7 +55,7 @@ bool strategy_name(
                 const void *field = (const char *)op->args + f->offset;
                 const int *pair = field;
                 const size_t room = (size_t)(STRATEGY_NAME - at);
-                if (f->type == OP_PAIR)
+                if (f->type == OP_PAIR || f->type == OP_PADDING)
                         at += snprintf(name + at, room, " %s=%dx%d", f->name, pair[0], pair[1]);
                 else if (f->type == OP_INT)
                         at += snprintf(name + at, room, " %s=%d", f->name, pair[0]);

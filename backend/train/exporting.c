@@ -92,7 +92,7 @@ static void conv2d(struct exporting *x, const struct net_node *node)
         struct onnx_node n = onnx_begin("Conv", node->name, inputs, result(x, node, 4));
         onnx_ints(&n, "kernel_shape", a->kernel_size, 2);
         onnx_ints(&n, "strides", a->stride, 2);
-        pads(&n, a->padding, a->padding);
+        pads(&n, a->padding, (int[]){conv_padding_end(node->op, 0), conv_padding_end(node->op, 1)});
         onnx_int(&n, "group", a->groups);
         onnx_end(x->o, &n);
 }

@@ -22,7 +22,7 @@ PASSED = re.compile("there is no data set ")
 # Reasons that a schema cannot say: one value against another, or against the network's shapes.
 BEYOND = re.compile(
     "min is .*, above max|micro_batch .* is larger than batch_size|nesterov needs a momentum|\"save_best\" needs|\"min_lr\" is|\"warmup_epochs\" is"
-    "|[0-9]+ means, but|is larger than the padded input|padding .* is more than half|more than a layer may have|do not divide into"
+    "|[0-9]+ means, but|is larger than the padded input|padding .* (is more than half|needs stride 1)|more than a layer may have|do not divide into"
     "|normalized_shape (does not name|is not the input's)|cannot be joined|two layers are called|layers in all blocks"
     "|a classifier ends in|nothing to train")
 
@@ -53,6 +53,8 @@ ARCHITECTURES = [
          "name": "first"},
         {"type": "batch_norm", "eps": 1e-4, "momentum": 0.2, "affine": False, "normalize": "mean_only"},
         {"type": "relu"}, {"type": "sigmoid"},
+        {"type": "conv2d", "out_channels": 4, "kernel_size": 4, "stride": 1, "padding": "same"},
+        {"type": "conv2d", "out_channels": 4, "kernel_size": 3, "stride": 2, "padding": "valid"},
         {"type": "max_pool2d", "kernel_size": 2, "stride": 2, "padding": 0, "ceil_mode": True},
         {"type": "avg_pool2d", "kernel_size": 3, "stride": 1, "padding": 1, "ceil_mode": False, "count_include_pad": False},
         {"type": "flatten"}]},

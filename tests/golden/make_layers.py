@@ -180,6 +180,10 @@ def cases():
     yield case('conv2d', (6, 6, 5), out_channels=4, kernel_size=3, padding=1, groups=2)
     yield case('conv2d', (5, 7, 6), out_channels=5, kernel_size=3, padding=1, groups=5)
     yield case('conv2d', (3, 7, 6), out_channels=6, kernel_size=3, stride=2, groups=3, bias=False)
+    yield case('conv2d', (3, 6, 7), out_channels=5, kernel_size=3, padding='same')
+    yield case('conv2d', (2, 5, 8), out_channels=4, kernel_size=[2, 4], padding='same')
+    yield case('conv2d', (4, 6, 5), out_channels=6, kernel_size=[4, 3], padding='same', groups=2, bias=False)
+    yield case('conv2d', (3, 7, 6), out_channels=4, kernel_size=[2, 3], stride=[1, 2], padding='valid')
     yield case('linear', (23, 1, 1), out_features=11)
     yield case('linear', (7, 1, 1), out_features=18, bias=False)
     for kind in ('relu', 'sigmoid', 'tanh'):

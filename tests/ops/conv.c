@@ -32,6 +32,14 @@ static const struct {
         {{4, 11, 23}, {20, {1, 3}, {1, 1}, {0, 0}, 2, false}, 2},
         {{122, 3, 3}, {20, {3, 3}, {1, 1}, {1, 1}, 2, true}, 2},
         {{70, 9, 8}, {5, {2, 2}, {2, 2}, {0, 0}, 1, false}, 2},
+        /* "same": an even kernel has one more zero behind the image; without any before it, on single images
+           too. */
+        {{3, 7, 5}, {6, {2, 4}, {1, 1}, {OP_SAME, OP_SAME}, 1, true}, 17},
+        {{4, 9, 6}, {26, {4, 2}, {1, 1}, {OP_SAME, OP_SAME}, 2, false}, 33},
+        {{2, 1, 2}, {4, {2, 6}, {1, 1}, {OP_SAME, OP_SAME}, 1, true}, 16},
+        {{3, 9, 8}, {7, {3, 5}, {1, 1}, {OP_SAME, OP_SAME}, 1, true}, 3},
+        {{2, 12, 50}, {20, {2, 2}, {1, 1}, {OP_SAME, OP_SAME}, 1, true}, 2},
+        {{40, 4, 3}, {9, {2, 2}, {1, 1}, {OP_SAME, OP_SAME}, 1, true}, 2},
         /* No row, no column is of the stride's first phase. */
         {{3, 1, 1}, {4, {3, 3}, {2, 2}, {1, 1}, 1, true}, 17},
         {{2, 1, 5}, {3, {3, 3}, {2, 1}, {1, 1}, 1, false}, 16},
@@ -113,8 +121,9 @@ static void reference_has_right_gradients(void **state)
         static const struct conv_args args[] = {
                 {2, {2, 3}, {1, 2}, {1, 0}, 1, true},
                 {4, {1, 2}, {3, 1}, {0, 1}, 2, false},
+                {2, {2, 4}, {1, 1}, {OP_SAME, OP_SAME}, 1, true},
         };
-        for (int i = 0; i < 2; i++) {
+        for (size_t i = 0; i < sizeof args / sizeof args[0]; i++) {
                 struct op *op = ops_layer(&op_conv2d, &args[i], (struct shape){2, 4, 5});
                 ops_check_reference(*state, op, 2);
                 op_destroy(op);
@@ -138,6 +147,8 @@ static void wrong_arguments(void **state)
                 "/kernel_size", "kernel_size 11 is larger than the padded input 5x5");
         refused((struct shape){1, 9, 5}, (struct conv_args){2, {3, 8}, {1, 1}, {0, 1}, 1, true},
                 "/kernel_size", "kernel_size 3x8 is larger than the padded input 9x7");
+        refused((struct shape){1, 9, 5}, (struct conv_args){2, {3, 3}, {1, 2}, {OP_SAME, OP_SAME}, 1, true},
+                "/padding", "padding \"same\" needs stride 1; with stride 1x2 give it as a number");
         refused((struct shape){3, 5, 5}, (struct conv_args){4, {1, 1}, {1, 1}, {0, 0}, 2, true}, "/groups",
                 "3 input channels do not divide into 2 groups");
         refused((struct shape){4, 5, 5}, (struct conv_args){3, {1, 1}, {1, 1}, {0, 0}, 2, true}, "/groups",

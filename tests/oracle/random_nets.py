@@ -80,6 +80,8 @@ class Maker:
                 padding.append(self.some(0, 1, 2))
                 kernel.append(min(self.some(1, 2, 3, 3, 5), side + 2 * padding[-1]))
                 stride.append(self.some(1, 1, 2, 3))
+        if keep and self.some(True, False):
+            kernel, padding = [self.some(1, 2, 3, 4, 5) for _ in sides], 'same'
         options = {'kernel_size': kernel, 'stride': stride, 'padding': padding, 'groups': groups, 'bias': self.some(True, False)}
         return {'type': 'conv2d', 'out_channels': out, **options}, nn.Conv2d(channels, out, **options)
 

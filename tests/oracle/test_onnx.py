@@ -47,7 +47,7 @@ def by_openvino(data, x):
 
 ENGINES = [by_onnxruntime] + ([by_openvino] if openvino else [])
 # OpenVINO 2026.4 reads beyond a tensor of one channel there.
-PADDED_POINTS = re.compile(r'"kernel_size": \[1, 1\], "stride": \[\d, \d\], "padding": (?!\[0, 0\])')
+PADDED_POINTS = re.compile(r'"kernel_size": \[1, 1\], "stride": \[\d, \d\], "padding": (?!\[0, 0\]|"same")')
 
 
 class Exported(unittest.TestCase):

@@ -2,6 +2,7 @@
 #include "check.h"
 #include "net/layers.h"
 #include "ops/batch_norm.h"
+#include "ops/conv.h"
 #include "ops/kinds.h"
 #include "ops/layer_norm.h"
 
@@ -38,6 +39,7 @@ static void refused(const struct op_kind *kind, const char *text, const char *po
         union {
                 struct batch_norm_args batch;
                 struct layer_norm_args layer;
+                struct conv_args conv;
         } args = {0};
         struct err e = {0};
         assert_int_equal(parse(kind, text, &args, &e), ERR_INVALID);
@@ -72,6 +74,30 @@ static void dimensions(void **state)
         refused(&op_layer_norm, "{\"normalized_shape\":\"7\"}", "/layers/3/normalized_shape");
 }
 
+#define CONV "{\"out_channels\":4,\"kernel_size\":3,\"padding\":"
+
+static void paddings(void **state)
+{
+        static const struct {
+                const char *text;
+                int h, w;
+        } cases[] = {{CONV "\"same\"}", OP_SAME, OP_SAME}, {CONV "\"valid\"}", 0, 0}, {CONV "2}", 2, 2},
+                {CONV "[1,0]}", 1, 0}};
+        struct conv_args args = {0};
+        struct err e = {0};
+        (void)state;
+        for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+                CHECK_OK(parse(&op_conv2d, cases[i].text, &args, &e), &e);
+                assert_int_equal(args.padding[0], cases[i].h);
+                assert_int_equal(args.padding[1], cases[i].w);
+        }
+        refused(&op_conv2d, CONV "\"full\"}", "/layers/3/padding");
+        refused(&op_conv2d, CONV "\"\"}", "/layers/3/padding");
+        refused(&op_conv2d, CONV "[\"same\",0]}", "/layers/3/padding");
+        refused(&op_conv2d, CONV "-1}", "/layers/3/padding");
+        refused(&op_conv2d, "{\"out_channels\":4,\"kernel_size\":\"same\"}", "/layers/3/kernel_size");
+}
+
 /* What GET /v1/architectures says of a choice. */
 static void listing(void **state)
 {
@@ -91,6 +117,7 @@ int main(void)
                 cmocka_unit_test(choices),
                 cmocka_unit_test(wrong_choices),
                 cmocka_unit_test(dimensions),
+                cmocka_unit_test(paddings),
                 cmocka_unit_test(listing),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -139,6 +139,29 @@ static void faults_are_pointed_at(void **state)
         check_refused(CONV(4) ",{\"type\":\"relu\",\"name\":\"0\"}", "/layers/1", "two layers");
 }
 
+/* Behind "same" they differ in their outputs alone. */
+static void twins_have_one_output(void **state)
+{
+        static const char same[] =
+                "{\"type\":\"conv2d\",\"out_channels\":3,\"kernel_size\":2,\"padding\":\"same\"}",
+                          valid[] = "{\"type\":\"conv2d\",\"out_channels\":3,\"kernel_size\":2}";
+        (void)state;
+        struct err e = {0};
+        struct net *net;
+        char layers[400];
+        snprintf(layers, sizeof layers, "%s,%s,%s", same, same, valid);
+        CHECK_OK(build(layers, &net, &e), &e);
+        assert_int_equal(net->nodes[0].op->out.h, 8);
+        assert_int_equal(net->nodes[1].twin, 0);
+        assert_int_equal(net->nodes[2].op->out.h, 7);
+        assert_int_equal(net->nodes[2].twin, 2);
+        net_destroy(net);
+        check_refused(
+                CONV(4) ",{\"type\":\"conv2d\",\"out_channels\":4,\"kernel_size\":3,\"stride\":2,\"padding\":"
+                        "\"same\"}",
+                "/layers/1/padding", "needs stride 1");
+}
+
 /* Nested composites of every kind, `count` convolutions in all. */
 static char *tower(int count)
 {
@@ -222,6 +245,7 @@ int main(void)
                 cmocka_unit_test(joins_are_slices),
                 cmocka_unit_test(shared_values_are_copied),
                 cmocka_unit_test(faults_are_pointed_at),
+                cmocka_unit_test(twins_have_one_output),
                 cmocka_unit_test(three_hundred_layers),
                 cmocka_unit_test(plans_of_presets),
         };
