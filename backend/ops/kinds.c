@@ -13,9 +13,11 @@ const struct op_kind *const op_kinds[] = {
         &op_dropout,
         &op_flatten,
         &op_layer_norm,
+        &op_leaky_relu,
         &op_max_pool2d,
         &op_relu,
         &op_sigmoid,
+        &op_silu,
         &op_tanh,
 };
 const int op_kinds_count = sizeof op_kinds / sizeof op_kinds[0];

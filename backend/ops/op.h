@@ -76,7 +76,7 @@ enum op_variant { OP_NAIVE, OP_TILED, OP_WINOGRAD, OP_CLBLAST, OP_VARIANTS };
    of fraction by matrix units, whose sums are floats. */
 enum op_precision { OP_FP32, OP_TF32 };
 
-/* In the order of kernels/common.cl. */
+/* Those that other kernels can do behind theirs, in the order of kernels/common.cl. */
 enum op_activation { OP_NO_ACTIVATION, OP_RELU, OP_SIGMOID, OP_TANH };
 
 /* What follows a layer and is done to its result before that is stored, bit for bit what these layers would
@@ -134,7 +134,7 @@ struct op_kind {
         bool in_place;                 /* y may be x[0], dx[0] may be dy (backward must then not read x[0]) */
         bool forward_in_place;         /* y may be x[0] where there is no backward */
         unsigned epilogues;            /* OP_TAKES_…; `flops` leaves them out */
-        enum op_activation activation; /* of kinds that are one */
+        enum op_activation activation; /* of kinds that are one of these */
         bool view;                     /* y is x's memory under another shape: no launch at all */
         bool internal; /* made by the net itself where it joins branches: no layer type of a user's */
         /* From op->in and op->args: checks them, sets op->out and op->params. The pointer in an error is the

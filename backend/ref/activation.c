@@ -1,3 +1,4 @@
+#include "ops/activation.h"
 #include "ref/ref.h"
 
 #include <math.h>
@@ -15,6 +16,11 @@ static double relu(double x)
 static double sigmoid(double x)
 {
         return 1 / (1 + exp(-x));
+}
+
+static double silu(double x)
+{
+        return x * sigmoid(x);
 }
 
 static void relu_forward(const struct op *op, const struct ref_call *c)
@@ -57,6 +63,36 @@ static void tanh_backward(const struct op *op, const struct ref_call *c)
         }
 }
 
+static void leaky_relu_forward(const struct op *op, const struct ref_call *c)
+{
+        const struct leaky_relu_args *a = op->args;
+        for (int64_t i = 0; i < count_of(op, c); i++)
+                c->y[i] = c->x[0][i] > 0 ? c->x[0][i] : a->negative_slope * c->x[0][i];
+}
+
+static void leaky_relu_backward(const struct op *op, const struct ref_call *c)
+{
+        const struct leaky_relu_args *a = op->args;
+        for (int64_t i = 0; i < count_of(op, c); i++)
+                c->dx[0][i] = c->x[0][i] > 0 ? c->dy[i] : a->negative_slope * c->dy[i];
+}
+
+static void silu_forward(const struct op *op, const struct ref_call *c)
+{
+        for (int64_t i = 0; i < count_of(op, c); i++)
+                c->y[i] = silu(c->x[0][i]);
+}
+
+static void silu_backward(const struct op *op, const struct ref_call *c)
+{
+        for (int64_t i = 0; i < count_of(op, c); i++) {
+                const double x = c->x[0][i], s = sigmoid(x);
+                c->dx[0][i] = c->dy[i] * s * (1 + x * (1 - s));
+        }
+}
+
 const struct ref_op ref_relu = {relu_forward, relu_backward};
 const struct ref_op ref_sigmoid = {sigmoid_forward, sigmoid_backward};
 const struct ref_op ref_tanh = {tanh_forward, tanh_backward};
+const struct ref_op ref_leaky_relu = {leaky_relu_forward, leaky_relu_backward};
+const struct ref_op ref_silu = {silu_forward, silu_backward};

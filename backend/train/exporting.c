@@ -1,5 +1,6 @@
 #include "train/exporting.h"
 
+#include "ops/activation.h"
 #include "ops/batch_norm.h"
 #include "ops/conv.h"
 #include "ops/kinds.h"
@@ -327,6 +328,26 @@ static void activation(struct exporting *x, const struct net_node *node)
         simple(x, types[node->op->kind->activation], node->name, from->name, result(x, node, from->rank));
 }
 
+static void leaky_relu(struct exporting *x, const struct net_node *node)
+{
+        const struct leaky_relu_args *a = node->op->args;
+        const struct exporting_edge *from = edge_of(x, node->inputs[0]);
+        struct onnx_node n = onnx_begin("LeakyRelu", node->name, from->name, result(x, node, from->rank));
+        onnx_float(&n, "alpha", (float)a->negative_slope);
+        onnx_end(x->o, &n);
+}
+
+/* ONNX has an operator for it from version 24 of them on. */
+static void silu(struct exporting *x, const struct net_node *node)
+{
+        const struct exporting_edge *from = edge_of(x, node->inputs[0]);
+        char gate[EXPORTING_NAME], inputs[2 * EXPORTING_NAME + 1];
+        exporting_invent(x, gate);
+        simple(x, "Sigmoid", gate, from->name, gate);
+        snprintf(inputs, sizeof inputs, "%s %s", from->name, gate);
+        simple(x, "Mul", node->name, inputs, result(x, node, from->rank));
+}
+
 static void add(struct exporting *x, const struct net_node *node)
 {
         char inputs[2 * EXPORTING_NAME + 1], label[NET_NAME_MAX + 24];
@@ -365,9 +386,11 @@ static const struct {
         {&op_dropout, nothing},
         {&op_flatten, flatten},
         {&op_layer_norm, layer_norm},
+        {&op_leaky_relu, leaky_relu},
         {&op_max_pool2d, max_pool2d},
         {&op_relu, activation},
         {&op_sigmoid, activation},
+        {&op_silu, silu},
         {&op_tanh, activation},
 };
 

@@ -250,6 +250,10 @@ def expand(_, x, dims):
     return list(dims[1]), x[1] * math.prod(dims[1])
 
 
+def leaky_relu(a, x):
+    return x[0], [v if v > 0 else a["alpha"] * v for v in x[1]]
+
+
 OPERATORS = {
     "Add": broadcast(lambda a, b: a + b), "Sub": broadcast(lambda a, b: a - b), "Mul": broadcast(lambda a, b: a * b),
     "Div": broadcast(lambda a, b: a / b), "Max": broadcast(max), "Sqrt": each(math.sqrt), "ReduceMean": reduce_mean,
@@ -257,4 +261,5 @@ OPERATORS = {
     "GlobalAveragePool": global_pool, "BatchNormalization": batch_norm, "LayerNormalization": layer_norm, "Concat": concat,
     "Pad": pad, "Expand": expand, "Reshape": reshape, "Flatten": flatten, "Softmax": softmax, "Identity": lambda _, x: x,
     "Relu": each(lambda v: max(v, 0.0)), "Sigmoid": each(lambda v: 1 / (1 + math.exp(-v))), "Tanh": each(math.tanh),
+    "LeakyRelu": leaky_relu,
 }

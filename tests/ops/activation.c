@@ -1,9 +1,10 @@
 #include "ops.h"
+#include "ops/activation.h"
 #include "ops/kinds.h"
 
 #include <math.h>
 
-static const struct op_kind *const kinds[] = {&op_relu, &op_sigmoid, &op_tanh};
+static const struct op_kind *const kinds[] = {&op_relu, &op_sigmoid, &op_tanh, &op_leaky_relu, &op_silu};
 enum { KINDS = sizeof kinds / sizeof kinds[0] };
 
 static void agrees_with_reference(void **state)
@@ -27,6 +28,36 @@ static void reference_has_right_gradients(void **state)
         }
 }
 
+static void slopes(void **state)
+{
+        static const double slopes[] = {0, 0.2, 1};
+        for (int i = 0; i < 3; i++) {
+                struct op *op = ops_layer(
+                        &op_leaky_relu, &(const struct leaky_relu_args){slopes[i]}, (struct shape){3, 5, 7});
+                ops_check_all(*state, op, 33, 1e-6);
+                op_destroy(op);
+        }
+}
+
+static double value_of(const struct op_kind *kind, double x)
+{
+        if (kind == &op_relu)
+                return x < 0 ? 0 : x;
+        if (kind == &op_sigmoid)
+                return 1 / (1 + exp(-x));
+        if (kind == &op_tanh)
+                return tanh(x);
+        if (kind == &op_leaky_relu)
+                return x < 0 ? 0.01 * x : x;
+        return x / (1 + exp(-x));
+}
+
+/* What is below 2e-38, and silu's product of that with x, may be nothing. */
+static double least_of(const struct op_kind *kind, double x)
+{
+        return kind == &op_silu ? 2e-38 * fmax(1, fmin(fabs(x), 100)) : 2e-38;
+}
+
 /* Large values, infinities and NaN, and the relative error of small results, which a random batch does not
  * see. */
 static void extremes(void **state)
@@ -48,12 +79,10 @@ static void extremes(void **state)
                 memcpy(data->x[0], inputs, sizeof inputs);
                 CHECK_OK(trial_run(&t, data, &e), &e);
                 for (int i = 0; i < COUNT; i++) {
-                        double x = (double)inputs[i], want = k / 2 == 0   ? (x < 0 ? 0 : x)
-                                                             : k / 2 == 1 ? 1 / (1 + exp(-x))
-                                                                          : tanh(x);
-                        double got = (double)data->y[i];
+                        double x = (double)inputs[i], want = value_of(kinds[k / 2], x);
+                        double got = (double)data->y[i], least = least_of(kinds[k / 2], x);
                         if (isnan(want) ? !isnan(got)
-                                        : got != want && fabs(got - want) > 3e-7 * fabs(want) + 2e-38)
+                                        : got != want && fabs(got - want) > 3e-7 * fabs(want) + least)
                                 fail_msg("%s(%g) is %.9g, wanted %.9g", kinds[k / 2]->type, x, got, want);
                 }
                 trial_data_destroy(data);
@@ -66,6 +95,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(agrees_with_reference),
                 cmocka_unit_test(reference_has_right_gradients),
+                cmocka_unit_test(slopes),
                 cmocka_unit_test(extremes),
         };
         return OPS_RUN(tests);

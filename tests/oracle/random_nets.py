@@ -101,7 +101,9 @@ class Maker:
         return {'type': 'linear', 'out_features': out}, nn.Linear(shape[0], out)
 
     def activation(self, shape, keep):
-        return self.some(({'type': 'relu'}, nn.ReLU()), ({'type': 'sigmoid'}, nn.Sigmoid()), ({'type': 'tanh'}, nn.Tanh()))
+        slope = self.some(0.01, 0.2)
+        return self.some(({'type': 'relu'}, nn.ReLU()), ({'type': 'sigmoid'}, nn.Sigmoid()), ({'type': 'tanh'}, nn.Tanh()),
+                         ({'type': 'silu'}, nn.SiLU()), ({'type': 'leaky_relu', 'negative_slope': slope}, nn.LeakyReLU(slope)))
 
     def batch_norm(self, shape, keep):
         options = {'eps': self.some(1e-3, 1e-2), 'momentum': self.some(0.1, 0.3, 1.0), 'affine': self.some(True, False)}

@@ -33,6 +33,16 @@ static const struct {
                 28},
         {"\"densenet\"", 64},
         {"\"bn-lenet\"", 28},
+        /* Activations that are no epilogues, and what follows them. */
+        {"{\"layers\":[{\"type\":\"conv2d\",\"out_channels\":7,\"kernel_size\":[2,4],\"padding\":\"same\"},"
+         "{\"type\":\"batch_norm\"},{\"type\":\"silu\"},{\"type\":\"conv2d\",\"out_channels\":12,\"kernel_"
+         "size\":3},"
+         "{\"type\":\"leaky_relu\"},{\"type\":\"batch_norm\"},{\"type\":\"leaky_relu\",\"negative_slope\":0."
+         "2},"
+         "{\"type\":\"flatten\"},{\"type\":\"linear\",\"out_features\":20},{\"type\":\"silu\"},"
+         "{\"type\":\"linear\",\"out_features\":12},{\"type\":\"relu\"},"
+         "{\"type\":\"linear\",\"out_features\":10}]}",
+                28},
 };
 
 enum { NETS = sizeof nets / sizeof nets[0] };
