@@ -1,15 +1,65 @@
 /* Augmentation and normalisation of a batch that lies in its tensor; see backend/train/transform.h.
 
    STEPS, COUNT, FIRST  steps of this program, comma-separated, and the place of the first in the augmentation
-   table   4 floats a step: its parameters as they stand in the job
+   table   TABLE floats a step: its parameters as they stand in the job
    draws   DRAW floats for each step, each for `room` samples side by side; `room` is a multiple of 32
    Random words: Philox of the job's seed, counter (position of the image in its epoch, group, epoch, 4 | (step+1) << 8). The
    groups from DRAW_GROUP on are the image's draws, below it one group is 4 elements of noise or a row's shift.
 
    Work-items take one lane, or where LANES is 16 all of them as a vector: F, I and U are of WIDE samples. */
-enum { HFLIP, VFLIP, ROT90, CROP, ZOOM, ROW_JITTER, BRIGHTNESS, CONTRAST, GAMMA, GAUSSIAN_NOISE, POISSON_NOISE, BACKGROUND,
+enum { HFLIP, VFLIP, ROT90, AFFINE, CROP, ZOOM, ROW_JITTER, BRIGHTNESS, CONTRAST, GAMMA, GAUSSIAN_NOISE, POISSON_NOISE, BACKGROUND,
         BLUR, NORMALIZE, STANDARDIZE };
 #define DRAW_GROUP 0xFFFFFF00u
+
+#if LANES == 16
+#define WIDE 16
+typedef float16 F;
+typedef int16 I;
+typedef uint16 U;
+#define AS_F as_float16
+#define AS_I as_int16
+#define AS_U as_uint16
+#define TO_F convert_float16
+#define TO_I convert_int16
+#define EXP f_exp_lanes
+#define ANY(i) any(i)
+#define NUMBERS ((int16)(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15))
+#define LOAD(p) (*(global const float16 *)(p))
+#define STORE(p, v) (*(global float16 *)(p) = (v))
+#else
+#define WIDE 1
+typedef float F;
+typedef int I;
+typedef uint U;
+#define AS_F as_float
+#define AS_I as_int
+#define AS_U as_uint
+#define TO_F convert_float
+#define TO_I convert_int
+#define EXP f_exp
+#define ANY(i) (i)
+#define NUMBERS 0
+#define LOAD(p) (*(p))
+#define STORE(p, v) (*(p) = (v))
+#endif
+/* Which lane, or the first of them, and which item of the rest. */
+#define LANE ((int)get_global_id(0) % (LANES / WIDE) * WIDE)
+#define ITEM ((int)get_global_id(0) / (LANES / WIDE))
+
+#if defined(DRAWING) || defined(POINTS)
+/* cos and sin of a turn's part u in [0,1): Taylor's series within an eighth of a turn around 0, 1/4, 1/2 and 3/4. */
+static inline void turn(const F u, F *ret_cos, F *ret_sin)
+{
+        const I quarter = TO_I(4.0f * u + 0.5f), k = quarter & 3, odd = (quarter & 1) != 0;
+        const F r = (u - 0.25f * TO_F(quarter)) * 6.28318531f, q = r * r;
+        F s = fma(q, (F)2.7557319e-6f, (F)-1.9841270e-4f), c = fma(q, (F)2.4801587e-5f, (F)-1.3888889e-3f);
+        s = r * fma(q, fma(q, fma(q, s, (F)8.3333333e-3f), (F)-0.16666667f), (F)1.0f);
+        c = fma(q, fma(q, fma(q, c, (F)4.1666667e-2f), (F)-0.5f), (F)1.0f);
+        const F a = odd ? s : c, b = odd ? c : s;
+        *ret_cos = k == 1 || k == 2 ? -a : a;
+        *ret_sin = k >= 2 ? -b : b;
+}
+#endif
 
 #if defined(DRAWING)
 static inline float between(const float low, const float high, const uint word)
@@ -28,7 +78,16 @@ static inline uint4 step_words(const uint2 seed, const uint epoch, const uint at
         return philox(seed, (uint4)(at, group, epoch, 4u | (uint)(step + 1) << 8));
 }
 
+/* cos and sin of a random angle within -degrees to degrees. */
+static inline void random_turn(const float degrees, const uint word, float *ret_cos, float *ret_sin)
+{
+        const float part = between(-degrees, degrees, word) / 360.0f;
+        turn(part - floor(part), ret_cos, ret_sin);
+}
+
 constant int steps[COUNT] = {STEPS};
+/* Where an affine step's parameters stand; backend/train/augment.h has the same. */
+enum { DEGREES, TRANSLATE, SCALE = 3, SHEAR = 5 };
 
 /* Grid: samples. */
 kernel void augment_draw(VIEW(table), VIEW(draws), const int room, const int n, const int h,
@@ -38,7 +97,8 @@ kernel void augment_draw(VIEW(table), VIEW(draws), const int room, const int n, 
         if (sample >= n)
                 return;
         for (int i = 0; i < COUNT; i++) {
-                const float a = FROM(table)[4 * i], b = FROM(table)[4 * i + 1];
+                global const float *values = FROM(table) + TABLE * i;
+                const float a = values[0], b = values[1];
                 const uint2 seed = (uint2)(seed_low, seed_high);
                 const uint4 r = step_words(seed, epoch, (uint)(position + sample), i, DRAW_GROUP);
                 global float *d = FROM(draws) + (ulong)i * DRAW * room + sample;
@@ -50,6 +110,19 @@ kernel void augment_draw(VIEW(table), VIEW(draws), const int room, const int n, 
                 case ROT90:
                         d[0] = (float)(r.x & 3u);
                         break;
+                case AFFINE: { /* cos and sin over the scale, tan of the shear, pixels down and along */
+                        const uint4 more = step_words(seed, epoch, (uint)(position + sample), i, DRAW_GROUP + 1u);
+                        const float factor = 1.0f / between(values[SCALE], values[SCALE + 1], r.w);
+                        float c, s, shear_c, shear_s;
+                        random_turn(values[DEGREES], r.x, &c, &s);
+                        random_turn(values[SHEAR], more.x, &shear_c, &shear_s);
+                        d[0] = c * factor;
+                        d[room] = s * factor;
+                        d[2 * room] = shear_s / shear_c;
+                        d[3 * room] = between(-values[TRANSLATE], values[TRANSLATE], r.y) * (float)h;
+                        d[4 * room] = between(-values[TRANSLATE + 1], values[TRANSLATE + 1], r.z) * (float)w;
+                        break;
+                }
                 case CROP:
                         d[0] = whole(a, r.x);
                         d[room] = whole(a, r.y);
@@ -89,43 +162,6 @@ kernel void augment_draw(VIEW(table), VIEW(draws), const int room, const int n, 
                 }
         }
 }
-#endif
-
-#if defined(POINTS) || defined(STATS) || defined(BLURRING)
-#if LANES == 16
-#define WIDE 16
-typedef float16 F;
-typedef int16 I;
-typedef uint16 U;
-#define AS_F as_float16
-#define AS_I as_int16
-#define AS_U as_uint16
-#define TO_F convert_float16
-#define TO_I convert_int16
-#define EXP f_exp_lanes
-#define ANY(i) any(i)
-#define NUMBERS ((int16)(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15))
-#define LOAD(p) (*(global const float16 *)(p))
-#define STORE(p, v) (*(global float16 *)(p) = (v))
-#else
-#define WIDE 1
-typedef float F;
-typedef int I;
-typedef uint U;
-#define AS_F as_float
-#define AS_I as_int
-#define AS_U as_uint
-#define TO_F convert_float
-#define TO_I convert_int
-#define EXP f_exp
-#define ANY(i) (i)
-#define NUMBERS 0
-#define LOAD(p) (*(p))
-#define STORE(p, v) (*(p) = (v))
-#endif
-/* Which lane, or the first of them, and which item of the rest. */
-#define LANE ((int)get_global_id(0) % (LANES / WIDE) * WIDE)
-#define ITEM ((int)get_global_id(0) / (LANES / WIDE))
 #endif
 
 #if defined(POINTS)
@@ -178,19 +214,6 @@ static inline F f_log(const F x)
         p = fma(p, q, (F)0.4f);
         p = fma(p, q, (F)0.66666667f);
         return fma(TO_F(n), (F)0x1.62e430p-1f, fma(p * q, s, 2.0f * s));
-}
-
-/* cos and sin of a turn's part u in [0,1): Taylor's series within an eighth of a turn around 0, 1/4, 1/2 and 3/4. */
-static inline void turn(const F u, F *ret_cos, F *ret_sin)
-{
-        const I quarter = TO_I(4.0f * u + 0.5f), k = quarter & 3, odd = (quarter & 1) != 0;
-        const F r = (u - 0.25f * TO_F(quarter)) * 6.28318531f, q = r * r;
-        F s = fma(q, (F)2.7557319e-6f, (F)-1.9841270e-4f), c = fma(q, (F)2.4801587e-5f, (F)-1.3888889e-3f);
-        s = r * fma(q, fma(q, fma(q, s, (F)8.3333333e-3f), (F)-0.16666667f), (F)1.0f);
-        c = fma(q, fma(q, fma(q, c, (F)4.1666667e-2f), (F)-0.5f), (F)1.0f);
-        const F a = odd ? s : c, b = odd ? c : s;
-        *ret_cos = k == 1 || k == 2 ? -a : a;
-        *ret_sin = k >= 2 ? -b : b;
 }
 
 /* Four normal numbers (Box, Muller 1958); the log of nothing is avoided by half a step. */

@@ -8,6 +8,7 @@
    step, plane, pitch   elements from one of order's numbers to the next, from channel to channel, from row to row: those of
                         whole images, or of windows cut from one large image, where order holds the places of their corners
    STEPS   the geometric steps, comma-separated, COUNT of them; the augmentation's step FIRST is the first one
+   MIRRORED  one of them is affine
    draws   what augment_draw drew: DRAW floats for each step, each for `room` samples side by side, see augment.cl */
 #ifndef IMAGE_T
 #define IMAGE_T uchar
@@ -20,6 +21,134 @@
 #define DRAW_ARGUMENTS \
         VIEW(draws), const int room, const uint seed_low, const uint seed_high, const uint epoch, const int position
 
+#if MIRRORED
+/* From a row and a column of the output to a place in the source: each of y and x is [0] * row + [1] * column + [2]. Beyond its
+   sides, which lie half a pixel from the outermost centres, the image is mirrored, as often as that takes: flips and quarter
+   turns may come before that or after. */
+struct map {
+        float y[3], x[3];
+};
+
+static inline struct map identity(void)
+{
+        const struct map m = {{1.0f, 0.0f, 0.0f}, {0.0f, 1.0f, 0.0f}};
+        return m;
+}
+
+enum { HFLIP, VFLIP, ROT90, AFFINE };
+constant int steps[COUNT] = {STEPS};
+
+static void flip(float v[3], const float last)
+{
+        v[0] = -v[0];
+        v[1] = -v[1];
+        v[2] = last - v[2];
+}
+
+static void quarter_turn(struct map *m, const float last)
+{
+        for (int i = 0; i < 3; i++) {
+                const float y = m->y[i];
+                m->y[i] = m->x[i];
+                m->x[i] = y;
+        }
+        flip(m->x, last);
+}
+
+/* The inverse of torchvision's RandomAffine, around the middle; `d` as augment_draw has it. */
+static void turn_back(struct map *m, global const float *d, const int room, const float h, const float w)
+{
+        const float c = d[0], s = d[room], shear = d[2 * room];
+        m->y[2] -= 0.5f * (h - 1.0f) + d[3 * room];
+        m->x[2] -= 0.5f * (w - 1.0f) + d[4 * room];
+        for (int i = 0; i < 3; i++) {
+                const float y = m->y[i], x = m->x[i];
+                m->y[i] = c * y - s * x;
+                m->x[i] = (c - s * shear) * x + (c * shear + s) * y;
+        }
+        m->y[2] += 0.5f * (h - 1.0f);
+        m->x[2] += 0.5f * (w - 1.0f);
+}
+
+/* The last step first. */
+static void compose(struct map *m, global const float *draws, const int room, const int sample, const int row, const uint2 seed,
+        const uint epoch, const uint at, const float h, const float w)
+{
+        for (int i = COUNT - 1; i >= 0; i--) {
+                global const float *d = draws + (ulong)(FIRST + i) * DRAW * room + sample;
+                if (steps[i] == HFLIP && d[0] > 0.0f)
+                        flip(m->x, w - 1.0f);
+                if (steps[i] == VFLIP && d[0] > 0.0f)
+                        flip(m->y, h - 1.0f);
+                for (int k = 0; steps[i] == ROT90 && k < (int)d[0]; k++)
+                        quarter_turn(m, w - 1.0f);
+                if (steps[i] == AFFINE)
+                        turn_back(m, d, room, h, w);
+        }
+}
+
+/* Columns at a time, whose places are worked out together; what stands there is read one by one. */
+#if LANES == 32
+#define WIDE 1
+typedef float F;
+typedef int I;
+#define TO_F convert_float
+#define TO_I convert_int
+#define RAMP 0.0f
+#define UNPACK(i, v) ((i)[0] = (v))
+#define PACK(v) ((v)[0])
+#else
+#define WIDE 16
+typedef float16 F;
+typedef int16 I;
+#define TO_F convert_float16
+#define TO_I convert_int16
+#define RAMP ((float16)(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15))
+#define UNPACK(i, v) vstore16(v, 0, i)
+#define PACK(v) vload16(0, v)
+#endif
+
+/* A place of the output, mirrored between its sides, which are `size` apart, in pixels of the source, `step` of them one of the
+   output; not before the source's first centre. */
+static inline F mirrored(const F v, const float size, const float step)
+{
+        const F from = fabs(v + 0.5f), u = from - 2.0f * size * floor(from * (0.5f / size));
+        const F at = (size - fabs(size - u)) * step - 0.5f;
+        return at > 0.0f ? at : (F)0.0f;
+}
+
+/* One row of one image, LANES floats apart in `out`; `image` is a plane whose pixels are `apart` elements apart. */
+static void fill_row(const struct map *m, global const IMAGE_T *image, const int apart, global float *out, const int row,
+        const int h, const int w, const int source_h, const int source_w, const int pitch)
+{
+        const float y_step = (float)source_h / (float)h, x_step = (float)source_w / (float)w;
+        const float y = m->y[0] * (float)row + m->y[2], x = m->x[0] * (float)row + m->x[2], y1 = m->y[1], x1 = m->x[1];
+        for (int i = 0; i < w; i += WIDE) {
+                const F column = (float)i + RAMP;
+                const F f = mirrored(y + y1 * column, (float)h, y_step), g = mirrored(x + x1 * column, (float)w, x_step);
+                const I f0 = min(TO_I(f), source_h - 1), g0 = min(TO_I(g), source_w - 1);
+                const I down = min(source_h - 1 - f0, 1) * pitch * apart, along = min(source_w - 1 - g0, 1) * apart;
+                const F tf = f - TO_F(f0), tg = g - TO_F(g0);
+                int rows[WIDE], columns[WIDE], to_next[WIDE], beside[WIDE];
+                float p[WIDE], q[WIDE], r[WIDE], s[WIDE];
+                UNPACK(rows, f0);
+                UNPACK(columns, g0 * apart);
+                UNPACK(to_next, down);
+                UNPACK(beside, along);
+                for (int k = 0; k < WIDE; k++) {
+                        global const IMAGE_T *near = image + (ulong)rows[k] * pitch * apart + columns[k], *far = near + to_next[k];
+                        p[k] = (float)near[0];
+                        q[k] = (float)near[beside[k]];
+                        r[k] = (float)far[0];
+                        s[k] = (float)far[beside[k]];
+                }
+                const F a = PACK(p) * (1.0f - tg) + PACK(q) * tg, b = PACK(r) * (1.0f - tg) + PACK(s) * tg;
+                UNPACK(p, (a * (1.0f - tf) + b * tf) / IMAGE_SCALE);
+                for (int k = 0; k < min(WIDE, w - i); k++)
+                        out[(ulong)(i + k) * LANES] = p[k];
+        }
+}
+#else
 /* From a row and a column of the output to a place in the source: each of y and x is scale * t + offset of one of the two, y of
    the column where `turned`. Rows and columns outside the bounds come from outside the image. */
 struct map {
@@ -141,6 +270,8 @@ static inline struct map identity(void)
         const struct map m = {1.0f, 0.0f, 1.0f, 0.0f, {-1e30f, -1e30f}, {1e30f, 1e30f}, 0, 0.0f, 0};
         return m;
 }
+
+#endif
 
 /* The row of `tensor` that a work-item fills. Those of samples that do not exist are done here. */
 #define ROW_OF(tensor) \

@@ -7,7 +7,8 @@
 #include <string.h>
 
 static const char *const type_names[] = {"integer", "integer or [height, width]", "boolean", "number",
-        "string", "integer or list of integers", "integer, [height, width], \"same\" or \"valid\""};
+        "string", "integer or list of integers", "integer, [height, width], \"same\" or \"valid\"",
+        "[number, number]"};
 
 /* What PyTorch's classes are told, and a layer here has from the one before. */
 static int refuse_inferred(const cJSON *layer, const char *at, struct err *e)
@@ -209,6 +210,9 @@ cJSON *layers_fields_json(const struct op_field *fields)
                 cJSON_AddBoolToObject(item, "required", f->required);
                 if (f->type == OP_CHOICE)
                         add_choices(item, f);
+                else if (!f->required && f->type == OP_NUMBERS)
+                        json_add(item, "default",
+                                cJSON_CreateDoubleArray((double[2]){f->fallback, f->fallback}, 2));
                 else if (!f->required && f->type == OP_BOOL)
                         cJSON_AddBoolToObject(item, "default", f->fallback != 0);
                 else if (!f->required && !isnan(f->fallback))

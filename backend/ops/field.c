@@ -21,6 +21,9 @@ void op_field_default(const struct op_field *f, void *field)
         case OP_NUMBER:
                 memcpy(field, &f->fallback, sizeof f->fallback);
                 break;
+        case OP_NUMBERS:
+                memcpy(field, (double[2]){f->fallback, f->fallback}, 2 * sizeof f->fallback);
+                break;
         case OP_DIMS:
                 memset(field, 0, sizeof(struct op_dims));
                 break;

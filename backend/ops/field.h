@@ -7,7 +7,7 @@
 
 /* A hyperparameter as it is spelt in JSON (PyTorch's spelling) and where it lies in the op's arguments. The
    table drives parsing, checking, defaults and GET /v1/architectures. */
-enum op_field_type { OP_INT, OP_PAIR, OP_BOOL, OP_NUMBER, OP_CHOICE, OP_DIMS, OP_PADDING };
+enum op_field_type { OP_INT, OP_PAIR, OP_BOOL, OP_NUMBER, OP_CHOICE, OP_DIMS, OP_PADDING, OP_NUMBERS };
 /* What OP_PADDING holds twice for "same", until the op knows what that is. "valid" is 0. */
 enum { OP_SAME = -1 };
 struct op_dims {
@@ -16,7 +16,7 @@ struct op_dims {
 struct op_field {
         const char *name;
         enum op_field_type type; /* int; int[2], written n or [h,w]; bool; double; int; struct op_dims,
-                                    written n or a list; int[2], a pair or a word */
+                                    written n or a list; int[2], a pair or a word; double[2] */
         size_t offset;           /* in the arguments struct */
         bool required;
         double fallback; /* where absent and not required; NAN for a pair or an int means "as another field":

@@ -11,6 +11,12 @@
                 .max = most                                                                                  \
         }
 
+#define NUMBERS(field, index, value, least, most)                                                            \
+        {                                                                                                    \
+                .name = field, .type = OP_NUMBERS, .offset = index, .fallback = value, .min = least,         \
+                .max = most                                                                                  \
+        }
+
 static const struct augment_kind kinds[] = {
         {"hflip", "HFLIP", "mirrors left and right with probability p", AUGMENT_GEOMETRIC,
                 {NUMBER("p", 0, 0.5, 0, 1)}},
@@ -18,6 +24,15 @@ static const struct augment_kind kinds[] = {
                 {NUMBER("p", 0, 0.5, 0, 1)}},
         {"rot90", "ROT90", "turns by a random multiple of 90 degrees; square images only", AUGMENT_GEOMETRIC,
                 {{.name = NULL}}},
+        {"affine", "AFFINE",
+                "turns and shears by up to so many degrees, moves by up to such parts of height and width, "
+                "enlarges by a factor of the first to the second, bilinear, mirrored outside; after "
+                "torchvision's RandomAffine",
+                AUGMENT_GEOMETRIC,
+                {NUMBER("degrees", AUGMENT_DEGREES, 180, 0, 180),
+                        NUMBERS("translate", AUGMENT_TRANSLATE, 0, 0, 1),
+                        NUMBERS("scale", AUGMENT_SCALE, 1, 0.1, 10),
+                        NUMBER("shear", AUGMENT_SHEAR, 0, 0, 60)}},
         {"crop", "CROP",
                 "moves by up to `padding` pixels both ways, zeros outside: torchvision's RandomCrop(size, "
                 "padding)",
@@ -45,6 +60,11 @@ static const struct augment_kind kinds[] = {
 };
 enum { KINDS = sizeof kinds / sizeof kinds[0] };
 
+static bool is(const struct augment_step *s, const char *type)
+{
+        return strcmp(s->kind->type, type) == 0;
+}
+
 static int find(const cJSON *step, const char *at, const struct augment_kind **ret, struct err *e)
 {
         const char *type = NULL;
@@ -69,9 +89,32 @@ static int find(const cJSON *step, const char *at, const struct augment_kind **r
         return err_at(e, ERR_INVALID, pointer, "there is no augmentation \"%s\"; known are:%s", type, known);
 }
 
+static int read_numbers(
+        const cJSON *step, const struct op_field *f, const char *at, double ret[2], struct err *e)
+{
+        const cJSON *list = json_field(step, f->name);
+        char pointer[64];
+        ret[0] = ret[1] = f->fallback;
+        snprintf(pointer, sizeof pointer, "%s/%s", at, f->name);
+        if (list && (!cJSON_IsArray(list) || cJSON_GetArraySize(list) != 2))
+                return err_at(e, ERR_INVALID, pointer, "\"%s\" must be two numbers from %g to %g", f->name,
+                        f->min, f->max);
+        for (int i = 0; list && i < 2; i++) {
+                const cJSON *v = cJSON_GetArrayItem(list, i);
+                snprintf(pointer, sizeof pointer, "%s/%s/%d", at, f->name, i);
+                if (!cJSON_IsNumber(v) || v->valuedouble < f->min || v->valuedouble > f->max)
+                        return err_at(e, ERR_INVALID, pointer, "a number from %g to %g is expected here",
+                                f->min, f->max);
+                ret[i] = v->valuedouble;
+        }
+        return 0;
+}
+
 static int read_field(const cJSON *step, const struct op_field *f, const char *at, double *ret, struct err *e)
 {
         int64_t whole = (int64_t)f->fallback;
+        if (f->type == OP_NUMBERS)
+                return read_numbers(step, f, at, ret, e);
         *ret = f->fallback;
         if (f->type == OP_NUMBER)
                 return json_get_number(step, f->name, f->min, f->max, at, ret, e);
@@ -81,9 +124,18 @@ static int read_field(const cJSON *step, const struct op_field *f, const char *a
         return rc;
 }
 
+static int check_range(const double range[2], const char *at, const char *name, struct err *e)
+{
+        char pointer[64];
+        if (range[0] <= range[1])
+                return 0;
+        snprintf(pointer, sizeof pointer, "%s/%s", at, name);
+        return err_at(e, ERR_INVALID, pointer, "min is %g, above max, which is %g", range[0], range[1]);
+}
+
 static int read_step(const cJSON *json, const char *at, struct augment_step *ret, struct err *e)
 {
-        char keys[64] = "type", pointer[64];
+        char keys[64] = "type";
         int rc = find(json, at, &ret->kind, e);
         if (rc)
                 return rc;
@@ -93,12 +145,10 @@ static int read_step(const cJSON *json, const char *at, struct augment_step *ret
         rc = json_only(json, keys, at, e);
         for (const struct op_field *f = fields; rc == 0 && f->name; f++)
                 rc = read_field(json, f, at, &ret->values[f->offset], e);
-        bool range = fields[0].name && strcmp(fields[0].name, "min") == 0;
-        if (rc == 0 && range && ret->values[0] > ret->values[1]) {
-                snprintf(pointer, sizeof pointer, "%s/%s", at, json_field(json, "max") ? "max" : "min");
-                rc = err_at(e, ERR_INVALID, pointer, "min is %g, above max, which is %g", ret->values[0],
-                        ret->values[1]);
-        }
+        if (rc == 0 && fields[0].name && strcmp(fields[0].name, "min") == 0)
+                rc = check_range(ret->values, at, json_field(json, "max") ? "max" : "min", e);
+        if (rc == 0 && is(ret, "affine"))
+                rc = check_range(ret->values + AUGMENT_SCALE, at, "scale", e);
         return rc;
 }
 
@@ -129,12 +179,25 @@ int augment_check(const struct augment *a, struct shape s, struct err *e)
 {
         for (int i = 0; i < a->count; i++) {
                 char at[32];
-                if (strcmp(a->steps[i].kind->type, "rot90") != 0 || s.h == s.w)
+                if (!is(&a->steps[i], "rot90") || s.h == s.w)
                         continue;
                 snprintf(at, sizeof at, "/augment/%d", i);
                 return err_at(e, ERR_INVALID, at, "rot90 needs square images; these are %dx%d", s.h, s.w);
         }
         return 0;
+}
+
+bool augment_joins(const struct augment *a, int first, int at)
+{
+        int affine = 0, zeros = 0;
+        for (int i = first; i <= at; i++) {
+                const struct augment_step *s = &a->steps[i];
+                if (s->kind->class != AUGMENT_GEOMETRIC || (i < at && is(s, "row_jitter")))
+                        return false;
+                affine += is(s, "affine");
+                zeros += !is(s, "affine") && !is(s, "hflip") && !is(s, "vflip") && !is(s, "rot90");
+        }
+        return affine == 0 || (affine == 1 && zeros == 0);
 }
 
 cJSON *augment_kinds_json(void)

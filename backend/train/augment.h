@@ -13,11 +13,13 @@
 
 #include <cjson/cJSON.h>
 
-enum { AUGMENT_MAX = 16, AUGMENT_FIELDS = 2, AUGMENT_MAX_SIGMA = 16 };
+/* Where the values of an affine step stand; kernels/augment.cl has the same. */
+enum { AUGMENT_DEGREES, AUGMENT_TRANSLATE, AUGMENT_SCALE = 3, AUGMENT_SHEAR = 5 };
+enum { AUGMENT_MAX = 16, AUGMENT_FIELDS = 6, AUGMENT_MAX_SIGMA = 16 };
 
 enum augment_class {
-        AUGMENT_GEOMETRIC,  /* moves pixels: neighbours in the list become one resampling */
-        AUGMENT_POINT,      /* changes each pixel by itself: neighbours become one pass */
+        AUGMENT_GEOMETRIC, /* moves pixels: neighbours in the list become one resampling, see augment_joins */
+        AUGMENT_POINT,     /* changes each pixel by itself: neighbours become one pass */
         AUGMENT_MEAN_POINT, /* the same, but needs the image's mean first */
         AUGMENT_BLUR,
 };
@@ -46,6 +48,10 @@ struct augment {
 int augment_parse(const cJSON *list, struct augment *ret, struct err *e);
 /* Steps that do not fit images of this shape: rot90 of others than squares. */
 int augment_check(const struct augment *a, struct shape s, struct err *e);
+/* Whether the steps first to `at` are one resampling: geometric ones, of which a row jitter is the last,
+   since it is known for rows of the output alone. Beside an affine step, beyond whose sides the image is
+   mirrored, there are only flips and quarter turns, that leave nothing outside; others have zeros there. */
+bool augment_joins(const struct augment *a, int first, int at);
 /* [{"type","description","parameters":[{"name","type","required","default"}…]}…]. NULL when memory is out. */
 cJSON *augment_kinds_json(void);
 

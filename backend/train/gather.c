@@ -12,8 +12,8 @@ static void options_of(char *out, int lanes, bool bytes, const struct gather_mov
                 bytes ? "uchar -DIMAGE_SCALE=255.0f" : "float -DIMAGE_SCALE=1.0f");
         if (m)
                 snprintf(out + n, (size_t)(OPTIONS - n),
-                        " -DSTEPS=%s -DCOUNT=%d -DFIRST=%d -DDRAW=%d -DRESAMPLE=%d", m->steps, m->count,
-                        m->first, GATHER_DRAW, resample);
+                        " -DSTEPS=%s -DCOUNT=%d -DFIRST=%d -DDRAW=%d -DRESAMPLE=%d -DMIRRORED=%d", m->steps,
+                        m->count, m->first, GATHER_DRAW, resample, m->mirrored);
 }
 
 /* `instead` is any buffer, where there are no moves. */

@@ -19,6 +19,7 @@ struct gather_draw {
 struct gather_moves {
         char steps[256];   /* kernels/gather.cl's names, separated by commas */
         int count, first;  /* how many, and the place of the first one in the augmentation */
+        bool mirrored;     /* one of them is affine */
         struct view draws; /* floats */
         int room;          /* samples that the draws are laid out for, a multiple of 32 */
         struct gather_draw draw;

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { STEPS = AUGMENT_MAX + 1, TABLE = 4, PARTS = 64, OPTIONS = 512 };
+enum { STEPS = AUGMENT_MAX + 1, TABLE = 8, PARTS = 64, OPTIONS = 512 };
 
 /* A step as the kernels know it: the augmentation's, and the normalisation behind them. */
 struct step {
@@ -58,18 +58,16 @@ static void list_steps(const struct transform_spec *spec, struct transform *t)
                         (struct step){.token = "STANDARDIZE", .class = AUGMENT_MEAN_POINT, .deviation = true};
 }
 
-/* Runs of steps that go together. A row's jitter is known for rows of the output alone, so it ends its run.
- */
-static void list_passes(struct transform *t)
+/* Runs of steps that go together. */
+static void list_passes(const struct transform_spec *spec, struct transform *t)
 {
         for (int i = 0; i < t->num_steps; i++) {
                 const struct step *s = &t->steps[i];
                 struct pass *last = t->num_passes ? &t->passes[t->num_passes - 1] : NULL;
                 bool point = s->class == AUGMENT_POINT;
-                bool jittered = last && strcmp(t->steps[i - 1].token, "ROW_JITTER") == 0;
                 if (last && ((point && (last->class == AUGMENT_POINT || last->class == AUGMENT_MEAN_POINT)) ||
-                                    (s->class == AUGMENT_GEOMETRIC && last->class == AUGMENT_GEOMETRIC &&
-                                            !jittered))) {
+                                    (s->class == AUGMENT_GEOMETRIC &&
+                                            augment_joins(spec->augment, last->first, i)))) {
                         last->count++;
                         continue;
                 }
@@ -103,7 +101,7 @@ static void describe(const struct transform_spec *spec, struct transform *t)
         t->s = spec->s;
         t->room = (spec->n + TENSOR_MAX_LANES - 1) / TENSOR_MAX_LANES * TENSOR_MAX_LANES;
         list_steps(spec, t);
-        list_passes(t);
+        list_passes(spec, t);
         lay_out(t);
 }
 
@@ -187,8 +185,9 @@ static void options_of(
 {
         char names[256];
         name_steps(t, first, count, names, sizeof names);
-        int n = snprintf(out, OPTIONS, "-DLANES=%d -D%s -DDRAW=%d -DPARTS=%d -DFIRST=%d -DCOUNT=%d", lanes,
-                kernels, GATHER_DRAW, PARTS, first, count);
+        int n = snprintf(out, OPTIONS,
+                "-DLANES=%d -D%s -DTABLE=%d -DDRAW=%d -DPARTS=%d -DFIRST=%d -DCOUNT=%d", lanes, kernels,
+                TABLE, GATHER_DRAW, PARTS, first, count);
         if (count)
                 snprintf(out + n, (size_t)(OPTIONS - n), " -DSTEPS=%s", names);
 }
@@ -288,6 +287,7 @@ static void describe_moves(const struct transform *t, const struct pass *p, cons
                 .room = t->room,
                 .draw = *draw};
         name_steps(t, p->first, p->count, ret->steps, sizeof ret->steps);
+        ret->mirrored = strstr(ret->steps, "AFFINE") != NULL;
 }
 
 /* One pass from x over `other` back to x. */

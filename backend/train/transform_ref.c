@@ -36,6 +36,31 @@ static bool is(const struct augment_step *s, const char *type)
         return strcmp(s->kind->type, type) == 0;
 }
 
+/* Between the sides of the outermost pixels, by as many reflections as that takes. */
+static double mirror(double v, double size)
+{
+        v = fmod(fabs(v + 0.5), 2 * size);
+        return (v > size ? 2 * size - v : v) - 0.5;
+}
+
+/* torchvision's _get_inverse_affine_matrix without a shear along y: back around the middle, turned and
+   sheared back. */
+static void affine(const struct transform_ref *r, const struct augment_step *s, const struct words *draw,
+        uint32_t more, double *y, double *x)
+{
+        const double h = r->s.h, w = r->s.w, middle_y = (h - 1) / 2, middle_x = (w - 1) / 2;
+        const double degrees = s->values[AUGMENT_DEGREES], most = s->values[AUGMENT_SHEAR],
+                     *shares = s->values + AUGMENT_TRANSLATE, *scales = s->values + AUGMENT_SCALE;
+        const double angle = between(-degrees, degrees, draw->w[0]) * pi / 180,
+                     shear = tan(between(-most, most, more) * pi / 180),
+                     scale = between(scales[0], scales[1], draw->w[3]);
+        const double from_y = *y - middle_y - between(-shares[0], shares[0], draw->w[1]) * h,
+                     from_x = *x - middle_x - between(-shares[1], shares[1], draw->w[2]) * w;
+        const double b = -cos(angle) * shear - sin(angle), d = -sin(angle) * shear + cos(angle);
+        *y = mirror((cos(angle) * from_y - sin(angle) * from_x) / scale + middle_y, h);
+        *x = mirror((d * from_x - b * from_y) / scale + middle_x, w);
+}
+
 /* Where in the step's input a place of its output comes from. */
 static bool before(const struct transform_ref *r, int position, int step, double *y, double *x)
 {
@@ -63,6 +88,10 @@ static bool before(const struct transform_ref *r, int position, int step, double
         if (is(s, "row_jitter")) {
                 struct words row = words_of(r, position, step, (uint32_t)(int)floor(*y + 0.5));
                 *x = fmin(fmax(*x + between(-a, a, row.w[0]), 0), w - 1);
+        }
+        if (is(s, "affine")) {
+                affine(r, s, &draw, words_of(r, position, step, 0xFFFFFF01u).w[0], y, x);
+                return true;
         }
         return *y >= -0.5 && *y < h - 0.5 && *x >= -0.5 && *x < w - 0.5;
 }
@@ -196,12 +225,11 @@ static void normalise(const struct transform_ref *r, double *v)
         }
 }
 
-/* Geometric neighbours are one resampling, up to a row jitter. */
-static int run_end(const struct augment *a, int at)
+static int run_end(const struct augment *a, int first)
 {
-        while (a && at < a->count && a->steps[at].kind->class == AUGMENT_GEOMETRIC)
-                if (is(&a->steps[at++], "row_jitter"))
-                        break;
+        int at = first;
+        while (a && at < a->count && augment_joins(a, first, at))
+                at++;
         return at;
 }
 

@@ -106,7 +106,8 @@ function augmentation({ type, description, parameters }) {
     change: (r, on) => on ? add(r) : write(r, "/augment/" + index(r), undefined) };
   Object.defineProperty(tick, "at", { get: () => "/augment/" + index(request) + "/type" });
   return [tick, ...parameters.map(p => {
-    const spec = { label: type + ": " + p.name, kind: p.type === "integer" ? "whole" : "number", more: { placeholder: String(p.default) },
+    const spec = { label: type + ": " + p.name, kind: { integer: "whole", number: "number" }[p.type] || "list",
+      more: { placeholder: JSON.stringify(p.default) },
       when: r => train(r) && index(r) >= 0 };
     Object.defineProperty(spec, "at", { get: () => "/augment/" + index(request) + "/" + p.name });
     return spec;

@@ -144,12 +144,16 @@ class Page(House):
         self.tab.click(self.field("crop"))
         self.tab.click(self.field("hflip"))
         self.enter("crop: padding", "2")
+        self.tab.click(self.field("affine"))
+        self.enter("affine: translate", "[0.1, 0]")
         self.assertEqual(self.json(), {
             "type": "train", "name": "a\u00e9 \"b\"", "architecture": {"name": "vgg", "arch": [[1, 8], [1, 16]]},
-            "dataset": {"name": "grains", "resize": [24, 32], "limit": 20}, "augment": [{"type": "crop", "padding": 2}, {"type": "hflip"}],
+            "dataset": {"name": "grains", "resize": [24, 32], "limit": 20},
+            "augment": [{"type": "crop", "padding": 2}, {"type": "hflip"}, {"type": "affine", "translate": [0.1, 0]}],
             "epochs": 10, "batch_size": 128, "optimizer": {"name": "adamw", "lr": 0.001, "schedule": {"name": "step", "step_epochs": 4}},
             "class_weights": "balanced", "stop_when": {"metric": "val_loss", "patience": 5}, "seed": 1, "save_as": "m", "save_best": "val_loss"})
         self.tab.click(self.field("crop"))
+        self.tab.click(self.field("affine"))
         for label in ("Resize to", "Images to train"):
             self.enter(label, "")
         self.assertEqual((self.json()["augment"], self.json()["dataset"]), ([{"type": "hflip"}], "grains"))

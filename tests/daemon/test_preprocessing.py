@@ -185,6 +185,7 @@ class Preprocessing(unittest.TestCase):
         self.assertEqual(known["hflip"]["parameters"], [{"name": "p", "type": "number", "required": False, "default": 0.5}])
         self.assertEqual(known["rot90"]["parameters"], [])
         self.assertEqual([p["name"] for p in known["zoom"]["parameters"]], ["min", "max"])
+        self.assertEqual(known["affine"]["parameters"][2], {"name": "scale", "type": "[number, number]", "required": False, "default": [1, 1]})
         # Each runs with its defaults.
         job = self.train("everything", "per_image", augment=[{"type": name} for name in known])
         self.assertTrue(math.isfinite(job["metrics"]["val_loss"]))

@@ -7,8 +7,9 @@ from harness import pgm
 from archives import zipped
 
 SIDE, CLASSES = 8, 3
-STEPS = {"hflip": {}, "vflip": {"p": 0.2}, "rot90": {}, "crop": {"padding": 1}, "zoom": {}, "row_jitter": {}, "brightness": {},
-         "contrast": {}, "gamma": {}, "gaussian_noise": {}, "poisson_noise": {"dose": 20}, "background": {}, "blur": {}}
+STEPS = {"hflip": {}, "vflip": {"p": 0.2}, "rot90": {}, "affine": {"translate": [0.2, 0]}, "crop": {"padding": 1}, "zoom": {},
+         "row_jitter": {}, "brightness": {}, "contrast": {}, "gamma": {}, "gaussian_noise": {}, "poisson_noise": {"dose": 20},
+         "background": {}, "blur": {}}
 TITLES = ("", "first try", "naïve Überlauf", "日本語 \U0001f9ea", "\u202ertl", "a\tb\n\"\\", "<svg>&amp;")
 # Put in the place of some value of a good job.
 NO_JSON = ("NaN", "Infinity", "1e999", "01", "1.", ".5", "+1", "0x10", "nul", "'a'", "9007199254740993", "18446744073709551616",

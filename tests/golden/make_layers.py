@@ -11,6 +11,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from philox import philox
+
 N = 19
 PROBES = 6
 # Seeds of the arrays; parameter i of a layer has PARAM + i.
@@ -41,15 +43,6 @@ def digest(t):
     v = t.detach().double().numpy().reshape(-1)
     norm, dot = np.sqrt((v * v).sum()), (v * uniform(DOT, v.size)).sum()
     return {'norm': short(norm), 'dot': short(dot), 'probes': [short(v[k * v.size // PROBES]) for k in range(PROBES)]}
-
-
-def philox(key, counter):
-    c, k = list(counter), list(key)
-    for _ in range(10):
-        p0, p1 = 0xD2511F53 * c[0], 0xCD9E8D57 * c[2]
-        c = [(p1 >> 32) ^ c[1] ^ k[0], p1 & 0xFFFFFFFF, (p0 >> 32) ^ c[3] ^ k[1], p0 & 0xFFFFFFFF]
-        k = [(k[0] + 0x9E3779B9) & 0xFFFFFFFF, (k[1] + 0xBB67AE85) & 0xFFFFFFFF]
-    return c
 
 
 def dropout_mask(shape, p, step):

@@ -2,6 +2,7 @@
  * on. */
 #include "batch.h"
 
+#include "base/json.h"
 #include "train/transform_trial.h"
 
 #include <math.h>
@@ -72,6 +73,73 @@ static void moves_equal_the_reference(void **state)
                 NULL, true, 0);
 }
 
+#define AFFINE(more) "{\"type\":\"affine\"" more "}"
+
+static void affine_equals_the_reference(void **state)
+{
+        check_all(*state, "[" AFFINE("") "]", NULL, false, 0);
+        check_all(*state, "[" AFFINE(",\"degrees\":15,\"translate\":[0.5,1]") "]", NULL, false, 0);
+        check_all(*state, "[" AFFINE(",\"scale\":[0.1,0.3],\"shear\":60") "]", NULL, false,
+                0); /* far outside */
+        check_all(*state, "[" AFFINE(",\"degrees\":0,\"scale\":[0.5,2]") "]", NULL, false, 0);
+        /* Beside steps that are one resampling with it, and beside others. */
+        check_all(*state,
+                "[{\"type\":\"hflip\"},{\"type\":\"rot90\"}," AFFINE(
+                        ",\"translate\":[0.2,0.1]") ",{\"type\":\"vflip\"},{"
+                                                    "\"type\":\"rot90\"}]",
+                NULL, true, 0);
+        check_all(*state,
+                "[{\"type\":\"zoom\"},{\"type\":\"hflip\"}," AFFINE("") "," AFFINE(
+                        "") ",{\"type\":\"crop\"}]",
+                NULL, false, 0);
+        check_all(*state, "[" AFFINE("") ",{\"type\":\"row_jitter\"}," AFFINE("") "]", NULL, false, 0);
+}
+
+/* PyTorch's grid_sample along torchvision's matrix: tests/golden/affine.json, made by make_affine.py there.
+ */
+static void affine_agrees_with_pytorch(void **state)
+{
+        static char text[1 << 17];
+        static const int lanes[] = {1, 16, 32};
+        FILE *f = fopen(getenv("CNND_TEST_GOLDEN"), "rb");
+        struct err e = {0};
+        assert_non_null(f);
+        cJSON *list = json_parse(text, fread(text, 1, sizeof text, f), &e);
+        const cJSON *one;
+        fclose(f);
+        assert_int_equal(cJSON_GetArraySize(list), 7);
+        cJSON_ArrayForEach(one, list)
+        {
+                const cJSON *shape = json_field(one, "shape"), *source = json_field(one, "source"),
+                            *values = json_field(one, "values"), *value;
+                char *steps = json_text(json_field(one, "steps"));
+                struct batch b = {.steps = steps,
+                        .s = {cJSON_GetArrayItem(shape, 0)->valueint, cJSON_GetArrayItem(shape, 1)->valueint,
+                                cJSON_GetArrayItem(shape, 2)->valueint},
+                        .source_h = cJSON_GetArrayItem(source, 0)->valueint,
+                        .source_w = cJSON_GetArrayItem(source, 1)->valueint,
+                        .n = json_field(one, "n")->valueint,
+                        .position = json_field(one, "position")->valueint,
+                        .epoch = (uint32_t)json_field(one, "epoch")->valueint};
+                assert_int_equal(cJSON_GetArraySize(values), b.n * (int)shape_count(b.s));
+                for (int k = 0; k < 3; k++) {
+                        b.lanes = lanes[k];
+                        float *got = batch_on_device(*state, &b);
+                        int i = 0;
+                        cJSON_ArrayForEach(value, values)
+                        {
+                                if (!(fabs((double)got[i] - value->valuedouble) < 3e-5))
+                                        fail_msg("%s lanes=%d: [%d] is %.9g, wanted %.9g", steps, b.lanes, i,
+                                                (double)got[i], value->valuedouble);
+                                i++;
+                        }
+                        free(got);
+                }
+                free(steps);
+        }
+        cJSON_Delete(list);
+}
+
 static void points_equal_the_reference(void **state)
 {
         check_all(*state, "[{\"type\":\"brightness\",\"max\":0.5}]", NULL, false, 0);
@@ -110,12 +178,14 @@ static void normalisation_equals_the_reference(void **state)
         free(got);
 }
 
-static const char everything[] = "[{\"type\":\"hflip\"},{\"type\":\"crop\",\"padding\":2},{\"type\":"
-                                 "\"gamma\"},{\"type\":\"brightness\"},"
-                                 "{\"type\":\"contrast\"},{\"type\":\"background\"},{\"type\":\"blur\"},{"
-                                 "\"type\":\"zoom\"},{\"type\":\"vflip\"},"
-                                 "{\"type\":\"gaussian_noise\"},{\"type\":\"contrast\"},{\"type\":\"row_"
-                                 "jitter\"},{\"type\":\"brightness\"}]";
+static const char everything[] =
+        "[{\"type\":\"hflip\"},{\"type\":\"affine\",\"degrees\":30,\"translate\":[0.1,0.2]},"
+        "{\"type\":\"crop\",\"padding\":2},{\"type\":"
+        "\"gamma\"},{\"type\":\"brightness\"},"
+        "{\"type\":\"contrast\"},{\"type\":\"background\"},{\"type\":\"blur\"},{"
+        "\"type\":\"zoom\"},{\"type\":\"vflip\"},"
+        "{\"type\":\"gaussian_noise\"},{\"type\":\"contrast\"},{\"type\":\"row_"
+        "jitter\"},{\"type\":\"brightness\"}]";
 
 static void lists_run_in_their_order(void **state)
 {
@@ -126,7 +196,8 @@ static void lists_run_in_their_order(void **state)
 /* Steps that move whole pixels, against arrays moved one step after the other. */
 static void whole_moves_are_exact(void **state)
 {
-        struct batch list = {.steps = "[{\"type\":\"hflip\",\"p\":1},{\"type\":\"vflip\",\"p\":1}]",
+        struct batch list = {.steps = "[{\"type\":\"hflip\",\"p\":1}," AFFINE(
+                                     ",\"degrees\":0") ",{\"type\":\"vflip\",\"p\":1}]",
                              .s = {2, 6, 5},
                              .source_h = 6,
                              .source_w = 5,
@@ -190,8 +261,8 @@ static void batches_do_not_matter(void **state)
         "\"batch_size\":24,"                                                                                 \
         "\"optimizer\":{\"name\":\"sgd\",\"lr\":0.05},\"seed\":5,\"report_every\":1" more "}"
 #define STEPS                                                                                                \
-        ",\"augment\":[{\"type\":\"rot90\"},{\"type\":\"crop\",\"padding\":2},{\"type\":\"contrast\"},{"     \
-        "\"type\":\"blur\"},"                                                                                \
+        ",\"augment\":[{\"type\":\"rot90\"},{\"type\":\"affine\"},{\"type\":\"crop\",\"padding\":2},{"       \
+        "\"type\":\"contrast\"},{\"type\":\"blur\"},"                                                        \
         "{\"type\":\"poisson_noise\",\"dose\":50},{\"type\":\"zoom\"}]"
 
 /* Stopped after every two steps and continued, an augmented run is the undisturbed one to the last bit;
@@ -286,6 +357,8 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(plain_batches),
                 cmocka_unit_test(moves_equal_the_reference),
+                cmocka_unit_test(affine_equals_the_reference),
+                cmocka_unit_test(affine_agrees_with_pytorch),
                 cmocka_unit_test(points_equal_the_reference),
                 cmocka_unit_test(normalisation_equals_the_reference),
                 cmocka_unit_test(lists_run_in_their_order),
