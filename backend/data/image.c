@@ -20,6 +20,17 @@ void image_bound(uint64_t values)
         most_values = values && values < all_values ? values : all_values;
 }
 
+static int refuse(uint64_t n, uint64_t c, uint64_t h, uint64_t w, uint64_t most, struct err *e)
+{
+        return err_set(e, ERR_TOO_LARGE,
+                "%llu images of %llu channels, %llu high, %llu wide: at most %d, %d, %d, %d and %llu bytes "
+                "as "
+                "floats",
+                (unsigned long long)n, (unsigned long long)c, (unsigned long long)h, (unsigned long long)w,
+                IMAGE_MAX_COUNT, IMAGE_MAX_CHANNELS, IMAGE_MAX_SIDE, IMAGE_MAX_SIDE,
+                (unsigned long long)(most * sizeof(float)));
+}
+
 int image_check(uint64_t n, uint64_t c, uint64_t h, uint64_t w, struct err *e)
 {
         if (!n || !c || !h || !w)
@@ -28,14 +39,8 @@ int image_check(uint64_t n, uint64_t c, uint64_t h, uint64_t w, struct err *e)
                         (unsigned long long)w);
         /* At most 2^16, 2^12, 2^16, 2^16 and 2^2: the first four bounds keep the product below 2^62. */
         if (n > IMAGE_MAX_COUNT || c > IMAGE_MAX_CHANNELS || h > IMAGE_MAX_SIDE || w > IMAGE_MAX_SIDE ||
-                n * c * h * w > most_values)
-                return err_set(e, ERR_TOO_LARGE,
-                        "%llu images of %llu channels, %llu high, %llu wide: at most %d, %d, %d, %d and %zu "
-                        "bytes as "
-                        "floats",
-                        (unsigned long long)n, (unsigned long long)c, (unsigned long long)h,
-                        (unsigned long long)w, IMAGE_MAX_COUNT, IMAGE_MAX_CHANNELS, IMAGE_MAX_SIDE,
-                        IMAGE_MAX_SIDE, (size_t)most_values * sizeof(float));
+                n * c * h * w > all_values)
+                return refuse(n, c, h, w, all_values, e);
         return 0;
 }
 
@@ -44,6 +49,8 @@ int image_create(uint64_t n, uint64_t c, uint64_t h, uint64_t w, struct image *r
         int rc = image_check(n, c, h, w, e);
         if (rc != 0)
                 return rc;
+        if (n * c * h * w > most_values) /* only here: which image of a file is taken is not to hang on it */
+                return refuse(n, c, h, w, most_values, e);
         float *pixels = malloc((size_t)(n * c * h * w) * sizeof *pixels);
         if (!pixels)
                 return err_set(
@@ -203,12 +210,12 @@ const char *image_order_hint(const struct image *im)
         return array && im->w <= 4 ? "; an array is read as (C,H,W), not as (H,W,C)" : "";
 }
 
-/* Channels are reduced before the resize and multiplied after it: both are linear, so the order is free. */
 bool image_channels_fit(int has, int wants)
 {
         return has == wants || (has == 3 && wants == 1) || (has == 1 && wants == 3);
 }
 
+/* Channels are reduced before the resize and multiplied after it: both are linear, so the order is free. */
 int image_fit(struct image *im, int c, int h, int w, struct err *e)
 {
         if (c < 1 || h < 1 || w < 1)

@@ -41,7 +41,9 @@ void decode_destroy(struct decode *dc)
 int decode_image(struct decode *dc, const void *body, size_t len, const char *media_type,
         const struct decode_target *target, const struct decode_caller *caller, struct err *e)
 {
-        const bool slow = len > LARGE_BYTES || album_is(body, len, media_type);
+        const uint64_t values = (uint64_t)target->c * (uint64_t)target->h * (uint64_t)target->w;
+        const bool slow =
+                len > LARGE_BYTES || values > DECODE_QUICK_VALUES || album_is(body, len, media_type);
         return decodeline_image(slow ? dc->slow : dc->quick, body, len, media_type, target, caller, e);
 }
 

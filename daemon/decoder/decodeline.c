@@ -18,8 +18,6 @@ enum { SPARE_MS = 1000, SPARE_MS_MAX = 64000 };
 enum { BATCH_EARLY = 4, BATCH_MAX = 64, BATCH_BYTES = 1 << 20 };
 /* With the decoder at once. */
 enum { MESSAGES_MAX = 8 };
-/* Values of an image that is no longer small. */
-#define QUICK_VALUES ((uint64_t)4 << 20)
 
 /* The decoder works on the first message; the others are there so that it need not wait. Its death is that
    message's fault: of several images, the one is found by sending each by itself. The slow one gets a request
@@ -339,7 +337,7 @@ static int count_batch(const struct decodeline *l, const struct decode_request *
 static int send_next(struct decodeline *l, struct decode_request *first, struct err *e)
 {
         const int count = count_batch(l, first);
-        int rc = decode_request_send(first, count, l->slow ? QUICK_VALUES : 0, l->child, e);
+        int rc = decode_request_send(first, count, l->slow ? DECODE_QUICK_VALUES : 0, l->child, e);
         if (rc)
                 return rc;
         struct decode_request *r = first;

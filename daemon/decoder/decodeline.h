@@ -6,6 +6,9 @@
 #include "daemon/decoder/decode.h"
 #include "daemon/decoder/decoder_health.h"
 
+/* Values of an image, as it is and as the model takes it, that the quick one decodes. */
+enum { DECODE_QUICK_VALUES = 4 << 20 };
+
 struct decodeline;
 /* Borrows `kids`, `state_dir`, `health` and `slow`. With a slow one, which takes over what proves to be
    large, a process is started ahead of the first request. NULL when memory is out. */

@@ -1,5 +1,6 @@
 #include "check.h"
 
+#include "data/decoder.h"
 #include "data/image.h"
 
 #include <math.h>
@@ -193,6 +194,25 @@ static void metadata_follows_the_pixels(void **state)
         image_finish(&im);
 }
 
+/* Which image of a file is taken goes by image_check; it is the same with any bound. */
+static void a_bound_is_for_pixels_alone(void **state)
+{
+        static const char small[] = "P5 4 4 255\n0123456789abcdef";
+        struct err e = {0};
+        struct image im = {0};
+        (void)state;
+        image_bound(15);
+        assert_int_equal(image_check(1, 1, 4, 4, &e), 0);
+        assert_int_equal(image_create(1, 1, 4, 4, &im, &e), ERR_TOO_LARGE);
+        assert_int_equal(image_decode(small, sizeof small - 1, NULL, &im, &e), ERR_TOO_LARGE);
+        image_bound(16);
+        CHECK_OK(image_decode(small, sizeof small - 1, NULL, &im, &e), &e);
+        assert_int_equal(image_fit(&im, 1, 4, 5, &e), ERR_TOO_LARGE);
+        image_bound(0);
+        CHECK_OK(image_fit(&im, 1, 4, 5, &e), &e);
+        image_finish(&im);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -204,6 +224,7 @@ int main(void)
                 cmocka_unit_test(claims_are_compared_with_the_content),
                 cmocka_unit_test(unknown_content_is_refused),
                 cmocka_unit_test(metadata_follows_the_pixels),
+                cmocka_unit_test(a_bound_is_for_pixels_alone),
         };
         return cmocka_run_group_tests_name("image", tests, NULL, NULL);
 }
