@@ -39,6 +39,8 @@ static int read_part(struct index *x, struct err *e)
         int rc = models_names(x->models, &x->who, &x->part, add_entry, x, e);
         if (rc == 0 && !x->part.more)
                 str_add(&x->text, "]\n");
+        else if (rc == 0 && !x->text.len)
+                str_add(&x->text, " "); /* a part a turn, also where nothing of it is told */
         return rc == 0 && x->text.failed ? err_set(e, ERR_NO_MEMORY, "no memory for a list") : rc;
 }
 
@@ -82,6 +84,7 @@ int oipindex_open(
         if (rc)
                 index_close(x);
         else
-                *ret = (struct reply_stream){.ctx = x, .read = index_read, .close = index_close};
+                *ret = (struct reply_stream){
+                        .ctx = x, .read = index_read, .close = index_close, .whole = true};
         return rc;
 }

@@ -115,7 +115,8 @@ static ssize_t stream_read(void *ctx, uint64_t pos, char *out, size_t max)
         struct exchange *x = ((struct exchange_stream *)ctx)->x;
         (void)pos;
         if (!x || x->host->stopping)
-                return MHD_CONTENT_READER_END_OF_STREAM;
+                return x && x->rq.reply.stream.whole ? MHD_CONTENT_READER_END_WITH_ERROR
+                                                     : MHD_CONTENT_READER_END_OF_STREAM;
         ssize_t n = x->rq.reply.stream.read(x->rq.reply.stream.ctx, out, max);
         if (n < 0)
                 return n == REPLY_END ? MHD_CONTENT_READER_END_OF_STREAM : MHD_CONTENT_READER_END_WITH_ERROR;

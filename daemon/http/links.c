@@ -7,6 +7,8 @@
 
 #include <errno.h>
 #include <linux/sockios.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -142,6 +144,7 @@ void link_streams(struct link *l)
         const int bytes = STREAM_BYTES;
         l->streams = true;
         l->held = 0;
+        l->taken = 0;
         if (setsockopt(l->fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes) != 0)
                 log_line(LOG_WARN, "http: a stream's socket keeps its size: %s", strerror(errno));
 }
@@ -152,11 +155,19 @@ void link_streams(struct link *l)
 static bool takes_some(struct link *l)
 {
         struct pollfd p = {.fd = l->fd, .events = POLLOUT};
-        int held = 0, before = l->held;
-        if (ioctl(l->fd, SIOCOUTQ, &held) != 0)
+        struct tcp_info t = {0};
+        socklen_t len = sizeof t;
+        const struct link before = *l;
+        if (ioctl(l->fd, SIOCOUTQ, &l->held) != 0)
                 return false;
-        l->held = held;
-        return held == 0 || held != before || (l->local && poll(&p, 1, 0) > 0);
+        if (l->held == 0)
+                return true;
+        if (l->local)
+                return l->held < before.held || poll(&p, 1, 0) > 0;
+        if (getsockopt(l->fd, IPPROTO_TCP, TCP_INFO, &t, &len) != 0)
+                return false;
+        l->taken = t.tcpi_bytes_acked;
+        return l->taken != before.taken;
 }
 
 static void expire_some(struct link_list *list, int64_t now_ms, const struct err *e)

@@ -24,6 +24,7 @@ struct link {
         struct tls *tls;               /* a share, owned; NULL without TLS */
         bool streams;                  /* its answer has no end of its own, and so no time */
         int held;                      /* of that, bytes that the kernel had left to pass on */
+        uint64_t taken;                /* and on TCP those that the client's system has acknowledged */
         bool works;          /* a request has been let in whose answer is not all sent; else it rests */
         bool closed;         /* from this side: what still comes is not to be served */
         struct identity who; /* whom it counts for; "" while nobody is known */

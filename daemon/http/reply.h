@@ -21,6 +21,7 @@ struct reply_stream {
         void *ctx;
         ssize_t (*read)(void *ctx, char *out, size_t max);
         void (*close)(void *ctx);
+        bool whole; /* cut short it is worth nothing: a daemon that stops breaks it off */
 };
 
 /* A body of known size that is put together as it is sent. `read` gives up to `max` bytes from `at` on, at

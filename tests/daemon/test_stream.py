@@ -1,14 +1,17 @@
 """Event streams: replay, continuing, both formats, heartbeats, slow and leaving readers, the end."""
 
 import contextlib
+import ctypes
 import http.client
 import json
 import socket
+import struct
 import threading
 import time
 import unittest
 
 import harness
+from crowd import DROP_ALL, SO_ATTACH_FILTER
 from harness import long_job, small_job
 
 
@@ -212,6 +215,22 @@ class Streams(unittest.TestCase):
             self.assertEqual([json.loads(line)["id"] for line in lines if line], [e[0] for e in self.daemon.events(job)])
         finally:
             self.daemon.request("POST", "/v1/jobs/%d/cancel" % job)
+
+    def test_one_who_is_unplugged_while_little_comes(self):
+        """Heartbeats alone do not fill what the kernel keeps for it."""
+        first = self.daemon.submit(long_job())["id"]
+        try:
+            second = self.daemon.submit(long_job())["id"]
+            with socket.create_connection((self.daemon.host, self.daemon.port)) as gone:
+                gone.sendall(b"GET /v1/jobs/%d/events HTTP/1.1\r\nHost: localhost\r\n\r\n" % second)
+                gone.recv(100)
+                gone.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HL", 1, ctypes.addressof(DROP_ALL)))
+                begun, pace = time.monotonic(), harness.pace()
+                harness.wait_for(lambda: self.streams() == 0, what="the end of its stream")
+                self.assertLess(time.monotonic() - begun, 20 * max(pace, harness.pace()))
+            self.daemon.request("POST", "/v1/jobs/%d/cancel" % second)
+        finally:
+            self.daemon.request("POST", "/v1/jobs/%d/cancel" % first)
 
     def test_restart_keeps_every_event(self):
         with harness.Daemon() as d:
