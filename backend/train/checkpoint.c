@@ -90,12 +90,17 @@ static uint64_t mix(uint64_t sum, const void *bytes, size_t len)
         return sum;
 }
 
+/* How many values one of that version has. */
+static int values_of(int version)
+{
+        return version > CHECKPOINT_VERSION_WITHOUT_BEST ? VALUES : BEST;
+}
+
 static uint64_t sum_of(
         int version, const struct safetensors_tensor *tensors, int count, const char *const values[VALUES])
 {
         uint64_t sum = (uint64_t)version;
-        const int said = version > CHECKPOINT_VERSION_WITHOUT_BEST ? VALUES : BEST;
-        for (int i = 0; i < said; i++)
+        for (int i = 0; i < values_of(version); i++)
                 sum = mix(sum, values[i], strlen(values[i]) + 1);
         for (int i = 0; i < count; i++)
                 sum = mix(sum, tensors[i].data, tensors[i].bytes);
@@ -154,11 +159,12 @@ int checkpoint_write(const char *dir, const struct checkpoint *c, const struct p
         const char *const values[VALUES] = {
                 text[STEP], text[WINDOW], text[EPOCH], text[STOPPING], text[BEST]};
         const double *best = p->best.metrics;
+        const int written = c->best ? CHECKPOINT_VERSION : CHECKPOINT_VERSION_WITHOUT_BEST;
         struct numbers n;
         int rc = numbers_init(&n, c, p, e);
         if (rc)
                 return rc;
-        snprintf(version, sizeof version, "%d", CHECKPOINT_VERSION);
+        snprintf(version, sizeof version, "%d", written);
         snprintf(text[STEP], VALUE_LEN, "%" PRId64, p->step);
         snprintf(text[WINDOW], VALUE_LEN, "%a %" PRId64 " %" PRId64, p->window.loss, p->window.correct,
                 p->window.count);
@@ -168,9 +174,9 @@ int checkpoint_write(const char *dir, const struct checkpoint *c, const struct p
                 p->stopping.waited);
         snprintf(text[BEST], VALUE_LEN, "%" PRId64 " %a %a %a %a", p->best.step, best[0], best[1], best[2],
                 best[3]);
-        snprintf(sum, sizeof sum, "%016" PRIx64, sum_of(CHECKPOINT_VERSION, n.tensors, n.count, values));
+        snprintf(sum, sizeof sum, "%016" PRIx64, sum_of(written, n.tensors, n.count, values));
         const char *metadata[2 * VALUES + 5] = {"checkpoint", version, "sum", sum};
-        for (int i = 0; i < VALUES; i++) {
+        for (int i = 0; i < values_of(written); i++) {
                 metadata[4 + 2 * i] = keys[i];
                 metadata[5 + 2 * i] = values[i];
         }

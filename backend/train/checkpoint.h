@@ -9,8 +9,8 @@
    undisturbed one to the last bit, "stopping" what early stopping has seen, "best" the best epoch's last step
    and its metrics, "sum" a checksum of all these. Everything else (order of images, random numbers, learning
    rate) follows from the request and the step. Raise CHECKPOINT_VERSION when a field is added or changes its
-   meaning; a file of another version is refused and the job starts again. Only those before "best" and before
-   the sum are still read. */
+   meaning; a file of another version is refused and the job starts again. Those before "best" and before the
+   sum are still read; without save_best that before "best" is still written, which older builds read. */
 #ifndef CNND_CHECKPOINT_H
 #define CNND_CHECKPOINT_H
 

@@ -3,27 +3,12 @@
 #include "train/setup.h"
 #include "train/weights.h"
 
+#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char at[] = "/init/from";
-
-static bool is_param(const struct net *net, const char *name)
-{
-        for (int i = 0; i < net->num_params; i++)
-                if (strcmp(net->params[i].name, name) == 0)
-                        return true;
-        return false;
-}
-
-/* The first tensor of the model that the network has not. */
-static const struct safetensors_tensor *find_other(const struct net *net, const struct safetensors *model)
-{
-        for (int i = 0; i < model->count; i++)
-                if (!is_param(net, model->tensors[i].name))
-                        return &model->tensors[i];
-        return NULL;
-}
 
 static int refuse(const char *name, const struct err *first, int more, struct err *e)
 {
@@ -36,25 +21,43 @@ static int refuse(const char *name, const struct err *first, int more, struct er
                 name, first->message, rest);
 }
 
+/* Counts what of the two does not fit, and tells the first; `known` is set for each tensor of the model that
+   the network has. */
+static int compare_all(const struct net *net, const struct safetensors *model, bool *known, int *ret_misfits,
+        struct err *first)
+{
+        for (int i = 0; i < net->num_params; i++) {
+                const struct net_param *p = &net->params[i];
+                const struct safetensors_tensor *t = safetensors_find(model, p->name);
+                int rc = weights_compare(p, model, *ret_misfits ? NULL : first);
+                if (rc && rc != ERR_INVALID)
+                        return rc;
+                *ret_misfits += rc != 0;
+                if (t)
+                        known[t - model->tensors] = true;
+        }
+        for (int i = 0; i < model->count; i++) {
+                if (known[i])
+                        continue;
+                int rc = *ret_misfits ? ERR_INVALID : weights_other(&model->tensors[i], first);
+                if (rc != ERR_INVALID)
+                        return rc;
+                ++*ret_misfits;
+        }
+        return 0;
+}
+
 /* As weights_load will. */
 static int check_all(
         const struct train_request *r, const struct net *net, const struct safetensors *model, struct err *e)
 {
         struct err first = {0};
-        int misfits = 0, found = 0;
-        for (int i = 0; i < net->num_params; i++) {
-                const struct net_param *p = &net->params[i];
-                int rc = weights_compare(p, model, misfits ? NULL : &first);
-                if (rc && rc != ERR_INVALID)
-                        return err_set(e, rc, "no memory to compare tensors");
-                misfits += rc != 0;
-                found += safetensors_find(model, p->name) != NULL;
-        }
-        const struct safetensors_tensor *other =
-                misfits || found == model->count ? NULL : find_other(net, model);
-        if (other && weights_other(other, &first) != ERR_INVALID)
-                return err_set(e, ERR_NO_MEMORY, "no memory to compare tensors");
-        misfits += model->count - found;
+        int misfits = 0;
+        bool *known = calloc((size_t)model->count + 1, sizeof *known);
+        int rc = known ? compare_all(net, model, known, &misfits, &first) : ERR_NO_MEMORY;
+        free(known);
+        if (rc)
+                return err_set(e, rc, "no memory to compare tensors");
         return misfits ? refuse(r->init.from, &first, misfits - 1, e) : 0;
 }
 

@@ -88,23 +88,22 @@ static void add_wanted(struct str *out, const struct net_param *p)
 }
 
 /* Names beside each other show a prefix that one of them has and the other has not. */
-static void say_lacks(
-        const struct net_param *p, const char *wants, const struct safetensors *from, struct err *e)
+static void say_lacks(const char *name, const char *wants, const struct safetensors *from, struct err *e)
 {
         const char *has = from->count ? from->tensors[0].name : NULL;
-        err_set(e, ERR_INVALID, "tensor \"%s\" (%s) of the network is missing%s%.100s%s", p->name, wants,
+        err_set(e, ERR_INVALID, "tensor \"%s\" (%s) of the network is missing%s%.100s%s", name, wants,
                 has ? "; the file's first is \"" : "", has ? has : "", has ? "\"" : "");
 }
 
-/* `t` is what `from` has of it, NULL for nothing. */
-static int compare(const struct net_param *p, const struct safetensors_tensor *t,
-        const struct safetensors *from, struct err *e)
+/* With the tensor of `from` that is called `name`. */
+static int compare(const struct net_param *p, const struct safetensors *from, const char *name, struct err *e)
 {
+        const struct safetensors_tensor *t = safetensors_find(from, name);
         struct str has = {0}, wants = {0};
         if (t && weights_same_shape(p, t))
                 return p->spec->counter || t->type <= SAFETENSORS_F64
                                ? 0
-                               : err_set(e, ERR_INVALID, "tensor \"%s\" holds no floats", p->name);
+                               : err_set(e, ERR_INVALID, "tensor \"%s\" holds no floats", name);
         add_wanted(&wants, p);
         if (t)
                 add_shape(&has, t);
@@ -112,9 +111,9 @@ static int compare(const struct net_param *p, const struct safetensors_tensor *t
         if (has.failed || wants.failed)
                 rc = err_set(e, ERR_NO_MEMORY, "no memory to compare tensors");
         else if (t)
-                err_set(e, rc, "tensor \"%s\" is %s, the network's is %s", p->name, has.data, wants.data);
+                err_set(e, rc, "tensor \"%s\" is %s, the network's is %s", name, has.data, wants.data);
         else
-                say_lacks(p, wants.data, from, e);
+                say_lacks(name, wants.data, from, e);
         str_free(&has);
         str_free(&wants);
         return rc;
@@ -122,7 +121,7 @@ static int compare(const struct net_param *p, const struct safetensors_tensor *t
 
 int weights_compare(const struct net_param *p, const struct safetensors *from, struct err *e)
 {
-        return compare(p, safetensors_find(from, p->name), from, e);
+        return compare(p, from, p->name, e);
 }
 
 int weights_other(const struct safetensors_tensor *t, struct err *e)
@@ -154,10 +153,9 @@ int weights_read(const struct net *net, const struct safetensors *from, const ch
                 const struct net_param *p = &net->params[i];
                 char name[SAFETENSORS_NAME_MAX + 1];
                 snprintf(name, sizeof name, "%s%s", prefix, p->name);
-                const struct safetensors_tensor *t = safetensors_find(from, name);
-                int rc = compare(p, t, from, e);
+                int rc = compare(p, from, name, e);
                 if (rc == 0)
-                        rc = load_one(p, t, block, e);
+                        rc = load_one(p, safetensors_find(from, name), block, e);
                 if (rc)
                         return rc;
         }
