@@ -4,6 +4,7 @@
 #include "client/text.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <string.h>
 
 /* A row has no end yet where its last byte is none: a first cell is never empty text. */
@@ -13,16 +14,26 @@ static void begin_cell(struct str *out)
                 str_add(out, ",");
 }
 
+/* What a spreadsheet would take for a formula, however it is quoted; numbers are none. A name that begins
+   with an apostrophe counts, too, so that each such cell has one more than its name. */
+static bool needs_mark(const char *p)
+{
+        return *p == '=' || *p == '@' || *p == '\'' ||
+               ((*p == '+' || *p == '-') && p[1 + strspn(p + 1, "0123456789.")]);
+}
+
 void csv_text(struct str *out, const char *text)
 {
         struct str clean = {0};
         text_add_clean(&clean, text, true);
-        const char *p = clean.data ? clean.data : "";
+        const char *p = clean.data ? clean.data : "", *mark = needs_mark(p) ? "'" : "";
         begin_cell(out);
-        if (*p && !strpbrk(p, ",\"")) {
+        if (*p && !strpbrk(p, ",;\"")) {
+                str_add(out, mark);
                 str_add(out, p);
         } else {
                 str_add(out, "\"");
+                str_add(out, mark);
                 for (; *p; p++)
                         str_add_bytes(out, *p == '"' ? "\"\"" : p, *p == '"' ? 2 : 1);
                 str_add(out, "\"");

@@ -5,7 +5,8 @@
 #include "base/err.h"
 #include "base/str.h"
 
-/* The next cell of the last row; what would break the line or a terminal becomes '?'. */
+/* The next cell of the last row; what would break the line or a terminal becomes '?', and what a spreadsheet
+   would take for a formula has an apostrophe before it. */
 void csv_text(struct str *out, const char *text);
 /* With all its digits; an empty cell where it is no number. */
 void csv_number(struct str *out, double v);

@@ -229,9 +229,16 @@ class Result(Case):
             "model": "m", "dataset": "d", "classes": ["=ice", 'say "b", c'], "classes_by": "name", "labels": [0, 1, 1], "predictions": [0, 0, 1],
             "probabilities": [1, 0.123456789, 1e-9], "files": ["a/\u202e\u001b[2J,1.mrc", "b/ö.tif"], "file": [0, 0, 1], "frame": [0, 3, 0],
             "tile": [[0, 0], [64, 128], [0, 4096]]})
-        rows = ["file,frame,tile,label,predicted,probability,correct", '"a/??[2J,1.mrc",0,y0 x0,=ice,=ice,1,yes',
-                '"a/??[2J,1.mrc",3,y64 x128,"say ""b"", c",=ice,0.123456789,no', 'b/ö.tif,0,y0 x4096,"say ""b"", c","say ""b"", c",1e-09,yes']
+        rows = ["file,frame,tile,label,predicted,probability,correct", "\"a/??[2J,1.mrc\",0,y0 x0,'=ice,'=ice,1,yes",
+                '"a/??[2J,1.mrc",3,y64 x128,"say ""b"", c",\'=ice,0.123456789,no', 'b/ö.tif,0,y0 x4096,"say ""b"", c","say ""b"", c",1e-09,yes']
         self.assertEqual(self.cnnctl("result", 10, "--images", "-")[0].splitlines(), rows)
+        # What a spreadsheet takes for a formula, and what it does not.
+        names = ["-1", "+2.5", "-x", "+1+1", "@y", "'z", "a;=b", "a=b"]
+        self.server.on("GET", "/v1/jobs/12/result", {
+            "model": "m", "dataset": "d", "classes": names, "labels": list(range(8)), "predictions": [0] * 8, "files": ["=1+1/x.png"], "file": [0] * 8})
+        cells = [line.split(",")[3] for line in self.cnnctl("result", 12, "--images", "-")[0].splitlines()[1:]]
+        self.assertEqual(cells, ["-1", "+2.5", "'-x", "'+1+1", "'@y", "''z", '"a;=b"', "a=b"])
+        self.assertIn("'=1+1/x.png,", self.cnnctl("result", 12, "--images", "-")[0])
         self.cnnctl("result", 10, "--images", "images.csv", "--csv", "scores.csv")
         self.assertEqual(self.read("images.csv").decode().splitlines(), rows)
         self.assertIn(b"class,precision", self.read("scores.csv"))
