@@ -358,17 +358,17 @@ static int take_line(struct csv *c, char *fields[FIELDS], int n)
         struct intake_source *s = NULL;
         int split = -1;
         if (!fields[1][0])
-                return err_set(c->e, ERR_INVALID, "%s, line %d: no label", c->name, c->line);
+                return err_set(c->e, ERR_INVALID, "%.200s, line %d: no label", c->name, c->line);
         if (n > 2 && (split = split_of(fields[2], strlen(fields[2]))) < 0)
                 return err_set(c->e, ERR_INVALID,
-                        "%s, line %d: \"%.40s\" is no split; train, val and test are", c->name, c->line,
+                        "%.200s, line %d: \"%.40s\" is no split; train, val and test are", c->name, c->line,
                         fields[2]);
         int rc = find_file(c, fields[0], &s);
         if (rc)
                 return rc;
         if (!s)
                 return err_set(c->e, ERR_INVALID, "%.200s, line %d: %.*s%.200s is not in the archive%s",
-                        c->name, c->line, (int)c->folder, c->name, fields[0],
+                        c->name, c->line, c->folder < 200 ? (int)c->folder : 200, c->name, fields[0],
                         c->line == 1 ? "; a line of titles begins with \"file\"" : "");
         if (s->problem)
                 return err_set(c->e, ERR_INVALID, "%.*s: %s", SHOWN, s->name, s->problem);
@@ -393,7 +393,7 @@ static int read_lines(struct csv *c, char *text)
                 if (n == 1 && !fields[0][0])
                         continue;
                 if (n < 2 || n > FIELDS)
-                        return err_set(c->e, ERR_INVALID, "%s, line %d is not \"file,label[,split]\"",
+                        return err_set(c->e, ERR_INVALID, "%.200s, line %d is not \"file,label[,split]\"",
                                 c->name, c->line);
                 if (first == 0 &&
                         (strcasecmp(fields[0], "file") == 0 || strcasecmp(fields[0], "filename") == 0)) {
@@ -401,7 +401,7 @@ static int read_lines(struct csv *c, char *text)
                         continue;
                 }
                 if (first > 0 && first != n)
-                        return err_set(c->e, ERR_INVALID, "%s, line %d has %d columns, the first one %d",
+                        return err_set(c->e, ERR_INVALID, "%.200s, line %d has %d columns, the first one %d",
                                 c->name, c->line, n, first);
                 first = n;
                 rc = take_line(c, fields, n);

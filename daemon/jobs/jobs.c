@@ -167,7 +167,7 @@ int jobs_submit(struct jobs *js, const struct identity *who, const char *key, co
                         rc = err_set(e, ERR_NO_MEMORY, "no memory for a job");
         }
         if (rc == 0) {
-                s.row.kept_bytes = jobrow_kept_bytes(&s.row, s.points + FEW_EVENTS);
+                s.row.kept_bytes = jobrow_kept_bytes(&s.row, s.points + FEW_EVENTS) + s.result_bytes;
                 rc = quota_save(js->quota, who, s.row.save_as, s.row.model_bytes, s.row.kept_bytes, e);
         }
         if (rc == 0)

@@ -3,12 +3,16 @@
 #include "base/json.h"
 #include "daemon/common/wire.h"
 #include "data/image.h"
+#include "data/name.h"
 #include "train/initfit.h"
 #include "train/train.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* Of a result: an image's numbers in its columns, a class's scores. */
+enum { IMAGE_BYTES = 40, CLASS_BYTES = 256 };
 
 /* Where a data set may be named: by itself or within an object. */
 static const char *dataset_pointer(const cJSON *body)
@@ -238,16 +242,24 @@ static int by_text(const void *a, const void *b)
         return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* The first name of the model's, in the alphabet's order, that the data set has not; NULL for none. Both have
-   as many classes. Sorts `model` and `data`. */
-static const char *first_other(const char **model, const char **data, size_t count)
+/* Why the worker will not match them by name, `count` names each in one spelling, which it sorts; nothing
+   where it will. */
+static void tell_unmatched(char **model, char **data, size_t count, struct str *out)
 {
         qsort(model, count, sizeof *model, by_text);
         qsort(data, count, sizeof *data, by_text);
-        for (size_t i = 0; i < count; i++)
+        for (size_t i = 0; i < count && !out->len; i++)
                 if (!bsearch(&model[i], data, count, sizeof *data, by_text))
-                        return model[i];
-        return NULL;
+                        str_addf(out,
+                                "classes are matched by number, for the data set has no \"%.200s\" as the "
+                                "model has",
+                                model[i]);
+        for (size_t i = 1; i < count && !out->len; i++)
+                if (strcmp(model[i], model[i - 1]) == 0)
+                        str_addf(out,
+                                "classes are matched by number, for two of the model's are called "
+                                "\"%.200s\"",
+                                model[i]);
 }
 
 /* That classes are matched by number is to be known before it is seen in the scores. */
@@ -255,20 +267,29 @@ static int note_classes(
         const struct model_facts *model, const struct dataset *data, char **ret, struct err *e)
 {
         const size_t count = (size_t)data->num_classes;
-        const char **names = malloc(2 * count * sizeof *names);
+        char **names = calloc(2 * count, sizeof *names);
         struct str note = {0};
-        if (!names)
-                return err_set(e, ERR_NO_MEMORY, "no memory for %zu classes", count);
-        memcpy(names, model->classes, count * sizeof *names);
-        memcpy(names + count, data->classes, count * sizeof *names);
-        const char *other = first_other(names, names + count, count);
-        if (other)
-                str_addf(&note,
-                        "classes are matched by number, for the data set has no \"%.200s\" as the model has",
-                        other);
+        bool whole = names;
+        for (size_t i = 0; whole && i < 2 * count; i++) {
+                names[i] = name_normal(i < count ? model->classes[i] : data->classes[i - count]);
+                whole = names[i];
+        }
+        if (whole)
+                tell_unmatched(names, names + count, count, &note);
+        for (size_t i = 0; names && i < 2 * count; i++)
+                free(names[i]);
         free(names);
-        *ret = note.len ? str_take(&note) : NULL;
-        return note.failed ? err_set(e, ERR_NO_MEMORY, "no memory for a job") : 0;
+        whole = whole && !note.failed;
+        *ret = whole && note.len ? str_take(&note) : NULL;
+        str_free(&note);
+        return whole ? 0 : err_set(e, ERR_NO_MEMORY, "no memory for %zu classes", count);
+}
+
+/* What the scores of `images` take, about (worker/outcome.c): columns, names of files, confusion matrix. */
+static int64_t guess_result(const struct dataset *data, int64_t images)
+{
+        const int64_t classes = data->num_classes;
+        return images * IMAGE_BYTES + (int64_t)data->origins.len + classes * (CLASS_BYTES + 4 * classes);
 }
 
 static int check_classify(
@@ -309,6 +330,7 @@ static int check_classify(
         const int count = data->split[DATASET_VAL].count;
         s->row.name = strdup(title);
         s->row.steps = limit && limit < count ? limit : count;
+        s->result_bytes = guess_result(data, s->row.steps);
         snprintf(s->row.dataset, sizeof s->row.dataset, "%s", dataset);
         snprintf(s->row.model, sizeof s->row.model, "%s", model);
         snprintf(s->init_from, sizeof s->init_from, "%s", model);

@@ -12,6 +12,7 @@ struct submission {
         struct job_row row;                   /* owned; type, name, data set, model, plan are filled in */
         char init_from[REQUEST_NAME_MAX + 1]; /* the model whose weights it needs, "" for none */
         int64_t points;                       /* that it will report, checkpoints among them */
+        int64_t result_bytes;                 /* of its scores, about */
 };
 
 /* Checks a posted job as jobs_submit says. On 0 the caller frees ret->row with job_row_finish; on an error

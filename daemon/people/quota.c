@@ -171,7 +171,7 @@ int quota_job(struct quota *q, const struct identity *who, struct err *e)
 struct parcel {
         const char *model, *dataset;
         int64_t bytes;
-        int64_t kept; /* of a job's request and events, beside the model */
+        int64_t kept; /* of a job's request, events and result, beside the model */
         bool at_once; /* what stands under the name goes as this comes */
 };
 
@@ -230,9 +230,11 @@ static int check_bytes(struct quota *q, const struct identity *who, const struct
                         (long long)all, (long long)limit, jobs);
         if (p->kept > p->bytes)
                 return err_set(e, ERR_DISK,
-                        "with the %lld bytes of this job's request and events you would store %lld of the "
-                        "%lld you may%s: a larger report_every makes fewer events; or delete models, data "
-                        "sets or ended jobs",
+                        "with the %lld bytes of this job's request, events and result you would store %lld "
+                        "of the "
+                        "%lld you may%s: a larger report_every makes fewer events, a limit a smaller result; "
+                        "or "
+                        "delete models, data sets or ended jobs",
                         (long long)p->kept, (long long)all, (long long)limit, jobs);
         return err_set(e, ERR_DISK,
                 "with these %lld bytes you would store %lld of the %lld you may%s: delete models, data sets "

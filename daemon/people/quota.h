@@ -40,8 +40,8 @@ int quota_job(struct quota *q, const struct identity *who, struct err *e);
 int quota_model(struct quota *q, const struct identity *who, const char *name, int64_t bytes, struct err *e);
 int quota_dataset(
         struct quota *q, const struct identity *who, const char *name, int64_t bytes, struct err *e);
-/* The same of a new job: its request and events, and the model that it will save ("" for none): until then
-   the one that stands there stays. ERR_DISK. */
+/* The same of a new job: its request, events and result, and the model that it will save ("" for none): until
+   then the one that stands there stays. ERR_DISK. */
 int quota_save(struct quota *q, const struct identity *who, const char *name, int64_t bytes,
         int64_t kept_bytes, struct err *e);
 

@@ -6,6 +6,7 @@
 #include "data/dataset.h"
 #include "data/image.h"
 #include "data/name.h"
+#include "data/origins.h"
 #include "train/infer.h"
 
 #include <limits.h>
@@ -125,7 +126,7 @@ static bool same_names(const struct spellings *s, int classes, int32_t *ret)
                                 ret[k] = i;
                                 found++;
                         }
-                for (int i = 0; i < k; i++)
+                for (int i = 0; i < k && found; i++)
                         found += ret[i] == ret[k]; /* two of one name */
                 if (found != 1)
                         return false;
@@ -218,6 +219,16 @@ static int run(struct infer *m, const struct evaluate_job *job, enum train_want 
         return rc;
 }
 
+/* Its list of files, too, is to be whole before all images are looked at. */
+static int open_data(const char *path, struct dataset **ret, struct err *e)
+{
+        struct origins o;
+        int rc = dataset_open(path, ret, e);
+        if (rc == 0 && (rc = origins_open(*ret, DATASET_VAL, &o, e)) != 0)
+                err_wrap(e, "the data set '%s'", (*ret)->name);
+        return rc;
+}
+
 int evaluate_run(struct dev *d, const struct strategies *known, const cJSON *head,
         enum train_want (*between)(void *ctx), void *ctx, struct train_outcome *ret, struct err *e)
 {
@@ -230,7 +241,7 @@ int evaluate_run(struct dev *d, const struct strategies *known, const cJSON *hea
         if (rc == 0)
                 rc = json_get_int(head, "limit", 0, INT_MAX, "", &limit, e);
         if (rc == 0)
-                rc = dataset_open(wire_text(head, "dataset"), &data, e);
+                rc = open_data(wire_text(head, "dataset"), &data, e);
         if (rc == 0)
                 rc = infer_create(d, known, wire_text(head, "model"), &model, e);
         if (rc == 0) {

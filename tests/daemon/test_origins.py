@@ -312,6 +312,13 @@ class Result(House):
         self.daemon.wait(job)
         got = self.daemon.get("/v1/jobs/%d/result" % job)
         self.assertEqual((got["classes_by"], got["classes"]), ("name", [joined, "void"]))
+        self.assertEqual(self.daemon.get("/v1/jobs/%d" % job)["notes"], [])
+        twice = "/v1/models/twice/weights?classes=" + urllib.parse.quote(json.dumps(["void", "void"]))
+        if self.daemon.request("PUT", twice, self.daemon.weights("m"))[0] == 201:
+            job = self.daemon.submit({"type": "classify", "model": "twice", "dataset": "spelled"})["id"]
+            self.daemon.wait(job)
+            self.assertEqual(self.daemon.get("/v1/jobs/%d/result" % job)["classes_by"], "number")
+            self.assertEqual(len(self.daemon.get("/v1/jobs/%d" % job)["notes"]), 1)
 
 
 if __name__ == "__main__":

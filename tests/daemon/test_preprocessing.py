@@ -140,6 +140,19 @@ class Preprocessing(unittest.TestCase):
         self.assertEqual(strangers["predictions"], own["predictions"])
         self.assertEqual((backwards["classes"], backwards["labels"]), (own["classes"], own["labels"]))
 
+    def test_one_name_that_differs(self):
+        """Wherever it stands, all are matched by number."""
+        self.train("same", None)
+        data = self.daemon.weights("same")
+        names = json.loads(weights_of(data)[2]["classes"])
+        own = self.result("same")["predictions"]
+        for at in (0, 1, 2, 3, 9):
+            classes = [n.swapcase() if i == at else n for i, n in enumerate(names)]
+            query = urllib.parse.urlencode({"classes": json.dumps(classes)})
+            self.assertIn(self.daemon.request("PUT", "/v1/models/other/weights?" + query, data)[0], (200, 201))
+            got = self.result("other")
+            self.assertEqual((got["classes_by"], got["predictions"]), ("number", own), at)
+
     def test_resize_and_rot90(self):
         wide = {"name": "fashion-mnist", "limit": 64, "resize": [20, 28]}
         status, _, problem = self.daemon.request(

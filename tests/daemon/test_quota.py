@@ -333,6 +333,29 @@ class Bytes(unittest.TestCase):
             self.assertEqual(anna.status("POST", "/v1/jobs", small_job(epochs=1, save_as="a5")), 507)
             self.assertEqual(anna.status("POST", "/v1/jobs", small_job(epochs=1, save_as="a4")), 201)
 
+    def test_results(self):
+        """What a classify job's scores will take counts when it is submitted, what they take when it has ended."""
+        with Daemon({"stored_bytes": 1300000}) as d:
+            d.need_fashion()
+            anna = Person(d, token(d, "anna"))
+            first = anna.submit(small_job(max_steps=1, save_as="m"))
+            wait_for(lambda: anna.get("/v1/jobs/%d" % first)["state"] == "succeeded")
+            long = anna.submit(small_job(epochs=1000, report_every=1000000))
+            scores = {"type": "classify", "model": "m", "dataset": "fashion-mnist"}  # of 10,000 images, some 400 kB
+            waiting = [anna.submit(scores) for _ in range(2)]
+            status, _, body = anna.request("POST", "/v1/jobs", scores)
+            self.assertEqual(status, 507)
+            self.assertIn("a limit a smaller result", body["detail"])
+            self.assertEqual(anna.status("POST", "/v1/jobs", dict(scores, limit=100)), 201)
+            anna.request("POST", "/v1/jobs/%d/cancel" % long)
+            wait_for(lambda: anna.get("/v1/jobs/%d" % waiting[1])["state"] == "succeeded")
+            with contextlib.closing(sqlite3.connect(os.path.join(d.state, "cnnd.db"))) as db:
+                row = "SELECT kept_bytes - length(request) - 160 * events FROM jobs WHERE id = ?"
+                size = os.path.getsize(os.path.join(d.state, "jobs/%d/result.json" % waiting[0]))
+                self.assertEqual(db.execute(row, waiting[:1]).fetchone()[0], size)
+                self.assertLess(size, 10000 * 40)
+            self.assertEqual(anna.status("POST", "/v1/jobs", scores), 201)
+
     def test_events(self):
         """What a job reports counts: all of it when it is submitted, what there is when it has ended."""
         with Daemon({"stored_bytes": "2M"}) as d:
