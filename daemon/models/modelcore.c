@@ -2,14 +2,13 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "daemon/models/modelfit.h"
 #include "daemon/models/modelrow.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* So long what could not be read is not tried again: lists are asked for all the time. */
+/* So long what could not be read, or not be noted, is not tried again: lists are asked for all the time. */
 enum { AGAIN_MS = 5000 };
 
 int modelcore_drop(struct models *ms, const char *name, struct err *e)
@@ -72,25 +71,27 @@ static int is_other(const char *name, struct err *e)
                 name);
 }
 
-/* The row is set to the file where it can be; where not, the next look tries again. */
+/* The row is set to the file where it can be; where not, a later look tries again. */
 static int settle(struct models *ms, size_t at, enum modelfit fit, const struct modelfile_stat *file,
         const char *mark, struct err *e)
 {
         struct unseen *u = &ms->unseen[at];
         struct err why;
-        if (fit == MODELFIT_OTHER) {
-                u->other = *file;
-                is_other(u->name, e);
-                log_line(LOG_ERROR, "%s", e->message);
-                return e->code;
-        }
-        if (fit == MODELFIT_COPY && modelrow_set_file(ms->store, u->name, file, mark, &why))
-                log_line(LOG_WARN, "model %s: %s", u->name, why.message);
-        else if (fit == MODELFIT_UNREAD)
-                u->unread_ms = clock_now_ms();
-        else
+        const bool set = fit == MODELFIT_COPY && modelrow_set_file(ms->store, u->name, file, mark, &why) == 0;
+        if (set || fit == MODELFIT_SAME || fit == MODELFIT_NONE) {
                 forget(ms, at);
-        return 0;
+                return 0;
+        }
+        u->file = *file;
+        u->fit = fit;
+        u->looked_ms = clock_now_ms();
+        if (fit == MODELFIT_COPY)
+                log_line(LOG_WARN, "model %s: %s", u->name, why.message);
+        if (fit != MODELFIT_OTHER)
+                return 0;
+        is_other(u->name, e);
+        log_line(LOG_ERROR, "%s", e->message);
+        return e->code;
 }
 
 /* *ret_unread: what stands there cannot be read, so that nobody can tell. */
@@ -106,11 +107,13 @@ static int know_again(struct models *ms, const char *name, bool *ret_unread, str
         if (!there || modelfile_about(&ms->files, name, &file, &none))
                 return 0;
         const struct unseen *u = &ms->unseen[at];
-        if (same_file(&file, &u->other))
-                return is_other(name, e);
-        *ret_unread = u->unread_ms && clock_now_ms() - u->unread_ms < AGAIN_MS;
-        if (*ret_unread)
-                return 0;
+        if (same_file(&file, &u->file)) {
+                if (u->fit == MODELFIT_OTHER)
+                        return is_other(name, e);
+                *ret_unread = u->fit == MODELFIT_UNREAD;
+                if (clock_now_ms() - u->looked_ms < AGAIN_MS)
+                        return 0;
+        }
         int rc = modelfit_look(ms->store, &ms->files, u->name, &file, &fit, mark, e);
         *ret_unread = rc == 0 && fit == MODELFIT_UNREAD;
         return rc ? rc : settle(ms, at, fit, &file, mark, e);

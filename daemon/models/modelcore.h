@@ -4,6 +4,7 @@
 #define CNND_MODELCORE_H
 
 #include "daemon/models/modelfile.h"
+#include "daemon/models/modelfit.h"
 #include "daemon/models/models.h"
 #include "train/request.h"
 
@@ -14,8 +15,9 @@
 /* A model whose file the start did not find or could not read: what stands there later may be another's. */
 struct unseen {
         char name[REQUEST_NAME_MAX + 1];
-        struct modelfile_stat other; /* the file that is known to be one; all zero for none */
-        int64_t unread_ms;           /* when one could not be read last; 0 for never */
+        struct modelfile_stat file; /* the one that was looked at last; all zero for none */
+        enum modelfit fit;          /* what it was: a MODELFIT_COPY's row could not be set to it */
+        int64_t looked_ms;
 };
 
 struct models {

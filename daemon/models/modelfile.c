@@ -249,6 +249,11 @@ int modelfile_read(const struct modelfile_home *home, const char *name, struct m
         return rc;
 }
 
+bool modelfile_damaged(int code)
+{
+        return code == ERR_SYNTAX || code == ERR_INVALID || code == ERR_TOO_LARGE;
+}
+
 int modelfile_mark(
         const struct modelfile_home *home, const char *name, char ret[MARK_DIGITS + 1], struct err *e)
 {

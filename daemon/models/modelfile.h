@@ -29,6 +29,8 @@ struct modelfile {
  * modelfile_finish. */
 int modelfile_read(const struct modelfile_home *home, const char *name, struct modelfile *ret, struct err *e);
 void modelfile_finish(struct modelfile *f);
+/* Whether such an error of reading one tells of what is in it, and not of the disk or of what is short. */
+bool modelfile_damaged(int code);
 
 /* Its mark alone. */
 int modelfile_mark(

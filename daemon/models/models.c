@@ -198,13 +198,14 @@ int models_exists(struct models *ms, const char *name, bool *ret, struct err *e)
         return 0;
 }
 
-int models_may_save(struct models *ms, const struct identity *who, const char *name, struct err *e)
+/* `any`: whatever file stands there. */
+static int may_take(struct models *ms, const struct identity *who, const char *name, bool any, struct err *e)
 {
         bool there = false, taken = false;
         int rc = models_exists(ms, name, &there, e);
         if (rc == 0 && there)
                 rc = models_see(ms, who, name, e);
-        if (rc == 0 && there && !who->operator)
+        if (rc == 0 && there && !any)
                 rc = modelcore_other(ms, name, e);
         if (rc && rc != ERR_NOT_FOUND)
                 return rc;
@@ -212,6 +213,11 @@ int models_may_save(struct models *ms, const struct identity *who, const char *n
         for (const struct put *p = ms->puts; p && !taken; p = p->next)
                 taken = strcmp(p->name, name) == 0 && !identity_owns(who, p->who.user);
         return taken ? err_set(e, ERR_EXISTS, "the name '%s' is taken by another user's model", name) : 0;
+}
+
+int models_may_save(struct models *ms, const struct identity *who, const char *name, struct err *e)
+{
+        return may_take(ms, who, name, false, e);
 }
 
 int models_list(struct models *ms, const struct identity *who, struct listing *l, cJSON **ret, struct err *e)
@@ -247,7 +253,7 @@ int models_names(struct models *ms, const struct identity *who, struct listing *
         while ((rc = store_step(ms->store, st, e)) > 0) {
                 struct err why;
                 const char *name = store_text(st, MODELROW_NAME);
-                if (!listing_takes(l, name, 0))
+                if (!listing_takes(l, name, modelrow_bytes(st)))
                         break;
                 each(ctx, name, models_look(ms, name, &why) ? &why : NULL);
         }
@@ -289,7 +295,7 @@ int models_damaged(const char *name, const struct err *why, struct err *e)
         if (why->code == ERR_IO)
                 return err_set(
                         e, ERR_UNAVAILABLE, "the file of model '%s' cannot be read: %s", name, why->message);
-        if (why->code != ERR_SYNTAX && why->code != ERR_INVALID && why->code != ERR_TOO_LARGE) {
+        if (!modelfile_damaged(why->code)) {
                 *e = *why;
                 return e->code;
         }
@@ -416,7 +422,7 @@ int models_put(struct models *ms, const char *name, const struct identity *who, 
                 .path = strdup(path),
                 .done = done,
                 .ctx = ctx};
-        int rc = p->name && p->path ? models_may_save(ms, who, name, e)
+        int rc = p->name && p->path ? may_take(ms, who, name, who->operator, e)
                                     : err_set(e, ERR_NO_MEMORY, "no memory for an upload");
         const struct decode_caller caller = {who->user, put_checked, p};
         if (rc == 0)

@@ -33,7 +33,7 @@ void models_destroy(struct models *ms);
 /* 0 when there is the model and it is open to `who`; ERR_NOT_FOUND for either, alike. */
 int models_see(struct models *ms, const struct identity *who, const char *name, struct err *e);
 /* ERR_EXISTS when the name is another's, or will be by an upload that is being checked; models_known's
-   ERR_UNAVAILABLE of another file, to all but operators. */
+   ERR_UNAVAILABLE of another file, which no job takes the place of. */
 int models_may_save(struct models *ms, const struct identity *who, const char *name, struct err *e);
 
 /* Of the model objects that are open to `who`, by name, the part that *l asks for, an array:
@@ -64,8 +64,9 @@ typedef void (*models_done)(void *ctx, const cJSON *model, bool created, const s
 /* Makes or replaces a model of `who` (a replaced one stays its owner's) from a safetensors file. `path` is a
    file below STATE/tmp that the caller wrote; it is taken (renamed or removed in every case). `overrides`
    (borrowed, NULL for none) may hold "architecture", "input", "classes" and "preprocessing", which win over
-   the file's metadata. The file is read in the decoder process alone. Returns 0 when `done` will be called,
-   else an error and `done` is not called. */
+   the file's metadata. The file is read in the decoder process alone. models_may_save's errors, but that an
+   operator's takes the place of whatever file is there. Returns 0 when `done` will be called, else an error
+   and `done` is not called. */
 int models_put(struct models *ms, const char *name, const struct identity *who, const char *path,
         const cJSON *overrides, models_done done, void *ctx, struct err *e);
 

@@ -9,7 +9,7 @@
 #include <string.h>
 
 /* Takes up a file as it is: its owner's, if the row still is the file's, else the operators'. *ret_done: it
-   could be read. */
+   could be read. A damaged one stays with the row, whose owner may replace it. */
 static int read_again(struct models *ms, const char *name, bool owned, bool *ret_done, struct err *e)
 {
         struct err why;
@@ -24,11 +24,14 @@ static int read_again(struct models *ms, const char *name, bool owned, bool *ret
         if (rc)
                 store_rollback(ms->store);
         *ret_done = rc == 0;
-        if (rc == ERR_NO_MEMORY)
+        if (rc == 0)
+                return 0;
+        if (rc == ERR_NO_MEMORY) {
                 *e = why;
-        else if (rc)
-                log_line(LOG_ERROR, "model %s: %s", name, why.message);
-        return rc == ERR_NO_MEMORY ? rc : 0;
+                return rc;
+        }
+        log_line(LOG_ERROR, "model %s: %s", name, why.message);
+        return modelfile_damaged(rc) ? 0 : modelcore_miss(ms, name, e);
 }
 
 /* A state folder may have been copied, or a database put back that is older than its files: what no row tells

@@ -189,6 +189,22 @@ static cJSON *models_part(struct service *s, const struct identity *who, struct 
         return list;
 }
 
+static void add_name(void *ctx, const char *name, const struct err *error)
+{
+        cJSON *entry = cJSON_CreateObject();
+        (void)error;
+        cJSON_AddStringToObject(entry, "name", name);
+        cJSON_AddItemToArray(ctx, entry);
+}
+
+static cJSON *names_part(struct service *s, const struct identity *who, struct listing *l)
+{
+        struct err e;
+        cJSON *list = cJSON_CreateArray();
+        CHECK_OK(models_names(s->models, who, l, add_name, list, &e), &e);
+        return list;
+}
+
 static cJSON *sets_part(struct service *s, const struct identity *who, struct listing *l)
 {
         return datasets_list(s->datasets, who, l);
@@ -256,6 +272,8 @@ static void models_go_in_parts(void **state)
                                  NULL, NULL, NULL),
                 SQLITE_OK);
         assert_int_equal(walk(s, &root, MODELS + 1, models_part, &parts), MODELS + 1);
+        assert_in_range(parts, 10, 11);
+        assert_int_equal(walk(s, &root, MODELS + 1, names_part, &parts), MODELS + 1); /* it is read */
         assert_in_range(parts, 10, 11);
         service_destroy(s);
 }

@@ -181,6 +181,17 @@ static int put(struct service *s, const char *state, const struct identity *who,
         return rc ? rc : done == 1 ? 0 : done;
 }
 
+/* With the models "it" and "other", which it then has not. */
+static struct service *start_without_models(struct service *s, const char *state)
+{
+        front_wait_state(s, front_submit(s, SAVED), JOB_SUCCEEDED);
+        front_wait_state(
+                s, front_submit(s, FRONT_JOB("other", "\"epochs\":3,\"save_as\":\"other\"")), JOB_SUCCEEDED);
+        service_destroy(s);
+        front_unmount(state, "models", true);
+        return front_start(state);
+}
+
 /* The file of a model that comes back while the front runs: what was there, its copy, or another's. */
 static void a_model_that_comes_back(void **state)
 {
@@ -193,12 +204,7 @@ static void a_model_that_comes_back(void **state)
         struct err e;
         int fd;
         uint64_t size;
-        front_wait_state(s, front_submit(s, SAVED), JOB_SUCCEEDED);
-        front_wait_state(
-                s, front_submit(s, FRONT_JOB("other", "\"epochs\":3,\"save_as\":\"other\"")), JOB_SUCCEEDED);
-        service_destroy(s);
-        front_unmount(*state, "models", true);
-        s = front_start(*state);
+        s = start_without_models(s, *state);
         assert_non_null(strstr(complaint(s), "may not be mounted"));
         front_mount(*state, "models");
         snprintf(path, sizeof path, "%s/models/it.safetensors", (char *)*state);
@@ -219,6 +225,7 @@ static void a_model_that_comes_back(void **state)
                 assert_non_null(strstr(a.error.message, "another one"));
                 assert_int_equal(models_delete(s->models, "it", &e), ERR_UNAVAILABLE);
                 assert_int_equal(models_may_save(s->models, &front_anna, "it", &e), ERR_UNAVAILABLE);
+                assert_int_equal(models_may_save(s->models, &root, "it", &e), ERR_UNAVAILABLE);
                 assert_int_equal(put(s, *state, &front_anna, other), ERR_UNAVAILABLE);
                 assert_int_equal(models_place(s->models, "it", other, &e), ERR_UNAVAILABLE);
         }
@@ -259,12 +266,7 @@ static void the_next_start_tells_whose_a_model_is(void **state)
         char path[200], other[200];
         struct service *s = front_start(*state);
         struct err e;
-        front_wait_state(s, front_submit(s, SAVED), JOB_SUCCEEDED);
-        front_wait_state(
-                s, front_submit(s, FRONT_JOB("other", "\"epochs\":3,\"save_as\":\"other\"")), JOB_SUCCEEDED);
-        service_destroy(s);
-        front_unmount(*state, "models", true);
-        s = front_start(*state);
+        s = start_without_models(s, *state);
         front_mount(*state, "models");
         snprintf(path, sizeof path, "%s/models/it.safetensors", (char *)*state);
         snprintf(other, sizeof other, "%s/models/other.safetensors", (char *)*state);
