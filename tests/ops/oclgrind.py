@@ -5,10 +5,11 @@ Oclgrind interprets every kernel and reports accesses out of bounds, data races,
 nobody wrote. Its exit status says nothing of them: a log that is not empty is the failure. Status 77 where there is no
 oclgrind.
 
-PART is "convolutions" or "others" for accesses and races; "uninitialized-0" or "-1", half of the trials each; or "faults", for
-oclgrind itself: it works on one core, so that these go side by side. Uninitialised values have a run of their own, because oclgrind 21.10 follows uninitialised values wrongly: it stops at LLVM's `freeze`, which optimised
+PART is "convolutions" or "others" for accesses and races; "augment" for those of train's test of that name; "uninitialized-0" or
+"-1", half of the trials each; or "faults", for oclgrind itself: it works on one core, so that these go side by side. Uninitialised values have a run of their own, because oclgrind 21.10 follows uninitialised values wrongly: it stops at LLVM's `freeze`, which optimised
 divisions have, hence -O0; and where a shuffle gives a shorter vector (v.hi, v.s012) it looks the upper elements up in the
-wrong operand, which reports what is fine or ends the process. So that check is for kernels without vectors alone."""
+wrong operand, which reports what is fine or ends the process. So that check is for kernels without vectors alone; and "augment" takes
+columns one by one where their places come from such shuffles."""
 import os
 import shutil
 import subprocess
@@ -47,6 +48,23 @@ FAULTS = [
 ]
 
 
+VECTORS = '#if LANES == 32\n#define WIDE 1\n'
+
+
+def without_vectors(kernels, folder):
+    """A copy in which the places that an image is read at are worked out one by one."""
+    copy = os.path.join(folder, 'kernels')
+    shutil.copytree(kernels, copy)
+    path = os.path.join(copy, 'gather.cl')
+    with open(path, encoding='ascii') as f:
+        source = f.read()
+    if VECTORS not in source:
+        sys.exit('kernels/gather.cl has changed: no vectors to leave out')
+    with open(path, 'w', encoding='ascii') as f:
+        f.write(source.replace(VECTORS, VECTORS.replace('LANES == 32', '1')))
+    return copy
+
+
 def check_the_checker(binary, kernels, folder):
     """Every kind of fault must be found in a kernel that has it."""
     broken = os.path.join(folder, 'kernels')
@@ -72,6 +90,8 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         if part == 'faults':
             check_the_checker(binary, kernels, folder)
+        elif part == 'augment':
+            check(MEMORY_AND_RACES, binary, folder, CNND_KERNELS=without_vectors(kernels, folder))
         elif part.startswith('uninitialized-'):
             check(UNINITIALIZED, binary, folder, CNND_TEST_SCALAR='1', CNND_TEST_HALF=part[-1])
         else:

@@ -18,6 +18,7 @@ struct trainer *trainer_open(uint64_t limit)
         const struct dev_options options = {.memory_limit = limit};
         assert_non_null(t);
         t->dev = opened(&options);
+        printf("# device %s %s\n", dev_info(t->dev)->id, dev_info(t->dev)->name);
         snprintf(t->dir, sizeof t->dir, "/tmp/cnnd-train-XXXXXX");
         assert_non_null(mkdtemp(t->dir));
         return t;
