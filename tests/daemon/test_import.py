@@ -4,7 +4,6 @@
 import gzip
 import io
 import os
-import shutil
 import socket
 import struct
 import subprocess
@@ -30,14 +29,8 @@ def picture(seed, w=SIDE, h=SIDE):
 class ImportTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        state = tempfile.mkdtemp(prefix="cnnd-test-")
-        cls.daemon = Daemon({"socket": os.path.join(state, "socket")}, state=state, device=False)
-        cls.addClassCleanup(shutil.rmtree, state)
-        cls.daemon.__enter__()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.daemon.__exit__(None, None, None)
+        state = cls.enterClassContext(tempfile.TemporaryDirectory(prefix="cnnd-test-"))
+        cls.daemon = cls.enterClassContext(Daemon({"socket": os.path.join(state, "socket")}, state=state, device=False))
 
     def put(self, body, query="", name="set", status=(200, 201)):
         got, _, answer = self.daemon.request("PUT", "/v1/datasets/%s%s" % (name, query), body)
