@@ -80,7 +80,7 @@ static void read_head(struct reader *r, size_t len)
 static void read_pixels(struct reader *r)
 {
         struct jpeg_decompress_struct *j = &r->jpeg;
-        jpeg_start_decompress(j);
+        jpeg_calc_output_dimensions(j);
         size_t c = (size_t)j->output_components, w = j->output_width, plane = w * j->output_height;
         int rc = image_create(1, c, j->output_height, w, &r->image, r->e);
         if (rc != 0)
@@ -88,6 +88,8 @@ static void read_pixels(struct reader *r)
         r->row = malloc(w * c * sizeof *r->row);
         if (!r->row)
                 stop(r, err_set(r->e, ERR_NO_MEMORY, "no memory for a row"));
+        jpeg_start_decompress(
+                j); /* of several scans it reads all: whether the image may be is known by now */
         while (j->output_scanline < j->output_height) {
                 float *out = r->image.pixels + (size_t)j->output_scanline * w;
                 if (jpeg_read_scanlines(j, &r->row, 1) != 1)

@@ -167,7 +167,7 @@ static bool takes_some(struct link *l)
         if (getsockopt(l->fd, IPPROTO_TCP, TCP_INFO, &t, &len) != 0)
                 return false;
         l->taken = t.tcpi_bytes_acked;
-        return l->taken != before.taken;
+        return l->taken ? l->taken != before.taken : l->held < before.held; /* 0: the kernel does not say */
 }
 
 static void expire_some(struct link_list *list, int64_t now_ms, const struct err *e)

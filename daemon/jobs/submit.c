@@ -288,8 +288,11 @@ static int note_classes(
 /* What the scores of `images` take, about (worker/outcome.c): columns, names of files, confusion matrix. */
 static int64_t guess_result(const struct dataset *data, int64_t images)
 {
-        const int64_t classes = data->num_classes;
-        return images * IMAGE_BYTES + (int64_t)data->origins.len + classes * (CLASS_BYTES + 4 * classes);
+        const struct dataset_origins *o = &data->origins;
+        const int64_t classes = data->num_classes, val = o->files[DATASET_VAL],
+                      all = val + o->files[DATASET_TRAIN], named = val < images ? val : images;
+        const double names = all ? (double)o->len * (double)named / (double)all : 0;
+        return images * IMAGE_BYTES + (int64_t)names + classes * (CLASS_BYTES + 4 * classes);
 }
 
 static int check_classify(
