@@ -46,37 +46,28 @@ FAULTS = [
     (MEMORY_AND_RACES, 'AT(y, block)[0] = (float)i;', 'data race'),
     (UNINITIALIZED, 'float v[2]; v[i & 1] = 0.0f; AT(y, block)[i] = v[~i & 1];', 'Uninitialized value'),
 ]
-
-
+# Where columns are taken one by one.
 VECTORS = '#if LANES == 32\n#define WIDE 1\n'
 
 
-def without_vectors(kernels, folder):
-    """A copy in which the places that an image is read at are worked out one by one."""
+def altered(kernels, folder, name, line, other):
+    """A copy of the kernels' folder with one place of a file written otherwise."""
     copy = os.path.join(folder, 'kernels')
-    shutil.copytree(kernels, copy)
-    path = os.path.join(copy, 'gather.cl')
+    shutil.copytree(kernels, copy, dirs_exist_ok=True)
+    path = os.path.join(copy, name)
     with open(path, encoding='ascii') as f:
         source = f.read()
-    if VECTORS not in source:
-        sys.exit('kernels/gather.cl has changed: no vectors to leave out')
+    if line not in source:
+        sys.exit('kernels/%s has changed: there is no more "%s"' % (name, line))
     with open(path, 'w', encoding='ascii') as f:
-        f.write(source.replace(VECTORS, VECTORS.replace('LANES == 32', '1')))
+        f.write(source.replace(line, other))
     return copy
 
 
 def check_the_checker(binary, kernels, folder):
     """Every kind of fault must be found in a kernel that has it."""
-    broken = os.path.join(folder, 'kernels')
-    shutil.copytree(kernels, broken)
-    path = os.path.join(broken, 'join.cl')
-    with open(path, encoding='ascii') as f:
-        source = f.read()
-    if LINE not in source:
-        sys.exit('kernels/join.cl has changed: no place to break it at')
     for checks, wrong, message in FAULTS:
-        with open(path, 'w', encoding='ascii') as f:
-            f.write(source.replace(LINE, '{ %s }' % wrong))
+        broken = altered(kernels, folder, 'join.cl', LINE, '{ %s }' % wrong)
         _, _, log = run(checks, binary, folder, CNND_KERNELS=broken, CNND_TEST_ONLY='add')
         if message not in log:
             sys.exit('oclgrind says nothing of "%s" where it should: %s' % (message, log))
@@ -91,7 +82,8 @@ def main():
         if part == 'faults':
             check_the_checker(binary, kernels, folder)
         elif part == 'augment':
-            check(MEMORY_AND_RACES, binary, folder, CNND_KERNELS=without_vectors(kernels, folder))
+            scalar = altered(kernels, folder, 'gather.cl', VECTORS, VECTORS.replace('LANES == 32', '1'))
+            check(MEMORY_AND_RACES, binary, folder, CNND_KERNELS=scalar)
         elif part.startswith('uninitialized-'):
             check(UNINITIALIZED, binary, folder, CNND_TEST_SCALAR='1', CNND_TEST_HALF=part[-1])
         else:
