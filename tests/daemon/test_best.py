@@ -6,7 +6,7 @@ import resource
 import time
 import unittest
 
-from harness import Daemon, main, send_signal
+from harness import Daemon, main, send_signal, wait_for
 from test_kills import curve, train
 
 EPOCHS, STEPS = 5, 5 * 50
@@ -54,7 +54,7 @@ class Best(unittest.TestCase):
             id = d.submit(best("it"))["id"]
             for step in (20, 55, 100, 101, 140, 205):
                 d.wait_step(id, step)
-                send_signal(d.worker())
+                send_signal(wait_for(d.worker, what="a worker"))
             for step in (215, 230, 249):
                 d.wait_step(id, step)
                 d.kill()

@@ -298,7 +298,7 @@ class Memory(unittest.TestCase):
             elif d.get("/v1/devices")["devices"][0]["failures"] == 0:
                 self.assertIn("its worker was lost", "".join(d.log_lines), "the limit was felt")
             self.assertEqual(d.request("GET", "/v1/health")[0], 200)
-            send_signal(d.worker())
+            send_signal(wait_for(d.worker, what="a worker"))
             d.wait(d.submit(small_job(architecture=wide, epochs=1))["id"])
 
 

@@ -46,7 +46,7 @@ class Kills(unittest.TestCase):
             id = d.submit(train("it"))["id"]
             for step in (20, 70, 110):
                 d.wait_step(id, step)
-                send_signal(d.worker())
+                send_signal(wait_for(d.worker, what="a worker"))
             d.wait(id)
             self.compare(d, id, "it")
 
