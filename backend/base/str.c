@@ -259,6 +259,11 @@ bool str_to_number(const char *text, double *ret)
         return true;
 }
 
+int str_by_text(const void *a, const void *b)
+{
+        return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
 char *str_take(struct str *s)
 {
         if (!str_reserve(s, 0) || s->failed) {

@@ -39,6 +39,8 @@ bool str_is_utf8(const char *text);
 /* A finite number, written as people and programs do (0.5, .5, 5e-1, 5E-1), and nothing else: no blank, no
    name, no hexadecimal. *ret is untouched where it is none. */
 bool str_to_number(const char *text, double *ret);
+/* The order of texts by their bytes, for qsort and bsearch in lists of pointers to them. */
+int str_by_text(const void *a, const void *b);
 /* Hands the text to the caller, who frees it; the string is empty after. NULL if an append failed. */
 char *str_take(struct str *s);
 

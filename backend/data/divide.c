@@ -1,15 +1,11 @@
 #include "data/divide.h"
 
+#include "base/str.h"
 #include "data/name.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-static int by_text(const void *a, const void *b)
-{
-        return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
 
 /* A class as the sources write it, and its one spelling. */
 struct spelling {
@@ -73,7 +69,7 @@ static int take_classes(struct intake *in, const struct spelling *list, size_t n
                 return err_set(e, ERR_NO_MEMORY, "no memory for class names");
         for (size_t i = 0; i < n; i++)
                 names[i] = list[i].normal;
-        qsort(names, n, sizeof *names, by_text);
+        qsort(names, n, sizeof *names, str_by_text);
         int rc = set_classes(in, names, n, e);
         free(names);
         return rc;
@@ -81,7 +77,8 @@ static int take_classes(struct intake *in, const struct spelling *list, size_t n
 
 int32_t divide_class(const struct intake *in, const char *normal)
 {
-        char **found = bsearch(&normal, in->classes, (size_t)in->num_classes, sizeof *in->classes, by_text);
+        char **found =
+                bsearch(&normal, in->classes, (size_t)in->num_classes, sizeof *in->classes, str_by_text);
         return found ? (int32_t)(found - in->classes) : -1;
 }
 

@@ -24,11 +24,6 @@ void vacant_add(struct vacant *v, const char *name, size_t len)
         str_add_bytes(&v->names, "", 1);
 }
 
-static int by_text(const void *a, const void *b)
-{
-        return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
 /* The names of folders in place of classes that are none, each owned by the list; at most `most`. */
 static size_t list_vacant(
         const struct vacant *v, const struct folders *f, const struct intake *in, char **ret, size_t most)
@@ -54,7 +49,7 @@ void vacant_tell(const struct vacant *v, const struct folders *f, const struct i
         out->failed |= !list;
         size_t n = list ? list_vacant(v, f, in, list, most) : 0;
         if (n)
-                qsort(list, n, sizeof *list, by_text);
+                qsort(list, n, sizeof *list, str_by_text);
         for (size_t i = 0; i < n; i++) {
                 if (i && strcmp(list[i], list[i - 1]) == 0)
                         continue; /* of both splits */

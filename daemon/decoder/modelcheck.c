@@ -1,6 +1,7 @@
 #include "daemon/decoder/modelcheck.h"
 
 #include "base/json.h"
+#include "base/str.h"
 #include "model/safetensors.h"
 #include "net/net.h"
 #include "train/preprocessing.h"
@@ -53,11 +54,6 @@ static int read_input(const cJSON *list, struct shape *ret, struct err *e)
         return 0;
 }
 
-static int by_text(const void *a, const void *b)
-{
-        return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
 /* An answer names a class, so that each has a name of its own. */
 static int check_names_differ(const cJSON *list, struct err *e)
 {
@@ -68,7 +64,7 @@ static int check_names_differ(const cJSON *list, struct err *e)
         if (!names)
                 return err_set(e, ERR_NO_MEMORY, "no memory for names of classes");
         cJSON_ArrayForEach(item, list) names[n++] = item->valuestring;
-        qsort(names, n, sizeof *names, by_text);
+        qsort(names, n, sizeof *names, str_by_text);
         for (size_t i = 1; i < n && rc == 0; i++)
                 if (strcmp(names[i], names[i - 1]) == 0)
                         rc = err_at(

@@ -1,6 +1,7 @@
 #include "daemon/jobs/submit.h"
 
 #include "base/json.h"
+#include "base/str.h"
 #include "daemon/common/wire.h"
 #include "data/image.h"
 #include "data/name.h"
@@ -237,19 +238,14 @@ static int check_scoring(const struct model_shape *model, const struct dataset *
         return 0;
 }
 
-static int by_text(const void *a, const void *b)
-{
-        return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
 /* Why the worker will not match them by name, `count` names each in one spelling, which it sorts; nothing
    where it will. */
 static void tell_unmatched(char **model, char **data, size_t count, struct str *out)
 {
-        qsort(model, count, sizeof *model, by_text);
-        qsort(data, count, sizeof *data, by_text);
+        qsort(model, count, sizeof *model, str_by_text);
+        qsort(data, count, sizeof *data, str_by_text);
         for (size_t i = 0; i < count && !out->len; i++)
-                if (!bsearch(&model[i], data, count, sizeof *data, by_text))
+                if (!bsearch(&model[i], data, count, sizeof *data, str_by_text))
                         str_addf(out,
                                 "classes are matched by number, for the data set has no \"%.200s\" as the "
                                 "model has",

@@ -18,7 +18,8 @@
 struct evaluate_job {
         const char *model_name; /* as it stands in the result */
         const struct dataset *data;
-        int limit; /* images at most; 0: all */
+        const struct origins *origins; /* of its val split */
+        int limit;                     /* images at most; 0: all */
         const char *result_path;
 };
 
@@ -165,6 +166,7 @@ static int finish(const struct evaluation *ev, const struct evaluate_job *job, s
         const struct outcome o = {.model = job->model_name,
                 .model_import = infer_recipe(ev->model),
                 .data = ev->data,
+                .origins = job->origins,
                 .by_name = ev->by_name,
                 .count = ev->count,
                 .classes = ev->classes,
@@ -220,11 +222,10 @@ static int run(struct infer *m, const struct evaluate_job *job, enum train_want 
 }
 
 /* Its list of files, too, is to be whole before all images are looked at. */
-static int open_data(const char *path, struct dataset **ret, struct err *e)
+static int open_data(const char *path, struct dataset **ret, struct origins *ret_origins, struct err *e)
 {
-        struct origins o;
         int rc = dataset_open(path, ret, e);
-        if (rc == 0 && (rc = origins_open(*ret, DATASET_VAL, &o, e)) != 0)
+        if (rc == 0 && (rc = origins_open(*ret, DATASET_VAL, ret_origins, e)) != 0)
                 err_wrap(e, "the data set '%s'", (*ret)->name);
         return rc;
 }
@@ -234,6 +235,7 @@ int evaluate_run(struct dev *d, const struct strategies *known, const cJSON *hea
 {
         char path[PATH_MAX];
         struct dataset *data = NULL;
+        struct origins origins;
         struct infer *model = NULL;
         const char *dir = NULL;
         int64_t limit = 0;
@@ -241,13 +243,14 @@ int evaluate_run(struct dev *d, const struct strategies *known, const cJSON *hea
         if (rc == 0)
                 rc = json_get_int(head, "limit", 0, INT_MAX, "", &limit, e);
         if (rc == 0)
-                rc = open_data(wire_text(head, "dataset"), &data, e);
+                rc = open_data(wire_text(head, "dataset"), &data, &origins, e);
         if (rc == 0)
                 rc = infer_create(d, known, wire_text(head, "model"), &model, e);
         if (rc == 0) {
                 snprintf(path, sizeof path, "%s/result.json", dir);
                 const struct evaluate_job job = {.model_name = wire_text(head, "name"),
                         .data = data,
+                        .origins = &origins,
                         .limit = (int)limit,
                         .result_path = path};
                 rc = run(model, &job, between, ctx, ret, e);

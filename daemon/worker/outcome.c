@@ -3,7 +3,6 @@
 #include "base/file.h"
 #include "base/str.h"
 #include "daemon/worker/scores.h"
-#include "data/origins.h"
 
 enum { PIECE_BYTES = 64 << 10 };
 
@@ -86,9 +85,9 @@ static void add_tile(struct str *out, const struct dataset *d, const struct orig
         str_add(out, "]");
 }
 
-static void add_column(struct writer *w, const char *key, const struct outcome *oc, const struct origins *o,
-        origin_entry entry)
+static void add_column(struct writer *w, const char *key, const struct outcome *oc, origin_entry entry)
 {
+        const struct origins *o = oc->origins;
         int image = 0;
         str_addf(text(w), ",\"%s\":[", key);
         for (int file = 0; image < oc->count; file++)
@@ -102,27 +101,25 @@ static void add_column(struct writer *w, const char *key, const struct outcome *
 /* Where the images came from; nothing where nobody knows. */
 static void add_origins(struct writer *w, const struct outcome *oc)
 {
-        struct origins o;
+        const struct origins *o = oc->origins;
         bool frames = false, tiled = false;
-        if (w->rc == 0 && (w->rc = origins_open(oc->data, DATASET_VAL, &o, w->e)) != 0)
-                err_wrap(w->e, "the data set '%s'", oc->data->name);
-        if (w->rc || !o.count)
+        if (!o->count)
                 return;
         str_add(text(w), ",\"files\":[");
         uint64_t images = 0;
         for (int i = 0; images < (uint64_t)oc->count; i++) {
                 str_add(text(w), i ? "," : "");
-                str_add_json(&w->text, origins_name(&o, i));
-                images += origins_images(&o.files[i]);
-                frames = frames || o.files[i].frames > 1;
-                tiled = tiled || tiles(&o.files[i]) > 1;
+                str_add_json(&w->text, origins_name(o, i));
+                images += origins_images(&o->files[i]);
+                frames = frames || o->files[i].frames > 1;
+                tiled = tiled || tiles(&o->files[i]) > 1;
         }
         str_add(&w->text, "]");
-        add_column(w, "file", oc, &o, add_file);
+        add_column(w, "file", oc, add_file);
         if (frames)
-                add_column(w, "frame", oc, &o, add_frame);
+                add_column(w, "frame", oc, add_frame);
         if (tiled)
-                add_column(w, "tile", oc, &o, add_tile);
+                add_column(w, "tile", oc, add_tile);
 }
 
 static void add_head(struct str *s, const struct outcome *o)

@@ -5,6 +5,7 @@
 
 #include "base/err.h"
 #include "data/dataset.h"
+#include "data/origins.h"
 
 #include <stdbool.h>
 
@@ -13,7 +14,8 @@ struct outcome {
         const char *model; /* its name */
         const struct recipe *model_import;
         const struct dataset *data;
-        bool by_name; /* the model's classes are the data set's, in whatever order */
+        const struct origins *origins; /* of the val split */
+        bool by_name;                  /* the model's classes are the data set's, in whatever order */
         int count, classes;
         const int32_t *predictions;
         const float *probabilities;
