@@ -316,7 +316,7 @@ static void run_job(struct engine *en, struct command *c)
         en->running = wire_int(head, "job");
         int rc = strcmp(wire_text(head, "op"), "train") == 0
                          ? train(en, head, &out, &e)
-                         : evaluate_run(en->dev, en->known, head, between_steps, en, &out, &e);
+                         : evaluate_run(en->dev, en->known, en->loaded, head, between_steps, en, &out, &e);
         if (rc == 0) {
                 cJSON *done = voice_head("done", "job", en->running);
                 cJSON_AddStringToObject(done, "end", ends[out.end]);

@@ -25,6 +25,7 @@ struct evaluate_job {
 
 struct evaluation {
         struct infer *model;
+        struct loaded *loaded; /* that may be in its way */
         const struct dataset *data;
         int count, classes, batch;
         bool by_name;         /* the model's classes are the data set's, in whatever order */
@@ -68,7 +69,9 @@ static int run_batch(struct evaluation *ev, int first, int n, struct err *e)
         read_images(d, first, n, im.pixels);
         int rc = image_fit(&im, c, h, w, e);
         if (rc == 0)
-                rc = infer_run(ev->model, im.pixels, n, ev->logits, e);
+                do
+                        rc = infer_run(ev->model, im.pixels, n, ev->logits, e);
+                while (loaded_make_room(ev->loaded, NULL, rc));
         image_finish(&im);
         for (int i = 0; rc == 0 && i < n; i++) {
                 const float *row = ev->logits + (size_t)i * (size_t)classes;
@@ -178,10 +181,11 @@ static int finish(const struct evaluation *ev, const struct evaluate_job *job, s
         return rc;
 }
 
-static int run(struct infer *m, const struct evaluate_job *job, enum train_want (*between)(void *ctx),
-        void *ctx, struct train_outcome *ret, struct err *e)
+static int run(struct infer *m, struct loaded *l, const struct evaluate_job *job,
+        enum train_want (*between)(void *ctx), void *ctx, struct train_outcome *ret, struct err *e)
 {
         struct evaluation ev = {.model = m,
+                .loaded = l,
                 .data = job->data,
                 .count = job->data->split[DATASET_VAL].count,
                 .batch = infer_part(m)};
@@ -230,7 +234,7 @@ static int open_data(const char *path, struct dataset **ret, struct origins *ret
         return rc;
 }
 
-int evaluate_run(struct dev *d, const struct strategies *known, const cJSON *head,
+int evaluate_run(struct dev *d, const struct strategies *known, struct loaded *l, const cJSON *head,
         enum train_want (*between)(void *ctx), void *ctx, struct train_outcome *ret, struct err *e)
 {
         char path[PATH_MAX];
@@ -245,7 +249,9 @@ int evaluate_run(struct dev *d, const struct strategies *known, const cJSON *hea
         if (rc == 0)
                 rc = open_data(wire_text(head, "dataset"), &data, &origins, e);
         if (rc == 0)
-                rc = infer_create(d, known, wire_text(head, "model"), &model, e);
+                do
+                        rc = infer_create(d, known, wire_text(head, "model"), &model, e);
+                while (loaded_make_room(l, NULL, rc));
         if (rc == 0) {
                 snprintf(path, sizeof path, "%s/result.json", dir);
                 const struct evaluate_job job = {.model_name = wire_text(head, "name"),
@@ -253,7 +259,7 @@ int evaluate_run(struct dev *d, const struct strategies *known, const cJSON *hea
                         .origins = &origins,
                         .limit = (int)limit,
                         .result_path = path};
-                rc = run(model, &job, between, ctx, ret, e);
+                rc = run(model, l, &job, between, ctx, ret, e);
                 ret->device_bytes = dev_bytes(d);
         }
         infer_destroy(model);

@@ -3,6 +3,7 @@
 #define CNND_EVALUATE_H
 
 #include "base/err.h"
+#include "daemon/worker/loaded.h"
 #include "device/dev.h"
 #include "ops/strategy.h"
 #include "train/train.h"
@@ -11,8 +12,8 @@
 
 /* Carries out the front's command (worker.h): classifies the images in batches, asking `between` before each,
    and writes the result (jobs_result's JSON) whole to the job's folder. Images of another size are fitted as
-   image_fit does. */
-int evaluate_run(struct dev *d, const struct strategies *known, const cJSON *head,
+   image_fit does. Where the device's memory is out, the models in `l` go. */
+int evaluate_run(struct dev *d, const struct strategies *known, struct loaded *l, const cJSON *head,
         enum train_want (*between)(void *ctx), void *ctx, struct train_outcome *ret, struct err *e);
 
 #endif

@@ -34,9 +34,18 @@ static void slot_clear(struct slot *s)
 
 void loaded_drop(struct loaded *l)
 {
-        for (int i = 0; i < LOADED_MAX; i++)
-                if (l->slots[i].path)
+        (void)loaded_make_room(l, NULL, ERR_DEVICE_MEMORY);
+}
+
+bool loaded_make_room(struct loaded *l, const struct infer *spared, int rc)
+{
+        bool some = false;
+        for (int i = 0; rc == ERR_DEVICE_MEMORY && i < LOADED_MAX; i++)
+                if (l->slots[i].path && l->slots[i].model != spared) {
                         slot_clear(&l->slots[i]);
+                        some = true;
+                }
+        return some;
 }
 
 /* The slot of this path, whatever its generation; else a free one; else the one unused for longest. */
@@ -63,11 +72,10 @@ int loaded_get(struct loaded *l, const char *path, int64_t generation, struct in
                 char *copy = strdup(path);
                 if (!copy)
                         return err_set(e, ERR_NO_MEMORY, "no memory for a model");
-                int rc = infer_create(l->dev, l->known, path, &model, e);
-                if (rc == ERR_DEVICE_MEMORY) {
-                        loaded_drop(l);
+                int rc;
+                do
                         rc = infer_create(l->dev, l->known, path, &model, e);
-                }
+                while (loaded_make_room(l, NULL, rc));
                 if (rc) {
                         free(copy);
                         return rc;

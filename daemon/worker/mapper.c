@@ -72,7 +72,9 @@ int mapper_create(struct dev *d, struct loaded *l, struct chan_message *m, struc
         *m = (struct chan_message){0};
         int rc = read_order(mp, e);
         if (rc == 0)
-                rc = mapping_create(d, &mp->at, mp->m.raw, mp->c, mp->num_classes, &mp->mapping, e);
+                do
+                        rc = mapping_create(d, &mp->at, mp->m.raw, mp->c, mp->num_classes, &mp->mapping, e);
+                while (loaded_make_room(l, NULL, rc));
         if (rc) {
                 mapper_destroy(mp);
                 return rc;
@@ -98,7 +100,9 @@ int mapper_step(struct mapper *mp, struct err *e)
         int rc = loaded_get(
                 mp->loaded, wire_text(mp->m.head, "model"), wire_int(mp->m.head, "generation"), &model, e);
         if (rc == 0)
-                rc = mapping_step(mp->mapping, model, mp->batch, e);
+                do
+                        rc = mapping_step(mp->mapping, model, mp->batch, e);
+                while (loaded_make_room(mp->loaded, model, rc));
         const int64_t took = clock_now_ms() - before;
         if (took < BATCH_QUICK_MS && mp->batch < INFER_MAX_BATCH)
                 mp->batch *= BATCH_GROWTH;

@@ -55,6 +55,16 @@ static int gather(struct chan_message *const *m, int count, size_t bytes, const 
         return 0;
 }
 
+static int run(
+        struct loaded *l, struct infer *model, const float *images, int n, float *logits, struct err *e)
+{
+        int rc;
+        do
+                rc = infer_run(model, images, n, logits, e);
+        while (loaded_make_room(l, model, rc));
+        return rc;
+}
+
 static int say_classes(
         const struct voice *v, const struct chan_message *m, int classes, const float *logits, struct err *e)
 {
@@ -90,7 +100,7 @@ int questions_classify(struct loaded *l, const struct voice *v, struct chan_mess
                 return err_set(e, ERR_NO_MEMORY, "no memory for %d results", n);
         rc = gather(m, count, bytes, &images, &own, e);
         if (rc == 0)
-                rc = infer_run(model, images, n, logits, e);
+                rc = run(l, model, images, n, logits, e);
         const float *at = logits;
         for (int i = 0; rc == 0 && i < count; i++) {
                 rc = say_classes(v, m[i], classes, at, e);
@@ -174,7 +184,7 @@ int questions_work(struct questions_long *q, struct loaded *l, const struct voic
         if (rc)
                 return rc;
         const int part = n - q->done < most ? n - q->done : most;
-        rc = infer_run(model, (const float *)m->raw + (size_t)q->done * values, part,
+        rc = run(l, model, (const float *)m->raw + (size_t)q->done * values, part,
                 q->logits + (size_t)q->done * (size_t)classes, e);
         q->done += part;
         if (rc == 0 && q->done == n)
@@ -198,7 +208,9 @@ int questions_look(struct loaded *l, const struct voice *v, const struct chan_me
         if (m->raw_len == 0)
                 rc = infer_filters(model, layer, &maps, e);
         else if (m->raw_len == (size_t)c * (size_t)h * (size_t)w * sizeof(float))
-                rc = infer_activations(model, m->raw, layer, &maps, e);
+                do
+                        rc = infer_activations(model, m->raw, layer, &maps, e);
+                while (loaded_make_room(l, model, rc));
         else
                 rc = err_set(e, ERR_INTERNAL, "an image of %dx%dx%d in %zu bytes", c, h, w, m->raw_len);
         if (rc)

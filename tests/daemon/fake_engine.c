@@ -2,8 +2,9 @@
    run is a hash that moves once a step, so that two runs are equal exactly when their steps were; it is the
    weights and the loss in one.
 
-   Environment: CNND_FAKE_STEP_MS sleeps in every step, CNND_FAKE_INFER_MS for every batch. A job's name makes
-   it misbehave: "abort N" aborts at step N, every time; "fail N" fails there, "full N" finds the disk full,
+   Environment: CNND_FAKE_STEP_MS sleeps in every step, CNND_FAKE_INFER_MS for every batch; for more models
+   than CNND_FAKE_ROOM (0: any number) the device has no memory when one of them runs. A job's name makes it
+   misbehave: "abort N" aborts at step N, every time; "fail N" fails there, "full N" finds the disk full,
    "broken N" that it cannot be written, "short N" no memory. "rest N" sleeps N ms in every step. */
 #include "fake_device.h"
 
@@ -30,6 +31,8 @@
 struct infer {
         int input[3], classes;
 };
+
+static int infers; /* that there are */
 
 /* The one that comes with the machine, where a test says from where; else they bring their own. */
 char fake_known_dir[200];
@@ -302,12 +305,14 @@ int infer_create(
         m->classes = cJSON_GetArraySize(classes);
         cJSON_Delete(classes);
         safetensors_close(st);
+        infers++;
         *ret = m;
         return 0;
 }
 
 void infer_destroy(struct infer *m)
 {
+        infers -= m != NULL;
         free(m);
 }
 
@@ -343,8 +348,10 @@ int infer_part(const struct infer *m)
    of exactly 1 kills the process. */
 int infer_run(struct infer *m, const float *images, int n, float *logits, struct err *e)
 {
-        (void)e;
         size_t values = (size_t)m->input[0] * (size_t)m->input[1] * (size_t)m->input[2];
+        const int64_t room = env_int("CNND_FAKE_ROOM", 0);
+        if (room && infers > room)
+                return err_set(e, ERR_DEVICE_MEMORY, "activations take more than is left");
         for (int done = 0; done < n; done += INFER_MAX_BATCH)
                 sleep_ms(env_int("CNND_FAKE_INFER_MS", 0));
         for (int i = 0; i < n; i++) {

@@ -79,6 +79,7 @@ int front_make_state(void **state)
         unsetenv("CNND_TEST_HANG_FILE");
         unsetenv("CNND_FAKE_DEVICES");
         unsetenv("CNND_FAKE_GPU");
+        unsetenv("CNND_FAKE_ROOM");
         setenv("CNND_FAKE_STEP_MS", "1", 1);
         setenv("OCL_ICD_VENDORS", "/nonexistent", 1); /* the machine's own drivers are no part of it */
         if (!dir || !mkdtemp(dir))

@@ -134,4 +134,35 @@ static void how_classes_are_matched_is_told(void **state)
         service_destroy(s);
 }
 
-FRONT_MAIN(FRONT_TEST(what_cannot_be_scored_is_refused), FRONT_TEST(how_classes_are_matched_is_told))
+/* The error code. */
+static int classify_by(struct service *s, const char *model)
+{
+        static const char image[] = "P5 2 2 255\n\x4D\x4D\x4D\x4D";
+        struct front_answer a = {0};
+        const struct classify_caller caller = {.ctx = &a, .done = front_classified};
+        struct err e;
+        CHECK_OK(classify_start(s->classify, model, image, sizeof image - 1, NULL, 1, &caller, &e), &e);
+        while (!a.done)
+                front_turn(s);
+        cJSON_Delete(a.result);
+        return a.error.code;
+}
+
+/* What a model takes beside its weights shows when it runs; who was asked before is then in the way. */
+static void models_make_room(void **state)
+{
+        setenv("CNND_FAKE_ROOM", "1", 1);
+        struct service *s = start(*state);
+        front_wait_state(
+                s, front_submit(s, FRONT_JOB("b", "\"epochs\":1,\"save_as\":\"other\"")), JOB_SUCCEEDED);
+        for (int i = 0; i < 2; i++) {
+                assert_int_equal(classify_by(s, "it"), 0);
+                assert_int_equal(classify_by(s, "other"), 0);
+        }
+        char *notes = notes_of(s, "tiny"); /* it has succeeded */
+        free(notes);
+        service_destroy(s);
+}
+
+FRONT_MAIN(FRONT_TEST(what_cannot_be_scored_is_refused), FRONT_TEST(how_classes_are_matched_is_told),
+        FRONT_TEST(models_make_room))
