@@ -147,9 +147,9 @@ int api_admit(void *ctx, struct http_request *rq, struct err *e)
         return rc;
 }
 
-void api_peer(void *ctx, uid_t uid, struct identity *ret)
+int api_peer(void *ctx, uid_t uid, struct identity *ret, struct err *e)
 {
-        access_peer(((struct api *)ctx)->access, uid, ret);
+        return access_peer(((struct api *)ctx)->access, uid, ret, e);
 }
 
 int api_enter(void *ctx, const struct identity *who, struct err *e)

@@ -29,7 +29,7 @@ struct api {
 extern const struct http_route api_routes[];
 int api_admit(void *ctx, struct http_request *rq, struct err *e);
 int api_know(void *ctx, struct http_request *rq, struct err *e);
-void api_peer(void *ctx, uid_t uid, struct identity *ret);
+int api_peer(void *ctx, uid_t uid, struct identity *ret, struct err *e);
 int api_enter(void *ctx, const struct identity *who, struct err *e);
 void api_leave(void *ctx, const struct identity *who);
 void api_worked(void *ctx, const struct identity *who, double seconds);

@@ -84,7 +84,7 @@ struct http_options {
         /* The part of `admit` that fills rq->who, and counts nothing: ERR_LOGIN. */
         int (*know)(void *ctx, struct http_request *rq, struct err *e);
         /* Who the user of a process at the other end of the Unix socket is. */
-        void (*peer)(void *ctx, uid_t uid, struct identity *ret);
+        int (*peer)(void *ctx, uid_t uid, struct identity *ret, struct err *e);
         /* Counts a connection for `who`, or ERR_QUOTA; counts it no longer. */
         int (*enter)(void *ctx, const struct identity *who, struct err *e);
         void (*leave)(void *ctx, const struct identity *who);

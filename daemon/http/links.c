@@ -115,10 +115,10 @@ struct link *links_add(struct links *ls, int fd)
                 l->tls = tls_keep(ls->tls);
         TAILQ_INSERT_TAIL(&ls->resting, l, place);
         ls->open[l->local]++;
-        if (rc == 0 && l->local) {
-                ls->o->peer(ls->o->ctx, l->uid, &who);
+        if (rc == 0 && l->local)
+                rc = ls->o->peer(ls->o->ctx, l->uid, &who, &e);
+        if (rc == 0 && l->local)
                 rc = claim(l, &who, &e);
-        }
         if (rc)
                 link_end(l, problem_status(e.code), &e);
         else

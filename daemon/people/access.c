@@ -1,6 +1,7 @@
 #include "daemon/people/access.h"
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "daemon/people/token.h"
 
 #include <stdlib.h>
@@ -9,12 +10,13 @@
 #include <unistd.h>
 
 /* Names and groups come from a directory service that may be slow, and change seldom. */
-enum { KNOWN_USERS = 64, KNOWN_MS = 60000, FREE_MS = 10 };
+enum { KNOWN_USERS = 64, KNOWN_MS = 60000, UNKNOWN_MS = 10000, FREE_MS = 10 };
 
 struct known {
         uid_t uid;
-        int64_t until_ms; /* 0: an empty place */
-        struct identity who;
+        int64_t until_ms;    /* 0: an empty place */
+        struct identity who; /* without a name: as `error` says */
+        struct err error;
 };
 
 struct access {
@@ -49,16 +51,29 @@ void access_destroy(struct access *a)
         free(a);
 }
 
-void access_peer(struct access *a, uid_t uid, struct identity *ret)
+/* A directory that fails may take its time, too: it is not asked all the time. */
+static void look_up(struct access *a, struct known *place, uid_t uid)
+{
+        if (place->uid != uid || !place->until_ms)
+                *place = (struct known){.uid = uid};
+        int rc = identity_of_uid(uid, a->o.operators, &place->who, &place->error);
+        place->until_ms = clock_now_ms() + (rc ? UNKNOWN_MS : KNOWN_MS);
+        if (rc)
+                log_line(LOG_WARN, "%s%s", place->error.message,
+                        place->who.user[0] ? "; what it said before holds" : "");
+}
+
+int access_peer(struct access *a, uid_t uid, struct identity *ret, struct err *e)
 {
         struct known *place = &a->known[uid % KNOWN_USERS];
-        int64_t now = clock_now_ms();
-        if (place->uid != uid || now >= place->until_ms) {
-                identity_of_uid(uid, a->o.operators, &place->who);
-                place->uid = uid;
-                place->until_ms = now + KNOWN_MS;
+        if (place->uid != uid || clock_now_ms() >= place->until_ms)
+                look_up(a, place, uid);
+        if (!place->who.user[0]) {
+                *e = place->error;
+                return e->code;
         }
         *ret = place->who;
+        return 0;
 }
 
 /* A server without tokens is asked often; that it has its first is soon seen. */
@@ -89,6 +104,5 @@ int access_admit(struct access *a, bool local, uid_t uid, const char *authorizat
                 return by_header(a, authorization, ret, e);
         if (!local && ((!a->o.loopback && !a->o.insecure) || token_needed(a)))
                 return err_set(e, ERR_LOGIN, "a token is needed here; the server's operators give them out");
-        access_peer(a, local ? uid : a->self, ret);
-        return 0;
+        return access_peer(a, local ? uid : a->self, ret, e);
 }

@@ -32,11 +32,12 @@ int access_create(const struct access_options *o, struct access **ret, struct er
 void access_destroy(struct access *a);
 
 /* `local`: over the Unix socket, from a process of `uid`. `authorization` is that header, NULL without one.
-   ERR_LOGIN (401). */
+   ERR_LOGIN (401), ERR_UNAVAILABLE where it cannot be found out. */
 int access_admit(struct access *a, bool local, uid_t uid, const char *authorization, struct identity *ret,
         struct err *e);
 
-/* Who the user of a process at the other end of the Unix socket is. */
-void access_peer(struct access *a, uid_t uid, struct identity *ret);
+/* Who the user of a process at the other end of the Unix socket is: as identity_of_uid, but that it goes on
+   with what it knew before where that is not told now. */
+int access_peer(struct access *a, uid_t uid, struct identity *ret, struct err *e);
 
 #endif

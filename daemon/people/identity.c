@@ -4,10 +4,12 @@
 #include <grp.h>
 #include <pwd.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { ENTRY_BYTES = 16 << 10, MAX_GROUPS = 1024, WORD_BYTES = 256 };
+/* ENTRY_MOST: of a group with all its members. */
+enum { ENTRY_BYTES = 16 << 10, ENTRY_MOST = 16 << 20, MAX_GROUPS = 1024, WORD_BYTES = 256 };
 
 static const char separators[] = ", \t";
 
@@ -23,19 +25,73 @@ bool identity_name_ok(const char *user)
         return n > 0 && n <= IDENTITY_USER_MAX && user[0] != '-' && strspn(user, allowed) == n;
 }
 
+/* Calls `look` with room for what it finds, and again with more where that is too little. What it returned,
+   ENOMEM where there is no such room. */
+static int with_room(int (*look)(void *ctx, char *text, size_t size), void *ctx)
+{
+        int rc = ERANGE;
+        for (size_t size = ENTRY_BYTES; rc == ERANGE && size <= ENTRY_MOST; size *= 4) {
+                char *text = malloc(size);
+                rc = text ? look(ctx, text, size) : ENOMEM;
+                free(text);
+        }
+        return rc;
+}
+
+struct group_look {
+        const char *name;
+        gid_t gid;
+        bool found;
+};
+
+static int look_for_group(void *ctx, char *text, size_t size)
+{
+        struct group_look *g = ctx;
+        struct group entry, *found = NULL;
+        int rc = getgrnam_r(g->name, &entry, text, size, &found);
+        g->found = rc == 0 && found;
+        if (g->found)
+                g->gid = found->gr_gid;
+        return rc;
+}
+
+struct user_look {
+        uid_t uid;
+        char name[IDENTITY_USER_MAX + 2]; /* cut, and then none that is one */
+        gid_t gid;
+        bool found;
+};
+
+static int look_for_user(void *ctx, char *text, size_t size)
+{
+        struct user_look *u = ctx;
+        struct passwd entry, *found = NULL;
+        int rc = getpwuid_r(u->uid, &entry, text, size, &found);
+        u->found = rc == 0 && found;
+        if (u->found) {
+                snprintf(u->name, sizeof u->name, "%s", found->pw_name);
+                u->gid = found->pw_gid;
+        }
+        return rc;
+}
+
+/* Of a lookup that found nothing: whether there is nothing, as getpwuid_r(3) has it, or that is not known. */
+static bool tells(int rc)
+{
+        return rc == 0 || rc == ENOENT || rc == ESRCH || rc == EBADF || rc == EPERM;
+}
+
 static bool in_group(const char *user, gid_t first, const char *group)
 {
-        struct group entry, *found = NULL;
+        struct group_look g = {.name = group};
         gid_t groups[MAX_GROUPS];
         int count = MAX_GROUPS;
-        char text[ENTRY_BYTES];
-        if (getgrnam_r(group, &entry, text, sizeof text, &found) != 0 || !found)
+        if (with_room(look_for_group, &g) != 0 || !g.found)
                 return false;
-        gid_t gid = found->gr_gid;
         if (getgrouplist(user, first, groups, &count) < 0)
                 count = MAX_GROUPS;
         for (int i = 0; i < count; i++)
-                if (groups[i] == gid)
+                if (groups[i] == g.gid)
                         return true;
         return false;
 }
@@ -50,30 +106,35 @@ static bool next_word(const char **list, char *out, size_t size)
         return n > 0;
 }
 
-static bool is_named(const struct passwd *user, const char *operators)
+static bool is_named(const struct user_look *user, const char *operators)
 {
         char word[WORD_BYTES];
         while (next_word(&operators, word, sizeof word)) {
-                bool named = word[0] == '@' ? in_group(user->pw_name, user->pw_gid, word + 1)
-                                            : strcmp(word, user->pw_name) == 0;
+                bool named = word[0] == '@' ? in_group(user->name, user->gid, word + 1)
+                                            : strcmp(word, user->name) == 0;
                 if (named)
                         return true;
         }
         return false;
 }
 
-void identity_of_uid(uid_t uid, const char *operators, struct identity *ret)
+int identity_of_uid(uid_t uid, const char *operators, struct identity *ret, struct err *e)
 {
-        struct passwd entry, *found = NULL;
-        char text[ENTRY_BYTES];
-        *ret = (struct identity){.operator= uid == 0 || uid == geteuid()};
-        bool known = getpwuid_r(uid, &entry, text, sizeof text, &found) == 0 && found;
-        if (!known || !identity_name_ok(found->pw_name)) {
-                snprintf(ret->user, sizeof ret->user, "uid-%u", (unsigned)uid);
-                return;
+        struct user_look u = {.uid = uid};
+        struct identity who = {.operator= uid == 0 || uid == geteuid()};
+        const int rc = with_room(look_for_user, &u);
+        if (!u.found && !tells(rc))
+                return err_set(e, ERR_UNAVAILABLE,
+                        "this machine's directory of users does not tell who uid %u is: %s", (unsigned)uid,
+                        strerror(rc));
+        if (!u.found || !identity_name_ok(u.name)) {
+                snprintf(who.user, sizeof who.user, "uid-%u", (unsigned)uid);
+        } else {
+                memcpy(who.user, u.name, sizeof who.user);
+                who.operator= who.operator|| is_named(&u, operators);
         }
-        snprintf(ret->user, sizeof ret->user, "%s", found->pw_name);
-        ret->operator= ret->operator|| is_named(found, operators);
+        *ret = who;
+        return 0;
 }
 
 int identity_check_operators(const char *operators, struct err *e)

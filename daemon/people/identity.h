@@ -21,8 +21,9 @@ bool identity_owns(const struct identity *who, const char *owner);
 bool identity_name_ok(const char *user);
 
 /* The login name of a user of this machine, "uid-N" for one without. An operator is root, the daemon's own
-   user, and whom `operators` names: login names and @groups, with commas or blanks between. */
-void identity_of_uid(uid_t uid, const char *operators, struct identity *ret);
+   user, and whom `operators` names: login names and @groups, with commas or blanks between. ERR_UNAVAILABLE
+   where the directory does not tell the name: what is the user's must not be another's for that time. */
+int identity_of_uid(uid_t uid, const char *operators, struct identity *ret, struct err *e);
 /* ERR_INVALID for words of `operators` that can be no name. Whether they exist is not asked. */
 int identity_check_operators(const char *operators, struct err *e);
 /* False where this machine has no user, or no @group, of that name; true where that cannot be found out. */
