@@ -71,7 +71,11 @@ static int lock(const char *state_dir, int *ret, struct err *e)
         for (int64_t end = clock_now_ms() + LOCK_WAIT_MS; flock(fd, LOCK_EX | LOCK_NB) != 0;) {
                 if ((errno != EWOULDBLOCK && errno != EINTR) || clock_now_ms() >= end) {
                         close(fd);
-                        return err_set(e, ERR_STATE, "another cnnd uses the state folder %s", state_dir);
+                        return err_set(e, ERR_STATE,
+                                "another cnnd uses the state folder %s, or a process of one that was killed "
+                                "has "
+                                "not ended (ps -C cnnd-worker)",
+                                state_dir);
                 }
                 nanosleep(&(struct timespec){.tv_nsec = LOCK_STEP_MS * 1000000L}, NULL);
         }

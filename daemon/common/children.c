@@ -15,10 +15,13 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 /* TURN_US: so long one that never stops talking is listened to before others have their turn. */
 enum { REAP_STEP_MS = 20, STARVED_MS = 20, END_GRACE_MS = 2000, MAX_EVENTS = 32, TURN_US = 5000 };
+/* Between looks at a child that is stuck; and how long an end waits for all. */
+enum { STUCK_STEP_MS = 500, LAST_STEP_MS = 1, LAST_WAIT_MS = 5000 };
 /* Of 1000, which are all of the machine's memory. */
 static const char oom_score[] = "500";
 
@@ -30,7 +33,8 @@ struct child {
         pid_t pid;
         bool wants_write;   /* what epoll was told */
         int64_t kill_at_ms; /* when a child whose channel is closed is killed */
-        bool killed;
+        int64_t killed_ms;  /* 0: it was not */
+        bool stuck;
         long long oom_kills;      /* at its start */
         struct chan_message held; /* owned; one that could not be taken for want of memory */
         bool holds, starved;      /* starved: to be served again soon, though nothing comes */
@@ -66,16 +70,31 @@ static void child_free(struct child *c)
         free(c);
 }
 
+static bool ends_until(pid_t pid, int64_t end_ms)
+{
+        while (waitpid(pid, NULL, WNOHANG) == 0) {
+                if (clock_now_ms() >= end_ms)
+                        return false;
+                nanosleep(&(struct timespec){.tv_nsec = LAST_STEP_MS * 1000000L}, NULL);
+        }
+        return true;
+}
+
 void children_destroy(struct children *cs)
 {
         if (!cs)
                 return;
         for (struct child *c = cs->list; c; c = c->next)
                 kill(c->pid, SIGKILL);
+        const int64_t end_ms = clock_now_ms() + LAST_WAIT_MS;
         while (cs->list) {
                 struct child *c = cs->list;
                 cs->list = c->next;
-                waitpid(c->pid, NULL, 0);
+                if (!ends_until(c->pid, end_ms))
+                        log_line(LOG_WARN,
+                                "process %d was killed and does not end: the kernel holds it. It is left "
+                                "behind, and until it ends no cnnd can start on this state folder",
+                                (int)c->pid);
                 child_free(c);
         }
         close(cs->epoll_fd);
@@ -235,10 +254,15 @@ void child_close(struct child *c)
         c->kill_at_ms = clock_now_ms() + END_GRACE_MS;
 }
 
-void child_kill(struct child *c)
+static void end_now(struct child *c)
 {
         kill(c->pid, SIGKILL);
-        c->killed = true;
+        c->killed_ms = clock_now_ms();
+}
+
+void child_kill(struct child *c)
+{
+        end_now(c);
         child_close(c);
 }
 
@@ -253,8 +277,9 @@ int children_timeout_ms(const struct children *cs)
         for (const struct child *c = cs->list; c; c = c->next) {
                 if (c->chan && c->more)
                         return 0;
-                if (!c->chan || c->starved)
-                        least = c->chan ? STARVED_MS : REAP_STEP_MS;
+                const int ms = c->chan ? STARVED_MS : c->stuck ? STUCK_STEP_MS : REAP_STEP_MS;
+                if ((!c->chan || c->starved) && (least < 0 || ms < least))
+                        least = ms;
         }
         return least;
 }
@@ -331,9 +356,12 @@ static bool reap(struct child **place, int64_t now_ms)
         char why[120];
         pid_t rc = waitpid(c->pid, &status, WNOHANG);
         if (rc == 0) {
-                if (!c->killed && now_ms >= c->kill_at_ms) {
-                        kill(c->pid, SIGKILL);
-                        c->killed = true;
+                if (!c->killed_ms && now_ms >= c->kill_at_ms)
+                        end_now(c);
+                if (c->killed_ms && !c->stuck && now_ms - c->killed_ms >= CHILD_STUCK_MS) {
+                        c->stuck = true;
+                        if (c->hooks.stuck)
+                                c->hooks.stuck(c->hooks.ctx, c);
                 }
                 return false;
         }

@@ -13,7 +13,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-enum { CHILD_FD = 3, CHILD_LOCK_FD = 4, CHILD_MAX_ARGS = 16 };
+enum { CHILD_FD = 3, CHILD_LOCK_FD = 4, CHILD_MAX_ARGS = 16, CHILD_STUCK_MS = 5000 };
 /* The exit status of one that came upon a mapped file that cannot be read: see file_guard_maps. */
 enum { CHILD_UNREADABLE = 74 };
 
@@ -30,11 +30,14 @@ struct child_hooks {
            signal 9 (Killed)"), and of a kill whether the kernel was out of memory. `c` is freed after the
            call. */
         void (*gone)(void *ctx, struct child *c, int status, const char *why);
+        /* It was killed CHILD_STUCK_MS ago and has not ended: the kernel holds it, in a driver or for a disk
+           that does not answer. `gone` follows when it lets go, if ever. NULL: that is waited for. */
+        void (*stuck)(void *ctx, struct child *c);
 };
 
 /* `lock_fd` is the state folder's lock, borrowed. */
 int children_create(int lock_fd, struct children **ret, struct err *e);
-/* Kills and reaps every child; calls no hooks. */
+/* Kills and reaps every child, but for what does not end within some seconds; calls no hooks. */
 void children_destroy(struct children *cs);
 
 /* Starts /proc/self/exe with `args` (NULL-terminated, the program's name not among them). `hooks` is copied.

@@ -18,6 +18,7 @@ enum { STABLE_MS = 600000 };
 
 static int worker_message(void *ctx, struct child *c, struct chan_message *m);
 static void worker_gone(void *ctx, struct child *c, int status, const char *why);
+static void worker_stuck(void *ctx, struct child *c);
 
 /* Where no process can be had (descriptors or memory are short) that is no fault of the device: it is tried
  * again. */
@@ -28,7 +29,8 @@ void device_start(struct device *d)
         const char *const args[] = {"--role", "worker", "--device", d->info.id, "--uuid", d->info.uuid,
                 "--state", o->state_dir, "--log", o->log_level, d->driver[0] ? "--driver" : NULL, d->driver,
                 NULL};
-        const struct child_hooks hooks = {.ctx = d, .message = worker_message, .gone = worker_gone};
+        const struct child_hooks hooks = {
+                .ctx = d, .message = worker_message, .gone = worker_gone, .stuck = worker_stuck};
         d->state = DEVICE_STARTING;
         d->busy = true;
         d->progress = d->device_bytes = 0;
@@ -121,6 +123,34 @@ static void device_barred(struct device *d)
         d->waits = true;
 }
 
+/* Nobody who waits for its work is to wait until it ends, which may be never; and another worker would run
+   into the same. */
+static void worker_stuck(void *ctx, struct child *c)
+{
+        struct device *d = ctx;
+        if (c != d->worker)
+                return;
+        const size_t len = strlen(d->reason);
+        snprintf(d->reason + len, sizeof d->reason - len,
+                "%sits worker was killed and does not end: the kernel holds it, most likely in the device's "
+                "driver. The device is tried again as soon as it does; a reset of the device, or else of the "
+                "machine, ends that",
+                len ? "; " : "");
+        d->stuck = true;
+        second_close(d);
+        device_failed(d, d->reason, false);
+        d->state = DEVICE_QUARANTINED;
+}
+
+static void stuck_no_more(struct device *d)
+{
+        const bool quarantined = d->failures >= SUPERVISOR_FAILURES;
+        d->stuck = false;
+        d->state = quarantined ? DEVICE_QUARANTINED : DEVICE_STARTING;
+        d->restart_ms = clock_now_ms() + (quarantined ? quarantine_ms(d) : device_backoff_ms(d->failures));
+        log_line(LOG_INFO, "device %s: the worker that did not end has ended", d->info.id);
+}
+
 /* The front's own want of memory is not held against the device. */
 static void worker_gone(void *ctx, struct child *c, int status, const char *why)
 {
@@ -129,6 +159,10 @@ static void worker_gone(void *ctx, struct child *c, int status, const char *why)
         if (c != d->worker)
                 return;
         d->worker = NULL;
+        if (d->stuck) {
+                stuck_no_more(d);
+                return;
+        }
         second_close(d);
         if (d->barred) {
                 device_barred(d);
@@ -141,7 +175,8 @@ static void worker_gone(void *ctx, struct child *c, int status, const char *why)
 static void kill_worker(struct device *d, const char *why)
 {
         snprintf(d->reason, sizeof d->reason, "%s", why);
-        d->busy = false; /* once is enough */
+        d->busy = false;            /* once is enough */
+        d->state = DEVICE_STARTING; /* nothing more is given to it */
         log_line(LOG_WARN, "device %s: killing its worker: %s", d->info.id, why);
         child_kill(d->worker);
 }
@@ -274,6 +309,8 @@ int64_t device_due_ms(const struct device *d)
 {
         if (!d->worker)
                 return d->restart_ms;
+        if (d->stuck)
+                return INT64_MAX;
         int64_t lost = d->heard_ms + SUPERVISOR_HEARTBEAT_LOST_MS, stuck = d->moved_ms + patience_ms(d);
         return d->busy && stuck < lost ? stuck : lost;
 }

@@ -28,6 +28,7 @@ struct device {
         double free_bytes;             /* on the device, where it tells_free */
         int64_t map_done, map_windows; /* of the class map in hand; 0 windows for none */
         bool busy, compiling;
+        bool stuck;       /* it was killed and does not end */
         bool barred;      /* it said that another program has the device, or its memory */
         char reason[700]; /* why it was killed or what it said before it died; "" where unknown */
         cJSON *selftest;  /* owned; of the last hello */

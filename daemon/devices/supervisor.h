@@ -9,9 +9,10 @@
    thread's progress counter moving, the time not counted in which it waited for a processor; and after
    SUPERVISOR_FAILURES of these in a row, without a training step or an answered request between, its device
    is quarantined: tried again after ten minutes and ever longer pauses, for a card may be reset or a driver
-   be repaired meanwhile. Before the last try what was compiled is put aside (drivercache.h). A device that
-   another program has (NVIDIA's exclusive compute mode), or whose memory others have, has not failed: it is
-   tried again every 15 s. One thread. */
+   be repaired meanwhile. One whose worker was killed and does not end, for the kernel holds it, is
+   quarantined until it does. Before the last try what was compiled is put aside (drivercache.h). A device
+   that another program has (NVIDIA's exclusive compute mode), or whose memory others have, has not failed: it
+   is tried again every 15 s. One thread. */
 #ifndef CNND_SUPERVISOR_H
 #define CNND_SUPERVISOR_H
 

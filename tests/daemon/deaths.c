@@ -5,8 +5,17 @@
 #include "base/json.h"
 
 #include <signal.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+static pid_t held; /* a process that the kernel does not let go: it is never seen to end; 0 for none */
+
+/* In place of libc's. */
+pid_t waitpid(pid_t pid, int *status, int options)
+{
+        return pid == held ? 0 : (pid_t)syscall(SYS_wait4, pid, status, options, NULL);
+}
 
 static void a_killed_worker_changes_nothing(void **state)
 {
@@ -135,6 +144,34 @@ static void another_device_takes_the_job(void **state)
         front_wait_state(s, a, JOB_SUCCEEDED);
         front_wait_state(s, b, JOB_SUCCEEDED);
         service_destroy(s);
+}
+
+/* What it had in hand is done elsewhere, and the device is back as soon as it has ended. */
+static void a_worker_that_does_not_end_holds_nobody_up(void **state)
+{
+        setenv("CNND_FAKE_DEVICES", "2", 1);
+        struct service *s = front_start(*state);
+        int64_t id = front_submit(s, FRONT_JOB("it", "\"epochs\":20,\"save_as\":\"it\""));
+        front_wait_step(s, id, 50);
+        const int first = supervisor_job(s->supervisor, 0) == id ? 0 : 1;
+        held = front_worker(s, first);
+        kill(held, SIGKILL);
+        front_wait_state(s, id, JOB_SUCCEEDED);
+        front_check_undisturbed(s, *state, id, 400);
+        assert_int_equal(supervisor_state(s->supervisor, first), DEVICE_QUARANTINED);
+        assert_int_equal(front_worker(s, first), held);
+        cJSON *device = supervisor_device_json(s->supervisor, first);
+        assert_non_null(strstr(json_field(device, "reason")->valuestring, "does not end"));
+        cJSON_Delete(device);
+        held = 0;
+        while (supervisor_state(s->supervisor, first) != DEVICE_READY)
+                front_turn(s);
+        held = front_worker(s, first);
+        const int64_t begun = clock_now_ms();
+        service_destroy(s); /* which does not wait for ever */
+        assert_true(clock_now_ms() - begun >= 5000);
+        kill(held, SIGKILL);
+        held = 0;
 }
 
 static void a_cancel_outlives_the_front(void **state)
@@ -326,7 +363,7 @@ static void the_best_epoch_is_saved(void **state)
 FRONT_MAIN(FRONT_TEST(a_killed_worker_changes_nothing), FRONT_TEST(a_killed_front_changes_nothing),
         FRONT_TEST(a_hanging_kernel_is_ended), FRONT_TEST(three_deaths_in_a_row_quarantine_the_device),
         FRONT_TEST(a_quarantined_device_is_tried_again), FRONT_TEST(deaths_with_progress_between_do_not),
-        FRONT_TEST(another_device_takes_the_job), FRONT_TEST(a_cancel_outlives_the_front),
-        FRONT_TEST(draining_keeps_jobs), FRONT_TEST(an_image_that_kills_the_worker),
-        FRONT_TEST(workers_die_with_the_front), FRONT_TEST(an_early_end_and_a_note_are_told),
-        FRONT_TEST(the_best_epoch_is_saved))
+        FRONT_TEST(another_device_takes_the_job), FRONT_TEST(a_worker_that_does_not_end_holds_nobody_up),
+        FRONT_TEST(a_cancel_outlives_the_front), FRONT_TEST(draining_keeps_jobs),
+        FRONT_TEST(an_image_that_kills_the_worker), FRONT_TEST(workers_die_with_the_front),
+        FRONT_TEST(an_early_end_and_a_note_are_told), FRONT_TEST(the_best_epoch_is_saved))
