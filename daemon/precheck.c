@@ -39,8 +39,8 @@ static int try_folder(const char *what, const char *path, struct err *e)
 /* What a run of another user, as root by hand, has left in the folder. */
 static int check_files(const char *state, struct err *e)
 {
-        static const char *const names[] = {"lock", "cnnd.db", "cnnd.db-wal", "cnnd.db-shm", "jobs", "models",
-                "datasets", "cache", "tmp"};
+        static const char *const names[] = {"lock", "cnnd.db", "cnnd.db-wal", "cnnd.db-shm", "reserve",
+                "jobs", "models", "datasets", "cache", "tmp"};
         char path[PATH_MAX];
         for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
                 snprintf(path, sizeof path, "%s/%s", state, names[i]);

@@ -169,7 +169,9 @@ int api_datasets_delete(void *ctx, struct http_request *rq, struct err *e)
         if (rc == 0)
                 rc = jobs_spare_dataset(api->service->jobs, api_name(rq), e);
         if (rc == 0)
-                rc = datasets_delete(api->service->datasets, &rq->who, api_name(rq), e);
+                do
+                        rc = datasets_delete(api->service->datasets, &rq->who, api_name(rq), e);
+                while (reserve_helps(api->service->reserve, rc));
         if (rc == 0)
                 reply_empty(&rq->reply, 204);
         return rc;

@@ -30,8 +30,11 @@ int api_models_get(void *ctx, struct http_request *rq, struct err *e)
 int api_models_delete(void *ctx, struct http_request *rq, struct err *e)
 {
         int rc = api_model(ctx, rq, "", e);
+        const struct service *s = ((struct api *)ctx)->service;
         if (rc == 0)
-                rc = models_delete(((struct api *)ctx)->service->models, api_name(rq), e);
+                do
+                        rc = models_delete(s->models, api_name(rq), e);
+                while (reserve_helps(s->reserve, rc));
         if (rc == 0)
                 reply_empty(&rq->reply, 204);
         return rc;

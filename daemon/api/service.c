@@ -110,6 +110,8 @@ static int start_parts(struct service *s, const struct service_options *o, struc
         char path[PATH_MAX];
         snprintf(path, sizeof path, "%s/cnnd.db", s->state_dir);
         int rc = store_open(path, &s->store, e);
+        if (rc == 0 && !(s->reserve = reserve_create(s->state_dir)))
+                rc = err_set(e, ERR_NO_MEMORY, "no memory for a path");
         if (rc == 0 && !(s->quota = quota_create(&o->limits, s->store)))
                 rc = err_set(e, ERR_NO_MEMORY, "no memory for quotas");
         if (rc == 0)
@@ -139,6 +141,7 @@ static int start_parts(struct service *s, const struct service_options *o, struc
                 .models = s->models,
                 .supervisor = s->supervisor,
                 .carries = s->carries,
+                .reserve = s->reserve,
                 .slice_seconds = o->slice_seconds,
                 .half_life_seconds = o->half_life_seconds};
         if (rc == 0)
@@ -193,6 +196,7 @@ void service_destroy(struct service *s)
         decode_destroy(s->decode);
         carries_destroy(s->carries);
         quota_destroy(s->quota);
+        reserve_destroy(s->reserve);
         store_close(s->store);
         if (s->lock_fd >= 0)
                 close(s->lock_fd);
@@ -230,6 +234,7 @@ void service_run(struct service *s)
         classify_tick(s->classify, now);
         sched_tick(s->sched, now);
         jobs_sweep(s->jobs);
+        reserve_tick(s->reserve, now);
 }
 
 int service_health(const struct service *s, struct err *e)

@@ -1,13 +1,14 @@
 /* Everything behind the HTTP API in one piece: state folder, database, data sets, models, devices, jobs. main
    builds one and the API calls its parts. One thread.
 
-   State folder: cnnd.db, lock, jobs/ID/, models/, datasets/, cache/ (compiled kernels), tmp/ (emptied at
-   start; upload into it, it is on the same file system). */
+   State folder: cnnd.db, lock, reserve, jobs/ID/, models/, datasets/, cache/ (compiled kernels), tmp/
+   (emptied at start; upload into it, it is on the same file system). */
 #ifndef CNND_SERVICE_H
 #define CNND_SERVICE_H
 
 #include "base/err.h"
 #include "daemon/store/carry.h"
+#include "daemon/store/reserve.h"
 #include "daemon/common/children.h"
 #include "daemon/serving/classify.h"
 #include "daemon/datasets/datasets.h"
@@ -39,6 +40,7 @@ struct service {
         char *state_dir;
         int lock_fd;
         struct store *store;
+        struct reserve *reserve;
         struct quota *quota;
         struct children *kids;
         struct carries *carries;

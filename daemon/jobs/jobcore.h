@@ -20,6 +20,7 @@ struct jobs {
         struct models *models;
         struct supervisor *supervisor;
         struct carries *carries;
+        struct reserve *reserve;
         struct jobcore_carried *carried; /* owned */
         struct shares *shares;           /* owned */
         int64_t wall_ahead_ms;           /* of the steady clock, at the start */

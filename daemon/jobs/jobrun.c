@@ -403,7 +403,7 @@ static void settle(struct jobs *js, int64_t id, int device, enum job_state state
         js->changed = true;
 }
 
-int jobrun_apply(struct jobs *js, int64_t id, int device, const struct report *reports,
+static int apply(struct jobs *js, int64_t id, int device, const struct report *reports,
         struct jobrun_outcome *ret, struct err *e)
 {
         struct jobtx tx;
@@ -424,6 +424,7 @@ int jobrun_apply(struct jobs *js, int64_t id, int device, const struct report *r
         if (rc == 0 && seconds > 0)
                 rc = shares_store(js->shares, device, seconds, wall, e);
         int64_t step = tx.row.step;
+        ret->cancelled = tx.row.want == WANT_CANCEL;
         tx.row.device_seconds += seconds;
         for (const struct report *rep = reports; rc == 0 && rep; rep = rep->next)
                 rc = apply_report(js, &tx, rep, &ret->moved, e);
@@ -442,6 +443,16 @@ int jobrun_apply(struct jobs *js, int64_t id, int device, const struct report *r
         }
         settle(js, id, device, state, failures);
         return 0;
+}
+
+int jobrun_apply(struct jobs *js, int64_t id, int device, const struct report *reports,
+        struct jobrun_outcome *ret, struct err *e)
+{
+        int rc;
+        do
+                rc = apply(js, id, device, reports, ret, e);
+        while (ret->cancelled && reserve_helps(js->reserve, rc));
+        return rc;
 }
 
 static int recover_one(struct jobs *js, int64_t id, struct err *e)

@@ -46,6 +46,7 @@ int jobrun_start(struct jobs *js, int64_t id, int device, double checkpoint_seco
         struct jobrun_started *ret, struct err *e);
 struct jobrun_outcome {
         bool moved;     /* a step was made that was not known before */
+        bool cancelled; /* its user wants it to end */
         bool unplaced;  /* it failed, for the job's model could not be put in its place */
         bool under_way; /* it is to be tried again soon: the model is being copied */
 };

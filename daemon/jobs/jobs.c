@@ -69,6 +69,7 @@ int jobs_create(const struct jobs_options *o, struct jobs **ret, struct err *e)
         js->models = o->models;
         js->supervisor = o->supervisor;
         js->carries = o->carries;
+        js->reserve = o->reserve;
         js->changed = true;
         js->slice_seconds = o->slice_seconds;
         js->wall_ahead_ms = clock_wall_ms() - clock_now_ms();
@@ -294,7 +295,11 @@ static int wish(struct jobs *js, int64_t id, enum job_state to, enum job_want wa
 
 int jobs_cancel(struct jobs *js, int64_t id, struct err *e)
 {
-        return wish(js, id, JOB_CANCELLED, WANT_CANCEL, e);
+        int rc;
+        do
+                rc = wish(js, id, JOB_CANCELLED, WANT_CANCEL, e);
+        while (reserve_helps(js->reserve, rc));
+        return rc;
 }
 
 int jobs_pause(struct jobs *js, int64_t id, struct err *e)
@@ -318,6 +323,22 @@ int jobs_resume(struct jobs *js, int64_t id, struct err *e)
         return rc;
 }
 
+static int delete_rows(struct jobs *js, int64_t id, bool *ret_rest, struct err *e)
+{
+        int rc = store_begin(js->home.store, e);
+        if (rc == 0)
+                rc = jobsweep_events(js, id, ret_rest, e);
+        if (rc == 0)
+                rc = jobstrategies_delete(js->home.store, id, e);
+        if (rc == 0)
+                rc = jobrow_delete(js->home.store, id, e);
+        if (rc == 0)
+                rc = store_commit(js->home.store, e);
+        if (rc)
+                store_rollback(js->home.store);
+        return rc;
+}
+
 int jobs_delete(struct jobs *js, int64_t id, struct err *e)
 {
         struct job_row row;
@@ -330,19 +351,11 @@ int jobs_delete(struct jobs *js, int64_t id, struct err *e)
         if (!job_state_final(state))
                 return err_set(e, ERR_STATE, "job %lld is %s: cancel it first", (long long)id,
                         job_state_name(state));
-        rc = store_begin(js->home.store, e);
-        if (rc == 0)
-                rc = jobsweep_events(js, id, &rest, e);
-        if (rc == 0)
-                rc = jobstrategies_delete(js->home.store, id, e);
-        if (rc == 0)
-                rc = jobrow_delete(js->home.store, id, e);
-        if (rc == 0)
-                rc = store_commit(js->home.store, e);
-        if (rc) {
-                store_rollback(js->home.store);
+        do
+                rc = delete_rows(js, id, &rest, e);
+        while (reserve_helps(js->reserve, rc));
+        if (rc)
                 return rc;
-        }
         if (rest)
                 jobsweep_rest(&js->sweep, id);
         jobfolder_remove(js, id);

@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "daemon/store/carry.h"
+#include "daemon/store/reserve.h"
 #include "daemon/datasets/datasets.h"
 #include "daemon/common/histogram.h"
 #include "daemon/people/identity.h"
@@ -131,12 +132,13 @@ int jobs_stats(struct jobs *js, struct jobs_stats *ret, struct err *e);
 
 struct jobs_options {
         const char *state_dir; /* copied */
-        struct store *store;   /* these six borrowed; they outlive the jobs */
+        struct store *store;   /* these seven borrowed; they outlive the jobs */
         struct quota *quota;
         struct datasets *datasets;
         struct models *models;
         struct supervisor *supervisor;
         struct carries *carries;
+        struct reserve *reserve;
         double slice_seconds, half_life_seconds; /* see conf.h */
 };
 /* Puts jobs that were running when the last front died back to queued (or to paused or cancelled where that

@@ -151,6 +151,25 @@ class Disk(unittest.TestCase):
             steps = [e[2]["step"] for e in events if e[1] == "train"]
             self.assertEqual(steps, list(range(1, len(steps) + 1)), "no point of the curve is missing")
 
+    def test_what_makes_room(self):
+        """Deletions and cancels are taken: who is told to delete something can."""
+        with small_disk(96) as disk, Daemon(state=os.path.join(disk, "state")) as d:
+            d.need_fashion()
+            for name in ("a", "b", "c"):
+                d.wait(d.submit(small_job(epochs=1, save_as=name))["id"])
+            job, waiting = (d.submit(long_job(report_every=1))["id"] for _ in range(2))
+            d.wait_step(job, 10)
+            fill(os.path.join(disk, "ballast"))
+            wait_for(lambda: d.request("POST", "/v1/jobs", small_job())[0] == 507, what="507")
+            for name in ("a", "b", "c"):
+                self.assertEqual(d.request("DELETE", "/v1/models/" + name)[0], 204)
+                fill(os.path.join(disk, "more-" + name))
+            for number in (waiting, job):
+                self.assertEqual(d.request("POST", "/v1/jobs/%d/cancel" % number)[0], 202)
+                d.wait(number, ("cancelled",))
+                self.assertEqual(d.request("DELETE", "/v1/jobs/%d" % number)[0], 204)
+            self.assertEqual(d.get("/v1/models")["models"], [])
+
 
 class Descriptors(unittest.TestCase):
     def test_more_clients_than_descriptors(self):
