@@ -17,9 +17,11 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { EXIT_USAGE = 2, MAX_WORDS = 4, MAX_DAYS = 36500 };
+enum { PATIENCE_TRIES = 50, PATIENCE_STEP_MS = 100 };
 
 struct order {
         const char *word[MAX_WORDS]; /* borrowed: "token", "add", "anna" */
@@ -77,17 +79,62 @@ static int become_owner(const char *dir, struct err *e)
         return 0;
 }
 
+/* While *ret is open no daemon starts; -1 where one is there. */
+static int lock_out(const char *state, int *ret, struct err *e)
+{
+        char path[PATH_MAX];
+        if (snprintf(path, sizeof path, "%s/lock", state) >= (int)sizeof path)
+                return err_errno(e, ENAMETOOLONG, "%s", state);
+        int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+        if (fd < 0)
+                return err_errno(e, errno, "%s", path);
+        if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+                close(fd);
+                fd = -1;
+        }
+        *ret = fd;
+        return 0;
+}
+
+/* To this version, but not below a daemon of an older one, which could not start again. One that has just
+   begun does so itself. */
+static int bring_up(const char *state, struct store *s, struct err *e)
+{
+        for (int tries = 0;; tries++) {
+                int version = 0, fd = -1, rc = store_version(s, &version, e);
+                if (rc == 0 && version < STORE_VERSION)
+                        rc = lock_out(state, &fd, e);
+                if (rc == 0 && (fd >= 0 || version >= STORE_VERSION)) {
+                        rc = store_migrate(s, e);
+                        if (fd >= 0)
+                                close(fd);
+                        return rc;
+                }
+                if (rc)
+                        return rc;
+                if (tries == PATIENCE_TRIES)
+                        return err_set(e, ERR_STATE,
+                                "the database has schema version %d, for the cnnd that runs is older than "
+                                "this one: restart it first, or use its own program",
+                                version);
+                nanosleep(&(struct timespec){.tv_nsec = PATIENCE_STEP_MS * 1000000L}, NULL);
+        }
+}
+
 static int open_store(const struct order *o, struct store **ret, struct err *e)
 {
         char path[PATH_MAX];
         if (snprintf(path, sizeof path, "%s/cnnd.db", o->conf.state) >= (int)sizeof path)
                 return err_set(e, ERR_INVALID, "the state folder's path is too long");
+        const bool backup = strcmp(o->word[0], "backup") == 0;
         int rc;
-        if (strcmp(o->word[0], "backup") == 0) /* the copy is whose it is who asks for it */
+        if (backup) /* the copy is whose it is who asks for it */
                 rc = access(path, R_OK) == 0 ? 0 : err_errno(e, errno, "%s", path);
         else
                 rc = become_owner(o->conf.state, e);
-        return rc ? rc : store_open(path, ret, e);
+        if (rc == 0)
+                rc = store_open_as_is(path, ret, e);
+        return rc || backup ? rc : bring_up(o->conf.state, *ret, e);
 }
 
 static int add(const struct order *o, struct store *s, struct err *e)
@@ -110,15 +157,8 @@ static int add(const struct order *o, struct store *s, struct err *e)
 /* Fails where a daemon is there, which knows whose what is; else none comes until the end of this process. */
 static int keep_daemons_away(const char *state, const struct err *owned, struct err *e)
 {
-        char path[PATH_MAX];
-        if (snprintf(path, sizeof path, "%s/lock", state) >= (int)sizeof path)
-                return err_errno(e, ENAMETOOLONG, "%s", state);
-        int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-        if (fd < 0)
-                return err_errno(e, errno, "%s", path);
-        return flock(fd, LOCK_EX | LOCK_NB) == 0
-                       ? 0
-                       : err_set(e, owned->code, "%s: stop cnnd to hand it on", owned->message);
+        int fd = -1, rc = lock_out(state, &fd, e);
+        return rc || fd >= 0 ? rc : err_set(e, owned->code, "%s: stop cnnd to hand it on", owned->message);
 }
 
 static int give(const struct order *o, struct store *s, const char *user, struct err *e)

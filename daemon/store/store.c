@@ -160,7 +160,7 @@ static int prepare_ends(struct store *s, struct err *e)
         return rc ? rc : store_prepare(s, rollback, &st, e);
 }
 
-static int read_version(struct store *s, int *ret, struct err *e)
+int store_version(struct store *s, int *ret, struct err *e)
 {
         sqlite3_stmt *st;
         int rc = store_prepare(s, "PRAGMA user_version", &st, e);
@@ -173,34 +173,43 @@ static int read_version(struct store *s, int *ret, struct err *e)
         return 0;
 }
 
-static int migrate(struct store *s, struct err *e)
+/* *version leads to the next one; another process may have come first. */
+static int migrate_once(struct store *s, int *version, struct err *e)
 {
-        int version, rc = read_version(s, &version, e);
-        if (rc)
-                return rc;
-        if (version > STORE_VERSION)
-                return err_set(e, ERR_STATE,
-                        "the database has schema version %d, this cnnd knows %d: install the newer cnnd",
-                        version, STORE_VERSION);
-        for (; version < STORE_VERSION; version++) {
-                char pragma[40];
-                sqlite3_snprintf(sizeof pragma, pragma, "PRAGMA user_version=%d", version + 1);
-                rc = store_begin(s, e);
-                if (rc == 0)
-                        rc = execute(s, migrations[version], e);
+        char pragma[40];
+        int now = *version, rc = store_begin(s, e);
+        if (rc == 0)
+                rc = store_version(s, &now, e);
+        if (rc == 0 && now == *version) {
+                sqlite3_snprintf(sizeof pragma, pragma, "PRAGMA user_version=%d", now + 1);
+                rc = execute(s, migrations[now], e);
                 if (rc == 0)
                         rc = execute(s, pragma, e);
-                if (rc == 0)
-                        rc = store_commit(s, e);
-                if (rc) {
-                        store_rollback(s);
-                        return err_wrap(e, "schema version %d", version + 1);
-                }
+                now++;
         }
+        if (rc == 0)
+                rc = store_commit(s, e);
+        if (rc) {
+                store_rollback(s);
+                return err_wrap(e, "schema version %d", *version + 1);
+        }
+        *version = now;
         return 0;
 }
 
-int store_open(const char *path, struct store **ret, struct err *e)
+int store_migrate(struct store *s, struct err *e)
+{
+        int version = 0, rc = store_version(s, &version, e);
+        while (rc == 0 && version < STORE_VERSION)
+                rc = migrate_once(s, &version, e);
+        if (rc == 0 && version > STORE_VERSION)
+                rc = err_set(e, ERR_STATE,
+                        "the database has schema version %d, this cnnd knows %d: install the newer cnnd",
+                        version, STORE_VERSION);
+        return rc;
+}
+
+int store_open_as_is(const char *path, struct store **ret, struct err *e)
 {
         struct store *s = calloc(1, sizeof *s);
         if (!s)
@@ -218,8 +227,20 @@ int store_open(const char *path, struct store **ret, struct err *e)
         rc = execute(s, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON", e);
         if (rc == 0)
                 rc = prepare_ends(s, e);
+        if (rc) {
+                store_close(s);
+                return rc;
+        }
+        *ret = s;
+        return 0;
+}
+
+int store_open(const char *path, struct store **ret, struct err *e)
+{
+        struct store *s = NULL;
+        int rc = store_open_as_is(path, &s, e);
         if (rc == 0)
-                rc = migrate(s, e);
+                rc = store_migrate(s, e);
         if (rc) {
                 store_close(s);
                 return rc;

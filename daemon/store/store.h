@@ -20,6 +20,10 @@ enum { STORE_VERSION = 10 };
 struct store;
 /* Opens or makes `path` and migrates it. ERR_STATE when it is newer than this program. */
 int store_open(const char *path, struct store **ret, struct err *e);
+/* The two steps of that. Before the second nothing but store_version and store_backup may be asked of it. */
+int store_open_as_is(const char *path, struct store **ret, struct err *e);
+int store_migrate(struct store *s, struct err *e);
+int store_version(struct store *s, int *ret, struct err *e);
 /* Copies the database into a new file, durably, while others may write to it: the copy is one moment's.
    ERR_EXISTS when there is such a file. After another error there is none: ERR_UNAVAILABLE when the database
    stays locked, longer than store_set_patience allows. */

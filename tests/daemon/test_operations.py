@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """What who runs the daemon relies on: metrics, the log, --check, the service manager, backup, a start with many jobs."""
 import contextlib
+import fcntl
 import os
 import re
 import shutil
@@ -338,6 +339,43 @@ class Backup(unittest.TestCase):
         d.request("POST", "/v1/jobs/%d/cancel" % job)
         d.wait(waiting)  # though the folder never had any of it
         return True
+
+    def test_beside_an_older_daemon(self):
+        """A newer program copies its database as it is, and leaves it to it, which could not start again."""
+        with tempfile.TemporaryDirectory() as state:
+            def command(*words):
+                return subprocess.run([BINARY, *words, "--state", state], capture_output=True, text=True)
+
+            def version(name):
+                with contextlib.closing(sqlite3.connect(os.path.join(state, name))) as db:
+                    return db.execute("PRAGMA user_version").fetchone()[0]
+
+            self.assertEqual(command("token", "add", "anna").returncode, 0)
+            now = version("cnnd.db")
+            with contextlib.closing(sqlite3.connect(os.path.join(state, "cnnd.db"))) as db:
+                db.executescript("ALTER TABLE jobs DROP COLUMN best_epoch; PRAGMA user_version = %d" % (now - 1))
+            self.assertEqual(command("backup", os.path.join(state, "copy")).returncode, 0)
+            self.assertEqual([version("cnnd.db"), version("copy")], [now - 1, now - 1])
+            with open(os.path.join(state, "lock"), "w", encoding="utf-8") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                refused = command("token", "add", "bert")
+                self.assertEqual(refused.returncode, 1)
+                self.assertIn("the cnnd that runs is older", refused.stderr)
+                self.assertEqual(version("cnnd.db"), now - 1)
+            self.assertEqual(command("token", "add", "bert").returncode, 0)
+            self.assertEqual(version("cnnd.db"), now)
+
+    def test_two_at_once(self):
+        """Of a folder that is new to both."""
+        with tempfile.TemporaryDirectory() as state:
+            with contextlib.closing(sqlite3.connect(os.path.join(state, "cnnd.db"), isolation_level=None)) as db:
+                db.execute("PRAGMA journal_mode = WAL")
+                db.execute("BEGIN IMMEDIATE")
+                words = [BINARY, "token", "list", "--state", state]
+                both = [subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+                time.sleep(1)
+                db.execute("ROLLBACK")
+            self.assertEqual([(p.communicate()[1], p.returncode) for p in both], [("", 0)] * 2)
 
     def test_of_nothing(self):
         with tempfile.TemporaryDirectory() as state:
