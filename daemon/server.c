@@ -196,6 +196,7 @@ static int open_http(struct server *s, struct http_options *o, struct err *e)
         o->enter = api_enter;
         o->leave = api_leave;
         o->worked = api_worked;
+        o->waited_us = api_waited_us;
         o->routes = api_routes;
         o->ctx = &s->api;
         o->tmp_dir = s->tmp_dir;

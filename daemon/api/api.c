@@ -167,6 +167,11 @@ void api_worked(void *ctx, const struct identity *who, double seconds)
         quota_worked(((struct api *)ctx)->service->quota, who, seconds, clock_now_ms());
 }
 
+int64_t api_waited_us(void *ctx)
+{
+        return store_waited_us(((struct api *)ctx)->service->store);
+}
+
 int api_job(
         const struct api *api, const struct http_request *rq, const char *query, int64_t *ret, struct err *e)
 {

@@ -33,6 +33,7 @@ int api_peer(void *ctx, uid_t uid, struct identity *ret, struct err *e);
 int api_enter(void *ctx, const struct identity *who, struct err *e);
 void api_leave(void *ctx, const struct identity *who);
 void api_worked(void *ctx, const struct identity *who, double seconds);
+int64_t api_waited_us(void *ctx);
 
 /* --- for the api_*.c files --- */
 

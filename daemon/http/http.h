@@ -88,8 +88,11 @@ struct http_options {
         /* Counts a connection for `who`, or ERR_QUOTA; counts it no longer. */
         int (*enter)(void *ctx, const struct identity *who, struct err *e);
         void (*leave)(void *ctx, const struct identity *who);
-        /* So many seconds of a processor a handler took for a request of `who`. NULL: nobody counts them. */
+        /* So many seconds a handler took for a request of `who`, of a processor and of what waited_us counts.
+           NULL: nobody counts them. */
         void (*worked)(void *ctx, const struct identity *who, double seconds);
+        /* Microseconds that this thread has waited for a disk so far. NULL: that is nobody's. */
+        int64_t (*waited_us)(void *ctx);
         const char *tmp_dir;            /* borrowed */
         int tcp_fd, unix_fd;            /* listening sockets, -1 for none; taken, also on failure */
         bool loopback;                  /* tcp_fd: only names of this machine are taken for Host */

@@ -8,7 +8,7 @@
 
 /* Users that are remembered; those without a connection whose buckets are full are forgotten first. */
 enum { MAX_SPENDERS = 4096, BURST_SECONDS = 2 };
-/* Processor seconds of the front's one thread: a second, and at once. */
+/* Seconds of the front's one thread: a second, and at once. */
 static const double work_rate = 0.5, work_burst = 1;
 
 struct spender {

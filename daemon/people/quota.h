@@ -27,7 +27,7 @@ void quota_destroy(struct quota *q);
    their number, of others by the time that they took. */
 int quota_request(
         struct quota *q, const struct identity *who, int64_t now_ms, int *ret_seconds, struct err *e);
-/* So many seconds of a processor a request has taken. */
+/* So many seconds of the front's time a request has taken, of its processor and waiting for the disk. */
 void quota_worked(struct quota *q, const struct identity *who, double seconds, int64_t now_ms);
 /* Counts a connection until quota_leave. ERR_QUOTA when the user has as many as may be. */
 int quota_enter(struct quota *q, const struct identity *who, int64_t now_ms, struct err *e);

@@ -1,5 +1,6 @@
 #include "daemon/store/store.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 
 #include <assert.h>
@@ -21,7 +22,8 @@ struct store {
         struct cached *cache;
         int cached, cache_room;
         int patience_ms;
-        bool stuck; /* a rollback failed */
+        int64_t waited_us; /* for syncs */
+        bool stuck;        /* a rollback failed */
 };
 
 /* migrations[v] leads from version v to v + 1. */
@@ -409,9 +411,17 @@ int store_step(struct store *s, sqlite3_stmt *st, struct err *e)
 
 int store_run(struct store *s, sqlite3_stmt *st, struct err *e)
 {
+        const int64_t begun_us = clock_now_us(), worked_us = clock_thread_us();
         int rc = store_step(s, st, e);
         sqlite3_reset(st);
+        if (!store_writing(s)) /* it was a commit, or one by itself */
+                s->waited_us += clock_now_us() - begun_us - (clock_thread_us() - worked_us);
         return rc < 0 ? rc : 0;
+}
+
+int64_t store_waited_us(const struct store *s)
+{
+        return s->waited_us;
 }
 
 int store_done(struct store *s, sqlite3_stmt *st, int rc, struct err *e)

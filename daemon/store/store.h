@@ -39,6 +39,8 @@ int store_begin(struct store *s, struct err *e);
 int store_commit(struct store *s, struct err *e);
 /* Harmless without a transaction. */
 void store_rollback(struct store *s);
+/* Microseconds that changes have waited for the disk so far, without what they took of a processor. */
+int64_t store_waited_us(const struct store *s);
 /* True within a transaction. */
 bool store_writing(const struct store *s);
 

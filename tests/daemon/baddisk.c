@@ -1,6 +1,7 @@
 /* A disk that fails, preloaded: of files whose path holds the text that stands in the file CNND_BADDISK the
    byte of the number behind it cannot be read, any where there is none, and faults come where one is mapped,
-   as the kernel has it. Nothing fails while that file is not there. */
+   as the kernel has it. Nothing fails while that file is not there. With CNND_BADDISK_SYNC_MS every sync
+   takes so long. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -43,6 +44,25 @@ ssize_t pread64(int fd, void *out, size_t len, off64_t at)
                 return -1;
         }
         return syscall(SYS_pread64, fd, out, len, at);
+}
+
+static void wait_for_disk(void)
+{
+        const char *ms = getenv("CNND_BADDISK_SYNC_MS");
+        if (ms)
+                usleep((useconds_t)atoi(ms) * 1000);
+}
+
+int fdatasync(int fd)
+{
+        wait_for_disk();
+        return (int)syscall(SYS_fdatasync, fd);
+}
+
+int fsync(int fd)
+{
+        wait_for_disk();
+        return (int)syscall(SYS_fsync, fd);
 }
 
 /* What lies behind a file's end cannot be touched. */

@@ -6,6 +6,7 @@ import unittest
 
 from driven import grains, TINY
 from harness import Daemon, main, wait_for
+from people import Person, token
 from test_onnx import RANKS, RANKS_TENSORS, safetensors
 
 LIBRARY = os.environ["CNND_BADDISK_LIBRARY"]
@@ -141,6 +142,29 @@ class Disk(unittest.TestCase):
         self.check_refused("/v1/datasets/grains/sheet", "its file is another one")
         os.truncate(self.path("models/net.safetensors"), 100)
         self.check_refused("/v1/models/net/onnx", "the file of model 'net' is damaged")
+
+
+class Slow(unittest.TestCase):
+    def test_who_waits_for_it_pays(self):
+        """While a change is synced nobody else is served: that counts as the user's time, too."""
+        env = {"CNND_FAKE_DEVICES": "1", "CNND_FAKE_STEP_MS": "900", "LD_PRELOAD": LIBRARY}
+        with Daemon(env=env, device=False) as d:
+            d.need_device()
+            anna, bert = Person(d, token(d, "anna")), Person(d, token(d, "bert"))
+            self.assertEqual(anna.status("PUT", "/v1/datasets/grains", grains()), 201)
+            d.stop()
+            d.env["CNND_BADDISK_SYNC_MS"] = "50"
+            d.start()
+            wait_for(lambda: d.request("GET", "/v1/health")[0] == 200)
+            _, waiting = (anna.submit({**TINY, "epochs": 100000}) for _ in range(2))
+            answers = []
+            for i in range(200):
+                answers.append(anna.request("POST", "/v1/jobs/%d/%s" % (waiting, ("pause", "resume")[i % 2])))
+                if answers[-1][0] != 202:
+                    break
+            self.assertEqual(answers[-1][0], 429, answers[-1])
+            self.assertIn("half of the server's time", answers[-1][2]["detail"])
+            self.assertEqual(bert.status("GET", "/v1/jobs"), 200)
 
 
 if __name__ == "__main__":
