@@ -1,5 +1,6 @@
 #include "daemon/jobs/sched.h"
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "daemon/jobs/jobline.h"
@@ -10,8 +11,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Train points wait this long for others to share their commit; everything else does not wait. */
-enum { BATCH_MS = 20, AGAIN_MS = 20, RETRY_MS = 1000, LOOK_MS = 1000, FULL_MS = 5000 };
+/* Train points wait this long for others to share their commit, and longer on a slow disk: all jobs' commits
+   are to leave BATCH_SPARE times as long to everything else. What is more than a train point does not wait.
+ */
+enum {
+        BATCH_MS = 20,
+        BATCH_MOST_MS = 500,
+        BATCH_SPARE = 4,
+        AGAIN_MS = 20,
+        RETRY_MS = 1000,
+        LOOK_MS = 1000,
+        FULL_MS = 5000
+};
 /* So long is it tried to put a model in its place. */
 enum { PLACE_MS = 60000 };
 
@@ -41,6 +52,7 @@ struct sched {
         struct supervisor *supervisor;
         double checkpoint_seconds, slice_seconds;
         int64_t place_ms;
+        int64_t batch_ms; /* BATCH_MS to BATCH_MOST_MS */
         bool draining;
         bool again;        /* a worker could not be told something: soon once more */
         int64_t looked_ms; /* when it was last asked whether a job should yield */
@@ -56,6 +68,7 @@ struct sched *sched_create(
         struct sched *sc = calloc(1, sizeof *sc);
         if (!sc)
                 return NULL;
+        sc->batch_ms = BATCH_MS;
         sc->place_ms = place_ms ? strtoll(place_ms, NULL, 10) : PLACE_MS;
         sc->jobs = js;
         sc->supervisor = sv;
@@ -216,12 +229,26 @@ static bool passes_with_time(int code)
         return code == ERR_DISK || code == ERR_IO || code == ERR_UNAVAILABLE || code == ERR_NO_MEMORY;
 }
 
+/* After a commit that took so long. */
+static void set_pace(struct sched *sc, int64_t took_ms)
+{
+        int64_t jobs = 0;
+        for (int i = 0; i < SUPERVISOR_MAX_DEVICES; i++)
+                jobs += sc->runs[i].job != 0;
+        const int64_t ms = took_ms * BATCH_SPARE * jobs;
+        sc->batch_ms = ms < BATCH_MS ? BATCH_MS : ms < BATCH_MOST_MS ? ms : BATCH_MOST_MS;
+}
+
 static void commit_reports(struct sched *sc, int device, int64_t now_ms)
 {
         struct run *r = &sc->runs[device];
         struct jobrun_outcome out;
         struct err e;
-        if (jobrun_apply(sc->jobs, r->job, device, r->first, &out, &e)) {
+        const int64_t begun_ms = clock_now_ms();
+        int rc = jobrun_apply(sc->jobs, r->job, device, r->first, &out, &e);
+        const int64_t end_ms = clock_now_ms();
+        set_pace(sc, end_ms - begun_ms);
+        if (rc) {
                 if (out.under_way)
                         r->due_ms = now_ms + AGAIN_MS;
                 else
@@ -231,7 +258,7 @@ static void commit_reports(struct sched *sc, int device, int64_t now_ms)
         if (r->last->kind == REPORT_FAILED && passes_with_time(r->last->error.code))
                 sc->retry_ms = now_ms + FULL_MS;
         drop_reports(r);
-        r->due_ms = now_ms + BATCH_MS;
+        r->due_ms = end_ms + sc->batch_ms;
         if (out.moved || (r->ended && supervisor_job(sc->supervisor, device) == r->job))
                 supervisor_progress(sc->supervisor, device);
         if (r->ended) {
@@ -369,7 +396,7 @@ static void yield_one(struct sched *sc, int count, int64_t now_ms)
 static void commit_waiting(struct sched *sc, int device, int64_t now_ms)
 {
         struct run *r = &sc->runs[device];
-        if (r->first && (now_ms >= r->due_ms || (r->urgent && r->due_ms - now_ms <= BATCH_MS)))
+        if (r->first && (now_ms >= r->due_ms || (r->urgent && r->due_ms - now_ms <= sc->batch_ms)))
                 commit_reports(sc, device, now_ms);
         if (r->sync && !r->first && tell(sc, device, "synced", "mark", r->sync)) {
                 r->sync = 0;

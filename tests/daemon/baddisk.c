@@ -1,7 +1,7 @@
 /* A disk that fails, preloaded: of files whose path holds the text that stands in the file CNND_BADDISK the
    byte of the number behind it cannot be read, any where there is none, and faults come where one is mapped,
    as the kernel has it. Nothing fails while that file is not there. With CNND_BADDISK_SYNC_MS every sync
-   takes so long. */
+   takes so long, and adds a byte to the file CNND_BADDISK_SYNCS. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -48,9 +48,15 @@ ssize_t pread64(int fd, void *out, size_t len, off64_t at)
 
 static void wait_for_disk(void)
 {
-        const char *ms = getenv("CNND_BADDISK_SYNC_MS");
-        if (ms)
-                usleep((useconds_t)atoi(ms) * 1000);
+        const char *ms = getenv("CNND_BADDISK_SYNC_MS"), *path = getenv("CNND_BADDISK_SYNCS");
+        if (!ms)
+                return;
+        usleep((useconds_t)atoi(ms) * 1000);
+        const int fd = path ? open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600) : -1;
+        if (fd >= 0 && write(fd, "", 1) != 1)
+                abort();
+        if (fd >= 0)
+                close(fd);
 }
 
 int fdatasync(int fd)

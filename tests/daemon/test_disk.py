@@ -2,6 +2,7 @@
 """Files that a disk cannot read, or that are cut while they are in use: what wants them is answered, and the front lives on. On an
 engine without a device (CNND_BINARY names cnnd-fake)."""
 import os
+import time
 import unittest
 
 from driven import grains, TINY
@@ -165,6 +166,25 @@ class Slow(unittest.TestCase):
             self.assertEqual(answers[-1][0], 429, answers[-1])
             self.assertIn("half of the server's time", answers[-1][2]["detail"])
             self.assertEqual(bert.status("GET", "/v1/jobs"), 200)
+
+    def test_jobs_leave_time_to_others(self):
+        """What they report shares a commit for as much longer as that takes."""
+        env = {"CNND_FAKE_DEVICES": "2", "CNND_FAKE_STEP_MS": "5", "LD_PRELOAD": LIBRARY}
+        with Daemon(env=env, device=False) as d:
+            d.need_device()
+            self.assertEqual(d.request("PUT", "/v1/datasets/grains", grains(each=1000))[0], 201)
+            d.stop()
+            syncs = d.env["CNND_BADDISK_SYNCS"] = os.path.join(d.state, "syncs")
+            d.env["CNND_BADDISK_SYNC_MS"] = "50"
+            d.start()
+            d.need_device()
+            jobs = [d.submit({**TINY, "epochs": 1000, "batch_size": 1})["id"] for _ in range(2)]
+            for job in jobs:
+                d.wait_step(job, 10)
+            before, begun = os.path.getsize(syncs), time.monotonic()
+            time.sleep(5)
+            waited = 0.05 * (os.path.getsize(syncs) - before) / (time.monotonic() - begun)
+            self.assertLess(waited, 0.5, "of the front's time")
 
 
 if __name__ == "__main__":
