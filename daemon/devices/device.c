@@ -181,6 +181,12 @@ static void kill_worker(struct device *d, const char *why)
         child_kill(d->worker);
 }
 
+void device_end_worker(struct device *d, const char *why)
+{
+        if (d->worker && !d->stuck)
+                kill_worker(d, why);
+}
+
 static void take_free(struct device *d, const cJSON *head)
 {
         d->tells_free = cJSON_IsNumber(json_field(head, "memory_free"));

@@ -50,6 +50,9 @@ void device_set_job(struct device *d, int64_t job);
 /* ERR_UNAVAILABLE where no worker is ready. */
 int device_send(struct device *d, const cJSON *head, const void *raw, size_t raw_len, struct err *e);
 
+/* Kills the worker, if there is one. */
+void device_end_worker(struct device *d, const char *why);
+
 /* When device_tick has something to do though nothing is heard; INT64_MAX for never. */
 int64_t device_due_ms(const struct device *d);
 /* Tries it again now where it is quarantined, or another program had it. */

@@ -340,6 +340,11 @@ int64_t supervisor_job(const struct supervisor *sv, int device)
         return sv->devices[device].job;
 }
 
+void supervisor_end_worker(struct supervisor *sv, int device, const char *why)
+{
+        device_end_worker(&sv->devices[device], why);
+}
+
 void supervisor_progress(struct supervisor *sv, int device)
 {
         sv->devices[device].failures = 0;

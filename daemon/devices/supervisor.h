@@ -100,6 +100,8 @@ int64_t supervisor_job(const struct supervisor *sv, int device);
 /* For metrics: time with a job, and what the worker says that it has allocated. */
 double supervisor_busy_seconds(const struct supervisor *sv, int device, int64_t now_ms);
 double supervisor_used_bytes(const struct supervisor *sv, int device);
+/* Ends a worker that goes on with what nobody wants, or does not do as it should: `lost` follows. */
+void supervisor_end_worker(struct supervisor *sv, int device, const char *why);
 /* Something came out: the row of failures is broken. */
 void supervisor_progress(struct supervisor *sv, int device);
 

@@ -33,6 +33,7 @@ struct run {
         struct report *spare;        /* owned; for an end that finds no memory */
         bool urgent;                 /* some of them tell more than a train point */
         bool ended;                  /* the last of them ends the run */
+        bool goes_on;                /* though its worker has not ended it */
         enum job_want told;          /* what the worker was told */
         enum job_type type;
         int priority;
@@ -184,6 +185,7 @@ void sched_lost(struct sched *sc, int device, const char *why, bool unread)
 static void replace_by_failure(struct run *r, const struct err *why)
 {
         struct report *rep = r->first;
+        r->goes_on = !r->ended;
         while (rep->next) {
                 struct report *next = rep->next;
                 report_free(rep);
@@ -263,6 +265,9 @@ static void commit_reports(struct sched *sc, int device, int64_t now_ms)
                 supervisor_progress(sc->supervisor, device);
         if (r->ended) {
                 supervisor_set_job(sc->supervisor, device, 0);
+                if (r->goes_on)
+                        supervisor_end_worker(sc->supervisor, device,
+                                "it told of its job what cannot be, and would go on with it");
                 report_free(r->spare);
                 *r = (struct run){0};
         }

@@ -146,6 +146,21 @@ static void another_device_takes_the_job(void **state)
         service_destroy(s);
 }
 
+/* The job fails, and its worker does not go on with it in secret, with the next job behind it. */
+static void a_worker_that_lies_is_ended(void **state)
+{
+        struct service *s = front_start(*state);
+        int64_t id = front_submit(s, FRONT_JOB("lie 5", "\"epochs\":100000")),
+                next = front_submit(s, FRONT_JOB("it", "\"epochs\":20,\"save_as\":\"it\""));
+        front_wait_state(s, id, JOB_FAILED);
+        cJSON *job = front_job(s, id);
+        assert_non_null(strstr(json_field(job, "error")->valuestring, "event train"));
+        cJSON_Delete(job);
+        front_wait_state(s, next, JOB_SUCCEEDED);
+        front_check_undisturbed(s, *state, next, 400);
+        service_destroy(s);
+}
+
 /* What it had in hand is done elsewhere, and the device is back as soon as it has ended. */
 static void a_worker_that_does_not_end_holds_nobody_up(void **state)
 {
@@ -364,6 +379,7 @@ FRONT_MAIN(FRONT_TEST(a_killed_worker_changes_nothing), FRONT_TEST(a_killed_fron
         FRONT_TEST(a_hanging_kernel_is_ended), FRONT_TEST(three_deaths_in_a_row_quarantine_the_device),
         FRONT_TEST(a_quarantined_device_is_tried_again), FRONT_TEST(deaths_with_progress_between_do_not),
         FRONT_TEST(another_device_takes_the_job), FRONT_TEST(a_worker_that_does_not_end_holds_nobody_up),
-        FRONT_TEST(a_cancel_outlives_the_front), FRONT_TEST(draining_keeps_jobs),
-        FRONT_TEST(an_image_that_kills_the_worker), FRONT_TEST(workers_die_with_the_front),
-        FRONT_TEST(an_early_end_and_a_note_are_told), FRONT_TEST(the_best_epoch_is_saved))
+        FRONT_TEST(a_worker_that_lies_is_ended), FRONT_TEST(a_cancel_outlives_the_front),
+        FRONT_TEST(draining_keeps_jobs), FRONT_TEST(an_image_that_kills_the_worker),
+        FRONT_TEST(workers_die_with_the_front), FRONT_TEST(an_early_end_and_a_note_are_told),
+        FRONT_TEST(the_best_epoch_is_saved))

@@ -5,7 +5,8 @@
    Environment: CNND_FAKE_STEP_MS sleeps in every step, CNND_FAKE_INFER_MS for every batch; for more models
    than CNND_FAKE_ROOM (0: any number) the device has no memory when one of them runs. A job's name makes it
    misbehave: "abort N" aborts at step N, every time; "fail N" fails there, "full N" finds the disk full,
-   "broken N" that it cannot be written, "short N" no memory. "rest N" sleeps N ms in every step. */
+   "broken N" that it cannot be written, "short N" no memory; "lie N" tells of a step there that there is not.
+   "rest N" sleeps N ms in every step. */
 #include "fake_device.h"
 
 #include "base/file.h"
@@ -202,6 +203,16 @@ static int misbehave(const struct train_job *job, const struct state *s, struct 
         return 0;
 }
 
+/* What an event is to tell of. */
+static struct state told(const struct train_job *job, const struct state *s)
+{
+        struct state t = *s;
+        long long at;
+        if (sscanf(job->request->title, "lie %lld", &at) == 1 && s->step == at)
+                t.step = (int64_t)1 << 40;
+        return t;
+}
+
 static void sleep_ms(int64_t ms)
 {
         if (ms > 0)
@@ -218,9 +229,10 @@ static int one_step(
         sleep_ms(ms);
         s->step++;
         s->hash = (s->hash ^ (uint64_t)s->step) * 0x9E3779B97F4A7C15U;
+        const struct state t = told(job, s);
         int rc = misbehave(job, s, e);
         if (rc == 0)
-                rc = send_event(hooks, "train", s, an_epoch, e);
+                rc = send_event(hooks, "train", &t, an_epoch, e);
         if (rc == 0 && s->step % an_epoch == 0)
                 note_epoch(job->request, s);
         if (rc == 0 && s->step % an_epoch == 0)
