@@ -21,9 +21,11 @@ struct jobs {
         struct supervisor *supervisor;
         struct carries *carries;
         struct reserve *reserve;
-        struct jobcore_carried *carried; /* owned */
-        struct shares *shares;           /* owned */
-        int64_t wall_ahead_ms;           /* of the steady clock, at the start */
+        struct jobcore_carried *carried;       /* owned */
+        struct shares *shares;                 /* owned */
+        int64_t wall_ahead_ms;                 /* of the steady clock, at the start */
+        int64_t batch[SUPERVISOR_MAX_DEVICES]; /* images of a step of the job there, 0 where it does not train
+                                                */
         struct jobline_cache line;
         struct jobsweep sweep;
         double slice_seconds;

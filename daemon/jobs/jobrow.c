@@ -131,6 +131,32 @@ int jobrow_read(struct store *s, int64_t id, struct job_row *ret, struct err *e)
         return rc;
 }
 
+int jobrow_want(struct store *s, int64_t id, enum job_want *ret, struct err *e)
+{
+        sqlite3_stmt *st;
+        int rc = store_prepare(s, "SELECT want FROM jobs WHERE id = ?", &st, e);
+        if (rc)
+                return rc;
+        store_bind_int(st, 1, id);
+        rc = store_step(s, st, e);
+        if (rc == 0)
+                return err_set(e, ERR_NOT_FOUND, "there is no job %lld", (long long)id);
+        if (rc < 0)
+                return rc;
+        const int want = find_name(want_names, 3, store_text(st, 0));
+        rc = want < 0 ? err_set(e, ERR_INTERNAL, "row of job %lld cannot be read", (long long)id) : 0;
+        rc = store_done(s, st, rc, e);
+        if (rc == 0)
+                *ret = (enum job_want)want;
+        return rc;
+}
+
+int jobrow_there(struct store *s, int64_t id, struct err *e)
+{
+        enum job_want unused;
+        return jobrow_want(s, id, &unused, e);
+}
+
 static void bind_time(sqlite3_stmt *st, int i, int64_t ms)
 {
         if (ms)

@@ -65,6 +65,9 @@ int64_t jobrow_kept_bytes(const struct job_row *r, int64_t events);
 int jobrow_update(struct store *s, const struct job_row *r, struct err *e);
 /* Within the caller's transaction. */
 int jobrow_delete(struct store *s, int64_t id, struct err *e);
+/* Without the texts of the row, which may be large: ERR_NOT_FOUND; and what its user asked of it. */
+int jobrow_there(struct store *s, int64_t id, struct err *e);
+int jobrow_want(struct store *s, int64_t id, enum job_want *ret, struct err *e);
 /* The job that `user` submitted with `key`: its id, 0 for none. */
 int jobrow_by_key(struct store *s, const char *user, const char *key, int64_t *ret, struct err *e);
 /* Calls `row` for the rows of the filter, newest first; non-zero stops and is returned. Their texts make

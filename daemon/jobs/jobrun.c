@@ -42,13 +42,7 @@ bool jobrun_changed(struct jobs *js)
 
 int jobrun_want(struct jobs *js, int64_t id, enum job_want *ret, struct err *e)
 {
-        struct job_row row;
-        int rc = jobrow_read(js->home.store, id, &row, e);
-        if (rc)
-                return rc;
-        *ret = row.want;
-        job_row_finish(&row);
-        return 0;
+        return jobrow_want(js->home.store, id, ret, e);
 }
 
 /* The wall clock as it was at the start, going on steadily: one that is set ages no share. */
@@ -62,14 +56,27 @@ double jobrun_share(const struct jobs *js, const char *user)
         return shares_of(js->shares, user, clock_now_ms(), fading_ms(js));
 }
 
+/* Images of a step; 0 for a job that does not train. */
+static int64_t batch_size(const struct job_row *r)
+{
+        int64_t size = REQUEST_BATCH_DEFAULT;
+        cJSON *request =
+                r->type == JOB_TRAIN && r->request ? json_parse(r->request, strlen(r->request), NULL) : NULL;
+        int rc = request ? json_get_int(request, "batch_size", 1, INT32_MAX, "", &size, NULL) : -1;
+        cJSON_Delete(request);
+        return rc ? 0 : size;
+}
+
 int jobrun_start(struct jobs *js, int64_t id, int device, double checkpoint_seconds,
         struct jobrun_started *ret, struct err *e)
 {
         struct jobtx tx;
         struct jobrun_started start = {0};
+        int64_t batch = 0;
         int rc = jobtx_begin(&tx, &js->home, id, e);
         if (rc == 0) {
                 struct job_row *r = &tx.row;
+                batch = batch_size(r);
                 snprintf(r->device, sizeof r->device, "%s", supervisor_info(js->supervisor, device)->id);
                 start.type = r->type;
                 start.priority = r->priority;
@@ -86,6 +93,7 @@ int jobrun_start(struct jobs *js, int64_t id, int device, double checkpoint_seco
                 cJSON_Delete(start.command);
                 return rc;
         }
+        js->batch[device] = batch;
         shares_begin(js->shares, device, start.user, clock_now_ms());
         if (start.wait_seconds >= 0)
                 histogram_add(&js->stats.waits, histogram_slow, start.wait_seconds);
@@ -127,17 +135,26 @@ static int64_t *last_step(struct job_row *r, const char *event)
         return strcmp(event, "checkpoint") == 0 ? &r->checkpoint_step : NULL;
 }
 
+/* Among `notes`, of a line or some each. */
+static bool has_note(const char *notes, const char *text)
+{
+        const size_t len = strlen(text);
+        for (const char *at = notes; at && (at = strstr(at, text)) != NULL; at++)
+                if ((at == notes || at[-1] == '\n') && (at[len] == '\n' || !at[len]))
+                        return true;
+        return false;
+}
+
 /* Kept once, among the job's notes too. */
 static int apply_note(struct jobtx *tx, const struct report *rep, const cJSON *data, struct err *e)
 {
         struct job_row *r = &tx->row;
         const cJSON *text = json_field(data, "text");
         char *notes = NULL;
-        int rc = jobtx_has_event(tx, rep->event, rep->data, e);
-        if (rc)
-                return rc < 0 ? rc : 0;
-        if (!cJSON_IsString(text))
+        if (!cJSON_IsString(text) || !text->valuestring[0])
                 return err_set(e, ERR_SYNTAX, "a note without text");
+        if (has_note(r->note, text->valuestring))
+                return 0;
         if (asprintf(&notes, "%s%s%s", r->note ? r->note : "", r->note ? "\n" : "", text->valuestring) < 0)
                 return err_set(e, ERR_NO_MEMORY, "no memory for a note");
         free(r->note);
@@ -372,17 +389,6 @@ static int apply_report(
         return err_set(e, ERR_INTERNAL, "a report of no known kind");
 }
 
-/* Images of a step; 0 for a job that does not train. */
-static int64_t batch_size(const struct job_row *r)
-{
-        int64_t size = REQUEST_BATCH_DEFAULT;
-        cJSON *request =
-                r->type == JOB_TRAIN && r->request ? json_parse(r->request, strlen(r->request), NULL) : NULL;
-        int rc = request ? json_get_int(request, "batch_size", 1, INT32_MAX, "", &size, NULL) : -1;
-        cJSON_Delete(request);
-        return rc ? 0 : size;
-}
-
 /* Seconds that are worth a row: of a run that ends, or when enough have come together. */
 static double seconds_to_store(const struct jobs *js, int device, const struct report *last)
 {
@@ -429,7 +435,7 @@ static int apply(struct jobs *js, int64_t id, int device, const struct report *r
         for (const struct report *rep = reports; rc == 0 && rep; rep = rep->next)
                 rc = apply_report(js, &tx, rep, &ret->moved, e);
         enum job_state state = tx.row.state;
-        int64_t failures = tx.row.failures, steps = tx.row.step - step, batch = batch_size(&tx.row);
+        int64_t failures = tx.row.failures, steps = tx.row.step - step;
         rc = jobtx_end(&tx, rc, e);
         if (placed[0])
                 models_placed(js->models, placed, rc == 0);
@@ -439,7 +445,7 @@ static int apply(struct jobs *js, int64_t id, int device, const struct report *r
                 shares_settle(js->shares, device, seconds, wall);
         if (steps > 0) {
                 js->stats.steps += (uint64_t)steps;
-                js->stats.images += (uint64_t)(steps * batch);
+                js->stats.images += (uint64_t)(steps * js->batch[device]);
         }
         settle(js, id, device, state, failures);
         return 0;

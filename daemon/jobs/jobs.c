@@ -404,12 +404,8 @@ int jobs_result(struct jobs *js, int64_t id, int *ret_fd, uint64_t *ret_size, st
 int jobs_events(
         struct jobs *js, int64_t job, int64_t after, int limit, jobs_row row, void *ctx, struct err *e)
 {
-        struct job_row r;
-        int rc = jobrow_read(js->home.store, job, &r, e);
-        if (rc)
-                return rc;
-        job_row_finish(&r);
-        return jobtx_replay(js->home.store, job, after, limit, row, ctx, e);
+        int rc = jobrow_there(js->home.store, job, e);
+        return rc ? rc : jobtx_replay(js->home.store, job, after, limit, row, ctx, e);
 }
 
 int jobs_spare_dataset(struct jobs *js, const char *name, struct err *e)

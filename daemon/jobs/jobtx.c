@@ -53,21 +53,6 @@ int jobtx_event(struct jobtx *tx, const char *event, const char *data, struct er
         return 0;
 }
 
-int jobtx_has_event(struct jobtx *tx, const char *event, const char *data, struct err *e)
-{
-        sqlite3_stmt *st;
-        int rc = store_prepare(tx->home->store,
-                "SELECT 1 FROM events WHERE job = ? AND event = ? AND data = ? LIMIT 1", &st, e);
-        if (rc)
-                return rc;
-        store_bind_int(st, 1, tx->row.id);
-        store_bind_text(st, 2, event);
-        store_bind_text(st, 3, data);
-        rc = store_step(tx->home->store, st, e);
-        sqlite3_reset(st);
-        return rc;
-}
-
 static void add_field(struct str *s, const char *key, const char *value)
 {
         if (!value || !value[0])

@@ -42,8 +42,6 @@ int jobtx_begin_new(
         struct jobtx *tx, struct jobtx_home *home, struct job_row *row, const char *key, struct err *e);
 /* Appends an event; `data` is one line of JSON. */
 int jobtx_event(struct jobtx *tx, const char *event, const char *data, struct err *e);
-/* 1 when the job has such an event with the same data, 0 when not. */
-int jobtx_has_event(struct jobtx *tx, const char *event, const char *data, struct err *e);
 /* Changes the state, with its times, and appends the `state` event, and for a final state the `end` event
    too. ERR_STATE where the table does not allow it. `reason` (for people, NULL for none) stands in the state
    event; of a failed job it becomes the job's error and is repeated in the end event. */
