@@ -1,6 +1,7 @@
 #include "device/dev.h"
 #include "device/cl.h"
 #include "device/clblast.h"
+#include "device/hostmem.h"
 #include "device/vendors.h"
 
 #include <CL/cl_ext.h>
@@ -141,7 +142,12 @@ static void apply_quirks(struct dev_info *info)
         info->slow_binaries = strstr(info->platform, pocl) != NULL;
         for (size_t i = 0; i < sizeof generic / sizeof generic[0]; i++)
                 info->generic = info->generic || strstr(info->platform, generic[i]);
-        /* The whole memory of the machine, which the operating system needs a part of. */
+        /* The whole memory of the machine, or what of it this process may have, which the operating system
+           and all but the tensors need a part of. */
+        if (info->type == DEV_CPU) {
+                const uint64_t limit = hostmem_limit("/proc/self/cgroup", "/sys/fs/cgroup");
+                info->global_bytes = limit < info->global_bytes ? limit : info->global_bytes;
+        }
         if (info->type == DEV_CPU || strstr(info->platform, pocl))
                 info->global_bytes -= info->global_bytes / 8;
         if (info->type == DEV_GPU)
