@@ -14,6 +14,7 @@
 #include "daemon/worker/worker.h"
 #include "device/vendors.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -144,6 +145,10 @@ int role_main(int argc, char **argv)
                 fprintf(stderr, "cnnd: --role is for cnnd itself\n");
                 return 2;
         }
+        /* A driver starts programs of its own, compilers say, which may outlive this process: none keeps the
+           channel open, or the lock. */
+        (void)fcntl(CHILD_FD, F_SETFD, FD_CLOEXEC);
+        (void)fcntl(CHILD_LOCK_FD, F_SETFD, FD_CLOEXEC);
         /* The kernel calls a program by the file's name, here /proc/self/exe's. */
         snprintf(title, sizeof title, "cnnd-%s", a.role);
         prctl(PR_SET_NAME, title);

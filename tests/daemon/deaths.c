@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -282,6 +283,24 @@ static void workers_die_with_the_front(void **state)
         } while (line[0] && !strstr(line, ") Z") && !strstr(line, ") X"));
 }
 
+/* What a driver starts by itself does not get the channel and the lock. */
+static void a_worker_keeps_its_descriptors(void **state)
+{
+        struct service *s = front_start(*state);
+        for (int fd = CHILD_FD; fd <= CHILD_LOCK_FD; fd++) {
+                char path[64], line[100];
+                unsigned flags = 0;
+                snprintf(path, sizeof path, "/proc/%d/fdinfo/%d", (int)front_worker(s, 0), fd);
+                FILE *f = fopen(path, "r");
+                assert_non_null(f);
+                while (fgets(line, sizeof line, f) && sscanf(line, "flags: %o", &flags) != 1)
+                        continue;
+                fclose(f);
+                assert_int_equal(flags & O_CLOEXEC, O_CLOEXEC);
+        }
+        service_destroy(s);
+}
+
 static int note_row(void *ctx, int64_t id, const char *event, const char *data)
 {
         char *seen = ctx;
@@ -381,5 +400,5 @@ FRONT_MAIN(FRONT_TEST(a_killed_worker_changes_nothing), FRONT_TEST(a_killed_fron
         FRONT_TEST(another_device_takes_the_job), FRONT_TEST(a_worker_that_does_not_end_holds_nobody_up),
         FRONT_TEST(a_worker_that_lies_is_ended), FRONT_TEST(a_cancel_outlives_the_front),
         FRONT_TEST(draining_keeps_jobs), FRONT_TEST(an_image_that_kills_the_worker),
-        FRONT_TEST(workers_die_with_the_front), FRONT_TEST(an_early_end_and_a_note_are_told),
-        FRONT_TEST(the_best_epoch_is_saved))
+        FRONT_TEST(workers_die_with_the_front), FRONT_TEST(a_worker_keeps_its_descriptors),
+        FRONT_TEST(an_early_end_and_a_note_are_told), FRONT_TEST(the_best_epoch_is_saved))
