@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 enum { OPEN_FOLDERS = 16 };
 
@@ -100,15 +101,100 @@ static int move_programs(const char *state_dir, const char *aside, int *moved, s
         return rc;
 }
 
+/* On the disk, of all below a folder, whose descriptor is taken, or of its programs alone. What goes
+   meanwhile does not count. */
+static uint64_t bytes_below(int folder, bool programs)
+{
+        struct stat st;
+        uint64_t bytes = 0;
+        DIR *dir = folder < 0 ? NULL : fdopendir(folder);
+        if (!dir) {
+                if (folder >= 0)
+                        close(folder);
+                return 0;
+        }
+        for (const struct dirent *file; (file = readdir(dir)) != NULL;) {
+                const bool up = strcmp(file->d_name, ".") == 0 || strcmp(file->d_name, "..") == 0;
+                if (up || (programs && !is_program(file->d_name)) ||
+                        fstatat(dirfd(dir), file->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+                        continue;
+                bytes += (uint64_t)st.st_blocks * 512;
+                if (S_ISDIR(st.st_mode))
+                        bytes += bytes_below(openat(dirfd(dir), file->d_name,
+                                                     O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC),
+                                false);
+        }
+        closedir(dir);
+        return bytes;
+}
+
+static uint64_t bytes_in(const char *path, bool programs)
+{
+        return bytes_below(open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), programs);
+}
+
+static int remove_folder(const char *path, struct err *e)
+{
+        return nftw(path, remove_one, OPEN_FOLDERS, FTW_DEPTH | FTW_PHYS) != 0 && errno != ENOENT
+                       ? err_errno(e, errno, "removing %s", path)
+                       : 0;
+}
+
+/* By way of another name: of what is half removed a driver would make what it likes. */
+static int remove_by(const char *aside, const char *path, struct err *e)
+{
+        int rc = remove_folder(aside, e);
+        if (rc == 0 && rename(path, aside) != 0 && errno != ENOENT)
+                rc = err_errno(e, errno, "moving %s", path);
+        return rc ? rc : remove_folder(aside, e);
+}
+
+static int remove_programs(const char *folder, struct err *e)
+{
+        int rc = 0;
+        DIR *dir = opendir(folder);
+        for (const struct dirent *file; dir && rc == 0 && (file = readdir(dir)) != NULL;)
+                if (is_program(file->d_name) && unlinkat(dirfd(dir), file->d_name, 0) != 0 && errno != ENOENT)
+                        rc = err_errno(e, errno, "removing %s", file->d_name);
+        if (dir)
+                closedir(dir);
+        return rc;
+}
+
+int drivercache_trim(const char *state_dir, const char *id, uint64_t most, uint64_t *ret_freed, struct err *e)
+{
+        struct str path = {0}, aside = {0}, own = {0};
+        uint64_t driver = 0, programs = 0;
+        int rc = path_of(&path, state_dir, id, "", e);
+        if (rc == 0)
+                rc = path_of(&aside, state_dir, id, ".old", e);
+        str_addf(&own, "%s/cache", state_dir);
+        if (rc == 0 && own.failed)
+                rc = err_set(e, ERR_NO_MEMORY, "no memory for a path");
+        if (rc == 0) {
+                driver = bytes_in(path.data, false);
+                programs = bytes_in(own.data, true);
+        }
+        if (rc == 0)
+                rc = driver > most ? remove_by(aside.data, path.data, e) : remove_folder(aside.data, e);
+        if (rc == 0 && programs > most)
+                rc = remove_programs(own.data, e);
+        str_free(&path);
+        str_free(&aside);
+        str_free(&own);
+        if (rc == 0)
+                *ret_freed = (driver > most ? driver : 0) + (programs > most ? programs : 0);
+        return rc;
+}
+
 int drivercache_put_aside(const char *state_dir, const char *id, int *ret_moved, struct err *e)
 {
         struct str path = {0}, aside = {0};
         int moved = 0, rc = path_of(&path, state_dir, id, "", e);
         if (rc == 0)
                 rc = path_of(&aside, state_dir, id, ".bad", e);
-        if (rc == 0 && nftw(aside.data, remove_one, OPEN_FOLDERS, FTW_DEPTH | FTW_PHYS) != 0 &&
-                errno != ENOENT)
-                rc = err_errno(e, errno, "removing %s", aside.data);
+        if (rc == 0)
+                rc = remove_folder(aside.data, e);
         if (rc == 0) {
                 moved = rename(path.data, aside.data) == 0;
                 if (!moved && errno != ENOENT)

@@ -73,12 +73,24 @@ static int serve(struct worker *w, int64_t until_ms, struct err *e)
         return rc;
 }
 
+static void trim_cache(const char *device, const char *state_dir)
+{
+        struct err e;
+        uint64_t freed = 0;
+        if (drivercache_trim(state_dir, device, DRIVERCACHE_MOST, &freed, &e))
+                log_line(LOG_WARN, "%s", e.message);
+        else if (freed)
+                log_line(LOG_INFO, "what was compiled took %llu bytes: it is made anew",
+                        (unsigned long long)freed);
+}
+
 int worker_main(const char *device, const char *uuid, const char *state_dir, struct err *e)
 {
         struct worker w = {.send_lock = PTHREAD_MUTEX_INITIALIZER, .voice = {send_message, &w}};
         const struct engine_options options = {
                 .device = device, .uuid = uuid, .state_dir = state_dir, .voice = w.voice};
         file_guard_maps(CHILD_UNREADABLE);
+        trim_cache(device, state_dir);
         int rc = drivercache_use(state_dir, device, e);
         if (rc == 0)
                 rc = engine_start(&options, &w.engine, e);
