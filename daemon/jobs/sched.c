@@ -23,8 +23,10 @@ enum {
         LOOK_MS = 1000,
         FULL_MS = 5000
 };
-/* So long is it tried to put a model in its place. */
-enum { PLACE_MS = 60000 };
+/* So long is it tried to put a model in its place; and so often is it told that what is tried each second
+ * fails.
+ */
+enum { PLACE_MS = 60000, SAY_MS = 60000 };
 
 /* A job on a device. */
 struct run {
@@ -44,6 +46,7 @@ struct run {
         int64_t due_ms;      /* when they are to be committed */
         int64_t unplaced_ms; /* since when its model finds no place, for another reason than a full disk; 0:
                                 it did */
+        int64_t said_ms;     /* when it was last told that they cannot be committed; 0: they could */
         bool nothing;        /* the device is free, and no job waited for it when it was last asked */
         uint64_t room;       /* of the device, then */
 };
@@ -58,6 +61,7 @@ struct sched {
         bool again;        /* a worker could not be told something: soon once more */
         int64_t looked_ms; /* when it was last asked whether a job should yield */
         int64_t retry_ms;  /* no job is started before: the database failed, or what a job needs */
+        int64_t said_ms;   /* as a run's, of starting jobs */
         int64_t held_ms;   /* when it is asked again whether jobs that lacked something may start; 0: never */
         struct run runs[SUPERVISOR_MAX_DEVICES];
 };
@@ -214,12 +218,21 @@ static bool gives_up(const struct sched *sc, struct run *r, const struct err *wh
         return r->unplaced_ms && now_ms - r->unplaced_ms >= sc->place_ms;
 }
 
+static bool worth_saying(int64_t *said_ms, int64_t now_ms)
+{
+        if (*said_ms && now_ms - *said_ms < SAY_MS)
+                return false;
+        *said_ms = now_ms;
+        return true;
+}
+
 static void try_again(const struct sched *sc, struct run *r, struct err *why, bool unplaced, int64_t now_ms)
 {
         r->due_ms = now_ms + RETRY_MS;
         if (unplaced)
                 err_wrap(why, "the run ended, but its model could not be stored");
-        log_line(LOG_ERROR, "job %lld: %s", (long long)r->job, why->message);
+        if (worth_saying(&r->said_ms, now_ms))
+                log_line(LOG_ERROR, "job %lld: %s", (long long)r->job, why->message);
         if (unplaced ? gives_up(sc, r, why, now_ms) : !passing(why->code))
                 replace_by_failure(r, why);
         else if (!unplaced)
@@ -260,6 +273,7 @@ static void commit_reports(struct sched *sc, int device, int64_t now_ms)
         if (r->last->kind == REPORT_FAILED && passes_with_time(r->last->error.code))
                 sc->retry_ms = now_ms + FULL_MS;
         drop_reports(r);
+        r->said_ms = 0;
         r->due_ms = end_ms + sc->batch_ms;
         if (out.moved || (r->ended && supervisor_job(sc->supervisor, device) == r->job))
                 supervisor_progress(sc->supervisor, device);
@@ -322,7 +336,8 @@ static void start_job(struct sched *sc, int device, int64_t now_ms)
         if (rc == 0 && next.id)
                 rc = jobrun_start(sc->jobs, next.id, device, sc->checkpoint_seconds, &start, &e);
         if (rc) {
-                log_line(LOG_ERROR, "starting a job on device %s: %s", info->id, e.message);
+                if (worth_saying(&sc->said_ms, now_ms))
+                        log_line(LOG_ERROR, "starting a job on device %s: %s", info->id, e.message);
                 sc->retry_ms = now_ms + RETRY_MS;
         }
         if (rc || !next.id) {
@@ -333,6 +348,7 @@ static void start_job(struct sched *sc, int device, int64_t now_ms)
                 free(spare);
                 return;
         }
+        sc->said_ms = 0;
         log_line(LOG_INFO, "job %lld of %s runs on device %s", (long long)next.id, start.user, info->id);
         struct run *r = &sc->runs[device];
         *r = (struct run){.job = next.id,

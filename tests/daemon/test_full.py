@@ -161,6 +161,10 @@ class Disk(unittest.TestCase):
             d.wait_step(job, 10)
             fill(os.path.join(disk, "ballast"))
             wait_for(lambda: d.request("POST", "/v1/jobs", small_job())[0] == 507, what="507")
+            told = "front: job %d: " % job
+            wait_for(lambda: any(told in line for line in d.log_lines), what="a line that it is full")
+            time.sleep(4)
+            self.assertEqual(sum(told in line for line in d.log_lines), 1, "once a minute")
             for name in ("a", "b", "c"):
                 self.assertEqual(d.request("DELETE", "/v1/models/" + name)[0], 204)
                 fill(os.path.join(disk, "more-" + name))
