@@ -1,6 +1,7 @@
 /* Batch normalisation over samples and pixels of each channel: y = (x - mean) / sqrt(variance + eps) * weight + bias.
 
-   A tensor (n,channels,h,w) has `pixels` = h*w vectors of LANES samples a channel and block. Samples beyond n are left out of every sum.
+   A tensor (n,channels,h,w) has `pixels` = h*w vectors of LANES samples a channel and block. Samples beyond n are left out of every
+   sum, and become zeros: scaled like the others, whose statistics are not theirs, they would grow from layer to layer without an end.
    `saved` holds mean and inverse standard deviation of channel c at [2c]. Sums are made a channel and block at a time and
    joined over the blocks in their order (Chan, Golub, LeVeque 1979), so that the result never depends on timing.
 
@@ -122,20 +123,21 @@ GROUP_KERNEL void batch_norm_dx_frozen(TENSOR(dy), TENSOR(dx), VIEW(weight), OPT
 /* Grid (pixels * ITEMS_OF_PIXEL, channels, blocks) or more. `mean` and `spread` are taken every `step` floats; spread
    is a variance where `from_variance`, else an inverse standard deviation. */
 GROUP_KERNEL void batch_norm_apply(TENSOR(x), TENSOR(y), VIEW(weight), VIEW(bias), OPTIONS, VIEW(mean), VIEW(spread),
-        const int step, const int from_variance, const float eps, const int activation, const int pixels)
+        const int step, const int from_variance, const float eps, const int activation, const int n, const int pixels)
 {
         const int at = get_global_id(0), c = get_global_id(1), b = get_global_id(2);
         if (BEYOND)
                 return;
         const float spread = FROM(spread)[c * step], inverse = from_variance ? inverse_std(spread, eps) : spread;
         const float centre = centred ? FROM(mean)[c * step] : 0.0f, scale = (scaled ? inverse : 1.0f) * WEIGHT(c);
-        PLANE(y)[at] = ITEM_ACTIVATE(fma(PLANE(x)[at] - centre, (item_t)scale, (item_t)BIAS(c)), activation);
+        const item_t v = ITEM_ACTIVATE(fma(PLANE(x)[at] - centre, (item_t)scale, (item_t)BIAS(c)), activation);
+        PLANE(y)[at] = INSIDE ? v : (item_t)0.0f;
 }
 
 #if LANES == 1
 /* The same for CPU devices: a work-item a channel's plane, by vectors of pixels. Grid (channels, images). */
 ITEM_KERNEL void batch_norm_apply_single(TENSOR(x), TENSOR(y), VIEW(weight), VIEW(bias), OPTIONS, VIEW(mean), VIEW(spread),
-        const int step, const int from_variance, const float eps, const int activation, const int pixels)
+        const int step, const int from_variance, const float eps, const int activation, const int n, const int pixels)
 {
         const int c = get_global_id(0), b = get_global_id(1);
         const float spread = FROM(spread)[c * step], inverse = from_variance ? inverse_std(spread, eps) : spread;
@@ -289,12 +291,14 @@ ITEM_KERNEL void batch_norm_stats_tiled(TENSOR(x), VIEW(partial), const int n, c
         FROM(partial)[2 * (b * channels + c) + 1] = m.m2;
 }
 
-static inline void apply_plane(global const float16 *x, global float16 *y, const int pixels, const float mean,
+static inline void apply_plane(global const float16 *x, global float16 *y, const int pixels, const int16 inside, const float mean,
         const float scale, const float bias, const int activation)
 {
 #define APPLY(f) \
-        for (int p = 0; p < pixels; p++) \
-                y[p] = f(fma(x[p] - mean, (float16)scale, (float16)bias));
+        for (int p = 0; p < pixels; p++) { \
+                const float16 v = f(fma(x[p] - mean, (float16)scale, (float16)bias)); \
+                y[p] = inside ? v : (float16)0; \
+        }
         if (activation == RELU)
                 APPLY(act_relu_lanes)
         else if (activation == SIGMOID)
@@ -307,13 +311,13 @@ static inline void apply_plane(global const float16 *x, global float16 *y, const
 
 /* Grid (channels, blocks); arguments as in batch_norm_apply. */
 ITEM_KERNEL void batch_norm_apply_tiled(TENSOR(x), TENSOR(y), VIEW(weight), VIEW(bias), OPTIONS, VIEW(mean), VIEW(spread),
-        const int step, const int from_variance, const float eps, const int activation, const int pixels)
+        const int step, const int from_variance, const float eps, const int activation, const int n, const int pixels)
 {
         const int c = get_global_id(0), b = get_global_id(1);
         const float spread = FROM(spread)[c * step], inverse = from_variance ? inverse_std(spread, eps) : spread;
         apply_plane((global const float16 *)AT(x, b) + (ulong)c * pixels, (global float16 *)AT(y, b) + (ulong)c * pixels,
-                pixels, centred ? FROM(mean)[c * step] : 0.0f, (scaled ? inverse : 1.0f) * WEIGHT(c), BIAS(c),
-                activation);
+                pixels, lanes_before(n - b * LANES), centred ? FROM(mean)[c * step] : 0.0f,
+                (scaled ? inverse : 1.0f) * WEIGHT(c), BIAS(c), activation);
 }
 
 /* The whole forward pass of training. Grid (channels). */
@@ -338,7 +342,8 @@ ITEM_KERNEL void batch_norm_forward_tiled(TENSOR(x), TENSOR(y), VIEW(weight), VI
         const float scale = (scaled ? FROM(saved)[2 * c + 1] : 1.0f) * WEIGHT(c);
         for (int b = 0; b * LANES < n; b++)
                 apply_plane((global const float16 *)AT(x, b) + (ulong)c * pixels,
-                        (global float16 *)AT(y, b) + (ulong)c * pixels, pixels, centre, scale, bias, activation);
+                        (global float16 *)AT(y, b) + (ulong)c * pixels, pixels, lanes_before(n - b * LANES), centre, scale, bias,
+                        activation);
 }
 
 /* Sums over one block; padding lanes have dy = 0. */

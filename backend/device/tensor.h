@@ -12,7 +12,8 @@
    (C*H*W,1,1) changes nothing.
 
    The samples beyond n in the last block are padding. Their values are finite and must not reach a result:
-   the loss writes zero gradients for them and every backward kernel keeps zeros zero. */
+   the loss writes zero gradients for them and every backward kernel keeps zeros zero. That they stay finite
+   is the business of ops whose factors come from the other samples: these write zeros. */
 #ifndef CNND_TENSOR_H
 #define CNND_TENSOR_H
 

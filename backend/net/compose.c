@@ -3,6 +3,7 @@
 #include "net/build.h"
 #include "ops/kinds.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -74,10 +75,11 @@ static int join(struct builder *b, const struct place *at, int first, int *value
                         return err_at(b->e, ERR_INVALID, at->pointer,
                                 "%dx%dx%d cannot be joined with %dx%dx%d: heights and widths differ", s.c,
                                 s.h, s.w, whole.c, whole.h, whole.w);
-                if (s.c > (1 << 30) - whole.c)
-                        return err_at(
-                                b->e, ERR_TOO_LARGE, at->pointer, "the joined tensor has too many channels");
                 whole.c += s.c;
+                if (shape_count(whole) > INT_MAX / TENSOR_MAX_LANES)
+                        return err_at(b->e, ERR_TOO_LARGE, at->pointer,
+                                "a joined tensor of %dx%dx%d is more than a layer may have", whole.c, whole.h,
+                                whole.w);
         }
         for (int i = 0; i < count && rc == 0; i++)
                 rc = claim(b, at, values[i], first + i, &values[i]);

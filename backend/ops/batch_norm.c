@@ -191,7 +191,8 @@ static int apply(const struct batch_norm_args *a, const struct op_call *c, struc
         launch_int(&l, !c->training);
         launch_float(&l, (float)a->eps);
         launch_int(&l, (int)c->epilogue.activation);
-        launch_int(&l, x.pixels);
+        /* Running statistics are as good for what is padding, and an epilogue takes it along, too. */
+        launch_ints(&l, c->training ? x.n : (int)x.blocks * x.lanes, x.pixels);
         return is_tiled(c) || is_single(c) ? run_planes(&l, &x, e)
                                            : run_floats(&l, &x, op_item_width(c, x.lanes), e);
 }
@@ -350,6 +351,7 @@ const struct op_kind op_batch_norm = {
         .num_inputs = 1,
         .backward_reads = OP_READS_X,
         .forward_in_place = true,
+        .mixes_samples = true,
         .epilogues = OP_TAKES_ACTIVATION,
         .shape = batch_norm_shape,
         .needs = batch_norm_needs,

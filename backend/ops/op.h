@@ -136,7 +136,9 @@ struct op_kind {
         unsigned epilogues;            /* OP_TAKES_…; `flops` leaves them out */
         enum op_activation activation; /* of kinds that are one of these */
         bool view;                     /* y is x's memory under another shape: no launch at all */
-        bool internal; /* made by the net itself where it joins branches: no layer type of a user's */
+        bool mixes_samples; /* in training each sample's y depends on the others; padding then becomes zeros
+                             */
+        bool internal;      /* made by the net itself where it joins branches: no layer type of a user's */
         /* From op->in and op->args: checks them, sets op->out and op->params. The pointer in an error is the
            field's own ("/kernel_size"). */
         int (*shape)(struct op *op, struct err *e);

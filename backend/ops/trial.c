@@ -254,7 +254,8 @@ static int launch_all(const struct trial *t, const struct op_call *c, struct err
 
 static int collect(const struct trial *t, const struct bench *b, struct trial_data *d, struct err *e)
 {
-        int rc = area_take(&b->areas[b->y], d->y, AREA_PADDING_FINITE, e);
+        const bool zeros = t->op->kind->mixes_samples && t->training;
+        int rc = area_take(&b->areas[b->y], d->y, zeros ? AREA_PADDING_ZERO : AREA_PADDING_FINITE, e);
         for (int i = 0; i < t->op->num_params && rc == 0; i++) {
                 rc = area_take(&b->areas[b->params[i]], d->params[i], AREA_PADDING_FINITE, e);
                 if (rc == 0 && b->dparams[i] >= 0)

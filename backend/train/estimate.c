@@ -225,7 +225,7 @@ int estimate_setup(const struct train_request *r, const struct dataset *data, co
 static bool mixes_samples(const struct net *net)
 {
         for (int i = 0; i < net->num_nodes; i++)
-                if (strcmp(net->nodes[i].op->kind->type, "batch_norm") == 0)
+                if (net->nodes[i].op->kind->mixes_samples)
                         return true;
         return false;
 }

@@ -1,4 +1,5 @@
 /* Blocks of 32 samples, as GPUs have them, train what blocks of 16 train. */
+#include "base/str.h"
 #include "ops/kinds.h"
 #include "ops/selftest.h"
 #include "trainer.h"
@@ -102,11 +103,34 @@ static void tf32_needs_its_units(void **state)
         trainer_close(t);
 }
 
+/* Of its last batch's two images each channel has two values; what stands beside them in their block would
+   grow from layer to layer, as a multiple of the distance of these two, until it is infinite. */
+static void two_images_in_a_deep_network(void **state)
+{
+        enum { DEPTH = 60 };
+        static struct trainer_log log;
+        struct str job = {0};
+        struct trainer *t = trainer_open(0);
+        (void)state;
+        trainer_data(t, 2, 19, 5, 18, 5, false);
+        str_add(&job, "{\"type\":\"train\",\"architecture\":{\"layers\":[{\"type\":\"flatten\"}");
+        for (int i = 0; i < DEPTH; i++)
+                str_add(&job, ",{\"type\":\"linear\",\"out_features\":32},{\"type\":\"batch_norm\"},"
+                              "{\"type\":\"relu\"}");
+        str_add(&job, ",{\"type\":\"linear\",\"out_features\":5}]},\"dataset\":\"noise\",\"epochs\":2,"
+                      "\"batch_size\":16,\"optimizer\":{\"lr\":1e-6},\"report_every\":1}");
+        trainer_run(t, job.data, "deep", 0, &log);
+        assert_int_equal(log.steps, 4);
+        str_free(&job);
+        trainer_close(t);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(agrees_with_16),
                 cmocka_unit_test(gives_the_same_bits_again),
+                cmocka_unit_test(two_images_in_a_deep_network),
                 cmocka_unit_test(tf32_is_near),
                 cmocka_unit_test(tf32_needs_its_units),
         };

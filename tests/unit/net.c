@@ -162,6 +162,22 @@ static void twins_have_one_output(void **state)
                 "/layers/1/padding", "needs stride 1");
 }
 
+/* Of 2^26 features, 32 samples of which kernels cannot count in an int. */
+static void a_join_may_be_too_large(void **state)
+{
+        (void)state;
+        struct str layers = {0};
+        struct err e = {0};
+        struct net *net;
+        str_add(&layers, "{\"type\":\"flatten\"},{\"type\":\"concat\",\"branches\":[");
+        for (int i = 0; i < 64; i++)
+                str_addf(&layers, "%s[{\"type\":\"linear\",\"out_features\":1048576}]", i ? "," : "");
+        str_add(&layers, "]},{\"type\":\"relu\"}");
+        assert_int_equal(build(layers.data, &net, &e), ERR_TOO_LARGE);
+        assert_string_equal(e.pointer, "/layers/1");
+        str_free(&layers);
+}
+
 /* Nested composites of every kind, `count` convolutions in all. */
 static char *tower(int count)
 {
@@ -246,6 +262,7 @@ int main(void)
                 cmocka_unit_test(shared_values_are_copied),
                 cmocka_unit_test(faults_are_pointed_at),
                 cmocka_unit_test(twins_have_one_output),
+                cmocka_unit_test(a_join_may_be_too_large),
                 cmocka_unit_test(three_hundred_layers),
                 cmocka_unit_test(plans_of_presets),
         };
