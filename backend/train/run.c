@@ -49,6 +49,7 @@ struct run {
         int64_t report_every;
         double report_time, checkpoint_time;
         int64_t report_count; /* images since report_time */
+        bool cancelled;       /* why it ended, beside the error */
 };
 
 static int make_buffers(struct run *r, struct err *e)
@@ -172,6 +173,14 @@ static int exploded(struct err *e, const char *what, int64_t step)
                 what, step);
 }
 
+/* Between two parts of a step or of a validation. Classifications are answered here too, and a cancel ends
+   it; who wants a stop is asked again before the next step. */
+static int between_parts(struct run *r, struct err *e)
+{
+        r->cancelled = r->hooks->between_steps(r->hooks->ctx) == TRAIN_CANCEL;
+        return r->cancelled ? err_set(e, ERR_STATE, "cancelled") : 0;
+}
+
 /* Reads the results of the steps that are still on the device, in their order. */
 static int drain(struct run *r, struct err *e)
 {
@@ -231,10 +240,9 @@ static int evaluate(struct run *r, struct score *ret, struct err *e)
                 double weight = feeder_weight(r->feeder[DATASET_VAL], first, n, r->setup->class_weights);
                 struct tensor input = exec_input(x);
                 float result[2];
-                /* Classifications are answered here too; who wants a stop is asked again before the next
-                 * step. */
-                r->hooks->between_steps(r->hooks->ctx);
-                int rc = set_vars(r, 0, weight, 0, e);
+                int rc = between_parts(r, e);
+                if (rc == 0)
+                        rc = set_vars(r, 0, weight, 0, e);
                 if (rc == 0)
                         rc = feeder_next(r->feeder[DATASET_VAL], first, &input, &labels, e);
                 if (rc == 0)
@@ -335,9 +343,8 @@ static int step(struct run *r, struct err *e)
                 int part = n - done < s->micro_batch ? n - done : s->micro_batch;
                 if (done > 0)
                         rc = dev_finish(r->dev, e); /* the variables are read until then */
-                if (done > 0)
-                        r->hooks->between_steps(
-                                r->hooks->ctx); /* who wants a stop is asked again before the next step */
+                if (rc == 0 && done > 0)
+                        rc = between_parts(r, e);
                 if (rc == 0)
                         rc = micro_step(r, first, done, part, n, weight, e);
         }
@@ -472,6 +479,10 @@ int train_run(struct dev *d, const struct train_job *job, const struct train_hoo
         }
         if (rc == 0 && out.end == TRAIN_DONE)
                 rc = save_model(&r, out.best, e);
+        if (rc && r.cancelled) {
+                out.end = TRAIN_CANCELLED;
+                rc = 0;
+        }
         if (rc == 0) {
                 out.step = r.progress.step;
                 out.device_bytes = dev_peak_bytes(d);

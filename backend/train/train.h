@@ -35,7 +35,8 @@ struct train_hooks {
         /* One event: its name and one line of JSON. Non-zero ends the run with that error. */
         int (*event)(void *ctx, const char *event, const char *data, struct err *e);
         /* Called between steps, at least once a step: the place where the worker answers classifications.
-           TRAIN_STOP: write a checkpoint and return; TRAIN_CANCEL: return at once. */
+           TRAIN_STOP: write a checkpoint and return, between two steps; TRAIN_CANCEL: return at once, also
+           between the micro-batches of a step and the batches of a validation. */
         enum train_want (*between_steps)(void *ctx);
         /* Called before a checkpoint becomes durable, and returns once all events sent so far are: a run that
            goes on from the checkpoint does not repeat them. Non-zero ends the run. NULL: not needed. */

@@ -6,7 +6,8 @@
       "checkpoint_step":5,"strategies":{…}}              strategies where the job is bound to some
      {"op":"evaluate","job":8,"model":PATH,"name":"m","dataset":PATH,"dir":PATH,"limit":0}
                                                          writes dir/result.json
-     {"op":"stop"|"cancel","job":7}                       at the next step, with or without a checkpoint
+     {"op":"stop"|"cancel","job":7}                       stop at the next step with a checkpoint; cancel
+   without, within a step and a validation too
      {"op":"synced","mark":5}                             all events before that sync are committed
      {"op":"classify","request":3,"model":PATH,"generation":5,"n":2}     raw: n*c*h*w floats
      {"op":"look","request":4,"model":PATH,"generation":5,"layer":"net.0","n":0|1}   raw: the image, or none

@@ -47,7 +47,7 @@ static enum train_want on_between(void *ctx)
         if (!w->die && w->stop_after != RERUN_NO_STOP && w->steps >= w->stop_after)
                 return TRAIN_STOP;
         w->steps++;
-        return TRAIN_GO;
+        return w->cancel_at && w->steps >= w->cancel_at ? TRAIN_CANCEL : TRAIN_GO;
 }
 
 static int make_data(const char *path, struct err *e)

@@ -22,6 +22,7 @@ struct rerun {
 struct rerun_watch {
         int stop_after; /* steps; RERUN_NO_STOP */
         bool die;       /* end by an error, as a lost worker would, instead of a stop */
+        int cancel_at;  /* the look between steps, or within one, from which on it is cancelled; 0: none */
         int steps, checkpoints, train_events;
         double last_loss;
         char events[64][400], epochs[8][400], note[800]; /* `train` by its step, `validation` by its epoch */

@@ -198,6 +198,23 @@ static void ruined_weights_are_not_kept(void **state)
         train_request_finish(&g.request);
 }
 
+/* Not at the end of a step of many parts, nor of a validation: both may take minutes. */
+static void a_cancel_does_not_wait(void **state)
+{
+        enum { AN_EPOCH = 5 };
+        struct rerun g = rerun_with(*state, "\"micro_batch\":16");
+        struct err e = {0};
+        struct train_outcome out;
+        struct rerun_watch w = {.stop_after = RERUN_NO_STOP, .cancel_at = 2};
+        CHECK_OK(rerun_run(&g, "cancelled", &w, &out, &e), &e);
+        assert_true(out.end == TRAIN_CANCELLED && out.step == 0 && w.train_events == 0);
+        train_request_finish(&g.request);
+        w = (struct rerun_watch){.stop_after = RERUN_NO_STOP, .cancel_at = AN_EPOCH + 1};
+        CHECK_OK(rerun_run(*state, "cancelled", &w, &out, &e), &e);
+        assert_true(out.end == TRAIN_CANCELLED && out.step == AN_EPOCH && w.train_events == AN_EPOCH);
+        assert_true(w.checkpoints == 0 && !w.epochs[1][0]);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -208,6 +225,7 @@ int main(void)
                 cmocka_unit_test(early_stopping_resumes),
                 cmocka_unit_test(a_loss_that_explodes_fails_with_its_step),
                 cmocka_unit_test(ruined_weights_are_not_kept),
+                cmocka_unit_test(a_cancel_does_not_wait),
         };
         return cmocka_run_group_tests_name("resume", tests, rerun_set_up, rerun_tear_down);
 }
