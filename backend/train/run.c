@@ -2,7 +2,6 @@
 #include "base/clock.h"
 #include "base/str.h"
 #include "net/exec.h"
-#include "ops/selftest.h"
 #include "train/buffers.h"
 #include "train/checkpoint.h"
 #include "train/estimate.h"
@@ -10,12 +9,12 @@
 #include "train/points.h"
 #include "train/result.h"
 #include "train/start.h"
-#include "train/transform_trial.h"
 #include "train/train.h"
 #include "train/tuning.h"
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,7 +36,8 @@ struct run {
         struct feeder *feeder[DATASET_SPLITS];
         struct update *update;
         float *block, *state;    /* host copies of the parameters and the optimizer's state */
-        float *best;             /* the parameters of progress.best, NULL where nobody wants them */
+        float *best;             /* the parameters of the epoch `kept`, NULL where nobody wants them */
+        struct best kept;        /* behind progress.best between an epoch's end and its checkpoint */
         struct str damage, note; /* what people should know of the start */
         struct progress progress;
         struct {
@@ -48,8 +48,8 @@ struct run {
         int32_t vars_host[OP_VARS];
         int64_t report_every;
         double report_time, checkpoint_time;
-        int64_t report_count; /* images since report_time */
-        bool cancelled;       /* why it ended, beside the error */
+        int64_t report_count;     /* images since report_time */
+        bool diverged, cancelled; /* why it ended, beside the error */
 };
 
 static int make_buffers(struct run *r, struct err *e)
@@ -59,26 +59,6 @@ static int make_buffers(struct run *r, struct err *e)
                 if (r->setup->count[i])
                         rc = feeder_create(
                                 r->dev, r->setup, r->job->data, (enum dataset_split)i, &r->feeder[i], e);
-        return rc;
-}
-
-/* Selftests that are still due, before the job's own memory is taken. */
-static int test_device(struct run *r, struct err *e)
-{
-        const struct dataset *data = r->job->data;
-        int rc = r->request->precision == OP_TF32 ? selftest_tf32(r->dev, e) : 0;
-        for (int i = 0; i < SETUP_PHASES && rc == 0; i++) {
-                if (!r->setup->plans[i])
-                        continue;
-                struct transform_spec spec =
-                        r->setup->transform[i < SETUP_EVAL ? DATASET_TRAIN : DATASET_VAL];
-                spec.lanes = r->setup->plans[i]->lanes;
-                rc = selftest_lanes(r->dev, spec.lanes, e);
-                if (rc == 0)
-                        rc = transform_trial(r->dev, &spec, data->type == DATASET_U8,
-                                spec.s.h != data->h || spec.s.w != data->w, e);
-        }
-        dev_peak_reset(r->dev);
         return rc;
 }
 
@@ -117,6 +97,7 @@ static int load_numbers(struct run *r, struct err *e)
                 return err_set(e, ERR_NO_MEMORY, "no memory for the weights");
         const struct checkpoint numbers = numbers_of(r);
         int rc = start_numbers(r->job, &numbers, &r->progress, &r->damage, &r->note, e);
+        r->kept = r->progress.best;
         if (rc == 0)
                 rc = buf_write(r->buffers.params, 0, r->block, net->param_floats * sizeof *r->block, e);
         return rc ? rc : update_write_state(r->update, r->state, e);
@@ -164,13 +145,17 @@ static int set_vars(struct run *r, int slot, double weight, int first, struct er
         return buf_write_later(r->buffers.vars, 0, r->vars_host, sizeof r->vars_host, e);
 }
 
-static int exploded(struct err *e, const char *what, int64_t step)
+static int diverged(struct run *r, const char *what, int64_t step, struct err *e)
 {
+        char model[80] = "the model is not saved";
+        r->diverged = true;
+        if (r->kept.step)
+                snprintf(model, sizeof model, "the model has the weights of its best epoch, %g",
+                        (double)r->kept.step / (double)r->setup->steps_per_epoch);
         return err_set(e, ERR_INVALID,
                 "%s step %" PRId64
-                "; the model is not saved. Try a smaller lr, a schedule with warmup_epochs, or "
-                "gradient_clip in the optimizer",
-                what, step);
+                "; %s. Try a smaller lr, a schedule with warmup_epochs, or gradient_clip in the optimizer",
+                what, step, model);
 }
 
 /* Between two parts of a step or of a validation. Classifications are answered here too, and a cancel ends
@@ -196,7 +181,7 @@ static int drain(struct run *r, struct err *e)
                 /* The batch's mean by weights, once for each of its images. */
                 double loss = r->pending[i].weight > 0 ? (double)results[i][0] / r->pending[i].weight * n : 0;
                 if (!isfinite(results[i][0]))
-                        return exploded(e, "the loss is no finite number at", step);
+                        return diverged(r, "the loss is no finite number at", step, e);
                 r->progress.window.loss += loss;
                 r->progress.window.correct += (int64_t)results[i][1];
                 r->progress.window.count += n;
@@ -270,7 +255,7 @@ static int validate(struct run *r, struct err *e)
         if (rc)
                 return err_wrap(e, "validation");
         if (!isfinite(v.loss))
-                return exploded(e, "the validation loss is no finite number after", p->step);
+                return diverged(r, "the validation loss is no finite number after", p->step, e);
         const double metrics[METRICS] = {v.weight > 0 ? v.loss / v.weight : 0,
                 points_mean((double)v.correct, v.count), points_mean(p->epoch.loss, p->epoch.count),
                 points_mean((double)p->epoch.correct, p->epoch.count)};
@@ -287,7 +272,7 @@ static int fetch_weights(struct run *r, struct err *e)
         int rc = buf_read(r->buffers.params, 0, r->block, count * sizeof *r->block, e);
         for (uint64_t i = 0; i < count && rc == 0; i++)
                 if (!isfinite(r->block[i]))
-                        rc = exploded(e, "a weight is no finite number after", r->progress.step);
+                        rc = diverged(r, "a weight is no finite number after", r->progress.step, e);
         return rc;
 }
 
@@ -297,8 +282,10 @@ static int save_checkpoint(struct run *r, struct err *e)
         int rc = drain(r, e);
         if (rc == 0)
                 rc = fetch_weights(r, e);
-        if (rc == 0 && r->best && r->progress.best.step == r->progress.step)
+        if (rc == 0 && r->best && r->progress.best.step == r->progress.step) {
                 memcpy(r->best, r->block, r->setup->net->param_floats * sizeof *r->best);
+                r->kept = r->progress.best;
+        }
         if (rc == 0)
                 rc = update_read_state(r->update, r->state, e);
         const struct checkpoint numbers = numbers_of(r);
@@ -434,24 +421,38 @@ static int loop(struct run *r, enum train_end *ret_end, struct err *e)
         return rc;
 }
 
-/* The model, of the best epoch where that is wanted; what its event said goes to `told`. */
-static int save_model(struct run *r, char told[TRAIN_POINT_MAX], struct err *e)
+/* The model of the best epoch, and what its event said. */
+static int save_best(struct run *r, struct train_outcome *out, struct err *e)
 {
-        const struct best *best = &r->progress.best;
-        const bool has_best = r->best && best->step;
         struct str s = {0};
-        int rc = fetch_weights(r, e);
-        if (rc == 0)
-                rc = result_write(r->job, r->setup->net, has_best ? r->best : r->block, e);
-        if (rc || !has_best)
+        int rc = result_write(r->job, r->setup->net, r->best, e);
+        if (rc)
                 return rc;
-        points_validation(&s, r->setup, best->step, best->metrics, best);
+        points_validation(&s, r->setup, r->kept.step, r->kept.metrics, &r->kept);
         if (s.failed || s.len >= TRAIN_POINT_MAX)
                 rc = err_set(e, ERR_NO_MEMORY, "no memory for the best epoch's metrics");
         else
-                memcpy(told, s.data, s.len + 1);
+                memcpy(out->best, s.data, s.len + 1);
         str_free(&s);
         return rc;
+}
+
+static int save_model(struct run *r, struct train_outcome *out, struct err *e)
+{
+        const int rc = fetch_weights(r, e);
+        if (rc || r->kept.step)
+                return rc ? rc : save_best(r, out, e);
+        return result_write(r->job, r->setup->net, r->block, e);
+}
+
+/* What is left of a run that ended by an error which is none of the machine's. */
+static int save_rest(struct run *r, struct train_outcome *out, struct err *e)
+{
+        out->end = r->cancelled ? TRAIN_CANCELLED : TRAIN_DIVERGED;
+        if (r->cancelled)
+                return 0;
+        out->why = *e;
+        return save_best(r, out, e);
 }
 
 int train_run(struct dev *d, const struct train_job *job, const struct train_hooks *hooks,
@@ -464,7 +465,7 @@ int train_run(struct dev *d, const struct train_job *job, const struct train_hoo
                 info.global_bytes = dev_free_bytes(d);
         int rc = estimate_setup(job->request, job->data, &info, &r.setup, e);
         if (rc == 0)
-                rc = test_device(&r, e);
+                rc = start_test(d, r.setup, job, e);
         if (rc == 0)
                 rc = tuning_bind(d, r.setup, job, hooks, &r.strategies, e);
         if (rc == 0)
@@ -478,11 +479,9 @@ int train_run(struct dev *d, const struct train_job *job, const struct train_hoo
                 rc = loop(&r, &out.end, e);
         }
         if (rc == 0 && out.end == TRAIN_DONE)
-                rc = save_model(&r, out.best, e);
-        if (rc && r.cancelled) {
-                out.end = TRAIN_CANCELLED;
-                rc = 0;
-        }
+                rc = save_model(&r, &out, e);
+        if (rc && (r.cancelled || (r.diverged && r.kept.step)))
+                rc = save_rest(&r, &out, e);
         if (rc == 0) {
                 out.step = r.progress.step;
                 out.device_bytes = dev_peak_bytes(d);

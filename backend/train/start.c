@@ -1,6 +1,26 @@
 #include "train/start.h"
+#include "ops/selftest.h"
+#include "train/transform_trial.h"
 #include "train/update.h"
 #include "train/weights.h"
+
+int start_test(struct dev *d, const struct setup *s, const struct train_job *job, struct err *e)
+{
+        const struct dataset *data = job->data;
+        int rc = job->request->precision == OP_TF32 ? selftest_tf32(d, e) : 0;
+        for (int i = 0; i < SETUP_PHASES && rc == 0; i++) {
+                if (!s->plans[i])
+                        continue;
+                struct transform_spec spec = s->transform[i < SETUP_EVAL ? DATASET_TRAIN : DATASET_VAL];
+                spec.lanes = s->plans[i]->lanes;
+                rc = selftest_lanes(d, spec.lanes, e);
+                if (rc == 0)
+                        rc = transform_trial(d, &spec, data->type == DATASET_U8,
+                                spec.s.h != data->h || spec.s.w != data->w, e);
+        }
+        dev_peak_reset(d);
+        return rc;
+}
 
 static int load_model(
         const struct train_job *job, const struct checkpoint *c, struct str *note, struct err *e)

@@ -66,7 +66,7 @@ struct train_job {
 /* Bytes of the JSON of a `validation` event, at most. */
 enum { TRAIN_POINT_MAX = 320 };
 
-enum train_end { TRAIN_DONE, TRAIN_STOPPED, TRAIN_CANCELLED };
+enum train_end { TRAIN_DONE, TRAIN_STOPPED, TRAIN_CANCELLED, TRAIN_DIVERGED };
 
 struct train_outcome {
         enum train_end end;
@@ -74,15 +74,16 @@ struct train_outcome {
         uint64_t device_bytes;      /* peak */
         bool stopped_early;         /* done by stop_when, before its last step */
         double epoch;               /* passes over the data done */
-        char best[TRAIN_POINT_MAX]; /* done with save_best: the `validation` event of the epoch that was
-                                       saved; else "" */
+        char best[TRAIN_POINT_MAX]; /* done or diverged with save_best: the `validation` event of the epoch
+                                       that was saved; else "" */
+        struct err why;             /* diverged: where, and what to do about it */
 };
 
 /* Runs the job, from dir/checkpoint.safetensors where that exists and is whole, else from the start. The same
    request on the same device gives bit-identical events (but for images_per_second) and weights, however
    often it was stopped or killed between. On TRAIN_DONE dir/model.safetensors holds the weights: the last, or
-   with save_best those of the best epoch. A run that goes on from a checkpoint repeats the events since that
-   checkpoint; the caller drops those it has by their step.
+   with save_best those of the best epoch; on TRAIN_DIVERGED the latter. A run that goes on from a checkpoint
+   repeats the events since that checkpoint; the caller drops those it has by their step.
 
    Events: `train` {"step","epoch","loss","acc","epoch_loss","epoch_acc","lr","images_per_second"}: loss and
    acc are means since the event before, epoch_* since the epoch began, lr is the rate of the last step;
@@ -90,8 +91,8 @@ struct train_outcome {
    best so far; `checkpoint` {"step"}; `note` {"text"}: what of a model was not taken (init.h); `strategies`
    {LAYER: VARIANTS}, before all others: what the job is bound to from now on, when it continues too. A run
    that starts again from nothing repeats the note. A NaN or infinite loss or weight ends the job with
-   ERR_INVALID, the step in the message and the last good checkpoint kept; no model is saved then, not the
-   best epoch's either. */
+   ERR_INVALID, the step in the message and the last good checkpoint kept; no model is saved then. With
+   save_best and an epoch that has been best it returns 0 and TRAIN_DIVERGED, and ret->why is that error. */
 int train_run(struct dev *d, const struct train_job *job, const struct train_hooks *hooks,
         struct train_outcome *ret, struct err *e);
 

@@ -1,7 +1,10 @@
 #include "daemon/jobs/jobcore.h"
 
+#include "base/json.h"
+
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 /* A job's model on its way to another file system. */
@@ -118,5 +121,25 @@ int jobcore_place_model(struct jobs *js, int64_t id, char placed[REQUEST_NAME_MA
                         snprintf(placed, REQUEST_NAME_MAX + 1, "%s", row.save_as);
         }
         job_row_finish(&row);
+        return rc;
+}
+
+static cJSON *metrics_of(const struct job_row *r)
+{
+        cJSON *job = jobrow_json(r);
+        cJSON *metrics = json_fell_short() ? NULL : cJSON_DetachItemFromObjectCaseSensitive(job, "metrics");
+        cJSON_Delete(job);
+        return metrics;
+}
+
+int jobcore_record_model(struct jobs *js, struct job_row *r, struct err *e)
+{
+        if (!r->save_as[0])
+                return 0;
+        cJSON *metrics = metrics_of(r);
+        int rc = metrics ? models_record(js->models, r->save_as, r->user, r->id, metrics, e)
+                         : err_set(e, ERR_NO_MEMORY, "no memory for a model's metrics");
+        cJSON_Delete(metrics);
+        memcpy(r->model, r->save_as, sizeof r->model);
         return rc;
 }

@@ -40,6 +40,9 @@ struct jobs {
    ERR_UNAVAILABLE with *ret_under_way until that is done. */
 int jobcore_place_model(struct jobs *js, int64_t id, char placed[REQUEST_NAME_MAX + 1], bool *ret_unplaced,
         bool *ret_under_way, struct err *e);
+/* Within the transaction: the row of that model, with the metrics that `r` has; r->model becomes its name.
+   Nothing of a job that saves none. */
+int jobcore_record_model(struct jobs *js, struct job_row *r, struct err *e);
 /* The job runs no more: a copy is not needed any longer. */
 void jobcore_drop_copy(struct jobs *js, int64_t id);
 /* All of them, with the children gone. */

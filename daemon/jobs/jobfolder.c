@@ -170,9 +170,11 @@ bool jobfolder_checkpoint(const struct jobs *js, int64_t id)
 
 /* The one file that stays, "" for none: a classify job's result is asked for. Weights of a job that failed
    are those of a whole run that could not be stored as a model: an operator may still want them. */
-static const char *kept(enum job_state state)
+static const char *kept(enum job_state state, bool saved)
 {
-        return state == JOB_SUCCEEDED ? "result.json" : state == JOB_FAILED ? "model.safetensors" : "";
+        return state == JOB_SUCCEEDED          ? "result.json"
+               : state == JOB_FAILED && !saved ? "model.safetensors"
+                                               : "";
 }
 
 static void empty(const char *path, const char *but)
@@ -199,10 +201,10 @@ static void tidy(const struct jobs *js, int64_t id, const char *but)
         free(note);
 }
 
-void jobfolder_tidy(const struct jobs *js, int64_t id, enum job_state state)
+void jobfolder_tidy(const struct jobs *js, int64_t id, enum job_state state, bool saved)
 {
         if (job_state_final(state))
-                tidy(js, id, kept(state));
+                tidy(js, id, kept(state, saved));
 }
 
 void jobfolder_remove(const struct jobs *js, int64_t id)

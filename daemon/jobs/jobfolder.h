@@ -29,8 +29,9 @@ bool jobfolder_lacks(const struct jobs *js, int64_t id);
 bool jobfolder_checkpoint(const struct jobs *js, int64_t id);
 
 /* After the commit that ended the job (other states change nothing): deletes what nobody can ask for any
-   more, and a folder that is empty then. What cannot be deleted only takes room, until the next start. */
-void jobfolder_tidy(const struct jobs *js, int64_t id, enum job_state state);
+   more, and a folder that is empty then. `saved`: its model has its place. What cannot be deleted only takes
+   room, until the next start. */
+void jobfolder_tidy(const struct jobs *js, int64_t id, enum job_state state, bool saved);
 /* After the commit that deleted the job: all of it, likewise. */
 void jobfolder_remove(const struct jobs *js, int64_t id);
 /* The job's number where a file of models/ is such a second name, else 0; and its end. */

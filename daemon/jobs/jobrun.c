@@ -243,14 +243,6 @@ static int apply_stopped(struct jobtx *tx, const char *reason, struct err *e)
         return jobtx_state(tx, JOB_QUEUED, reason, e);
 }
 
-static cJSON *final_metrics(const struct job_row *r)
-{
-        cJSON *job = jobrow_json(r);
-        cJSON *metrics = json_fell_short() ? NULL : cJSON_DetachItemFromObjectCaseSensitive(job, "metrics");
-        cJSON_Delete(job);
-        return metrics;
-}
-
 /* A step that there is, if it lies further on. */
 static void move_to(struct job_row *r, int64_t step)
 {
@@ -268,6 +260,14 @@ static int64_t result_bytes(const struct jobs *js, int64_t id)
         return bytes;
 }
 
+/* With the metrics of the epoch that was saved. */
+static int apply_model(struct jobs *js, struct job_row *r, const struct report *rep, struct err *e)
+{
+        if (rep->best)
+                take_validation(r, rep->best);
+        return jobcore_record_model(js, r, e);
+}
+
 static int apply_success(struct jobs *js, struct jobtx *tx, const struct report *rep, struct err *e)
 {
         struct job_row *r = &tx->row;
@@ -283,17 +283,17 @@ static int apply_success(struct jobs *js, struct jobtx *tx, const struct report 
                 r->step = r->steps;
         else if (r->type == JOB_TRAIN)
                 move_to(r, rep->step);
-        if (r->type == JOB_TRAIN && rep->best)
-                take_validation(r, rep->best);
-        if (r->type == JOB_TRAIN && r->save_as[0]) {
-                cJSON *metrics = final_metrics(r);
-                rc = metrics ? 0 : err_set(e, ERR_NO_MEMORY, "no memory for a model's metrics");
-                if (rc == 0)
-                        rc = models_record(js->models, r->save_as, r->user, r->id, metrics, e);
-                cJSON_Delete(metrics);
-                memcpy(r->model, r->save_as, sizeof r->model);
-        }
+        if (r->type == JOB_TRAIN)
+                rc = apply_model(js, r, rep, e);
         return rc ? rc : jobtx_state(tx, JOB_SUCCEEDED, reason, e);
+}
+
+/* It failed, but not for nothing: the model of its best epoch is there. */
+static int apply_diverged(struct jobs *js, struct jobtx *tx, const struct report *rep, struct err *e)
+{
+        move_to(&tx->row, rep->step);
+        const int rc = apply_model(js, &tx->row, rep, e);
+        return rc ? rc : jobtx_state(tx, JOB_FAILED, rep->error.message, e);
 }
 
 static int apply_done(struct jobs *js, struct jobtx *tx, const struct report *rep, struct err *e)
@@ -303,6 +303,8 @@ static int apply_done(struct jobs *js, struct jobtx *tx, const struct report *re
                 r->device_bytes = rep->device_bytes;
         if (rep->end == TRAIN_DONE && r->want != WANT_CANCEL)
                 return apply_success(js, tx, rep, e);
+        if (rep->end == TRAIN_DIVERGED && r->want != WANT_CANCEL)
+                return apply_diverged(js, tx, rep, e);
         move_to(r, rep->step);
         return apply_stopped(tx, rep->data, e);
 }
@@ -397,7 +399,8 @@ static double seconds_to_store(const struct jobs *js, int device, const struct r
 }
 
 /* After the commit: what else follows from it. */
-static void settle(struct jobs *js, int64_t id, int device, enum job_state state, int64_t failures)
+static void settle(
+        struct jobs *js, int64_t id, int device, enum job_state state, bool saved, int64_t failures)
 {
         if (state == JOB_RUNNING)
                 return;
@@ -405,7 +408,7 @@ static void settle(struct jobs *js, int64_t id, int device, enum job_state state
                 job_state_name(state), (long long)failures);
         shares_end(js->shares, device);
         jobcore_drop_copy(js, id);
-        jobfolder_tidy(js, id, state);
+        jobfolder_tidy(js, id, state, saved);
         js->changed = true;
 }
 
@@ -419,7 +422,7 @@ static int apply(struct jobs *js, int64_t id, int device, const struct report *r
         int rc = 0;
         *ret = (struct jobrun_outcome){0};
         for (const struct report *rep = reports; rc == 0 && rep; rep = rep->next) {
-                if (rep->kind == REPORT_DONE && rep->end == TRAIN_DONE)
+                if (rep->kind == REPORT_DONE && (rep->end == TRAIN_DONE || rep->end == TRAIN_DIVERGED))
                         rc = jobcore_place_model(js, id, placed, &ret->unplaced, &ret->under_way, e);
                 last = rep;
         }
@@ -434,7 +437,8 @@ static int apply(struct jobs *js, int64_t id, int device, const struct report *r
         tx.row.device_seconds += seconds;
         for (const struct report *rep = reports; rc == 0 && rep; rep = rep->next)
                 rc = apply_report(js, &tx, rep, &ret->moved, e);
-        enum job_state state = tx.row.state;
+        const enum job_state state = tx.row.state;
+        const bool saved = tx.row.model[0] != '\0';
         int64_t failures = tx.row.failures, steps = tx.row.step - step;
         rc = jobtx_end(&tx, rc, e);
         if (placed[0])
@@ -447,7 +451,7 @@ static int apply(struct jobs *js, int64_t id, int device, const struct report *r
                 js->stats.steps += (uint64_t)steps;
                 js->stats.images += (uint64_t)(steps * js->batch[device]);
         }
-        settle(js, id, device, state, failures);
+        settle(js, id, device, state, saved, failures);
         return 0;
 }
 
@@ -470,7 +474,7 @@ static int recover_one(struct jobs *js, int64_t id, struct err *e)
         enum job_state state = tx.row.state;
         rc = jobtx_end(&tx, rc, e);
         if (rc == 0)
-                jobfolder_tidy(js, id, state);
+                jobfolder_tidy(js, id, state, false);
         return rc;
 }
 

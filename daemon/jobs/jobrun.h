@@ -22,8 +22,8 @@ struct report {
         enum report_kind kind;
         char event[16];
         char *data;         /* owned: an event's JSON line; why it was lost, or stopped */
-        struct err error;   /* of a failure, */
-        bool final;         /* which another run would not mend */
+        struct err error;   /* of a failure, and of what is done where that diverged */
+        bool final;         /* of a failure: another run would not mend it */
         bool unread;        /* of a loss: by a file that cannot be read */
         enum train_end end; /* of a done one */
         int64_t step, device_bytes;

@@ -288,7 +288,7 @@ static int wish(struct jobs *js, int64_t id, enum job_state to, enum job_want wa
         if (rc == 0) {
                 js->changed = true;
                 if (idle)
-                        jobfolder_tidy(js, id, to);
+                        jobfolder_tidy(js, id, to, false);
         }
         return rc;
 }

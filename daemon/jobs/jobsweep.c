@@ -20,12 +20,17 @@ void jobsweep_begin(struct jobsweep *w, const struct jobs *js)
         free(path);
 }
 
-/* *ret_there: there is the job. What has none is of a submission that was not committed, or of a job that was
-   deleted: nobody asks for it. */
-static int state_of(const struct jobs *js, int64_t id, enum job_state *ret, bool *ret_there, struct err *e)
+/* What has no job is of a submission that was not committed, or of a job that was deleted: nobody asks for
+   it. */
+struct found {
+        enum job_state state;
+        bool there, saved; /* there is the job; its model has its place */
+};
+
+static int find(const struct jobs *js, int64_t id, struct found *ret, struct err *e)
 {
         sqlite3_stmt *st;
-        int rc = store_prepare(js->home.store, "SELECT state FROM jobs WHERE id = ?", &st, e);
+        int rc = store_prepare(js->home.store, "SELECT state, model FROM jobs WHERE id = ?", &st, e);
         if (rc)
                 return rc;
         store_bind_int(st, 1, id);
@@ -33,20 +38,20 @@ static int state_of(const struct jobs *js, int64_t id, enum job_state *ret, bool
         if (rc < 0)
                 return rc;
         int state = rc > 0 ? job_state_parse(store_text(st, 0)) : JOB_QUEUED;
-        *ret = state < 0 ? JOB_QUEUED : (enum job_state)state;
-        *ret_there = rc > 0;
+        *ret = (struct found){.state = state < 0 ? JOB_QUEUED : (enum job_state)state,
+                .there = rc > 0,
+                .saved = rc > 0 && store_text(st, 1)};
         return store_done(js->home.store, st, 0, e);
 }
 
 static int sweep_folder(const struct jobs *js, const char *name, struct err *e)
 {
         char *end;
-        enum job_state state = JOB_QUEUED;
-        bool there = true; /* what is no number is no job's */
+        struct found job = {.state = JOB_QUEUED, .there = true}; /* what is no number is no job's */
         int64_t id = strtoll(name, &end, 10);
-        int rc = id > 0 && !*end ? state_of(js, id, &state, &there, e) : 0;
-        if (rc == 0 && there)
-                jobfolder_tidy(js, id, state);
+        int rc = id > 0 && !*end ? find(js, id, &job, e) : 0;
+        if (rc == 0 && job.there)
+                jobfolder_tidy(js, id, job.state, job.saved);
         else if (rc == 0)
                 jobfolder_remove(js, id);
         return rc;
@@ -54,11 +59,10 @@ static int sweep_folder(const struct jobs *js, const char *name, struct err *e)
 
 static int sweep_link(const struct jobs *js, const char *file, struct err *e)
 {
-        enum job_state state = JOB_QUEUED;
-        bool there = true;
+        struct found job = {.state = JOB_QUEUED, .there = true};
         int64_t id = jobfolder_link(file);
-        int rc = id ? state_of(js, id, &state, &there, e) : 0;
-        if (rc == 0 && (!there || job_state_final(state)))
+        int rc = id ? find(js, id, &job, e) : 0;
+        if (rc == 0 && (!job.there || job_state_final(job.state)))
                 jobfolder_unlink(js, id);
         return rc;
 }
@@ -111,14 +115,14 @@ static int next_job(struct jobsweep *w, const struct jobs *js, int64_t *ret, str
 
 static int sweep_events(struct jobsweep *w, const struct jobs *js, struct err *e)
 {
-        enum job_state state;
-        bool there, rest = false;
+        struct found job = {0};
+        bool rest = false;
         int64_t id = 0;
         int rc = next_job(w, js, &id, e);
         if (rc || !w->events)
                 return rc;
-        rc = state_of(js, id, &state, &there, e);
-        if (rc == 0 && !there)
+        rc = find(js, id, &job, e);
+        if (rc == 0 && !job.there)
                 rc = jobsweep_events(js, id, &rest, e);
         if (rc == 0 && !rest)
                 w->job = id;

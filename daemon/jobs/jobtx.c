@@ -65,18 +65,20 @@ static int state_event(struct jobtx *tx, const char *event, const char *reason, 
 {
         const struct job_row *r = &tx->row;
         struct str s = {0};
-        bool end = strcmp(event, "end") == 0;
+        const bool end = strcmp(event, "end") == 0;
+        const bool made = end && (r->state == JOB_SUCCEEDED ||
+                                         (r->state == JOB_FAILED && r->type == JOB_TRAIN && r->model[0]));
         str_add(&s, "{\"state\":");
         str_add_json(&s, job_state_name(r->state));
         if (r->state == JOB_RUNNING)
                 add_field(&s, "device", r->device);
-        if (end && r->state == JOB_SUCCEEDED)
+        if (made)
                 add_field(&s, "model", r->model);
         if (end && tx->stopped_early) {
                 str_add(&s, ",\"stopped_early\":true,\"epoch\":");
                 str_add_double(&s, r->epoch);
         }
-        if (end && r->state == JOB_SUCCEEDED && isfinite(r->best_epoch)) {
+        if (made && isfinite(r->best_epoch)) {
                 str_add(&s, ",\"best_epoch\":");
                 str_add_double(&s, r->best_epoch);
         }

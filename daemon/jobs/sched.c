@@ -118,10 +118,18 @@ static void push(struct run *r, struct report *rep)
         r->ended = rep->kind != REPORT_EVENT;
 }
 
+static enum train_end end_of(const char *name)
+{
+        return strcmp(name, "done") == 0       ? TRAIN_DONE
+               : strcmp(name, "diverged") == 0 ? TRAIN_DIVERGED
+               : strcmp(name, "stopped") == 0  ? TRAIN_STOPPED
+                                               : TRAIN_CANCELLED;
+}
+
 /* ERR_SYNTAX for what is no report. */
 static int read_report(const cJSON *head, struct report *rep)
 {
-        const char *op = wire_text(head, "op"), *end = wire_text(head, "end");
+        const char *op = wire_text(head, "op");
         const cJSON *epoch = json_field(head, "epoch"), *best = json_field(head, "best");
         if (strcmp(op, "event") == 0) {
                 rep->kind = REPORT_EVENT;
@@ -137,7 +145,9 @@ static int read_report(const cJSON *head, struct report *rep)
         if (strcmp(op, "done") != 0)
                 return ERR_SYNTAX;
         rep->kind = REPORT_DONE;
-        rep->end = strcmp(end, "done") == 0 ? TRAIN_DONE : end[0] == 's' ? TRAIN_STOPPED : TRAIN_CANCELLED;
+        rep->end = end_of(wire_text(head, "end"));
+        if (rep->end == TRAIN_DIVERGED)
+                (void)wire_error_read(json_field(head, "error"), &rep->error);
         rep->step = wire_int(head, "step");
         rep->device_bytes = wire_int(head, "device_bytes");
         rep->stopped_early = cJSON_IsTrue(json_field(head, "stopped_early"));

@@ -157,7 +157,7 @@ class Job {
       list.push(button("Resume", () => this.act("resume")));
     if (!ENDED.includes(j.state))
       list.push(button("Cancel", () => this.act("cancel")));
-    if (j.type === "train" && j.state === "succeeded" && j.model)
+    if (j.type === "train" && j.model)
       list.push(button("Download the model", () => download(weights(j.model), j.model + ".safetensors")),
         button("as ONNX", () => download(onnx(j.model), j.model + ".onnx")));
     if (j.type === "train")

@@ -309,7 +309,7 @@ static int train(struct engine *en, const cJSON *head, struct train_outcome *out
 
 static void run_job(struct engine *en, struct command *c)
 {
-        static const char *const ends[] = {"done", "stopped", "cancelled"};
+        static const char *const ends[] = {"done", "stopped", "cancelled", "diverged"};
         const cJSON *head = c->m.head;
         struct train_outcome out = {0};
         struct err e = {0};
@@ -326,6 +326,8 @@ static void run_job(struct engine *en, struct command *c)
                 cJSON_AddNumberToObject(done, "epoch", out.epoch);
                 if (out.best[0])
                         json_add(done, "best", cJSON_CreateRaw(out.best));
+                if (out.end == TRAIN_DIVERGED)
+                        json_add(done, "error", wire_error_json(&out.why));
                 rc = voice_say(&en->voice, done, NULL, 0, &e);
         }
         if (rc) {

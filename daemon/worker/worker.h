@@ -24,8 +24,9 @@
    where it is known; while it makes a map, with "map":{"done":512,"windows":3969}
      {"op":"event","job":7,"event":"train","data":"{…}"}
      {"op":"sync","job":7,"mark":5}                       a checkpoint waits for the events before it
-     {"op":"done","job":7,"end":"done"|"stopped"|"cancelled","step":12,"device_bytes":…,
-      "stopped_early":false,"epoch":3,"best":{…}}        the last with save_best: train_outcome's
+     {"op":"done","job":7,"end":"done"|"stopped"|"cancelled"|"diverged","step":12,"device_bytes":…,
+      "stopped_early":false,"epoch":3,"best":{…},"error":{…}}   best with save_best, error of what diverged:
+   train_outcome's
      {"op":"job_failed","job":7,"error":{…}}
      {"op":"classified","request":3,"n":2,"classes":10}   raw: n*classes floats
      {"op":"classify_failed","request":3,"error":{…}}     of any of these

@@ -164,6 +164,18 @@ static void train(struct service *s, const char *state)
                 s, front_submit(s, FRONT_JOB("it", "\"epochs\":2,\"save_as\":\"it\"")), JOB_SUCCEEDED);
 }
 
+/* Dies, if it is to, behind its last epoch. */
+static void diverge(struct service *s, const char *state)
+{
+        const int n = syncs_left;
+        (void)state;
+        syncs_left = 0;
+        front_submit(s, FRONT_JOB("ruin 70", "\"epochs\":4,\"save_as\":\"it\",\"save_best\":\"val_loss\""));
+        front_wait_step(s, 1, 60);
+        syncs_left = n;
+        front_wait_state(s, 1, JOB_FAILED);
+}
+
 static void put_done(void *ctx, const cJSON *model, bool created, const struct err *e)
 {
         (void)model;
@@ -278,7 +290,7 @@ static void start_beside(int fault, const char *state)
         assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
-static void cut(const change *before, change it, bool beside)
+static void cut(const change *before, change it, bool beside, void (*check_more)(const char *state))
 {
         bool died = true;
         int n = 1;
@@ -295,6 +307,8 @@ static void cut(const change *before, change it, bool beside)
                         start_beside(ENFILE, state);
                 }
                 check(state);
+                if (check_more)
+                        check_more(state);
                 front_drop_state(&state);
         }
         assert_true(n > 3);
@@ -302,8 +316,8 @@ static void cut(const change *before, change it, bool beside)
 
 static void cut_at_each_sync(const change *before, change it)
 {
-        cut(before, it, false);
-        cut(before, it, true);
+        cut(before, it, false, NULL);
+        cut(before, it, true, NULL);
 }
 
 static void a_data_set_that_comes(void **state)
@@ -340,6 +354,25 @@ static void a_model_that_goes(void **state)
 {
         (void)state;
         cut_at_each_sync((const change[]){train, put_model, NULL}, delete_model);
+}
+
+static void check_diverged(const char *state)
+{
+        struct service *s = front_start(state);
+        front_wait_state(s, 1, JOB_FAILED);
+        assert_int_equal(counted(s, "SELECT count(*) FROM jobs JOIN models ON jobs.model = models.name"), 1);
+        assert_int_equal(counted(s, "SELECT count(*) FROM events WHERE event = 'end'"), 1);
+        while (jobs_sweeping(s->jobs))
+                front_turn(s);
+        service_destroy(s);
+        assert_int_equal(bytes_of(state, "jobs/1"), 0);
+}
+
+/* Of a job that fails and saves its best epoch: it has done both in the end, once. */
+static void a_model_of_what_diverges(void **state)
+{
+        (void)state;
+        cut((const change[]){NULL}, diverge, false, check_diverged);
 }
 
 /* --- nothing is cut --- */
@@ -461,5 +494,6 @@ static void what_is_taken_back(void **state)
 FRONT_MAIN(cmocka_unit_test(a_data_set_that_comes), cmocka_unit_test(a_data_set_that_is_replaced),
         cmocka_unit_test(a_data_set_that_goes), cmocka_unit_test(a_model_that_comes),
         cmocka_unit_test(a_model_that_is_replaced), cmocka_unit_test(a_model_that_goes),
-        FRONT_TEST(a_copied_model_that_cannot_be_read), FRONT_TEST(a_known_name_that_cannot_be_read),
-        FRONT_TEST(weights_are_there_before_their_job), FRONT_TEST(what_is_taken_back))
+        cmocka_unit_test(a_model_of_what_diverges), FRONT_TEST(a_copied_model_that_cannot_be_read),
+        FRONT_TEST(a_known_name_that_cannot_be_read), FRONT_TEST(weights_are_there_before_their_job),
+        FRONT_TEST(what_is_taken_back))

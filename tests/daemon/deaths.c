@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "daemon/jobs/jobrun.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -364,6 +365,22 @@ static void check_best(const cJSON *metrics, const double best[2])
         assert_true(json_field(metrics, "best_epoch")->valuedouble == best[1]);
 }
 
+/* The job's model is that of a job of so many epochs, and both say so. */
+static void check_best_model(struct service *s, const char *state, int64_t id, const double best[2])
+{
+        cJSON *job = front_job(s, id), *model = NULL;
+        struct err e;
+        char text[400];
+        CHECK_OK(models_get(s->models, "it", &model, &e), &e);
+        check_best(json_field(job, "metrics"), best);
+        check_best(json_field(model, "metrics"), best);
+        cJSON_Delete(job);
+        cJSON_Delete(model);
+        snprintf(text, sizeof text, FRONT_JOB("short", "\"epochs\":%d,\"save_as\":\"short\""), (int)best[1]);
+        front_wait_state(s, front_submit(s, text), JOB_SUCCEEDED);
+        front_same_model(state, "short", "it");
+}
+
 /* Wherever it dies, the job saves the weights that it had after its best epoch, and says which that was. */
 static void the_best_epoch_is_saved(void **state)
 {
@@ -372,7 +389,6 @@ static void the_best_epoch_is_saved(void **state)
                 s, FRONT_JOB("it", "\"epochs\":20,\"save_as\":\"it\",\"save_best\":\"val_loss\""));
         struct err e;
         double best[3] = {0};
-        char text[400];
         for (int step = 30; step <= 390; step += 60) {
                 front_wait_step(s, id, step);
                 kill(front_worker(s, 0), SIGKILL);
@@ -382,15 +398,56 @@ static void the_best_epoch_is_saved(void **state)
         front_wait_state(s, id, JOB_SUCCEEDED);
         CHECK_OK(jobs_events(s->jobs, id, 0, 0, best_row, best, &e), &e);
         assert_true(best[2] == 20 && best[1] < 20);
-        cJSON *job = front_job(s, id), *model = NULL;
-        CHECK_OK(models_get(s->models, "it", &model, &e), &e);
-        check_best(json_field(job, "metrics"), best);
-        check_best(json_field(model, "metrics"), best);
+        check_best_model(s, *state, id, best);
+        service_destroy(s);
+}
+
+/* A job that fails because its weights are ruined fails with the model that it had best. */
+static void what_diverges_saves_its_best(void **state)
+{
+        struct service *s = front_start(*state);
+        int64_t id = front_submit(
+                s, FRONT_JOB("ruin 375", "\"epochs\":20,\"save_as\":\"it\",\"save_best\":\"val_loss\""));
+        struct err e;
+        double best[3] = {0};
+        char path[200];
+        for (int step = 30; step <= 330; step += 60) {
+                front_wait_step(s, id, step);
+                kill(front_worker(s, 0), SIGKILL);
+                while (front_worker(s, 0))
+                        front_turn(s);
+        }
+        front_wait_state(s, id, JOB_FAILED);
+        CHECK_OK(jobs_events(s->jobs, id, 0, 0, best_row, best, &e), &e);
+        assert_true(best[2] == 18 && best[1] < 18);
+        cJSON *job = front_job(s, id);
+        assert_string_equal(json_field(job, "error")->valuestring,
+                "the loss is NaN at step 375: try a smaller learning rate");
+        assert_string_equal(json_field(job, "model")->valuestring, "it");
         cJSON_Delete(job);
-        cJSON_Delete(model);
-        snprintf(text, sizeof text, FRONT_JOB("short", "\"epochs\":%d,\"save_as\":\"short\""), (int)best[1]);
-        front_wait_state(s, front_submit(s, text), JOB_SUCCEEDED);
-        front_same_model(*state, "short", "it");
+        check_best_model(s, *state, id, best);
+        snprintf(path, sizeof path, "%s/jobs/%lld", (char *)*state, (long long)id);
+        assert_int_equal(access(path, F_OK), -1); /* the model alone has its bytes */
+        service_destroy(s);
+}
+
+/* One that its user gave up in the meantime saves nothing. */
+static void what_diverges_and_is_cancelled(void **state)
+{
+        struct service *s = front_start(*state);
+        struct jobrun_outcome out;
+        struct report end = {.kind = REPORT_DONE, .end = TRAIN_DIVERGED};
+        struct err e;
+        bool there = true;
+        err_set(&end.error, ERR_INVALID, "the loss is NaN");
+        int64_t id = front_submit(
+                s, FRONT_JOB("rest 200", "\"epochs\":20,\"save_as\":\"it\",\"save_best\":\"val_loss\""));
+        front_wait_state(s, id, JOB_RUNNING);
+        CHECK_OK(jobs_cancel(s->jobs, id, &e), &e);
+        CHECK_OK(jobrun_apply(s->jobs, id, 0, &end, &out, &e), &e);
+        assert_int_equal(front_state(s, id), JOB_CANCELLED);
+        CHECK_OK(models_exists(s->models, "it", &there, &e), &e);
+        assert_false(there);
         service_destroy(s);
 }
 
@@ -401,4 +458,5 @@ FRONT_MAIN(FRONT_TEST(a_killed_worker_changes_nothing), FRONT_TEST(a_killed_fron
         FRONT_TEST(a_worker_that_lies_is_ended), FRONT_TEST(a_cancel_outlives_the_front),
         FRONT_TEST(draining_keeps_jobs), FRONT_TEST(an_image_that_kills_the_worker),
         FRONT_TEST(workers_die_with_the_front), FRONT_TEST(a_worker_keeps_its_descriptors),
-        FRONT_TEST(an_early_end_and_a_note_are_told), FRONT_TEST(the_best_epoch_is_saved))
+        FRONT_TEST(an_early_end_and_a_note_are_told), FRONT_TEST(the_best_epoch_is_saved),
+        FRONT_TEST(what_diverges_saves_its_best), FRONT_TEST(what_diverges_and_is_cancelled))

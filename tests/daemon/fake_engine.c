@@ -5,8 +5,9 @@
    Environment: CNND_FAKE_STEP_MS sleeps in every step, CNND_FAKE_INFER_MS for every batch; for more models
    than CNND_FAKE_ROOM (0: any number) the device has no memory when one of them runs. A job's name makes it
    misbehave: "abort N" aborts at step N, every time; "fail N" fails there, "full N" finds the disk full,
-   "broken N" that it cannot be written, "short N" no memory; "lie N" tells of a step there that there is not.
-   "rest N" sleeps N ms in every step. */
+   "broken N" that it cannot be written, "short N" no memory; "ruin N" fails there like "fail N", and leaves
+   its best epoch's model where it keeps one; "lie N" tells of a step there that there is not. "rest N" sleeps
+   N ms in every step. */
 #include "fake_device.h"
 
 #include "base/file.h"
@@ -191,7 +192,9 @@ static int misbehave(const struct train_job *job, const struct state *s, struct 
         long long at;
         if (sscanf(job->request->title, "abort %lld", &at) == 1 && s->step == at)
                 abort();
-        if (sscanf(job->request->title, "fail %lld", &at) == 1 && s->step == at)
+        if ((sscanf(job->request->title, "fail %lld", &at) == 1 ||
+                    sscanf(job->request->title, "ruin %lld", &at) == 1) &&
+                s->step == at)
                 return err_set(
                         e, ERR_INVALID, "the loss is NaN at step %lld: try a smaller learning rate", at);
         if (sscanf(job->request->title, "full %lld", &at) == 1 && s->step == at)
@@ -292,6 +295,13 @@ int train_run(struct dev *d, const struct train_job *job, const struct train_hoo
                 }
                 if (rc == 0)
                         rc = one_step(job, hooks, &s, e);
+        }
+        if (rc == ERR_INVALID && s.best.step && strncmp(job->request->title, "ruin ", 5) == 0) {
+                const struct err why = *e;
+                rc = end_run(job, &s, ret, e);
+                ret->end = TRAIN_DIVERGED;
+                ret->why = why;
+                return rc;
         }
         return rc ? rc : end_run(job, &s, ret, e);
 }

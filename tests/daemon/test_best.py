@@ -12,6 +12,8 @@ from test_kills import curve, train
 EPOCHS, STEPS = 5, 5 * 50
 # A rate that rises until it ruins what was learnt.
 RISING = {"epochs": EPOCHS, "optimizer": {"name": "sgd", "lr": 60, "schedule": {"name": "constant", "warmup_epochs": EPOCHS}}}
+# A rate that rises until the decay of weights makes them grow without an end.
+GROWING = {"epochs": 10, "optimizer": {"name": "sgd", "lr": 5, "weight_decay": 1, "schedule": {"name": "constant", "warmup_epochs": 10}}}
 METRICS = {"train_loss": "train_loss", "train_acc": "train_acc", "val_loss": "loss", "val_acc": "acc"}
 
 
@@ -102,6 +104,53 @@ class Best(unittest.TestCase):
             self.assertRegex(job["notes"][0], "^the last checkpoint is damaged .*: the job goes on from the one before it, of step ")
             self.check(d, id, name)
             self.assertFalse(os.path.exists(os.path.dirname(path)), "nothing of it stays behind")
+
+    def test_diverges(self):
+        """It fails, with the step that ruined it, and has the model of its best epoch all the same, wherever it was killed."""
+        def ruined(name):
+            return train(name, **GROWING, save_best="val_loss")
+
+        with Daemon({"checkpoint_seconds": 0.2}) as d:
+            d.need_fashion()
+            calm = d.wait(d.submit(ruined("calm"))["id"], ("failed",))
+            told = curve(d.events(calm["id"]))
+            last = d.events(calm["id"])[-1][2]
+            found = min(validations(d.events(calm["id"])), key=lambda data: data["loss"])
+            self.assertLess(found["step"], calm["progress"]["step"], "nothing came behind its best epoch")
+            error = "no finite number (at|after) step [0-9]+; the model has the weights of its best epoch, %d. Try " % found["epoch"]
+            self.assertRegex(calm["error"], error)
+            self.assertEqual((last["state"], last["error"], last["model"], last["best_epoch"]),
+                             ("failed", calm["error"], "calm", found["epoch"]))
+            d.wait(d.submit(train("exact", **GROWING, max_steps=found["step"]))["id"])
+            self.assertEqual(d.weights("calm"), d.weights("exact"))
+            steps = len([row for row in told if row[0] == "train"])
+            for turn in range(6):
+                name = "it%d" % turn
+                id = d.submit(ruined(name))["id"]
+                for part in range(1, 4) if turn < 2 else ():
+                    d.wait_step(id, steps * part // 4)
+                    if turn == 0:
+                        send_signal(wait_for(d.worker, what="a worker"))
+                    else:
+                        d.kill()
+                        d.start()
+                        d.need_device()
+                if turn >= 2:  # around its end
+                    d.wait_step(id, steps)
+                    time.sleep((turn - 2) * 0.004)
+                    d.kill()
+                    d.start()
+                    d.need_device()
+                job, model = d.wait(id, ("failed",)), d.get("/v1/models/" + name)
+                events = d.events(id)
+                self.assertEqual((job["error"], job["model"]), (calm["error"], name))
+                self.assertEqual(curve(events), told)
+                self.assertEqual([event for _, event, _ in events].count("end"), 1)
+                self.assertEqual(d.weights(name), d.weights("calm"))
+                for metrics in (job["metrics"], model["metrics"]):
+                    self.assertEqual(metrics["best_epoch"], found["epoch"])
+                    self.assertEqual({k: metrics[k] for k in METRICS}, {k: found[v] for k, v in METRICS.items()})
+                wait_for(lambda: not os.path.exists(os.path.join(d.state, "jobs", str(id))), what="an empty folder")
 
     def test_no_room(self):
         """The weights of an epoch that is not the last find no room: the job pauses like any whose checkpoint finds none."""

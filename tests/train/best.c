@@ -1,5 +1,5 @@
 /* A job that keeps its best epoch leaves the model that a job of exactly so many epochs leaves, wherever it
-   was stopped, killed or damaged. */
+   was stopped, killed or damaged, and also where its weights are ruined in the end. */
 #include "rerun.h"
 
 #include "base/json.h"
@@ -173,6 +173,98 @@ static void a_part_of_an_epoch(void **state)
         rerun_compare(f, "part-last", "part-best");
 }
 
+/* Steps before the rate leaps, further than a request may ask for; looks between batches of a validation. */
+enum { LEAP = 10, LOOKS = 2 };
+
+static int run_leaping(const struct rerun *f, const char *fields, const char *name, struct rerun_watch *w,
+        struct train_outcome *ret, struct err *e)
+{
+        char text[300];
+        snprintf(text, sizeof text, "\"optimizer\":{\"lr\":0.1},\"save_as\":\"m\"%s", fields);
+        struct rerun g = rerun_with(f, text);
+        g.request.optimizer.schedule =
+                (struct schedule_spec){.kind = SCHEDULE_STEP, .step_epochs = LEAP / AN_EPOCH, .gamma = 1e40};
+        const int rc = rerun_run(&g, name, w, ret, e);
+        train_request_finish(&g.request);
+        return rc;
+}
+
+static void check_diverged(const struct rerun *f, const char *fields, const char *name, const char *says)
+{
+        struct err e = {0};
+        struct train_outcome out;
+        struct rerun_watch w = {.stop_after = RERUN_NO_STOP};
+        char error[200];
+        CHECK_OK(run_leaping(f, fields, name, &w, &out, &e), &e);
+        const int best = told(w.epochs[2], "loss") < told(w.epochs[1], "loss") ? 2 : 1;
+        assert_int_equal(out.end, TRAIN_DIVERGED);
+        assert_string_equal(out.best, w.epochs[best]);
+        assert_string_equal(w.epochs[3], "");
+        snprintf(
+                error, sizeof error, "%s; the model has the weights of its best epoch, %d. Try ", says, best);
+        if (out.why.code != ERR_INVALID || !strstr(out.why.message, error))
+                fail_msg("%s: %d %s", name, out.why.code, out.why.message);
+        snprintf(error, sizeof error, ",\"max_steps\":%d", best * AN_EPOCH);
+        w = (struct rerun_watch){.stop_after = RERUN_NO_STOP};
+        CHECK_OK(run_leaping(f, error, "not-ruined", &w, &out, &e), &e);
+        rerun_compare(f, "not-ruined", name);
+}
+
+#define LEAPING ",\"save_best\":\"val_loss\""
+
+/* Whether that shows in a loss, in a validation's, or in weights that are to be kept. */
+static void what_diverges_leaves_its_best(void **state)
+{
+        const struct rerun *f = *state;
+        struct rerun_watch w = {.stop_after = LEAP + 2 * LOOKS + 1};
+        struct train_outcome out;
+        struct err e = {0};
+        check_diverged(f, LEAPING, "leaps", "the loss is no finite number at step 12");
+        check_diverged(f, LEAPING ",\"max_steps\":11", "leaps-last",
+                "the validation loss is no finite number after step 11");
+        rerun_compare(f, "leaps", "leaps-last");
+        CHECK_OK(run_leaping(f, LEAPING, "leaps-stops", &w, &out, &e), &e);
+        assert_int_equal(out.end, TRAIN_DIVERGED);
+        assert_non_null(strstr(out.why.message, "a weight is no finite number after step 11; the model has"));
+        rerun_compare(f, "leaps", "leaps-stops");
+}
+
+static void deaths_leave_no_trace_of_what_diverges(void **state)
+{
+        const struct rerun *f = *state;
+        struct train_outcome out;
+        struct rerun_watch w;
+        struct err e = {0};
+        for (int at = 1; at <= LEAP + 1; at++) { /* at every step of one job that it tells of */
+                w = (struct rerun_watch){.stop_after = at, .die = true};
+                assert_int_equal(run_leaping(f, LEAPING, "leaps-dies", &w, &out, &e), ERR_CLOSED);
+        }
+        for (int i = 0; i < 2; i++) { /* once more: killed before anybody heard of its end */
+                w = (struct rerun_watch){.stop_after = RERUN_NO_STOP};
+                CHECK_OK(run_leaping(f, LEAPING, "leaps-dies", &w, &out, &e), &e);
+                assert_int_equal(out.end, TRAIN_DIVERGED);
+                assert_int_equal(w.train_events, 1);
+                rerun_compare(f, "leaps", "leaps-dies");
+        }
+}
+
+/* Of an epoch that never was there is nothing. */
+static void what_diverges_at_once_leaves_nothing(void **state)
+{
+        const struct rerun *f = *state;
+        struct rerun g = rerun_with(f, BEST);
+        struct train_outcome out;
+        struct err e = {0};
+        struct rerun_watch w = {.stop_after = RERUN_NO_STOP};
+        char path[200];
+        g.request.optimizer.lr = 3e38;
+        assert_int_equal(rerun_run(&g, "at-once", &w, &out, &e), ERR_INVALID);
+        assert_non_null(strstr(e.message, "the model is not saved"));
+        snprintf(path, sizeof path, "%s/at-once/model.safetensors", f->dir);
+        assert_int_equal(access(path, F_OK), -1);
+        train_request_finish(&g.request);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -181,6 +273,9 @@ int main(void)
                 cmocka_unit_test(the_checkpoint_before_has_its_own),
                 cmocka_unit_test(early_stopping_keeps_the_best),
                 cmocka_unit_test(a_part_of_an_epoch),
+                cmocka_unit_test(what_diverges_leaves_its_best),
+                cmocka_unit_test(deaths_leave_no_trace_of_what_diverges),
+                cmocka_unit_test(what_diverges_at_once_leaves_nothing),
         };
         return cmocka_run_group_tests_name("best", tests, rerun_set_up, rerun_tear_down);
 }
