@@ -4,7 +4,8 @@
    With WEIGHTED a sample counts as much as its label's class; a scale_var that is not negative names the word of
    vars that holds the scale.
 
-   With ITEMS (LANES 32): PARTS work-items share the classes of a lane, block after block.
+   With ITEMS (LANES 32): work-items share the classes of a sample: FEW of them where there are few classes, so that several
+   blocks go at once, else PARTS.
    Without TILED: GROUP work-items, each takes every GROUP-th sample. With TILED (LANES 16): one work-item, vectors. */
 
 #define LOSS_ARGUMENTS \
@@ -28,22 +29,30 @@ static inline void put_sums(global float *slot, const int add, const float loss,
 }
 
 #ifdef ITEMS
+/* Classes that so few share. */
+#define FEW 4
+#define FEW_CLASSES 64
+
 ITEMS_KERNEL void loss_local(LOSS_ARGUMENTS)
 {
         local float scratch[ITEMS];
         local int bests[ITEMS];
-        const int me = get_local_id(0), lane = me % LANES, part = me / LANES;
+        const int sharers = classes > FEW_CLASSES ? PARTS : min(PARTS, FEW), together = PARTS / sharers;
+        const int me = get_local_id(0), lane = me % LANES, part = me / LANES % sharers, turn = me / LANES / sharers;
+        const int first = turn * sharers * LANES + lane; /* of those that have this sample */
+        const int blocks = (n + LANES - 1) / LANES;
         const float scale = SCALE;
         float loss = 0, correct = 0;
-        for (int b = 0; b * LANES < n; b++) {
-                const int sample = b * LANES + lane, inside = sample < n;
+        for (int done = 0; done < blocks; done += together) {
+                const int b = min(done + turn, blocks - 1), is_there = done + turn < blocks;
+                const int sample = b * LANES + lane, inside = is_there && sample < n;
                 const int label = inside ? (labels_buffer + labels_offset)[sample] : -1;
                 const float weight = WEIGHT_OF(label);
                 global const float *x = AT(x, b) + lane;
                 global float *dx = AT(dx, b) + lane;
-                float top = x[0], sum = 0;
+                float top = x[0], sum = 0, all = 0;
                 int best = 0;
-                for (int k = part; k < classes; k += PARTS) {
+                for (int k = part; k < classes; k += sharers) {
                         const float v = x[k * LANES];
                         best = v > top ? k : best;
                         top = v > top ? v : top;
@@ -52,21 +61,26 @@ ITEMS_KERNEL void loss_local(LOSS_ARGUMENTS)
                 scratch[me] = top;
                 bests[me] = best;
                 barrier(CLK_LOCAL_MEM_FENCE);
-                for (int i = lane; i < ITEMS; i += LANES) {
-                        const int better = scratch[i] > top || (scratch[i] == top && bests[i] < best);
-                        best = better ? bests[i] : best;
-                        top = better ? scratch[i] : top;
+                for (int i = 0; i < sharers; i++) {
+                        const float v = scratch[first + i * LANES];
+                        const int other = bests[first + i * LANES], better = v > top || (v == top && other < best);
+                        best = better ? other : best;
+                        top = better ? v : top;
                 }
-                for (int k = part; k < classes; k += PARTS)
+                for (int k = part; k < classes; k += sharers)
                         sum += f_exp(x[k * LANES] - top);
-                sum = sum_parts(scratch, sum);
+                barrier(CLK_LOCAL_MEM_FENCE);
+                scratch[me] = sum;
+                barrier(CLK_LOCAL_MEM_FENCE);
+                for (int i = 0; i < sharers; i++)
+                        all += scratch[first + i * LANES];
                 if (inside && part == 0) {
                         const float mine = (uint)label < (uint)classes ? x[label * LANES] : 0.0f;
-                        loss += (log(sum) - (mine - top)) * weight;
+                        loss += (log(all) - (mine - top)) * weight;
                         correct += best == label;
                 }
-                for (int k = part; train && k < classes; k += PARTS) {
-                        const float d = f_exp(x[k * LANES] - top) / sum - (k == label ? 1.0f : 0.0f);
+                for (int k = part; train && is_there && k < classes; k += sharers) {
+                        const float d = f_exp(x[k * LANES] - top) / all - (k == label ? 1.0f : 0.0f);
                         dx[k * LANES] = inside ? d * (weight * scale) : 0.0f;
                 }
         }

@@ -41,6 +41,27 @@ static void agrees_with_reference(void **state)
         }
 }
 
+/* On GPUs several blocks go at once where there are few classes: more of them than go, and classes that are
+ * not few. */
+static void many_agree(void **state)
+{
+        static const struct {
+                int n, classes;
+        } sizes[] = {{300, 10}, {257, 64}, {70, 65}, {40, 200}};
+        struct ops_fixture *f = *state;
+        for (int i = 0; i < 4; i++) {
+                struct loss_trial t = {.dev = f->dev,
+                        .lanes = 32,
+                        .n = sizes[i].n,
+                        .classes = sizes[i].classes,
+                        .variant = OP_TILED,
+                        .training = true,
+                        .slices = i % 2,
+                        .weighted = i > 1};
+                check(&t, f->seed);
+        }
+}
+
 static void lies_are_seen(void **state)
 {
         struct ops_fixture *f = *state;
@@ -94,6 +115,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(agrees_with_reference),
+                cmocka_unit_test(many_agree),
                 cmocka_unit_test(lies_are_seen),
                 cmocka_unit_test(reference_has_right_gradient),
                 cmocka_unit_test(known_values),
