@@ -118,3 +118,19 @@ int buf_zero(struct buf *b, size_t offset, size_t len, struct err *e)
                 return err_cl(e, status, "clearing %zu bytes on %s", len, b->dev->info.name);
         return pending_add(b->dev, event, "clearing memory", e);
 }
+
+int buf_repeat(struct buf *b, size_t len, struct err *e)
+{
+        int rc = check_range(b, 0, len, e);
+        while (rc == 0 && len < b->bytes) {
+                const size_t more = len < b->bytes - len ? len : b->bytes - len;
+                cl_event event;
+                cl_int status =
+                        clEnqueueCopyBuffer(b->dev->queue, b->mem, b->mem, 0, len, more, 0, NULL, &event);
+                if (status != CL_SUCCESS)
+                        return err_cl(e, status, "copying %zu bytes on %s", more, b->dev->info.name);
+                rc = pending_add(b->dev, event, "copying memory", e);
+                len += more;
+        }
+        return rc;
+}

@@ -19,5 +19,7 @@ int buf_read(struct buf *b, size_t offset, void *to, size_t len, struct err *e);
 int buf_write_later(struct buf *b, size_t offset, const void *from, size_t len, struct err *e);
 /* Enqueued: every byte zero. */
 int buf_zero(struct buf *b, size_t offset, size_t len, struct err *e);
+/* Enqueued: the buffer's first `len` bytes, len > 0, over and over until its end. */
+int buf_repeat(struct buf *b, size_t len, struct err *e);
 
 #endif

@@ -156,6 +156,27 @@ static void launches_run_backwards(void **state)
                 buf_destroy(b[i]);
 }
 
+/* A buffer that ends within a piece, and one that is shorter than the room of one. */
+static void what_is_repeated_fills_a_buffer(void **state)
+{
+        enum { PIECE = 24, COUNT = 5 * PIECE + 8 };
+        struct ops_fixture *f = *state;
+        struct err e = {0};
+        struct buf *b;
+        float v[COUNT] = {0};
+        for (int i = 0; i < PIECE; i++)
+                v[i] = (float)(i + 1);
+        CHECK_OK(buf_create(f->dev, sizeof v, "test", &b, &e), &e);
+        CHECK_OK(buf_write(b, 0, v, sizeof v, &e), &e);
+        CHECK_OK(buf_repeat(b, PIECE * sizeof *v, &e), &e);
+        CHECK_OK(buf_read(b, 0, v, sizeof v, &e), &e);
+        for (int i = 0; i < COUNT; i++)
+                assert_true(v[i] == (float)(i % PIECE + 1));
+        CHECK_OK(buf_repeat(b, sizeof v, &e), &e);
+        assert_int_equal(buf_repeat(b, 2 * sizeof v, &e), ERR_INTERNAL);
+        buf_destroy(b);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -163,6 +184,7 @@ int main(void)
                 cmocka_unit_test(an_honest_device_passes),
                 cmocka_unit_test(a_compiler_finds_no_fault),
                 cmocka_unit_test(launches_run_backwards),
+                cmocka_unit_test(what_is_repeated_fills_a_buffer),
                 cmocka_unit_test(want_of_memory_is_no_fault),
                 cmocka_unit_test(a_lying_op_is_switched_off),
                 cmocka_unit_test(a_lying_winograd_is_switched_off),
