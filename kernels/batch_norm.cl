@@ -266,6 +266,67 @@ ITEMS_KERNEL void batch_norm_sums(TENSOR(x), TENSOR(dy), VIEW(saved), VIEW(parti
         if (get_local_id(0) == 0)
                 vstore2((float2)(all, products), b * channels + c, FROM(partial));
 }
+
+/* All of a channel by one work-group, where it is small: a pass in one launch. Grid (ITEMS, channels). EACH has i run through
+   the four floats of this work-item in all blocks, of which `inside` are samples'; PLACE is where they stand. */
+#define EACH(i) \
+        for (int i = get_local_id(0), fours = FOURS, all = (n + LANES - 1) / LANES * FOURS; i < all; i += ITEMS)
+#define PLACE(name) (((global float4 *)AT(name, i / fours))[(ulong)c * fours + i % fours])
+#define OF_SAMPLES(v) (4 * (i % fours) % LANES + (int4)(0, 1, 2, 3) < samples_in(n, i / fours) ? (v) : (float4)(0.0f))
+
+ITEMS_KERNEL void batch_norm_forward_whole(TENSOR(x), TENSOR(y), VIEW(weight), VIEW(bias), VIEW(running_mean), VIEW(running_var),
+        VIEW(batches), OPTIONS, VIEW(saved), const int n, const int pixels, const float eps, const float momentum,
+        const int activation)
+{
+        local float scratch[ITEMS];
+        const int c = get_global_id(1);
+        moments m = {(float)n * (float)pixels, 0, 0};
+        float4 sum = 0, m2 = 0;
+        EACH(i)
+                sum += OF_SAMPLES(PLACE(x));
+        m.mean = sum_items(scratch, TOTAL(sum), ITEMS) / m.count;
+        EACH(i)
+        {
+                const float4 d = OF_SAMPLES(PLACE(x) - m.mean);
+                m2 = fma(d, d, m2);
+        }
+        m.m2 = sum_items(scratch, TOTAL(m2), ITEMS);
+        if (get_local_id(0) == 0)
+                keep(m, c, eps, momentum, FROM(saved), FROM(running_mean), FROM(running_var), FROM(batches));
+        const float centre = centred ? m.mean : 0.0f, shift = BIAS(c);
+        const float scale = (scaled ? inverse_std(m.m2 / m.count, eps) : 1.0f) * WEIGHT(c);
+        EACH(i)
+                PLACE(y) = activate_lanes(fma(PLACE(x) - centre, (float4)scale, (float4)shift), activation);
+}
+
+ITEMS_KERNEL void batch_norm_backward_whole(TENSOR(x), TENSOR(dy), TENSOR(dx), VIEW(weight), OPTIONS, VIEW(saved), GRADIENTS,
+        const int n, const int pixels, const int want_dx, const int accumulate)
+{
+        local float scratch[ITEMS];
+        const int c = get_global_id(1);
+        const float mean = FROM(saved)[2 * c], inverse = scaled ? FROM(saved)[2 * c + 1] : 1.0f;
+        float4 sum = 0, product = 0;
+        EACH(i)
+        {
+                const float4 d = OF_SAMPLES(PLACE(dy));
+                sum += d;
+                product = fma(d, PLACE(x) - mean, product);
+        }
+        const float total = sum_items(scratch, TOTAL(sum), ITEMS), products = sum_items(scratch, TOTAL(product), ITEMS);
+        const float2 sums = about_centre((float2)(total, products), mean, centred);
+        if (get_local_id(0) == 0) {
+                PUT_GRADIENTS(c, sums, inverse)
+        }
+        if (!want_dx)
+                return;
+        const float2 part = sums / ((float)n * (float)pixels);
+        const float shift = centred ? part.x : 0.0f, slope = scaled ? part.y * inverse * inverse : 0.0f;
+        EACH(i)
+        {
+                const float4 v = OF_SAMPLES(inverse * WEIGHT(c) * (PLACE(dy) - shift - (PLACE(x) - mean) * slope));
+                PLACE(dx) = accumulate ? PLACE(dx) + v : v;
+        }
+}
 #elif LANES == 16
 /* Of the first `samples` lanes. */
 static inline void join_lanes(moments *all, const lane_moments *m, const int samples)

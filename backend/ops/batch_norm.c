@@ -89,10 +89,24 @@ static bool is_grouped(const struct op_call *c)
         return op_is_tiled(c) && c->x[0].lanes == 32;
 }
 
-/* One work-item a channel does all of it, in one launch. Fewer channels would leave cores idle. */
+/* Work-items of a GPU that do all of a channel in one launch, for one that is small: at most 16 vectors each.
+ * 0: none. */
+static int whole_items_of(const struct op_call *c)
+{
+        enum { LEAST = 64, MOST = 1024, FLOATS_EACH = 64 };
+        const struct tensor *x = &c->x[0];
+        const int64_t floats = (int64_t)x->s.h * x->s.w * tensor_blocks(x) * x->lanes;
+        for (int items = LEAST; items <= MOST; items *= 4)
+                if (floats <= (int64_t)items * FLOATS_EACH)
+                        return op_group_items(dev_info(c->dev), items) == items ? items : 0;
+        return 0;
+}
+
+/* One work-item or work-group a channel does all of it, in one launch. Fewer channels would leave cores idle.
+ */
 static bool is_whole(const struct op_call *c)
 {
-        return is_tiled(c) && c->x[0].s.c >= LEAST_CHANNELS;
+        return c->x[0].s.c >= LEAST_CHANNELS && (is_tiled(c) || (is_grouped(c) && whole_items_of(c)));
 }
 
 static struct launch begin(const struct op_call *c, const char *kernel)
@@ -110,14 +124,29 @@ static int items_of(const struct op_call *c)
         return op_group_items(dev_info(c->dev), is_large ? MOST : LAUNCH_GROUP);
 }
 
+static struct launch begin_grouped(const struct op_call *c, int items, const char *kernel)
+{
+        char options[OP_OPTIONS];
+        op_options(options, c->x[0].lanes, "-DTILED=1 -DITEMS=%d", items);
+        return launch_begin(c->dev, "batch_norm", options, kernel);
+}
+
 /* Of kernels that sum up a channel and block: one work-item, or a work-group. */
 static struct launch begin_sums(const struct op_call *c, const char *each, const char *tiled)
 {
-        char options[OP_OPTIONS];
-        if (!is_grouped(c))
-                return begin(c, is_tiled(c) ? tiled : each);
-        op_options(options, c->x[0].lanes, "-DTILED=1 -DITEMS=%d", items_of(c));
-        return launch_begin(c->dev, "batch_norm", options, each);
+        return is_grouped(c) ? begin_grouped(c, items_of(c), each) : begin(c, is_tiled(c) ? tiled : each);
+}
+
+static struct launch begin_whole(const struct op_call *c, const char *grouped, const char *tiled)
+{
+        return is_grouped(c) ? begin_grouped(c, whole_items_of(c), grouped) : begin(c, tiled);
+}
+
+static int run_whole(struct launch *l, const struct op_call *c, struct err *e)
+{
+        const size_t items = (size_t)whole_items_of(c), channels = (size_t)c->x[0].s.c;
+        return is_grouped(c) ? launch_grid(l, 2, (size_t[]){items, channels}, (size_t[]){items, 1}, e)
+                             : launch_grid(l, 1, (size_t[]){channels}, (size_t[]){1}, e);
 }
 
 static int run_channels(struct launch *l, const struct extent *x, struct err *e)
@@ -200,7 +229,7 @@ static int apply(const struct batch_norm_args *a, const struct op_call *c, struc
 static int forward_whole(const struct batch_norm_args *a, const struct op_call *c, struct err *e)
 {
         const struct extent x = extent_of(c);
-        struct launch l = begin(c, "batch_norm_forward_tiled");
+        struct launch l = begin_whole(c, "batch_norm_forward_whole", "batch_norm_forward_tiled");
         launch_tensor(&l, &c->x[0]);
         launch_tensor(&l, &c->y);
         for (int i = 0; i < BATCH_NORM_PARAMS; i++)
@@ -212,7 +241,7 @@ static int forward_whole(const struct batch_norm_args *a, const struct op_call *
         launch_float(&l, (float)a->eps);
         launch_float(&l, (float)a->momentum);
         launch_int(&l, (int)c->epilogue.activation);
-        return run_channels(&l, &x, e);
+        return run_whole(&l, c, e);
 }
 
 static int batch_norm_forward(const struct op *op, const struct op_call *c, struct err *e)
@@ -281,7 +310,7 @@ static int backward_whole(const struct batch_norm_args *a, const struct op_call 
 {
         const struct extent x = extent_of(c);
         const bool want_dx = c->dx[0].at.buf != NULL;
-        struct launch l = begin(c, "batch_norm_backward_tiled");
+        struct launch l = begin_whole(c, "batch_norm_backward_whole", "batch_norm_backward_tiled");
         launch_tensor(&l, &c->x[0]);
         launch_tensor(&l, &c->dy);
         launch_tensor(&l, want_dx ? &c->dx[0] : &c->dy);
@@ -290,7 +319,7 @@ static int backward_whole(const struct batch_norm_args *a, const struct op_call 
         launch_view(&l, &c->saved[0]);
         launch_gradients(&l, c);
         launch_ints(&l, x.n, x.pixels, want_dx, c->accumulate_dx[0]);
-        return run_channels(&l, &x, e);
+        return run_whole(&l, c, e);
 }
 
 /* Of a frozen layer, which is a scale and a shift. */

@@ -20,6 +20,9 @@ static void agrees_with_reference(void **state)
                 {{4, 13, 11}, 33, {1e-5, 0.1, true, BATCH_NORM_FULL}},
                 {{2, 19, 17}, 35,
                         {1e-5, 0.1, true, BATCH_NORM_FULL}}, /* planes that large work-groups sum up */
+                /* Channels that the largest work-groups of GPUs do alone, and that they do not. */
+                {{5, 19, 17}, 35, {1e-5, 0.1, true, BATCH_NORM_FULL}},
+                {{4, 33, 32}, 33, {1e-5, 0.1, true, BATCH_NORM_FULL}},
                 {{5, 4, 3}, 19, {1e-5, 0.1, false, BATCH_NORM_FULL}},
                 {{3, 5, 3}, 33, {1e-3, 0.1, true, BATCH_NORM_MEAN_ONLY}},
                 {{6, 3, 5}, 18, {1e-5, 0.2, false, BATCH_NORM_MEAN_ONLY}},
