@@ -293,23 +293,44 @@ TILE_KERNEL void conv_local(TENSOR(in), VIEW(w), VIEW(bias), TENSOR(out), VIEW(p
         }
 }
 
-/* Grid: (floats of the parts of a channel, channels) or more. */
-GROUP_KERNEL void conv_local_join(VIEW(parts), VIEW(bias), TENSOR(out), PIXELS, const int blocks, const int channels,
-        const int splits, const int has_bias, const int accumulate, EPILOGUE)
+/* The sum of `splits` floats that are `step` apart, of the first `GROUP / sharers` work-items for one of their own each: as
+   many as `sharers` add up some of them, the first then what these have, in a fixed order. For few floats of many splits: one
+   work-item alone would wait for memory again and again. */
+INLINE float sum_splits(local float *sums, global const float *first, const ulong step, const int splits, const int sharers)
 {
+        const int item = get_local_id(0), wide = GROUP / sharers;
+        float sum = 0.0f;
+#pragma unroll 8
+        for (int i = item / wide; i < splits; i += sharers)
+                sum += first[i * step];
+        sums[item] = sum;
+        barrier(CLK_LOCAL_MEM_FENCE);
+        sum = 0.0f;
+        for (int i = 0; i < sharers; i++)
+                sum += sums[item % wide + i * wide];
+        return sum;
+}
+#define SHARED_FLOAT(sharers) ((ulong)get_group_id(0) * (GROUP / (sharers)) + get_local_id(0) % (GROUP / (sharers)))
+#define IS_OF_SUM(sharers) (get_local_id(0) < GROUP / (sharers))
+
+/* Grid: (floats of the parts of a channel * sharers, channels) or more. */
+GROUP_KERNEL void conv_local_join(VIEW(parts), VIEW(bias), TENSOR(out), PIXELS, const int blocks, const int channels,
+        const int splits, const int sharers, const int has_bias, const int accumulate, EPILOGUE)
+{
+        local float sums[GROUP];
         const int channel = get_global_id(1), pixels = height * width;
-        const int pixel = get_global_id(0) / LANES, lane = get_global_id(0) % LANES;
-        if (pixel >= blocks * pixels)
+        const ulong at = SHARED_FLOAT(sharers), floats = (ulong)blocks * pixels * LANES;
+        const float all = sum_splits(sums, FROM(parts) + (ulong)channel * floats + at, (ulong)channels * floats,
+                at < floats ? splits : 0, sharers);
+        if (at >= floats || !IS_OF_SUM(sharers))
                 return;
-        global const float *part = FROM(parts) + ((ulong)channel * blocks * pixels + pixel) * LANES + lane;
-        float sum = has_bias ? FROM(bias)[channel] : 0.0f;
-        for (int i = 0; i < splits; i++)
-                sum += part[(ulong)i * channels * blocks * pixels * LANES];
-        const int in_block = pixel % pixels;
+        const float sum = has_bias ? all + FROM(bias)[channel] : all;
+        const int pixel = at / LANES, lane = at % LANES, in_block = pixel % pixels;
         global float *to = AT(out, pixel / pixels) + OUT_AT(channel, in_block / width, in_block % width) * LANES + lane;
         *to = FINISH(accumulate ? *to + sum : sum, NORM_OF(channel));
 }
 
+#if TURNED
 /* turned[group][(i, r, s)][o] from w, which says where (o, i, r, s) lies. Grid: (floats) or more. */
 GROUP_KERNEL void conv_local_turn(VIEW(w), VIEW(turned), const int count, const int ins, const int outs, const int R,
         const int S, const int group_stride, const int o_stride, const int i_stride, const int first, const int r_step,
@@ -320,6 +341,7 @@ GROUP_KERNEL void conv_local_turn(VIEW(w), VIEW(turned), const int count, const 
         if (at < count)
                 FROM(turned)[at] = FROM(w)[group * group_stride + o * o_stride + i * i_stride + first + r * r_step + s * s_step];
 }
+#else
 
 /* Grid: (tiles of q * groups * tiles of k * ITEMS, splits). `share` pixels of all blocks are one split's; `to` is dw, or
    [split][floats of dw]. */
@@ -390,29 +412,31 @@ TILE_KERNEL void conv_local_weights(TENSOR(x), TENSOR(dy), VIEW(to), CONV_GEOMET
         }
 }
 
-/* Part `block` of the gradient of the bias. Grid: (GROUP, K, blocks). */
-GROUP_KERNEL void conv_local_bias(TENSOR(dy), VIEW(parts), const int channels, const int pixels)
+/* The gradient of the bias, or parts of it: a share is of `each` blocks. Grid: (GROUP, channels, shares). */
+GROUP_KERNEL void conv_local_bias(TENSOR(dy), VIEW(to), const int channels, const int pixels, const int blocks, const int each,
+        const int accumulate)
 {
         local float sums[GROUP];
-        const int item = get_local_id(0), k = get_global_id(1), b = get_global_id(2);
-        global const float4 *dy = (global const float4 *)AT(dy, b) + (ulong)k * pixels * QUADS;
+        const int item = get_local_id(0), k = get_global_id(1), share = get_global_id(2);
+        const int first = share * each, count = min(each, blocks - first), fours = pixels * QUADS;
         float4 sum = 0;
-        for (int i = item; i < pixels * QUADS; i += GROUP)
-                sum += dy[i];
+        for (int i = item; i < count * fours; i += GROUP)
+                sum += ((global const float4 *)AT(dy, first + i / fours))[(ulong)k * fours + i % fours];
         const float all = sum_items(sums, (sum.x + sum.y) + (sum.z + sum.w), GROUP);
+        global float *at = FROM(to) + (ulong)share * channels + k;
         if (item == 0)
-                FROM(parts)[(ulong)b * channels + k] = all;
+                *at = accumulate ? *at + all : all;
 }
 
-/* Grid: (count) or more. */
-GROUP_KERNEL void conv_local_join_weights(VIEW(parts), VIEW(to), const ulong count, const int splits, const int accumulate)
+/* Grid: (count * sharers) or more. */
+GROUP_KERNEL void conv_local_join_weights(VIEW(parts), VIEW(to), const ulong count, const int splits, const int sharers,
+        const int accumulate)
 {
-        const ulong at = get_global_id(0);
-        float sum = 0.0f;
-        if (at >= count)
-                return;
-        for (int i = 0; i < splits; i++)
-                sum += FROM(parts)[i * count + at];
-        FROM(to)[at] = accumulate ? FROM(to)[at] + sum : sum;
+        local float sums[GROUP];
+        const ulong at = SHARED_FLOAT(sharers);
+        const float sum = sum_splits(sums, FROM(parts) + at, count, at < count ? splits : 0, sharers);
+        if (at < count && IS_OF_SUM(sharers))
+                FROM(to)[at] = accumulate ? FROM(to)[at] + sum : sum;
 }
+#endif
 #endif

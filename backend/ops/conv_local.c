@@ -62,18 +62,19 @@ bool conv_local_fits(const struct dev_info *info)
                (info->tf32 == DEV_TF32_NONE || fits(&tilings[OP_TF32].tiles[TILES - 1], OP_TF32, info));
 }
 
-/* The sum's share of a split, in units of UNIT: what takes the fewest rounds of all work-groups that run at
-   once, where beginning and joining a split count as much as OVERHEAD places of the sum. */
-static int share_of(const struct cut *c, int64_t length, int unit, const struct dev_info *info)
+/* The sum's share of a split, of `most` at most, in units of `unit`: what takes the fewest rounds of all
+   work-groups that run at once, where beginning and joining a split count as much as OVERHEAD places of the
+   sum. */
+static int share_of(const struct cut *c, int64_t length, int unit, int most, const struct dev_info *info)
 {
-        enum { OVERHEAD = 64, MOST_SPLITS = 256 };
+        enum { OVERHEAD = 64 };
         const int items = items_of(&c->tile), room = tilings[c->precision].items_per_unit;
         const int64_t per_unit = items < room ? room / items : 1;
         const int64_t count = (int64_t)c->groups * c->tiles_m * c->tiles_n,
                       units = (length + unit - 1) / unit;
         const int64_t at_once = info->compute_units > 0 ? per_unit * info->compute_units : per_unit;
         int64_t best = units, best_cost = 0;
-        for (int64_t splits = 1; splits <= MOST_SPLITS && splits <= units; splits++) {
+        for (int64_t splits = 1; splits <= most && splits <= units; splits++) {
                 const int64_t share = (units + splits - 1) / splits;
                 const int64_t rounds = (count * ((units + share - 1) / share) + at_once - 1) / at_once;
                 const int64_t cost = rounds * (share * unit + OVERHEAD);
@@ -110,11 +111,11 @@ static struct cut cut_of(
 static struct cut cut_correlation(
         const struct correlation *k, int blocks, enum op_precision precision, const struct dev_info *info)
 {
-        enum { UNIT = 16 };
+        enum { UNIT = 16, MOST_SPLITS = 256 };
         const int length = k->ins * k->taps[0] * k->taps[1];
         const int64_t pixels = (int64_t)blocks * k->size[0] * k->size[1];
         struct cut c = cut_of(k->groups, k->outs, pixels * CONV_LOCAL_LANES, precision, info);
-        c.share = share_of(&c, length, UNIT, info) * UNIT;
+        c.share = share_of(&c, length, UNIT, MOST_SPLITS, info) * UNIT;
         c.splits = length ? op_ceil_div(length, c.share) : 1;
         return c;
 }
@@ -122,10 +123,12 @@ static struct cut cut_correlation(
 static struct cut cut_weights(
         const struct op *op, int blocks, enum op_precision precision, const struct dev_info *info)
 {
+        /* A first layer has few weights, and every pixel of a batch is of their sums. */
+        enum { MOST_SPLITS = 1024 };
         const struct conv_args *a = op->args;
         const int pixels = blocks * op->out.h * op->out.w;
         struct cut c = cut_of(a->groups, op->out.c / a->groups, op->params[0].fan_in, precision, info);
-        c.share = share_of(&c, (int64_t)pixels * CONV_LOCAL_LANES, CONV_LOCAL_LANES, info);
+        c.share = share_of(&c, (int64_t)pixels * CONV_LOCAL_LANES, CONV_LOCAL_LANES, MOST_SPLITS, info);
         c.splits = op_ceil_div(pixels, c.share);
         return c;
 }
@@ -186,20 +189,35 @@ static void bind_pixels(struct launch *l, const struct correlation *k, const str
                 k->out_first[0], k->out_first[1]);
 }
 
+/* Work-items that add up the parts of one float, of LAUNCH_GROUP. */
+static int sharers_of(int splits)
+{
+        enum { MANY = 16, SHARERS = 8 };
+        return splits < MANY ? 1 : SHARERS;
+}
+
+/* Work-items for `floats` of so many splits. */
+static size_t joining(uint64_t floats, int splits)
+{
+        const uint64_t wide = (uint64_t)(LAUNCH_GROUP / sharers_of(splits));
+        return (size_t)((floats + wide - 1) / wide * LAUNCH_GROUP);
+}
+
 static int join(const struct op_call *call, const struct correlation *k, const struct cut *c,
         const char *options, const struct view *parts, const struct view *bias, const struct tensor *out,
         bool accumulate, struct err *e)
 {
         const int blocks = tensor_blocks(out);
-        const size_t floats = (size_t)blocks * (size_t)(k->size[0] * k->size[1]) * CONV_LOCAL_LANES;
+        const uint64_t floats = (uint64_t)blocks * (uint64_t)(k->size[0] * k->size[1]) * CONV_LOCAL_LANES;
         struct launch l = launch_begin(call->dev, "conv_local", options, "conv_local_join");
         launch_view(&l, parts);
         launch_view(&l, bias ? bias : parts);
         launch_tensor(&l, out);
         bind_pixels(&l, k, out);
-        launch_ints(&l, blocks, k->groups * k->outs, c->splits, bias != NULL, accumulate);
+        launch_ints(
+                &l, blocks, k->groups * k->outs, c->splits, sharers_of(c->splits), bias != NULL, accumulate);
         launch_epilogue(&l, call);
-        return launch_over(&l, 2, (size_t[]){floats, (size_t)(k->groups * k->outs)}, e);
+        return launch_over(&l, 2, (size_t[]){joining(floats, c->splits), (size_t)(k->groups * k->outs)}, e);
 }
 
 /* `turned`: the weights are read across, from the workspace unless they lie so already. */
@@ -275,23 +293,27 @@ static int join_weights(const struct op_call *call, const char *options, const s
         launch_view(&l, parts);
         launch_view(&l, to);
         launch_ulong(&l, count);
-        launch_int(&l, splits);
-        launch_int(&l, call->accumulate_dparams);
-        return launch_over(&l, 1, (size_t[]){(size_t)count}, e);
+        launch_ints(&l, splits, sharers_of(splits), call->accumulate_dparams);
+        return launch_over(&l, 1, (size_t[]){joining(count, splits)}, e);
 }
 
+/* In one launch where there is little to add. */
 static int bias_gradient(const struct op *op, const struct op_call *call, const char *options, struct err *e)
 {
+        enum { FEW = 32 * LAUNCH_GROUP };
         const struct tensor *dy = &call->dy;
-        const size_t grid[] = {LAUNCH_GROUP, (size_t)op->out.c, (size_t)tensor_blocks(dy)};
+        const int blocks = tensor_blocks(dy), pixels = op->out.h * op->out.w;
+        const bool is_little = (int64_t)blocks * pixels * (CONV_LOCAL_LANES / 4) <= FEW;
+        const int each = is_little ? blocks : 1, shares = is_little ? 1 : blocks;
+        const size_t grid[] = {LAUNCH_GROUP, (size_t)op->out.c, (size_t)shares};
         struct launch l = launch_begin(call->dev, "conv_local", options, "conv_local_bias");
         launch_tensor(&l, dy);
-        launch_view(&l, &call->workspace);
-        launch_ints(&l, op->out.c, op->out.h * op->out.w);
+        launch_view(&l, is_little ? &call->dparams[1] : &call->workspace);
+        launch_ints(&l, op->out.c, pixels, blocks, each, is_little && call->accumulate_dparams);
         const int rc = launch_grid(&l, 3, grid, (size_t[]){LAUNCH_GROUP, 1, 1}, e);
-        return rc ? rc
-                  : join_weights(call, options, &call->workspace, &call->dparams[1], (uint64_t)op->out.c,
-                            tensor_blocks(dy), e);
+        return rc || is_little ? rc
+                               : join_weights(call, options, &call->workspace, &call->dparams[1],
+                                         (uint64_t)op->out.c, shares, e);
 }
 
 int conv_local_weights(const struct op *op, const struct op_call *call, struct err *e)
