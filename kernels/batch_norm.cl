@@ -5,6 +5,8 @@
    `saved` holds mean and inverse standard deviation of channel c at [2c]. Sums are made a channel and block at a time and
    joined over the blocks in their order (Chan, Golub, LeVeque 1979), so that the result never depends on timing.
 
+   With ITEMS (LANES 32) there are only the kernels of work-groups of as many work-items.
+
    `partial` is scratch: two floats a block and channel at [2*(b*channels + c)], then two a channel. */
 
 /* Whether there are weight and bias (else 1 and 0), whether the mean is subtracted, whether the deviation divides. */
@@ -56,6 +58,7 @@ static inline void join_blocks(moments *m, global const float *partial, const in
         }
 }
 
+#ifndef ITEMS
 /* Grid (channels). */
 ITEM_KERNEL void batch_norm_finish(VIEW(partial), VIEW(running_mean), VIEW(running_var), VIEW(batches), VIEW(saved),
         const int n, const int channels, const int pixels, const float eps, const float momentum)
@@ -65,6 +68,8 @@ ITEM_KERNEL void batch_norm_finish(VIEW(partial), VIEW(running_mean), VIEW(runni
         join_blocks(&m, FROM(partial), c, channels, pixels, n);
         keep(m, c, eps, momentum, FROM(saved), FROM(running_mean), FROM(running_var), FROM(batches));
 }
+
+#endif
 
 static inline float2 sums_all(global const float *partial, const int c, const int channels, const int n)
 {
@@ -88,6 +93,7 @@ static inline float2 about_centre(const float2 sums, const float mean, const int
         if (want_dbias) \
                 FROM(dbias)[c] = (accumulate_dparams ? FROM(dbias)[c] : 0.0f) + sums.x;
 
+#ifndef ITEMS
 /* Grid (channels). Leaves both sums of a channel behind the blocks' in `partial`. */
 ITEM_KERNEL void batch_norm_finish_backward(VIEW(partial), VIEW(saved), OPTIONS, GRADIENTS, const int n, const int channels)
 {
@@ -110,7 +116,9 @@ GROUP_KERNEL void batch_norm_dx_frozen(TENSOR(dy), TENSOR(dx), VIEW(weight), OPT
         AT(dx, b)[at] = accumulate ? AT(dx, b)[at] + v : v;
 }
 
-#if !TILED || LANES == 32
+#endif
+
+#if !defined(ITEMS) && (!TILED || LANES == 32)
 #define PLANE(name) ((global item_t *)AT(name, b) + (ulong)c * pixels * ITEMS_OF_PIXEL)
 #define BEYOND (get_global_id(0) >= pixels * ITEMS_OF_PIXEL)
 /* Which of a work-item's floats are samples'. */
