@@ -3,8 +3,9 @@
    where the second driver does, and that takes no grid which NVIDIA's cards do not take: of more than 65,535
    work-groups in the second or third dimension. With CNND_CARD_NO_FMA there is no fma: neither in the
    hardware nor for a kernel that asks for it. While the file is there that CNND_CARD_SLOW names, to compile
-   takes it so many milliseconds more as stand in it. As drivers keep what they compile, it leaves a file in
-   each folder that the environment names to them.
+   takes it so many milliseconds more as stand in it. The compiler of "nvidia" takes -cl-nv-maxrregcount, and
+   writes the options that it was given to the file that CNND_CARD_OPTIONS names. As drivers keep what they
+   compile, it leaves a file in each folder that the environment names to them.
  */
 #include <CL/cl_ext.h>
 #include <CL/cl_layer.h>
@@ -116,7 +117,8 @@ static CL_API_ENTRY cl_int CL_API_CALL my_clGetDeviceInfo(
         }
         if (what == CL_DEVICE_EXTENSIONS && getenv("CNND_CARD")) {
                 const int len = snprintf(extensions, sizeof extensions,
-                        "cl_khr_device_uuid cl_%s_device_attribute_query ", is_card("amd") ? "amd" : "nv");
+                        "cl_khr_device_uuid cl_%s_device_attribute_query %s", is_card("amd") ? "amd" : "nv",
+                        is_card("nvidia") ? "cl_nv_compiler_options " : "");
                 next->clGetDeviceInfo(d, what, sizeof extensions - (size_t)len - 1, extensions + len, NULL);
                 return give(extensions, strlen(extensions) + 1, size, value, ret);
         }
@@ -153,13 +155,34 @@ static CL_API_ENTRY cl_mem CL_API_CALL my_clCreateBuffer(
         return mem;
 }
 
+/* NVIDIA's compiler alone has such an option: what is left for another's. */
+static const char *take_limit(const char *options, char *left, size_t size)
+{
+        static const char limit[] = "-cl-nv-maxrregcount=";
+        const char *path = getenv("CNND_CARD_OPTIONS"), *at = options ? strstr(options, limit) : NULL;
+        FILE *f = path ? fopen(path, "a") : NULL;
+        if (f) {
+                fprintf(f, "%s\n", options ? options : "");
+                fclose(f);
+        }
+        if (!at)
+                return options;
+        at += strlen(limit);
+        snprintf(left, size, "%.*s%s", (int)(at - options - (long)strlen(limit)), options,
+                at + strspn(at, "0123456789"));
+        return left;
+}
+
 static CL_API_ENTRY cl_int CL_API_CALL my_clBuildProgram(cl_program p, cl_uint num, const cl_device_id *ids,
         const char *options, void(CL_CALLBACK *notify)(cl_program, void *), void *ctx)
 {
         const unsigned long long ms = is_card("second") && !is_second() ? 0 : number_in("CNND_CARD_SLOW");
         const struct timespec pause = {(time_t)(ms / 1000), (long)(ms % 1000) * 1000000};
+        char left[1024] = "";
         if (ms)
                 nanosleep(&pause, NULL);
+        if (is_card("nvidia"))
+                options = take_limit(options, left, sizeof left);
         return next->clBuildProgram(p, num, ids, options, notify, ctx);
 }
 

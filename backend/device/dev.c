@@ -92,16 +92,21 @@ static cl_uint read_uint(struct reading *r, cl_device_info what)
 /* cl_nv_device_attribute_query, for headers without it. */
 enum { COMPUTE_CAPABILITY_MAJOR_NV = 0x4000 };
 
-static enum dev_tf32 find_tf32(cl_device_id id, const struct dev_info *info)
+static bool has_extension(cl_device_id id, const char *name)
 {
         char extensions[8192] = "";
+        return clGetDeviceInfo(id, CL_DEVICE_EXTENSIONS, sizeof extensions - 1, extensions, NULL) ==
+                       CL_SUCCESS &&
+               strstr(extensions, name);
+}
+
+static enum dev_tf32 find_tf32(cl_device_id id, const struct dev_info *info)
+{
         if (info->lanes != 32) /* other lanes have kernels without it */
                 return DEV_TF32_NONE;
         if (getenv("CNND_TEST_TF32"))
                 return DEV_TF32_EMULATED;
-        if (clGetDeviceInfo(id, CL_DEVICE_EXTENSIONS, sizeof extensions - 1, extensions, NULL) !=
-                        CL_SUCCESS ||
-                !strstr(extensions, "cl_nv_device_attribute_query"))
+        if (!has_extension(id, "cl_nv_device_attribute_query"))
                 return DEV_TF32_NONE;
         struct reading r = {.id = id};
         const cl_uint major = read_uint(&r, COMPUTE_CAPABILITY_MAJOR_NV);
@@ -110,11 +115,8 @@ static enum dev_tf32 find_tf32(cl_device_id id, const struct dev_info *info)
 
 static void read_uuid(cl_device_id id, struct dev_info *info)
 {
-        char extensions[8192] = "";
         cl_uchar uuid[CL_UUID_SIZE_KHR];
-        if (clGetDeviceInfo(id, CL_DEVICE_EXTENSIONS, sizeof extensions - 1, extensions, NULL) !=
-                        CL_SUCCESS ||
-                !strstr(extensions, "cl_khr_device_uuid") ||
+        if (!has_extension(id, "cl_khr_device_uuid") ||
                 clGetDeviceInfo(id, CL_DEVICE_UUID_KHR, sizeof uuid, uuid, NULL) != CL_SUCCESS)
                 return;
         for (size_t i = 0; i < sizeof uuid; i++)
@@ -186,6 +188,7 @@ static int read_info(
         if (r.status != CL_SUCCESS)
                 return err_cl(e, r.status, "asking OpenCL device %s what it is", info->id);
         info->tf32 = find_tf32(id, info);
+        info->limits_registers = has_extension(id, "cl_nv_compiler_options");
         read_uuid(id, info);
         if (!pci_address(id, info->card, sizeof info->card))
                 snprintf(info->card, sizeof info->card, "%s", info->type == DEV_CPU ? "cpu" : "");

@@ -32,6 +32,7 @@ struct dev_info {
         int native_width;        /* floats in a vector register, as the driver says; 1 on most GPUs */
         bool fma;                /* in hardware; kernels do without where a driver would emulate it */
         bool slow_binaries;      /* the driver compiles a program's kernels anew when asked for its binary */
+        bool limits_registers;   /* the compiler takes NVIDIA's -cl-nv-maxrregcount */
         enum dev_tf32 tf32;
         bool clblast; /* whether CLBlast may multiply there: on GPUs, where it was built in. CNND_TEST_CLBLAST
                          in the environment is for tests: on every device */

@@ -3,6 +3,8 @@
 #include "ops/correlation.h"
 #include "ops/epilogue.h"
 
+#include <stdio.h>
+
 /* Kernels and their arguments are described in kernels/conv_local.cl. */
 
 /* Strides whose phases are still worth a launch each. Floats of a tensor in scratch begin where vectors of 32
@@ -154,14 +156,22 @@ static uint64_t part_floats(const struct correlation *k, const struct cut *c, in
                        : (uint64_t)c->splits * (uint64_t)(k->groups * k->outs) * vectors * CONV_LOCAL_LANES;
 }
 
+/* In fp32 a tile is made for the registers that let items_per_unit work-items run at once: a few more, and
+ * half as many would. */
 static const char *options_of(char *out, const struct op_call *call, const struct tile *t, bool turned)
 {
+        enum { REGISTERS = 65536 };
         const enum dev_tf32 has = dev_info(call->dev)->tf32;
         const bool tf32 = call->precision == OP_TF32, rounds = tf32 && has == DEV_TF32_ROUNDING_UNITS,
                    units = rounds || (tf32 && has == DEV_TF32_UNITS);
+        char limit[32] = "";
+        if (!tf32 && dev_info(call->dev)->limits_registers)
+                snprintf(limit, sizeof limit, " -cl-nv-maxrregcount=%d",
+                        REGISTERS / tilings[OP_FP32].items_per_unit);
         return op_options(out, CONV_LOCAL_LANES,
-                "-DTILE_M=%d -DTILE_N=%d -DSUMS_M=%d -DTURNED=%d -DTF32=%d -DTF32_UNITS=%d -DTF32_ROUNDS=%d",
-                t->m, t->n, t->sums_m, turned, tf32, units, rounds);
+                "-DTILE_M=%d -DTILE_N=%d -DSUMS_M=%d -DTURNED=%d -DTF32=%d -DTF32_UNITS=%d "
+                "-DTF32_ROUNDS=%d%s",
+                t->m, t->n, t->sums_m, turned, tf32, units, rounds, limit);
 }
 
 static int over_tiles(struct launch *l, const struct cut *c, struct err *e)
