@@ -29,7 +29,7 @@ struct dev {
         struct prog *programs;         /* owned list; every program built so far */
         struct launch_list *recording; /* borrowed; launches go there instead of the queue while not NULL */
         struct pending pending[PENDING_MAX];
-        int num_pending;
+        int num_pending, num_before; /* the first so many were enqueued before the last dev_catch_up */
         void (*build)(void *ctx, bool begins); /* NULL: nobody watches */
         void *build_ctx;
         bool marks[DEV_MARKS];

@@ -75,6 +75,9 @@ uint64_t dev_free_bytes(const struct dev *d);
 /* Waits until everything enqueued is done; the failure of a command since the last wait comes out here, and
    in blocking copies (buf.h). */
 int dev_finish(struct dev *d, struct err *e);
+/* The same of what was enqueued before the last call of this, of dev_finish or of a blocking copy; what was
+   enqueued since is begun and goes on. */
+int dev_catch_up(struct dev *d, struct err *e);
 
 /* Calls `build` before a program is compiled, which may take a driver minutes, and after it: in the thread of
    whoever needs it. After a kernel's first launch, for which some drivers compile, it is called once more as

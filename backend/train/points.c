@@ -1,6 +1,7 @@
 #include "train/points.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 double points_mean(double sum, int64_t count)
 {
@@ -49,4 +50,25 @@ void points_validation(struct str *s, const struct setup *setup, int64_t step, c
                 add_epoch(s, setup, best->step);
         }
         str_add(s, "}");
+}
+
+int points_best(char ret[TRAIN_POINT_MAX], const struct setup *setup, const struct best *best, struct err *e)
+{
+        struct str s = {0};
+        points_validation(&s, setup, best->step, best->metrics, best);
+        const int rc = s.failed || s.len >= TRAIN_POINT_MAX
+                               ? err_set(e, ERR_NO_MEMORY, "no memory for the best epoch's metrics")
+                               : 0;
+        if (rc == 0)
+                memcpy(ret, s.data, s.len + 1);
+        str_free(&s);
+        return rc;
+}
+
+void points_note(struct str *s, const struct str *text)
+{
+        str_add(s, "{\"text\":");
+        str_add_json(s, text->data ? text->data : "");
+        str_add(s, "}");
+        s->failed = s->failed || text->failed;
 }

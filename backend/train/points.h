@@ -13,6 +13,10 @@ void points_train(struct str *s, const struct setup *setup, const struct progres
    none. */
 void points_validation(struct str *s, const struct setup *setup, int64_t step, const double metrics[METRICS],
         const struct best *best);
+/* The validation point of the best epoch. ERR_NO_MEMORY. */
+int points_best(char ret[TRAIN_POINT_MAX], const struct setup *setup, const struct best *best, struct err *e);
+/* What people should know: `text`, which has some. */
+void points_note(struct str *s, const struct str *text);
 /* The mean of `count`, 0 of none. */
 double points_mean(double sum, int64_t count);
 

@@ -46,6 +46,8 @@ struct run {
         } pending[SETUP_SLOTS]; /* the batches whose results are still on the device */
         int num_pending;
         int32_t vars_host[OP_VARS];
+        double step_seconds; /* of the last one; 0 before the first */
+        bool is_behind;      /* the last step may still be on the device, and nobody has looked how it ends */
         int64_t report_every;
         double report_time, checkpoint_time;
         int64_t report_count;     /* images since report_time */
@@ -318,10 +320,20 @@ static int micro_step(struct run *r, int first, int done, int n, int batch, doub
         return rc;
 }
 
-/* Forward, backward, update: enqueued, and waited for, so that who asks between steps is answered at once. */
+/* Whether the device gets the next step before it is done with this one: a short one would leave it idle
+ * while the host is told and enqueues again. Who asks then waits for two. */
+static bool goes_ahead(const struct run *r)
+{
+        return r->hooks->asked && dev_info(r->dev)->type == DEV_GPU && r->step_seconds > 0 &&
+               r->step_seconds < 0.005;
+}
+
+/* Forward, backward, update: enqueued, and waited for, so that who asks between steps is answered at once; of
+   steps that are short the one before is waited for. */
 static int step(struct run *r, struct err *e)
 {
         const struct setup *s = r->setup;
+        const double from = clock_now_s();
         int64_t position = r->progress.step % s->steps_per_epoch;
         int first = (int)(position * r->request->batch_size), left = s->count[DATASET_TRAIN] - first, rc = 0;
         int n = left < r->request->batch_size ? left : r->request->batch_size;
@@ -337,10 +349,12 @@ static int step(struct run *r, struct err *e)
         }
         if (rc == 0)
                 rc = update_run(r->update, e);
+        r->is_behind = goes_ahead(r);
         if (rc == 0)
-                rc = dev_finish(r->dev, e);
+                rc = r->is_behind ? dev_catch_up(r->dev, e) : dev_finish(r->dev, e);
         if (rc)
                 return err_wrap(e, "step %" PRId64, r->progress.step + 1);
+        r->step_seconds = clock_now_s() - from;
         r->pending[r->num_pending].n = n;
         r->pending[r->num_pending++].weight = weight;
         r->progress.step++;
@@ -374,10 +388,7 @@ static int tell(struct run *r, const struct str *text, struct err *e)
         struct str s = {0};
         if (!text->len && !text->failed)
                 return 0;
-        str_add(&s, "{\"text\":");
-        str_add_json(&s, text->data ? text->data : "");
-        str_add(&s, "}");
-        s.failed = s.failed || text->failed;
+        points_note(&s, text);
         return emit(r, "note", &s, e);
 }
 
@@ -385,6 +396,19 @@ static bool stops_early(const struct run *r)
 {
         return r->progress.step < r->setup->steps &&
                stopping_due(&r->request->stop_when, &r->progress.stopping);
+}
+
+/* What others have enqueued comes only after it was seen how the run's own steps ended. */
+static int ask(struct run *r, enum train_want *ret, struct err *e)
+{
+        *ret = TRAIN_GO;
+        if (r->is_behind && !r->hooks->asked(r->hooks->ctx))
+                return 0;
+        if (r->is_behind && dev_finish(r->dev, e))
+                return err_wrap(e, "step %" PRId64, r->progress.step);
+        r->is_behind = false;
+        *ret = r->hooks->between_steps(r->hooks->ctx);
+        return 0;
 }
 
 /* Continues until the job's end or until somebody wants a stop. */
@@ -397,13 +421,14 @@ static int loop(struct run *r, enum train_end *ret_end, struct err *e)
                 rc = tell(r, &r->note, e);
         *ret_end = TRAIN_DONE;
         while (r->progress.step < s->steps && !stops_early(r) && rc == 0) {
-                enum train_want want = r->hooks->between_steps(r->hooks->ctx);
-                if (want != TRAIN_GO) {
+                enum train_want want;
+                rc = ask(r, &want, e);
+                if (rc == 0 && want != TRAIN_GO) {
                         *ret_end = want == TRAIN_STOP ? TRAIN_STOPPED : TRAIN_CANCELLED;
                         return want == TRAIN_STOP ? save_checkpoint(r, e) : 0;
                 }
                 int64_t epoch = r->progress.step / s->steps_per_epoch;
-                if (epoch != ordered_epoch) {
+                if (rc == 0 && epoch != ordered_epoch) {
                         rc = feeder_order(r->feeder[DATASET_TRAIN], r->request->shuffle, r->request->seed,
                                 (uint32_t)epoch, e);
                         ordered_epoch = epoch;
@@ -424,17 +449,8 @@ static int loop(struct run *r, enum train_end *ret_end, struct err *e)
 /* The model of the best epoch, and what its event said. */
 static int save_best(struct run *r, struct train_outcome *out, struct err *e)
 {
-        struct str s = {0};
-        int rc = result_write(r->job, r->setup->net, r->best, e);
-        if (rc)
-                return rc;
-        points_validation(&s, r->setup, r->kept.step, r->kept.metrics, &r->kept);
-        if (s.failed || s.len >= TRAIN_POINT_MAX)
-                rc = err_set(e, ERR_NO_MEMORY, "no memory for the best epoch's metrics");
-        else
-                memcpy(out->best, s.data, s.len + 1);
-        str_free(&s);
-        return rc;
+        const int rc = result_write(r->job, r->setup->net, r->best, e);
+        return rc ? rc : points_best(out->best, r->setup, &r->kept, e);
 }
 
 static int save_model(struct run *r, struct train_outcome *out, struct err *e)

@@ -38,6 +38,10 @@ struct train_hooks {
            TRAIN_STOP: write a checkpoint and return, between two steps; TRAIN_CANCEL: return at once, also
            between the micro-batches of a step and the batches of a validation. */
         enum train_want (*between_steps)(void *ctx);
+        /* Whether between_steps would do anything. Where it would not, a device whose steps are short begins
+           the next one before the last is over, and between_steps is not called. NULL: it is always called,
+           and finds all done. */
+        bool (*asked)(void *ctx);
         /* Called before a checkpoint becomes durable, and returns once all events sent so far are: a run that
            goes on from the checkpoint does not repeat them. Non-zero ends the run. NULL: not needed. */
         int (*before_checkpoint)(void *ctx, struct err *e);

@@ -229,6 +229,16 @@ static enum train_want between_steps(void *ctx)
         return want;
 }
 
+static bool asked(void *ctx)
+{
+        struct engine *en = ctx;
+        note_progress(en);
+        pthread_mutex_lock(&en->lock);
+        const bool any = en->requests.first || (en->job == en->running && en->want != TRAIN_GO);
+        pthread_mutex_unlock(&en->lock);
+        return any || en->asked.c || mapqueue_waits(en->maps) || en->hang_file;
+}
+
 static int send_event(void *ctx, const char *event, const char *data, struct err *e)
 {
         struct engine *en = ctx;
@@ -278,6 +288,7 @@ static int train(struct engine *en, const cJSON *head, struct train_outcome *out
         const struct train_hooks hooks = {.ctx = en,
                 .event = send_event,
                 .between_steps = between_steps,
+                .asked = asked,
                 .before_checkpoint = sync_events};
         const char *dir = NULL;
         double seconds = 0;

@@ -44,7 +44,9 @@
         X(clFlush)                                                                                           \
         X(clFinish)                                                                                          \
         X(clGetEventInfo)                                                                                    \
-        X(clReleaseEvent)
+        X(clReleaseEvent)                                                                                    \
+        X(clEnqueueCopyBuffer)                                                                               \
+        X(clWaitForEvents)
 
 enum call {
 #define X(name) CALL_##name,
@@ -256,6 +258,11 @@ COMMAND(clEnqueueFillBuffer,
         (cl_command_queue queue, cl_mem m, const void *pattern, size_t pattern_size, size_t offset,
                 size_t size, WAITS),
         (queue, m, pattern, pattern_size, offset, size, num, list, event), size, false)
+COMMAND(clEnqueueCopyBuffer,
+        (cl_command_queue queue, cl_mem from, cl_mem to, size_t from_offset, size_t to_offset, size_t size,
+                WAITS),
+        (queue, from, to, from_offset, to_offset, size, num, list, event), size, false)
+STATUS(clWaitForEvents, (cl_uint num, const cl_event *list), (num, list))
 STATUS(clFlush, (cl_command_queue q), (q))
 STATUS(clFinish, (cl_command_queue q), (q))
 

@@ -47,11 +47,12 @@ ERRORS = {
     "clEnqueueWriteBuffer": ["MEM_OBJECT_ALLOCATION_FAILURE", "INVALID_COMMAND_QUEUE"],
     "clEnqueueReadBuffer": ["OUT_OF_RESOURCES", "INVALID_COMMAND_QUEUE", "EXEC_STATUS_ERROR_FOR_EVENTS_IN_WAIT_LIST"],
     "clEnqueueFillBuffer": ["MEM_OBJECT_ALLOCATION_FAILURE", "INVALID_COMMAND_QUEUE"],
+    "clEnqueueCopyBuffer": ["MEM_OBJECT_ALLOCATION_FAILURE", "INVALID_COMMAND_QUEUE"],
     "clFlush": ["OUT_OF_RESOURCES", "INVALID_COMMAND_QUEUE"],
     "clFinish": ["OUT_OF_RESOURCES", "INVALID_COMMAND_QUEUE", "OUT_OF_HOST_MEMORY"],
     "clGetEventInfo": ["OUT_OF_RESOURCES"],
 }
-TAKES_COMMANDS = ("clEnqueueNDRangeKernel", "clEnqueueWriteBuffer", "clEnqueueFillBuffer")
+TAKES_COMMANDS = ("clEnqueueNDRangeKernel", "clEnqueueWriteBuffer", "clEnqueueFillBuffer", "clEnqueueCopyBuffer")
 LOSES = TAKES_COMMANDS + ("clEnqueueReadBuffer", "clFinish", "clCreateBuffer", "clSetKernelArg")
 BUILDS = ("clCreateProgramWithSource", "clCreateProgramWithBinary", "clBuildProgram", "clGetProgramInfo")
 # What goes on meanwhile: a start, one without compiled kernels, a job, its read-backs for checkpoints, the first
