@@ -4,7 +4,7 @@
    counter's last word, `least` the smallest kept number times 2^24, `scale` 1 / (1 - p), `count` the number of floats in
    a block.
 
-   Without TILED: grid (ceil(elements / 4) * LANES or more, blocks), a work-item four elements of a sample.
+   Without TILED, and on GPUs: grid (ceil(elements / 4) * LANES or more, blocks), a work-item four elements of a sample.
    With TILED (LANES 16): elementwise.h. */
 #define MASK_ARGUMENTS \
         TENSOR(source), TENSOR(target), global const int *vars_buffer, const ulong vars_offset, const int seed_var, \
@@ -12,7 +12,7 @@
                 const int count, const int accumulate
 #define VAR(i) ((uint)(vars_buffer + vars_offset)[i])
 
-#if !TILED
+#if !TILED || LANES == 32
 GROUP_KERNEL void dropout_mask(MASK_ARGUMENTS)
 {
         const int lane = get_global_id(0) % LANES, group = get_global_id(0) / LANES, b = get_global_id(1);

@@ -14,7 +14,8 @@ static int mask(const struct op *op, const struct op_call *c, const struct tenso
         const struct dropout_args *a = op->args;
         const int count = elementwise_count(c), elements = count / c->y.lanes;
         const bool is_tiled = op_is_tiled(c) && c->y.lanes == 16;
-        struct launch l = elementwise_begin(c, "dropout_mask", is_tiled ? "dropout_mask_tiled" : NULL);
+        const char *tiled = is_tiled ? "dropout_mask_tiled" : c->y.lanes == 32 ? "dropout_mask" : NULL;
+        struct launch l = elementwise_begin(c, "dropout_mask", tiled);
         launch_tensor(&l, from);
         launch_tensor(&l, to);
         launch_view(&l, &c->vars);
