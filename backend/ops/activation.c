@@ -4,7 +4,7 @@
 #include "ref/ref.h"
 
 /* What is no epilogue, behind enum op_activation; in the order of kernels/activation.cl. */
-enum { LEAKY_RELU = OP_TANH + 1, SILU };
+enum { LEAKY_RELU = OP_TANH + 1, SILU, GELU, GELU_TANH };
 
 static int run_forward(const struct op_call *c, int which, double slope, struct err *e)
 {
@@ -22,7 +22,7 @@ static int run_backward(const struct op_call *c, int which, double slope, struct
         if (!c->dx[0].at.buf)
                 return 0;
         struct launch l = elementwise_begin(c, "activation_backward", "activation_backward_tiled");
-        launch_tensor(&l, which == SILU ? &c->x[0] : &c->y);
+        launch_tensor(&l, which >= SILU ? &c->x[0] : &c->y);
         launch_tensor(&l, &c->dy);
         launch_tensor(&l, &c->dx[0]);
         launch_int(&l, elementwise_count(c));
@@ -135,4 +135,49 @@ const struct op_kind op_silu = {
         .backward = silu_backward,
         .ref = &ref_silu,
         .examples = examples,
+};
+
+static int form_of(const struct op *op)
+{
+        const struct gelu_args *a = op->args;
+        return a->approximate == GELU_FORM_TANH ? GELU_TANH : GELU;
+}
+
+static int gelu_forward(const struct op *op, const struct op_call *c, struct err *e)
+{
+        return run_forward(c, form_of(op), 0, e);
+}
+
+static int gelu_backward(const struct op *op, const struct op_call *c, struct err *e)
+{
+        return run_backward(c, form_of(op), 0, e);
+}
+
+static const struct op_field gelu_fields[] = {
+        {"approximate", OP_CHOICE, offsetof(struct gelu_args, approximate), false, GELU_FORM_ERF, 0, 0,
+                "none tanh"},
+        {0},
+};
+
+static const struct op_example gelu_examples[] = {
+        {NULL, {3, 5, 7}, 19},
+        {&(const struct gelu_args){GELU_FORM_TANH}, {2, 17, 9}, 3},
+        {0},
+};
+
+const struct op_kind op_gelu = {
+        .type = "gelu",
+        .doc = "x * (1 + erf(x / sqrt(2))) / 2; \"tanh\": x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * "
+               "x^3))) / 2",
+        .args_bytes = sizeof(struct gelu_args),
+        .fields = gelu_fields,
+        .num_inputs = 1,
+        .backward_reads = OP_READS_X, /* two x have one y */
+        .forward_in_place = true,
+        .shape = elementwise_shape,
+        .flops = elementwise_flops,
+        .forward = gelu_forward,
+        .backward = gelu_backward,
+        .ref = &ref_gelu,
+        .examples = gelu_examples,
 };

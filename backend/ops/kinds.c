@@ -12,6 +12,7 @@ const struct op_kind *const op_kinds[] = {
         &op_copy,
         &op_dropout,
         &op_flatten,
+        &op_gelu,
         &op_layer_norm,
         &op_leaky_relu,
         &op_max_pool2d,

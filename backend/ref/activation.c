@@ -91,8 +91,43 @@ static void silu_backward(const struct op *op, const struct ref_call *c)
         }
 }
 
+/* D. Hendrycks, K. Gimpel, Gaussian error linear units, arXiv 1606.08415. */
+static double normal(double x)
+{
+        return erfc(-x * M_SQRT1_2) / 2;
+}
+
+static double by_tanh(double x)
+{
+        return (1 + tanh(M_2_SQRTPI * M_SQRT1_2 * (x + 0.044715 * x * x * x))) / 2;
+}
+
+static bool is_by_tanh(const struct op *op)
+{
+        const struct gelu_args *a = op->args;
+        return a->approximate == GELU_FORM_TANH;
+}
+
+static void gelu_forward(const struct op *op, const struct ref_call *c)
+{
+        for (int64_t i = 0; i < count_of(op, c); i++)
+                c->y[i] = c->x[0][i] * (is_by_tanh(op) ? by_tanh(c->x[0][i]) : normal(c->x[0][i]));
+}
+
+static void gelu_backward(const struct op *op, const struct ref_call *c)
+{
+        const double root = M_2_SQRTPI * M_SQRT1_2; /* of 2/pi */
+        for (int64_t i = 0; i < count_of(op, c); i++) {
+                const double x = c->x[0][i], p = by_tanh(x);
+                const double slope = is_by_tanh(op) ? 2 * p * (1 - p) * root * (1 + 3 * 0.044715 * x * x)
+                                                    : root / 2 * exp(-x * x / 2);
+                c->dx[0][i] = c->dy[i] * ((is_by_tanh(op) ? p : normal(x)) + x * slope);
+        }
+}
+
 const struct ref_op ref_relu = {relu_forward, relu_backward};
 const struct ref_op ref_sigmoid = {sigmoid_forward, sigmoid_backward};
 const struct ref_op ref_tanh = {tanh_forward, tanh_backward};
 const struct ref_op ref_leaky_relu = {leaky_relu_forward, leaky_relu_backward};
 const struct ref_op ref_silu = {silu_forward, silu_backward};
+const struct ref_op ref_gelu = {gelu_forward, gelu_backward};

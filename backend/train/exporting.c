@@ -337,14 +337,57 @@ static void leaky_relu(struct exporting *x, const struct net_node *node)
         onnx_end(x->o, &n);
 }
 
+/* One operator of those that stand for a layer: of two tensors, or of one where `right` is NULL. `ret` is the
+   name of what it gives. */
+static void step(
+        struct exporting *x, const char *type, const char *left, const char *right, char ret[EXPORTING_NAME])
+{
+        char inputs[2 * EXPORTING_NAME + 1];
+        exporting_invent(x, ret);
+        snprintf(inputs, sizeof inputs, "%s%s%s", left, right ? " " : "", right ? right : "");
+        simple(x, type, ret, inputs, ret);
+}
+
 /* ONNX has an operator for it from version 24 of them on. */
 static void silu(struct exporting *x, const struct net_node *node)
 {
         const struct exporting_edge *from = edge_of(x, node->inputs[0]);
         char gate[EXPORTING_NAME], inputs[2 * EXPORTING_NAME + 1];
-        exporting_invent(x, gate);
-        simple(x, "Sigmoid", gate, from->name, gate);
+        step(x, "Sigmoid", from->name, NULL, gate);
         snprintf(inputs, sizeof inputs, "%s %s", from->name, gate);
+        simple(x, "Mul", node->name, inputs, result(x, node, from->rank));
+}
+
+static void step_by(
+        struct exporting *x, const char *type, const char *left, float number, char ret[EXPORTING_NAME])
+{
+        char constant[EXPORTING_NAME];
+        exporting_floats(x, (int[]){1}, 1, &number, constant);
+        step(x, type, left, constant, ret);
+}
+
+/* ONNX has an operator for it from version 20 of them on. By erf it is written as PyTorch writes it, which
+   engines know; by tanh as x times a sigmoid, which is the same. */
+static void gelu(struct exporting *x, const struct net_node *node)
+{
+        const struct gelu_args *a = node->op->args;
+        const struct exporting_edge *from = edge_of(x, node->inputs[0]);
+        char v[5][EXPORTING_NAME], inputs[2 * EXPORTING_NAME + 1];
+        if (a->approximate == GELU_FORM_TANH) {
+                step(x, "Mul", from->name, from->name, v[0]);
+                step_by(x, "Mul", v[0], 0.071354816f, v[1]);
+                step_by(x, "Add", v[1], 1.5957691f, v[2]); /* 2 sqrt(2/pi) */
+                step(x, "Mul", from->name, v[2], v[3]);
+                step(x, "Sigmoid", v[3], NULL, v[4]);
+                snprintf(inputs, sizeof inputs, "%s %s", from->name, v[4]);
+        } else {
+                step_by(x, "Div", from->name, 1.41421356f, v[0]);
+                step(x, "Erf", v[0], NULL, v[1]);
+                step_by(x, "Add", v[1], 1, v[2]);
+                step(x, "Mul", from->name, v[2], v[3]);
+                exporting_floats(x, (int[]){1}, 1, (float[]){0.5f}, v[4]);
+                snprintf(inputs, sizeof inputs, "%s %s", v[3], v[4]);
+        }
         simple(x, "Mul", node->name, inputs, result(x, node, from->rank));
 }
 
@@ -385,6 +428,7 @@ static const struct {
         {&op_copy, nothing},
         {&op_dropout, nothing},
         {&op_flatten, flatten},
+        {&op_gelu, gelu},
         {&op_layer_norm, layer_norm},
         {&op_leaky_relu, leaky_relu},
         {&op_max_pool2d, max_pool2d},

@@ -261,5 +261,5 @@ OPERATORS = {
     "GlobalAveragePool": global_pool, "BatchNormalization": batch_norm, "LayerNormalization": layer_norm, "Concat": concat,
     "Pad": pad, "Expand": expand, "Reshape": reshape, "Flatten": flatten, "Softmax": softmax, "Identity": lambda _, x: x,
     "Relu": each(lambda v: max(v, 0.0)), "Sigmoid": each(lambda v: 1 / (1 + math.exp(-v))), "Tanh": each(math.tanh),
-    "LeakyRelu": leaky_relu,
+    "LeakyRelu": leaky_relu, "Erf": each(math.erf),
 }

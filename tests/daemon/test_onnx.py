@@ -25,7 +25,7 @@ EVERYTHING = [
                                  {"type": "conv2d", "out_channels": 1, "kernel_size": [2, 4], "padding": "same"}]},
     {"type": "batch_norm", "affine": False, "normalize": "mean_only"},
     {"type": "residual", "layers": [{"type": "conv2d", "out_channels": 14, "kernel_size": 1, "groups": 14}, {"type": "sigmoid"}],
-     "shortcut": [{"type": "silu"}]},
+     "shortcut": [{"type": "silu"}, {"type": "gelu"}]},
     {"type": "avg_pool2d", "kernel_size": 4, "stride": 3, "padding": 1, "ceil_mode": True},
     {"type": "adaptive_avg_pool2d", "output_size": 2},
     {"type": "layer_norm", "normalized_shape": [14, 2, 2]},
@@ -34,6 +34,7 @@ EVERYTHING = [
     {"type": "linear", "out_features": 5},
     {"type": "layer_norm", "normalized_shape": 5, "elementwise_affine": False},
     {"type": "leaky_relu", "negative_slope": 0.2},
+    {"type": "gelu", "approximate": "tanh"},
     {"type": "batch_norm", "normalize": "variance_only"},
     {"type": "linear", "out_features": 3, "bias": False},
 ]
@@ -42,8 +43,8 @@ TENSORS = {
     "net.1.running_var": [4], "net.1.num_batches_tracked": [], "net.3.0.0.weight": [3, 4, 1, 1], "net.4.net.0.weight": [2, 11, 3, 3],
     "net.4.net.0.bias": [2], "net.4.net.1.weight": [1, 13, 2, 4], "net.4.net.1.bias": [1], "net.5.running_mean": [14],
     "net.5.running_var": [14], "net.5.num_batches_tracked": [], "net.6.0.weight": [14, 1, 1, 1], "net.6.0.bias": [14],
-    "net.9.weight": [14, 2, 2], "net.9.bias": [14, 2, 2], "net.12.weight": [5, 56], "net.12.bias": [5], "net.15.weight": [5],
-    "net.15.bias": [5], "net.15.running_mean": [5], "net.15.running_var": [5], "net.15.num_batches_tracked": [], "net.16.weight": [3, 5],
+    "net.9.weight": [14, 2, 2], "net.9.bias": [14, 2, 2], "net.12.weight": [5, 56], "net.12.bias": [5], "net.16.weight": [5],
+    "net.16.bias": [5], "net.16.running_mean": [5], "net.16.running_var": [5], "net.16.num_batches_tracked": [], "net.17.weight": [3, 5],
 }
 # Features that were never flattened, and pixels made of them.
 RANKS = [

@@ -131,7 +131,7 @@ LAYERS = {'conv2d': conv2d, 'linear': linear, 'max_pool2d': max_pool2d, 'avg_poo
           'adaptive_avg_pool2d': adaptive_avg_pool2d, 'layer_norm': layer_norm, 'batch_norm': batch_norm,
           'relu': lambda o, x, p, _: torch.relu(x), 'sigmoid': lambda o, x, p, _: torch.sigmoid(x),
           'tanh': lambda o, x, p, _: torch.tanh(x), 'silu': lambda o, x, p, _: F.silu(x),
-          'leaky_relu': lambda o, x, p, _: F.leaky_relu(x, **o)}
+          'leaky_relu': lambda o, x, p, _: F.leaky_relu(x, **o), 'gelu': lambda o, x, p, _: F.gelu(x, **o)}
 
 
 def make_params(kind, options, shape):
@@ -180,9 +180,10 @@ def cases():
     yield case('conv2d', (3, 7, 6), out_channels=4, kernel_size=[2, 3], stride=[1, 2], padding='valid')
     yield case('linear', (23, 1, 1), out_features=11)
     yield case('linear', (7, 1, 1), out_features=18, bias=False)
-    for kind in ('relu', 'sigmoid', 'tanh', 'silu', 'leaky_relu'):
+    for kind in ('relu', 'sigmoid', 'tanh', 'silu', 'leaky_relu', 'gelu'):
         yield case(kind, (3, 5, 4))
     yield case('leaky_relu', (2, 3, 7), negative_slope=0.25)
+    yield case('gelu', (2, 3, 7), approximate='tanh')
     for kind in ('max_pool2d', 'avg_pool2d'):
         yield case(kind, (3, 6, 7), kernel_size=2)
         yield case(kind, (2, 9, 8), kernel_size=3, stride=2)

@@ -101,9 +101,10 @@ class Maker:
         return {'type': 'linear', 'out_features': out}, nn.Linear(shape[0], out)
 
     def activation(self, shape, keep):
-        slope = self.some(0.01, 0.2)
+        slope, form = self.some(0.01, 0.2), self.some('none', 'tanh')
         return self.some(({'type': 'relu'}, nn.ReLU()), ({'type': 'sigmoid'}, nn.Sigmoid()), ({'type': 'tanh'}, nn.Tanh()),
-                         ({'type': 'silu'}, nn.SiLU()), ({'type': 'leaky_relu', 'negative_slope': slope}, nn.LeakyReLU(slope)))
+                         ({'type': 'silu'}, nn.SiLU()), ({'type': 'leaky_relu', 'negative_slope': slope}, nn.LeakyReLU(slope)),
+                         ({'type': 'gelu', 'approximate': form}, nn.GELU(form)))
 
     def batch_norm(self, shape, keep):
         options = {'eps': self.some(1e-3, 1e-2), 'momentum': self.some(0.1, 0.3, 1.0), 'affine': self.some(True, False)}

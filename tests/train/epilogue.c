@@ -41,6 +41,7 @@ static const struct {
          "2},"
          "{\"type\":\"flatten\"},{\"type\":\"linear\",\"out_features\":20},{\"type\":\"silu\"},"
          "{\"type\":\"linear\",\"out_features\":12},{\"type\":\"relu\"},"
+         "{\"type\":\"linear\",\"out_features\":9},{\"type\":\"gelu\"},"
          "{\"type\":\"linear\",\"out_features\":10}]}",
                 28},
 };
