@@ -140,13 +140,24 @@ static int classify(struct ctl *c, const char *path, const char *file, const str
         return 0;
 }
 
+static int write_csv(struct str *rows, const char *file, int *ret_signal, struct err *e)
+{
+        struct csv_file out;
+        const int rc = csv_open(&out, file, e);
+        if (rc != 0)
+                return rc;
+        out.rows = *rows;
+        *rows = (struct str){0};
+        return csv_close(&out, 0, ret_signal, e);
+}
+
 int cmd_classify(struct ctl *c, const struct args *a, struct err *e)
 {
         static const struct table_column columns[] = {{"IMAGE", false, true}, {"CLASS", false, true},
                 {"PROBABILITY", true, false}, {"", false, false}};
         const char *file = args_get(a, "csv");
         struct str path = {0}, csv = {0};
-        int status = STATUS_DONE, rc = 0, done = 0;
+        int status = STATUS_DONE, rc = 0, done = 0, sig = 0;
         if (file && c->json)
                 return command_misused("--json prints what the server sent; it does not go with --csv");
         struct table *tb = table_create(&c->term, columns, sizeof columns / sizeof columns[0]);
@@ -170,11 +181,11 @@ int cmd_classify(struct ctl *c, const struct args *a, struct err *e)
         }
         if (done && !c->json) {
                 struct err *why = rc == 0 ? e : NULL;
-                int printed = file ? csv_write(file, &csv, why) : table_print(tb, stdout, why);
+                int printed = file ? write_csv(&csv, file, &sig, why) : table_print(tb, stdout, why);
                 rc = rc ? rc : printed;
         }
         table_destroy(tb);
         str_free(&csv);
         str_free(&path);
-        return rc ? rc : status;
+        return sig ? STATUS_SIGNAL + sig : rc ? rc : status;
 }

@@ -4,6 +4,7 @@
 #include "client/csv.h"
 #include "client/images.h"
 #include "client/rest.h"
+#include "client/scored.h"
 #include "client/table.h"
 #include "client/text.h"
 
@@ -11,7 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { CONFUSION_MOST = 12 /* classes; a larger matrix does not fit a terminal */ };
+enum { CONFUSION_MOST = 12 /* classes; a larger matrix does not fit a terminal */, PIECE_BYTES = 1 << 16 };
 
 static void add_scores(struct table *tb, const char *name, const cJSON *o, double support)
 {
@@ -41,69 +42,107 @@ static int print_scores(struct ctl *c, const cJSON *result, struct err *e)
         return rc;
 }
 
+static void add_confusion_row(struct table *tb, const char *label, int r, const cJSON *row)
+{
+        char name[240];
+        const cJSON *cell;
+        int k = 0;
+        snprintf(name, sizeof name, "%d %s", r, label);
+        table_styled(tb, STYLE_BOLD, name);
+        cJSON_ArrayForEach(cell, row)
+        {
+                enum style style = ++k == r ? STYLE_GOOD : STYLE_PLAIN;
+                table_styled(tb, style, text_count(cJSON_GetNumberValue(cell)).s);
+        }
+}
+
 /* Rows are what the images are, columns what they were taken for, by the number before a class's name. */
-static int print_confusion(struct ctl *c, const cJSON *result, struct err *e)
+static int print_confusion(struct ctl *c, const struct scored *result, struct err *e)
 {
         static const char *const numbers[CONFUSION_MOST] = {
                 "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12"};
         struct table_column columns[CONFUSION_MOST + 1] = {{"IS / TAKEN FOR", false, true}};
-        const cJSON *classes = rest_list(result, "classes"), *row, *cell;
+        const cJSON *classes = rest_list(result->tree, "classes");
+        struct scored_reader rows;
         int count = cJSON_GetArraySize(classes), r = 0;
         if (count < 1 || count > CONFUSION_MOST)
                 return 0;
         for (int i = 0; i < count; i++)
                 columns[i + 1] = (struct table_column){numbers[i], true, false};
         struct table *tb = table_create(&c->term, columns, count + 1);
-        cJSON_ArrayForEach(row, rest_list(result, "confusion"))
-        {
-                char name[240];
+        int rc = scored_open(result, SCORED_CONFUSION, &rows, e);
+        while (rc == 0 && (rc = scored_next(&rows, e)) > 0) {
+                cJSON *row = NULL;
                 const cJSON *label = cJSON_GetArrayItem(classes, r++);
-                int k = 0;
-                snprintf(name, sizeof name, "%d %s", r, cJSON_IsString(label) ? label->valuestring : "?");
-                table_styled(tb, STYLE_BOLD, name);
-                cJSON_ArrayForEach(cell, row)
-                {
-                        enum style style = ++k == r ? STYLE_GOOD : STYLE_PLAIN;
-                        table_styled(tb, style, text_count(cJSON_GetNumberValue(cell)).s);
-                }
+                rc = pull_tree(&rows.pull, &row, e);
+                add_confusion_row(tb, cJSON_IsString(label) ? label->valuestring : "?", r, row);
+                cJSON_Delete(row);
         }
+        scored_close(&rows);
         printf("\n");
-        int rc = table_print(tb, stdout, e);
+        if (rc == 0)
+                rc = table_print(tb, stdout, e);
         table_destroy(tb);
         return rc;
 }
 
-/* A row a class: its scores, its images, and how many of these were taken for each class. */
-static int write_csv(const cJSON *result, const char *file, struct err *e)
+/* What the images of the next class were taken for. */
+static int add_taken(struct scored_reader *rows, struct str *out, struct err *e)
+{
+        double v;
+        int rc = scored_next(rows, e);
+        if (rc <= 0)
+                return rc;
+        const int kind = pull_kind(&rows->pull, e);
+        if (kind != '[')
+                return kind < 0 ? kind : pull_skip(&rows->pull, e);
+        rc = pull_enter(&rows->pull, e);
+        while (rc == 0 && (rc = pull_next(&rows->pull, e)) > 0)
+                if ((rc = pull_number(&rows->pull, &v, e)) == 0)
+                        csv_number(out, v);
+        return rc;
+}
+
+static int add_class(const cJSON *one, struct scored_reader *rows, struct str *out, struct err *e)
 {
         static const char *const scores[] = {"precision", "recall", "f1", "support"};
-        const cJSON *one, *name, *cell;
-        struct str text = {0};
-        int row = 0;
-        str_add(&text, "class,precision,recall,f1,images");
-        cJSON_ArrayForEach(name, rest_list(result, "classes"))
+        csv_text(out, rest_text(one, "class", "?"));
+        for (size_t i = 0; i < sizeof scores / sizeof scores[0]; i++)
+                csv_number(out, rest_number(one, scores[i]));
+        const int rc = add_taken(rows, out, e);
+        csv_end(out);
+        return rc;
+}
+
+/* A row a class: its scores, its images, and how many of these were taken for each class. */
+static int write_csv(const struct scored *result, const char *file, int *ret_signal, struct err *e)
+{
+        const cJSON *one, *name;
+        struct scored_reader rows;
+        struct csv_file out;
+        int rc = scored_open(result, SCORED_CONFUSION, &rows, e);
+        if (rc != 0 || (rc = csv_open(&out, file, e)) != 0) {
+                scored_close(&rows);
+                return rc;
+        }
+        str_add(&out.rows, "class,precision,recall,f1,images");
+        cJSON_ArrayForEach(name, rest_list(result->tree, "classes"))
         {
                 struct str head = {0};
                 str_addf(&head, "as %s", cJSON_IsString(name) ? name->valuestring : "?");
-                csv_text(&text, head.data ? head.data : "?");
+                csv_text(&out.rows, head.data ? head.data : "?");
                 str_free(&head);
         }
-        csv_end(&text);
-        cJSON_ArrayForEach(one, rest_list(result, "per_class"))
+        csv_end(&out.rows);
+        cJSON_ArrayForEach(one, rest_list(result->tree, "per_class"))
         {
-                csv_text(&text, rest_text(one, "class", "?"));
-                for (size_t i = 0; i < sizeof scores / sizeof scores[0]; i++)
-                        csv_number(&text, rest_number(one, scores[i]));
-                const cJSON *taken = cJSON_GetArrayItem(rest_list(result, "confusion"), row++);
-                cJSON_ArrayForEach(cell, taken)
-                {
-                        csv_number(&text, cJSON_GetNumberValue(cell));
-                }
-                csv_end(&text);
+                if (rc == 0)
+                        rc = add_class(one, &rows, &out.rows, e);
+                if (rc == 0)
+                        rc = csv_pass(&out, e);
         }
-        int rc = csv_write(file, &text, e);
-        str_free(&text);
-        return rc;
+        scored_close(&rows);
+        return csv_close(&out, rc, ret_signal, e);
 }
 
 /* Scores of pictures that a model was not made for mean little. */
@@ -121,37 +160,55 @@ static void warn(const cJSON *result)
                         "the model's classes have other names than the data set's: they are taken by number");
 }
 
+/* As the server sent it, with a line end. */
+static int print_json(const struct scored *result, struct err *e)
+{
+        static char bytes[PIECE_BYTES];
+        char last = '\n';
+        int64_t n;
+        int rc = 0;
+        for (uint64_t at = 0; rc == 0 && (n = path_read_at(result->file, at, bytes, sizeof bytes, e)) != 0;
+                at += (uint64_t)n) {
+                rc = n < 0 ? (int)n : command_write(bytes, (size_t)n, e);
+                last = n > 0 ? bytes[n - 1] : last;
+        }
+        return rc == 0 && last != '\n' ? command_write("\n", 1, e) : rc;
+}
+
+static int print(struct ctl *c, const struct scored *result, struct err *e)
+{
+        struct str head = {0};
+        text_add_clean(&head, rest_text(result->tree, "model", "?"), c->term.utf8);
+        str_add(&head, " on ");
+        text_add_clean(&head, rest_text(result->tree, "dataset", "?"), c->term.utf8);
+        printf("%s: %s of %s images right\n\n", head.data ? head.data : "",
+                text_percent(rest_number(result->tree, "accuracy")).s,
+                text_count(rest_number(result->tree, "count")).s);
+        str_free(&head);
+        const int rc = print_scores(c, result->tree, e);
+        return rc == 0 ? print_confusion(c, result, e) : rc;
+}
+
 int cmd_result(struct ctl *c, const struct args *a, struct err *e)
 {
-        char path[64];
-        cJSON *tree = NULL;
+        struct scored result = {0};
         const char *scores = args_get(a, "csv"), *images = args_get(a, "images");
+        int sig = 0;
         if ((scores || images) && c->json)
                 return command_misused(
                         "--json prints what the server sent; it does not go with --csv and --images");
-        snprintf(path, sizeof path, "/v1/jobs/%" PRId64 "/result", args_id(a, 0));
-        int rc = command_get(c, path, &tree, e);
-        if (rc != 0 || !tree)
-                return rc;
-        warn(tree);
-        if (scores)
-                rc = write_csv(tree, scores, e);
-        if (images && rc == 0)
-                rc = images_write_csv(tree, images, e);
-        if (scores || images) {
-                cJSON_Delete(tree);
-                return rc;
+        int rc = scored_fetch(c->http, args_id(a, 0), &result, &sig, e);
+        if (rc == 0 && c->json) {
+                rc = print_json(&result, e);
+        } else if (rc == 0) {
+                warn(result.tree);
+                if (scores)
+                        rc = write_csv(&result, scores, &sig, e);
+                if (images && rc == 0)
+                        rc = images_write_csv(&result, images, &sig, e);
+                if (!scores && !images)
+                        rc = print(c, &result, e);
         }
-        struct str head = {0};
-        text_add_clean(&head, rest_text(tree, "model", "?"), c->term.utf8);
-        str_add(&head, " on ");
-        text_add_clean(&head, rest_text(tree, "dataset", "?"), c->term.utf8);
-        printf("%s: %s of %s images right\n\n", head.data ? head.data : "",
-                text_percent(rest_number(tree, "accuracy")).s, text_count(rest_number(tree, "count")).s);
-        str_free(&head);
-        rc = print_scores(c, tree, e);
-        if (rc == 0)
-                rc = print_confusion(c, tree, e);
-        cJSON_Delete(tree);
-        return rc;
+        scored_finish(&result);
+        return sig ? STATUS_SIGNAL + sig : rc;
 }

@@ -1,11 +1,14 @@
 #include "client/csv.h"
 #include "base/file.h"
 #include "client/command.h"
+#include "client/path.h"
 #include "client/text.h"
 
 #include <math.h>
 #include <stdbool.h>
 #include <string.h>
+
+enum { PIECE_BYTES = 1 << 16 };
 
 /* A row has no end yet where its last byte is none: a first cell is never empty text. */
 static void begin_cell(struct str *out)
@@ -57,20 +60,62 @@ void csv_end(struct str *out)
         str_add(out, "\n");
 }
 
-int csv_write(const char *file, const struct str *text, struct err *e)
+int csv_open(struct csv_file *f, const char *path, struct err *e)
 {
-        struct file_new *f = NULL;
-        if (text->failed)
-                return err_set(e, ERR_NO_MEMORY, "no memory for %s", file);
-        if (strcmp(file, "-") == 0)
-                return command_write(text->data, text->len, e);
-        int rc = file_create(file, &f, e);
+        struct path_info info;
+        struct err ignored;
+        *f = (struct csv_file){0};
+        if (strcmp(path, "-") == 0)
+                return 0;
+        if (path_look(path, &info, &ignored) == 0 && !info.regular)
+                return err_set(e, ERR_INVALID, "%s is no regular file; nothing was written", path);
+        interrupt_begin(&f->interrupt);
+        const int rc = file_create(path, &f->file, e);
+        if (rc != 0)
+                interrupt_end(&f->interrupt);
+        return rc;
+}
+
+int csv_tick(struct csv_file *f, struct err *e)
+{
+        for (enum interrupt_kind kind; f->file && (kind = interrupt_poll(&f->interrupt)) != INTERRUPT_NONE;)
+                if (kind == INTERRUPT_STOP)
+                        interrupt_stop();
+        return f->interrupt.ended_by ? err_set(e, ERR_CANCELLED, "interrupted") : 0;
+}
+
+static int write_rows(struct csv_file *f, struct err *e)
+{
+        int rc = csv_tick(f, e);
+        if (rc == 0 && f->rows.failed)
+                rc = err_set(e, ERR_NO_MEMORY, "no memory for rows of CSV");
+        if (rc == 0 && f->rows.len)
+                rc = f->file ? file_write(f->file, f->rows.data, f->rows.len, e)
+                             : command_write(f->rows.data, f->rows.len, e);
+        str_clear(&f->rows);
+        return rc;
+}
+
+int csv_pass(struct csv_file *f, struct err *e)
+{
+        return f->rows.len < PIECE_BYTES && !f->rows.failed ? 0 : write_rows(f, e);
+}
+
+int csv_close(struct csv_file *f, int rc, int *ret_signal, struct err *e)
+{
+        const bool held = f->file != NULL;
         if (rc == 0)
-                rc = file_write(f, text->data, text->len, e);
-        if (rc == 0)
-                rc = file_share(f, e);
-        if (rc == 0)
-                return file_commit(f, e);
-        file_abandon(f);
+                rc = write_rows(f, e);
+        if (rc == 0 && f->file)
+                rc = file_share(f->file, e);
+        if (rc == 0 && f->file)
+                rc = file_commit(f->file, e);
+        else
+                file_abandon(f->file);
+        if (held)
+                interrupt_end(&f->interrupt);
+        if (f->interrupt.ended_by)
+                *ret_signal = f->interrupt.ended_by;
+        str_free(&f->rows);
         return rc;
 }

@@ -22,6 +22,13 @@ struct path_file;
 int path_open(const char *path, struct path_file **ret, struct path_info *ret_info, struct err *e);
 /* Up to `len` bytes; their number, 0 at the end, or a negative ERR_…. */
 int64_t path_read(struct path_file *f, void *bytes, size_t len, struct err *e);
+/* A new file without a name, for what is too much for memory: it is gone with path_close, or with the
+   program. It lies in TMPDIR, or where the system keeps such files. */
+int path_spool(struct path_file **ret, struct err *e);
+/* Writes behind what was written before. */
+int path_write(struct path_file *f, const void *bytes, size_t len, struct err *e);
+/* As path_read, from byte `at` of such a file on. */
+int64_t path_read_at(struct path_file *f, uint64_t at, void *bytes, size_t len, struct err *e);
 /* NULL accepted. */
 void path_close(struct path_file *f);
 

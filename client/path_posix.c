@@ -1,4 +1,6 @@
 #include "client/path.h"
+#include "base/file.h"
+#include "base/str.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -51,6 +53,58 @@ int path_open(const char *path, struct path_file **ret, struct path_info *ret_in
                 *ret_info = info_of(&st);
         *ret = f;
         return 0;
+}
+
+/* A file in `folder` whose name is gone before anybody can open it; its descriptor, or -1 with errno. */
+static int open_nameless(const char *folder)
+{
+        struct str name = {0};
+        str_addf(&name, "%s/cnnctl-XXXXXX", folder);
+        const int fd = name.failed ? -1 : mkostemp(name.data, O_CLOEXEC),
+                  errnum = name.failed ? ENOMEM : errno;
+        if (fd >= 0)
+                unlink(name.data);
+        str_free(&name);
+        errno = errnum;
+        return fd;
+}
+
+int path_spool(struct path_file **ret, struct err *e)
+{
+        const char *own = getenv("TMPDIR"), *folder = own && own[0] ? own : "/var/tmp";
+        struct str words = {0};
+        int fd = open_nameless(folder);
+        if (fd < 0 && folder != own)
+                fd = open_nameless(folder = "/tmp");
+        if (fd < 0)
+                return err_errno(
+                        e, errno, "cannot create a file in %s (TMPDIR names another folder)", folder);
+        str_addf(&words, "a temporary file in %s (TMPDIR names another folder)", folder);
+        struct path_file *f = calloc(1, sizeof *f);
+        if (f)
+                *f = (struct path_file){fd, str_take(&words)};
+        str_free(&words);
+        if (!f || !f->path) {
+                close(fd);
+                free(f);
+                return err_set(e, ERR_NO_MEMORY, "no memory for a temporary file");
+        }
+        *ret = f;
+        return 0;
+}
+
+int path_write(struct path_file *f, const void *bytes, size_t len, struct err *e)
+{
+        return file_put(f->fd, bytes, len) ? 0 : err_errno(e, errno, "cannot write %s", f->path);
+}
+
+int64_t path_read_at(struct path_file *f, uint64_t at, void *bytes, size_t len, struct err *e)
+{
+        ssize_t n;
+        do {
+                n = pread(f->fd, bytes, len, (off_t)at);
+        } while (n < 0 && errno == EINTR);
+        return n < 0 ? err_errno(e, errno, "cannot read %s", f->path) : n;
 }
 
 int64_t path_read(struct path_file *f, void *bytes, size_t len, struct err *e)

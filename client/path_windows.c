@@ -11,7 +11,7 @@
 #define TICKS_PER_SECOND  10000000
 #define SECONDS_1601_1970 11644473600
 
-enum { READ_MOST = 1 << 24 };
+enum { PIECE_MOST = 1 << 24 };
 
 struct path_file {
         HANDLE handle;
@@ -85,10 +85,53 @@ int path_open(const char *path, struct path_file **ret, struct path_info *ret_in
         return 0;
 }
 
+int path_spool(struct path_file **ret, struct err *e)
+{
+        wchar_t folder[MAX_PATH + 1], name[MAX_PATH + 1];
+        HANDLE h = INVALID_HANDLE_VALUE;
+        if (GetTempPathW(MAX_PATH + 1, folder) && GetTempFileNameW(folder, L"cnn", 0, name))
+                h = CreateFileW(name, GENERIC_READ | GENERIC_WRITE, 0, NULL, CREATE_ALWAYS,
+                        FILE_ATTRIBUTE_TEMPORARY | FILE_FLAG_DELETE_ON_CLOSE, NULL);
+        if (h == INVALID_HANDLE_VALUE)
+                return win_err(e, GetLastError(), "cannot create a temporary file (TMP names their folder)");
+        struct path_file *f = calloc(1, sizeof *f);
+        if (f)
+                *f = (struct path_file){h, true, strdup("a temporary file (TMP names their folder)")};
+        if (!f || !f->path) {
+                CloseHandle(h);
+                free(f);
+                return err_set(e, ERR_NO_MEMORY, "no memory for a temporary file");
+        }
+        *ret = f;
+        return 0;
+}
+
+int path_write(struct path_file *f, const void *bytes, size_t len, struct err *e)
+{
+        for (const char *p = bytes; len;) {
+                DWORD n = 0;
+                if (!WriteFile(f->handle, p, len < PIECE_MOST ? (DWORD)len : PIECE_MOST, &n, NULL))
+                        return win_err(e, GetLastError(), "cannot write %s", f->path);
+                p += n;
+                len -= n;
+        }
+        return 0;
+}
+
+int64_t path_read_at(struct path_file *f, uint64_t at, void *bytes, size_t len, struct err *e)
+{
+        OVERLAPPED from = {.Offset = (DWORD)at, .OffsetHigh = (DWORD)(at >> 32)};
+        DWORD n = 0;
+        if (ReadFile(f->handle, bytes, len < PIECE_MOST ? (DWORD)len : PIECE_MOST, &n, &from))
+                return n;
+        const DWORD code = GetLastError();
+        return code == ERROR_HANDLE_EOF ? 0 : win_err(e, code, "cannot read %s", f->path);
+}
+
 int64_t path_read(struct path_file *f, void *bytes, size_t len, struct err *e)
 {
         DWORD n = 0;
-        if (ReadFile(f->handle, bytes, len < READ_MOST ? (DWORD)len : READ_MOST, &n, NULL))
+        if (ReadFile(f->handle, bytes, len < PIECE_MOST ? (DWORD)len : PIECE_MOST, &n, NULL))
                 return n;
         DWORD code = GetLastError();
         return code == ERROR_BROKEN_PIPE || code == ERROR_HANDLE_EOF

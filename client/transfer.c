@@ -10,7 +10,8 @@
 #include <strings.h>
 
 struct download {
-        struct file_new *file; /* NULL: standard output */
+        struct file_new *file;   /* or */
+        struct path_file *spool; /* or, where both are NULL, standard output */
         struct interrupt interrupt;
         struct err *e;
 };
@@ -18,7 +19,9 @@ struct download {
 static int on_bytes(void *data, const void *bytes, size_t len)
 {
         struct download *d = data;
-        return d->file ? file_write(d->file, bytes, len, d->e) : command_write(bytes, len, d->e);
+        return d->spool  ? path_write(d->spool, bytes, len, d->e)
+               : d->file ? file_write(d->file, bytes, len, d->e)
+                         : command_write(bytes, len, d->e);
 }
 
 static int on_tick(void *data)
@@ -28,6 +31,34 @@ static int on_tick(void *data)
                 if (kind == INTERRUPT_STOP)
                         interrupt_stop();
         return d->interrupt.ended_by ? err_set(d->e, ERR_CANCELLED, "interrupted") : 0;
+}
+
+/* The exchange, with signals held back. */
+static int download(struct download *d, struct fetch *h, struct fetch_request *q, struct err *e)
+{
+        q->sink = on_bytes;
+        q->tick = on_tick;
+        q->sink_data = q->tick_data = d;
+        return rest_call(h, q, NULL, NULL, e);
+}
+
+int transfer_spool(
+        struct fetch *h, struct fetch_request *q, struct path_file **ret, int *ret_signal, struct err *e)
+{
+        struct download d = {.e = e};
+        int rc = path_spool(&d.spool, e);
+        if (rc != 0)
+                return rc;
+        interrupt_begin(&d.interrupt);
+        rc = download(&d, h, q, e);
+        interrupt_end(&d.interrupt);
+        if (d.interrupt.ended_by)
+                *ret_signal = d.interrupt.ended_by;
+        if (rc == 0)
+                *ret = d.spool;
+        else
+                path_close(d.spool);
+        return rc;
 }
 
 int transfer_download(
@@ -43,12 +74,8 @@ int transfer_download(
         interrupt_begin(&d.interrupt);
         if (to_file)
                 rc = file_create(file, &d.file, e);
-        if (rc == 0) {
-                q->sink = on_bytes;
-                q->tick = on_tick;
-                q->sink_data = q->tick_data = &d;
-                rc = rest_call(h, q, NULL, NULL, e);
-        }
+        if (rc == 0)
+                rc = download(&d, h, q, e);
         if (rc == 0 && to_file)
                 rc = file_share(d.file, e);
         if (rc == 0 && to_file) {

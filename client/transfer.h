@@ -17,6 +17,10 @@ enum { TRANSFER_MAP_S = 2100, TRANSFER_IMPORT_S = 7200 };
 int transfer_download(
         struct fetch *h, struct fetch_request *q, const char *file, int *ret_signal, struct err *e);
 
+/* The same into a file without a name, *ret, to be closed with path_close. */
+int transfer_spool(
+        struct fetch *h, struct fetch_request *q, struct path_file **ret, int *ret_signal, struct err *e);
+
 /* A file as a request's body, or a folder as a tar of it. */
 struct transfer_file {
         struct path_file *file; /* owned; or */

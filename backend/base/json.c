@@ -317,17 +317,26 @@ cJSON *json_parse(const char *text, size_t len, struct err *e)
         return json_parse_most(text, len, SIZE_MAX, e);
 }
 
-cJSON *json_parse_most(const char *text, size_t len, size_t most, struct err *e)
+/* Whether it is one value of at most so many values and keys. */
+static bool scan_all(const char *text, size_t len, size_t most, struct err *e)
 {
         struct scan s = {(const unsigned char *)text, (const unsigned char *)text,
                 (const unsigned char *)text + len, most, e};
         if (!scan_value(&s, 0))
-                return NULL;
+                return false;
         scan_blank(&s);
-        if (s.p != s.end) {
-                scan_fail(&s, "text after the JSON value");
+        return s.p == s.end || scan_fail(&s, "text after the JSON value");
+}
+
+int json_check(const char *text, size_t len, struct err *e)
+{
+        return scan_all(text, len, SIZE_MAX, e) ? 0 : ERR_SYNTAX;
+}
+
+cJSON *json_parse_most(const char *text, size_t len, size_t most, struct err *e)
+{
+        if (!scan_all(text, len, most, e))
                 return NULL;
-        }
         cJSON *tree = cJSON_ParseWithLength(text, len);
         if (!tree) {
                 err_set(e, ERR_NO_MEMORY, "no memory to parse %zu bytes of JSON", len);

@@ -22,6 +22,8 @@ enum { JSON_MAX_DEPTH = 64 };
    cannot (1e999) or an integer beyond 2^53. NULL on error, else a tree that the caller frees with
    cJSON_Delete. */
 cJSON *json_parse(const char *text, size_t len, struct err *e);
+/* Whether json_parse would read it, but that keys may repeat; nothing is built. */
+int json_check(const char *text, size_t len, struct err *e);
 /* For what strangers send: a tree takes some hundred bytes for each value and each key. ERR_TOO_LARGE where
    there are more than `most` of both. */
 cJSON *json_parse_most(const char *text, size_t len, size_t most, struct err *e);

@@ -4,12 +4,14 @@ import io
 import json
 import os
 import signal
+import subprocess
+import sys
 import tarfile
 import threading
 import time
 import unittest
 
-from case import Case, PATIENCE, WINDOWS, job
+from case import Case, CNNCTL, PATIENCE, WINDOWS, job
 from fake_server import Answer, event, problem, stream
 
 
@@ -252,6 +254,63 @@ class Result(Case):
             self.assertEqual(self.cnnctl("result", 11, "--images", "-")[0].splitlines()[1:], want)
         self.server.on("GET", "/v1/jobs/9/result", problem(409, "job 9 is no classify job"))
         self.assertIn("no classify job", self.cnnctl("result", 9, status=1)[1])
+
+    def test_any_order_and_blanks(self):
+        """Columns come in whatever order, with blanks and escapes, beside what is not known; names of files are asked for in any."""
+        count = 3000
+        names = ["%d/\u00e9\"%s.tif" % (i, "x" * (i % 50)) for i in range(count)]
+        answer = {"files": names, "file": [(i * 7919) % count for i in range(count)], "tile": [[i, 2 * i] for i in range(count)],
+                  "new": {"deep": [[{}, {"labels": [1]}], "]}"]}, "probabilities": [i / count for i in range(count)],
+                  "predictions": [i % 2 for i in range(count)], "classes": ["a", "b"], "labels": [0] * count, "model": "m"}
+        want = [[names[i * 7919 % count], "", "y%d x%d" % (i, 2 * i), "a", "ab"[i % 2], i / count, "no" if i % 2 else "yes"] for i in range(count)]
+        for text in (json.dumps(answer), json.dumps(answer, indent=3, ensure_ascii=False), json.dumps(dict(reversed(answer.items())), separators=(",", ":"))):
+            self.server.on("GET", "/v1/jobs/7/result", Answer(body=text))
+            got = csv.reader(self.cnnctl("result", 7, "--images", "-")[0].splitlines()[1:])
+            self.assertEqual([[*row[:5], float(row[5]), *row[6:]] for row in got], want)
+            self.assertEqual(self.cnnctl("result", 7, "--json")[0], text + "\n")
+
+    def test_what_is_no_result(self):
+        """Nothing is written of what is no JSON, or not whole, and the file of before stays."""
+        whole = json.dumps({"labels": [0, 1], "predictions": [0, 1], "classes": ["a", "b"], "files": ["x", "y"], "file": [0, 1]})
+        self.write("rows.csv", "before")
+        for body, complaint in ((whole[:-1], "unexpected end at byte %d" % (len(whole) - 1)), (whole[:50], "unexpected end at byte 50"),
+                                (whole + "]", "text after the JSON value at byte %d" % len(whole)), ("<html>", "unexpected character at byte 0"),
+                                (whole.replace("[0, 1]", "[0, 01]", 1), "the value at byte 15: "), (whole.replace('"x"', '"\\x"'), "bad escape"),
+                                ("{" + whole[1:-1] + ', "labels": []}', 'the key "labels" appears twice'),
+                                ("{" + whole[1:-1] + ', "classes": []}', 'the key "classes" appears twice'), ("", "unexpected end at byte 0")):
+            self.server.on("GET", "/v1/jobs/7/result", Answer(body=body))
+            for words in (("--images", "rows.csv"), ("--csv", "rows.csv"), ("--images", "-"), ("--json",), ()):
+                out, err = self.cnnctl("result", 7, *words, status=1)
+                self.assertEqual(out, "", words)
+                self.assertIn("what answers at %s is no cnnd: " % self.server.url, err)
+                self.assertIn(complaint, err)
+        self.server.on("GET", "/v1/jobs/7/result", Answer(body=whole, length=len(whole) + 100))
+        self.assertIn("the connection to", self.cnnctl("result", 7, "--images", "rows.csv", status=3)[1])
+        self.assertEqual((self.read("rows.csv"), self.files()), (b"before", ["rows.csv"]))
+        os.mkdir(os.path.join(self.dir, "folder"))
+        self.server.on("GET", "/v1/jobs/7/result", Answer(body=whole))
+        for option in ("--images", "--csv"):
+            self.assertIn("folder is no regular file", self.cnnctl("result", 7, option, "folder", status=1)[1])
+
+    @unittest.skipIf(WINDOWS, "who measures a process is no part of Wine")
+    def test_many_images_take_no_memory(self):
+        def most(count):
+            """KiB that it takes at its most."""
+            answer = {"model": "m", "dataset": "d", "count": count, "classes": ["a", "b"], "accuracy": 0.5, "labels": [0] * count,
+                      "predictions": [i % 2 for i in range(count)], "probabilities": [0.123456789] * count,
+                      "files": ["some/folder/of/images/%d.tif" % i for i in range(count)], "file": list(range(count)), "tile": [[0, 64]] * count}
+            self.server.on("GET", "/v1/jobs/7/result", answer)
+            # A sanitizer would keep what is freed.
+            options = os.environ.get("ASAN_OPTIONS", "") + ":quarantine_size_mb=1:thread_local_quarantine_size_kb=64"
+            # By a process that is small itself, for what it forks is as large at first.
+            small = ("import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True); "
+                     "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)")
+            used = subprocess.run([sys.executable, "-c", small, *CNNCTL, "result", "7", "--images", "rows.csv"], cwd=self.dir, check=True,
+                                  capture_output=True, env=self.environment(ASAN_OPTIONS=options), timeout=PATIENCE)
+            self.assertEqual(self.read("rows.csv").count(b"\n"), count + 1)
+            return int(used.stdout)
+        few, many = most(1000), most(200000)
+        self.assertLess(many - few, 4096)
 
 
 class Import(Case):
