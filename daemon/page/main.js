@@ -177,16 +177,16 @@ function prepareDrops() {
   addEventListener("drop", e => {
     e.preventDefault();
     off();
-    const files = [...e.dataTransfer.files], sets = Boolean(e.target.closest?.("#sets"));
+    const files = [...e.dataTransfer.files];
     const folder = [...e.dataTransfer.items].map(item => item.webkitGetAsEntry?.()).find(entry => entry?.isDirectory);
-    if (folder) // a browser hands over its name alone
-      setText(by(sets ? "import-error" : by("try").hidden ? "link" : "answer"), folder.name + " is a folder: pack it as a zip, and drop that.");
-    else if (sets && files.length > 1)
+    if (!e.target.closest?.("#sets"))
+      tryout.take(e.dataTransfer);
+    else if (folder)
+      setText(by("import-error"), folder.name + " is a folder: pack it as a zip, and drop that.");
+    else if (files.length > 1)
       setText(by("import-error"), "These are " + files.length + " files: pack a folder for each class as one zip, and drop that.");
-    else if (sets && files.length)
-      importing.open(e.dataTransfer.files);
     else if (files.length)
-      tryout.take(files);
+      importing.open(e.dataTransfer.files);
   });
 }
 
@@ -201,8 +201,9 @@ by("login").addEventListener("submit", e => {
   by("token").value = "";
   round = 0;
   by("login").hidden = true;
-  for (const id of ["looked-at", "answer", "import-result"]) // another's
+  for (const id of ["looked-at", "import-result"]) // another's
     by(id).replaceChildren();
+  tryout.clear();
   arrange();
   find();
   run();

@@ -127,15 +127,22 @@ export async function save(path, name) {
     address = URL.createObjectURL(await (await ask("GET", path)).blob());
   else
     await probe(path);
+  download(address, name);
+}
+
+function download(address, name) {
   const link = document.createElement("a");
   link.href = address;
   link.download = name;
   link.click();
-  if (token)
+  if (address.startsWith("blob:"))
     setTimeout(() => URL.revokeObjectURL(address), 60000);
 }
 
-const pause = (ms, signal) => new Promise(resolve => {
+// Saves what the page holds itself.
+export const saveBlob = (blob, name) => download(URL.createObjectURL(blob), name);
+
+export const pause = (ms, signal) => new Promise(resolve => {
   const timer = setTimeout(resolve, ms);
   signal.addEventListener("abort", () => { clearTimeout(timer); resolve(); }, { once: true });
 });

@@ -9,6 +9,7 @@ const { bytes, duration } = await import("./dom.js");
 const { follow, Refused } = await import("./server.js");
 const { nearest, read, setFrom, setOptimizer, setType, tidy, write } = await import("./request.js");
 const { nameFor } = await import("./importing.js");
+const { csv, row } = await import("./csv.js");
 
 // --- drawing ---
 
@@ -86,6 +87,14 @@ for (const [pointer, at] of [["/dataset", "/dataset/name"], ["/dataset/resize/0"
   assert.equal(nearest(pointer, ats), at, pointer);
 
 assert.deepEqual(["Grains of May.tar.gz", "..\u00e9t\u00e9 2.zip", "\u6f22.npz"].map(nameFor), ["Grains-of-May", "e-te-2", ""]);
+
+// --- CSV: what cnnctl makes of the same names ---
+
+assert.equal(row(["a", 1, 0.5, 1e-9, NaN, ""]), "a,1,0.5,1e-9,,\n");
+assert.equal(row(["x, y", 'a "b"', "a;b", "\u001b[2J\r\n\t\u202e", "\ud800", "\ud83d\ude00\u00e9"]),
+  '"x, y","a ""b""","a;b",?[2J????,?,\ud83d\ude00\u00e9\n');
+assert.equal(row(["-1", "+2.5", "-", "-x", "+1+1", "@y", "'z", "=1,2", "a=b"]), "-1,+2.5,-,'-x,'+1+1,'@y,''z,\"'=1,2\",a=b\n");
+assert.deepEqual(new Uint8Array(await csv(["a\n", "b\n"]).arrayBuffer()), new Uint8Array([0xef, 0xbb, 0xbf, 97, 10, 98, 10]));
 
 // --- streams ---
 
