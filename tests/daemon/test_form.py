@@ -138,9 +138,11 @@ class Page(House):
         self.enter("Schedule", "step")
         self.enter("Epochs of a step", "4")
         self.enter("Optimizer", "adamw")
-        self.enter("Stop early", "val_loss")
         self.enter("Save the model as", "m")
-        self.enter("Weights to save", "val_loss")
+        for metric in ("train_acc", "train_loss", "val_acc", "val_loss"):
+            self.enter("Stop early", metric)
+            self.enter("Weights to save", metric)
+            self.assertEqual((self.json()["stop_when"]["metric"], self.json()["save_best"]), (metric, metric))
         self.tab.click(self.field("crop"))
         self.tab.click(self.field("hflip"))
         self.enter("crop: padding", "2")
