@@ -59,8 +59,8 @@ static void print_all(const struct term *t)
         print_options(t, "Options of every command", command_globals);
         printf("\n%sEnvironment%s\n"
                "  CNND_URL                 the server; without it http://127.0.0.1:7420\n"
-               "  CNND_TOKEN               who you are\n"
-               "  SSL_CERT_FILE            PEM file of the authorities to trust, not on Windows\n"
+               "  CNND_TOKEN               your token\n"
+               "  SSL_CERT_FILE            PEM file of authorities to trust (not on Windows)\n"
                "  NO_COLOR                 if set, no colours\n\n"
                "Exit status: 0 done, 1 the job failed or the server refused, 2 wrong usage, 3 no server.\n",
                 term_style(t, STYLE_BOLD), term_style(t, STYLE_PLAIN));

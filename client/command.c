@@ -7,11 +7,11 @@
 #define FOLLOW                                                                                               \
         {                                                                                                    \
                 "follow", OPTION_FLAG, NULL,                                                                 \
-                        "draw the curve until the job ends; piped, print a line a point", NULL, 0            \
+                        "draw the curve until the job ends; into a pipe, print a line per point", NULL, 0    \
         }
 #define WAIT                                                                                                 \
         {                                                                                                    \
-                "wait", OPTION_INT, "SECONDS", "how long to look for a server that went away (60)", NULL, 0  \
+                "wait", OPTION_INT, "SECONDS", "how long to try again when the server is away (60)", NULL, 0 \
         }
 #define END                                                                                                  \
         {                                                                                                    \
@@ -22,7 +22,7 @@ const struct command_option command_globals[] = {
         {"json", OPTION_FLAG, NULL, "print what the server sent", NULL, 0},
         {"url", OPTION_TEXT, "URL", "the server: http://HOST:PORT, https://… or unix:PATH", NULL, 0},
         {"token", OPTION_TEXT, "TOKEN",
-                "who you are; others of the machine can read it here, not in CNND_TOKEN", NULL, 0},
+                "your token; users of this machine can see it here, but not in CNND_TOKEN", NULL, 0},
         {"help", OPTION_FLAG, NULL, "this text", NULL, 'h'},
         {"version", OPTION_FLAG, NULL, "the version of cnnctl", NULL, 0}, END};
 
@@ -31,33 +31,33 @@ static const struct command_option train_options[] = {
         {"dataset", OPTION_TEXT, "NAME", "data set to train on", "dataset/name", 0},
         {"epochs", OPTION_INT, "N", "passes over the data", "epochs", 0},
         {"lr", OPTION_NUMBER, "X", "learning rate", "optimizer/lr", 0},
-        {"batch", OPTION_INT, "N", "images a step", "batch_size", 0},
+        {"batch", OPTION_INT, "N", "images per step", "batch_size", 0},
         {"optimizer", OPTION_TEXT, "NAME", "sgd, adagrad, adam, adamw or yogi", "optimizer/name", 0},
-        {"momentum", OPTION_NUMBER, "X", "of sgd", "optimizer/momentum", 0},
-        {"weight-decay", OPTION_NUMBER, "X", "of the optimizer", "optimizer/weight_decay", 0},
+        {"momentum", OPTION_NUMBER, "X", "momentum of sgd", "optimizer/momentum", 0},
+        {"weight-decay", OPTION_NUMBER, "X", "weight decay of the optimizer", "optimizer/weight_decay", 0},
         {"gradient-clip", OPTION_NUMBER, "X", "largest norm of all gradients together",
                 "optimizer/gradient_clip", 0},
-        {"schedule", OPTION_TEXT, "NAME", "of the learning rate: constant, step or cosine",
+        {"schedule", OPTION_TEXT, "NAME", "schedule of the learning rate: constant, step or cosine",
                 "optimizer/schedule/name", 0},
-        {"step-epochs", OPTION_INT, "N", "of step: multiply by gamma after so many epochs",
+        {"step-epochs", OPTION_INT, "N", "for step: multiply the rate by gamma after this many epochs",
                 "optimizer/schedule/step_epochs", 0},
-        {"gamma", OPTION_NUMBER, "X", "of step (0.1)", "optimizer/schedule/gamma", 0},
-        {"warmup", OPTION_NUMBER, "EPOCHS", "let the learning rate rise from zero so long",
+        {"gamma", OPTION_NUMBER, "X", "for step: the factor (0.1)", "optimizer/schedule/gamma", 0},
+        {"warmup", OPTION_NUMBER, "EPOCHS", "let the learning rate rise from zero for this long",
                 "optimizer/schedule/warmup_epochs", 0},
         {"seed", OPTION_INT, "N", "the same seed gives the same run", "seed", 0},
         {"name", OPTION_TEXT, "TEXT", "a title for people", "name", 0},
         {"save-as", OPTION_TEXT, "MODEL", "keep the trained model under this name", "save_as", 0},
         {"save-best", OPTION_TEXT, "METRIC",
-                "of its best epoch, by val_loss, val_acc, train_loss or train_acc", "save_best", 0},
-        {"init", OPTION_TEXT, "NAME", "first weights: xavier_uniform, kaiming_uniform or normal", "init/name",
-                0},
-        {"init-from", OPTION_TEXT, "MODEL", "begin with the weights of a model", "init/from", 0},
-        {"no-strict", OPTION_FLAG, NULL, "what that model lacks or has in another shape starts afresh",
+                "save the best epoch by val_loss, val_acc, train_loss or train_acc", "save_best", 0},
+        {"init", OPTION_TEXT, "NAME", "initial weights: xavier_uniform, kaiming_uniform or normal",
+                "init/name", 0},
+        {"init-from", OPTION_TEXT, "MODEL", "start with the weights of a model", "init/from", 0},
+        {"no-strict", OPTION_FLAG, NULL, "initialise what that model lacks or has in another shape",
                 "init/strict", 0},
         {"resize", OPTION_SHAPE, "224x224", "height and width to scale images to", "dataset/resize", 0},
         {"limit", OPTION_INT, "N", "use this many training images", "dataset/limit", 0},
         {"val-limit", OPTION_INT, "N", "use this many validation images", "dataset/val_limit", 0},
-        {"max-steps", OPTION_INT, "N", "stop after so many steps", "max_steps", 0},
+        {"max-steps", OPTION_INT, "N", "stop after this many steps", "max_steps", 0},
         {"report-every", OPTION_INT, "N", "steps between points of the curve", "report_every", 0},
         {"no-shuffle", OPTION_FLAG, NULL, "take the images in their order", "shuffle", 0}, FOLLOW, WAIT, END};
 static const struct command_option submit_options[] = {FOLLOW, WAIT, END};
@@ -65,24 +65,19 @@ static const struct command_option follow_options[] = {WAIT, END};
 static const struct command_option jobs_options[] = {
         {"state", OPTION_TEXT, "STATE", "queued, running, paused, succeeded, failed or cancelled", NULL, 0},
         {"user", OPTION_TEXT, "NAME", "one user's jobs", NULL, 0},
-        {"limit", OPTION_INT, "N", "at most so many (20)", NULL, 'n'}, END};
+        {"limit", OPTION_INT, "N", "list at most this many (20)", NULL, 'n'}, END};
 static const struct command_option curve_options[] = {
         {"output", OPTION_TEXT, "FILE", "write a drawing (.svg), CSV (.csv) or JSON (.json)", NULL, 'o'},
-        {"csv", OPTION_TEXT, "FILE", "write the points as CSV; - is standard output", NULL, 0},
-        {"svg", OPTION_TEXT, "FILE", "write a drawing; - is standard output", NULL, 0}, END};
+        {"csv", OPTION_TEXT, "FILE", "write the points as CSV; - is stdout", NULL, 0},
+        {"svg", OPTION_TEXT, "FILE", "write a drawing; - is stdout", NULL, 0}, END};
 static const struct command_option classify_options[] = {
         {"top", OPTION_INT, "N", "the N best classes of each image (3)", NULL, 0},
-        {"csv", OPTION_TEXT, "FILE", "write a row an image and class as CSV; - is standard output", NULL, 0},
-        END};
+        {"csv", OPTION_TEXT, "FILE", "write a CSV row for each image and class; - is stdout", NULL, 0}, END};
 static const struct command_option result_options[] = {
         {"csv", OPTION_TEXT, "FILE",
-                "write a row a class as CSV, what its images were taken for "
-                "included; - is standard output",
-                NULL, 0},
+                "write a CSV row for each class, with what it was taken for; - is stdout", NULL, 0},
         {"images", OPTION_TEXT, "FILE",
-                "write a row an image as CSV: file, frame, tile, label, predicted, probability, correct; - "
-                "is standard output",
-                NULL, 0},
+                "write a CSV row for each image, with file and probability; - is stdout", NULL, 0},
         END};
 static const struct command_option map_options[] = {
         {"output", OPTION_TEXT, "FILE", "write an overlay (.png) or the numbers (.json)", NULL, 'o'},
@@ -98,14 +93,14 @@ static const struct command_option summary_options[] = {
 static const struct command_option datasets_options[] = {
         {"sheet", OPTION_TEXT, "FILE", "write a contact sheet of its classes (PNG)", NULL, 0}, END};
 static const struct command_option import_options[] = {
-        {"size", OPTION_TEXT, "SIZE", "scale images to this side", NULL, 0},
-        {"fit", OPTION_TEXT, "HOW", "how images of another shape are made to fit: resize, crop or tile", NULL,
-                0},
+        {"size", OPTION_TEXT, "SIZE", "side of an image, or HEIGHTxWIDTH", NULL, 0},
+        {"fit", OPTION_TEXT, "HOW", "how images are brought to that size: resize, crop or tile", NULL, 0},
         {"stride", OPTION_INT, "PIXELS", "from one tile to the next", NULL, 0},
         {"pixel-size", OPTION_NUMBER, "NM", "rescale every image to pixels of this side first", NULL, 0},
-        {"normalize", OPTION_TEXT, "HOW", "values: percentiles, per_image or none", NULL, 0},
+        {"normalize", OPTION_TEXT, "HOW", "what is done to pixel values: percentiles, per_image or none",
+                NULL, 0},
         {"channels", OPTION_INT, "N", "1 for grey, 3 for colour", NULL, 0},
-        {"val", OPTION_TEXT, "PART", "part of the images to keep for validation", NULL, 0}, END};
+        {"val", OPTION_TEXT, "PART", "share of the images for validation (0.2)", NULL, 0}, END};
 
 const struct command command_table[] = {
         {"train", "", 0, 0, false, "train a network; --arch and --dataset are needed",
@@ -114,7 +109,7 @@ const struct command command_table[] = {
         {"submit", "FILE", 1, 1, false, "submit a job written as JSON; - reads standard input", NULL,
                 submit_options, cmd_submit},
         {"jobs", "", 0, 0, false, "list jobs, newest first", NULL, jobs_options, cmd_jobs},
-        {"show", "ID", 1, 1, true, "all about one job", NULL, NULL, cmd_show},
+        {"show", "ID", 1, 1, true, "print all about one job", NULL, NULL, cmd_show},
         {"follow", "ID", 1, 1, true, "watch a job until it ends",
                 "Ctrl-C leaves the job running. The exit status is 0 when the job succeeded, 1 when it did "
                 "not.",
@@ -122,27 +117,26 @@ const struct command command_table[] = {
         {"cancel", "ID...", 1, INT_MAX, true, "end jobs for good", NULL, NULL, cmd_control},
         {"pause", "ID...", 1, INT_MAX, true, "stop jobs at their next step, with a checkpoint", NULL, NULL,
                 cmd_control},
-        {"resume", "ID...", 1, INT_MAX, true, "go on with paused jobs", NULL, NULL, cmd_control},
+        {"resume", "ID...", 1, INT_MAX, true, "let paused jobs go on", NULL, NULL, cmd_control},
         {"curve", "ID", 1, 1, true, "draw a job's curve, or write it to a file",
                 "Without an option the curve is drawn on a terminal, and printed as CSV into a pipe.",
                 curve_options, cmd_curve},
-        {"result", "ID", 1, 1, true, "how good a classify job found a model: scores of each class", NULL,
+        {"result", "ID", 1, 1, true, "print the scores of a classify job, class by class", NULL,
                 result_options, cmd_result},
         {"classify", "MODEL FILE...", 2, INT_MAX, false,
                 "classify images: PNG, JPEG, TIFF, MRC, DM, EMD, SER, NPY, PGM",
-                "FILE may also be a folder, a zip or a tar of such: they are sent together.",
+                "FILE may also be a folder, a zip or a tar of images, which are sent together.",
                 classify_options, cmd_classify},
-        {"map", "MODEL FILE", 2, 2, false, "class map of a large micrograph",
-                "Without -o a terminal gets how many cells each class has, a pipe the numbers as JSON.",
+        {"map", "MODEL FILE", 2, 2, false, "map the classes of a large micrograph",
+                "Without -o it prints the cells of each class on a terminal, and JSON into a pipe.",
                 map_options, cmd_map},
-        {"summary", "ARCH", 1, 1, false,
-                "layers of a network (a preset, or a .json file), with shapes and costs",
+        {"summary", "ARCH", 1, 1, false, "list the layers of a network (a preset, or a .json file)",
                 "  cnnctl summary bn-lenet --input 1x28x28 --batch 128", summary_options, cmd_summary},
         {"datasets", "[NAME]", 0, 1, false, "list data sets, or the classes of one", NULL, datasets_options,
                 cmd_datasets},
         {"import", "NAME PATH", 2, 2, false, "make a data set",
-                "PATH is a folder of one folder a class, a zip or tar of such, an .npz or a .safetensors "
-                "file.",
+                "PATH: a folder with one folder of images per class, a zip or tar of it, .npz or "
+                ".safetensors.",
                 import_options, cmd_import},
         {"models", "", 0, 0, false, "list models", NULL, NULL, cmd_models},
         {"export", "MODEL FILE", 2, 2, false,

@@ -36,50 +36,55 @@ struct option {
 /* clang-format on */
 
 static const struct option options[] = {
-        STRING(config, "", "file with these options; JSON or lines `option = value`"),
-        STRING(listen, "127.0.0.1:7420", "HOST:PORT, port 0 for a free one, or none"),
+        STRING(config, "", "file with these options: JSON, or lines `option = value`"),
+        STRING(listen, "127.0.0.1:7420", "HOST:PORT to listen on, with port 0 for a free one; or none"),
         STRING(socket, "", "path of a Unix socket to listen on as well"),
         STRING(state, "",
                 "folder for jobs, models and caches [$STATE_DIRECTORY, $XDG_STATE_HOME/cnnd or "
                 "~/.local/state/cnnd]"),
         STRING(device, "all", "devices to use: PLATFORM:DEVICE, type:cpu, type:gpu or all"),
-        STRING(log_level, "info", "debug, info, warn or error"),
-        STRING(tls_cert, "", "PEM file with the server's certificate and those it leads to: HTTPS on TCP"),
+        STRING(log_level, "info", "what is logged: debug, info, warn or error"),
+        STRING(tls_cert, "", "PEM file with the server's certificate and its chain: HTTPS on TCP"),
         STRING(tls_key, "", "PEM file with its private key"),
         STRING(operators, "",
-                "users and @groups of this machine to whom everybody's objects are open, as to root; by "
-                "commas"),
-        BOOL(insecure, "allow an address beyond loopback without TLS, and, while nobody has a token, without "
-                       "asking who"),
+                "users and @groups of this machine, separated by commas, who see and change "
+                "everything, as root does"),
+        BOOL(insecure, "allow an address beyond loopback without TLS and, while there is no token, without "
+                       "authentication"),
         NUMBER(watchdog_seconds, CONF_REAL, "60", 0.2, 86400,
-                "kill a device's worker that is busy this long without getting on"),
-        NUMBER(checkpoint_seconds, CONF_REAL, "30", 0.1, 86400, "most time between a job's checkpoints"),
+                "kill a device's worker that is busy for this long without progress"),
+        NUMBER(checkpoint_seconds, CONF_REAL, "30", 0.1, 86400, "longest time between a job's checkpoints"),
         NUMBER(slice_seconds, CONF_REAL, "60", 0.1, 86400,
                 "a training job runs at least this long before it yields, at a checkpoint, to another "
                 "user's"),
         NUMBER(half_life_seconds, CONF_REAL, "86400", 1, 1e9,
-                "after which a device second counts half in its user's share"),
-        NUMBER(heartbeat_seconds, CONF_REAL, "15", 0.1, 3600, "between heartbeats of an idle event stream"),
-        NUMBER(header_seconds, CONF_REAL, "20", 0.1, 3600, "for a request's whole header"),
-        NUMBER(idle_seconds, CONF_REAL, "75", 1, 3600, "a connection may rest"),
+                "time after which a device second counts half in its user's share"),
+        NUMBER(heartbeat_seconds, CONF_REAL, "15", 0.1, 3600,
+                "time between heartbeats of an idle event stream"),
+        NUMBER(header_seconds, CONF_REAL, "20", 0.1, 3600, "longest time for the whole header of a request"),
+        NUMBER(idle_seconds, CONF_REAL, "75", 1, 3600, "a connection that is idle for longer is closed"),
         NUMBER(max_json_bytes, CONF_BYTES, "1M", 1024, 64 << 20, "largest JSON body"),
         NUMBER(max_image_bytes, CONF_BYTES, "256M", 1024, 1 << 30, "largest image body"),
         NUMBER(max_weights_bytes, CONF_BYTES, "2G", 1024, 1e15, "largest weights body"),
         NUMBER(max_dataset_bytes, CONF_BYTES, "16G", 1024, 1e15, "largest body of a data set"),
         NUMBER(body_memory_bytes, CONF_BYTES, "512M", 1 << 20, 1e15,
-                "bodies held in memory, all requests together"),
+                "memory for bodies, of all requests together"),
         NUMBER(max_connections, CONF_INT, "12000", 4, 1e6,
-                "open at once on each listener; of those on the Unix socket the last 64 are for operators"),
+                "connections open at once on each listener; on the Unix socket the last 64 are for "
+                "operators"),
         NUMBER(batch_window_us, CONF_INT, "500", 0, 1e6,
                 "most microseconds that a classification waits for others that are on the way, to go to the "
-                "device with them; 0: none waits"),
-        NUMBER(batch_images, CONF_INT, "64", 1, 256, "of classifications that go to a device together"),
+                "device with them; 0 for none"),
+        NUMBER(batch_images, CONF_INT, "64", 1, 256,
+                "most images of classifications that go to a device together"),
         NUMBER(requests_per_second, CONF_REAL, "100", 0, 1e6,
-                "of one user, on average; 0 for no limit. Operators have none, here and below"),
-        NUMBER(user_connections, CONF_INT, "1000", 0, 1e6, "of one user, open at once; 0 for no limit"),
-        NUMBER(queued_jobs, CONF_INT, "1000", 0, 1e9, "of one user's, queued or paused; 0 for no limit"),
+                "requests of one user, on average; 0 for no limit. Operators have no limit, here and below"),
+        NUMBER(user_connections, CONF_INT, "1000", 0, 1e6,
+                "connections of one user, open at once; 0 for no limit"),
+        NUMBER(queued_jobs, CONF_INT, "1000", 0, 1e9, "jobs of one user, queued or paused; 0 for no limit"),
         NUMBER(stored_bytes, CONF_BYTES, "50G", 0, 1e18,
-                "of one user's models, data sets, and requests, events and results of jobs; 0 for no limit"),
+                "size of one user's models and data sets, and of requests, events and results of jobs; 0 "
+                "for no limit"),
 };
 enum { OPTION_COUNT = sizeof options / sizeof options[0] };
 
@@ -470,9 +475,9 @@ char *conf_help(void)
                         str_addf(&s, " [%s]", options[i].fallback);
                 str_add(&s, "\n");
         }
-        str_add(&s, "  --check                validate, print the values in force, and end\n"
-                    "  --tune                 measure how the layers of known networks run fastest, keep it, "
-                    "and end\n"
+        str_add(&s, "  --check                check the configuration, print the values in force, and end\n"
+                    "  --tune                 measure how the layers of known networks run fastest, keep the "
+                    "results, and end\n"
                     "  --help, --version\n");
         return str_take(&s);
 }
