@@ -3,11 +3,10 @@
 job of exactly so many epochs, and it says which epoch that was."""
 import os
 import resource
-import time
 import unittest
 
-from harness import Daemon, main, send_signal, wait_for
-from test_kills import curve, train
+from harness import Daemon, main
+from test_kills import curve, flip, kill_fronts, kill_workers, killed_around_the_end, paused, train
 
 EPOCHS, STEPS = 5, 5 * 50
 # A rate that rises until it ruins what was learnt.
@@ -54,14 +53,8 @@ class Best(unittest.TestCase):
         with Daemon({"checkpoint_seconds": 0.2}) as d:
             d.need_fashion()
             id = d.submit(best("it"))["id"]
-            for step in (20, 55, 100, 101, 140, 205):
-                d.wait_step(id, step)
-                send_signal(wait_for(d.worker, what="a worker"))
-            for step in (215, 230, 249):
-                d.wait_step(id, step)
-                d.kill()
-                d.start()
-                d.need_device()
+            kill_workers(d, id, (20, 55, 100, 101, 140, 205))
+            kill_fronts(d, id, (215, 230, 249))
             d.wait(id)
             self.check(d, id, "it")
 
@@ -70,15 +63,8 @@ class Best(unittest.TestCase):
             d.need_fashion()
             said = lambda job: {k: v for k, v in job["metrics"].items() if k != "images_per_second"}
             want = said(d.wait(d.submit(best("calm"))["id"]))
-            for turn in range(6):
-                name = "it%d" % turn
-                id = d.submit(best(name))["id"]
-                d.wait_step(id, STEPS)
-                time.sleep(turn * 0.004)
-                d.kill()
-                d.start()
-                d.need_device()
-                self.assertEqual((said(d.wait(id)), said(d.get("/v1/models/" + name))), (want, want))
+            for name, id in killed_around_the_end(d, best, STEPS):
+                self.assertEqual((said(d.get("/v1/jobs/%d" % id)), said(d.get("/v1/models/" + name))), (want, want))
                 self.assertEqual(d.weights(name), d.weights("calm"))
                 self.assertEqual([event for _, event, _ in d.events(id)].count("end"), 1)
 
@@ -86,19 +72,10 @@ class Best(unittest.TestCase):
         """It goes on from the checkpoint before, with what was the best one then."""
         with Daemon({"checkpoint_seconds": 3600}) as d:
             d.need_fashion()
-            for turn in range(50):  # one that ends before it is paused is followed by another
-                name = "it%d" % turn
-                id = d.submit(best(name))["id"]
-                d.wait_step(id, 160)
-                if d.request("POST", "/v1/jobs/%d/pause" % id)[0] == 202 and d.wait(id, ("paused", "succeeded"))["state"] == "paused":
-                    break
+            name, id = paused(d, best, 160)
             self.assertIsNotNone(d.get("/v1/jobs/%d" % id)["metrics"]["best_epoch"])
             path = os.path.join(d.state, "jobs", str(id), "checkpoint.safetensors")
-            with open(path, "r+b") as f:
-                f.seek(-2, os.SEEK_END)  # within the best weights
-                byte = f.read(1)[0]
-                f.seek(-2, os.SEEK_END)
-                f.write(bytes([byte ^ 4]))
+            flip(path, -2, 4)  # within the best weights
             self.assertEqual(d.request("POST", "/v1/jobs/%d/resume" % id)[0], 202)
             job = d.wait(id)
             self.assertRegex(job["notes"][0], "^the last checkpoint is damaged .*: the job goes on from the one before it, of step ")

@@ -30,6 +30,58 @@ def curve(events):
     return rows
 
 
+def kill_workers(d, id, steps):
+    """Kills the worker at each of the job's steps."""
+    for step in steps:
+        d.wait_step(id, step)
+        send_signal(wait_for(d.worker, what="a worker"))
+
+
+def kill_front(d):
+    d.kill()
+    d.start()
+    d.need_device()
+
+
+def kill_fronts(d, id, steps):
+    for step in steps:
+        d.wait_step(id, step)
+        kill_front(d)
+
+
+def killed_around_the_end(d, job, steps):
+    """Jobs `job(name)` of so many steps, each with its front killed at another moment of saving the model; yields name and id of each
+    that has ended."""
+    for turn in range(6):
+        name = "it%d" % turn
+        id = d.submit(job(name))["id"]
+        d.wait_step(id, steps)
+        time.sleep(turn * 0.004)
+        kill_front(d)
+        d.wait(id)
+        yield name, id
+
+
+def paused(d, job, step, prefix="it"):
+    """Name and id of a job `job(name)` that was paused at that step or behind it; one that ended before is followed by another."""
+    for turn in range(50):
+        name = "%s%d" % (prefix, turn)
+        id = d.submit(job(name))["id"]
+        d.wait_step(id, step)
+        if d.request("POST", "/v1/jobs/%d/pause" % id)[0] == 202 and d.wait(id, ("paused", "succeeded"))["state"] == "paused":
+            return name, id
+    raise AssertionError("every job ends before it is paused")
+
+
+def flip(path, at, bit):
+    """Changes one bit of the file; `at` below 0 counts from its end."""
+    with open(path, "r+b") as f:
+        f.seek(at, os.SEEK_END if at < 0 else os.SEEK_SET)
+        byte = f.read(1)[0]
+        f.seek(-1, os.SEEK_CUR)
+        f.write(bytes([byte ^ bit]))
+
+
 class Kills(unittest.TestCase):
     def compare(self, d, id, name, calm_name="calm"):
         calm = d.submit(train(calm_name))["id"]
@@ -44,20 +96,14 @@ class Kills(unittest.TestCase):
     def test_worker_killed_in_mid_epoch(self):
         with Daemon({"checkpoint_seconds": 1}) as d:
             id = d.submit(train("it"))["id"]
-            for step in (20, 70, 110):
-                d.wait_step(id, step)
-                send_signal(wait_for(d.worker, what="a worker"))
+            kill_workers(d, id, (20, 70, 110))
             d.wait(id)
             self.compare(d, id, "it")
 
     def test_front_killed(self):
         with Daemon({"checkpoint_seconds": 1}) as d:
             id = d.submit(train("it"))["id"]
-            for step in (30, 60, 120):
-                d.wait_step(id, step)
-                d.kill()
-                d.start()
-                d.need_device()
+            kill_fronts(d, id, (30, 60, 120))
             d.wait(id)
             self.compare(d, id, "it")
 
@@ -67,30 +113,13 @@ class Kills(unittest.TestCase):
             id = d.submit(train("calm"))["id"]
             d.wait(id)
             want = d.weights("calm")
-            for turn in range(6):
-                name = "it%d" % turn
-                id = d.submit(train(name))["id"]
-                d.wait_step(id, STEPS)
-                time.sleep(turn * 0.004)
-                d.kill()
-                d.start()
-                d.need_device()
-                d.wait(id)
+            for name, id in killed_around_the_end(d, train, STEPS):
                 self.assertEqual(d.weights(name), want)
                 self.assertEqual([event for _, event, _ in d.events(id)].count("end"), 1)
 
-    def paused(self, d, name, step):
-        """A job that was paused at that step or behind it; one that ended before is followed by another."""
-        for _ in range(50):
-            id = d.submit(train(name))["id"]
-            d.wait_step(id, step)
-            if d.request("POST", "/v1/jobs/%d/pause" % id)[0] == 202 and d.wait(id, ("paused", "succeeded"))["state"] == "paused":
-                return id
-        self.fail("every job ends before it is paused")
-
-    def damaged(self, d, name, damage, text):
+    def damaged(self, d, prefix, damage, text):
         """A paused job whose checkpoints are `damage`d goes on, says so, and ends as if nothing had been."""
-        id = self.paused(d, name, 60)
+        name, id = paused(d, train, 60, prefix)
         damage(os.path.join(d.state, "jobs", str(id), "checkpoint.safetensors"))
         d.request("POST", "/v1/jobs/%d/resume" % id)
         job = d.wait(id)
@@ -103,11 +132,7 @@ class Kills(unittest.TestCase):
 
     def test_damaged_checkpoint(self):
         def turn(path):
-            with open(path, "r+b") as f:
-                f.seek(os.path.getsize(path) // 2)
-                byte = f.read(1)[0]
-                f.seek(-1, os.SEEK_CUR)
-                f.write(bytes([byte ^ 1]))
+            flip(path, os.path.getsize(path) // 2, 1)
 
         def remove(path):
             os.unlink(path)
@@ -188,7 +213,7 @@ class Kills(unittest.TestCase):
 
     def test_pause_resume_cancel(self):
         with Daemon() as d:
-            id = self.paused(d, "it", 20)
+            name, id = paused(d, train, 20)
             other = d.submit(train("other", epochs=30000))["id"]
             d.wait_step(other, 5)
             self.assertEqual(d.request("POST", "/v1/jobs/%d/cancel" % other)[0], 202)
@@ -196,7 +221,7 @@ class Kills(unittest.TestCase):
             self.assertEqual(d.request("POST", "/v1/jobs/%d/resume" % other)[0], 409)
             self.assertEqual(d.request("POST", "/v1/jobs/%d/resume" % id)[0], 202)
             d.wait(id)
-            self.compare(d, id, "it")
+            self.compare(d, id, name)
 
     def test_classification_while_training(self):
         with Daemon() as d:
