@@ -15,7 +15,7 @@ import zlib
 
 import numpy as np
 
-from archives import archives
+from archive_bombs import archives
 sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'daemon'))
 from harness import slowness
 from formats import DECODE, Dm, mrc, npy, npz, page, run, ser, tiff, values
