@@ -1,5 +1,4 @@
 #include "client/lines.h"
-#include "base/json.h"
 #include "client/command.h"
 #include "client/text.h"
 

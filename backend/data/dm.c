@@ -2,10 +2,10 @@
 #include "data/decoder.h"
 #include "data/dmtags.h"
 #include "data/sample.h"
-#include "data/span.h"
 #include "data/unit.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum { MAX_IMAGES = 64, MAX_DIMS = 5, TYPE_BGRA = 23, TYPE_BGRA_OLD = 8 };
 

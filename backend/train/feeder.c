@@ -1,5 +1,4 @@
 #include "train/feeder.h"
-#include "ops/op.h"
 #include "train/gather.h"
 #include "base/philox.h"
 #include "train/transform.h"

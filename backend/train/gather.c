@@ -1,6 +1,5 @@
 #include "train/gather.h"
 #include "device/launch.h"
-#include "ops/op.h"
 
 #include <stdio.h>
 

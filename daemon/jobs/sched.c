@@ -212,6 +212,7 @@ static void replace_by_failure(struct run *r, const struct err *why)
         r->urgent = r->ended = true;
 }
 
+/* What may be over by the next try. */
 static bool passing(int code)
 {
         return code == ERR_DISK || code == ERR_IO || code == ERR_NO_MEMORY || code == ERR_UNAVAILABLE;
@@ -249,11 +250,6 @@ static void try_again(const struct sched *sc, struct run *r, struct err *why, bo
                 r->unplaced_ms = 0;
 }
 
-static bool passes_with_time(int code)
-{
-        return code == ERR_DISK || code == ERR_IO || code == ERR_UNAVAILABLE || code == ERR_NO_MEMORY;
-}
-
 /* After a commit that took so long. */
 static void set_pace(struct sched *sc, int64_t took_ms)
 {
@@ -280,7 +276,7 @@ static void commit_reports(struct sched *sc, int device, int64_t now_ms)
                         try_again(sc, r, &e, out.unplaced, now_ms);
                 return;
         }
-        if (r->last->kind == REPORT_FAILED && passes_with_time(r->last->error.code))
+        if (r->last->kind == REPORT_FAILED && passing(r->last->error.code))
                 sc->retry_ms = now_ms + FULL_MS;
         drop_reports(r);
         r->said_ms = 0;

@@ -18,7 +18,6 @@
 #include "device/dev.h"
 #include "device/launch.h"
 #include "ops/selftest.h"
-#include "train/infer.h"
 #include "train/train.h"
 
 #include <errno.h>

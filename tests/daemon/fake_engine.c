@@ -14,7 +14,6 @@
 #include "base/str.h"
 #include "data/dataset.h"
 #include "device/dev.h"
-#include "device/launch.h"
 #include "model/safetensors.h"
 #include "train/best.h"
 #include "train/early.h"
