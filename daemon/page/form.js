@@ -66,8 +66,8 @@ const SPECS = {
     { at: "/optimizer/schedule/name", label: "Schedule", kind: "choice", when: train, value: schedule,
       change: (r, v) => setSchedule(r, v === "constant" ? undefined : v),
       options: () => [["constant", "constant"], ["step", "in steps"], ["cosine", "cosine"]] },
-    { at: "/optimizer/schedule/step_epochs", label: "Epochs of a step", kind: "whole", when: stepwise, more: { min: 1 } },
-    { at: "/optimizer/schedule/gamma", label: "Times, each step", kind: "number", when: stepwise,
+    { at: "/optimizer/schedule/step_epochs", label: "Epochs per step", kind: "whole", when: stepwise, more: { min: 1 } },
+    { at: "/optimizer/schedule/gamma", label: "Factor per step", kind: "number", when: stepwise,
       more: { min: 0, max: 1, placeholder: "0.1" } },
     { at: "/optimizer/schedule/min_lr", label: "Lowest rate", kind: "number", when: r => train(r) && schedule(r) === "cosine",
       more: { min: 0, placeholder: "0" } },
@@ -158,7 +158,7 @@ function change(now) {
 }
 
 function typed() {
-  let now = null, why = "this is no object";
+  let now = null, why = "this is not an object";
   try {
     now = JSON.parse(by("new-json").value);
   } catch (error) {
@@ -166,7 +166,7 @@ function typed() {
   }
   const good = now !== null && typeof now === "object" && !Array.isArray(now);
   by("new-fields").disabled = by("new-submit").disabled = !good;
-  setText(by("new-json-error"), good ? "" : "No JSON yet: " + why);
+  setText(by("new-json-error"), good ? "" : "Not valid JSON: " + why);
   if (good) {
     request = now;
     sync();
@@ -238,7 +238,7 @@ async function post(text) {
     } catch (error) {
       if (error instanceof Refused || tries === MOST_TRIES)
         throw error;
-      setText(by("new-note"), "The server does not answer; trying again. It makes one job of it.");
+      setText(by("new-note"), "The server does not answer; trying again. Only one job will come of it.");
       await new Promise(resolve => setTimeout(resolve, 1500));
     }
 }
@@ -262,7 +262,7 @@ async function submit() {
   setText(by("new-error"), "");
   if (failed) {
     complain(failed.pointer || "", failed instanceof Refused ? failed.detail
-      : "The server does not answer. Submit again: it makes one job of it.", true);
+      : "The server does not answer. Submit again: only one job will come of it.", true);
     return;
   }
   close();

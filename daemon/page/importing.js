@@ -69,7 +69,7 @@ function step(text, at, of) {
 }
 
 const sent = at => at < file.size ? step("Sending: " + bytes(at) + " of " + bytes(file.size), at, file.size)
-  : step("It has been sent; the server looks into it.");
+  : step("Sent. The server is reading it.");
 
 function told({ event, data }) {
   if (event === "end")
@@ -78,7 +78,7 @@ function told({ event, data }) {
     step("Reading: " + number(data.files) + " files, " + number(data.images) + " images", data.bytes, data.total_bytes);
     return;
   }
-  const what = data.split === "val" ? "Writing what is to validate: " : data.split ? "Writing what is to train: " : "Writing: ";
+  const what = data.split === "val" ? "Writing validation images: " : data.split ? "Writing training images: " : "Writing: ";
   step(what + number(data.written) + " of " + number(data.images) + " images", data.written, data.images);
 }
 
@@ -103,7 +103,7 @@ async function send(target) {
 // An error about an option stands at its field, any other below, with the file's name.
 function complain(error) {
   if (error.name === "AbortError") {
-    setText(by("import-state"), "Given up; nothing of it is kept.");
+    setText(by("import-state"), "Stopped; nothing of it is kept.");
     return;
   }
   const said = error instanceof Refused ? error.detail
@@ -165,7 +165,7 @@ export async function sheet(set) {
   try {
     img.src = URL.createObjectURL(await (await ask("GET", path)).blob());
   } catch (error) {
-    return make("p", { className: "dim" }, "No picture of it: " + error.message);
+    return make("p", { className: "dim" }, "No preview: " + error.message);
   }
   img.addEventListener("load", () => URL.revokeObjectURL(img.src), { once: true });
   const rows = set.classes.slice(0, MOST_ROWS).flatMap((c, i) => [i ? ", " : "", name(c)]);

@@ -180,7 +180,7 @@ class Job {
       this.parts = { bar: make("progress", { ariaLabel: "progress of job " + j.id }), list: make("dl"), acts: make("p", { className: "acts" }),
         title: make("h3", {}, "Job " + j.id + " ", name(j.name || "")) };
       this.box.append(this.parts.title, this.parts.bar, this.parts.list, this.parts.acts, make("details", {},
-        make("summary", {}, "What was asked"), make("pre", { dir: "auto" }, JSON.stringify(j.request, null, 2))));
+        make("summary", {}, "Request"), make("pre", { dir: "auto" }, JSON.stringify(j.request, null, 2))));
     }
     const { bar, list, acts } = this.parts, rows = this.facts();
     bar.max = j.progress.steps || 1;

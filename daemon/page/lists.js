@@ -104,8 +104,8 @@ export function showModels(models, score, changed) {
       ["Download, " + bytes(m.bytes), () => download(weights(m.name), m.name + ".safetensors")],
       ["ONNX", () => download(onnx(m.name), m.name + ".onnx")],
       ["Delete", () => drop("v1/models/" + encodeURIComponent(m.name), "Delete the model " + m.name + " for good?", "models-error", changed)]])] })),
-  models.length ? "No model has that."
-    : "There is no model yet: a job that trains makes one, where it is given a name to save it under.");
+  models.length ? "No model matches."
+    : "There is no model yet. A training job makes one if it has a name to save it under.");
 }
 
 const fail = error => setText(by("models-error"), said(error));
@@ -129,5 +129,5 @@ export function showDatasets(sets, train, look, changed) {
       { is: (s.classes || []).join(), make: () => make("span", { title: (s.classes || []).join(", ") }, String(s.num_classes ?? "")) },
       number(s.train), number(s.val), s.error || s.state || "",
       acts([s.name, s.state, s.user, s.train, s.classes].join("\n"), s.name, [...use, ...(s.user ? [["Delete", gone]] : [])])] };
-  }), sets.length ? "No data set has that." : "There is no data set yet: import one.");
+  }), sets.length ? "No data set matches." : "There is no data set yet: import one.");
 }

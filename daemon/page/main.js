@@ -31,7 +31,7 @@ function arrange() {
 function paintJobs() {
   if (!jobs)
     return;
-  const none = search ? (search.reading ? "None yet." : "No job has that.") : by("state").value ? "No job is in that state."
+  const none = search ? (search.reading ? "None yet." : "No job matches.") : by("state").value ? "No job is in that state."
     : "There is no job yet. Begin with a data set: import one of yours below, then train on it.";
   showJobs(search ? search.jobs() : jobs, shown(), toggle, none);
   by("newer").hidden = !before || search;

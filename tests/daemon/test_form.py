@@ -136,7 +136,7 @@ class Page(House):
         self.enter("Optimizer", "sgd")
         self.enter("Momentum", "0.9")
         self.enter("Schedule", "step")
-        self.enter("Epochs of a step", "4")
+        self.enter("Epochs per step", "4")
         self.enter("Optimizer", "adamw")
         self.enter("Save the model as", "m")
         for metric in ("train_acc", "train_loss", "val_acc", "val_loss"):
@@ -168,7 +168,7 @@ class Page(House):
             self.assertEqual(self.tab.run("document.querySelector('%s').value" % self.field(label)), value, label)
         self.tab.enter("#new-json", '{"type": "train", "epochs": 7')
         self.assertTrue(self.tab.run("document.querySelector('#new-submit').disabled && document.querySelector('#new-fields').disabled"))
-        self.assertIn("No JSON", self.tab.text("#new-json-error"))
+        self.assertIn("Not valid JSON", self.tab.text("#new-json-error"))
         self.write({"type": "train", "dataset": None, "augment": {"a": [[]]}, "architecture": 7, "init": [], "optimizer": {"schedule": 3}})
         self.assertFalse(self.tab.run("document.querySelector('#new-submit').disabled"))
 
@@ -384,7 +384,7 @@ class Uploads(Driven):
             self.tab.wait("document.querySelector('#datasets tbody tr')")
             self.start()
             self.tab.click("#import-stop")
-            self.tab.wait("document.querySelector('#import-state').innerText.includes('Given up')")
+            self.tab.wait("document.querySelector('#import-state').innerText.includes('Stopped')")
             self.again()
             seen = d.request("GET", "/v1/datasets", headers={"Authorization": "Bearer " + secret})[2]["datasets"]
             self.assertEqual([s["name"] for s in seen if s["user"]], ["large"])
