@@ -40,7 +40,8 @@ static int set_url(struct address *a, const char *url, struct err *e)
                         a->base[n - 1] = '\0';
         } else {
                 return err_set(e, ERR_INVALID,
-                        "\"%s\" is no address of a server; http://HOST:PORT, https://… or unix:PATH is", url);
+                        "\"%s\" is not the address of a server; http://HOST:PORT, https://… or unix:PATH is",
+                        url);
         }
         a->url = strdup(url);
         return a->url && a->base ? 0 : err_set(e, ERR_NO_MEMORY, "no memory for a connection");

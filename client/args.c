@@ -104,7 +104,7 @@ static int check_words(const struct args *a, struct err *e)
                 if (a->words[i][0] == '\0')
                         return err_set(e, ERR_INVALID, "%s: an empty word for %s", c->name, c->words);
                 if (c->ids && !is_whole(a->words[i]))
-                        return err_set(e, ERR_INVALID, "\"%s\" is no number of a job", a->words[i]);
+                        return err_set(e, ERR_INVALID, "\"%s\" is not the number of a job", a->words[i]);
         }
         return 0;
 }

@@ -116,7 +116,7 @@ static int set_up(struct fetch *h, struct err *e)
                 rc = err_set(e, ERR_INVALID, "%s: on Windows a server is http://HOST:PORT or https://…",
                         h->address.url);
         else if (url && !WinHttpCrackUrl(url, 0, 0, &u))
-                rc = err_set(e, ERR_INVALID, "\"%s\" is no address of a server", h->address.url);
+                rc = err_set(e, ERR_INVALID, "\"%s\" is not the address of a server", h->address.url);
         else if (url && (host = calloc(u.dwHostNameLength + 1, sizeof *host)) != NULL)
                 h->base_path = calloc(u.dwUrlPathLength + 1, sizeof *h->base_path);
         if (rc == 0 && !h->base_path)
@@ -347,10 +347,10 @@ static int broken(const struct fetch *h, const struct talk *x, const struct call
                 DWORD code;
                 const char *words;
         } table[] = {{ERROR_WINHTTP_NAME_NOT_RESOLVED, "the host's name is unknown"},
-                {ERROR_WINHTTP_CANNOT_CONNECT, "nobody listens there, or a firewall is between"},
+                {ERROR_WINHTTP_CANNOT_CONNECT, "nobody listens there, or a firewall is in the way"},
                 {ERROR_WINHTTP_TIMEOUT, "it does not answer in time"},
                 {ERROR_WINHTTP_CONNECTION_ERROR, "it was reset or closed"},
-                {ERROR_WINHTTP_INVALID_SERVER_RESPONSE, "the answer is no HTTP"},
+                {ERROR_WINHTTP_INVALID_SERVER_RESPONSE, "the answer is not HTTP"},
                 {ERROR_WINHTTP_SECURE_FAILURE, "TLS failed"},
                 {ERROR_WINHTTP_SECURE_CHANNEL_ERROR, "TLS failed; Windows may not trust its certificate"},
                 {ERROR_WINHTTP_CLIENT_AUTH_CERT_NEEDED, "the server wants a certificate of the client"},

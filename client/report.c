@@ -54,7 +54,7 @@ int command_failed(const struct err *e)
         if (e->code == ERR_CLOSED)
                 fputs("        CNND_URL or --url say where the server is\n", stderr);
         if (e->code == ERR_LOGIN)
-                fputs("        CNND_TOKEN or --token say who you are\n", stderr);
+                fputs("        give a token by CNND_TOKEN or --token\n", stderr);
         return e->code == ERR_CLOSED ? STATUS_NO_SERVER : STATUS_FAILED;
 }
 

@@ -37,7 +37,7 @@ int rest_refused(const struct fetch_reply *r, struct err *e)
         if (detail[0])
                 err_at(e, code, rest_text(tree, "pointer", ""), "%s", detail);
         else if (r->status == 401)
-                err_set(e, code, "the server wants a token");
+                err_set(e, code, "the server asks for a token");
         else
                 err_set(e, code, "the server answered with status %d", r->status);
         cJSON_Delete(tree);
@@ -58,7 +58,7 @@ int rest_call(struct fetch *h, const struct fetch_request *q, struct fetch_reply
         if (rc == 0 && ret_tree) {
                 tree = json_parse(reply.body.data ? reply.body.data : "", reply.body.len, e);
                 if (!tree) {
-                        err_wrap(e, "what answers at %s is no cnnd", fetch_url(h));
+                        err_wrap(e, "what answers at %s is not cnnd", fetch_url(h));
                         rc = ERR_SYNTAX;
                 }
         }

@@ -70,7 +70,7 @@ int transfer_download(
         int rc = 0;
         bool to_file = strcmp(file, "-") != 0;
         if (to_file && path_look(file, &info, &ignored) == 0 && !info.regular)
-                return err_set(e, ERR_INVALID, "%s is no regular file; nothing was written", file);
+                return err_set(e, ERR_INVALID, "%s is not a regular file; nothing was written", file);
         interrupt_begin(&d.interrupt);
         if (to_file)
                 rc = file_create(file, &d.file, e);
@@ -122,7 +122,7 @@ int transfer_open(struct transfer_file *f, const char *path, struct fetch_reques
         *f = (struct transfer_file){.e = e};
         int rc = path_open(path, &f->file, &info, e);
         if (rc == 0 && !info.regular)
-                rc = err_set(e, ERR_INVALID, "%s is no regular file", path);
+                rc = err_set(e, ERR_INVALID, "%s is not a regular file", path);
         if (rc != 0) {
                 transfer_close(f);
                 return rc;

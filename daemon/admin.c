@@ -46,7 +46,7 @@ static int take_words(struct order *o, int argc, char **argv, struct err *e)
         int left = 1, i = 1;
         for (; i < argc && argv[i][0] != '-'; i++) {
                 if (o->words == MAX_WORDS)
-                        return err_set(e, ERR_INVALID, "\"%s\" is a word too many", argv[i]);
+                        return err_set(e, ERR_INVALID, "\"%s\" is one word too many", argv[i]);
                 o->word[o->words++] = argv[i];
         }
         for (; i < argc; i++) {
@@ -195,7 +195,7 @@ static int settle(const struct order *o, struct store *s, struct err *e)
 {
         const char *user = o->words > 3 ? o->word[3] : "";
         if (o->words > 3 && !identity_name_ok(user))
-                return err_set(e, ERR_INVALID, "\"%s\" is no user's name", user);
+                return err_set(e, ERR_INVALID, "\"%s\" is not a user's name", user);
         if (o->words > 3 && strncmp(user, "uid-", 4) != 0 && !identity_exists(user) && !token_known(s, user))
                 return err_set(e, ERR_NOT_FOUND,
                         "nobody is called \"%s\": this machine has no such user, and nobody of that name has "

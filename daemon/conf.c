@@ -402,8 +402,8 @@ static int check(const struct conf *c, struct err *e)
                 return e->code;
         if (strcmp(c->listen, "none") == 0) {
                 if (!c->socket[0])
-                        return err_set(
-                                e, ERR_INVALID, "listen is none and there is no socket: nobody could ask");
+                        return err_set(e, ERR_INVALID,
+                                "listen is none and there is no socket: nobody could connect");
                 return 0;
         }
         int rc = listen_parse(c->listen, &address, e);

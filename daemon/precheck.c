@@ -62,7 +62,7 @@ static int check_state(const char *state, struct err *e)
                 go_up(path);
         }
         if (!S_ISDIR(st.st_mode))
-                return err_set(e, ERR_INVALID, "state folder %s: %s is no folder", state, path);
+                return err_set(e, ERR_INVALID, "state folder %s: %s is not a folder", state, path);
         int rc = try_folder("state folder", path, e);
         return rc ? rc : check_files(state, e);
 }
@@ -75,7 +75,7 @@ static int check_socket(const char *socket, struct err *e)
                 return err_set(
                         e, ERR_INVALID, "socket path %s is longer than %zu bytes", socket, sizeof path - 1);
         if (lstat(socket, &st) == 0 && !S_ISSOCK(st.st_mode))
-                return err_set(e, ERR_INVALID, "%s exists and is no socket", socket);
+                return err_set(e, ERR_INVALID, "%s exists and is not a socket", socket);
         memcpy(path, socket, strlen(socket) + 1);
         go_up(path);
         return try_folder("socket", path, e);

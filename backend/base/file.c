@@ -139,7 +139,7 @@ int file_open(const char *path, int *ret_fd, uint64_t *ret_len, struct err *e)
         if (fstat(fd, &st) != 0)
                 rc = err_errno(e, errno, "cannot look at %s", path);
         else if (!S_ISREG(st.st_mode))
-                rc = err_set(e, ERR_INVALID, "%s is no regular file", path);
+                rc = err_set(e, ERR_INVALID, "%s is not a regular file", path);
         else if (st.st_size == 0)
                 rc = err_set(e, ERR_SYNTAX, "%s is empty", path);
         if (rc) {

@@ -353,7 +353,7 @@ static int open_either(const char *path, bool map, struct dataset **ret, struct 
         if (!map && !(d->path = strdup(path)))
                 rc = err_set(&why, ERR_NO_MEMORY, "no memory for a path");
         else if (d->file_len < HEADER_BYTES)
-                rc = err_set(&why, ERR_SYNTAX, "%zu bytes are no data set", d->file_len);
+                rc = err_set(&why, ERR_SYNTAX, "%zu bytes are not a data set", d->file_len);
         else
                 rc = map ? read_map(d, &why) : read_file(d, fd, &why);
         if (fd >= 0)

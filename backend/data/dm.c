@@ -36,7 +36,7 @@ static int whole(const struct dmtags_tag *t, uint64_t *ret, struct err *e)
 {
         double v = 0;
         if (!dmtags_number(t, &v) || !(v >= 0 && v <= 1e15))
-                return err_set(e, ERR_SYNTAX, "a size or index that is no number");
+                return err_set(e, ERR_SYNTAX, "a size or index that is not a number");
         *ret = (uint64_t)v;
         return 0;
 }
@@ -45,7 +45,7 @@ static int take_dimension(struct entry *en, const struct dmtags_tag *t, struct e
 {
         uint64_t i = t->path[4].index;
         if (i >= MAX_DIMS)
-                return err_set(e, ERR_INVALID, "more than %d dimensions are no image", MAX_DIMS);
+                return err_set(e, ERR_INVALID, "more than %d dimensions are not an image", MAX_DIMS);
         if (en->ndim <= (int)i)
                 en->ndim = (int)i + 1;
         return whole(t, &en->dims[i], e);
@@ -155,11 +155,11 @@ static int check_shape(struct entry *en, struct err *e)
         while (en->ndim > 2 && en->dims[en->ndim - 1] == 1)
                 en->ndim--;
         if (en->ndim < 2 || (en->ndim == 2 && (en->dims[0] == 1) != (en->dims[1] == 1) && en->spectrum))
-                return err_set(e, ERR_INVALID, "a spectrum is no image");
+                return err_set(e, ERR_INVALID, "a spectrum is not an image");
         if (en->ndim > 3)
-                return err_set(e, ERR_INVALID, "%d dimensions are no image", en->ndim);
+                return err_set(e, ERR_INVALID, "%d dimensions are not an image", en->ndim);
         if (en->spectrum || strstr(en->unit[2], "eV"))
-                return err_set(e, ERR_INVALID, "a spectrum image is no image");
+                return err_set(e, ERR_INVALID, "a spectrum image is not an image");
         return 0;
 }
 

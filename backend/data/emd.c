@@ -43,7 +43,7 @@ static int measure(struct search *s, uint64_t object, struct best *b, struct err
                         "complex numbers, records and other than plain integers and floats cannot be "
                         "classified");
         if (b->set.ndim != 2 && b->set.ndim != 3)
-                return err_set(e, ERR_INVALID, "%d dimensions are no image", b->set.ndim);
+                return err_set(e, ERR_INVALID, "%d dimensions are not an image", b->set.ndim);
         return 0;
 }
 
@@ -121,7 +121,7 @@ static int find_frames(struct search *s, struct best *b, struct err *e)
                 length[i] = unit_parse(unit, &factor) != IMAGE_UNKNOWN;
         }
         if (length[0] && length[1] && length[2] && b->set.dims[0] > 1)
-                return err_set(e, ERR_INVALID, "a volume is no image; send sections");
+                return err_set(e, ERR_INVALID, "a volume is not an image; send sections");
         b->frames_last = length[0] && length[1] && !length[2];
         return 0;
 }

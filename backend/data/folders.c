@@ -98,7 +98,7 @@ static int take_class(struct intake_source *s, const char *name, char **text, st
                 return 0;
         }
         if (len == 0)
-                return err_set(e, ERR_INVALID, "%.*s lies in no class folder, and there is no labels.csv",
+                return err_set(e, ERR_INVALID, "%.*s is not in a class folder, and there is no labels.csv",
                         SHOWN, s->name);
         if (s->problem)
                 return err_set(e, ERR_INVALID,
@@ -361,8 +361,8 @@ static int take_line(struct csv *c, char *fields[FIELDS], int n)
                 return err_set(c->e, ERR_INVALID, "%.200s, line %d: no label", c->name, c->line);
         if (n > 2 && (split = split_of(fields[2], strlen(fields[2]))) < 0)
                 return err_set(c->e, ERR_INVALID,
-                        "%.200s, line %d: \"%.40s\" is no split; train, val and test are", c->name, c->line,
-                        fields[2]);
+                        "%.200s, line %d: \"%.40s\" is not a split; train, val and test are", c->name,
+                        c->line, fields[2]);
         int rc = find_file(c, fields[0], &s);
         if (rc)
                 return rc;
@@ -373,8 +373,8 @@ static int take_line(struct csv *c, char *fields[FIELDS], int n)
         if (s->problem)
                 return err_set(c->e, ERR_INVALID, "%.*s: %s", SHOWN, s->name, s->problem);
         if (s->class_name)
-                return err_set(c->e, ERR_INVALID, "%.200s, line %d: %.200s stands here twice", c->name,
-                        c->line, s->name);
+                return err_set(c->e, ERR_INVALID, "%.200s, line %d: %.200s is listed twice", c->name, c->line,
+                        s->name);
         s->class_name = fields[1];
         s->split = split < 0 ? INTAKE_OPEN : split_names[split].split;
         c->val |= s->split == INTAKE_VAL && !split_names[split].test;

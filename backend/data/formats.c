@@ -90,7 +90,7 @@ int image_decode(const void *bytes, size_t len, const char *media_type, struct i
                 return err_set(e, ERR_SYNTAX, "the image is empty");
         if (!f)
                 return err_set(e, ERR_MEDIA,
-                        "the content is no PNG, JPEG, PGM, PPM, NPY, NPZ, TIFF, MRC, DM3, DM4, SER or EMD");
+                        "the content is not PNG, JPEG, PGM, PPM, NPY, NPZ, TIFF, MRC, DM3, DM4, SER or EMD");
         struct err local = {0};
         rc = f->decode(bytes, len, ret, &local);
         if (rc != 0)

@@ -18,7 +18,7 @@ static int read_space(struct opening *o, struct hdf_cursor c, struct err *e)
         if (!hdf_read_space(o->f, c, &s->ndim, s->dims))
                 return hdf_damaged("a data set", e);
         if (s->ndim > HDF_MAX_DIMS)
-                return err_set(e, ERR_INVALID, "%d dimensions are no image", s->ndim);
+                return err_set(e, ERR_INVALID, "%d dimensions are not an image", s->ndim);
         s->ndim = s->ndim < 0 ? 0 : s->ndim;
         o->space = true;
         return 0;
@@ -40,7 +40,7 @@ static int read_type(struct opening *o, struct hdf_cursor c, int flags, struct e
 static int read_sides(struct opening *o, struct hdf_cursor *c, int count, int size, struct err *e)
 {
         if (count < 2 || count - 1 > HDF_MAX_DIMS)
-                return err_set(e, ERR_INVALID, "chunks of %d dimensions are no image", count - 1);
+                return err_set(e, ERR_INVALID, "chunks of %d dimensions are not an image", count - 1);
         for (int i = 0; i < count - 1; i++)
                 o->set.chunk[i] = hdf_take(c, size);
         hdf_skip(c, (uint64_t)size);

@@ -54,7 +54,7 @@ static int read_header(gzFile file, const char *path, int ndim, struct idx *x, s
         if (rc != 0)
                 return rc;
         if (head[0] != 0 || head[1] != 0)
-                return err_set(e, ERR_SYNTAX, "%s is no IDX file", path);
+                return err_set(e, ERR_SYNTAX, "%s is not an IDX file", path);
         if (head[2] != 8 || head[3] != ndim)
                 return err_set(e, ERR_SYNTAX, "%s holds type 0x%02x in %d dimensions, wanted bytes in %d",
                         path, head[2], head[3], ndim);
@@ -110,7 +110,7 @@ int idx_read_fd(int fd, const char *path, int ndim, struct idx *ret, struct err 
         struct idx x = {0};
         if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
                 close(fd);
-                return err_set(e, ERR_INVALID, "%s is no regular file", path);
+                return err_set(e, ERR_INVALID, "%s is not a regular file", path);
         }
         gzFile file = gzdopen(fd, "rb");
         if (!file) {

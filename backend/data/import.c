@@ -109,7 +109,7 @@ static int take_csv(struct haul *h, const char *name, char *bytes, size_t len, s
 {
         if (len > CSV_MAX_BYTES || memchr(bytes, 0, len)) {
                 free(bytes);
-                return err_set(e, ERR_INVALID, "%.200s is no list of labels", name);
+                return err_set(e, ERR_INVALID, "%.200s is not a list of labels", name);
         }
         if (h->csv && depth_of(h->csv_name) <= depth_of(name)) {
                 free(bytes);
@@ -230,7 +230,7 @@ static int interpret(struct haul *h, struct err *e)
         int rc;
         if (h->array_count) {
                 if (h->in.count)
-                        return err_set(e, ERR_INVALID, "%.200s lies beside arrays", h->in.sources[0].name);
+                        return err_set(e, ERR_INVALID, "%.200s stands beside arrays", h->in.sources[0].name);
                 h->kind = "NPZ";
                 return arrays_read(&h->in, h->arrays, h->array_count, e);
         }

@@ -123,7 +123,8 @@ static int check(const unsigned char *b, size_t len, const struct header *h, str
                         (int)h->mode);
         if (h->nz > 1 && (h->group >= 400 || (h->group > 0 && mz == h->nz)))
                 return err_set(e, ERR_INVALID,
-                        "a volume of %d sections is no image; send sections, or a stack with space group 0",
+                        "a volume of %d sections is not an image; send sections, or a stack with space group "
+                        "0",
                         (int)h->nz);
         int rc = image_check(frames, h->mode == MODE_RGB ? 3 : 1, (uint64_t)h->ny, (uint64_t)h->nx, e);
         if (rc != 0)

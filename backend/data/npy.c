@@ -130,7 +130,7 @@ static int set_type(struct array *a, const char *descr, struct err *e)
                         "complex numbers (%s) cannot be classified; send their magnitude or real part",
                         descr);
         return err_set(e, ERR_INVALID,
-                "elements of type %s are no pixels; u1 to u8, i1 to i8, f2, f4, f8 and b1 are", descr);
+                "elements of type %s are not pixels; u1 to u8, i1 to i8, f2, f4, f8 and b1 are", descr);
 }
 
 static int take_type(struct scan *s, struct array *a)
@@ -138,7 +138,7 @@ static int take_type(struct scan *s, struct array *a)
         char descr[KEY_BYTES] = "";
         skip_blank(s);
         if (s->p < s->end && *s->p == '[')
-                return err_set(s->e, ERR_INVALID, "records of named fields are no pixels");
+                return err_set(s->e, ERR_INVALID, "records of named fields are not pixels");
         int rc = take_string(s, descr);
         return rc != 0 ? rc : set_type(a, descr, s->e);
 }
@@ -193,7 +193,7 @@ static int read_head(const unsigned char *bytes, size_t len, struct array *a, si
 {
         size_t at = len >= 8 && bytes[6] == 1 ? 10 : 12, header;
         if (len < at)
-                return err_set(e, ERR_SYNTAX, "%zu bytes are no array", len);
+                return err_set(e, ERR_SYNTAX, "%zu bytes are not an array", len);
         if (bytes[6] < 1 || bytes[6] > 3 || bytes[7] != 0)
                 return err_set(e, ERR_SYNTAX, "format version %d.%d is unknown", bytes[6], bytes[7]);
         header = (size_t)bytes[8] | (size_t)bytes[9] << 8;

@@ -44,7 +44,7 @@ static int number(struct text *t, const char *what, uint32_t max, uint32_t *ret,
                         return err_set(e, ERR_TOO_LARGE, "its %s is larger than %u", what, max);
         }
         if (ch >= 0 && !blank(ch))
-                return err_set(e, ERR_SYNTAX, "no blank behind its %s", what);
+                return err_set(e, ERR_SYNTAX, "no blank after its %s", what);
         *ret = v;
         return 0;
 }
@@ -96,7 +96,7 @@ static int check_length(const struct text *t, bool raw, uint32_t maxval, uint64_
                 return err_set(e, ERR_SYNTAX, "%llu bytes of samples where %llu are needed",
                         (unsigned long long)left, (unsigned long long)need);
         if (raw && left > need)
-                return err_set(e, ERR_SYNTAX, "%llu bytes behind the image; one file holds one image",
+                return err_set(e, ERR_SYNTAX, "%llu bytes after the image; one file holds one image",
                         (unsigned long long)(left - need));
         return 0;
 }

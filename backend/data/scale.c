@@ -139,7 +139,7 @@ int scale_to_pixel(struct image *im, double nm, struct err *e)
                 return err_set(e, ERR_INVALID,
                         "its pixels are measured in reciprocal space, so that they have no size in nm");
         if (im->unit != IMAGE_METRES)
-                return err_set(e, ERR_INVALID, "the file tells no size of its pixels");
+                return err_set(e, ERR_INVALID, "the file does not tell its pixel size");
         int h = side_at(im->h, im->pixel_h, nm), w = side_at(im->w, im->pixel_w, nm);
         if (h == 0 || w == 0)
                 return err_set(e, ERR_TOO_LARGE, "pixels of %g x %g nm to %g nm: more than %d pixels a side",

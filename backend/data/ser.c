@@ -33,15 +33,15 @@ static const struct sample types[TYPES + 1] = {
 static int read_head(struct series *s, struct err *e)
 {
         if (s->len < HEAD)
-                return err_set(e, ERR_SYNTAX, "%zu bytes are no series", s->len);
+                return err_set(e, ERR_SYNTAX, "%zu bytes are not a series", s->len);
         uint64_t version = span_uint(s->bytes + 4, 2, false), kind = span_uint(s->bytes + 6, 4, false);
         s->offset_size = version <= LAST_32 ? 4 : 8;
         s->count = span_uint(s->bytes + 18, 4, false);
         s->table = span_uint(s->bytes + 22, s->offset_size, false);
         if (kind == SERIES_1D)
-                return err_set(e, ERR_INVALID, "a series of spectra is no image");
+                return err_set(e, ERR_INVALID, "a series of spectra is not an image");
         if (kind != SERIES_2D)
-                return err_set(e, ERR_SYNTAX, "0x%llx is no kind of series", (unsigned long long)kind);
+                return err_set(e, ERR_SYNTAX, "0x%llx is not a kind of series", (unsigned long long)kind);
         if (s->count == 0)
                 return err_set(e, ERR_INVALID, "the series holds no image");
         if (s->count > IMAGE_MAX_COUNT)

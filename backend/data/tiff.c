@@ -52,7 +52,7 @@ static int list_pages(struct tiffpage_file *f, struct pages *ps, struct err *e)
         if (rc == 0 && f->message[0])
                 rc = tiffpage_damaged(f, e);
         if (rc == 0 && ps->count > 1 && !tells_next(f, ps->list[ps->count - 1].offset))
-                rc = err_set(e, ERR_SYNTAX, "cut off behind page %zu", ps->count);
+                rc = err_set(e, ERR_SYNTAX, "cut off after page %zu", ps->count);
         return rc;
 }
 

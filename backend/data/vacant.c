@@ -55,7 +55,7 @@ void vacant_tell(const struct vacant *v, const struct folders *f, const struct i
                         continue; /* of both splits */
                 if (told++ < LISTED)
                         str_addf(out, "%s\"%.60s\"",
-                                told == 1 ? "folders without an image, which became no classes: " : ", ",
+                                told == 1 ? "folders without an image, which did not become classes: " : ", ",
                                 list[i]);
         }
         if (told > LISTED)

@@ -273,13 +273,13 @@ static int check_end(struct walk *w, struct err *e)
         if (n < 0)
                 return damaged(w, e);
         if (w->gunzip && n > 0)
-                return err_set(e, ERR_TOO_LARGE, "more than %d MiB behind the last file of the archive",
+                return err_set(e, ERR_TOO_LARGE, "more than %d MiB after the last file of the archive",
                         BEHIND_BYTES >> 20);
         const uint64_t len = w->gunzip ? gunzip_unpacked(w->gunzip) : w->len;
         bool zeros = w->gunzip ? gunzip_ends_in_zeros(w->gunzip) : w->zeros_last;
         if (walk_kind(w)[0] == 't' && !zeros && (uint64_t)archive_filter_bytes(w->archive, 0) >= len)
                 return err_set(e, ERR_SYNTAX,
-                        "the archive, a tar, is cut short behind file %d: the zeros at its end are missing",
+                        "the archive, a tar, is cut short after file %d: the zeros at its end are missing",
                         w->files);
         return 0;
 }

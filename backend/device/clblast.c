@@ -52,7 +52,7 @@ static int check(const struct clblast_params *p, struct err *e)
         for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
                 const enum param *r = rules[i];
                 if (v[r[0]] % (v[r[1]] * v[r[2]]))
-                        return err_set(e, ERR_INVALID, "%s=%d is no multiple of %s=%d times %s=%d",
+                        return err_set(e, ERR_INVALID, "%s=%d is not a multiple of %s=%d times %s=%d",
                                 params[r[0]].name, v[r[0]], params[r[1]].name, v[r[1]], params[r[2]].name,
                                 v[r[2]]);
         }
@@ -71,7 +71,7 @@ int clblast_params_read(const char *text, size_t len, struct clblast_params *ret
         char copy[CLBLAST_TEXT];
         int at = 0;
         if (len >= sizeof copy || memchr(text, '\0', len))
-                return err_set(e, ERR_INVALID, "CLBlast's parameters are no text of up to %zu bytes",
+                return err_set(e, ERR_INVALID, "CLBlast's parameters are not a text of up to %zu bytes",
                         sizeof copy - 1);
         snprintf(copy, sizeof copy, "%.*s", (int)len, text);
         for (int i = 0; i < CLBLAST_PARAMS; i++) {

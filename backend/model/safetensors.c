@@ -82,7 +82,8 @@ static int read_shape(struct safetensors_tensor *t, const cJSON *shape, struct e
         {
                 double v = cJSON_IsNumber(dim) ? dim->valuedouble : -1;
                 if (!(v >= 0 && v <= 9007199254740992.0) || v != (double)(int64_t)v)
-                        return err_set(e, ERR_SYNTAX, "tensor %s: a dimension is no whole number", t->name);
+                        return err_set(
+                                e, ERR_SYNTAX, "tensor %s: a dimension is not a whole number", t->name);
                 if (t->ndim == SAFETENSORS_MAX_DIMS)
                         return err_set(
                                 e, ERR_INVALID, "tensor %s has more than %d dimensions", t->name, t->ndim);
@@ -99,7 +100,7 @@ static int read_place(struct safetensors_tensor *t, const cJSON *offsets, unsign
         uint64_t elements, bytes;
         if (!cJSON_IsArray(offsets) || cJSON_GetArraySize(offsets) != 2 || !cJSON_IsNumber(begin) ||
                 !cJSON_IsNumber(end))
-                return err_set(e, ERR_SYNTAX, "tensor %s: data_offsets are no two numbers", t->name);
+                return err_set(e, ERR_SYNTAX, "tensor %s: data_offsets are not two numbers", t->name);
         double from = begin->valuedouble, to = end->valuedouble;
         if (!(from >= 0 && from <= to && to <= (double)data->len) || from != (double)(uint64_t)from ||
                 to != (double)(uint64_t)to)
@@ -143,7 +144,7 @@ static int read_metadata(struct safetensors *s, const cJSON *pairs, struct err *
 {
         const cJSON *pair;
         if (!cJSON_IsObject(pairs))
-                return err_set(e, ERR_SYNTAX, "the metadata is no object");
+                return err_set(e, ERR_SYNTAX, "the metadata is not an object");
         int n = cJSON_GetArraySize(pairs);
         s->metadata = calloc((size_t)n + 1, sizeof *s->metadata);
         if (!s->metadata)
@@ -151,7 +152,7 @@ static int read_metadata(struct safetensors *s, const cJSON *pairs, struct err *
         cJSON_ArrayForEach(pair, pairs)
         {
                 if (!cJSON_IsString(pair))
-                        return err_set(e, ERR_SYNTAX, "the metadata \"%.40s\" is no text", pair->string);
+                        return err_set(e, ERR_SYNTAX, "the metadata \"%.40s\" is not a text", pair->string);
                 int i = s->metadata_count++;
                 s->metadata[i].key = strdup(pair->string);
                 s->metadata[i].value = strdup(pair->valuestring);
@@ -200,7 +201,7 @@ static int read_tree(struct safetensors *s, const cJSON *head, const struct span
 {
         const cJSON *entry;
         if (!cJSON_IsObject(head))
-                return err_set(e, ERR_SYNTAX, "the head is no object");
+                return err_set(e, ERR_SYNTAX, "the head is not an object");
         s->tensors = calloc((size_t)cJSON_GetArraySize(head) + 1, sizeof *s->tensors);
         if (!s->tensors)
                 return err_set(e, ERR_NO_MEMORY, "no memory for the list of tensors");
@@ -253,7 +254,7 @@ static int read_text(
 
 static int no_file(size_t len, struct err *e)
 {
-        return err_set(e, ERR_SYNTAX, "%zu bytes are no safetensors file", len);
+        return err_set(e, ERR_SYNTAX, "%zu bytes are not a safetensors file", len);
 }
 
 static int read_map(struct safetensors *s, struct err *e)

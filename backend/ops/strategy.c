@@ -249,8 +249,8 @@ int strategies_read_json(struct strategies *s, const cJSON *json, struct err *e)
                 }
                 if (!item->string || strlen(item->string) >= STRATEGY_NAME || !cJSON_IsString(item) ||
                         !read_variants(item->valuestring, strlen(item->valuestring), v))
-                        return err_set(
-                                e, ERR_INVALID, "'%.80s' is no strategy", item->string ? item->string : "");
+                        return err_set(e, ERR_INVALID, "'%.80s' is not a strategy",
+                                item->string ? item->string : "");
                 const int rc = strategies_put(s, item->string, v, e);
                 if (rc)
                         return rc;
@@ -284,7 +284,7 @@ static int read_line(struct strategies *s, const char *line, size_t len, struct 
                 return read_clblast(s, colon + 1, len - (size_t)(colon - line) - 1, e);
         if (!colon || (size_t)(colon - line) >= sizeof name ||
                 !read_variants(colon + 1, len - (size_t)(colon - line) - 1, v))
-                return err_set(e, ERR_SYNTAX, "'%.*s' is no strategy", len < 80 ? (int)len : 80, line);
+                return err_set(e, ERR_SYNTAX, "'%.*s' is not a strategy", len < 80 ? (int)len : 80, line);
         snprintf(name, sizeof name, "%.*s", (int)(colon - line), line);
         return strategies_put(s, name, v, e);
 }

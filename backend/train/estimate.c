@@ -241,7 +241,8 @@ static int check_norms(const struct setup *s, const struct train_request *r, str
         if (!alone || !setup_needs_two(s->net, &layer))
                 return 0;
         return err_at(e, ERR_INVALID, "/batch_size",
-                "batch_norm %s takes the variance of a batch, which one image has not: %d images in batches "
+                "batch_norm %s takes the variance of a batch, which one image does not have: %d images in "
+                "batches "
                 "of %d, %d "
                 "at once, leave one by itself; choose another batch_size",
                 layer, s->count[DATASET_TRAIN], r->batch_size, s->micro_batch);

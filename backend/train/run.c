@@ -183,7 +183,7 @@ static int drain(struct run *r, struct err *e)
                 /* The batch's mean by weights, once for each of its images. */
                 double loss = r->pending[i].weight > 0 ? (double)results[i][0] / r->pending[i].weight * n : 0;
                 if (!isfinite(results[i][0]))
-                        return diverged(r, "the loss is no finite number at", step, e);
+                        return diverged(r, "the loss is not a finite number at", step, e);
                 r->progress.window.loss += loss;
                 r->progress.window.correct += (int64_t)results[i][1];
                 r->progress.window.count += n;
@@ -257,7 +257,7 @@ static int validate(struct run *r, struct err *e)
         if (rc)
                 return err_wrap(e, "validation");
         if (!isfinite(v.loss))
-                return diverged(r, "the validation loss is no finite number after", p->step, e);
+                return diverged(r, "the validation loss is not a finite number after", p->step, e);
         const double metrics[METRICS] = {v.weight > 0 ? v.loss / v.weight : 0,
                 points_mean((double)v.correct, v.count), points_mean(p->epoch.loss, p->epoch.count),
                 points_mean((double)p->epoch.correct, p->epoch.count)};
@@ -274,7 +274,7 @@ static int fetch_weights(struct run *r, struct err *e)
         int rc = buf_read(r->buffers.params, 0, r->block, count * sizeof *r->block, e);
         for (uint64_t i = 0; i < count && rc == 0; i++)
                 if (!isfinite(r->block[i]))
-                        rc = diverged(r, "a weight is no finite number after", r->progress.step, e);
+                        rc = diverged(r, "a weight is not a finite number after", r->progress.step, e);
         return rc;
 }
 

@@ -75,7 +75,7 @@ int api_body(const struct http_request *rq, cJSON **ret, struct err *e)
         const unsigned char first = (unsigned char)rq->body.text.data[0];
         if (!tree && e->code == ERR_SYNTAX &&
                 (isalnum(first) || first == '@' || first == '.' || first == '/'))
-                return err_set(e, ERR_SYNTAX, "the body is no JSON; curl takes it from a file by -d @FILE");
+                return err_set(e, ERR_SYNTAX, "the body is not JSON; curl takes it from a file by -d @FILE");
         if (!tree)
                 return e->code;
         *ret = tree;

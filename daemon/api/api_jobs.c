@@ -68,7 +68,8 @@ int api_jobs_list(void *ctx, struct http_request *rq, struct err *e)
         if (rc == 0)
                 rc = target_get_int(&rq->target, "before", 1, INT64_MAX, &f.before, e);
         if (rc == 0 && state && (f.state = job_state_parse(state)) < 0)
-                rc = err_set(e, ERR_INVALID, "query parameter \"state\" is no state of a job: \"%s\"", state);
+                rc = err_set(
+                        e, ERR_INVALID, "query parameter \"state\" is not a state of a job: \"%s\"", state);
         f.limit = (int)limit;
         f.own = rq->who.operator? NULL : rq->who.user;
         if (rc == 0)

@@ -62,7 +62,7 @@ int api_models_map(void *ctx, struct http_request *rq, struct err *e)
         if (rc == 0)
                 rc = read_query(&rq->target, &how, e);
         if (rc == 0 && rq->body.text.len == 0)
-                rc = err_set(e, ERR_SYNTAX, "the body is empty: it is to be an image");
+                rc = err_set(e, ERR_SYNTAX, "the body is empty: it must be an image");
         if (rc == 0)
                 rc = classify_map(api->service->classify, api_name(rq), &how, rq->body.text.data,
                         rq->body.text.len, api_claim(rq->media_type), &caller, e);

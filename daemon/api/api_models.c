@@ -153,7 +153,7 @@ int api_models_classify(void *ctx, struct http_request *rq, struct err *e)
         if (rc == 0)
                 rc = api_model(api, rq, NULL, e);
         if (rc == 0 && rq->body.text.len == 0)
-                rc = err_set(e, ERR_SYNTAX, "the body is empty: it is to be an image");
+                rc = err_set(e, ERR_SYNTAX, "the body is empty: it must be an image");
         if (rc == 0)
                 rc = classify_start(api->service->classify, api_name(rq), rq->body.text.data,
                         rq->body.text.len, api_claim(rq->media_type), (int)top, &caller, e);
@@ -192,7 +192,7 @@ int api_models_activations(void *ctx, struct http_request *rq, struct err *e)
         if (rc == 0)
                 rc = get_layer(&rq->target, &layer, e);
         if (rc == 0 && rq->body.text.len == 0)
-                rc = err_set(e, ERR_SYNTAX, "the body is empty: it is to be an image");
+                rc = err_set(e, ERR_SYNTAX, "the body is empty: it must be an image");
         if (rc == 0)
                 rc = classify_look(api->service->classify, api_name(rq), layer, rq->body.text.data,
                         rq->body.text.len, api_claim(rq->media_type), &caller, e);

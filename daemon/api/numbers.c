@@ -84,7 +84,7 @@ static int cut_value(struct cutter *c, const char *key, struct numbers_cut *to)
 {
         const char *from = c->p;
         if (c->p >= c->end || *c->p != '[')
-                return err_set(c->e, ERR_SYNTAX, "\"%s\" is to be an array of numbers, at byte %zu", key,
+                return err_set(c->e, ERR_SYNTAX, "\"%s\" must be an array of numbers, at byte %zu", key,
                         (size_t)(c->p - c->text));
         if (to->count == NUMBERS_MAX_SPANS)
                 return err_set(c->e, ERR_TOO_LARGE, "more than %d fields \"%s\"", NUMBERS_MAX_SPANS, key);
@@ -212,7 +212,7 @@ static int store(struct reader *r, double v, struct err *e)
                 memcpy(r->out + r->done * sizeof f, &f, sizeof f);
         } else if (!(v >= 0 && v <= top && v == floor(v))) {
                 return err_set(
-                        e, ERR_INVALID, "value %zu, %g, is no whole number from 0 to %g", r->done, v, top);
+                        e, ERR_INVALID, "value %zu, %g, is not a whole number from 0 to %g", r->done, v, top);
         } else if (r->type == NUMBERS_UINT8) {
                 r->out[r->done] = (unsigned char)v;
         } else {

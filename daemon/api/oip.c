@@ -59,7 +59,7 @@ static int read_shape(const cJSON *list, struct oip_input *in, struct err *e)
                                 cJSON_GetArraySize(list));
                 if (!(v >= 1 && v <= INT32_MAX && v == floor(v)))
                         return err_at(e, ERR_INVALID, "/inputs/0/shape",
-                                "side %d of the shape is no whole number from 1 on", in->dims);
+                                "side %d of the shape is not a whole number from 1 on", in->dims);
                 in->shape[in->dims++] = (int64_t)v;
         }
         return 0;
@@ -129,18 +129,17 @@ static int find_data(const cJSON *o, const struct numbers_cut *cut, struct oip_i
                         data ? ", not both" : "");
         if (data && in->len)
                 return err_at(e, ERR_INVALID, "/inputs/0",
-                        "%zu bytes lie behind the JSON, and no \"binary_data_size\" says what they are",
-                        in->len);
+                        "%zu bytes follow the JSON, and no \"binary_data_size\" says what they are", in->len);
         if (data && !in->type->npy)
                 return err_at(e, ERR_INVALID, "/inputs/0/data",
-                        "files go behind the JSON, as \"binary_data_size\" bytes");
+                        "files follow the JSON, as \"binary_data_size\" bytes");
         if (data) {
                 in->numbers = &cut->span[data->valueint];
                 return 0;
         }
         if (size != (int64_t)in->len)
                 return err_at(e, ERR_INVALID, "/inputs/0/parameters/binary_data_size",
-                        "\"binary_data_size\" is %lld, and %zu bytes lie behind the JSON", (long long)size,
+                        "\"binary_data_size\" is %lld, and %zu bytes follow the JSON", (long long)size,
                         in->len);
         if (size != need)
                 return err_at(e, ERR_INVALID, "/inputs/0/parameters/binary_data_size",
@@ -283,7 +282,7 @@ static int read_plain(
         const size_t n = in->len / image;
         if (n == 0 || in->len % image || n > IMAGE_MAX_COUNT)
                 return err_set(e, ERR_INVALID,
-                        "%zu bytes without JSON are no FP32 tensor of up to %d images of %zu bytes "
+                        "%zu bytes without JSON are not an FP32 tensor of up to %d images of %zu bytes "
                         "(%dx%dx%d)",
                         in->len, IMAGE_MAX_COUNT, image, s->c, s->h, s->w);
         in->type = &types[0];
@@ -305,7 +304,7 @@ int oip_read(const char *body, size_t len, int64_t json_bytes, const struct mode
                         "Inference-Header-Content-Length is %zu, and the body has %zu bytes", json, len);
         if (json > (size_t)OIP_JSON_MIB << 20)
                 return err_set(e, ERR_TOO_LARGE,
-                        "%zu bytes of JSON; the most is %d MiB: send the tensor in binary behind it", json,
+                        "%zu bytes of JSON; the most is %d MiB: send the tensor in binary after it", json,
                         OIP_JSON_MIB);
         struct oip_input in = {.bytes = (const unsigned char *)body + json, .len = len - json};
         int rc = json ? numbers_cut(body, json, "data", &cut, e) : read_plain(shape, ret, &in, e);

@@ -12,8 +12,7 @@ static int check_files(const struct oip_request *r, const cJSON *files, int n, s
         const cJSON *file;
         int index = 0;
         if (!files && n != 1)
-                return err_set(
-                        e, ERR_INVALID, "element 0 of \"image\" holds %d images; each is to be one", n);
+                return err_set(e, ERR_INVALID, "element 0 of \"image\" holds %d images; each must be one", n);
         cJSON_ArrayForEach(file, files)
         {
                 const cJSON *error = json_field(file, "error");
@@ -23,7 +22,7 @@ static int check_files(const struct oip_request *r, const cJSON *files, int n, s
                 }
                 if (wire_int(file, "n") != 1)
                         return err_set(e, ERR_INVALID,
-                                "element %d of \"image\" holds %lld images; each is to be one", index,
+                                "element %d of \"image\" holds %lld images; each must be one", index,
                                 (long long)wire_int(file, "n"));
                 index++;
         }

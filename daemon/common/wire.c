@@ -136,7 +136,7 @@ int wire_device_read(const cJSON *o, struct dev_info *ret, struct err *e)
         NUMBERS(X)
 #undef X
         if (rc == 0 && !is_id(info.id))
-                rc = err_set(e, ERR_INVALID, "\"%s\" is no id of a device", info.id);
+                rc = err_set(e, ERR_INVALID, "\"%s\" is not the id of a device", info.id);
         if (rc == 0)
                 rc = json_get_int(o, "type", DEV_CPU, DEV_ACCELERATOR, "", &type, e);
         if (rc)

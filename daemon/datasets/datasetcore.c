@@ -97,7 +97,7 @@ static void know_again(struct entry *en, const char *path)
         en->other = rc == 0 && en->mark[0] && strcmp(en->mark, f.mark) != 0;
         if (en->other)
                 rc = err_set(&en->error, ERR_UNAVAILABLE,
-                        "its file is another one than it was; the next start of cnnd tells whose");
+                        "its file is another one than before; the next start of cnnd finds out whose");
         if (rc == 0)
                 return;
         log_line(LOG_ERROR, "data set %s: %s", en->name, en->error.message);

@@ -175,7 +175,7 @@ static void add_warnings(const struct import *im, cJSON *set)
         const cJSON *warning;
         cJSON_AddNumberToObject(set, "skipped", im->skipped);
         if (im->skipped) {
-                str_addf(&skipped, "passed over, for it is no image: %s", im->first);
+                str_addf(&skipped, "skipped, not an image: %s", im->first);
                 if (im->skipped > 1)
                         str_addf(&skipped, " and %d more", im->skipped - 1);
         }
@@ -303,7 +303,7 @@ static int check(struct imports *is, const char *name, const struct imports_call
                 own += strcmp(im->caller.who.user, caller->who.user) == 0;
         }
         if (own >= IMPORTS_SHARE && !caller->who.operator)
-                return err_set(e, ERR_QUOTA, "an import of yours goes on; try again when it has ended");
+                return err_set(e, ERR_QUOTA, "an import of yours is running; try again when it has ended");
         if (is->count >= IMPORTS_MAX)
                 return err_set(
                         e, ERR_UNAVAILABLE, "%d imports go on; try again when one has ended", is->count);

@@ -137,7 +137,7 @@ int guard_check(struct MHD_Connection *con, const char *method, const char *vers
         struct guard_facts f = {0};
         MHD_get_connection_values_n(con, MHD_HEADER_KIND, look, &s);
         if (!is_token(method))
-                return refuse(ret_status, e, "the method is no word");
+                return refuse(ret_status, e, "the method is not a word");
         if (strcmp(version, "HTTP/1.1") != 0 && strcmp(version, "HTTP/1.0") != 0)
                 return refuse(ret_status, e, "this is HTTP/1.1");
         if (s.hosts > 1 || (s.hosts == 0 && strcmp(version, "HTTP/1.1") == 0))
@@ -154,7 +154,7 @@ int guard_check(struct MHD_Connection *con, const char *method, const char *vers
         }
         if (s.type && !media_parse(s.type, f.media_type)) {
                 *ret_status = 415;
-                return err_set(e, ERR_MEDIA, "Content-Type \"%.80s\" is no media type", s.type);
+                return err_set(e, ERR_MEDIA, "Content-Type \"%.80s\" is not a media type", s.type);
         }
         *ret = f;
         return 0;

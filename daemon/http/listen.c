@@ -17,7 +17,7 @@ static int parse_port(const char *text, in_port_t *ret, struct err *e)
         char *end;
         long port = strtol(text, &end, 10);
         if (*text < '0' || *text > '9' || *end || port > 65535)
-                return err_set(e, ERR_INVALID, "\"%s\" is no port, 0 to 65535", text);
+                return err_set(e, ERR_INVALID, "\"%s\" is not a port, 0 to 65535", text);
         *ret = htons((in_port_t)port);
         return 0;
 }
@@ -56,8 +56,8 @@ int listen_parse(const char *text, struct listen_address *ret, struct err *e)
                 a.loopback = ntohl(v4->sin_addr.s_addr) >> 24 == 127;
         }
         if (!a.len)
-                return err_set(
-                        e, ERR_INVALID, "\"%s\" is no IP address: use 127.0.0.1:7420 or [::1]:7420", text);
+                return err_set(e, ERR_INVALID,
+                        "\"%s\" is not an IP address: use 127.0.0.1:7420 or [::1]:7420", text);
         *ret = a;
         return 0;
 }
@@ -85,7 +85,7 @@ static int clear_path(const struct sockaddr_un *sa, struct err *e)
         if (lstat(sa->sun_path, &st) != 0)
                 return 0;
         if (!S_ISSOCK(st.st_mode))
-                return err_set(e, ERR_EXISTS, "%s exists and is no socket", sa->sun_path);
+                return err_set(e, ERR_EXISTS, "%s exists and is not a socket", sa->sun_path);
         int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
         if (fd < 0)
                 return err_errno(e, errno, "socket");

@@ -67,7 +67,7 @@ static bool same_file(const struct modelfile_stat *a, const struct modelfile_sta
 static int is_other(const char *name, struct err *e)
 {
         return err_set(e, ERR_UNAVAILABLE,
-                "the file of model '%s' is another one than it was; the next start of cnnd tells whose",
+                "the file of model '%s' is another one than before; the next start of cnnd finds out whose",
                 name);
 }
 

@@ -193,7 +193,7 @@ static int read_all(const struct safetensors *st, struct modelfile *f, struct er
         if (rc == 0 && safetensors_metadata(st, "preprocessing"))
                 rc = read_text(st, "preprocessing", &f->preprocessing, e);
         if (rc == 0 && f->classes[0] != '[')
-                rc = err_set(e, ERR_INVALID, "the file's \"classes\" are no list");
+                rc = err_set(e, ERR_INVALID, "the file's \"classes\" are not a list");
         return rc ? rc : read_input(st, f->input, e);
 }
 

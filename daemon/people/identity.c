@@ -143,7 +143,8 @@ int identity_check_operators(const char *operators, struct err *e)
         while (next_word(&operators, word, sizeof word)) {
                 const char *name = word[0] == '@' ? word + 1 : word;
                 if (!identity_name_ok(name))
-                        return err_set(e, ERR_INVALID, "operators: \"%s\" is no user and no @group", word);
+                        return err_set(
+                                e, ERR_INVALID, "operators: \"%s\" is neither a user nor an @group", word);
         }
         return 0;
 }

@@ -51,8 +51,8 @@ int token_add(struct store *s, const struct identity *who, int64_t days, char ou
         char id_text[TOKEN_ID_DIGITS + 1], secret_text[TOKEN_SECRET_DIGITS + 1];
         if (!identity_name_ok(who->user))
                 return err_set(e, ERR_INVALID,
-                        "\"%s\" is no user's name: 1 to %d letters, digits, '.', '_', '-' and '@'", who->user,
-                        IDENTITY_USER_MAX);
+                        "\"%s\" is not a user's name: 1 to %d letters, digits, '.', '_', '-' and '@'",
+                        who->user, IDENTITY_USER_MAX);
         if (gnutls_rnd(GNUTLS_RND_KEY, secret, sizeof secret) < 0 ||
                 gnutls_rnd(GNUTLS_RND_NONCE, id, sizeof id) < 0)
                 return err_set(e, ERR_INTERNAL, "no random numbers can be had");
@@ -123,7 +123,7 @@ int token_check(struct store *s, const char *token, struct identity *ret, struct
         const char *secret;
         unsigned char digest[HASH_BYTES];
         if (!split(token, id, &secret))
-                return err_set(e, ERR_LOGIN, "that is no token of this server");
+                return err_set(e, ERR_LOGIN, "that is not a token of this server");
         int rc = hash(secret, digest, e);
         if (rc == 0)
                 rc = store_prepare(s,

@@ -27,7 +27,7 @@ class Usage(Case):
                 (["jobs", "--limit", "-1"], "whole number"),
                 (["jobs", "--json=yes"], "takes no value"),
                 (["show"], "show needs ID"),
-                (["show", "seven"], "no number of a job"),
+                (["show", "seven"], "not the number of a job"),
                 (["show", "7", "8"], 'does not take "8"'),
                 (["follow", "7", "--wait", "1.5"], "whole number"),
                 (["train", "--arch", "lenet"], "--arch and --dataset"),
@@ -50,7 +50,7 @@ class Usage(Case):
                 (["classify", "model"], "classify needs MODEL FILE"),
                 (["curve", "7", "--json", "--csv", "x"], "does not go with"),
                 (["help", "frobnicate"], 'no command "frobnicate"'),
-                (["--url", "ftp://x", "jobs"], "no address of a server"),
+                (["--url", "ftp://x", "jobs"], "not the address of a server"),
                 (["--token", "a\nb: c", "jobs"], "control character")]:
             with self.subTest(words=words):
                 out, err = self.cnnctl(*words, status=2)
@@ -164,12 +164,12 @@ class Problems(Case):
     def test_answers_of_something_else(self):
         for answer, complaint in [
                 (Answer(502, "<html>bad gateway</html>", "text/html"), "status 502"),
-                (Answer(401, "", "text/plain"), "wants a token\n        CNND_TOKEN or --token say"),
-                (problem(401, "that token is not in force"), "in force\n        CNND_TOKEN or --token say"),
+                (Answer(401, "", "text/plain"), "asks for a token\n        give a token by CNND_TOKEN or --token"),
+                (problem(401, "that token is not in force"), "in force\n        give a token by CNND_TOKEN or --token"),
                 (Answer(500, "{broken", "application/problem+json"), "status 500"),
                 (Answer(403, {"title": "not yours"}, "application/problem+json"), "not yours"),
-                (Answer(200, "<html>hello</html>", "text/html"), "is no cnnd"),
-                (Answer(200, ""), "is no cnnd")]:
+                (Answer(200, "<html>hello</html>", "text/html"), "is not cnnd"),
+                (Answer(200, ""), "is not cnnd")]:
             with self.subTest(complaint=complaint):
                 self.server.on("GET", "/v1/devices", answer)
                 self.assertIn(complaint, self.cnnctl("devices", status=1)[1])

@@ -70,7 +70,7 @@ class Downloads(Case):
 
     def test_a_folder_is_no_place_to_write(self):
         os.mkdir(os.path.join(self.dir, "d"))
-        self.assertIn("no regular file", self.cnnctl("export", "m", "d", status=1)[1])
+        self.assertIn("not a regular file", self.cnnctl("export", "m", "d", status=1)[1])
         self.assertEqual(self.server.requests, [])
 
     def test_curve(self):

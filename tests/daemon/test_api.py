@@ -235,7 +235,7 @@ class Api(unittest.TestCase):
         data = self.daemon.request("GET", "/v1/models/net/weights")[2]
         for body, what in (
             (b"", "empty"),
-            (b"hello", "no safetensors"),
+            (b"hello", "not a safetensors"),
             (data[:-4], "cut off"),
             (data + b"x", "longer"),
             (struct.pack("<Q", 1 << 60) + data[8:], "endless head"),

@@ -74,7 +74,7 @@ class Archive(unittest.TestCase):
         bad = {f["file"]: f["error"] for f in answer["files"] if "error" in f}
         self.assertEqual(sorted(bad), ["ice/b.tif", "labels.csv"])
         self.assertEqual((bad["labels.csv"]["status"], bad["ice/b.tif"]["status"]), (415, 400))
-        self.assertIn("no PNG", bad["labels.csv"]["detail"])
+        self.assertIn("not PNG", bad["labels.csv"]["detail"])
         self.assertEqual(sum("results" in f for f in answer["files"]), len(files) - 2)
 
     def test_many_images_go_to_the_device_in_parts(self):
@@ -88,7 +88,7 @@ class Archive(unittest.TestCase):
         dot = png(28, 28, bytes(784))
         for body, status, words in (
             (zipped([]), 415, ""),
-            (tarred([("only/a.txt", b"text")]), 422, "only/a.txt: the content is no PNG"),
+            (tarred([("only/a.txt", b"text")]), 422, "only/a.txt: the content is not PNG"),
             (zipped([("../up.png", dot), (".hidden.png", dot)]), 422, "holds no files"),
             (tarred([("%d.png" % i, dot) for i in range(4097)]), 413, "more than 4096 files"),
             (zipped([("a.png", dot), ("b.png", dot)])[:-30], 400, "archive"),

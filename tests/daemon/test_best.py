@@ -94,7 +94,7 @@ class Best(unittest.TestCase):
             last = d.events(calm["id"])[-1][2]
             found = min(validations(d.events(calm["id"])), key=lambda data: data["loss"])
             self.assertLess(found["step"], calm["progress"]["step"], "nothing came behind its best epoch")
-            error = "no finite number (at|after) step [0-9]+; the model has the weights of its best epoch, %d. Try " % found["epoch"]
+            error = "not a finite number (at|after) step [0-9]+; the model has the weights of its best epoch, %d. Try " % found["epoch"]
             self.assertRegex(calm["error"], error)
             self.assertEqual((last["state"], last["error"], last["model"], last["best_epoch"]),
                              ("failed", calm["error"], "calm", found["epoch"]))

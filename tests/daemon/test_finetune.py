@@ -107,7 +107,7 @@ class Finetune(unittest.TestCase):
     def test_a_loss_that_explodes(self):
         job, events = self.run_job(optimizer={"name": "sgd", "lr": 1e6, "momentum": 1, "weight_decay": 1000})
         self.assertEqual(job["state"], "failed")
-        self.assertRegex(job["error"], "no finite number at step [0-9]+; .*gradient_clip")
+        self.assertRegex(job["error"], "not a finite number at step [0-9]+; .*gradient_clip")
         self.assertEqual(events[-1][1]["state"], "failed")
 
 

@@ -290,10 +290,10 @@ class Options(unittest.TestCase):
             (["--watchdog-seconds", "2k"], "is a number, not"),
             (["--device", "foo"], "platform:device"),
             (["--state", "/proc/foo"], "nothing can be made in /proc"),
-            (["--state", "/dev/null"], "no folder"),
+            (["--state", "/dev/null"], "not a folder"),
             (["--state", "/dev/null/x"], "/dev/null"),
             (["--socket", "/nonexistent/s"], "/nonexistent"),
-            (["--socket", "/tmp"], "no socket"),
+            (["--socket", "/tmp"], "not a socket"),
             (["--socket", "/tmp/" + "s" * 200], "longer than"),
             (["--max-connections", "0"], "allowed"),
             (["--config", "/nonexistent"], "/nonexistent"),
@@ -343,7 +343,7 @@ class Ends(unittest.TestCase):
             self.assertFalse(os.path.exists(path))
             with open(path, "w"):
                 pass
-            with self.assertRaisesRegex(RuntimeError, "no socket"):
+            with self.assertRaisesRegex(RuntimeError, "not a socket"):
                 harness.Daemon({"socket": path}, device=False).start()
 
     def test_one_front_a_state_folder(self):

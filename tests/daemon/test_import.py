@@ -246,7 +246,7 @@ class ImportTest(unittest.TestCase):
         self.refused(zipped(two + [("x/cut.png", good[:40])]), 422, "x/cut.png")
         self.refused(zipped(two + [("x/nan.npy", npy((4, 4), [float("nan")] * 16))]), 422, ["x/nan.npy", "finite"])
         self.refused(zipped(two + [("x/odd.png", png(5, 4, bytes(20)))]), 422, ["x/odd.png", "size"])
-        self.refused(zipped(two + [("loose.png", good)]), 422, ["loose.png", "no class folder"])
+        self.refused(zipped(two + [("loose.png", good)]), 422, ["loose.png", "not in a class folder"])
         self.refused(zipped(two + [("x/small.png", png(2, 2, bytes(4)))]), 422, "x/small.png", "?size=4&fit=tile")
         self.refused(zipped(two + [("x/c.npy", array("|u1", (3, 4, 4), bytes(48)))]), 422, ["x/c.npy", "channels"])
         self.refused(tarred(two + two[:1]), 422, ["x/1.png", "twice"])
@@ -261,7 +261,7 @@ class ImportTest(unittest.TestCase):
         whole = tarred(two)
         second = 512 + -(-len(good) // 512) * 512
         for cut in (whole[:second], gzip.compress(whole[:second])):
-            self.refused(cut, 400, "cut short behind file 1")
+            self.refused(cut, 400, "cut short after file 1")
         self.assertEqual(self.put(whole[:2 * second] + bytes(512), "?val=0")["train"], 2)
         flipped = bytearray(gzip.compress(whole))
         flipped[-6] ^= 1
@@ -275,8 +275,8 @@ class ImportTest(unittest.TestCase):
         texts = [("x/" + name, b"hello") for name in ("notes.txt", "1.XML", "meta.json", "list.csv", "READ.md", "a.log", "b.ini", "1.emi", "1.hdr", "1.mrc.mdoc")]
         for files, query, skipped, warnings in (
             (two, "", 0, []),
-            (two + texts[:1], "", 1, ["passed over, for it is no image: x/notes.txt"]),
-            (two + texts + [("x/.hidden", b"not even counted")], "", 10, ["passed over, for it is no image: x/notes.txt and 9 more"]),
+            (two + texts[:1], "", 1, ["skipped, not an image: x/notes.txt"]),
+            (two + texts + [("x/.hidden", b"not even counted")], "", 10, ["skipped, not an image: x/notes.txt and 9 more"]),
             ([("x/1.png", dot), ("x/2.png", dot)], "", 0, ['"x" is the only class: there is nothing to tell apart']),
             ([("x/1.png", dot), ("y/1.npy", npy((4, 4), [float(i) for i in range(16)]))], "", 0,
              ["x/1.png has 8 bits and stays as it is, y/1.npy has others and is stretched between its percentiles: "

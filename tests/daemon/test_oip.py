@@ -186,13 +186,13 @@ class Protocol(unittest.TestCase):
         for f, want in zip(files, alone):
             self.assertEqual(self.rows(self.files([f])), [want])
         stack = npy((2, 1, 28, 28), [0] * 1568)
-        for bad, status, said in ((b"nothing", 415, "the content is no PNG"), (files[0][:60], 400, "PNG"), (stack, 422, "holds 2 images"),
-                                  (tarred([("a.png", files[0])]), 415, "the content is no PNG")):
+        for bad, status, said in ((b"nothing", 415, "the content is not PNG"), (files[0][:60], 400, "PNG"), (stack, 422, "holds 2 images"),
+                                  (tarred([("a.png", files[0])]), 415, "the content is not PNG")):
             error = self.files([files[0], bad], status)["error"]
             self.assertTrue(error.startswith('element 1 of "image"') and said in error, error)
         self.assertIn("element 0 of \"image\" holds 2 images", self.files([stack], 422)["error"])
         self.assertIn("holds 2 files; its shape says 1", self.files([tarred([("a", files[0]), ("b", files[1])])], 422)["error"])
-        self.assertIn("the content is no PNG", self.files([b"nothing"], 415)["error"])
+        self.assertIn("the content is not PNG", self.files([b"nothing"], 415)["error"])
         self.assertIn("element 0", self.files([b"nothing", b"nothing"], 422)["error"])
         for broken, said in (
             (self.files([b""], 422), "element 0 of \"image\" is to have 0 bytes"),
@@ -246,7 +246,7 @@ class Protocol(unittest.TestCase):
             ({"inputs": [{**good, "datatype": "FP64"}]}, "/inputs/0/datatype", "FP64 is not taken"),
             ({"inputs": [{**good, "datatype": "BYTES"}]}, "/inputs/0/datatype", "FP32, UINT8 or UINT16, not BYTES"),
             ({"inputs": [{**good, "name": "image"}]}, "/inputs/0/datatype", "BYTES, not FP32"),
-            ({"inputs": [{**good, "name": "image", "datatype": "BYTES", "shape": [1]}]}, "/inputs/0/data", "behind the JSON"),
+            ({"inputs": [{**good, "name": "image", "datatype": "BYTES", "shape": [1]}]}, "/inputs/0/data", "follow the JSON"),
             ({"inputs": [{**good, "shape": [1, 784]}]}, "/inputs/0/shape", "[N,1,28,28], not [1,784]"),
             ({"inputs": [{**good, "shape": [1, 28, 28, 1]}]}, "/inputs/0/shape", "not [1,28,28,1]"),
             ({"inputs": [{**good, "shape": [0, 1, 28, 28]}]}, "/inputs/0/shape", "side 0"),
@@ -266,7 +266,7 @@ class Protocol(unittest.TestCase):
             ({"inputs": [{**good, "parameters": {"binary_data_size": 4}}]}, "/inputs/0", "not both"),
             ({"inputs": [{**good, "parameters": {"shared_memory_region": "x"}}]}, "/inputs/0/parameters/shared_memory_region", "unknown"),
             ({"inputs": [{**good, "parameters": []}]}, "/inputs/0/parameters", "object"),
-            ({"inputs": [tensor(parameters={"binary_data_size": 3136})]}, "/inputs/0/parameters/binary_data_size", "0 bytes lie"),
+            ({"inputs": [tensor(parameters={"binary_data_size": 3136})]}, "/inputs/0/parameters/binary_data_size", "0 bytes follow"),
             ({"inputs": [good], "outputs": {}}, "/outputs", "list"),
             ({"inputs": [good], "outputs": [{}]}, "/outputs/0/name", "missing"),
             ({"inputs": [good], "outputs": [{"name": "logit"}]}, "/outputs/0", '"logit"'),
@@ -315,12 +315,12 @@ class Protocol(unittest.TestCase):
                                (str(len(head) - 1), 400), (str(len(head) + 1), 400), (None, 400), ("0", 422)):
             with self.subTest(length=length):
                 self.post(head + raw, status=status, headers={HEAD: length} if length is not None else {})
-        for tail, said in ((raw[:-1], "and 6271 bytes lie behind"), (raw + b"x", "and 6273 bytes lie behind"), (b"", "and 0 bytes lie behind")):
+        for tail, said in ((raw[:-1], "and 6271 bytes follow"), (raw + b"x", "and 6273 bytes follow"), (b"", "and 0 bytes follow")):
             self.assertIn(said, self.post(request, tail, 422)["error"])
         other = {"inputs": [tensor(n=3, parameters={"binary_data_size": len(raw)})]}
         self.assertIn("is 6272, and the shape needs 9408", self.post(other, raw, 422)["error"])
         data = {"inputs": [tensor(n=2, data=values)]}
-        self.assertIn("6272 bytes lie behind the JSON", self.post(data, raw, 422)["error"])
+        self.assertIn("6272 bytes follow the JSON", self.post(data, raw, 422)["error"])
         self.assertIn("6273 bytes without JSON", self.post(raw + b"x", headers={HEAD: "0"}, status=422)["error"])
         for position, value in ((0, math.nan), (1000, math.inf), (1567, -math.inf)):
             broken = list(values)

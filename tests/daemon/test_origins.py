@@ -161,7 +161,7 @@ class Import(House):
         split = [("train/x/1.png", dot(1)), ("train/y/1.png", dot(1)), ("val/x/2.png", dot(2)), ("val/z/2.png", dot(2))]
 
         def empty(*names):
-            return "folders without an image, which became no classes: " + ", ".join('"%s"' % n for n in names)
+            return "folders without an image, which did not become classes: " + ", ".join('"%s"' % n for n in names)
 
         untrained = 'there are no images to train with of class "z"'
         for body, warnings in (
@@ -174,8 +174,8 @@ class Import(House):
             (tarred(split, more=[folder("train/void"), folder("val/void"), folder("val/also"), folder("test")]), [empty("also", "void"), untrained]),
             (tarred(split + [("test/x/3.png", dot(3))], more=[folder("test/void")]), [untrained]),
             (tarred(two, more=[folder("v%02d" % i) for i in range(11)]), [empty(*("v%02d" % i for i in range(8))) + " and 3 more"]),
-            (tarred(two + [("notes/a.txt", b"?")]), ["passed over, for it is no image: notes/a.txt", empty("notes")]),
-            (tarred(two + [("a.txt", b"?"), ("labels.csv", b"x/1.png,p\ny/2.png,q\n")], more=[folder("void")]), ["passed over, for it is no image: a.txt"]),
+            (tarred(two + [("notes/a.txt", b"?")]), ["skipped, not an image: notes/a.txt", empty("notes")]),
+            (tarred(two + [("a.txt", b"?"), ("labels.csv", b"x/1.png,p\ny/2.png,q\n")], more=[folder("void")]), ["skipped, not an image: a.txt"]),
         ):
             self.assertEqual(self.put(body)["warnings"], warnings)
 
@@ -189,7 +189,7 @@ class Import(House):
                     f.write(dot(1))
             done = subprocess.run([CNNCTL, "import", "sent", top, "--json"], capture_output=True, text=True, env=dict(os.environ, CNND_URL=self.daemon.url))
         self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertIn('folders without an image, which became no classes: \\"void\\"', done.stdout)
+        self.assertIn('folders without an image, which did not become classes: \\"void\\"', done.stdout)
 
     def test_killed_replaced_and_deleted(self):
         self.put(zipped([("x/old.png", dot(1)), ("y/old.png", dot(2))]), "?val=0", "kept")

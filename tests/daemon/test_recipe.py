@@ -167,7 +167,7 @@ class Recipe(unittest.TestCase):
 
     def test_refusals(self):
         for query, some, words in (
-            ("pixel_size=2&size=8", {"a/plain.png": png(9, 9, bytes(81))}, ["a/plain.png", "no size of its pixels"]),
+            ("pixel_size=2&size=8", {"a/plain.png": png(9, 9, bytes(81))}, ["a/plain.png", "not tell its pixel size"]),
             ("pixel_size=1e-6", files(True), ["more than 65536 pixels"]),
             ("pixel_size=2&size=64&fit=crop", files(True), ["smaller than the crop of 64x64"]),
         ):

@@ -186,7 +186,7 @@ class Clblast(unittest.TestCase):
         self.assertIn("goes on here without it", notes[0])
 
     def test_parameters_that_are_none_are_not_taken(self):
-        for wrong, reason in (("MWG=64", "MWG=77 is no multiple of"), ("NWG=64 ", "parameter NWG is missing")):
+        for wrong, reason in (("MWG=64", "MWG=77 is not a multiple of"), ("NWG=64 ", "parameter NWG is missing")):
             parameters = PARAMETERS.replace(wrong, "MWG=77" if wrong == "MWG=64" else "")
             self.tune(parameters, "clblast clblast clblast")
             bound = self.finish(self.submit("wrong-" + wrong[:3].lower(), max_steps=2))

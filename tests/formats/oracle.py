@@ -35,7 +35,7 @@ warnings.filterwarnings('ignore')
 FACTOR = {'m': 1, 'cm': 1e-2, 'mm': 1e-3, 'um': 1e-6, 'µm': 1e-6, 'μm': 1e-6, 'micron': 1e-6, 'nm': 1e-9, 'Å': 1e-10, 'A': 1e-10,
           '1/m': 1, '1/nm': 1e9, '1 / nm': 1e9, '1/µm': 1e6, '1/A': 1e10}
 # What may be refused: it is no image (a 422), or nothing of it was ever stored.
-NO_IMAGE = 'complex numbers|a spectrum|of spectra|dimensions are no image|dimensions; |a spectrum image|without an image'
+NO_IMAGE = 'complex numbers|a spectrum|of spectra|dimensions are not an image|dimensions; |a spectrum image|without an image'
 NOT_STORED = ' 0 stored bytes'
 # Where the other reader is the one to doubt, and why.
 DOUBTED = {

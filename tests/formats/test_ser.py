@@ -26,7 +26,7 @@ class Ser(Case):
     def test_no_images(self):
         a = values('u2', (1, 2, 3))
         self.refused(ser(a, kind=0x4120), 'invalid', 'spectra')
-        self.refused(ser(a, kind=0x4121), 'syntax', 'no kind')
+        self.refused(ser(a, kind=0x4121), 'syntax', 'not a kind')
         self.refused(ser(values('f4', (1, 2, 4)), dtype=9), 'invalid', 'complex')
         self.refused(ser(a, dtype=11), 'syntax', 'unknown')
         self.refused(ser([a[0], a[0][:1]]), 'invalid', 'differs')

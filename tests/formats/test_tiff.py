@@ -323,7 +323,7 @@ class Tiff(Case):
             self.cuts(data[:-8], ('syntax', 'media', 'invalid'))
         self.refused(tiff([page(a, height=1000)]), 'syntax')
         for large in (False, True):
-            self.refused(tiff([page(a)] * 3, large=large)[:-3], 'syntax', 'cut off behind page 3')
+            self.refused(tiff([page(a)] * 3, large=large)[:-3], 'syntax', 'cut off after page 3')
         strips = tiff([page(a, strip_rows=3)])
         at = strips.index(struct.pack('<HHI', 273, 4, 3))
         self.refused(strips[:at + 4] + struct.pack('<I', 2) + strips[at + 8:], 'syntax', 'strip 2 of 3 has no place')

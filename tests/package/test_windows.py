@@ -118,7 +118,7 @@ def make_cases():
         def test_what_cannot_be_written(self):
             os.mkdir(os.path.join(self.dir, "x"))
             self.server.on("GET", "/v1/models/m/weights", Answer(body=b"new"))
-            self.assertIn("no regular file", self.cnnctl("export", "m", "x", status=1)[1])
+            self.assertIn("not a regular file", self.cnnctl("export", "m", "x", status=1)[1])
             self.assertIn("cannot create a file", self.cnnctl("export", "m", "nowhere/w", status=1)[1])
             self.assertEqual(self.files(), ["x"])
 

@@ -219,7 +219,7 @@ static void what_diverges_leaves_its_best(void **state)
         struct rerun_watch w = {.stop_after = LEAP + 2 * LOOKS + 1};
         struct train_outcome out;
         struct err e = {0};
-        check_diverged(f, LEAPING, "leaps", "the loss is no finite number at step 12");
+        check_diverged(f, LEAPING, "leaps", "the loss is not a finite number at step 12");
         check_diverged(f, LEAPING ",\"max_steps\":11", "leaps-last",
                 "the validation loss is no finite number after step 11");
         rerun_compare(f, "leaps", "leaps-last");

@@ -125,7 +125,7 @@ static void damage_is_refused(void **state)
                         memcpy(bytes, good[0], 28);
                         bytes[i] ^= 1;
                         put(0, bytes, 28, packed);
-                        expect(ERR_SYNTAX, i < 2 ? "no IDX file" : "wanted bytes in 3");
+                        expect(ERR_SYNTAX, i < 2 ? "not an IDX file" : "wanted bytes in 3");
                 }
                 memcpy(bytes, good[0], 28);
                 bytes[11] = 0;
@@ -200,7 +200,7 @@ static void files_must_fit_together(void **state)
         unlink(path_of(3, ""));
         expect(ERR_NOT_FOUND, names[3]);
         assert_int_equal(mkdir(path_of(3, ""), 0700), 0);
-        expect(ERR_INVALID, "no regular file");
+        expect(ERR_INVALID, "not a regular file");
         rmdir(path_of(3, ""));
         put_good(false);
         assert_int_equal(idx_import(dir, "", classes, 3, out, &e), ERR_INVALID);

@@ -77,7 +77,7 @@ static void refuses_what_is_wrong(void **state)
                 {BYTES("P5 2 1"), ERR_SYNTAX, "ends before its maximum"},
                 {BYTES("P5 2 1 255"), ERR_SYNTAX, "0 bytes of samples where 2 are needed"},
                 {BYTES("P5 2 1 255\n\x01"), ERR_SYNTAX, "1 bytes of samples where 2"},
-                {BYTES("P5 2 1 255\n\x01\x02\x03"), ERR_SYNTAX, "1 bytes behind the image"},
+                {BYTES("P5 2 1 255\n\x01\x02\x03"), ERR_SYNTAX, "1 bytes after the image"},
                 {BYTES("P5 2 1 256\n\x01\x02\x03"), ERR_SYNTAX, "3 bytes of samples where 4"},
                 {BYTES("P5 2 1 254\n\x01\xff"), ERR_SYNTAX, "255 above its maximum of 254"},
                 {BYTES("P5 2 1 0\n\x01\xff"), ERR_SYNTAX, "maximum is 0"},

@@ -170,7 +170,7 @@ static void wrong_parameters_are_refused(void **state)
                 {"GEMMK=0 KREG=1 KWG=16 KWI=2 MDIMA=16 MDIMC=8 MWG=48 NDIMB=16 NDIMC=8 NWG=64 SA=1 SB=1 "
                  "STRM=0 "
                  "STRN=0 VWM=4 VWN=4",
-                        "MWG=48 is no multiple of MDIMC=8 times VWM=4"},
+                        "MWG=48 is not a multiple of MDIMC=8 times VWM=4"},
                 {"GEMMK=0 KREG=1 KWG=2 KWI=2 MDIMA=16 MDIMC=8 MWG=64 NDIMB=16 NDIMC=8 NWG=64 SA=1 SB=1 "
                  "STRM=0 "
                  "STRN=0 VWM=4 VWN=4",
@@ -230,7 +230,7 @@ static void wrong_tables_are_refused(void **state)
         for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
                 struct err e = {0};
                 assert_int_equal(strategies_read(s, texts[i], &e), ERR_SYNTAX);
-                assert_non_null(strstr(e.message, "is no strategy"));
+                assert_non_null(strstr(e.message, "is not a strategy"));
         }
         struct err e = {0};
         cJSON *json = json_parse("{\"a\":7}", 7, &e);

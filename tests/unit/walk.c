@@ -249,7 +249,7 @@ static void test_what_is_cut_off_between_files(void **state)
         write_archive(ARCHIVE_FORMAT_TAR_USTAR, 0, two);
         assert_int_equal(truncate(path, 2 * 1024), 0);
         assert_int_equal(walk_text(1032, got, sizeof got, &e), ERR_SYNTAX);
-        assert_non_null(strstr(e.message, "cut short behind file 2"));
+        assert_non_null(strstr(e.message, "cut short after file 2"));
         assert_int_equal(truncate(path, 2 * 1024 + 512), 0);
         CHECK_OK(walk_text(1032, got, sizeof got, &e), &e);
         assert_string_equal(got, "a/x=x;a/y=y;");
