@@ -221,11 +221,11 @@ static void what_diverges_leaves_its_best(void **state)
         struct err e = {0};
         check_diverged(f, LEAPING, "leaps", "the loss is not a finite number at step 12");
         check_diverged(f, LEAPING ",\"max_steps\":11", "leaps-last",
-                "the validation loss is no finite number after step 11");
+                "the validation loss is not a finite number after step 11");
         rerun_compare(f, "leaps", "leaps-last");
         CHECK_OK(run_leaping(f, LEAPING, "leaps-stops", &w, &out, &e), &e);
         assert_int_equal(out.end, TRAIN_DIVERGED);
-        assert_non_null(strstr(out.why.message, "a weight is no finite number after step 11; the model has"));
+        assert_non_null(strstr(out.why.message, "a weight is not a finite number after step 11; the model has"));
         rerun_compare(f, "leaps", "leaps-stops");
 }
 
