@@ -2,8 +2,6 @@
 
 #include <string.h>
 
-enum { VARINT = 0, BYTES = 2, FIXED32 = 5 };
-
 /* Seven bits a byte, the low ones first; all bytes but the last have the eighth. */
 static void varint(struct str *s, uint64_t v)
 {
@@ -24,7 +22,7 @@ static void key(struct str *s, int field, int kind)
 
 void protobuf_int(struct str *s, int field, uint64_t value)
 {
-        key(s, field, VARINT);
+        key(s, field, PROTOBUF_INT);
         varint(s, value);
 }
 
@@ -35,13 +33,13 @@ void protobuf_float(struct str *s, int field, float value)
         memcpy(&bits, &value, sizeof bits);
         for (int i = 0; i < 4; i++)
                 out[i] = (unsigned char)(bits >> 8 * i);
-        key(s, field, FIXED32);
+        key(s, field, PROTOBUF_FIXED32);
         str_add_bytes(s, out, sizeof out);
 }
 
 void protobuf_head(struct str *s, int field, uint64_t len)
 {
-        key(s, field, BYTES);
+        key(s, field, PROTOBUF_BYTES);
         varint(s, len);
 }
 
@@ -61,4 +59,79 @@ void protobuf_message(struct str *s, int field, struct str *message)
         protobuf_bytes(s, field, message->data ? message->data : "", message->len);
         s->failed = s->failed || message->failed;
         str_free(message);
+}
+
+int protobuf_packed(struct protobuf *m, uint64_t *ret, struct err *e)
+{
+        uint64_t v = 0;
+        if (m->len == 0)
+                return 0;
+        for (size_t n = 0; n < m->len && n < 10; n++) {
+                const unsigned char byte = (unsigned char)m->at[n];
+                v |= (uint64_t)(byte & 0x7f) << 7 * n;
+                if (byte & 0x80)
+                        continue;
+                m->at += n + 1;
+                m->len -= n + 1;
+                *ret = v;
+                return 1;
+        }
+        return err_set(e, ERR_SYNTAX, "a number that does not end");
+}
+
+static int take_fixed(struct protobuf *m, size_t bytes, uint64_t *ret, struct err *e)
+{
+        if (m->len < bytes)
+                return err_set(e, ERR_SYNTAX, "the message ends within a number");
+        *ret = 0;
+        for (size_t i = 0; i < bytes; i++)
+                *ret |= (uint64_t)(unsigned char)m->at[i] << 8 * i;
+        m->at += bytes;
+        m->len -= bytes;
+        return 1;
+}
+
+int protobuf_next(struct protobuf *m, struct protobuf_field *ret, struct err *e)
+{
+        uint64_t word = 0;
+        int rc = protobuf_packed(m, &word, e);
+        if (rc <= 0)
+                return rc;
+        *ret = (struct protobuf_field){.kind = (enum protobuf_kind)(word & 7)};
+        if (word >> 3 == 0 || word >> 3 > INT32_MAX >> 2)
+                return err_set(e, ERR_SYNTAX, "a field without a number");
+        ret->number = (int)(word >> 3);
+        switch (word & 7) {
+        case PROTOBUF_INT:
+                rc = protobuf_packed(m, &ret->value, e);
+                return rc ? rc : err_set(e, ERR_SYNTAX, "the message ends within a field");
+        case PROTOBUF_FIXED64:
+                return take_fixed(m, 8, &ret->value, e);
+        case PROTOBUF_FIXED32:
+                return take_fixed(m, 4, &ret->value, e);
+        case PROTOBUF_BYTES:
+                rc = protobuf_packed(m, &word, e);
+                if (rc == 1 && word <= m->len) {
+                        ret->bytes = (struct protobuf){m->at, (size_t)word};
+                        m->at += word;
+                        m->len -= (size_t)word;
+                        return 1;
+                }
+                return rc < 0 ? rc : err_set(e, ERR_SYNTAX, "the message ends within a field");
+        default:
+                return err_set(e, ERR_SYNTAX, "a field of an unknown kind");
+        }
+}
+
+float protobuf_as_float(uint64_t bits)
+{
+        const uint32_t low = (uint32_t)bits;
+        float v;
+        memcpy(&v, &low, sizeof v);
+        return v;
+}
+
+bool protobuf_is(struct protobuf text, const char *word)
+{
+        return text.len == strlen(word) && memcmp(text.at, word, text.len) == 0;
 }

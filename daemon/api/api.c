@@ -45,6 +45,7 @@ const struct http_route api_routes[] = {
         {"GET", "/v1/models/{}/weights", HTTP_NO_BODY, api_models_weights, false},
         {"GET", "/v1/models/{}/onnx", HTTP_NO_BODY, api_models_onnx, false},
         {"PUT", "/v1/models/{}/weights", HTTP_FILE, api_models_put, false},
+        {"PUT", "/v1/models/{}/onnx", HTTP_FILE, api_models_put, false},
         {"POST", "/v1/models/{}/classify", HTTP_IMAGE, api_models_classify, false},
         {"POST", "/v1/models/{}/map", HTTP_IMAGE, api_models_map, false},
         {"GET", "/v1/models/{}/filters", HTTP_NO_BODY, api_models_filters, false},

@@ -2,6 +2,7 @@
 
 #include "base/json.h"
 #include "base/str.h"
+#include "daemon/decoder/modelimport.h"
 #include "model/safetensors.h"
 #include "net/net.h"
 #include "train/preprocessing.h"
@@ -223,6 +224,8 @@ int modelcheck_file(const char *path, const cJSON *overrides, cJSON **ret, struc
         struct safetensors *st = NULL;
         cJSON *fields[KEYS] = {NULL};
         int rc = overrides ? json_only(overrides, "architecture input classes preprocessing", "", e) : 0;
+        if (rc == 0)
+                rc = modelimport_file(path, overrides, e);
         if (rc == 0)
                 rc = safetensors_open(path, &st, e);
         if (rc) {
