@@ -4,7 +4,7 @@
 #include <string.h>
 
 /* Fields of onnx.proto. */
-enum { MODEL_VERSION = 1, MODEL_GRAPH = 7, MODEL_NOTE = 14, MODEL_FUNCTION = 25 };
+enum { MODEL_VERSION = 1, MODEL_GRAPH = 7, MODEL_SET = 8, MODEL_NOTE = 14, MODEL_FUNCTION = 25 };
 enum { GRAPH_NODE = 1, GRAPH_TENSOR = 5, GRAPH_INPUT = 11, GRAPH_OUTPUT = 12, GRAPH_SPARSE = 15 };
 enum { NODE_INPUT = 1, NODE_OUTPUT = 2, NODE_NAME = 3, NODE_TYPE = 4, NODE_ATTRIBUTE = 5, NODE_DOMAIN = 7 };
 enum {
@@ -17,6 +17,10 @@ enum {
 };
 enum { TENSOR_NAME = 8 };
 enum { ENTRY_KEY = 1, ENTRY_VALUE = 2 };
+enum { SET_DOMAIN = 1, SET_VERSION = 2 };
+
+/* From this one on operators broadcast as they do today. */
+enum { LEAST_SET = 7 };
 
 /* The field of that number that comes last, as the format wants; number 0 where there is none. What is no
    message is found when it is read in full. */
@@ -27,6 +31,12 @@ static struct protobuf_field find(struct protobuf m, int number)
                 if (f.number == number)
                         found = f;
         return found;
+}
+
+/* Whether operators of that domain are ONNX's own. */
+static bool is_onnx(struct protobuf domain)
+{
+        return domain.len == 0 || protobuf_is(domain, "ai.onnx");
 }
 
 /* --- what there is of each, in a first pass --- */
@@ -162,7 +172,7 @@ static int add_op(struct onnx_graph *g, struct protobuf m, int *lists, int *ret_
         op.name = find(m, NODE_NAME).bytes;
         *ret_used = used;
         const struct protobuf domain = find(m, NODE_DOMAIN).bytes;
-        if (domain.len && !protobuf_is(domain, "ai.onnx"))
+        if (!is_onnx(domain))
                 return err_set(e, ERR_INVALID, "operator %.*s is of \"%.*s\", not of ONNX itself",
                         (int)(op.type.len < 60 ? op.type.len : 60), op.type.at,
                         (int)(domain.len < 60 ? domain.len : 60), domain.at);
@@ -234,11 +244,14 @@ int onnx_graph_parse(const void *bytes, size_t len, struct onnx_graph *ret, stru
 {
         struct protobuf m = {bytes, len}, graph = {0};
         struct protobuf_field f;
+        uint64_t set = 0;
         int rc;
         *ret = (struct onnx_graph){.notes = m};
         while ((rc = protobuf_next(&m, &f, e)) == 1) {
                 if (f.number == MODEL_GRAPH && f.kind == PROTOBUF_BYTES)
                         graph = f.bytes;
+                if (f.number == MODEL_SET && is_onnx(find(f.bytes, SET_DOMAIN).bytes))
+                        set = find(f.bytes, SET_VERSION).value;
                 if (f.number == MODEL_FUNCTION)
                         rc = err_set(e, ERR_INVALID, "it has functions of its own, which are not read");
                 if (rc < 0)
@@ -246,6 +259,10 @@ int onnx_graph_parse(const void *bytes, size_t len, struct onnx_graph *ret, stru
         }
         if (rc == 0 && !graph.at)
                 rc = err_set(e, ERR_SYNTAX, "it has no graph");
+        if (rc == 0 && set < LEAST_SET)
+                rc = err_set(e, set ? ERR_INVALID : ERR_SYNTAX,
+                        "its operators are of set %llu, the oldest that is read is %d",
+                        (unsigned long long)set, LEAST_SET);
         if (rc == 0)
                 rc = make(ret, graph, e);
         if (rc) {

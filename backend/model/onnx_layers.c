@@ -76,8 +76,18 @@ int onnx_read_windows(struct onnx_reading *r, const struct onnx_edge *from, stru
         return 0;
 }
 
-/* Where the padding differs from side to side, lines of zeros before or behind the kernel make it alike:
-   (O,I,h,w) becomes (O,I,H,W). */
+/* Whether the padding is what the layer here calls so, and what no number says. */
+static bool is_same(const struct onnx_windows *w)
+{
+        for (int i = 0; i < 2; i++)
+                if (w->stride[i] != 1 || w->begin[i] != (w->kernel[i] - 1) / 2 ||
+                        w->begin[i] + w->end[i] != w->kernel[i] - 1)
+                        return false;
+        return w->begin[0] != w->end[0] || w->begin[1] != w->end[1];
+}
+
+/* Where the padding differs from side to side otherwise, lines of zeros before or behind the kernel make it
+   alike: (O,I,h,w) becomes (O,I,H,W). */
 static float *widen(
         const float *from, int64_t planes, const int small[2], const int large[2], const int at[2])
 {
@@ -144,13 +154,17 @@ int onnx_conv(struct onnx_reading *r)
         if (rc)
                 return rc;
         for (int i = 0; i < 2; i++) {
-                const int begin = w.begin[i] + from.pad[i], end = w.end[i] + from.pad[i + 2];
-                padding[i] = begin > end ? begin : end;
-                at[i] = padding[i] - begin;
-                large[i] = w.kernel[i] + 2 * padding[i] - begin - end;
-                out[i] = ((i ? in.w : in.h) + 2 * padding[i] - large[i]) / w.stride[i] + 1;
-                if ((i ? in.w : in.h) + 2 * padding[i] < large[i])
+                w.begin[i] += from.pad[i];
+                w.end[i] += from.pad[i + 2];
+                out[i] = ((i ? in.w : in.h) + w.begin[i] + w.end[i] - w.kernel[i]) / w.stride[i] + 1;
+                if ((i ? in.w : in.h) + w.begin[i] + w.end[i] < w.kernel[i])
                         return onnx_refuse(r, "its kernel is larger than its padded input");
+        }
+        const bool same = is_same(&w);
+        for (int i = 0; i < 2; i++) {
+                padding[i] = w.begin[i] > w.end[i] ? w.begin[i] : w.end[i];
+                at[i] = same ? 0 : padding[i] - w.begin[i];
+                large[i] = w.kernel[i] + (same ? 0 : 2 * padding[i] - w.begin[i] - w.end[i]);
         }
         rc = onnx_layer(r, "conv2d", &from, (const int[3]){(int)t->dims[0], out[0], out[1]}, &s);
         if (rc)
@@ -158,7 +172,10 @@ int onnx_conv(struct onnx_reading *r)
         onnx_number(s, "out_channels", (double)t->dims[0]);
         onnx_pair(s, "kernel_size", large);
         onnx_pair(s, "stride", w.stride);
-        onnx_pair(s, "padding", padding);
+        if (same)
+                json_add(s->layer, "padding", cJSON_CreateString("same"));
+        else
+                onnx_pair(s, "padding", padding);
         onnx_number(s, "groups", (double)groups);
         onnx_flag(s, "bias", bias);
         rc = conv_weight(r, s, t, &w, large, at);

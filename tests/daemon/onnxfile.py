@@ -1,4 +1,4 @@
-"""ONNX files without a library: what is in one, and what it computes. Tensors are (dims, flat list of floats)."""
+"""ONNX files without a library: what is in one, what it computes, and new ones. Tensors are (dims, flat list of floats)."""
 import itertools
 import math
 import struct
@@ -263,3 +263,51 @@ OPERATORS = {
     "Relu": each(lambda v: max(v, 0.0)), "Sigmoid": each(lambda v: 1 / (1 + math.exp(-v))), "Tanh": each(math.tanh),
     "LeakyRelu": leaky_relu, "Erf": each(math.erf),
 }
+
+
+# --- writing ---
+
+def field(number, value):
+    """A number, a float, or bytes and text, as Protocol Buffers write it."""
+    def number_of(v):
+        v, out = v % 2 ** 64, bytearray()
+        while True:
+            out.append(v & 127 | (128 if v > 127 else 0))
+            v >>= 7
+            if not v:
+                return bytes(out)
+    if isinstance(value, float):
+        return number_of(number << 3 | 5) + struct.pack("<f", value)
+    if isinstance(value, int):
+        return number_of(number << 3) + number_of(value)
+    value = value.encode() if isinstance(value, str) else value
+    return number_of(number << 3 | 2) + number_of(len(value)) + value
+
+
+def tensor(name, dims, values, kind=1):
+    """TensorProto of floats (kind 1) or whole numbers (7)."""
+    raw = struct.pack("<%d%s" % (len(values), "fq"[kind == 7]), *values)
+    return b"".join(field(1, d) for d in dims) + field(2, kind) + field(8, name) + field(9, raw)
+
+
+def node(kind, inputs, output, name="", domain="", **attributes):
+    out = b"".join(field(1, i) for i in inputs) + field(2, output) + field(3, name) + field(4, kind)
+    for key, value in attributes.items():
+        if isinstance(value, list):
+            parts = b"".join(field(8, v) for v in value) + field(20, 7)
+        else:
+            number, code = {int: (3, 2), float: (2, 1), str: (4, 3)}[type(value)]
+            parts = field(number, value) + field(20, code)
+        out += field(5, field(1, key) + parts)
+    return out + (field(7, domain) if domain else b"")
+
+
+def write(nodes, tensors=(), inputs=(("x", ["n", 2, 7, 6]),), outputs=("y",), notes=(), operators=17):
+    """A file of these nodes and tensors; a side that is text is of any size."""
+    def value_info(name, sides):
+        dims = b"".join(field(1, field(1 if isinstance(s, int) else 2, s)) for s in sides)
+        return field(1, name) + field(2, field(1, field(1, 1) + field(2, dims)))
+    graph = b"".join(field(1, n) for n in nodes) + field(2, "g") + b"".join(field(5, t) for t in tensors)
+    graph += b"".join(field(11, value_info(*i)) for i in inputs) + b"".join(field(12, field(1, o)) for o in outputs)
+    entries = b"".join(field(14, field(1, k) + field(2, v)) for k, v in notes)
+    return field(1, 8) + field(7, graph) + field(8, field(2, operators)) + entries

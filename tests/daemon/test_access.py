@@ -73,6 +73,7 @@ OWNED = {
     ("DELETE", "/v1/models/{}"): 204,
     ("GET", "/v1/models/{}/weights"): 200,
     ("GET", "/v1/models/{}/onnx"): 200,
+    ("PUT", "/v1/models/{}/onnx"): 200,
     ("PUT", "/v1/models/{}/weights"): 200,
     ("POST", "/v1/models/{}/classify"): 200,
     ("GET", "/v1/models/{}/filters"): 422,  # no layer is named
@@ -87,7 +88,7 @@ OWNED = {
 }
 OPEN = ("/", "/page/{}", "/v1/openapi.json", "/v1/health", "/v2/health/live", "/v2/health/ready")  # to anybody
 # Who writes to a name that is another's is told that it is taken: 404 would be wrong for a PUT.
-OTHERS = {("PUT", "/v1/models/{}/weights"): 409, ("PUT", "/v1/datasets/{}"): 409}
+OTHERS = {("PUT", "/v1/models/{}/weights"): 409, ("PUT", "/v1/models/{}/onnx"): 409, ("PUT", "/v1/datasets/{}"): 409}
 BODIES = {
     "/v1/datasets/{}": ARCHIVE,
     "/v1/architectures/summary": SUMMARY,
@@ -115,6 +116,7 @@ class Matrix(unittest.TestCase):
         first = d.submit(small_job(epochs=1, save_as="seed"))
         d.wait(first["id"])
         cls.weights = d.request("GET", "/v1/models/seed/weights")[2]
+        cls.onnx = d.request("GET", "/v1/models/seed/onnx")[2]
         d.stop()
         d.start()
         d.need_device()
@@ -137,7 +139,8 @@ class Matrix(unittest.TestCase):
         return name
 
     def body(self, path):
-        return self.weights if path.endswith("/weights") else BODIES.get(path)
+        models = {"/v1/models/{}/weights": self.weights, "/v1/models/{}/onnx": self.onnx}
+        return models.get(path) or BODIES.get(path)
 
     def test_every_route_is_in_the_table(self):
         self.assertEqual(routes(), set(SHARED) | set(OWNED))

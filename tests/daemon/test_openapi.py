@@ -133,7 +133,9 @@ class Answers(unittest.TestCase):
 
     def use_a_model(self):
         weights = self.ask(200, "GET", "/v1/models/m/weights")
-        self.ask(200, "GET", "/v1/models/m/onnx")
+        onnx = self.ask(200, "GET", "/v1/models/m/onnx")
+        for status in (201, 200):
+            self.ask(status, "PUT", "/v1/models/o/onnx", onnx, {"Content-Type": "application/octet-stream"})
         for status in (201, 200):
             self.ask(status, "PUT", "/v1/models/n/weights?input=[1,28,28]", weights, {"Content-Type": "application/octet-stream"})
         for path in ("/v1/models", "/v1/models/m", "/v1/models/n", "/v1/models/m/filters?layer=net.0"):
