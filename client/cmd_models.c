@@ -58,8 +58,7 @@ int cmd_models(struct ctl *c, const struct args *a, struct err *e)
         return rc;
 }
 
-/* As ONNX where the file is called so. */
-static const char *form_of(const char *file)
+const char *command_model_form(const char *file)
 {
         const size_t n = strlen(file);
         return n > 5 && strcmp(file + n - 5, ".onnx") == 0 ? "/onnx" : "/weights";
@@ -72,7 +71,7 @@ int cmd_export(struct ctl *c, const struct args *a, struct err *e)
         int sig = 0;
         str_add(&path, "/v1/models/");
         fetch_escape(&path, a->words[0]);
-        str_add(&path, form_of(a->words[1]));
+        str_add(&path, command_model_form(a->words[1]));
         q.path = path.data;
         int rc = path.failed ? err_set(e, ERR_NO_MEMORY, "no memory for a request")
                              : transfer_download(c->http, &q, a->words[1], &sig, e);

@@ -101,6 +101,10 @@ static const struct command_option import_options[] = {
                 NULL, 0},
         {"channels", OPTION_INT, "N", "1 for grey, 3 for colour", NULL, 0},
         {"val", OPTION_TEXT, "PART", "share of the images for validation (0.2)", NULL, 0}, END};
+static const struct command_option upload_options[] = {
+        {"input", OPTION_SHAPE, "3x224x224", "size of an image, if an ONNX file leaves it open", NULL, 0},
+        {"classes", OPTION_TEXT, "FILE", "names of its classes, one per line", NULL, 0},
+        {"preprocessing", OPTION_TEXT, "JSON", "what is done to images first", NULL, 0}, END};
 
 const struct command command_table[] = {
         {"train", "", 0, 0, false, "train a network; --arch and --dataset are needed",
@@ -141,6 +145,10 @@ const struct command command_table[] = {
         {"models", "", 0, 0, false, "list models", NULL, NULL, cmd_models},
         {"export", "MODEL FILE", 2, 2, false,
                 "write a model, as ONNX to FILE.onnx, else safetensors; - is stdout", NULL, NULL, cmd_export},
+        {"upload", "MODEL FILE", 2, 2, false, "make a model of an ONNX or safetensors file",
+                "  cnnctl upload scenes resnet18.onnx --classes imagenet.txt --preprocessing "
+                "'{\"normalize\": {\"mean\": [0.485, 0.456, 0.406], \"std\": [0.229, 0.224, 0.225]}}'",
+                upload_options, cmd_upload},
         {"delete", "model|dataset|job NAME...", 2, INT_MAX, false,
                 "delete models, data sets or ended jobs for good", NULL, NULL, cmd_delete},
         {"devices", "", 0, 0, false, "list devices", NULL, NULL, cmd_devices},

@@ -68,6 +68,7 @@ int cmd_import(struct ctl *c, const struct args *a, struct err *e);
 int cmd_models(struct ctl *c, const struct args *a, struct err *e);
 int cmd_delete(struct ctl *c, const struct args *a, struct err *e);
 int cmd_export(struct ctl *c, const struct args *a, struct err *e);
+int cmd_upload(struct ctl *c, const struct args *a, struct err *e);
 int cmd_devices(struct ctl *c, const struct args *a, struct err *e);
 int cmd_help(struct ctl *c, const struct args *a, struct err *e);
 
@@ -90,6 +91,8 @@ int command_get(struct ctl *c, const char *path, cJSON **ret, struct err *e);
 /* The same of a list that the server gives in parts by name, the arrays `key` of its answers: *ret is all of
  * them as one, and with --json each answer is printed. */
 int command_list(struct ctl *c, const char *path, const char *key, cJSON **ret, struct err *e);
+/* What follows a model's name in the path of its file: ONNX where the file is called so, else safetensors. */
+const char *command_model_form(const char *file);
 /* Submits a job and says so, or follows it to its end; see cmd_follow for the rest. */
 int command_submit(struct ctl *c, const struct args *a, const char *job, size_t len, struct err *e);
 /* Follows a job to its end; options of `a`: wait. */

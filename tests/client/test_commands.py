@@ -67,7 +67,7 @@ class Usage(Case):
             self.assertRegex(line, r"^.{26} \S|^.{27,}\.\.\.$")
         self.assertEqual(err, "")
         self.assertEqual(commands, (
-            "train submit jobs show follow cancel pause resume curve result classify map summary datasets import models export "
+            "train submit jobs show follow cancel pause resume curve result classify map summary datasets import models export upload "
             "delete devices help").split())
         for command in commands:
             text, _ = self.cnnctl("help", command)
@@ -432,7 +432,7 @@ class Completion(Case):
                                (["--url", "http", ":", "//x", ":", "7420", "jobs", "--us"], ["--user"]), (["delete", "job", ""], []), (["classify", "m", ""], []), (["help", "jobs", ""], []),
                                (["jobs", "--st"], ["--state"]), (["train", "--st"], ["--step-epochs"]), (["--v"], ["--version"])]:
             self.assertEqual(self.completed(*words), offered, words)
-        self.assertEqual(len(self.completed("")), 20)
+        self.assertEqual(len(self.completed("")), 21)
         self.assertEqual(self.server.requests, [])
 
 

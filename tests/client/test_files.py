@@ -10,6 +10,7 @@ import tarfile
 import threading
 import time
 import unittest
+import urllib.parse
 
 from case import Case, CNNCTL, PATIENCE, WINDOWS, job
 from fake_server import Answer, event, problem, stream
@@ -32,6 +33,33 @@ class Downloads(Case):
         for file, form in (("w.onnx", b"onnx"), ("onnx", b"weights"), (".onnx", b"weights"), ("w.onnx.bak", b"weights")):
             self.cnnctl("export", "m", file)
             self.assertEqual(self.read(file), form, file)
+
+    MODEL = {"name": "m", "input": [3, 32, 24], "classes": ["a", "b"], "bytes": 2048}
+
+    def test_upload(self):
+        """Under the address of its format, with what the file does not tell."""
+        told = {"input": "[3,32,24]", "classes": '["a","b \\"c\\", d"]', "preprocessing": "{}"}
+        query = "&".join("%s=%s" % (key, urllib.parse.quote(value, safe="")) for key, value in told.items())
+        for status, word in ((201, "new"), (200, "replaced")):
+            self.server.on("PUT", "/v1/models/my%20net/onnx?" + query, Answer(status, json.dumps(self.MODEL)))
+            self.write("net.onnx", "bytes of a network")
+            self.write("names", "a\r\nb \"c\", d\n\n")
+            out, _ = self.cnnctl("upload", "my net", "net.onnx", "--classes", "names", "--input", "3x32x24", "--preprocessing", "{}")
+            self.assertEqual(out, "model m: %s, images of 3x32x24, 2 classes, 2.00 KiB\n" % word)
+            asked = self.server.requests[-1]
+            self.assertEqual(asked.body, b"bytes of a network")
+            self.assertEqual(asked.headers["Content-Type"], "application/octet-stream")
+        self.server.on("PUT", "/v1/models/m/weights", Answer(201, json.dumps(self.MODEL)))
+        self.write("w.safetensors", "weights")
+        out, _ = self.cnnctl("--json", "upload", "m", "w.safetensors")
+        self.assertEqual(json.loads(out), self.MODEL)
+
+    def test_a_refused_upload(self):
+        self.server.on("PUT", "/v1/models/m/onnx", problem(422, "there is no such layer here"))
+        self.write("net.onnx", "bytes")
+        self.assertEqual(self.cnnctl("upload", "m", "net.onnx", status=1)[1], "cnnctl: net.onnx: there is no such layer here\n")
+        self.assertIn("lost", self.cnnctl("upload", "m", "lost.onnx", status=1)[1])
+        self.assertIn("lost", self.cnnctl("upload", "m", "net.onnx", "--classes", "lost", status=1)[1])
 
     @unittest.skipIf(WINDOWS, "a pipe without a reader has another error there")
     def test_a_reader_that_has_seen_enough(self):
