@@ -1,4 +1,4 @@
-/* A bar of progress on a line. */
+/* A progress bar on a line. */
 #ifndef CNND_BAR_H
 #define CNND_BAR_H
 

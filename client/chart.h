@@ -1,5 +1,5 @@
-/* What is known of a training job while it runs: its curves, its newest numbers, how far it is, how long it
- * takes. */
+/* What is known of a training job while it runs: its curves, its newest numbers, its progress, the time that
+   is left. */
 #ifndef CNND_CHART_H
 #define CNND_CHART_H
 

@@ -1,4 +1,4 @@
-/* What became of each image of a classify job. */
+/* The images of a classify job, each with its class and what it was taken for. */
 #ifndef CNND_CLIENT_IMAGES_H
 #define CNND_CLIENT_IMAGES_H
 

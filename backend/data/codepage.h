@@ -1,4 +1,4 @@
-/* Texts of before UTF-8: names in archives, and lists that spreadsheets wrote. */
+/* Texts that are not UTF-8: names in archives, and lists written by spreadsheets. */
 #ifndef CNND_CODEPAGE_H
 #define CNND_CODEPAGE_H
 

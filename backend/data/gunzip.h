@@ -1,4 +1,4 @@
-/* A gzip file unpacked for libarchive, whose own filter holds nothing against the checksums in it. */
+/* A gzip file unpacked for libarchive, whose own filter does not verify its checksums. */
 #ifndef CNND_GUNZIP_H
 #define CNND_GUNZIP_H
 

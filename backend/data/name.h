@@ -1,4 +1,4 @@
-/* Names that people and archives give, in UTF-8. */
+/* Names given by users and archives, in UTF-8: shortened, and normalised. */
 #ifndef CNND_NAME_H
 #define CNND_NAME_H
 

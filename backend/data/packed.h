@@ -1,4 +1,5 @@
-/* What packing can do at best: whoever allocates by what a file claims holds the claim against it. */
+/* The best ratios that compression can reach: whoever allocates by what a file claims checks the claim
+   against them. */
 #ifndef CNND_PACKED_H
 #define CNND_PACKED_H
 

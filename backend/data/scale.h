@@ -1,4 +1,4 @@
-/* Pictures of other magnifications to one size of a pixel. */
+/* Images rescaled to one pixel size. */
 #ifndef CNND_SCALE_H
 #define CNND_SCALE_H
 

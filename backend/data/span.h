@@ -1,4 +1,4 @@
-/* Numbers in bytes of either order, at any address. */
+/* Numbers read from bytes in either byte order, at any alignment. */
 #ifndef CNND_SPAN_H
 #define CNND_SPAN_H
 

@@ -1,4 +1,4 @@
-/* What is packed in an archive, read in whole pieces. */
+/* Compressed data of an archive, read in whole pieces. */
 #ifndef CNND_UNPACK_H
 #define CNND_UNPACK_H
 

@@ -1,4 +1,4 @@
-/* Class folders of an archive that hold no image: who made them misses the class. */
+/* Class folders of an archive that hold no image and so did not become classes: the import warns of them. */
 #ifndef CNND_VACANT_H
 #define CNND_VACANT_H
 

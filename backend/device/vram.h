@@ -1,5 +1,5 @@
-/* How much of a device's memory nobody uses now, other programs counted: AMD's driver tells, of NVIDIA's
-   devices its management library (libnvidia-ml, loaded where it is there), of others nobody. */
+/* How much of a device's memory is free, other programs counted. AMD's driver tells; for NVIDIA's devices the
+   management library does (libnvidia-ml, loaded if it is there); for others nothing does. */
 #ifndef CNND_VRAM_H
 #define CNND_VRAM_H
 

@@ -1,4 +1,4 @@
-/* Device memory between canaries, with its copy on the host: the ground that trials stand on. */
+/* Device memory between canaries, with its copy on the host: what trials run in. */
 #ifndef CNND_AREA_H
 #define CNND_AREA_H
 

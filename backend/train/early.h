@@ -1,4 +1,4 @@
-/* What a first job launches besides its layers, launched ahead so that the driver has it compiled. */
+/* Launches that a first job needs besides its layers, made ahead so that the driver has compiled them. */
 #ifndef CNND_EARLY_H
 #define CNND_EARLY_H
 

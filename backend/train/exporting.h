@@ -1,4 +1,4 @@
-/* The operators of ONNX that layers are. Only export.c includes this. */
+/* The ONNX operators that each layer becomes. Only export.c includes this. */
 #ifndef CNND_EXPORTING_H
 #define CNND_EXPORTING_H
 

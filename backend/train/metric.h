@@ -1,4 +1,4 @@
-/* What an epoch of a run is judged by. */
+/* The metrics by which a run's epochs are compared. */
 #ifndef CNND_METRIC_H
 #define CNND_METRIC_H
 

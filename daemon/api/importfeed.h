@@ -1,5 +1,5 @@
-/* Streams of imports' progress, in the formats of feed.h: what stands now, then what comes, then the end. A
-   slow reader misses steps, never the end. One thread. */
+/* Streams of imports' progress, in the formats of feed.h: the present state, then changes, then the end. A
+   slow reader misses steps, but never the end. One thread. */
 #ifndef CNND_IMPORTFEED_H
 #define CNND_IMPORTFEED_H
 

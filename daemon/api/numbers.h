@@ -1,6 +1,5 @@
-/* Arrays of numbers within JSON from strangers: a tree would take some hundred bytes for each number. They
-   are cut out of the text first, and read into memory of the caller's when he knows how many there are to be.
- */
+/* Arrays of numbers in JSON from outside. A cJSON tree would take some hundred bytes for each number, so they
+   are cut out of the text first and read into the caller's memory once it is known how many there must be. */
 #ifndef CNND_NUMBERS_H
 #define CNND_NUMBERS_H
 

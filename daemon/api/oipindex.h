@@ -1,5 +1,5 @@
-/* The list of models as the Open Inference Protocol has it. It knows no pages, so that all of them are one
-   answer; that is put together in parts, as it is sent. */
+/* The list of models in the form of the Open Inference Protocol. The protocol has no pages, so all models are
+   one answer, written in parts as it is sent. */
 #ifndef CNND_OIPINDEX_H
 #define CNND_OIPINDEX_H
 

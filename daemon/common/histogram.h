@@ -1,4 +1,4 @@
-/* Counts of values by size, as Prometheus wants them. */
+/* Counts of values by size, in Prometheus's form. */
 #ifndef CNND_HISTOGRAM_H
 #define CNND_HISTOGRAM_H
 

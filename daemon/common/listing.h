@@ -1,4 +1,4 @@
-/* A part of a list that goes by name: so many at a time that they keep nobody waiting. */
+/* A page of a list that is sorted by name, short enough to keep nobody waiting. */
 #ifndef CNND_LISTING_H
 #define CNND_LISTING_H
 

@@ -1,5 +1,5 @@
-/* The inside of `struct datasets`, for datasets.c and the files of the same beginning alone; what is public
-   stands in datasets.h. */
+/* Internals of `struct datasets`, for datasets.c and the dataset*.c files only; datasets.h is the public
+   part. */
 #ifndef CNND_DATASETCORE_H
 #define CNND_DATASETCORE_H
 

@@ -1,6 +1,7 @@
-/* The data sets of a state folder, STATE/datasets/NAME.cnnd, each mapped once it is asked for. Known ones
-   whose source files are installed (Fashion-MNIST) are imported at start in a child process; until that has
-   ended they are listed with "state":"importing" and jobs that name them get ERR_UNAVAILABLE. One thread. */
+/* The data sets of a state folder, STATE/datasets/NAME.cnnd. Of each the description is read when it is first
+   asked for; no file is mapped. Known ones whose source files are installed (Fashion-MNIST) are imported at
+   start in a child process; until that has ended they are listed with "state":"importing" and jobs that name
+   them get ERR_UNAVAILABLE. One thread. */
 #ifndef CNND_DATASETS_H
 #define CNND_DATASETS_H
 

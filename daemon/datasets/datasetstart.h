@@ -1,5 +1,5 @@
-/* What a start finds of data sets: files and rows, which a killed front, a database that was put back or a
-   file system that is not mounted may have left apart. One thread. */
+/* Bringing data sets' files and rows together at a start: they may disagree after a killed front, a restored
+   database, or when a file system is not mounted. One thread. */
 #ifndef CNND_DATASETSTART_H
 #define CNND_DATASETSTART_H
 

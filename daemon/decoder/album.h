@@ -1,4 +1,4 @@
-/* Images that are sent together, as a zip or a tar. Reads untrusted bytes: the decoder process alone. */
+/* Images that are sent together, as a zip or a tar. Reads untrusted bytes: for the decoder process only. */
 #ifndef CNND_ALBUM_H
 #define CNND_ALBUM_H
 

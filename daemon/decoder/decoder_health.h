@@ -1,4 +1,4 @@
-/* Whether decoders open their sandbox at all, of all processes together: what cnnd runs in may forbid it. One
+/* Whether decoders can open their sandbox at all, remembered for all of them: a container may forbid it. One
    thread. */
 #ifndef CNND_DECODER_HEALTH_H
 #define CNND_DECODER_HEALTH_H

@@ -1,5 +1,5 @@
-/* Seconds of the slow decoder that each user has had of late: of those who wait, the one with least is next.
-   One thread. */
+/* Seconds of the slow decoder that each user has had recently: of those who wait, the one with the least is
+   next. One thread. */
 #ifndef CNND_DECODETURNS_H
 #define CNND_DECODETURNS_H
 

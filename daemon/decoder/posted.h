@@ -1,4 +1,4 @@
-/* An image that somebody sent, to what a model takes. Reads untrusted bytes: the decoder process alone. */
+/* From an image that was sent to what a model takes. Reads untrusted bytes: for the decoder process only. */
 #ifndef CNND_POSTED_H
 #define CNND_POSTED_H
 

@@ -1,6 +1,6 @@
-/* One OpenCL driver that is asked for its devices, by a process of its own (`--role probe`): that it crashes,
-   hangs or fails is its own trouble. It is asked until it tells of a device: a card may wake up, a driver be
-   repaired or loaded late. One thread. */
+/* Asking one OpenCL driver for its devices in a process of its own (`--role probe`), so that one that
+   crashes, hangs or fails affects no other. It is asked again until it has a device: a card may wake up, a
+   driver may be repaired or loaded late. One thread. */
 #ifndef CNND_PROBE_H
 #define CNND_PROBE_H
 

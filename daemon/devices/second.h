@@ -1,6 +1,6 @@
-/* A second process for a device whose driver takes its time: it compiles beside a worker that starts with
-   nothing (role `compiler`), or keeps what a worker had compiled (role `keeper`). One at a time; nobody waits
-   for what it does, and where it fails nothing is lost. One thread. */
+/* A second process for a device whose driver is slow. It compiles beside a worker that starts with an empty
+   cache (role `compiler`), or stores what a worker has compiled (role `keeper`). One at a time; nobody waits
+   for it, and nothing is lost if it fails. One thread. */
 #ifndef CNND_SECOND_H
 #define CNND_SECOND_H
 

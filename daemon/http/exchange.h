@@ -1,5 +1,5 @@
-/* One request and its answer on their way through libmicrohttpd; http.c's other half, included by these two
- * alone. */
+/* One request and its answer on their way through libmicrohttpd: the other half of http.c. Only these two
+   include it. */
 #ifndef CNND_EXCHANGE_H
 #define CNND_EXCHANGE_H
 

@@ -1,5 +1,4 @@
-/* The header of a request, checked for what smuggles requests, rebinds names and submits forms from
- * elsewhere. */
+/* Checks of a request's header against request smuggling, DNS rebinding and cross-site requests. */
 #ifndef CNND_GUARD_H
 #define CNND_GUARD_H
 

@@ -1,6 +1,6 @@
-/* The connections of the HTTP server: whose they are, how far they have got, and which must go: one that is
-   too slow, and where a listener is full the one that has rested longest. Part of http.c and exchange.c. One
-   thread. */
+/* The connections of the HTTP server: whose they are, how far they have got, and which one is closed: one
+   that is too slow, or, where a listener is full, the one that has been idle longest. Only http.c and
+   exchange.c include it. One thread. */
 #ifndef CNND_LINKS_H
 #define CNND_LINKS_H
 

@@ -1,5 +1,4 @@
-/* The inside of `struct jobs`, for jobs.c, submit.c and the files of the same beginning alone; what is
- * public stands in jobs.h. */
+/* Internals of `struct jobs`, for jobs.c, submit.c and the job*.c files only; jobs.h is the public part. */
 #ifndef CNND_JOBCORE_H
 #define CNND_JOBCORE_H
 

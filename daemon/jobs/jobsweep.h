@@ -1,6 +1,6 @@
-/* What jobs leave behind, piece by piece, so that nobody waits for it: in the folders of ended ones what a
-   front that was killed between commit and tidying has left, and what versions before this one kept; and
-   events of deleted ones. One thread (the front's). */
+/* Cleaning up after jobs, piece by piece, so that nobody waits for it: what a front that was killed between
+   commit and tidying, or an older version, left in the folders of ended jobs, and the events of deleted jobs.
+   One thread (the front's). */
 #ifndef CNND_JOBSWEEP_H
 #define CNND_JOBSWEEP_H
 

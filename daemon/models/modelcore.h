@@ -1,5 +1,4 @@
-/* The inside of `struct models`, for models.c and the files of the same beginning alone; what is public
-   stands in models.h. */
+/* Internals of `struct models`, for models.c and the model*.c files only; models.h is the public part. */
 #ifndef CNND_MODELCORE_H
 #define CNND_MODELCORE_H
 

@@ -1,5 +1,5 @@
-/* What a start finds of models: files and rows, which a killed front, a database that was put back or a file
-   system that is not mounted may have left apart. One thread. */
+/* Bringing models' files and rows together at a start: they may disagree after a killed front, a restored
+   database, or when a file system is not mounted. One thread. */
 #ifndef CNND_MODELSTART_H
 #define CNND_MODELSTART_H
 

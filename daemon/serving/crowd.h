@@ -1,4 +1,5 @@
-/* Classifications of one model that travel in one batch: gathered, sent, answered; classify.c's part. */
+/* Classifications of one model that go to a device in one batch: gathered, sent, answered; part of
+   classify.c. */
 #ifndef CNND_CROWD_H
 #define CNND_CROWD_H
 

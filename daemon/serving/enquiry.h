@@ -1,5 +1,5 @@
-/* One request to classify, look or map on its way through the front: classify.c's other half, included by it,
-   crowd.c and solo.c alone. */
+/* One request for a classification, a class map or a layer picture on its way through the front. Only
+   classify.c, crowd.c and solo.c include it. */
 #ifndef CNND_ENQUIRY_H
 #define CNND_ENQUIRY_H
 

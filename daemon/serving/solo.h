@@ -1,4 +1,4 @@
-/* Looks and maps, which go to a device by themselves; classify.c's part. */
+/* Layer pictures and class maps, which go to a device by themselves; part of classify.c. */
 #ifndef CNND_SOLO_H
 #define CNND_SOLO_H
 

@@ -1,5 +1,4 @@
-/* Files on their way to another file system: each is copied by a process of its own, so that nobody waits.
-   One thread. */
+/* Files copied to another file system, each by a process of its own, so that nobody waits. One thread. */
 #ifndef CNND_CARRY_H
 #define CNND_CARRY_H
 

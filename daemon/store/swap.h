@@ -1,6 +1,6 @@
-/* A file that takes another's place, or goes, while what is known of it is stored elsewhere: the old one is
-   kept until that is done, and comes back where it cannot be. Who is killed between leaves it done, and a
-   start can tell. One thread. */
+/* Replacing or removing a file whose description is stored elsewhere: the old file is kept until that is
+   changed too, and comes back if it cannot be. After a crash in between the change of the file stands, and
+   the next start can tell. One thread. */
 #ifndef CNND_SWAP_H
 #define CNND_SWAP_H
 

@@ -1,5 +1,4 @@
-/* A file under a second name: a hard link, or a copy where the second name lies on another file system. One
-   thread. */
+/* A second name for a file: a hard link, or a copy where the file systems differ. One thread. */
 #ifndef CNND_TWIN_H
 #define CNND_TWIN_H
 

@@ -1,5 +1,5 @@
-/* A worker's look at its device's free memory, once a second, by a thread of its own: the driver that is
-   asked may hang, which is to cost what it would have told and nothing else. */
+/* Watching the free memory of a worker's device once a second, in a thread of its own: if the driver hangs
+   when asked, only that number is lost. */
 #ifndef CNND_MEMWATCH_H
 #define CNND_MEMWATCH_H
 

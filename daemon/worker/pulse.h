@@ -1,4 +1,4 @@
-/* What a worker's engine thread leaves for others to see of itself: whether it gets on, and what it is at. */
+/* What a worker's engine thread lets others see of it: whether it makes progress, and what it is doing. */
 #ifndef CNND_PULSE_H
 #define CNND_PULSE_H
 

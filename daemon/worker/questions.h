@@ -1,5 +1,5 @@
-/* What is asked of a model between two steps: classes of images, and looks at a layer. The engine thread's.
- */
+/* Requests that are answered between two training steps: classifications, and pictures of a layer. The engine
+   thread's. */
 #ifndef CNND_QUESTIONS_H
 #define CNND_QUESTIONS_H
 

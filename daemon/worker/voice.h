@@ -1,4 +1,4 @@
-/* How a worker speaks to the front: heads of its messages, and errors. Any thread, as far as `send` is. */
+/* Messages from a worker to the front: their heads, and errors. Any thread, as far as `send` is. */
 #ifndef CNND_VOICE_H
 #define CNND_VOICE_H
 
