@@ -68,7 +68,7 @@ int csv_open(struct csv_file *f, const char *path, struct err *e)
         if (strcmp(path, "-") == 0)
                 return 0;
         if (path_look(path, &info, &ignored) == 0 && !info.regular)
-                return err_set(e, ERR_INVALID, "%s is no regular file; nothing was written", path);
+                return err_set(e, ERR_INVALID, "%s is not a regular file; nothing was written", path);
         interrupt_begin(&f->interrupt);
         const int rc = file_create(path, &f->file, e);
         if (rc != 0)

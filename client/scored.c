@@ -111,7 +111,7 @@ int scored_fetch(struct fetch *h, int64_t job, struct scored *ret, int *ret_sign
         snprintf(path, sizeof path, "/v1/jobs/%" PRId64 "/result", job);
         int rc = transfer_spool(h, &q, &r.file, ret_signal, e);
         if (rc == 0 && (rc = look(&r, e)) == ERR_SYNTAX)
-                err_wrap(e, "what answers at %s is no cnnd", fetch_url(h));
+                err_wrap(e, "what answers at %s is not cnnd", fetch_url(h));
         if (rc == 0)
                 *ret = r;
         else

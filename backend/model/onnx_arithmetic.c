@@ -24,7 +24,7 @@ static int gate(struct onnx_reading *r, const struct onnx_edge sides[2])
                         r->steps[v.step]->inputs[0] == sides[!i].value)
                         return onnx_layer(r, "silu", &sides[!i], (const int[3]){v.c, v.h, v.w}, &s);
         }
-        return onnx_refuse(r, "a product of two tensors is no layer here, but for x*sigmoid(x)");
+        return onnx_refuse(r, "a product of two tensors is not a layer here, but for x*sigmoid(x)");
 }
 
 static int tensors(struct onnx_reading *r)
@@ -44,7 +44,7 @@ static int tensors(struct onnx_reading *r)
         if (is(r, "Mul"))
                 return gate(r, sides);
         if (!is(r, "Add"))
-                return onnx_refuse(r, "between two tensors that is no layer here");
+                return onnx_refuse(r, "between two tensors that is not a layer here");
         int rc = onnx_step(r, ONNX_ADD, (const int[2]){sides[0].value, sides[1].value}, 2,
                 (const int[3]){a.c, a.h, a.w}, &s);
         if (rc)
@@ -158,7 +158,7 @@ int onnx_arithmetic(struct onnx_reading *r)
         }
         int rc = onnx_take(r, k, false, &edge);
         if (rc == 0 && k == 1 && (is(r, "Sub") || is(r, "Div")))
-                rc = onnx_refuse(r, "a constant less, or over, a tensor is no layer here");
+                rc = onnx_refuse(r, "a constant less, or over, a tensor is not a layer here");
         if (rc == 0)
                 rc = by_channels(r, !k, &edge, &v);
         if (rc)

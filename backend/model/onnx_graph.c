@@ -145,7 +145,7 @@ static int take_constant(struct onnx_graph *g, const struct onnx_op *op, struct 
                 if (t.number && op->num_outputs == 1 && op->outputs[0] >= 0)
                         return add_tensor(g, t.bytes, op->outputs[0], e);
         }
-        return err_set(e, ERR_INVALID, "a constant that is no tensor");
+        return err_set(e, ERR_INVALID, "a constant that is not a tensor");
 }
 
 /* `lists` is where its inputs and outputs go, as many as it has. */

@@ -122,7 +122,7 @@ static int check_conv(struct onnx_reading *r, const struct onnx_tensor *t, const
         int c, int64_t groups)
 {
         if (w->dilation[0] != 1 || w->dilation[1] != 1)
-                return onnx_refuse(r, "a convolution with dilation is no layer here");
+                return onnx_refuse(r, "a convolution with dilation is not a layer here");
         if (groups < 1 || groups > t->dims[0] || t->dims[1] * groups != c)
                 return onnx_refuse(r, "its weights are for %lld channels in %lld groups, its input has %d",
                         (long long)t->dims[1], (long long)groups, c);
@@ -399,7 +399,7 @@ int onnx_clip(struct onnx_reading *r)
         if (rc)
                 return rc;
         if (low != 0 || high < 3e38f)
-                return onnx_refuse(r, "a clip from %g to %g is no layer here", (double)low, (double)high);
+                return onnx_refuse(r, "a clip from %g to %g is not a layer here", (double)low, (double)high);
         const struct onnx_value in = r->values[from.value];
         return onnx_layer(r, "relu", &from, (const int[3]){in.c, in.h, in.w}, &s);
 }

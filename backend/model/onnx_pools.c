@@ -66,7 +66,7 @@ static int read_pooling(struct onnx_reading *r, bool averages, struct pooling *r
         if (rc)
                 return rc;
         if (w->dilation[0] != 1 || w->dilation[1] != 1)
-                return onnx_refuse(r, "pooling with dilation is no layer here");
+                return onnx_refuse(r, "pooling with dilation is not a layer here");
         const struct onnx_value v = r->values[ret->from.value];
         const int in[2] = {v.h, v.w};
         const bool ceil = onnx_op_int(r->op, "ceil_mode", 0) != 0;
@@ -205,7 +205,7 @@ int onnx_means(struct onnx_reading *r)
         float *m;
         if (edge.rank != 4 || edge.last ||
                 (left ? edge.special != ONNX_PLAIN : edge.special != ONNX_ROW_MEANS))
-                return onnx_refuse(r, "a product of images and a matrix is no layer here");
+                return onnx_refuse(r, "a product of images and a matrix is not a layer here");
         int rc = onnx_take_floats(r, left ? 0 : 1, &t, &m);
         if (rc)
                 return rc;
@@ -214,7 +214,7 @@ int onnx_means(struct onnx_reading *r)
                 outs > 0 && outs <= ins && t->dims[left] == ins && is_means(m, (int)outs, ins, !left);
         free(m);
         if (!means)
-                return onnx_refuse(r, "a product of images and a matrix is no layer here");
+                return onnx_refuse(r, "a product of images and a matrix is not a layer here");
         if (left) {
                 edge.special = ONNX_ROW_MEANS;
                 edge.h = (int)outs;

@@ -53,7 +53,7 @@ int onnx_take(struct onnx_reading *r, int k, bool padded, struct onnx_edge *ret)
                         onnx_graph_constant(&r->graph, name) ? "a constant" : "not there");
         *ret = r->edges[name];
         if (ret->special == ONNX_PROBABILITIES)
-                return onnx_refuse(r, "a softmax before the end is no layer here");
+                return onnx_refuse(r, "a softmax before the end is not a layer here");
         if (ret->special != ONNX_PLAIN || (ret->value == 0 && ret->stage != r->stage))
                 return onnx_refuse(r, "what goes in is normalised in a way that is not known here");
         if (!padded && (ret->pad[0] || ret->pad[1] || ret->pad[2] || ret->pad[3]))

@@ -310,7 +310,7 @@ class Result(Case):
             for words in (("--images", "rows.csv"), ("--csv", "rows.csv"), ("--images", "-"), ("--json",), ()):
                 out, err = self.cnnctl("result", 7, *words, status=1)
                 self.assertEqual(out, "", words)
-                self.assertIn("what answers at %s is no cnnd: " % self.server.url, err)
+                self.assertIn("what answers at %s is not cnnd: " % self.server.url, err)
                 self.assertIn(complaint, err)
         self.server.on("GET", "/v1/jobs/7/result", Answer(body=whole, length=len(whole) + 100))
         self.assertIn("the connection to", self.cnnctl("result", 7, "--images", "rows.csv", status=3)[1])
@@ -318,7 +318,7 @@ class Result(Case):
         os.mkdir(os.path.join(self.dir, "folder"))
         self.server.on("GET", "/v1/jobs/7/result", Answer(body=whole))
         for option in ("--images", "--csv"):
-            self.assertIn("folder is no regular file", self.cnnctl("result", 7, option, "folder", status=1)[1])
+            self.assertIn("folder is not a regular file", self.cnnctl("result", 7, option, "folder", status=1)[1])
 
     @unittest.skipIf(WINDOWS, "who measures a process is no part of Wine")
     def test_many_images_take_no_memory(self):
