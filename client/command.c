@@ -146,8 +146,9 @@ const struct command command_table[] = {
         {"export", "MODEL FILE", 2, 2, false,
                 "write a model, as ONNX to FILE.onnx, else safetensors; - is stdout", NULL, NULL, cmd_export},
         {"upload", "MODEL FILE", 2, 2, false, "make a model of an ONNX or safetensors file",
-                "  cnnctl upload scenes resnet18.onnx --classes imagenet.txt --preprocessing "
-                "'{\"normalize\": {\"mean\": [0.485, 0.456, 0.406], \"std\": [0.229, 0.224, 0.225]}}'",
+                "  cnnctl upload scenes resnet18.onnx --classes imagenet.txt \\\n"
+                "    --preprocessing '{\"normalize\": {\"mean\": [0.485, 0.456, 0.406], \"std\": [0.229, "
+                "0.224, 0.225]}}'",
                 upload_options, cmd_upload},
         {"delete", "model|dataset|job NAME...", 2, INT_MAX, false,
                 "delete models, data sets or ended jobs for good", NULL, NULL, cmd_delete},
