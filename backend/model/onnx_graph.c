@@ -286,8 +286,11 @@ void onnx_graph_finish(struct onnx_graph *g)
 
 bool onnx_graph_looks(const void *bytes, size_t len)
 {
+        static const char zeros[4];
         struct protobuf m = {bytes, len};
         struct protobuf_field f;
+        if (len >= 8 && memcmp((const char *)bytes + 4, zeros, sizeof zeros) == 0)
+                return false; /* safetensors: the length of a head */
         return protobuf_next(&m, &f, NULL) == 1 && f.number == MODEL_VERSION && f.kind == PROTOBUF_INT &&
                f.value > 0 && f.value < 1000;
 }

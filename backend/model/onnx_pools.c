@@ -120,7 +120,7 @@ int onnx_average_pool(struct onnx_reading *r)
         if (rc)
                 return rc;
         const bool padded = p.w.begin[0] || p.w.begin[1] || p.w.end[0] || p.w.end[1];
-        if (counts && padded && (!p.even || p.zeros))
+        if (counts && padded && (p.zeros || (p.ceil && !p.even)))
                 return onnx_refuse(r, "it counts padding that differs from side to side");
         rc = pool(r, &p, "avg_pool2d", &s);
         if (rc == 0)

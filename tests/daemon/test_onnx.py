@@ -274,6 +274,14 @@ class Imported(unittest.TestCase):
                 ours = self.ask("net", [n, *sides], x, "probability" if told["probabilities"] else "logit")
                 self.same(ours, told["outputs"], 1e-5)
 
+    def test_weights_are_no_onnx(self):
+        """Whatever the length of a safetensors file's head begins with."""
+        data = safetensors(RANKS, RANKS_TENSORS, {})
+        size = struct.unpack_from("<Q", data)[0]
+        for low in (0x08, 0x12, 0x3A):  # what fields of ONNX begin with
+            more = (low - size) % 256
+            self.taken(struct.pack("<Q", size + more) + data[8:8 + size] + b" " * more + data[8 + size:], way="weights")
+
     def test_trains_on(self):
         """A model that came so is a model: a job begins with it."""
         with open(os.path.join(GOLDEN, "torch_pools.onnx"), "rb") as f:
