@@ -72,7 +72,8 @@ static const struct command_option curve_options[] = {
         {"svg", OPTION_TEXT, "FILE", "write a drawing; - is stdout", NULL, 0}, END};
 static const struct command_option classify_options[] = {
         {"top", OPTION_INT, "N", "the N best classes of each image (3)", NULL, 0},
-        {"csv", OPTION_TEXT, "FILE", "write a CSV row for each image and class; - is stdout", NULL, 0}, END};
+        {"csv", OPTION_TEXT, "FILE", "write a CSV row for each image and class; - is stdout", NULL, 0}, WAIT,
+        END};
 static const struct command_option result_options[] = {
         {"csv", OPTION_TEXT, "FILE",
                 "write a CSV row for each class, with what it was taken for; - is stdout", NULL, 0},
@@ -129,7 +130,7 @@ const struct command command_table[] = {
                 result_options, cmd_result},
         {"classify", "MODEL FILE...", 2, INT_MAX, false,
                 "classify images: PNG, JPEG, TIFF, MRC, DM, EMD, SER, NPY, PGM",
-                "FILE may also be a folder, a zip or a tar of images, which are sent together.",
+                "FILE may also be a zip or a tar of images, or a folder, which is sent many files at a time.",
                 classify_options, cmd_classify},
         {"map", "MODEL FILE", 2, 2, false, "map the classes of a large micrograph",
                 "Without -o it prints the cells of each class on a terminal, and JSON into a pipe.",

@@ -1,14 +1,14 @@
 #include "client/events.h"
 #include "base/clock.h"
 #include "client/rest.h"
+#include "client/retry.h"
 
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <time.h>
 
 /* The server sends a heartbeat every 15 s: three of them missing mean a dead connection. */
-enum { STALL_S = 45, FIRST_PAUSE_MS = 200, LONGEST_PAUSE_MS = 5000, TICK_MS = 50 };
+enum { STALL_S = 45, FIRST_PAUSE_MS = 200, LONGEST_PAUSE_MS = 5000 };
 
 struct reader {
         const struct events_request *q;
@@ -43,25 +43,6 @@ static int on_bytes(void *data, const void *bytes, size_t len)
         return sse_feed(&r->sse, bytes, len, on_event, r, r->e);
 }
 
-/* Sleeps `ms` and keeps ticking. */
-static int pause_ms(const struct events_request *q, int64_t ms)
-{
-        int64_t until = clock_now_ms() + ms;
-        int rc = 0;
-        for (int64_t left; rc == 0 && (left = until - clock_now_ms()) > 0;) {
-                struct timespec t = {.tv_nsec = 1000000 * (long)(left < TICK_MS ? left : TICK_MS)};
-                nanosleep(&t, NULL);
-                if (q->tick)
-                        rc = q->tick(q->data);
-        }
-        return rc;
-}
-
-static bool may_pass(int status)
-{
-        return status == 429 || status == 502 || status == 503 || status == 504;
-}
-
 /* One connection. 0 when it ended without a reason to stop: `e` says why then; `*ret_wait_s` is what the
  * server asks. */
 static int read_once(struct fetch *h, struct reader *r, int *ret_wait_s, struct err *e)
@@ -85,7 +66,7 @@ static int read_once(struct fetch *h, struct reader *r, int *ret_wait_s, struct 
         r->heard = false;
         r->e = e;
         int rc = fetch_send(h, &q, &reply, NULL, e);
-        if (rc == 0 && may_pass(reply.status)) {
+        if (rc == 0 && retry_may_help(reply.status)) {
                 rest_refused(&reply, e);
                 *ret_wait_s = reply.retry_after_s;
         } else if (rc == 0 && reply.status / 100 != 2) {
@@ -125,7 +106,7 @@ int events_read(struct fetch *h, const struct events_request *q, struct err *e)
                 r.lost = true;
                 int64_t ms = pause > r.sse.retry_ms ? pause : r.sse.retry_ms;
                 ms = ms > wait_s * 1000 ? ms : wait_s * 1000;
-                rc = pause_ms(q, ms < left ? ms : left);
+                rc = retry_pause(q->tick, q->data, ms < left ? ms : left);
                 if (rc != 0)
                         break;
                 pause = pause * 2 < LONGEST_PAUSE_MS ? pause * 2 : LONGEST_PAUSE_MS;

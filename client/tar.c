@@ -23,6 +23,7 @@ struct tar {
         struct entry *entries;
         size_t count, cap, files; /* `files` are no folders */
         uint64_t size;
+        size_t end; /* the entry behind those that it holds */
         /* reading */
         size_t at;              /* the entry whose header comes next */
         struct path_file *file; /* owned, of the entry before; NULL where none is open */
@@ -149,14 +150,12 @@ int tar_create(const char *folder, struct tar **ret, struct err *e)
                            : err_set(e, ERR_NO_MEMORY, "no memory to list %s", folder);
         if (rc == 0 && t->files == 0)
                 rc = err_set(e, ERR_INVALID, "there are no files in %s", folder);
-        t->size = 2 * BLOCK;
-        for (size_t i = 0; rc == 0 && i < t->count; i++)
-                t->size += head_bytes(&t->entries[i]) + whole_blocks(t->entries[i].size);
         if (rc != 0) {
                 tar_destroy(t);
                 return rc;
         }
         qsort(t->entries, t->count, sizeof *t->entries, by_name);
+        tar_choose(t, 0, t->count, UINT64_MAX);
         *ret = t;
         return 0;
 }
@@ -172,6 +171,35 @@ void tar_destroy(struct tar *t)
         free(t->entries);
         free(t->folder);
         free(t);
+}
+
+size_t tar_count(const struct tar *t)
+{
+        return t->count;
+}
+
+const char *tar_file(const struct tar *t, size_t entry)
+{
+        return t->entries[entry].folder ? NULL : t->entries[entry].name;
+}
+
+size_t tar_choose(struct tar *t, size_t from, size_t most, uint64_t bytes)
+{
+        path_close(t->file);
+        t->file = NULL;
+        t->left = t->padding = t->head_left = 0;
+        t->ended = false;
+        t->at = t->end = from;
+        t->size = 2 * BLOCK;
+        while (t->end < t->count && t->end - from < most) {
+                const struct entry *en = &t->entries[t->end];
+                const uint64_t own = head_bytes(en) + whole_blocks(en->size);
+                if (t->end > from && t->size + own > bytes)
+                        break;
+                t->size += own;
+                t->end++;
+        }
+        return t->end;
 }
 
 uint64_t tar_size(const struct tar *t)
@@ -231,7 +259,7 @@ static int next_entry(struct tar *t, struct err *e)
         struct str path = {0};
         path_close(t->file);
         t->file = NULL;
-        if (t->at == t->count) {
+        if (t->at == t->end) {
                 t->padding = t->ended ? 0 : 2 * BLOCK;
                 t->ended = true;
                 return 0;

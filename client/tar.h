@@ -15,6 +15,13 @@ struct tar;
 int tar_create(const char *folder, struct tar **ret, struct err *e);
 /* NULL accepted. */
 void tar_destroy(struct tar *t);
+/* Of its entries, in their order; an entry is a file, or a folder without one. */
+size_t tar_count(const struct tar *t);
+/* Of the folder that it was made of, and below it; NULL for one that is a folder itself. */
+const char *tar_file(const struct tar *t, size_t entry);
+/* From here on the archive holds entries from `from` on alone, and is read from its beginning: at most `most`
+   of them, and few enough for `bytes`, but at least one. Returns the entry behind them. */
+size_t tar_choose(struct tar *t, size_t from, size_t most, uint64_t bytes);
 /* Bytes of the whole archive. */
 uint64_t tar_size(const struct tar *t);
 /* The next bytes; their number, 0 at the end. ERR_STATE when a file changed its size since it was listed. */

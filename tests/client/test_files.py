@@ -13,7 +13,7 @@ import unittest
 import urllib.parse
 
 from case import Case, CNNCTL, PATIENCE, WINDOWS, job
-from fake_server import Answer, event, problem, stream
+from fake_server import Answer, FakeServer, event, problem, stream
 
 
 class Downloads(Case):
@@ -160,9 +160,9 @@ class Classify(Case):
         self.assertEqual(self.cnnctl("classify", "m", name, "--csv", "classes.csv"), ("", ""))
         with open(os.path.join(self.dir, "classes.csv"), encoding="utf-8", newline="") as f:
             self.assertEqual(list(csv.reader(f)), [
-                ["image", "rank", "class", "probability"], ["x, y.npy[0]", "1", 'a "b", c', "0.971"],
-                ["x, y.npy[0]", "2", "?[2J ö", "1e-09"], ["x, y.npy[1]", "1", "", "0.5"]])
-        self.assertIn('"x, y.npy[1]",1,"",0.5\n', self.cnnctl("classify", "m", name, "--csv", "-")[0])
+                ["image", "rank", "class", "probability", "error"], ["x, y.npy[0]", "1", 'a "b", c', "0.971", ""],
+                ["x, y.npy[0]", "2", "?[2J ö", "1e-09", ""], ["x, y.npy[1]", "1", "", "0.5", ""]])
+        self.assertIn('"x, y.npy[1]",1,"",0.5,""\n', self.cnnctl("classify", "m", name, "--csv", "-")[0])
         self.assertIn("does not go with --csv", self.cnnctl("classify", "m", name, "--csv", "-", "--json", status=2)[1])
 
     def test_a_batch(self):
@@ -198,13 +198,138 @@ class Classify(Case):
         out, _ = self.cnnctl("classify", "m", "today", "--top", 1, status=1)
         self.assertColumns(out, [["IMAGE", "CLASS", "PROBABILITY", ""], ["today/2.dm4[0]", "cat", "50.0 %", "█" * 10],
                                  ["today/2.dm4[1]", "dog", "25.0 %", "█" * 5], ["today/ice/1.png", "cat", "50.0 %", "█" * 10]])
-        self.server.on("POST", "/v1/models/m/classify?top=3", problem(413, "the body is larger than 9 bytes"))
-        self.assertIn("larger than 9 bytes; given by name (today/*) its", self.cnnctl("classify", "m", "today", status=1)[1])
-        self.assertNotIn("given by name", self.cnnctl("classify", "m", "today/2.dm4", status=1)[1])
-        for request in self.server.requests[:-1]:
+        self.cnnctl("classify", "m", "today", "--top", 1, "--csv", "today.csv", status=1)
+        self.assertEqual(self.rows("today.csv"), ["today/2.dm4[0] 1 cat", "today/2.dm4[1] 1 dog", "today/3.txt no picture", "today/ice/1.png 1 cat"])
+        for request in self.server.requests:
             self.assertEqual(request.headers["Content-Type"], "application/x-tar")
             with tarfile.open(fileobj=io.BytesIO(request.body), mode="r:") as tar:
                 self.assertEqual({m.name: tar.extractfile(m).read() for m in tar.getmembers()}, files)
+
+    PATH = "/v1/models/m/classify?top=3"
+
+    def rows(self, name):
+        """What a CSV tells of its images, a text each."""
+        with open(os.path.join(self.dir, name), encoding="utf-8", newline="") as f:
+            return [" ".join(filter(None, [r["image"], r["rank"], r["class"], r["error"]])) for r in csv.DictReader(f)]
+
+    def of(self, names):
+        return {"files": [{"file": name, "results": [self.result(("cat", 1))]} for name in names]}
+
+    def test_a_large_folder_goes_in_parts(self):
+        names = ["%03d é.png" % n for n in range(600)]
+        for name in names:
+            self.write("many/" + name, name)
+        parts = [names[:256], names[256:512], names[512:]]
+        self.server.on("POST", self.PATH, *[Answer(body=self.of(part)) for part in parts])
+        self.assertEqual(self.cnnctl("classify", "m", "many", "--csv", "many.csv"), ("", ""))
+        self.assertEqual(self.rows("many.csv"), ["many/%s 1 cat" % name for name in names])
+        for request, part in zip(self.server.requests, parts, strict=True):
+            with tarfile.open(fileobj=io.BytesIO(request.body), mode="r:") as tar:
+                self.assertEqual([(m.name, tar.extractfile(m).read().decode()) for m in tar], [(name, name) for name in part])
+        self.server.on("POST", self.PATH, *[Answer(body=self.of(part)) for part in parts])
+        self.assertEqual([json.loads(line) for line in self.cnnctl("classify", "m", "many", "--json")[0].splitlines()], [self.of(part) for part in parts])
+
+    def test_a_part_that_is_too_large(self):
+        """Or holds what is gone meanwhile: its files go one by one."""
+        for name in ("a", "b/c", "d"):
+            self.write("today/" + name, name)
+        os.mkdir(os.path.join(self.dir, "today", "void"))
+        good = Answer(body={"results": [self.result(("cat", 1))]})
+        self.server.on("POST", self.PATH, problem(413, "the body is larger than 9 bytes"), good, problem(413, "this one is, too"), good)
+        self.assertEqual(self.cnnctl("classify", "m", "today/", "--csv", "x.csv", status=1), ("", "cnnctl: today/b/c: this one is, too\n"))
+        self.assertEqual(self.rows("x.csv"), ["today/a 1 cat", "today/b/c today/b/c: this one is, too", "today/d 1 cat"])
+        self.assertEqual([r.body for r in self.server.requests[1:]], [b"a", b"b/c", b"d"])
+
+        names = ["%03d.png" % n for n in range(260)]
+        for name in names:
+            self.write("many/" + name, "x")
+        first = json.dumps(self.of(names[:256])).encode()
+        self.server.on("POST", self.PATH, Answer(parts=[lambda: os.remove(os.path.join(self.dir, "many", names[257])), first]), good)
+        err = self.cnnctl("classify", "m", "many", "--csv", "x.csv", status=1)[1]
+        self.assertRegex(err, r"\Acnnctl: cannot open many/257.png: [^\n]*\n\Z")
+        self.assertEqual([row.partition(" ")[2].partition(" ")[0] for row in self.rows("x.csv")], ["1"] * 257 + ["cannot"] + ["1"] * 2)
+
+    def test_a_server_that_is_away(self):
+        """What was asked is asked again when it is back: after a broken connection, a restart, a proxy without it."""
+        for name in "abcd":
+            self.write(name, name)
+        good = Answer(body={"results": [self.result(("cat", 1))]})
+        server, other = self.server, []
+
+        def restart():
+            port = server.port
+            server.server.server_close()
+            threading.Thread(target=begin, args=(port,), daemon=True).start()
+
+        def begin(port):
+            time.sleep(0.5)
+            other.append(FakeServer(port))
+            other[0].on("GET", "/v1/health", problem(503, "starting", headers={"Retry-After": "1"}), {"status": "ok"})
+            other[0].on("POST", self.PATH, problem(503, "starting", headers={"Retry-After": "1"}), good, problem(502, "no server"), good)
+
+        server.on("POST", self.PATH, Answer(hang_up=True), good, Answer(parts=[restart], headers={"Content-Length": "99"}))
+        out, err = self.cnnctl("classify", "m", *"abcd", "--csv", "x.csv")
+        self.addCleanup(other[0].stop)
+        self.assertEqual(self.rows("x.csv"), [name + " 1 cat" for name in "abcd"])
+        self.assertEqual([line.rpartition("; ")[2] if "again" in line else line.rpartition(" is ")[2] for line in err.splitlines()],
+                         ["trying again", "back"] * 3)
+        self.assertEqual(b"".join(r.body for r in other[0].asked("POST", self.PATH)), b"bbccd")
+
+    def test_a_server_that_does_not_come_back(self):
+        for name in "abc":
+            self.write(name, name)
+        good = Answer(body={"results": [self.result(("cat", 1))]})
+        self.server.on("POST", self.PATH, good, Answer(hang_up=True))
+        err = self.cnnctl("classify", "m", *"abc", "--csv", "x.csv", "--wait", 1, status=3)[1]
+        self.assertIn("cnnctl: after 1 of 3 files: no answer for 1 s: the connection to", err)
+        self.assertEqual(self.rows("x.csv"), ["a 1 cat"])
+        self.server.on("POST", self.PATH, good, Answer(hang_up=True))
+        out, err = self.cnnctl("classify", "m", *"abc", "--wait", 0, status=3)
+        self.assertEqual(len(out.splitlines()), 2)
+        self.assertEqual(self.cnnctl("classify", "m", "a", "--csv", "y.csv", status=3, env={"CNND_URL": "http://127.0.0.1:9"})[0], "")
+        self.assertNotIn("y.csv", self.files())
+        self.server.on("POST", self.PATH, Answer(parts=[self.server.server.server_close, good.body]))
+        err = self.cnnctl("classify", "m", *"abc", "--csv", "z.csv", "--wait", 1, status=3)[1]
+        self.assertIn("cnnctl: after 1 of 3 files: no answer for 1 s: no server answers at", err)
+        self.assertEqual(self.rows("z.csv"), ["a 1 cat"])
+
+    def test_what_is_every_files_fault(self):
+        """Is told once; what costs a device is not sent again, and ends it where it goes on."""
+        for name in "abcde":
+            self.write(name, name)
+        for status in (401, 403, 404):
+            self.server.on("POST", self.PATH, problem(status, "no model m"))
+            before = len(self.server.requests)
+            err = self.cnnctl("classify", "m", *"abcde", "--csv", "x.csv", status=1)[1]
+            self.assertTrue(err.startswith("cnnctl: a: no model m\n"), err)
+            self.assertEqual((len(self.server.requests) - before, self.files()), (1, list("abcde")))
+        good, lost = Answer(body={"results": [self.result(("cat", 1))]}), problem(503, "the worker was lost twice", headers={"Retry-After": "1"})
+        self.server.on("GET", "/v1/health", {"status": "ok"})
+        self.server.on("POST", self.PATH, lost, lost, good, lost, good)
+        self.cnnctl("classify", "m", *"abcde", "--csv", "x.csv", status=1)
+        self.assertEqual([row.split()[1] for row in self.rows("x.csv")], ["a:", "b:", "1", "d:", "1"])
+        self.server.on("POST", self.PATH, good, lost)
+        err = self.cnnctl("classify", "m", *"abcde", "--csv", "x.csv", status=1)[1]
+        self.assertIn("cnnctl: after 3 of 5 files: d: the worker was lost twice", err)
+        self.assertEqual([row.split()[1] for row in self.rows("x.csv")], ["1", "b:", "c:"])
+
+    @unittest.skipIf(WINDOWS, "signals are POSIX's")
+    def test_interrupted(self):
+        """A file of CSV is whole or not there."""
+        for name in "ab":
+            self.write(name, name)
+        good, wait = Answer(body={"results": [self.result(("cat", 1))]}), threading.Event()
+        self.addCleanup(wait.set)
+        for pausing in (Answer(parts=[lambda: wait.wait(PATIENCE)]), Answer(hang_up=True)):
+            self.server.on("POST", self.PATH, good, pausing)
+            before = len(self.server.requests)
+            process = self.start("classify", "m", "a", "b", "--csv", "x.csv", "--wait", PATIENCE)
+            while len(self.server.requests) < before + 2:
+                time.sleep(0.01)
+            self.assertEqual(len(self.files()), 3)
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=PATIENCE)
+            self.assertEqual((process.returncode, self.files()), (128 + signal.SIGINT, ["a", "b"]))
 
     def test_json(self):
         self.server.on("POST", "/v1/models/m/classify?top=3", Answer(body='{"results" : []}'))
@@ -317,6 +442,9 @@ class Result(Case):
         self.assertEqual((self.read("rows.csv"), self.files()), (b"before", ["rows.csv"]))
         os.mkdir(os.path.join(self.dir, "folder"))
         self.server.on("GET", "/v1/jobs/7/result", Answer(body=whole))
+        if not WINDOWS:
+            self.assertIn("cannot create a file in /no/folder (TMPDIR names another folder): No such file",
+                          self.cnnctl("result", 7, "--images", "rows.csv", status=1, env={"TMPDIR": "/no/folder"})[1])
         for option in ("--images", "--csv"):
             self.assertIn("folder is not a regular file", self.cnnctl("result", 7, option, "folder", status=1)[1])
 

@@ -1,4 +1,5 @@
 """cnnctl on a terminal: the live curve is drawn in place, and the terminal is left as it was."""
+import json
 import os
 import re
 import signal
@@ -8,7 +9,7 @@ import time
 import unittest
 
 from case import Case, PATIENCE, job
-from fake_server import FakeServer, event, problem, stream
+from fake_server import Answer, FakeServer, event, problem, stream
 from screen import Screen
 
 EVENTS = "/v1/jobs/7/events"
@@ -77,6 +78,23 @@ class Live(Case):
         self.until("writing the val split, 2,200 of 2,400 images")
         go.set()
         self.assertEqual(self.finish().strip(), "data set grid: imported, 1,920 images to train and 480 to validate")
+
+    def test_a_classification(self):
+        go, away = threading.Event(), threading.Event()
+        answer = json.dumps({"results": [{"predictions": [{"label": "cat", "probability": 0.5}]}]}).encode()
+        self.server.on("POST", "/v1/models/m/classify?top=3", Answer(body=answer), Answer(parts=[lambda: go.wait(PATIENCE)], headers={"Content-Length": "9"}),
+                       Answer(parts=[lambda: away.wait(PATIENCE), answer]))
+        self.server.on("GET", "/v1/health", {"status": "ok"})
+        for name in "ab":
+            self.write(name, name)
+        self.open("classify", "m", "a", "missing", "b", columns=90)
+        self.until("━" * 21 + "─" * 11 + "  2 of 3 files")
+        go.set()
+        self.until("2 of 3 files, no server, looking for it")
+        away.set()
+        picture = self.finish(1)
+        self.assertRegex(picture, r"\Acnnctl: cannot open missing: [^\n]*\n *IMAGE")
+        self.assertEqual([line.split()[:2] for line in picture.splitlines()[2:]], [["a", "cat"], ["b", "cat"]])
 
     def test_a_map(self):
         self.server.on("POST", "/v1/models/m/map", {
