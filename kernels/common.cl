@@ -282,9 +282,11 @@ static inline float sum_parts(local float *scratch, const float v)
 /* Sizes of a conv2d, as the host's conv_geometry binds them. */
 #define CONV_GEOMETRY \
         const int C, const int H, const int W, const int K, const int OH, const int OW, const int R, const int S, \
-                const int stride_h, const int stride_w, const int pad_h, const int pad_w, const int groups
+                const int stride_h, const int stride_w, const int pad_h, const int pad_w, const int dilation_h, \
+                const int dilation_w, const int groups
 
-/* First output position whose tap r falls on or behind row 0, and the end of those that fall before row `size`. */
+/* First output position whose tap, r rows behind the first one, falls on or behind row 0, and the end of those that fall
+   before row `size`. */
 static inline int first_inside(const int r, const int stride, const int pad)
 {
         return r >= pad ? 0 : (pad - r + stride - 1) / stride;

@@ -18,12 +18,12 @@ kernel void conv_forward_naive(
         float sum = 0.0f;
         for (int c = 0; c < CG; c++)
                 for (int r = 0; r < R; r++) {
-                        const int h = oh * stride_h - pad_h + r;
+                        const int h = oh * stride_h - pad_h + r * dilation_h;
                         if (h < 0 || h >= H)
                                 continue;
                         float row = 0.0f;
                         for (int s = 0; s < S; s++) {
-                                const int v = ow * stride_w - pad_w + s;
+                                const int v = ow * stride_w - pad_w + s * dilation_w;
                                 if (v >= 0 && v < W)
                                         row = fma(weights[(c * R + r) * S + s],
                                                 samples[(((ulong)c * H + h) * W + v) * LANES], row);
@@ -47,12 +47,12 @@ kernel void conv_data_naive(
         float sum = 0.0f;
         for (int k = 0; k < KG; k++)
                 for (int r = 0; r < R; r++) {
-                        const int from_h = h + pad_h - r;
+                        const int from_h = h + pad_h - r * dilation_h;
                         if (from_h < 0 || from_h % stride_h || from_h / stride_h >= OH)
                                 continue;
                         float row = 0.0f;
                         for (int s = 0; s < S; s++) {
-                                const int from_w = v + pad_w - s;
+                                const int from_w = v + pad_w - s * dilation_w;
                                 if (from_w >= 0 && from_w % stride_w == 0 && from_w / stride_w < OW)
                                         row = fma(weights[(ulong)k * CG * R * S + r * S + s],
                                                 gradients[(((ulong)k * OH + from_h / stride_h) * OW +
@@ -69,19 +69,20 @@ kernel void conv_weights_naive(TENSOR(x), TENSOR(dy), VIEW(dw), CONV_GEOMETRY, c
         const int i = get_global_id(0);
         const int CG = C / groups, KG = K / groups;
         const int s = i % S, r = i / S % R, c = i / S / R % CG, k = i / S / R / CG;
-        const int oh_end = end_inside(r, stride_h, pad_h, H, OH), ow_end = end_inside(s, stride_w, pad_w, W, OW);
-        const int ow_first = first_inside(s, stride_w, pad_w);
+        const int down = r * dilation_h, right = s * dilation_w;
+        const int oh_first = first_inside(down, stride_h, pad_h), oh_end = end_inside(down, stride_h, pad_h, H, OH);
+        const int ow_first = first_inside(right, stride_w, pad_w), ow_end = end_inside(right, stride_w, pad_w, W, OW);
         float sum = 0.0f;
         for (int n = 0; n < samples; n++) {
                 const global float *gradients = AT(dy, n / LANES) + (ulong)k * OH * OW * LANES + n % LANES;
                 const global float *inputs = AT(x, n / LANES) + (ulong)(k / KG * CG + c) * H * W * LANES + n % LANES;
                 float image = 0.0f;
-                for (int oh = first_inside(r, stride_h, pad_h); oh < oh_end; oh++) {
-                        const int h = oh * stride_h - pad_h + r;
+                for (int oh = oh_first; oh < oh_end; oh++) {
+                        const int h = oh * stride_h - pad_h + down;
                         float row = 0.0f;
                         for (int ow = ow_first; ow < ow_end; ow++)
                                 row = fma(gradients[((ulong)oh * OW + ow) * LANES],
-                                        inputs[((ulong)h * W + ow * stride_w - pad_w + s) * LANES], row);
+                                        inputs[((ulong)h * W + ow * stride_w - pad_w + right) * LANES], row);
                         image += row;
                 }
                 sum += image;

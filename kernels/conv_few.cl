@@ -21,7 +21,8 @@ ITEM_KERNEL void conv_few_columns(TENSOR(x), VIEW(columns), const ulong stride, 
                                 global float *at = to + (ulong)(oh * OW + ow) * length + (ulong)i * R * S;
                                 for (int r = 0; r < R; r++)
                                         for (int s = 0; s < S; s++) {
-                                                const int h = oh * stride_h - pad_h + r, v = ow * stride_w - pad_w + s;
+                                                const int h = oh * stride_h - pad_h + r * dilation_h;
+                                                const int v = ow * stride_w - pad_w + s * dilation_w;
                                                 const bool inside = h >= 0 && h < H && v >= 0 && v < W;
                                                 *at++ = inside ? plane[h * W + v] : 0.0f;
                                         }

@@ -166,32 +166,35 @@ INLINE void store_x(local float *buffer, const float4 v[LOADS_X], const int item
 #define FINISH_RESULT(v, n) (float4)(FINISH((v).x, n), FINISH((v).y, n), FINISH((v).z, n), FINISH((v).w, n))
 #define COMPONENT(v, j) ((j) == 0 ? (v).x : (j) == 1 ? (v).y : (j) == 2 ? (v).z : (v).w)
 
-/* A place (i, r, s) in the sum of a correlation. */
+/* A place q = (i, r, s) in the sum of a correlation: the row and the column, from where a window begins, and the pixel that
+   is there. */
 typedef struct {
-        int q, r, s, at; /* at: its pixel, from that where a window begins */
+        int q, row, column, at;
 } tap;
 
-/* `steps` further, of which (i, r, s) is `jump`. */
-INLINE void tap_move(tap *t, const int steps, const int3 jump, const int H, const int W, const int R, const int S)
+/* `steps` further, which is `jump`; a channel has `rows` and `columns`, and a row is `in_tap_h` below the one before. */
+INLINE void tap_move(tap *t, const int steps, const int3 jump, const int H, const int W, const int rows,
+        const int columns, const int in_tap_h)
 {
         t->q += steps;
-        t->s += jump.z;
-        t->r += jump.y;
+        t->column += jump.z;
+        t->row += jump.y;
         t->at += (jump.x * H + jump.y) * W + jump.z;
-        if (t->s >= S) {
-                t->s -= S;
-                t->r += 1;
-                t->at += W - S;
+        if (t->column >= columns) {
+                t->column -= columns;
+                t->row += in_tap_h;
+                t->at += in_tap_h * W - columns;
         }
-        if (t->r >= R) {
-                t->r -= R;
-                t->at += (H - R) * W;
+        if (t->row >= rows) {
+                t->row -= rows;
+                t->at += (H - rows) * W;
         }
 }
 
-INLINE int3 tap_split(const int q, const int R, const int S)
+/* Channel, row and column. */
+INLINE int3 tap_split(const int q, const int R, const int S, const int in_tap_h, const int in_tap_w)
 {
-        return (int3)(q / (R * S), q / S % R, q % S);
+        return (int3)(q / (R * S), q / S % R * in_tap_h, q % S * in_tap_w);
 }
 
 /* Pixels that are computed, and where they lie in `out`. */
@@ -204,8 +207,9 @@ INLINE int3 tap_split(const int q, const int R, const int S)
 /* Grid: (tiles of pixels * groups * tiles of outputs * ITEMS, splits). `share` places of the sum are one split's. */
 TILE_KERNEL void conv_local(TENSOR(in), VIEW(w), VIEW(bias), TENSOR(out), VIEW(parts), PIXELS, const int groups,
         const int ins, const int H, const int W, const int outs, const int R, const int S, const int in_step_h,
-        const int in_step_w, const int in_first_h, const int in_first_w, const int group_stride, const int o_stride,
-        const int q_stride, const int blocks, const int share, const int has_bias, const int accumulate, EPILOGUE)
+        const int in_step_w, const int in_first_h, const int in_first_w, const int in_tap_h, const int in_tap_w,
+        const int group_stride, const int o_stride, const int q_stride, const int blocks, const int share, const int has_bias,
+        const int accumulate, EPILOGUE)
 {
         TILES(tiles);
         EXCHANGE(exchange);
@@ -224,9 +228,10 @@ TILE_KERNEL void conv_local(TENSOR(in), VIEW(w), VIEW(bias), TENSOR(out), VIEW(p
                 from[i] = (global const float4 *)(AT(in, p / pixels) + (ulong)group * ins * H * W * LANES) +
                           (h[i] * W + v[i]) * QUADS + QUAD_OF(item, 0);
         }
-        const int3 one = tap_split(1, max(R, 1), max(S, 1)), rest = tap_split(DEPTH - PLACES_N + 1, max(R, 1), max(S, 1));
-        const int q = first + PLACE_OF(item);
-        const int3 start = tap_split(q, max(R, 1), max(S, 1));
+        const int rows = R * in_tap_h, columns = S * in_tap_w, q = first + PLACE_OF(item);
+        const int3 one = tap_split(1, max(R, 1), max(S, 1), in_tap_h, in_tap_w);
+        const int3 rest = tap_split(DEPTH - PLACES_N + 1, max(R, 1), max(S, 1), in_tap_h, in_tap_w);
+        const int3 start = tap_split(q, max(R, 1), max(S, 1), in_tap_h, in_tap_w);
         tap t = {q, start.y, start.z, (start.x * H + start.y) * W + start.z};
         global const float *weights = FROM(w) + (ulong)group * group_stride;
         const int aligned = ALIGNED(w_offset, group_stride, o_stride, q_stride);
@@ -243,15 +248,15 @@ TILE_KERNEL void conv_local(TENSOR(in), VIEW(w), VIEW(bias), TENSOR(out), VIEW(p
                         UNROLL for (int i = 0; i < PLACES_N; i++) {
                                 UNROLL for (int j = 0; j < PIXELS_N * QUADS_N; j++) {
                                         const int k = j / QUADS_N;
-                                        const bool inside =
-                                                t.q < all && (uint)(h[k] + t.r) < (uint)H && (uint)(v[k] + t.s) < (uint)W;
+                                        const bool inside = t.q < all && (uint)(h[k] + t.row) < (uint)H &&
+                                                            (uint)(v[k] + t.column) < (uint)W;
                                         next[i * PIXELS_N * QUADS_N + j] =
                                                 inside ? from[k][t.at * QUADS + j % QUADS_N * 4] : (float4)(0.0f);
                                 }
                                 if (i + 1 < PLACES_N)
-                                        tap_move(&t, 1, one, H, W, R, S);
+                                        tap_move(&t, 1, one, H, W, rows, columns, in_tap_h);
                         }
-                        tap_move(&t, DEPTH - PLACES_N + 1, rest, H, W, R, S);
+                        tap_move(&t, DEPTH - PLACES_N + 1, rest, H, W, rows, columns, in_tap_h);
                 }
                 if (step >= 0)
                         multiply(sums, tiles + step % 2 * BUFFER, exchange, item, 0);
@@ -362,8 +367,8 @@ TILE_KERNEL void conv_local_weights(TENSOR(x), TENSOR(dy), VIEW(to), CONV_GEOMET
                 line_dy[i] = (group * KG + min(k0 + DY_LINE(item, i), KG - 1)) * OH * OW * QUADS + DY_PART(item, i);
         UNROLL for (int i = 0; i < LOADS_X; i++) {
                 const int q = min(q0 + X_LINE(item, i), all - 1);
-                h[i] = q / S % R - pad_h;
-                v[i] = q % S - pad_w;
+                h[i] = q / S % R * dilation_h - pad_h;
+                v[i] = q % S * dilation_w - pad_w;
                 line_x[i] = (((group * CG + q / (R * S)) * H + h[i]) * W + v[i]) * QUADS + X_PART(item, i);
         }
 

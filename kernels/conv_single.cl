@@ -4,7 +4,8 @@
    (the phases), and each tap of the kernel finds what it multiplies at a fixed distance:
 
        x[channel][phase of rows][phase of columns][row][column], `width` columns
-       the pixel q = row * width + column meets the tap (r, s) at q + r / stride_h * width + s / stride_w of its phase
+       the pixel q = row * width + column meets the tap (r, s) at q + r / stride_h * width + s / stride_w of its phase,
+       or where taps are further apart than 1, which they may be along a stride of 1, at q + r * tap_h * width + s * tap_w
 
    so that 16 pixels that follow one another are one unaligned vector, whatever the row they end in. The positions of a row
    behind its OW pixels compute nothing that is kept. Weights are read as they are stored, w[o][i][r][s]: there is no time to
@@ -173,13 +174,13 @@ CORRELATE(3)
 /* x are planes, or panels that are `panel` floats apart. Grid: (ranges of pixels, groups * ranges of tiles, images); a range
    has `steps` times STEP pixels. The last vectors of planes are whole ones that begin earlier, where there are so many. */
 ITEM_KERNEL void conv_single(TENSOR(x), VIEW(w), VIEW(bias), TENSOR(y), const int ins, const int outs, const int OH,
-        const int OW, const int R, const int S, const int stride_h, const int stride_w, const int phases, const int channel,
-        const int plane, const int width, const int panel, const int has_bias, const int steps, const int tiles, const int range,
-        const int ranges, EPILOGUE)
+        const int OW, const int R, const int S, const int stride_h, const int stride_w, const int tap_h, const int tap_w,
+        const int phases, const int channel, const int plane, const int width, const int panel, const int has_bias,
+        const int steps, const int tiles, const int range, const int ranges, EPILOGUE)
 {
         const long plane_h = (long)phases * plane;
-        const taps_of t = {ins, R, S, stride_h, stride_w, channel, plane_h, width - (stride_h - 1) * plane_h, plane,
-                1 - (long)(stride_w - 1) * plane};
+        const taps_of t = {ins, R, S, stride_h, stride_w, channel, plane_h,
+                (long)tap_h * width - (stride_h - 1) * plane_h, plane, tap_w - (long)(stride_w - 1) * plane};
         const int pixels = (OH - 1) * width + OW, vectors = (pixels + 15) / 16, b = get_group_id(2);
         const int begin = get_group_id(0) * steps * VECTORS, end = min(vectors, begin + steps * VECTORS);
         const int group = get_group_id(1) / ranges, tile0 = get_group_id(1) % ranges * range;

@@ -1,6 +1,7 @@
 /* conv2d on CPU devices, forward and gradient of the input: both are a correlation
 
-       out[o, t*out_step + out_first] (+)= bias[o] + sum over i, r, s of  w[o, i, r, s] * in[i, t*in_step + in_first + (r,s)]
+       out[o, t*out_step + out_first] (+)= bias[o] + sum over i, r, s of
+               w[o, i, r, s] * in[i, t*in_step + in_first + (r,s)*in_tap]
 
    in rows and columns alike; of a gradient there is one such correlation per phase of the stride, with the taps that
    meet it, turned around. Weights come packed in the order in which they are read:
@@ -9,7 +10,7 @@
 
    One work-item per work-group computes `segment` output pixels of a row, for a range of tiles and one block. It copies
    the window of the input that these pixels see to local memory, [column][r][i], so that each pixel's sum runs over
-   contiguous memory in both operands, whatever the sizes. */
+   contiguous memory in both operands, whatever the sizes; of columns that are further apart than 1, each by itself. */
 #ifndef TILE
 #define TILE 6
 #endif
@@ -59,27 +60,36 @@ static void store_sums(float16 sums[TILE], global float *at, const ulong plane, 
                         vstore16(sums[o], o * plane, at);
 }
 
+/* How many taps lie less than `distance` behind the first one. */
+static int taps_before(const int distance, const int in_tap)
+{
+        return max(0, distance + in_tap - 1) / in_tap;
+}
+
 /* Grid: (rows * segments, groups * ranges of tiles, blocks). The window holds, of each column [v0, v1) that lies inside
    the input, its `seen` rows that do. */
 ITEM_KERNEL void conv_tiled(TENSOR(in), VIEW(packed), VIEW(bias), TENSOR(out), const int ins, const int H, const int W,
         const int outs, const int OH, const int OW, const int rows, const int columns, const int width,
-        const int in_step_h, const int in_step_w, const int in_first_h, const int in_first_w, const int out_step_h,
-        const int out_step_w, const int out_first_h, const int out_first_w, const int has_bias, const int accumulate,
-        const int chunk, const int segment, const int segments, const int tiles, const int range, const int ranges, EPILOGUE,
-        local float *window)
+        const int in_step_h, const int in_step_w, const int in_first_h, const int in_first_w, const int in_tap_h,
+        const int in_tap_w, const int out_step_h, const int out_step_w, const int out_first_h, const int out_first_w,
+        const int has_bias, const int accumulate, const int chunk, const int segment, const int segments, const int tiles,
+        const int range, const int ranges, EPILOGUE, local float *window)
 {
         const int t = get_group_id(0) / segments, u0 = get_group_id(0) % segments * segment, u1 = min(width, u0 + segment);
         const int group = get_group_id(1) / ranges, tile0 = get_group_id(1) % ranges * range, b = get_group_id(2);
-        const int h = t * in_step_h + in_first_h, r0 = max(0, -h), seen = max(0, min(rows, H - h) - r0);
-        const int v0 = max(0, u0 * in_step_w + in_first_w), v1 = min(W, (u1 - 1) * in_step_w + in_first_w + columns);
-        const global float *from = AT(in, b) + ((ulong)group * ins * H + h + r0) * W * LANES;
+        const int h = t * in_step_h + in_first_h, r0 = taps_before(-h, in_tap_h);
+        const int seen = max(0, min(rows, taps_before(H - h, in_tap_h)) - r0);
+        const int v0 = max(0, u0 * in_step_w + in_first_w);
+        const int v1 = min(W, (u1 - 1) * in_step_w + in_first_w + (columns - 1) * in_tap_w + 1);
+        const bool whole = seen == rows && in_tap_w == 1;
+        const global float *from = AT(in, b) + ((ulong)group * ins * H + h + r0 * in_tap_h) * W * LANES;
         const ulong plane = (ulong)OH * OW;
         for (int i0 = 0; i0 < ins; i0 += chunk) {
                 const int n = min(chunk, ins - i0);
                 for (int i = 0; i < n; i++)
                         for (int r = 0; r < seen; r++)
                                 for (int v = v0; v < v1; v++)
-                                        vstore16(vload16(v, from + ((ulong)(i0 + i) * H + r) * W * LANES),
+                                        vstore16(vload16(v, from + ((ulong)(i0 + i) * H + r * in_tap_h) * W * LANES),
                                                 ((v - v0) * seen + r) * n + i, window);
                 for (int tile = tile0; tile < min(tiles, tile0 + range); tile++) {
                         const global float *w =
@@ -96,7 +106,7 @@ ITEM_KERNEL void conv_tiled(TENSOR(in), VIEW(packed), VIEW(bias), TENSOR(out), c
                         for (int o = 0; ends && o < min(TILE, kept); o++)
                                 norms[o] = NORM_OF(o0 + o);
                         for (int u = u0; u < u1; u++) {
-                                const int v = u * in_step_w + in_first_w, s0 = max(0, -v), s1 = min(columns, W - v);
+                                const int v = u * in_step_w + in_first_w;
                                 global float *at = to + (ulong)(u * out_step_w + out_first_w) * LANES;
                                 float16 sums[TILE];
                                 if (i0 || accumulate)
@@ -105,13 +115,15 @@ ITEM_KERNEL void conv_tiled(TENSOR(in), VIEW(packed), VIEW(bias), TENSOR(out), c
 #pragma unroll
                                         for (int o = 0; o < TILE; o++)
                                                 sums[o] = start[o];
-                                if (seen == rows)
+                                if (whole) {
+                                        const int s0 = max(0, -v), s1 = min(columns, W - v);
                                         add_products(sums, w + s0 * rows * n * TILE,
                                                 window + (v + s0 - v0) * rows * n * LANES, (s1 - s0) * rows * n);
-                                else
-                                        for (int s = s0; s < s1; s++)
-                                                add_products(sums, w + (s * rows + r0) * n * TILE,
-                                                        window + (v + s - v0) * seen * n * LANES, seen * n);
+                                } else
+                                        for (int s = 0, column = v; s < columns; s++, column += in_tap_w)
+                                                if (column >= 0 && column < W)
+                                                        add_products(sums, w + (s * rows + r0) * n * TILE,
+                                                                window + (column - v0) * seen * n * LANES, seen * n);
                                 if (!ends) {
                                         store_sums(sums, at, plane, kept);
                                         continue;

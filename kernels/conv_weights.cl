@@ -163,7 +163,8 @@ ITEM_KERNEL void conv_weights_tiled(TENSOR(x), TENSOR(dy), VIEW(partial), VIEW(p
                 const int oh = p / patches_w % patches_h * patch_h, ow = p % patches_w * patch_w;
                 const struct area patch = {oh, min(OH, oh + patch_h), ow, min(OW, ow + patch_w)};
                 const struct window w = {oh * stride_h - pad_h, ow * stride_w - pad_w,
-                        (patch.bottom - oh - 1) * stride_h + R, (patch.right - ow - 1) * stride_w + S, channels, side};
+                        (patch.bottom - oh - 1) * stride_h + (R - 1) * dilation_h + 1,
+                        (patch.right - ow - 1) * stride_w + (S - 1) * dilation_w + 1, channels, side};
                 const int pixel_step = stride_w * side, row_step = stride_h * w.columns * side;
                 const local float *origin = memory - (oh * row_step + ow * pixel_step) * LANES;
                 const global float *gradients = AT(dy, b) + group * KG * plane;
@@ -174,7 +175,8 @@ ITEM_KERNEL void conv_weights_tiled(TENSOR(x), TENSOR(dy), VIEW(partial), VIEW(p
                                 int offset[TILE_Q];
                                 for (int t = 0; t < TILE_Q; t++) {
                                         const int q = min(tile_q * TILE_Q + t, taps - 1);
-                                        const int s = q / side % S, r = q / side / S % R, g = q / side / S / R;
+                                        const int s = q / side % S * dilation_w, r = q / side / S % R * dilation_h;
+                                        const int g = q / side / S / R;
                                         offset[t] = (((g * w.rows + r) * w.columns + s) * side + q % side) * LANES;
                                         a.top = min(a.top, max(oh, first_inside(r, stride_h, pad_h)));
                                         a.bottom = max(a.bottom, min(patch.bottom, end_inside(r, stride_h, pad_h, H, OH)));

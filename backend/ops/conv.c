@@ -9,14 +9,14 @@
 
 static int side_out(const struct conv_args *a, int axis, int in)
 {
-        return (in + 2 * a->padding[axis] - a->kernel_size[axis]) / a->stride[axis] + 1;
+        return (in + 2 * a->padding[axis] - conv_reach(a, axis) - 1) / a->stride[axis] + 1;
 }
 
 int conv_padding_end(const struct op *op, int axis)
 {
         const struct conv_args *a = op->args;
         const int in[2] = {op->in[0].h, op->in[0].w}, out[2] = {op->out.h, op->out.w};
-        return a->stride[axis] == 1 ? out[axis] + a->kernel_size[axis] - 1 - in[axis] - a->padding[axis]
+        return a->stride[axis] == 1 ? out[axis] + conv_reach(a, axis) - in[axis] - a->padding[axis]
                                     : a->padding[axis];
 }
 
@@ -41,7 +41,7 @@ static int pad_to_same(struct op *op, struct err *e)
                         "padding \"same\" needs stride 1; with stride %dx%d give it as a number",
                         a->stride[0], a->stride[1]);
         for (int i = 0; i < 2; i++)
-                a->padding[i] = (a->kernel_size[i] - 1) / 2;
+                a->padding[i] = conv_reach(a, i) / 2;
         op->out = (struct shape){a->out_channels, op->in[0].h, op->in[0].w};
         return 0;
 }
@@ -51,7 +51,13 @@ static int pad_by_number(struct op *op, struct err *e)
         const struct conv_args *a = op->args;
         const struct shape in = op->in[0];
         const int h = in.h + 2 * a->padding[0], w = in.w + 2 * a->padding[1];
-        if (a->kernel_size[0] > h || a->kernel_size[1] > w) {
+        if (conv_reach(a, 0) >= h || conv_reach(a, 1) >= w) {
+                if (conv_is_dilated(a))
+                        return err_at(e, ERR_INVALID, "/dilation",
+                                "kernel_size %dx%d with dilation %dx%d, %dx%d pixels, is larger than the "
+                                "padded input %dx%d",
+                                a->kernel_size[0], a->kernel_size[1], a->dilation[0], a->dilation[1],
+                                conv_reach(a, 0) + 1, conv_reach(a, 1) + 1, h, w);
                 if (a->kernel_size[0] == a->kernel_size[1])
                         return err_at(e, ERR_INVALID, "/kernel_size",
                                 "kernel_size %d is larger than the padded input %dx%d", a->kernel_size[0], h,
@@ -80,8 +86,11 @@ static int check_size(const struct op *op, int64_t weights, struct err *e)
 
 static int conv_shape(struct op *op, struct err *e)
 {
-        const struct conv_args *a = op->args;
+        struct conv_args *a = op->args;
         const struct shape in = op->in[0];
+        for (int i = 0; i < 2; i++)
+                if (a->kernel_size[i] == 1)
+                        a->dilation[i] = 1;
         int rc = check_groups(op, a, e);
         if (rc == 0)
                 rc = a->padding[0] == OP_SAME ? pad_to_same(op, e) : pad_by_number(op, e);
@@ -120,7 +129,7 @@ void conv_geometry(struct launch *l, const struct op *op)
         const struct conv_args *a = op->args;
         launch_ints(l, op->in[0].c, op->in[0].h, op->in[0].w, op->out.c, op->out.h, op->out.w,
                 a->kernel_size[0], a->kernel_size[1], a->stride[0], a->stride[1], a->padding[0],
-                a->padding[1], a->groups);
+                a->padding[1], a->dilation[0], a->dilation[1], a->groups);
 }
 
 static int forward_naive(const struct op *op, const struct op_call *c, struct err *e)
@@ -183,6 +192,7 @@ static int bias_naive(const struct op *op, const struct op_call *c, struct err *
         return launch_grid(&l, 1, (size_t[]){(size_t)op->out.c}, NULL, e);
 }
 
+/* Winograd's tiles are of pixels that stand side by side: dilated layers take all the others. */
 static unsigned conv_variants(
         const struct op *op, enum op_direction direction, int lanes, const struct dev_info *info)
 {
@@ -211,7 +221,8 @@ static bool conv_same_programs(const struct op *a, const struct op *b, enum op_v
 {
         const struct conv_args *x = a->args, *y = b->args;
         const int *k = x->kernel_size, *l = y->kernel_size;
-        return v == OP_WINOGRAD && k[0] == l[0] && k[1] == l[1] && y->stride[0] == 1 && y->stride[1] == 1;
+        return v == OP_WINOGRAD && k[0] == l[0] && k[1] == l[1] && y->stride[0] == 1 && y->stride[1] == 1 &&
+               !conv_is_dilated(y);
 }
 
 /* Products of vectors that one core forms, tap by tap; the kernels reach nine tenths of what it can do. */
@@ -355,6 +366,7 @@ static const struct op_field conv_fields[] = {
         {"kernel_size", OP_PAIR, offsetof(struct conv_args, kernel_size), true, 0, 1, 1024, NULL},
         {"stride", OP_PAIR, offsetof(struct conv_args, stride), false, 1, 1, 1024, NULL},
         {"padding", OP_PADDING, offsetof(struct conv_args, padding), false, 0, 0, 1024, NULL},
+        {"dilation", OP_PAIR, offsetof(struct conv_args, dilation), false, 1, 1, 1024, NULL},
         {"groups", OP_INT, offsetof(struct conv_args, groups), false, 1, 1, 65536, NULL},
         {"bias", OP_BOOL, offsetof(struct conv_args, bias), false, 1, 0, 1, NULL},
         {0},
@@ -362,24 +374,25 @@ static const struct op_field conv_fields[] = {
 
 /* Their tiles are those of most layers, so that what they compile serves a first job as well. */
 static const struct op_example conv_examples[] = {
-        {&(const struct conv_args){8, {3, 3}, {1, 1}, {1, 1}, 1, true}, {2, 6, 5}, 19},
-        {&(const struct conv_args){14, {2, 3}, {2, 1}, {0, 1}, 2, false}, {4, 7, 5}, 3},
-        {&(const struct conv_args){4, {5, 5}, {1, 1}, {1, 2}, 1, true}, {1, 5, 6}, 2},
+        {&(const struct conv_args){8, {3, 3}, {1, 1}, {1, 1}, {1, 1}, 1, true}, {2, 6, 5}, 19},
+        {&(const struct conv_args){14, {2, 3}, {2, 1}, {0, 1}, {1, 1}, 2, false}, {4, 7, 5}, 3},
+        {&(const struct conv_args){4, {5, 5}, {1, 1}, {1, 2}, {1, 1}, 1, true}, {1, 5, 6}, 2},
+        {&(const struct conv_args){8, {3, 3}, {1, 1}, {2, 3}, {2, 3}, 1, true}, {2, 6, 5}, 3},
         {0},
 };
 
 /* LeNet's first layer, whose tiles many others have; the other usual tiles of conv_tile. */
 static const struct op_example conv_likely_examples[] = {
-        {&(const struct conv_args){6, {5, 5}, {1, 1}, {0, 0}, 1, true}, {1, 6, 6}, 2},
-        {&(const struct conv_args){13, {1, 1}, {1, 1}, {0, 0}, 1, true}, {3, 2, 3}, 2},
-        {&(const struct conv_args){12, {1, 1}, {1, 1}, {0, 0}, 1, true}, {3, 2, 3}, 2},
+        {&(const struct conv_args){6, {5, 5}, {1, 1}, {0, 0}, {1, 1}, 1, true}, {1, 6, 6}, 2},
+        {&(const struct conv_args){13, {1, 1}, {1, 1}, {0, 0}, {1, 1}, 1, true}, {3, 2, 3}, 2},
+        {&(const struct conv_args){12, {1, 1}, {1, 1}, {0, 0}, {1, 1}, 1, true}, {3, 2, 3}, 2},
         {0},
 };
 
 /* Panels, and few pixels. */
 static const struct op_example conv_single_examples[] = {
-        {&(const struct conv_args){18, {1, 1}, {1, 1}, {0, 0}, 1, true}, {3, 7, 8}, 2},
-        {&(const struct conv_args){9, {3, 3}, {1, 1}, {1, 1}, 1, true}, {9, 2, 3}, 2},
+        {&(const struct conv_args){18, {1, 1}, {1, 1}, {0, 0}, {1, 1}, 1, true}, {3, 7, 8}, 2},
+        {&(const struct conv_args){9, {3, 3}, {1, 1}, {1, 1}, {1, 1}, 1, true}, {9, 2, 3}, 2},
         {0},
 };
 

@@ -7,14 +7,24 @@
 
 struct conv_args {
         int out_channels;
-        int kernel_size[2], stride[2], padding[2]; /* height, width; op_create makes numbers of OP_SAME */
+        int kernel_size[2], stride[2], padding[2], dilation[2]; /* height, width; op_create makes numbers of
+                                                                   OP_SAME, and 1 of a dilation of one tap */
         int groups;
         bool bias;
 };
 
 enum { CONV_LANES = 16 }; /* the blocks that the tiled strategies take */
 
-/* Rows (0) or columns (1) of zeros behind the image: as many as before it, but for "same" and an even kernel
+/* Rows (0) or columns (1) from the first tap to the last. */
+static inline int conv_reach(const struct conv_args *a, int axis)
+{
+        return (a->kernel_size[axis] - 1) * a->dilation[axis];
+}
+static inline bool conv_is_dilated(const struct conv_args *a)
+{
+        return a->dilation[0] > 1 || a->dilation[1] > 1;
+}
+/* Rows (0) or columns (1) of zeros behind the image: as many as before it, but for "same" and an odd reach
    one more. Kernels are told by the size of the output alone. */
 int conv_padding_end(const struct op *op, int axis);
 /* Binds what the kernels call CONV_GEOMETRY. */
@@ -34,8 +44,8 @@ int conv_tiled_data(const struct op *op, const struct op_call *call, struct err 
 uint64_t conv_tiled_forward_floats(const struct op *op, const struct dev_info *info);
 uint64_t conv_tiled_data_floats(const struct op *op, const struct dev_info *info);
 
-/* kernels/conv_winograd.cl: stride 1, kernels of 3x3 and 5x5. One tile of output channels serves all layers
-   of a device, so that few programs are compiled: 16 of 32 registers, or 12 of 16. */
+/* kernels/conv_winograd.cl: stride and dilation 1, kernels of 3x3 and 5x5. One tile of output channels serves
+   all layers of a device, so that few programs are compiled: 16 of 32 registers, or 12 of 16. */
 static inline int conv_winograd_tile(const struct dev_info *info)
 {
         return info->native_width >= 16 ? 16 : info->native_width == 8 ? 6 : 3;

@@ -252,7 +252,7 @@ static int correlate(const struct op_call *call, const struct correlation *k, co
         launch_view(&l, scratch);
         bind_pixels(&l, k, out);
         launch_ints(&l, k->groups, k->ins, in->s.h, in->s.w, k->outs, k->taps[0], k->taps[1], k->in_step[0],
-                k->in_step[1], k->in_first[0], k->in_first[1],
+                k->in_step[1], k->in_first[0], k->in_first[1], k->in_tap[0], k->in_tap[1],
                 moved ? k->outs * k->ins * taps : k->weights_group, turned ? 1 : k->weights_out,
                 !turned ? 1
                 : moved ? k->outs

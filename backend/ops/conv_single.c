@@ -65,7 +65,7 @@ static struct planes planes_of(const struct op *op, const struct dev_info *info)
         struct planes p;
         for (int i = 0; i < 2; i++) {
                 p.phases[i] = least(a->stride[i], a->kernel_size[i]);
-                p.size[i] = out[i] + (a->kernel_size[i] - 1) / a->stride[i];
+                p.size[i] = out[i] + conv_reach(a, i) / a->stride[i];
         }
         p.pixels = (out[0] - 1) * p.size[1] + out[1];
         p.reading = reading_of(op, p.pixels, info);
@@ -77,10 +77,17 @@ static struct planes planes_of(const struct op *op, const struct dev_info *info)
         return p;
 }
 
+/* Of phases taps would skip some. */
+static bool skips_phases(const struct conv_args *a)
+{
+        return (a->stride[0] > 1 && a->dilation[0] > 1) || (a->stride[1] > 1 && a->dilation[1] > 1);
+}
+
 bool conv_single_fits(const struct op *op, const struct dev_info *info)
 {
-        const struct planes p = planes_of(op, info);
-        return conv_few_fits(op, info) || (info->type == DEV_CPU && p.image < INT_MAX / 4);
+        if (conv_few_fits(op, info))
+                return true;
+        return info->type == DEV_CPU && !skips_phases(op->args) && planes_of(op, info).image < INT_MAX / 4;
 }
 
 uint64_t conv_single_floats(const struct op *op, int n, const struct dev_info *info)
@@ -167,8 +174,8 @@ int conv_single_forward(const struct op *op, const struct op_call *call, struct 
         launch_view(&l, &call->params[a->bias ? 1 : 0]);
         launch_tensor(&l, &call->y);
         launch_ints(&l, ins, outs, op->out.h, op->out.w, a->kernel_size[0], a->kernel_size[1], a->stride[0],
-                a->stride[1], p.phases[1], (int)p.channel, (int)p.plane, p.size[1], panel, a->bias, steps,
-                tiles, range, ranges);
+                a->stride[1], a->dilation[0], a->dilation[1], p.phases[1], (int)p.channel, (int)p.plane,
+                p.size[1], panel, a->bias, steps, tiles, range, ranges);
         launch_epilogue(&l, call);
         return launch_grid(&l, 3,
                 (size_t[]){(size_t)op_ceil_div(all, steps), (size_t)(a->groups * ranges), (size_t)x.n},

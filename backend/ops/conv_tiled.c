@@ -39,7 +39,9 @@ int conv_tile(int outs, const struct dev_info *info)
 
 static uint64_t window_of(const struct correlation *c, int segment)
 {
-        int columns = (segment - 1) * c->in_step[1] + c->taps[1];
+        int columns = (segment - 1) * c->in_step[1] + (c->taps[1] - 1) * c->in_tap[1] + 1;
+        if (columns < 0)
+                columns = 0;
         if (columns > c->in.w)
                 columns = c->in.w;
         return (uint64_t)columns * (uint64_t)c->taps[0] * CONV_LANES * sizeof(float);
@@ -107,9 +109,9 @@ static int correlate(const struct op_call *call, const struct correlation *c, co
         launch_view(&l, bias ? bias : &call->workspace);
         launch_tensor(&l, out);
         launch_ints(&l, c->ins, in->s.h, in->s.w, c->outs, out->s.h, out->s.w, c->taps[0], c->taps[1],
-                c->size[1], c->in_step[0], c->in_step[1], c->in_first[0], c->in_first[1], c->out_step[0],
-                c->out_step[1], c->out_first[0], c->out_first[1], bias != NULL, accumulate, k.chunk,
-                k.segment, k.segments, k.tiles, k.range, k.ranges);
+                c->size[1], c->in_step[0], c->in_step[1], c->in_first[0], c->in_first[1], c->in_tap[0],
+                c->in_tap[1], c->out_step[0], c->out_step[1], c->out_first[0], c->out_first[1], bias != NULL,
+                accumulate, k.chunk, k.segment, k.segments, k.tiles, k.range, k.ranges);
         launch_epilogue(&l, call);
         launch_local(&l, k.window_bytes ? (size_t)k.window_bytes : sizeof(float));
         const size_t grid[] = {

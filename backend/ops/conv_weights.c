@@ -32,7 +32,7 @@ static uint64_t window_of(const struct conv_args *a, const int patch[2])
 {
         uint64_t pixels = 1;
         for (int i = 0; i < 2; i++)
-                pixels *= (uint64_t)((patch[i] - 1) * a->stride[i] + a->kernel_size[i]);
+                pixels *= (uint64_t)((patch[i] - 1) * a->stride[i] + conv_reach(a, i) + 1);
         return pixels * CONV_LANES * sizeof(float);
 }
 

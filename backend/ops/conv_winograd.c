@@ -121,8 +121,8 @@ static int correlate(const struct op_call *call, const struct correlation *c, co
 bool conv_winograd_fits(const struct op *op, const struct dev_info *info)
 {
         const struct conv_args *a = op->args;
-        if (a->stride[0] != 1 || a->stride[1] != 1 || a->kernel_size[0] != a->kernel_size[1] ||
-                (a->kernel_size[0] != 3 && a->kernel_size[0] != 5))
+        if (a->stride[0] != 1 || a->stride[1] != 1 || conv_is_dilated(a) ||
+                a->kernel_size[0] != a->kernel_size[1] || (a->kernel_size[0] != 3 && a->kernel_size[0] != 5))
                 return false;
         const struct correlation c = correlation_of(op, false), d = correlation_of(op, true);
         return cut_of(&c, op->out, 1, info).memory_bytes && cut_of(&d, op->in[0], 1, info).memory_bytes;

@@ -95,7 +95,7 @@ static struct op product_of(const struct op *op, bool data, const struct parts *
 {
         const struct conv_args *a = op->args;
         const int ins = data ? op->out.c : op->in[0].c, outs = data ? op->in[0].c : op->out.c;
-        *args = (struct conv_args){POINTS * outs, {1, 1}, {1, 1}, {0, 0}, POINTS * a->groups, false};
+        *args = (struct conv_args){POINTS * outs, {1, 1}, {1, 1}, {0, 0}, {1, 1}, POINTS * a->groups, false};
         return (struct op){.kind = &op_conv2d,
                 .args = args,
                 .num_inputs = 1,
@@ -222,7 +222,8 @@ bool conv_winograd_local_fits(const struct op *op, const struct dev_info *info)
 {
         const struct conv_args *a = op->args;
         const int taps = a->kernel_size[0];
-        if (a->stride[0] != 1 || a->stride[1] != 1 || taps != a->kernel_size[1] || (taps != 3 && taps != 5))
+        if (a->stride[0] != 1 || a->stride[1] != 1 || conv_is_dilated(a) || taps != a->kernel_size[1] ||
+                (taps != 3 && taps != 5))
                 return false;
         /* Groups of few channels would leave most of a product's tile empty. */
         if (a->groups > 1 &&

@@ -233,7 +233,7 @@ static struct op as_conv(const struct op *op, struct conv_args *args)
 {
         const struct linear_args *a = op->args;
         struct op conv = *op;
-        *args = (struct conv_args){a->out_features, {1, 1}, {1, 1}, {0, 0}, 1, a->bias};
+        *args = (struct conv_args){a->out_features, {1, 1}, {1, 1}, {0, 0}, {1, 1}, 1, a->bias};
         conv.args = args;
         return conv;
 }

@@ -44,6 +44,13 @@ static bool has_choice(const struct op *op, int lanes, const struct dev_info *in
         return false;
 }
 
+/* Layers that are not dilated go by the names of before there was a dilation, under which devices have been
+   measured and jobs bound. */
+static bool is_unnamed(const struct op_field *f, const int *pair)
+{
+        return strcmp(f->name, "dilation") == 0 && pair[0] == 1 && pair[1] == 1;
+}
+
 bool strategy_name(
         const struct op *op, int n, int lanes, const struct dev_info *info, char name[STRATEGY_NAME])
 {
@@ -55,6 +62,8 @@ bool strategy_name(
                 const void *field = (const char *)op->args + f->offset;
                 const int *pair = field;
                 const size_t room = (size_t)(STRATEGY_NAME - at);
+                if (is_unnamed(f, pair))
+                        continue;
                 if (f->type == OP_PAIR || f->type == OP_PADDING)
                         at += snprintf(name + at, room, " %s=%dx%d", f->name, pair[0], pair[1]);
                 else if (f->type == OP_INT)

@@ -104,7 +104,7 @@ static const struct clblast_params candidates[] = {
 
 static int make_layer(struct shape in, int outs, struct op **ret, struct err *e)
 {
-        const struct conv_args args = {outs, {1, 1}, {1, 1}, {0, 0}, 1, false};
+        const struct conv_args args = {outs, {1, 1}, {1, 1}, {0, 0}, {1, 1}, 1, false};
         return op_create(&op_conv2d, &args, &in, 1, ret, e);
 }
 

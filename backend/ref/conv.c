@@ -17,14 +17,16 @@ static inline void products_of(
         const int first = k / (op->out.c / a->groups) * channels;
         for (int channel = 0; channel < channels; channel++)
                 for (int r = 0; r < rows; r++) {
-                        const int64_t x =
-                                (((int64_t)n * in.c + first + channel) * in.h + top + r) * in.w + left;
+                        const int h = top + r * a->dilation[0];
+                        const int64_t x = (((int64_t)n * in.c + first + channel) * in.h + h) * in.w;
                         const int64_t w = (((int64_t)k * channels + channel) * rows + r) * columns;
-                        if (top + r < 0 || top + r >= in.h)
+                        if (h < 0 || h >= in.h)
                                 continue;
-                        for (int s = 0; s < columns; s++)
-                                if (left + s >= 0 && left + s < in.w)
-                                        v(c, y, x + s, w + s);
+                        for (int s = 0; s < columns; s++) {
+                                const int at = left + s * a->dilation[1];
+                                if (at >= 0 && at < in.w)
+                                        v(c, y, x + at, w + s);
+                        }
                 }
 }
 

@@ -94,6 +94,8 @@ static void conv2d(struct exporting *x, const struct net_node *node)
         onnx_ints(&n, "kernel_shape", a->kernel_size, 2);
         onnx_ints(&n, "strides", a->stride, 2);
         pads(&n, a->padding, (int[]){conv_padding_end(node->op, 0), conv_padding_end(node->op, 1)});
+        if (conv_is_dilated(a))
+                onnx_ints(&n, "dilations", a->dilation, 2);
         onnx_int(&n, "group", a->groups);
         onnx_end(x->o, &n);
 }

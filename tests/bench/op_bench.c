@@ -4,8 +4,8 @@
        op_bench [--device 0:0] [--batch 128] [--lanes 16] [--naive] [--winograd] [--clblast PARAMETERS]
    [--seconds 0.3] [--kernels] [--cpu-time] [--forward] [LAYER…]
 
-   LAYER is conv:C,H,W,K,kernel,stride,padding[,groups] or linear:IN,OUT; without any, a list of layers of
-   known networks. PARAMETERS are as the line "clblast Xgemm" of a tuning file has them. --forward
+   LAYER is conv:C,H,W,K,kernel,stride,padding[,groups[,dilation]] or linear:IN,OUT; without any, a list of
+   layers of known networks. PARAMETERS are as the line "clblast Xgemm" of a tuning file has them. --forward
    leaves the gradients out. --kernels prints what each launch takes. --cpu-time counts the seconds of all
    cores of a CPU device instead of the wall's: GFLOP/s per core, also on a busy machine. */
 #include "base/err.h"
@@ -70,18 +70,20 @@ static int bench_layer(
 
 static int bench_text(const struct settings *s, struct dev *d, const char *text, int n, struct err *e)
 {
-        struct conv_args conv = {.groups = 1, .bias = true};
+        struct conv_args conv = {.dilation = {1, 1}, .groups = 1, .bias = true};
         struct linear_args linear = {.bias = true};
         struct shape in = {1, 1, 1};
         struct op *op;
         int rc;
         if (sscanf(text, "linear:%d,%d", &in.c, &linear.out_features) == 2) {
                 rc = op_create(&op_linear, &linear, &in, 1, &op, e);
-        } else if (sscanf(text, "conv:%d,%d,%d,%d,%d,%d,%d,%d", &in.c, &in.h, &in.w, &conv.out_channels,
-                           &conv.kernel_size[0], &conv.stride[0], &conv.padding[0], &conv.groups) >= 7) {
+        } else if (sscanf(text, "conv:%d,%d,%d,%d,%d,%d,%d,%d,%d", &in.c, &in.h, &in.w, &conv.out_channels,
+                           &conv.kernel_size[0], &conv.stride[0], &conv.padding[0], &conv.groups,
+                           &conv.dilation[0]) >= 7) {
                 conv.kernel_size[1] = conv.kernel_size[0];
                 conv.stride[1] = conv.stride[0];
                 conv.padding[1] = conv.padding[0];
+                conv.dilation[1] = conv.dilation[0];
                 rc = op_create(&op_conv2d, &conv, &in, 1, &op, e);
         } else {
                 return err_set(e, ERR_INVALID, "%s is no layer", text);

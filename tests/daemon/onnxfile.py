@@ -114,12 +114,12 @@ def each(operate):
 
 def windows(a, dims):
     """The output's sides, and for a pixel of it the places in the image with the taps that meet them."""
-    kernel, stride, pads = a["kernel_shape"], a["strides"], a.get("pads", [0, 0, 0, 0])
-    size = [(dims[2 + i] + pads[i] + pads[2 + i] - kernel[i]) // stride[i] + 1 for i in (0, 1)]
+    kernel, stride, pads, apart = a["kernel_shape"], a["strides"], a.get("pads", [0, 0, 0, 0]), a.get("dilations", [1, 1])
+    size = [(dims[2 + i] + pads[i] + pads[2 + i] - (kernel[i] - 1) * apart[i] - 1) // stride[i] + 1 for i in (0, 1)]
 
     def met(y, x):
         for r, s in indices(kernel):
-            i, k = y * stride[0] + r - pads[0], x * stride[1] + s - pads[1]
+            i, k = y * stride[0] + r * apart[0] - pads[0], x * stride[1] + s * apart[1] - pads[1]
             if 0 <= i < dims[2] and 0 <= k < dims[3]:
                 yield r, s, i, k
     return size, met

@@ -24,7 +24,7 @@ EVERYTHING = [
         [{"type": "conv2d", "out_channels": 3, "kernel_size": 1, "bias": False}, {"type": "tanh"}],
         [{"type": "max_pool2d", "kernel_size": 3, "stride": 1, "padding": 1}], []]},
     {"type": "dense", "layers": [{"type": "conv2d", "out_channels": 2, "kernel_size": 3, "padding": 1},
-                                 {"type": "conv2d", "out_channels": 1, "kernel_size": [2, 4], "padding": "same"}]},
+                                 {"type": "conv2d", "out_channels": 1, "kernel_size": [2, 4], "padding": "same", "dilation": [1, 3]}]},
     {"type": "batch_norm", "affine": False, "normalize": "mean_only"},
     {"type": "residual", "layers": [{"type": "conv2d", "out_channels": 14, "kernel_size": 1, "groups": 14}, {"type": "sigmoid"}],
      "shortcut": [{"type": "silu"}, {"type": "gelu"}]},

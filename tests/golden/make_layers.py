@@ -59,7 +59,8 @@ def dropout_mask(shape, p, step):
 
 # Each takes (options, x, parameters by name, training) and returns y, as PyTorch has it.
 def conv2d(o, x, p, _):
-    return F.conv2d(x, p['weight'], p.get('bias'), o.get('stride', 1), o.get('padding', 0), 1, o.get('groups', 1))
+    return F.conv2d(x, p['weight'], p.get('bias'), o.get('stride', 1), o.get('padding', 0), o.get('dilation', 1),
+                    o.get('groups', 1))
 
 
 def linear(o, x, p, _):
@@ -178,6 +179,10 @@ def cases():
     yield case('conv2d', (2, 5, 8), out_channels=4, kernel_size=[2, 4], padding='same')
     yield case('conv2d', (4, 6, 5), out_channels=6, kernel_size=[4, 3], padding='same', groups=2, bias=False)
     yield case('conv2d', (3, 7, 6), out_channels=4, kernel_size=[2, 3], stride=[1, 2], padding='valid')
+    yield case('conv2d', (3, 9, 8), out_channels=5, kernel_size=3, padding=2, dilation=2)
+    yield case('conv2d', (4, 11, 13), out_channels=6, kernel_size=[3, 2], stride=[1, 2], padding=[0, 3], dilation=[3, 4], groups=2)
+    yield case('conv2d', (2, 10, 9), out_channels=4, kernel_size=[2, 4], padding='same', dilation=3, bias=False)
+    yield case('conv2d', (5, 9, 10), out_channels=5, kernel_size=3, stride=2, padding=4, dilation=4, groups=5)
     yield case('linear', (23, 1, 1), out_features=11)
     yield case('linear', (7, 1, 1), out_features=18, bias=False)
     for kind in ('relu', 'sigmoid', 'tanh', 'silu', 'leaky_relu', 'gelu'):

@@ -78,7 +78,8 @@ static void conv_agrees(void **state)
                 {{64, 2, 2}, 64, 32, true}};
         struct ops_fixture *f = with_parameters(state);
         for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-                const struct conv_args args = {cases[i].outs, {1, 1}, {1, 1}, {0, 0}, 1, cases[i].bias};
+                const struct conv_args args = {
+                        cases[i].outs, {1, 1}, {1, 1}, {0, 0}, {1, 1}, 1, cases[i].bias};
                 struct op *op = ops_layer(&op_conv2d, &args, cases[i].in);
                 assert_true(takes_clblast(f, op, 16) && takes_clblast(f, op, 32));
                 ops_check_all(f, op, cases[i].n, 1e-4);
@@ -90,10 +91,10 @@ static void conv_agrees(void **state)
 static void other_layers_do_not_take_it(void **state)
 {
         static const struct conv_args args[] = {
-                {4, {3, 3}, {1, 1}, {1, 1}, 1, true},
-                {4, {1, 1}, {2, 1}, {0, 0}, 1, true},
-                {4, {1, 1}, {1, 1}, {0, 1}, 1, true},
-                {4, {1, 1}, {1, 1}, {0, 0}, 2, true},
+                {4, {3, 3}, {1, 1}, {1, 1}, {1, 1}, 1, true},
+                {4, {1, 1}, {2, 1}, {0, 0}, {1, 1}, 1, true},
+                {4, {1, 1}, {1, 1}, {0, 1}, {1, 1}, 1, true},
+                {4, {1, 1}, {1, 1}, {0, 0}, {1, 1}, 2, true},
         };
         struct ops_fixture *f = *state;
         for (int i = 0; i < 4; i++) {

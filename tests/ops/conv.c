@@ -5,44 +5,61 @@
 /* Odd sizes, every stride and padding, groups, sides that differ. */
 static const struct {
         struct shape in;
-        struct conv_args args; /* out_channels, kernel_size, stride, padding, groups, bias */
+        struct conv_args args; /* out_channels, kernel_size, stride, padding, dilation, groups, bias */
         int n;
 } cases[] = {
-        {{1, 28, 28}, {6, {5, 5}, {1, 1}, {2, 2}, 1, true}, 17},
-        {{6, 14, 14}, {16, {5, 5}, {1, 1}, {0, 0}, 1, true}, 16},
-        {{1, 1, 1}, {1, {1, 1}, {1, 1}, {0, 0}, 1, true}, 1},
-        {{3, 7, 5}, {7, {3, 3}, {1, 1}, {1, 1}, 1, false}, 3},
-        {{5, 9, 11}, {13, {3, 2}, {2, 1}, {1, 0}, 1, true}, 33},
-        {{4, 13, 10}, {5, {4, 3}, {3, 2}, {2, 1}, 1, true}, 17},
-        {{3, 23, 19}, {10, {11, 11}, {4, 4}, {1, 1}, 1, true}, 16},
-        {{2, 12, 9}, {3, {2, 2}, {4, 3}, {0, 0}, 1, true}, 3},
-        {{6, 8, 7}, {4, {3, 3}, {1, 2}, {2, 2}, 2, true}, 16},
-        {{6, 7, 9}, {6, {3, 3}, {2, 2}, {1, 1}, 6, false}, 33},
-        {{4, 6, 6}, {12, {5, 3}, {1, 1}, {4, 2}, 4, true}, 3},
-        {{19, 6, 5}, {11, {1, 1}, {1, 1}, {0, 0}, 1, true}, 17},
-        {{8, 6, 5}, {11, {1, 1}, {2, 2}, {0, 0}, 1, true}, 16},
-        {{37, 5, 4}, {26, {3, 3}, {1, 1}, {1, 1}, 1, true}, 33},
-        {{70, 4, 3}, {6, {3, 3}, {1, 1}, {1, 1}, 1, true}, 1},
-        {{2, 5, 40}, {9, {1, 7}, {1, 1}, {0, 3}, 1, true}, 16},
-        {{2, 40, 3}, {2, {9, 3}, {2, 1}, {4, 1}, 1, true}, 17},
-        {{3, 4, 4}, {5, {2, 2}, {1, 1}, {3, 3}, 1, true}, 3},
+        {{1, 28, 28}, {6, {5, 5}, {1, 1}, {2, 2}, {1, 1}, 1, true}, 17},
+        {{6, 14, 14}, {16, {5, 5}, {1, 1}, {0, 0}, {1, 1}, 1, true}, 16},
+        {{1, 1, 1}, {1, {1, 1}, {1, 1}, {0, 0}, {1, 1}, 1, true}, 1},
+        {{3, 7, 5}, {7, {3, 3}, {1, 1}, {1, 1}, {1, 1}, 1, false}, 3},
+        {{5, 9, 11}, {13, {3, 2}, {2, 1}, {1, 0}, {1, 1}, 1, true}, 33},
+        {{4, 13, 10}, {5, {4, 3}, {3, 2}, {2, 1}, {1, 1}, 1, true}, 17},
+        {{3, 23, 19}, {10, {11, 11}, {4, 4}, {1, 1}, {1, 1}, 1, true}, 16},
+        {{2, 12, 9}, {3, {2, 2}, {4, 3}, {0, 0}, {1, 1}, 1, true}, 3},
+        {{6, 8, 7}, {4, {3, 3}, {1, 2}, {2, 2}, {1, 1}, 2, true}, 16},
+        {{6, 7, 9}, {6, {3, 3}, {2, 2}, {1, 1}, {1, 1}, 6, false}, 33},
+        {{4, 6, 6}, {12, {5, 3}, {1, 1}, {4, 2}, {1, 1}, 4, true}, 3},
+        {{19, 6, 5}, {11, {1, 1}, {1, 1}, {0, 0}, {1, 1}, 1, true}, 17},
+        {{8, 6, 5}, {11, {1, 1}, {2, 2}, {0, 0}, {1, 1}, 1, true}, 16},
+        {{37, 5, 4}, {26, {3, 3}, {1, 1}, {1, 1}, {1, 1}, 1, true}, 33},
+        {{70, 4, 3}, {6, {3, 3}, {1, 1}, {1, 1}, {1, 1}, 1, true}, 1},
+        {{2, 5, 40}, {9, {1, 7}, {1, 1}, {0, 3}, {1, 1}, 1, true}, 16},
+        {{2, 40, 3}, {2, {9, 3}, {2, 1}, {4, 1}, {1, 1}, 1, true}, 17},
+        {{3, 4, 4}, {5, {2, 2}, {1, 1}, {3, 3}, {1, 1}, 1, true}, 3},
         /* Single images: panels, whole and not, with stride and padding; few pixels, in groups and parts. */
-        {{20, 9, 9}, {30, {1, 1}, {1, 1}, {0, 0}, 1, true}, 2},
-        {{10, 17, 15}, {40, {1, 1}, {2, 2}, {1, 1}, 2, true}, 2},
-        {{4, 11, 23}, {20, {1, 3}, {1, 1}, {0, 0}, 2, false}, 2},
-        {{122, 3, 3}, {20, {3, 3}, {1, 1}, {1, 1}, 2, true}, 2},
-        {{70, 9, 8}, {5, {2, 2}, {2, 2}, {0, 0}, 1, false}, 2},
+        {{20, 9, 9}, {30, {1, 1}, {1, 1}, {0, 0}, {1, 1}, 1, true}, 2},
+        {{10, 17, 15}, {40, {1, 1}, {2, 2}, {1, 1}, {1, 1}, 2, true}, 2},
+        {{4, 11, 23}, {20, {1, 3}, {1, 1}, {0, 0}, {1, 1}, 2, false}, 2},
+        {{122, 3, 3}, {20, {3, 3}, {1, 1}, {1, 1}, {1, 1}, 2, true}, 2},
+        {{70, 9, 8}, {5, {2, 2}, {2, 2}, {0, 0}, {1, 1}, 1, false}, 2},
         /* "same": an even kernel has one more zero behind the image; without any before it, on single images
            too. */
-        {{3, 7, 5}, {6, {2, 4}, {1, 1}, {OP_SAME, OP_SAME}, 1, true}, 17},
-        {{4, 9, 6}, {26, {4, 2}, {1, 1}, {OP_SAME, OP_SAME}, 2, false}, 33},
-        {{2, 1, 2}, {4, {2, 6}, {1, 1}, {OP_SAME, OP_SAME}, 1, true}, 16},
-        {{3, 9, 8}, {7, {3, 5}, {1, 1}, {OP_SAME, OP_SAME}, 1, true}, 3},
-        {{2, 12, 50}, {20, {2, 2}, {1, 1}, {OP_SAME, OP_SAME}, 1, true}, 2},
-        {{40, 4, 3}, {9, {2, 2}, {1, 1}, {OP_SAME, OP_SAME}, 1, true}, 2},
+        {{3, 7, 5}, {6, {2, 4}, {1, 1}, {OP_SAME, OP_SAME}, {1, 1}, 1, true}, 17},
+        {{4, 9, 6}, {26, {4, 2}, {1, 1}, {OP_SAME, OP_SAME}, {1, 1}, 2, false}, 33},
+        {{2, 1, 2}, {4, {2, 6}, {1, 1}, {OP_SAME, OP_SAME}, {1, 1}, 1, true}, 16},
+        {{3, 9, 8}, {7, {3, 5}, {1, 1}, {OP_SAME, OP_SAME}, {1, 1}, 1, true}, 3},
+        {{2, 12, 50}, {20, {2, 2}, {1, 1}, {OP_SAME, OP_SAME}, {1, 1}, 1, true}, 2},
+        {{40, 4, 3}, {9, {2, 2}, {1, 1}, {OP_SAME, OP_SAME}, {1, 1}, 1, true}, 2},
+        /* Dilated: in groups, "same" whose reach is odd, further than the image; single images of every
+           reading, few pixels. */
+        {{3, 9, 8}, {7, {3, 3}, {1, 1}, {2, 2}, {2, 2}, 1, true}, 17},
+        {{2, 11, 13}, {5, {3, 2}, {1, 1}, {0, 3}, {3, 4}, 1, false}, 33},
+        {{37, 6, 7}, {26, {3, 3}, {1, 1}, {3, 2}, {3, 2}, 1, true}, 16},
+        {{4, 10, 9}, {6, {2, 4}, {1, 1}, {OP_SAME, OP_SAME}, {3, 3}, 2, true}, 16},
+        {{6, 7, 9}, {6, {3, 3}, {1, 1}, {2, 4}, {2, 4}, 6, false}, 33},
+        {{3, 4, 5}, {6, {3, 3}, {1, 1}, {6, 7}, {6, 7}, 1, true}, 16},
+        {{2, 5, 80}, {9, {1, 7}, {1, 1}, {0, 30}, {5, 12}, 1, true}, 16},
+        {{20, 9, 9}, {30, {3, 3}, {1, 1}, {2, 2}, {2, 2}, 1, true}, 2},
+        {{122, 5, 5}, {20, {3, 3}, {1, 1}, {0, 0}, {2, 2}, 2, true}, 2},
+        {{2, 12, 50}, {20, {2, 3}, {1, 1}, {0, 0}, {3, 5}, 1, true}, 2},
+        /* With a stride: along the other side, of every phase, of every second or third alone. */
+        {{3, 15, 14}, {9, {3, 3}, {2, 1}, {1, 2}, {1, 2}, 1, true}, 2},
+        {{3, 13, 12}, {4, {3, 3}, {2, 2}, {2, 1}, {3, 1}, 1, true}, 17},
+        {{2, 14, 19}, {5, {3, 4}, {2, 4}, {2, 3}, {2, 6}, 1, true}, 33},
+        {{4, 17, 13}, {6, {4, 3}, {3, 3}, {3, 0}, {6, 4}, 2, false}, 16},
         /* No row, no column is of the stride's first phase. */
-        {{3, 1, 1}, {4, {3, 3}, {2, 2}, {1, 1}, 1, true}, 17},
-        {{2, 1, 5}, {3, {3, 3}, {2, 1}, {1, 1}, 1, false}, 16},
+        {{3, 1, 1}, {4, {3, 3}, {2, 2}, {1, 1}, {1, 1}, 1, true}, 17},
+        {{2, 1, 5}, {3, {3, 3}, {2, 1}, {1, 1}, {1, 1}, 1, false}, 16},
 };
 enum { CASES = sizeof cases / sizeof cases[0] };
 
@@ -75,11 +92,13 @@ static void large_tiles_agree(void **state)
                 struct conv_args args;
                 int n;
         } layers[] = {
-                {{127, 3, 2}, {125, {1, 1}, {1, 1}, {0, 0}, 1, true}, 33},
-                {{10, 5, 4}, {150, {3, 3}, {1, 1}, {1, 1}, 1, true}, 37},
-                {{60, 4, 4}, {62, {3, 2}, {2, 1}, {1, 1}, 1, false}, 40},
-                {{60, 3, 4}, {90, {2, 2}, {1, 1}, {1, 0}, 3, true}, 20},
-                {{3, 9, 9}, {8, {3, 3}, {5, 5}, {1, 1}, 1, true}, 33},
+                {{127, 3, 2}, {125, {1, 1}, {1, 1}, {0, 0}, {1, 1}, 1, true}, 33},
+                {{10, 5, 4}, {150, {3, 3}, {1, 1}, {1, 1}, {1, 1}, 1, true}, 37},
+                {{60, 4, 4}, {62, {3, 2}, {2, 1}, {1, 1}, {1, 1}, 1, false}, 40},
+                {{60, 3, 4}, {90, {2, 2}, {1, 1}, {1, 0}, {1, 1}, 3, true}, 20},
+                {{3, 9, 9}, {8, {3, 3}, {5, 5}, {1, 1}, {1, 1}, 1, true}, 33},
+                {{60, 6, 7}, {62, {3, 2}, {1, 1}, {2, 1}, {2, 3}, 1, true}, 40},
+                {{60, 9, 8}, {90, {2, 3}, {2, 1}, {1, 2}, {3, 2}, 3, false}, 20},
         };
         struct ops_fixture *f = *state;
         for (size_t i = 0; i < sizeof layers / sizeof layers[0]; i++) {
@@ -102,8 +121,8 @@ static void parts_agree(void **state)
                 struct conv_args args;
                 int n;
         } layers[] = {
-                {{29, 75, 58}, {27, {3, 3}, {1, 1}, {1, 1}, 1, true}, 2},
-                {{20, 47, 46}, {22, {3, 3}, {1, 1}, {2, 1}, 2, true}, 150},
+                {{29, 75, 58}, {27, {3, 3}, {1, 1}, {1, 1}, {1, 1}, 1, true}, 2},
+                {{20, 47, 46}, {22, {3, 3}, {1, 1}, {2, 1}, {1, 1}, 2, true}, 150},
         };
         struct ops_fixture *f = *state;
         for (size_t i = 0; i < sizeof layers / sizeof layers[0]; i++) {
@@ -119,9 +138,11 @@ static void parts_agree(void **state)
 static void reference_has_right_gradients(void **state)
 {
         static const struct conv_args args[] = {
-                {2, {2, 3}, {1, 2}, {1, 0}, 1, true},
-                {4, {1, 2}, {3, 1}, {0, 1}, 2, false},
-                {2, {2, 4}, {1, 1}, {OP_SAME, OP_SAME}, 1, true},
+                {2, {2, 3}, {1, 2}, {1, 0}, {1, 1}, 1, true},
+                {4, {1, 2}, {3, 1}, {0, 1}, {1, 1}, 2, false},
+                {2, {2, 4}, {1, 1}, {OP_SAME, OP_SAME}, {1, 1}, 1, true},
+                {2, {2, 3}, {1, 2}, {1, 2}, {3, 2}, 1, true},
+                {2, {4, 2}, {1, 1}, {OP_SAME, OP_SAME}, {1, 3}, 2, true},
         };
         for (size_t i = 0; i < sizeof args / sizeof args[0]; i++) {
                 struct op *op = ops_layer(&op_conv2d, &args[i], (struct shape){2, 4, 5});
@@ -143,18 +164,38 @@ static void refused(struct shape in, struct conv_args args, const char *pointer,
 static void wrong_arguments(void **state)
 {
         (void)state;
-        refused((struct shape){1, 5, 5}, (struct conv_args){2, {11, 11}, {1, 1}, {0, 0}, 1, true},
+        refused((struct shape){1, 9, 5}, (struct conv_args){2, {3, 3}, {1, 1}, {0, 1}, {2, 4}, 1, true},
+                "/dilation",
+                "kernel_size 3x3 with dilation 2x4, 5x9 pixels, is larger than the padded input 9x7");
+        refused((struct shape){1, 5, 5}, (struct conv_args){2, {11, 11}, {1, 1}, {0, 0}, {1, 1}, 1, true},
                 "/kernel_size", "kernel_size 11 is larger than the padded input 5x5");
-        refused((struct shape){1, 9, 5}, (struct conv_args){2, {3, 8}, {1, 1}, {0, 1}, 1, true},
+        refused((struct shape){1, 9, 5}, (struct conv_args){2, {3, 8}, {1, 1}, {0, 1}, {1, 1}, 1, true},
                 "/kernel_size", "kernel_size 3x8 is larger than the padded input 9x7");
-        refused((struct shape){1, 9, 5}, (struct conv_args){2, {3, 3}, {1, 2}, {OP_SAME, OP_SAME}, 1, true},
-                "/padding", "padding \"same\" needs stride 1; with stride 1x2 give it as a number");
-        refused((struct shape){3, 5, 5}, (struct conv_args){4, {1, 1}, {1, 1}, {0, 0}, 2, true}, "/groups",
-                "3 input channels do not divide into 2 groups");
-        refused((struct shape){4, 5, 5}, (struct conv_args){3, {1, 1}, {1, 1}, {0, 0}, 2, true}, "/groups",
-                "3 out_channels do not divide into 2 groups");
-        refused((struct shape){65536, 64, 64}, (struct conv_args){65536, {3, 3}, {1, 1}, {1, 1}, 1, true},
-                "/out_channels", "38654705664 weights are more than a layer may have, 2147483647");
+        refused((struct shape){1, 9, 5},
+                (struct conv_args){2, {3, 3}, {1, 2}, {OP_SAME, OP_SAME}, {1, 1}, 1, true}, "/padding",
+                "padding \"same\" needs stride 1; with stride 1x2 give it as a number");
+        refused((struct shape){3, 5, 5}, (struct conv_args){4, {1, 1}, {1, 1}, {0, 0}, {1, 1}, 2, true},
+                "/groups", "3 input channels do not divide into 2 groups");
+        refused((struct shape){4, 5, 5}, (struct conv_args){3, {1, 1}, {1, 1}, {0, 0}, {1, 1}, 2, true},
+                "/groups", "3 out_channels do not divide into 2 groups");
+        refused((struct shape){65536, 64, 64},
+                (struct conv_args){65536, {3, 3}, {1, 1}, {1, 1}, {1, 1}, 1, true}, "/out_channels",
+                "38654705664 weights are more than a layer may have, 2147483647");
+}
+
+/* Dilation is nothing to one tap, so that such a layer is not told from one without. */
+static void one_tap_is_not_dilated(void **state)
+{
+        (void)state;
+        struct op *op =
+                ops_layer(&op_conv2d, &(const struct conv_args){4, {1, 3}, {1, 1}, {0, 0}, {7, 2}, 1, true},
+                        (struct shape){1, 5, 9});
+        const struct conv_args *a = op->args;
+        assert_int_equal(a->dilation[0], 1);
+        assert_int_equal(a->dilation[1], 2);
+        assert_int_equal(op->out.h, 5);
+        assert_int_equal(op->out.w, 5);
+        op_destroy(op);
 }
 
 int main(void)
@@ -165,6 +206,7 @@ int main(void)
                 cmocka_unit_test(parts_agree),
                 cmocka_unit_test(reference_has_right_gradients),
                 cmocka_unit_test(wrong_arguments),
+                cmocka_unit_test(one_tap_is_not_dilated),
         };
         return OPS_RUN(tests);
 }

@@ -95,10 +95,12 @@ static void a_lying_winograd_is_switched_off(void **state)
         struct ops_fixture *f = *state;
         struct err e = {0};
         const enum op_variant v[OP_DIRECTIONS] = {OP_WINOGRAD, OP_TILED, OP_TILED};
-        struct op *op = ops_layer(&op_conv2d, &(const struct conv_args){4, {3, 3}, {1, 1}, {1, 1}, 1, true},
-                (struct shape){4, 9, 9});
-        struct op *wide = ops_layer(&op_conv2d, &(const struct conv_args){4, {5, 5}, {1, 1}, {2, 2}, 1, true},
-                (struct shape){4, 9, 9});
+        struct op *op =
+                ops_layer(&op_conv2d, &(const struct conv_args){4, {3, 3}, {1, 1}, {1, 1}, {1, 1}, 1, true},
+                        (struct shape){4, 9, 9});
+        struct op *wide =
+                ops_layer(&op_conv2d, &(const struct conv_args){4, {5, 5}, {1, 1}, {2, 2}, {1, 1}, 1, true},
+                        (struct shape){4, 9, 9});
         CHECK_OK(selftest_layer(f->dev, op, v, &e), &e);
         assert_true(selftest_allows(f->dev, &op_conv2d, OP_WINOGRAD));
         setenv("CNND_TEST_LIE", "conv2d", 1);

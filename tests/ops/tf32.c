@@ -6,19 +6,20 @@
 
 #include <math.h>
 
-/* One for each tile of work-groups in some direction; strides, padding, groups; weights that can be read in
-   float4, and others. */
+/* One for each tile of work-groups in some direction; strides, padding, dilation, groups; weights that can be
+   read in float4, and others. */
 static const struct {
         struct shape in;
         struct conv_args args;
         int n;
 } convs[] = {
-        {{127, 2, 2}, {125, {1, 1}, {1, 1}, {0, 0}, 1, true}, 33},
-        {{60, 3, 3}, {62, {3, 2}, {2, 1}, {1, 1}, 1, false}, 35},
-        {{20, 5, 4}, {30, {3, 3}, {1, 1}, {1, 1}, 1, true}, 33},
-        {{6, 7, 5}, {10, {3, 3}, {2, 2}, {1, 1}, 2, true}, 19},
-        {{128, 2, 2}, {120, {1, 1}, {1, 1}, {0, 0}, 1, true}, 33},
-        {{8, 5, 5}, {12, {3, 3}, {1, 1}, {1, 1}, 1, true}, 33},
+        {{127, 2, 2}, {125, {1, 1}, {1, 1}, {0, 0}, {1, 1}, 1, true}, 33},
+        {{60, 3, 3}, {62, {3, 2}, {2, 1}, {1, 1}, {1, 1}, 1, false}, 35},
+        {{20, 5, 4}, {30, {3, 3}, {1, 1}, {1, 1}, {1, 1}, 1, true}, 33},
+        {{6, 7, 5}, {10, {3, 3}, {2, 2}, {1, 1}, {1, 1}, 2, true}, 19},
+        {{128, 2, 2}, {120, {1, 1}, {1, 1}, {0, 0}, {1, 1}, 1, true}, 33},
+        {{8, 5, 5}, {12, {3, 3}, {1, 1}, {1, 1}, {1, 1}, 1, true}, 33},
+        {{20, 6, 7}, {30, {3, 3}, {1, 1}, {2, 3}, {2, 3}, 1, true}, 33},
 };
 
 /* To numbers that tf32 holds, which no way of rounding to it changes. */

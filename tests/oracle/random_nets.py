@@ -71,18 +71,21 @@ class Maker:
         channels, *sides = shape
         groups = self.some(*(g for g in range(1, channels + 1) if channels % g == 0))
         out = channels if keep == 'all' else groups * self.some(1, 2, 3, 17 if groups == 1 else 1)
-        kernel, stride, padding = [], [], []
+        kernel, stride, padding, dilation = [], [], [], []
         for side in sides:
             if keep:
-                kernel, stride = kernel + [self.some(1, 3, 5)], stride + [1]
-                padding.append(kernel[-1] // 2)
+                kernel, stride, dilation = kernel + [self.some(1, 3, 5)], stride + [1], dilation + [self.some(1, 1, 2, 3)]
+                padding.append(kernel[-1] // 2 * dilation[-1])
             else:
                 padding.append(self.some(0, 1, 2))
                 kernel.append(min(self.some(1, 2, 3, 3, 5), side + 2 * padding[-1]))
+                most = (side + 2 * padding[-1] - 1) // max(1, kernel[-1] - 1)
+                dilation.append(min(self.some(1, 1, 1, 2, 3), max(1, most)))
                 stride.append(self.some(1, 1, 2, 3))
         if keep and self.some(True, False):
             kernel, padding = [self.some(1, 2, 3, 4, 5) for _ in sides], 'same'
-        options = {'kernel_size': kernel, 'stride': stride, 'padding': padding, 'groups': groups, 'bias': self.some(True, False)}
+        options = {'kernel_size': kernel, 'stride': stride, 'padding': padding, 'dilation': dilation, 'groups': groups,
+                   'bias': self.some(True, False)}
         return {'type': 'conv2d', 'out_channels': out, **options}, nn.Conv2d(channels, out, **options)
 
     def pool(self, shape, keep):

@@ -98,6 +98,28 @@ static void paddings(void **state)
         refused(&op_conv2d, "{\"out_channels\":4,\"kernel_size\":\"same\"}", "/layers/3/kernel_size");
 }
 
+static void dilations(void **state)
+{
+        static const struct {
+                const char *text;
+                int h, w;
+        } cases[] = {{CONV "1}", 1, 1}, {CONV "1,\"dilation\":2}", 2, 2},
+                {CONV "\"same\",\"dilation\":[3,1024]}", 3, 1024}};
+        struct conv_args args = {0};
+        struct err e = {0};
+        (void)state;
+        for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+                CHECK_OK(parse(&op_conv2d, cases[i].text, &args, &e), &e);
+                assert_int_equal(args.dilation[0], cases[i].h);
+                assert_int_equal(args.dilation[1], cases[i].w);
+        }
+        refused(&op_conv2d, CONV "1,\"dilation\":0}", "/layers/3/dilation");
+        refused(&op_conv2d, CONV "1,\"dilation\":[2,0]}", "/layers/3/dilation");
+        refused(&op_conv2d, CONV "1,\"dilation\":1025}", "/layers/3/dilation");
+        refused(&op_conv2d, CONV "1,\"dilation\":1.5}", "/layers/3/dilation");
+        refused(&op_conv2d, CONV "1,\"dilation\":\"same\"}", "/layers/3/dilation");
+}
+
 /* What GET /v1/architectures says of a choice. */
 static void listing(void **state)
 {
@@ -118,6 +140,7 @@ int main(void)
                 cmocka_unit_test(wrong_choices),
                 cmocka_unit_test(dimensions),
                 cmocka_unit_test(paddings),
+                cmocka_unit_test(dilations),
                 cmocka_unit_test(listing),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -23,7 +23,7 @@ static const struct dev_info cpu = {
 
 static struct op *conv(struct shape in, int outs, int kernel, int stride)
 {
-        const struct conv_args a = {outs, {kernel, kernel}, {stride, stride}, {1, 1}, 1, false};
+        const struct conv_args a = {outs, {kernel, kernel}, {stride, stride}, {1, 1}, {1, 1}, 1, false};
         struct err e = {0};
         struct op *op;
         CHECK_OK(op_create(&op_conv2d, &a, &in, 1, &op, &e), &e);
@@ -42,6 +42,30 @@ static void names_tell_what_differs(void **state)
         assert_true(strategy_name(op, 16, LANES, &cpu, name));
         assert_non_null(strstr(name, "batch<=16"));
         assert_false(strategy_name(op, 1, 1, &cpu, name));
+        op_destroy(op);
+}
+
+/* Nobody has a choice where taps stand apart: Winograd's tiles are none there. */
+static void dilated_layers_are_tiled(void **state)
+{
+        const struct conv_args a = {128, {3, 3}, {1, 1}, {1, 2}, {1, 2}, 1, false};
+        struct dev_info gpu = cpu;
+        char name[STRATEGY_NAME];
+        enum op_variant v[OP_DIRECTIONS];
+        struct err e = {0};
+        struct op *op;
+        (void)state;
+        gpu.type = DEV_GPU;
+        gpu.lanes = 32;
+        gpu.max_work_group = 1024;
+        CHECK_OK(op_create(&op_conv2d, &a, &(struct shape){128, 28, 28}, 1, &op, &e), &e);
+        for (int i = 0; i < 2; i++) {
+                const struct dev_info *info = i ? &gpu : &cpu;
+                assert_false(strategy_name(op, 64, info->lanes, info, name));
+                strategy_prefer(op, 64, info->lanes, info, v);
+                for (int d = 0; d < OP_DIRECTIONS; d++)
+                        assert_int_equal(v[d], OP_TILED);
+        }
         op_destroy(op);
 }
 
@@ -206,7 +230,7 @@ static void products_have_a_choice(void **state)
 {
         struct dev_info info = cpu;
         char name[STRATEGY_NAME];
-        const struct conv_args pointwise = {32, {1, 1}, {1, 1}, {0, 0}, 1, true};
+        const struct conv_args pointwise = {32, {1, 1}, {1, 1}, {0, 0}, {1, 1}, 1, true};
         struct err e = {0};
         struct op *op;
         (void)state;
@@ -258,6 +282,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(names_tell_what_differs),
+                cmocka_unit_test(dilated_layers_are_tiled),
                 cmocka_unit_test(layers_without_a_choice_have_no_name),
                 cmocka_unit_test(counting_prefers),
                 cmocka_unit_test(tables_go_through_text_and_json),
