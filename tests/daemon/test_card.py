@@ -8,7 +8,7 @@ import tempfile
 import time
 import unittest
 
-from harness import Daemon, main, pace, send_signal, small_job, wait_for
+from harness import Daemon, long_job, main, pace, pgm, send_signal, small_job, wait_for
 
 LAYER = os.environ.get("CNND_CARD_LAYER", "")
 NVML = os.environ.get("CNND_NVML", "")
@@ -76,6 +76,24 @@ class Cards(unittest.TestCase):
         time.sleep(2.5)
         self.assertNotIn("memory_free", self.device())
         d.wait(d.submit(small_job(epochs=1))["id"])
+
+    def test_asked_between_short_steps(self):
+        """A GPU has its next step before the last is over: who asks meanwhile is heard all the same."""
+        with Daemon(env={"OPENCL_LAYERS": LAYER, "CNND_CARD": "gpu"}) as d:
+            d.need_fashion()
+            d.wait(d.submit(small_job(epochs=1, save_as="model"))["id"])
+            self.assertEqual(d.get("/v1/devices")["devices"][0]["type"], "gpu")
+            job = d.submit(long_job())["id"]
+            d.wait_step(job, 20)
+            for path, image in (("classify", pgm(28, 28, bytes(784))), ("map?window=28&stride=14", pgm(84, 84, bytes(84 * 84)))):
+                self.assertEqual(d.request("POST", "/v1/models/model/" + path, image)[0], 200)
+                self.assertEqual(d.get("/v1/jobs/%d" % job)["state"], "running")
+            d.request("POST", "/v1/jobs/%d/pause" % job)
+            step = d.wait(job, ("paused",))["progress"]["step"]
+            d.request("POST", "/v1/jobs/%d/resume" % job)
+            d.wait_step(job, step + 20)
+            d.request("POST", "/v1/jobs/%d/cancel" % job)
+            d.wait(job, ("cancelled",))
 
     def test_drivers_own_memory(self):
         """No job gets all that a GPU has: its driver takes some of it."""
