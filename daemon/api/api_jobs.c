@@ -121,9 +121,14 @@ int api_jobs_pause(void *ctx, struct http_request *rq, struct err *e)
         return wish(ctx, rq, jobs_pause, e);
 }
 
+/* A job that pauses and goes on again and again makes events beyond those that were thought of. */
 int api_jobs_resume(void *ctx, struct http_request *rq, struct err *e)
 {
-        return wish(ctx, rq, jobs_resume, e);
+        int64_t id;
+        int rc = api_job(ctx, rq, "", &id, e);
+        if (rc == 0)
+                rc = quota_save(((struct api *)ctx)->service->quota, &rq->who, "", 0, 0, e);
+        return rc ? rc : wish(ctx, rq, jobs_resume, e);
 }
 
 /* Where a stream goes on: Last-Event-ID, which a browser sends when it comes back to the same address, before

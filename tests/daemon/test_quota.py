@@ -356,6 +356,25 @@ class Bytes(unittest.TestCase):
                 self.assertLess(size, 10000 * 40)
             self.assertEqual(anna.status("POST", "/v1/jobs", scores), 201)
 
+    def test_a_job_that_comes_and_goes(self):
+        """Each pause and each resume is an event, which counts."""
+        with Daemon({"stored_bytes": 8000}) as d:
+            d.need_fashion()
+            anna, root = Person(d, token(d, "anna")), Person(d, token(d, "ottilie", "--operator"))
+            first = root.submit(long_job())
+            job = anna.submit(small_job(epochs=1, report_every=1000))
+            for _ in range(100):
+                self.assertEqual(anna.status("POST", "/v1/jobs/%d/pause" % job), 202)
+                status, _, body = anna.request("POST", "/v1/jobs/%d/resume" % job)
+                if status != 202:
+                    break
+            self.assertEqual(status, 507)
+            self.assertIn("delete models, data sets or ended jobs", body["detail"])
+            self.assertEqual(root.status("POST", "/v1/jobs/%d/resume" % job), 202, "operators have no limit")
+            self.assertEqual(anna.status("POST", "/v1/jobs/%d/cancel" % job), 202)
+            self.assertEqual(anna.status("DELETE", "/v1/jobs/%d" % job), 204)
+            self.assertEqual(root.status("POST", "/v1/jobs/%d/cancel" % first), 202)
+
     def test_events(self):
         """What a job reports counts: all of it when it is submitted, what there is when it has ended."""
         with Daemon({"stored_bytes": "2M"}) as d:
