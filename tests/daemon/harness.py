@@ -307,8 +307,9 @@ class Stream:
     def _ndjson(self):
         for line in self.answer:
             self.heartbeats += len(line) - len(line.lstrip(b" "))
-            event = json.loads(line)
-            yield event["id"], event["event"], event["data"]
+            if line.strip():  # a stream may end behind a heartbeat
+                event = json.loads(line)
+                yield event["id"], event["event"], event["data"]
 
     def _sse(self):
         fields = {}
