@@ -29,7 +29,7 @@ static void products_are_limited(void **state)
         int products = 0, others = 0;
         struct ops_fixture *f = *state;
         assert_true(dev_info(f->dev)->limits_registers);
-        run(f, &op_conv2d, &(struct conv_args){5, {3, 3}, {1, 1}, {1, 1}, 1, true});
+        run(f, &op_conv2d, &(struct conv_args){5, {3, 3}, {1, 1}, {1, 1}, {1, 1}, 1, true});
         run(f, &op_relu, NULL);
         FILE *file = fopen(path, "r");
         assert_non_null(file);
