@@ -150,6 +150,9 @@ int onnx_arithmetic(struct onnx_reading *r)
 {
         struct onnx_edge edge;
         float *v = NULL;
+        const int part = onnx_gelu_part(r);
+        if (part)
+                return part < 0 ? part : 0;
         const int k = onnx_is_edge(r, 0) ? 0 : 1;
         if (onnx_is_edge(r, 0) && onnx_is_edge(r, 1)) {
                 if (r->edges[onnx_input_name(r, 0)].value == 0 && r->edges[onnx_input_name(r, 1)].value == 0)
@@ -175,14 +178,9 @@ int onnx_arithmetic(struct onnx_reading *r)
 
 /* --- an image by itself: (x - mean)/max(deviation, least), as cnnd writes it --- */
 
-static enum onnx_special special_of(const struct onnx_reading *r, int k)
-{
-        return onnx_is_edge(r, k) ? r->edges[onnx_input_name(r, k)].special : ONNX_UNKNOWN;
-}
-
 int onnx_image_part(struct onnx_reading *r)
 {
-        const enum onnx_special a = special_of(r, 0), b = special_of(r, 1);
+        const enum onnx_special a = onnx_special_of(r, 0), b = onnx_special_of(r, 1);
         struct onnx_edge edge = {.rank = 4, .stage = r->stage};
         if (is(r, "ReduceMean") && a == ONNX_PLAIN && r->edges[onnx_input_name(r, 0)].value == 0 &&
                 r->stage == 0)

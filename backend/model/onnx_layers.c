@@ -76,12 +76,18 @@ int onnx_read_windows(struct onnx_reading *r, const struct onnx_edge *from, stru
         return 0;
 }
 
+/* Rows or columns from the first tap to the last. */
+static int reach(const struct onnx_windows *w, int axis)
+{
+        return (w->kernel[axis] - 1) * w->dilation[axis];
+}
+
 /* Whether the padding is what the layer here calls so, and what no number says. */
 static bool is_same(const struct onnx_windows *w)
 {
         for (int i = 0; i < 2; i++)
-                if (w->stride[i] != 1 || w->begin[i] != (w->kernel[i] - 1) / 2 ||
-                        w->begin[i] + w->end[i] != w->kernel[i] - 1)
+                if (w->stride[i] != 1 || w->begin[i] != reach(w, i) / 2 ||
+                        w->begin[i] + w->end[i] != reach(w, i))
                         return false;
         return w->begin[0] != w->end[0] || w->begin[1] != w->end[1];
 }
@@ -121,8 +127,6 @@ static int conv_weight(struct onnx_reading *r, struct onnx_step *s, const struct
 static int check_conv(struct onnx_reading *r, const struct onnx_tensor *t, const struct onnx_windows *w,
         int c, int64_t groups)
 {
-        if (w->dilation[0] != 1 || w->dilation[1] != 1)
-                return onnx_refuse(r, "a convolution with dilation is not a layer here");
         if (groups < 1 || groups > t->dims[0] || t->dims[1] * groups != c)
                 return onnx_refuse(r, "its weights are for %lld channels in %lld groups, its input has %d",
                         (long long)t->dims[1], (long long)groups, c);
@@ -156,15 +160,19 @@ int onnx_conv(struct onnx_reading *r)
         for (int i = 0; i < 2; i++) {
                 w.begin[i] += from.pad[i];
                 w.end[i] += from.pad[i + 2];
-                out[i] = ((i ? in.w : in.h) + w.begin[i] + w.end[i] - w.kernel[i]) / w.stride[i] + 1;
-                if ((i ? in.w : in.h) + w.begin[i] + w.end[i] < w.kernel[i])
+                const int span = (i ? in.w : in.h) + w.begin[i] + w.end[i] - reach(&w, i) - 1;
+                if (span < 0)
                         return onnx_refuse(r, "its kernel is larger than its padded input");
+                out[i] = span / w.stride[i] + 1;
         }
         const bool same = is_same(&w);
         for (int i = 0; i < 2; i++) {
                 padding[i] = w.begin[i] > w.end[i] ? w.begin[i] : w.end[i];
                 at[i] = same ? 0 : padding[i] - w.begin[i];
                 large[i] = w.kernel[i] + (same ? 0 : 2 * padding[i] - w.begin[i] - w.end[i]);
+                if (large[i] != w.kernel[i] && w.dilation[i] > 1)
+                        return onnx_refuse(
+                                r, "its taps are apart, and its padding differs from side to side");
         }
         rc = onnx_layer(r, "conv2d", &from, (const int[3]){(int)t->dims[0], out[0], out[1]}, &s);
         if (rc)
@@ -176,6 +184,8 @@ int onnx_conv(struct onnx_reading *r)
                 json_add(s->layer, "padding", cJSON_CreateString("same"));
         else
                 onnx_pair(s, "padding", padding);
+        if (w.dilation[0] != 1 || w.dilation[1] != 1)
+                onnx_pair(s, "dilation", w.dilation);
         onnx_number(s, "groups", (double)groups);
         onnx_flag(s, "bias", bias);
         rc = conv_weight(r, s, t, &w, large, at);
@@ -353,19 +363,25 @@ int onnx_layer_norm(struct onnx_reading *r)
 
 int onnx_activation(struct onnx_reading *r)
 {
-        static const char *const types[][2] = {
-                {"Relu", "relu"}, {"Sigmoid", "sigmoid"}, {"Tanh", "tanh"}, {"LeakyRelu", "leaky_relu"}};
+        enum { LEAKY = 3, GELU };
+        static const char *const types[][2] = {{"Relu", "relu"}, {"Sigmoid", "sigmoid"},
+                {"Tanh", "tanh"}, [LEAKY] = {"LeakyRelu", "leaky_relu"}, [GELU] = {"Gelu", "gelu"}};
         struct onnx_edge from;
         struct onnx_step *s;
         size_t which = 0;
-        int rc = onnx_take(r, 0, false, &from);
+        int rc = onnx_gelu_part(r);
+        if (rc)
+                return rc < 0 ? rc : 0;
+        rc = onnx_take(r, 0, false, &from);
         if (rc)
                 return rc;
         while (!protobuf_is(r->op->type, types[which][0]))
                 which++;
         const struct onnx_value in = r->values[from.value];
         rc = onnx_layer(r, types[which][1], &from, (const int[3]){in.c, in.h, in.w}, &s);
-        if (rc == 0 && which == 3)
+        if (rc == 0 && which == GELU && protobuf_is(onnx_op_text(r->op, "approximate"), "tanh"))
+                json_add(s->layer, "approximate", cJSON_CreateString("tanh"));
+        if (rc == 0 && which == LEAKY)
                 onnx_number(s, "negative_slope", (double)onnx_op_float(r->op, "alpha", 0.01f));
         return rc;
 }

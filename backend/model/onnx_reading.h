@@ -52,6 +52,15 @@ enum onnx_special {
         ONNX_PIXEL_CENTRED,
         ONNX_PIXEL_DEVIATION,
         ONNX_ROW_MEANS, /* of it, h of them: half of an adaptive pooling */
+        /* From here on parts of a gelu: onnx_gelu.c. */
+        ONNX_ERF,
+        ONNX_ERF_AND_ONE,
+        ONNX_GELU_TWICE,
+        ONNX_SQUARE,
+        ONNX_SQUARE_PART,
+        ONNX_SLOPE,
+        ONNX_CUBIC,
+        ONNX_GATE,
 };
 struct onnx_edge {
         int value;
@@ -100,6 +109,7 @@ int onnx_no_memory(struct onnx_reading *r);
 /* The k-th input's name, -1 where it is left out; whether it is a tensor on its way through the network. */
 int onnx_input_name(const struct onnx_reading *r, int k);
 bool onnx_is_edge(const struct onnx_reading *r, int k);
+enum onnx_special onnx_special_of(const struct onnx_reading *r, int k);
 /* The k-th input: a value that layers may read, with padding only where `padded`. */
 int onnx_take(struct onnx_reading *r, int k, bool padded, struct onnx_edge *ret);
 /* The same of rank 4, channels first. */
@@ -143,6 +153,9 @@ int onnx_same(struct onnx_reading *r); /* what changes nothing */
 int onnx_softmax(struct onnx_reading *r);
 int onnx_arithmetic(struct onnx_reading *r);
 int onnx_image_part(struct onnx_reading *r);
+int onnx_erf(struct onnx_reading *r);
+/* 1 where the operator is a part of a gelu, which it has read; 0 where it is not. */
+int onnx_gelu_part(struct onnx_reading *r);
 int onnx_concat(struct onnx_reading *r);
 int onnx_flatten(struct onnx_reading *r);
 int onnx_reshape(struct onnx_reading *r);

@@ -44,6 +44,11 @@ bool onnx_is_edge(const struct onnx_reading *r, int k)
         return name >= 0 && r->edges[name].special != ONNX_UNKNOWN;
 }
 
+enum onnx_special onnx_special_of(const struct onnx_reading *r, int k)
+{
+        return onnx_is_edge(r, k) ? r->edges[onnx_input_name(r, k)].special : ONNX_UNKNOWN;
+}
+
 int onnx_take(struct onnx_reading *r, int k, bool padded, struct onnx_edge *ret)
 {
         const int name = onnx_input_name(r, k);
@@ -54,6 +59,8 @@ int onnx_take(struct onnx_reading *r, int k, bool padded, struct onnx_edge *ret)
         *ret = r->edges[name];
         if (ret->special == ONNX_PROBABILITIES)
                 return onnx_refuse(r, "a softmax before the end is not a layer here");
+        if (ret->special > ONNX_PIXEL_DEVIATION)
+                return onnx_refuse(r, "its input is a product or a sum that is not a layer here");
         if (ret->special != ONNX_PLAIN || (ret->value == 0 && ret->stage != r->stage))
                 return onnx_refuse(r, "what goes in is normalised in a way that is not known here");
         if (!padded && (ret->pad[0] || ret->pad[1] || ret->pad[2] || ret->pad[3]))

@@ -350,7 +350,9 @@ class Imported(unittest.TestCase):
         for words, data in {
             'Resize "up": there is no such layer here': f(n("Resize", ["x"], "f", "up")),
             "a clip from 0 to 6": f(n("Clip", ["x"], "f", min=0.0, max=6.0)),
-            "with dilation": f(n("Conv", conv, "f", dilations=[2, 2], pads=[2, 2, 2, 2])),
+            "its taps are apart": f(n("Conv", conv, "f", dilations=[2, 2], pads=[2, 2, 1, 1])),
+            "there is no such layer here, but in a gelu": f(n("Erf", ["x"], "f")),
+            "its input is a product or a sum": f(n("Relu", ["x"], "r"), n("Mul", ["r", "r"], "q"), n("Relu", ["q"], "f")),
             "not of \"kernel_shape\"": f(n("Conv", conv, "f", kernel_shape=[5, 5])),
             "is larger than its padded input": f(n("Conv", conv, "f", kernel_shape=[3, 3]), inputs=[("x", ["n", 2, 2, 9])]),
             "\"pads\" are not from 0 to 512": f(n("Conv", conv, "f", pads=[0, 0, -1, 0])),
