@@ -129,7 +129,7 @@ static int ask(struct sender *s, const struct load *l, cJSON **ret, int *ret_sta
                 s->over |= rc == ERR_LOGIN || rc == ERR_DENIED || rc == ERR_NOT_FOUND;
         } else if (rc == 0 &&
                    !(*ret = json_parse(reply.body.data ? reply.body.data : "", reply.body.len, e))) {
-                rc = err_wrap(e, "what answers at %s is no cnnd", fetch_url(s->c->http));
+                rc = err_wrap(e, "what answers at %s is not cnnd", fetch_url(s->c->http));
                 s->over = true;
         } else if (rc == 0 && s->c->json) {
                 command_print_json(&reply);
