@@ -322,11 +322,6 @@ static struct protobuf attribute(const struct onnx_op *op, const char *name)
         return (struct protobuf){0};
 }
 
-bool onnx_op_has(const struct onnx_op *op, const char *name)
-{
-        return attribute(op, name).at != NULL;
-}
-
 int64_t onnx_op_int(const struct onnx_op *op, const char *name, int64_t fallback)
 {
         const struct protobuf_field f = find(attribute(op, name), ATTRIBUTE_INT);

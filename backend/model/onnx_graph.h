@@ -56,6 +56,5 @@ int64_t onnx_op_int(const struct onnx_op *op, const char *name, int64_t fallback
 float onnx_op_float(const struct onnx_op *op, const char *name, float fallback);
 struct protobuf onnx_op_text(const struct onnx_op *op, const char *name);
 int onnx_op_ints(const struct onnx_op *op, const char *name, int64_t *out, int most, struct err *e);
-bool onnx_op_has(const struct onnx_op *op, const char *name);
 
 #endif
