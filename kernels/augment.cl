@@ -328,25 +328,27 @@ kernel void augment_points(TENSOR(x), TENSOR(y), VIEW(draws), VIEW(stats), VIEW(
 #endif
 
 #if defined(STATS)
-/* Sums of an image in PARTS parts, each over every PARTS-th element: of the values, or with `centred` of the squares of what
-   they are off the mean. Grid: (PARTS times LANES / WIDE, blocks). */
-kernel void augment_sums(TENSOR(x), VIEW(stats), VIEW(sums), const int room, const int count, const int centred)
+/* What is summed up: the values; what they are off the mean, for the sum of many left rounding in that; the squares of that. */
+enum { VALUES, RESTS, SQUARES };
+
+/* Sums of an image in PARTS parts, each over every PARTS-th element. Grid: (PARTS times LANES / WIDE, blocks). */
+kernel void augment_sums(TENSOR(x), VIEW(stats), VIEW(sums), const int room, const int count, const int what)
 {
         const int lane = LANE, part = ITEM, sample = get_global_id(1) * LANES + lane;
         if (part >= PARTS)
                 return;
         global const float *x = AT(x, get_global_id(1)) + lane;
-        const F mean = centred ? LOAD(FROM(stats) + sample) : (F)0.0f;
+        const F mean = what != VALUES ? LOAD(FROM(stats) + sample) : (F)0.0f;
         F sum = 0.0f;
         for (int i = part; i < count; i += PARTS) {
                 const F v = LOAD(x + (ulong)i * LANES) - mean;
-                sum += centred ? v * v : v;
+                sum += what == SQUARES ? v * v : v;
         }
         STORE(FROM(sums) + (ulong)part * room + sample, sum);
 }
 
-/* The means; with `centred` one over the deviations, which count as `least` at least. Grid: samples. */
-kernel void augment_stats(VIEW(sums), VIEW(stats), const int room, const int n, const int count, const int centred,
+/* The means, what was left in them, or of squares one over the deviations, which count as `least` at least. Grid: samples. */
+kernel void augment_stats(VIEW(sums), VIEW(stats), const int room, const int n, const int count, const int what,
         const float least)
 {
         const int sample = get_global_id(0);
@@ -355,8 +357,10 @@ kernel void augment_stats(VIEW(sums), VIEW(stats), const int room, const int n, 
                 return;
         for (int i = 0; i < PARTS; i++)
                 sum += FROM(sums)[(ulong)i * room + sample];
-        FROM(stats)[(ulong)centred * room + sample] =
-                centred ? 1.0f / fmax(sqrt(sum / (float)count), least) : sum / (float)count;
+        if (what == SQUARES)
+                FROM(stats)[room + sample] = 1.0f / fmax(sqrt(sum / (float)count), least);
+        else
+                FROM(stats)[sample] = (what == RESTS ? FROM(stats)[sample] : 0.0f) + sum / (float)count;
 }
 #endif
 

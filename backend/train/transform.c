@@ -222,7 +222,10 @@ static int draw_all(struct transform *t, const struct gather_draw *draw, int n, 
         return launch_over(&l, 1, (size_t[]){(size_t)n}, e);
 }
 
-static int sum_up(struct transform *t, const struct tensor *x, bool centred, struct err *e)
+/* In this order; as in kernels/augment.cl. */
+enum sums { VALUES, RESTS, SQUARES };
+
+static int sum_up(struct transform *t, const struct tensor *x, enum sums what, struct err *e)
 {
         char options[OPTIONS];
         options_of(t, "STATS", x->lanes, 0, 0, options);
@@ -230,14 +233,14 @@ static int sum_up(struct transform *t, const struct tensor *x, bool centred, str
         launch_tensor(&l, x);
         bind_view(&l, t, t->at.stats);
         bind_view(&l, t, t->at.sums);
-        launch_ints(&l, t->room, (int)shape_count(x->s), centred);
+        launch_ints(&l, t->room, (int)shape_count(x->s), (int)what);
         int rc = over_lanes(&l, x, PARTS, e);
         if (rc)
                 return rc;
         l = launch_begin(t->dev, "augment", options, "augment_stats");
         bind_view(&l, t, t->at.sums);
         bind_view(&l, t, t->at.stats);
-        launch_ints(&l, t->room, x->n, (int)shape_count(x->s), centred);
+        launch_ints(&l, t->room, x->n, (int)shape_count(x->s), (int)what);
         launch_float(&l, NORMALIZE_LEAST);
         return launch_over(&l, 1, (size_t[]){(size_t)x->n}, e);
 }
@@ -248,9 +251,9 @@ static int change_points(struct transform *t, const struct pass *p, const struct
 {
         char options[OPTIONS];
         int count = (int)shape_count(x->s);
-        int rc = p && p->mean ? sum_up(t, x, false, e) : 0;
-        if (rc == 0 && p && p->deviation)
-                rc = sum_up(t, x, true, e);
+        int rc = p && p->mean ? sum_up(t, x, VALUES, e) : 0;
+        for (int what = RESTS; what <= SQUARES && rc == 0 && p && p->deviation; what++)
+                rc = sum_up(t, x, (enum sums)what, e);
         if (rc)
                 return rc;
         options_of(t, "POINTS", x->lanes, p ? p->first : 0, p ? p->count : 0, options);

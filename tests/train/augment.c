@@ -164,18 +164,26 @@ static void normalisation_equals_the_reference(void **state)
                 .n = 17,
                 .lanes = 16};
         check(*state, &rgb, 0);
-        /* An image of one value has no deviation. */
-        struct batch flat = {.normalize = "\"per_image\"",
-                .s = {1, 5, 3},
-                .source_h = 5,
-                .source_w = 3,
-                .n = 4,
-                .lanes = 1,
-                .level = 0.25};
-        float *got = batch_on_device(*state, &flat);
-        for (int i = 0; i < 4 * 15; i++)
-                assert_true(got[i] == 0);
-        free(got);
+}
+
+/* An image of one value has no deviation, however many sums of it are rounded. */
+static void an_image_of_one_value_becomes_zeros(void **state)
+{
+        static const int levels[] = {37, 77, 200, 251};
+        for (int i = 0; i < 12; i++) {
+                const struct batch flat = {.normalize = "\"per_image\"",
+                        .s = {1, 64, 63},
+                        .source_h = 64,
+                        .source_w = 63,
+                        .n = 3,
+                        .lanes = (int[]){1, 16, 32}[i % 3],
+                        .level = levels[i / 3] / 255.0};
+                float *got = batch_on_device(*state, &flat);
+                for (int k = 0; k < 3 * 64 * 63; k++)
+                        if (got[k] != 0)
+                                fail_msg("%d/255, %d lanes: %g", levels[i / 3], flat.lanes, (double)got[k]);
+                free(got);
+        }
 }
 
 static const char everything[] =
@@ -361,6 +369,7 @@ int main(void)
                 cmocka_unit_test(affine_agrees_with_pytorch),
                 cmocka_unit_test(points_equal_the_reference),
                 cmocka_unit_test(normalisation_equals_the_reference),
+                cmocka_unit_test(an_image_of_one_value_becomes_zeros),
                 cmocka_unit_test(lists_run_in_their_order),
                 cmocka_unit_test(whole_moves_are_exact),
                 cmocka_unit_test(batches_do_not_matter),
