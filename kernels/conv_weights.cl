@@ -2,7 +2,8 @@
 
    A work-item holds some input channels (a chunk), a range of tiles of TILE_K output channels, and a fixed share (split)
    of the patches: rectangles of output pixels of a block. For each patch it copies what the patch sees of the input to
-   local memory, [channel / side][row][column][channel % side], zeros where the padding is. A tap q, counted in the order
+   local memory, [channel / side][row][column][channel % side], zeros where the padding is. What no tap meets is left out: rows
+   that taps begin at are `band_h` apart there, dilation_h in the input, columns likewise. A tap q, counted in the order
    (channel / side, r, s, channel % side), is then one offset into that window, and TILE_K x TILE_Q sums over the patch's
    pixels stay in registers. The sums of a split go to
 
@@ -56,22 +57,26 @@ struct area {
         int top, bottom, left, right;
 };
 
-/* Where a window lies in the input, and how it stands in local memory. */
+/* Where a window lies in the input, and how it stands in local memory: behind each band `gap` rows or columns of the input
+   are left out. */
 struct window {
-        int top, left, rows, columns, channels, side;
+        int top, left, rows, columns, band_h, band_w, gap_h, gap_w, channels, side;
 };
 
 static void copy_window(local float *to, const global float *from, const struct window w, const int H, const int W)
 {
         for (int c = 0; c < (w.channels + w.side - 1) / w.side * w.side; c++)
                 for (int r = 0; r < w.rows; r++) {
-                        const int h = w.top + r;
+                        const int h = w.top + r + (w.gap_h ? r / w.band_h * w.gap_h : 0);
                         const global float *row = from + ((ulong)c * H + h) * W * LANES;
                         local float *at = to + ((c / w.side * w.rows + r) * w.columns * w.side + c % w.side) * LANES;
-                        for (int i = 0; i < w.columns; i++) {
-                                const int v = w.left + i;
-                                const bool inside = c < w.channels && h >= 0 && h < H && v >= 0 && v < W;
-                                vstore16(inside ? vload16(v, row) : (float16)(0.0f), i * w.side, at);
+                        for (int i = 0, left = w.left; i < w.columns; left += w.gap_w) {
+                                const int end = w.gap_w ? min(w.columns, i + w.band_w) : w.columns;
+                                for (; i < end; i++) {
+                                        const int v = left + i;
+                                        const bool inside = c < w.channels && h >= 0 && h < H && v >= 0 && v < W;
+                                        vstore16(inside ? vload16(v, row) : (float16)(0.0f), i * w.side, at);
+                                }
                         }
                 }
 }
@@ -162,9 +167,10 @@ ITEM_KERNEL void conv_weights_tiled(TENSOR(x), TENSOR(dy), VIEW(partial), VIEW(p
                 const int b = p / (patches_h * patches_w);
                 const int oh = p / patches_w % patches_h * patch_h, ow = p % patches_w * patch_w;
                 const struct area patch = {oh, min(OH, oh + patch_h), ow, min(OW, ow + patch_w)};
-                const struct window w = {oh * stride_h - pad_h, ow * stride_w - pad_w,
-                        (patch.bottom - oh - 1) * stride_h + (R - 1) * dilation_h + 1,
-                        (patch.right - ow - 1) * stride_w + (S - 1) * dilation_w + 1, channels, side};
+                const int seen_h = (patch.bottom - oh - 1) * stride_h + 1, seen_w = (patch.right - ow - 1) * stride_w + 1;
+                const int band_h = min(dilation_h, seen_h), band_w = min(dilation_w, seen_w);
+                const struct window w = {oh * stride_h - pad_h, ow * stride_w - pad_w, (R - 1) * band_h + seen_h,
+                        (S - 1) * band_w + seen_w, band_h, band_w, dilation_h - band_h, dilation_w - band_w, channels, side};
                 const int pixel_step = stride_w * side, row_step = stride_h * w.columns * side;
                 const local float *origin = memory - (oh * row_step + ow * pixel_step) * LANES;
                 const global float *gradients = AT(dy, b) + group * KG * plane;
@@ -175,9 +181,10 @@ ITEM_KERNEL void conv_weights_tiled(TENSOR(x), TENSOR(dy), VIEW(partial), VIEW(p
                                 int offset[TILE_Q];
                                 for (int t = 0; t < TILE_Q; t++) {
                                         const int q = min(tile_q * TILE_Q + t, taps - 1);
-                                        const int s = q / side % S * dilation_w, r = q / side / S % R * dilation_h;
-                                        const int g = q / side / S / R;
-                                        offset[t] = (((g * w.rows + r) * w.columns + s) * side + q % side) * LANES;
+                                        const int g = q / side / S / R, row = q / side / S % R, column = q / side % S;
+                                        const int place = (g * w.rows + row * band_h) * w.columns + column * band_w;
+                                        const int r = row * dilation_h, s = column * dilation_w;
+                                        offset[t] = (place * side + q % side) * LANES;
                                         a.top = min(a.top, max(oh, first_inside(r, stride_h, pad_h)));
                                         a.bottom = max(a.bottom, min(patch.bottom, end_inside(r, stride_h, pad_h, H, OH)));
                                         a.left = min(a.left, max(ow, first_inside(s, stride_w, pad_w)));

@@ -377,7 +377,7 @@ static const struct op_example conv_examples[] = {
         {&(const struct conv_args){8, {3, 3}, {1, 1}, {1, 1}, {1, 1}, 1, true}, {2, 6, 5}, 19},
         {&(const struct conv_args){14, {2, 3}, {2, 1}, {0, 1}, {1, 1}, 2, false}, {4, 7, 5}, 3},
         {&(const struct conv_args){4, {5, 5}, {1, 1}, {1, 2}, {1, 1}, 1, true}, {1, 5, 6}, 2},
-        {&(const struct conv_args){8, {3, 3}, {1, 1}, {2, 3}, {2, 3}, 1, true}, {2, 6, 5}, 3},
+        {&(const struct conv_args){8, {3, 3}, {1, 1}, {1, 2}, {3, 6}, 1, true}, {2, 6, 13}, 3},
         {0},
 };
 

@@ -31,8 +31,11 @@ struct cut {
 static uint64_t window_of(const struct conv_args *a, const int patch[2])
 {
         uint64_t pixels = 1;
-        for (int i = 0; i < 2; i++)
-                pixels *= (uint64_t)((patch[i] - 1) * a->stride[i] + conv_reach(a, i) + 1);
+        for (int i = 0; i < 2; i++) {
+                const int seen = (patch[i] - 1) * a->stride[i] + 1;
+                const int band = a->dilation[i] < seen ? a->dilation[i] : seen;
+                pixels *= (uint64_t)((a->kernel_size[i] - 1) * band + seen);
+        }
         return pixels * CONV_LANES * sizeof(float);
 }
 
