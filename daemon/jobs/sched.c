@@ -14,18 +14,9 @@
 /* Train points wait this long for others to share their commit, and longer on a slow disk: all jobs' commits
    are to leave BATCH_SPARE times as long to everything else. What is more than a train point does not wait.
  */
-enum {
-        BATCH_MS = 20,
-        BATCH_MOST_MS = 500,
-        BATCH_SPARE = 4,
-        AGAIN_MS = 20,
-        RETRY_MS = 1000,
-        LOOK_MS = 1000,
-        FULL_MS = 5000
-};
-/* So long is it tried to put a model in its place; and so often is it told that what is tried each second
- * fails.
- */
+enum { BATCH_MS = 20, BATCH_MOST_MS = 500, BATCH_SPARE = 4 };
+enum { AGAIN_MS = 20, RETRY_MS = 1000, LOOK_MS = 1000, FULL_MS = 5000 };
+/* How long it is tried to put a model in its place, and how often it is told that what is tried fails. */
 enum { PLACE_MS = 60000, SAY_MS = 60000 };
 
 /* A job on a device. */
