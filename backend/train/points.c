@@ -1,6 +1,8 @@
 #include "train/points.h"
 
 #include <inttypes.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 double points_mean(double sum, int64_t count)
@@ -63,6 +65,19 @@ int points_best(char ret[TRAIN_POINT_MAX], const struct setup *setup, const stru
                 memcpy(ret, s.data, s.len + 1);
         str_free(&s);
         return rc;
+}
+
+int points_diverged(
+        const struct setup *setup, const struct best *kept, const char *what, int64_t step, struct err *e)
+{
+        char model[80] = "the model is not saved";
+        if (kept->step)
+                snprintf(model, sizeof model, "the model has the weights of its best epoch, %g",
+                        (double)kept->step / (double)setup->steps_per_epoch);
+        return err_set(e, ERR_INVALID,
+                "%s step %" PRId64
+                "; %s. Try a smaller lr, a schedule with warmup_epochs, or gradient_clip in the optimizer",
+                what, step, model);
 }
 
 void points_note(struct str *s, const struct str *text)

@@ -15,6 +15,10 @@ void points_validation(struct str *s, const struct setup *setup, int64_t step, c
         const struct best *best);
 /* The validation point of the best epoch. ERR_NO_MEMORY. */
 int points_best(char ret[TRAIN_POINT_MAX], const struct setup *setup, const struct best *best, struct err *e);
+/* ERR_INVALID: the weights are ruined. `what` they were seen by, up to "step"; the model is of the epoch
+   `kept`, if there is one (step 0: none). */
+int points_diverged(
+        const struct setup *setup, const struct best *kept, const char *what, int64_t step, struct err *e);
 /* What people should know: `text`, which has some. */
 void points_note(struct str *s, const struct str *text);
 /* The mean of `count`, 0 of none. */

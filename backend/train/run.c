@@ -149,15 +149,8 @@ static int set_vars(struct run *r, int slot, double weight, int first, struct er
 
 static int diverged(struct run *r, const char *what, int64_t step, struct err *e)
 {
-        char model[80] = "the model is not saved";
         r->diverged = true;
-        if (r->kept.step)
-                snprintf(model, sizeof model, "the model has the weights of its best epoch, %g",
-                        (double)r->kept.step / (double)r->setup->steps_per_epoch);
-        return err_set(e, ERR_INVALID,
-                "%s step %" PRId64
-                "; %s. Try a smaller lr, a schedule with warmup_epochs, or gradient_clip in the optimizer",
-                what, step, model);
+        return points_diverged(r->setup, &r->kept, what, step, e);
 }
 
 /* Between two parts of a step or of a validation. Classifications are answered here too, and a cancel ends
