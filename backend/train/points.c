@@ -1,7 +1,6 @@
 #include "train/points.h"
 
 #include <inttypes.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 

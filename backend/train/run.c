@@ -14,7 +14,6 @@
 
 #include <inttypes.h>
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -153,8 +152,7 @@ static int diverged(struct run *r, const char *what, int64_t step, struct err *e
         return points_diverged(r->setup, &r->kept, what, step, e);
 }
 
-/* Between two parts of a step or of a validation. Classifications are answered here too, and a cancel ends
-   it; who wants a stop is asked again before the next step. */
+/* Between two parts of a step or of a validation: classifications are answered, and a cancel ends it. */
 static int between_parts(struct run *r, struct err *e)
 {
         r->cancelled = r->hooks->between_steps(r->hooks->ctx) == TRAIN_CANCEL;
@@ -410,8 +408,7 @@ static int loop(struct run *r, enum train_end *ret_end, struct err *e)
         const struct setup *s = r->setup;
         int64_t ordered_epoch = -1;
         int rc = tell(r, &r->damage, e);
-        if (rc == 0)
-                rc = tell(r, &r->note, e);
+        rc = rc ? rc : tell(r, &r->note, e);
         *ret_end = TRAIN_DONE;
         while (r->progress.step < s->steps && !stops_early(r) && rc == 0) {
                 enum train_want want;
@@ -426,7 +423,7 @@ static int loop(struct run *r, enum train_end *ret_end, struct err *e)
                                 (uint32_t)epoch, e);
                         ordered_epoch = epoch;
                 }
-                bool first_here = r->report_time == 0;
+                const bool first_here = r->report_time == 0;
                 if (first_here)
                         r->report_time = r->checkpoint_time = clock_now_s();
                 if (rc == 0)
