@@ -1,7 +1,7 @@
 /* Element-wise activations. x, y, dy, dx are tensors of one shape; y may be x, dx may be dy, but for silu and gelu, whose
    backward pass reads x in the place of y. `count` is the number of floats in a block, padding lanes included. `which` chooses
    at run time, because each kernel costs a tenth of a second to compile; `slope` is leaky_relu's. Grids: elementwise.h. */
-enum { LEAKY_RELU = TANH + 1, SILU, GELU, GELU_TANH };
+enum { LEAKY_RELU = TANH + 1, RELU6, SILU, GELU, GELU_TANH };
 
 /* As in common.cl. silu: below -88 f_exp stands still, and x would count.
 
@@ -19,6 +19,14 @@ enum { LEAKY_RELU = TANH + 1, SILU, GELU, GELU_TANH };
         static inline T grad_leaky_relu##END(const T y, const T dy, const float slope) \
         { \
                 return y > 0.0f ? dy : dy * slope; \
+        } \
+        static inline T act_relu6##END(const T x) \
+        { \
+                return x < 0.0f ? (T)0.0f : x > 6.0f ? (T)6.0f : x; \
+        } \
+        static inline T grad_relu6##END(const T y, const T dy) \
+        { \
+                return y <= 0.0f ? (T)0.0f : y >= 6.0f ? (T)0.0f : dy; \
         } \
         static inline T act_silu##END(const T x) \
         { \
@@ -78,6 +86,8 @@ static inline float activate_by(const int which, const float x, const float slop
 {
         if (which == LEAKY_RELU)
                 return act_leaky_relu(x, slope);
+        if (which == RELU6)
+                return act_relu6(x);
         if (which == SILU)
                 return act_silu(x);
         if (which == GELU)
@@ -89,6 +99,8 @@ static inline float gradient_by(const int which, const float y, const float dy, 
 {
         if (which == LEAKY_RELU)
                 return grad_leaky_relu(y, dy, slope);
+        if (which == RELU6)
+                return grad_relu6(y, dy);
         if (which == SILU)
                 return grad_silu(y, dy);
         if (which == GELU)
@@ -131,6 +143,9 @@ VECTORS_KERNEL void activation_forward_tiled(TENSOR(x), TENSOR(y), const int cou
         else if (which == LEAKY_RELU)
                 for (int i = from; i < to; i++)
                         y[i] = act_leaky_relu_lanes(x[i], slope);
+        else if (which == RELU6)
+                for (int i = from; i < to; i++)
+                        y[i] = act_relu6_lanes(x[i]);
         else if (which == SILU)
                 for (int i = from; i < to; i++)
                         y[i] = act_silu_lanes(x[i]);
@@ -160,6 +175,9 @@ VECTORS_KERNEL void activation_backward_tiled(TENSOR(y), TENSOR(dy), TENSOR(dx),
         else if (which == LEAKY_RELU)
                 for (int i = from; i < to; i++)
                         dx[i] = (accumulate ? dx[i] : (vector_t)0) + grad_leaky_relu_lanes(y[i], dy[i], slope);
+        else if (which == RELU6)
+                for (int i = from; i < to; i++)
+                        dx[i] = (accumulate ? dx[i] : (vector_t)0) + grad_relu6_lanes(y[i], dy[i]);
         else if (which == SILU)
                 for (int i = from; i < to; i++)
                         dx[i] = (accumulate ? dx[i] : (vector_t)0) + grad_silu_lanes(y[i], dy[i]);

@@ -414,8 +414,8 @@ int onnx_clip(struct onnx_reading *r)
                 rc = clip_bound(r, "max", 2, HUGE_VALF, &high);
         if (rc)
                 return rc;
-        if (low != 0 || high < 3e38f)
+        if (low != 0 || (high < 3e38f && high != 6))
                 return onnx_refuse(r, "a clip from %g to %g is not a layer here", (double)low, (double)high);
         const struct onnx_value in = r->values[from.value];
-        return onnx_layer(r, "relu", &from, (const int[3]){in.c, in.h, in.w}, &s);
+        return onnx_layer(r, high == 6 ? "relu6" : "relu", &from, (const int[3]){in.c, in.h, in.w}, &s);
 }

@@ -41,7 +41,7 @@ static int take_zeros(struct onnx_reading *r, bool averages, struct pooling *p)
         p->zeros = pad[0] || pad[1] || pad[2] || pad[3];
         if (!p->zeros)
                 return 0;
-        if (!averages && !onnx_made_by(r, p->from.value, "relu"))
+        if (!averages && !onnx_made_by(r, p->from.value, "relu") && !onnx_made_by(r, p->from.value, "relu6"))
                 return onnx_refuse(r, "zeros are put around its input, which may be less than they are");
         if ((averages && (pad[0] != pad[2] || pad[1] != pad[3])) || p->w.begin[0] || p->w.begin[1])
                 return onnx_refuse(r, "zeros are put around its input that differ from side to side, or "

@@ -4,7 +4,7 @@
 #include "ref/ref.h"
 
 /* What is no epilogue, behind enum op_activation; in the order of kernels/activation.cl. */
-enum { LEAKY_RELU = OP_TANH + 1, SILU, GELU, GELU_TANH };
+enum { LEAKY_RELU = OP_TANH + 1, RELU6, SILU, GELU, GELU_TANH };
 
 static int run_forward(const struct op_call *c, int which, double slope, struct err *e)
 {
@@ -108,6 +108,33 @@ const struct op_kind op_leaky_relu = {
         .backward = leaky_relu_backward,
         .ref = &ref_leaky_relu,
         .examples = leaky_relu_examples,
+};
+
+static int relu6_forward(const struct op *op, const struct op_call *c, struct err *e)
+{
+        (void)op;
+        return run_forward(c, RELU6, 0, e);
+}
+
+static int relu6_backward(const struct op *op, const struct op_call *c, struct err *e)
+{
+        (void)op;
+        return run_backward(c, RELU6, 0, e);
+}
+
+const struct op_kind op_relu6 = {
+        .type = "relu6",
+        .doc = "min(max(x, 0), 6)",
+        .fields = no_fields,
+        .num_inputs = 1,
+        .backward_reads = OP_READS_Y,
+        .in_place = true,
+        .shape = elementwise_shape,
+        .flops = elementwise_flops,
+        .forward = relu6_forward,
+        .backward = relu6_backward,
+        .ref = &ref_relu6,
+        .examples = examples,
 };
 
 static int silu_forward(const struct op *op, const struct op_call *c, struct err *e)

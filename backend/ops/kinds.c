@@ -17,6 +17,7 @@ const struct op_kind *const op_kinds[] = {
         &op_leaky_relu,
         &op_max_pool2d,
         &op_relu,
+        &op_relu6,
         &op_sigmoid,
         &op_silu,
         &op_tanh,

@@ -77,6 +77,18 @@ static void leaky_relu_backward(const struct op *op, const struct ref_call *c)
                 c->dx[0][i] = c->x[0][i] > 0 ? c->dy[i] : a->negative_slope * c->dy[i];
 }
 
+static void relu6_forward(const struct op *op, const struct ref_call *c)
+{
+        for (int64_t i = 0; i < count_of(op, c); i++)
+                c->y[i] = c->x[0][i] > 6 ? 6 : relu(c->x[0][i]);
+}
+
+static void relu6_backward(const struct op *op, const struct ref_call *c)
+{
+        for (int64_t i = 0; i < count_of(op, c); i++)
+                c->dx[0][i] = c->x[0][i] <= 0 || c->x[0][i] >= 6 ? 0 : c->dy[i];
+}
+
 static void silu_forward(const struct op *op, const struct ref_call *c)
 {
         for (int64_t i = 0; i < count_of(op, c); i++)
@@ -128,6 +140,7 @@ static void gelu_backward(const struct op *op, const struct ref_call *c)
 const struct ref_op ref_relu = {relu_forward, relu_backward};
 const struct ref_op ref_sigmoid = {sigmoid_forward, sigmoid_backward};
 const struct ref_op ref_tanh = {tanh_forward, tanh_backward};
+const struct ref_op ref_relu6 = {relu6_forward, relu6_backward};
 const struct ref_op ref_leaky_relu = {leaky_relu_forward, leaky_relu_backward};
 const struct ref_op ref_silu = {silu_forward, silu_backward};
 const struct ref_op ref_gelu = {gelu_forward, gelu_backward};

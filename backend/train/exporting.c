@@ -1,6 +1,5 @@
 #include "train/exporting.h"
 
-#include "ops/activation.h"
 #include "ops/batch_norm.h"
 #include "ops/conv.h"
 #include "ops/kinds.h"
@@ -25,8 +24,7 @@ static struct exporting_edge *edge_of(struct exporting *x, int value)
         return &x->edges[value];
 }
 
-/* The node's result under a name of its own, of this rank. */
-static const char *result(struct exporting *x, const struct net_node *node, int rank)
+const char *exporting_result(struct exporting *x, const struct net_node *node, int rank)
 {
         struct exporting_edge *out = edge_of(x, node->output);
         snprintf(out->name, sizeof out->name, "x%d", node->output);
@@ -41,7 +39,7 @@ static const char *input(struct exporting *x, const struct net_node *node, int r
         return edge_of(x, node->inputs[0])->name;
 }
 
-static void simple(
+void exporting_simple(
         struct exporting *x, const char *type, const char *name, const char *inputs, const char *output)
 {
         struct onnx_node n = onnx_begin(type, name, inputs, output);
@@ -57,14 +55,14 @@ void exporting_set_rank(struct exporting *x, int value, int rank)
                 return;
         exporting_invent(x, made.name);
         if (rank == 2) {
-                simple(x, "Flatten", made.name, at->name, made.name);
+                exporting_simple(x, "Flatten", made.name, at->name, made.name);
         } else {
                 const struct shape s = x->net->values[value].s;
                 char shape[EXPORTING_NAME];
                 exporting_invent(x, shape);
                 onnx_longs(x->o, shape, (int[]){-1, s.c, s.h, s.w}, 4);
                 snprintf(inputs, sizeof inputs, "%s %s", at->name, shape);
-                simple(x, "Reshape", made.name, inputs, made.name);
+                exporting_simple(x, "Reshape", made.name, inputs, made.name);
         }
         *at = made;
 }
@@ -90,7 +88,7 @@ static void conv2d(struct exporting *x, const struct net_node *node)
         const struct conv_args *a = node->op->args;
         char inputs[INPUTS];
         with_params(x, node, input(x, node, 4), node->op->num_params, inputs);
-        struct onnx_node n = onnx_begin("Conv", node->name, inputs, result(x, node, 4));
+        struct onnx_node n = onnx_begin("Conv", node->name, inputs, exporting_result(x, node, 4));
         onnx_ints(&n, "kernel_shape", a->kernel_size, 2);
         onnx_ints(&n, "strides", a->stride, 2);
         pads(&n, a->padding, (int[]){conv_padding_end(node->op, 0), conv_padding_end(node->op, 1)});
@@ -104,7 +102,7 @@ static void linear(struct exporting *x, const struct net_node *node)
 {
         char inputs[INPUTS];
         with_params(x, node, input(x, node, 2), node->op->num_params, inputs);
-        struct onnx_node n = onnx_begin("Gemm", node->name, inputs, result(x, node, 2));
+        struct onnx_node n = onnx_begin("Gemm", node->name, inputs, exporting_result(x, node, 2));
         onnx_int(&n, "transB", 1);
         onnx_end(x->o, &n);
 }
@@ -140,7 +138,7 @@ static void add_ones(struct exporting *x, const int *dims, int ndim, char inputs
         exporting_invent(x, all);
         onnx_longs(x->o, shape, dims, ndim);
         snprintf(both, sizeof both, "%s %s", one, shape);
-        simple(x, "Expand", all, both, all);
+        exporting_simple(x, "Expand", all, both, all);
         add_input(inputs, all);
 }
 
@@ -182,7 +180,7 @@ static void batch_norm(struct exporting *x, const struct net_node *node)
                         add_channels(x, c, parts[i].number, inputs);
         }
         struct onnx_node n =
-                onnx_begin("BatchNormalization", node->name, inputs, result(x, node, from->rank));
+                onnx_begin("BatchNormalization", node->name, inputs, exporting_result(x, node, from->rank));
         onnx_float(&n, "epsilon", divides ? (float)a->eps : 0);
         onnx_end(x->o, &n);
 }
@@ -198,7 +196,7 @@ static void layer_norm(struct exporting *x, const struct net_node *node)
         if (!a->elementwise_affine)
                 add_ones(x, d->sizes, d->count, inputs);
         struct onnx_node n =
-                onnx_begin("LayerNormalization", node->name, inputs, result(x, node, flat ? 2 : 4));
+                onnx_begin("LayerNormalization", node->name, inputs, exporting_result(x, node, flat ? 2 : 4));
         onnx_int(&n, "axis", -d->count);
         onnx_float(&n, "epsilon", (float)a->eps);
         onnx_end(x->o, &n);
@@ -230,7 +228,7 @@ static void max_pool2d(struct exporting *x, const struct net_node *node)
         const char *from = input(x, node, 4);
         int end[2];
         reach(node->op, a, end);
-        struct onnx_node n = pool("MaxPool", node, a, from, result(x, node, 4));
+        struct onnx_node n = pool("MaxPool", node, a, from, exporting_result(x, node, 4));
         pads(&n, a->padding, end);
         onnx_end(x->o, &n);
 }
@@ -251,14 +249,14 @@ static void avg_pool2d(struct exporting *x, const struct net_node *node)
                 exporting_invent(x, padded);
                 onnx_longs(x->o, amounts, (int[]){0, 0, p[0], p[1], 0, 0, p[0], p[1]}, 8);
                 snprintf(inputs, sizeof inputs, "%s %s", from, amounts);
-                simple(x, "Pad", padded, inputs, padded);
+                exporting_simple(x, "Pad", padded, inputs, padded);
                 from = padded;
                 for (int i = 0; i < 2; i++) {
                         begin[i] = 0;
                         end[i] = end[i] > p[i] ? end[i] - p[i] : 0;
                 }
         }
-        struct onnx_node n = pool("AveragePool", node, a, from, result(x, node, 4));
+        struct onnx_node n = pool("AveragePool", node, a, from, exporting_result(x, node, 4));
         pads(&n, begin, end);
         onnx_int(&n, "count_include_pad", a->count_include_pad && !beyond);
         onnx_end(x->o, &n);
@@ -300,9 +298,9 @@ static void uneven_pool(struct exporting *x, const struct net_node *node, const 
         means(x, in.w, out.w, false, right);
         exporting_invent(x, rows);
         snprintf(inputs, sizeof inputs, "%s %s", left, from);
-        simple(x, "MatMul", rows, inputs, rows);
+        exporting_simple(x, "MatMul", rows, inputs, rows);
         snprintf(inputs, sizeof inputs, "%s %s", rows, right);
-        simple(x, "MatMul", node->name, inputs, result(x, node, 4));
+        exporting_simple(x, "MatMul", node->name, inputs, exporting_result(x, node, 4));
 }
 
 static void adaptive_avg_pool2d(struct exporting *x, const struct net_node *node)
@@ -314,83 +312,13 @@ static void adaptive_avg_pool2d(struct exporting *x, const struct net_node *node
                 return;
         }
         if (out.h == 1 && out.w == 1) {
-                simple(x, "GlobalAveragePool", node->name, from, result(x, node, 4));
+                exporting_simple(x, "GlobalAveragePool", node->name, from, exporting_result(x, node, 4));
                 return;
         }
         const int kh = in.h / out.h, kw = in.w / out.w;
         const struct pool_args a = {.kernel_size = {kh, kw}, .stride = {kh, kw}};
-        struct onnx_node n = pool("AveragePool", node, &a, from, result(x, node, 4));
+        struct onnx_node n = pool("AveragePool", node, &a, from, exporting_result(x, node, 4));
         onnx_end(x->o, &n);
-}
-
-static void activation(struct exporting *x, const struct net_node *node)
-{
-        static const char *const types[] = {[OP_RELU] = "Relu", [OP_SIGMOID] = "Sigmoid", [OP_TANH] = "Tanh"};
-        const struct exporting_edge *from = edge_of(x, node->inputs[0]);
-        simple(x, types[node->op->kind->activation], node->name, from->name, result(x, node, from->rank));
-}
-
-static void leaky_relu(struct exporting *x, const struct net_node *node)
-{
-        const struct leaky_relu_args *a = node->op->args;
-        const struct exporting_edge *from = edge_of(x, node->inputs[0]);
-        struct onnx_node n = onnx_begin("LeakyRelu", node->name, from->name, result(x, node, from->rank));
-        onnx_float(&n, "alpha", (float)a->negative_slope);
-        onnx_end(x->o, &n);
-}
-
-/* One operator of those that stand for a layer: of two tensors, or of one where `right` is NULL. `ret` is the
-   name of what it gives. */
-static void step(
-        struct exporting *x, const char *type, const char *left, const char *right, char ret[EXPORTING_NAME])
-{
-        char inputs[2 * EXPORTING_NAME + 1];
-        exporting_invent(x, ret);
-        snprintf(inputs, sizeof inputs, "%s%s%s", left, right ? " " : "", right ? right : "");
-        simple(x, type, ret, inputs, ret);
-}
-
-/* ONNX has an operator for it from version 24 of them on. */
-static void silu(struct exporting *x, const struct net_node *node)
-{
-        const struct exporting_edge *from = edge_of(x, node->inputs[0]);
-        char gate[EXPORTING_NAME], inputs[2 * EXPORTING_NAME + 1];
-        step(x, "Sigmoid", from->name, NULL, gate);
-        snprintf(inputs, sizeof inputs, "%s %s", from->name, gate);
-        simple(x, "Mul", node->name, inputs, result(x, node, from->rank));
-}
-
-static void step_by(
-        struct exporting *x, const char *type, const char *left, float number, char ret[EXPORTING_NAME])
-{
-        char constant[EXPORTING_NAME];
-        exporting_floats(x, (int[]){1}, 1, &number, constant);
-        step(x, type, left, constant, ret);
-}
-
-/* ONNX has an operator for it from version 20 of them on. By erf it is written as PyTorch writes it, which
-   engines know; by tanh as x times a sigmoid, which is the same. */
-static void gelu(struct exporting *x, const struct net_node *node)
-{
-        const struct gelu_args *a = node->op->args;
-        const struct exporting_edge *from = edge_of(x, node->inputs[0]);
-        char v[5][EXPORTING_NAME], inputs[2 * EXPORTING_NAME + 1];
-        if (a->approximate == GELU_FORM_TANH) {
-                step(x, "Mul", from->name, from->name, v[0]);
-                step_by(x, "Mul", v[0], 0.071354816f, v[1]);
-                step_by(x, "Add", v[1], 1.5957691f, v[2]); /* 2 sqrt(2/pi) */
-                step(x, "Mul", from->name, v[2], v[3]);
-                step(x, "Sigmoid", v[3], NULL, v[4]);
-                snprintf(inputs, sizeof inputs, "%s %s", from->name, v[4]);
-        } else {
-                step_by(x, "Div", from->name, 1.41421356f, v[0]);
-                step(x, "Erf", v[0], NULL, v[1]);
-                step_by(x, "Add", v[1], 1, v[2]);
-                step(x, "Mul", from->name, v[2], v[3]);
-                exporting_floats(x, (int[]){1}, 1, (float[]){0.5f}, v[4]);
-                snprintf(inputs, sizeof inputs, "%s %s", v[3], v[4]);
-        }
-        simple(x, "Mul", node->name, inputs, result(x, node, from->rank));
 }
 
 static void add(struct exporting *x, const struct net_node *node)
@@ -402,13 +330,13 @@ static void add(struct exporting *x, const struct net_node *node)
                 edge_of(x, node->inputs[1])->name);
         snprintf(label, sizeof label, "%s:%d", node->name,
                 node->output); /* a user's layer may have its name */
-        simple(x, "Add", label, inputs, result(x, node, 4));
+        exporting_simple(x, "Add", label, inputs, exporting_result(x, node, 4));
 }
 
 static void flatten(struct exporting *x, const struct net_node *node)
 {
         const struct exporting_edge *from = edge_of(x, node->inputs[0]);
-        simple(x, "Flatten", node->name, from->name, result(x, node, 2));
+        exporting_simple(x, "Flatten", node->name, from->name, exporting_result(x, node, 2));
 }
 
 /* Its input under another number. */
@@ -430,14 +358,15 @@ static const struct {
         {&op_copy, nothing},
         {&op_dropout, nothing},
         {&op_flatten, flatten},
-        {&op_gelu, gelu},
+        {&op_gelu, exporting_gelu},
         {&op_layer_norm, layer_norm},
-        {&op_leaky_relu, leaky_relu},
+        {&op_leaky_relu, exporting_leaky_relu},
         {&op_max_pool2d, max_pool2d},
-        {&op_relu, activation},
-        {&op_sigmoid, activation},
-        {&op_silu, silu},
-        {&op_tanh, activation},
+        {&op_relu, exporting_activation},
+        {&op_relu6, exporting_relu6},
+        {&op_sigmoid, exporting_activation},
+        {&op_silu, exporting_silu},
+        {&op_tanh, exporting_activation},
 };
 
 void exporting_layer(struct exporting *x, const struct net_node *node)

@@ -1,4 +1,5 @@
-/* The ONNX operators that each layer becomes. Only export.c includes this. */
+/* The ONNX operators that each layer becomes. Only export.c and the
+   exporting_ files include this. */
 #ifndef CNND_EXPORTING_H
 #define CNND_EXPORTING_H
 
@@ -36,5 +37,18 @@ void exporting_layer(struct exporting *x, const struct net_node *node);
 void exporting_join(struct exporting *x, int value);
 /* Gives the value's edge this rank, 2 or 4. */
 void exporting_set_rank(struct exporting *x, int value, int rank);
+
+/* The node's result under a name of its own, of this rank. */
+const char *exporting_result(struct exporting *x, const struct net_node *node, int rank);
+/* An operator without attributes. */
+void exporting_simple(
+        struct exporting *x, const char *type, const char *name, const char *inputs, const char *output);
+
+/* Layers of numbers one by one. */
+void exporting_activation(struct exporting *x, const struct net_node *node);
+void exporting_leaky_relu(struct exporting *x, const struct net_node *node);
+void exporting_relu6(struct exporting *x, const struct net_node *node);
+void exporting_silu(struct exporting *x, const struct net_node *node);
+void exporting_gelu(struct exporting *x, const struct net_node *node);
 
 #endif

@@ -72,9 +72,9 @@ class File:
         for t in map(fields, g.get(5, ())):
             name, kind = t[8][0].decode(), t[2][0]
             assert name not in self.raw, name
-            self.raw[name] = (t[1], t[9][0])
-            values = struct.unpack("<%d%s" % (math.prod(t[1]), {1: "f", 7: "q"}[kind]), t[9][0])
-            self.weights[name] = (list(t[1]), list(values))
+            self.raw[name] = (t.get(1, []), t[9][0])  # a scalar has no sides
+            values = struct.unpack("<%d%s" % (math.prod(t.get(1, [])), {1: "f", 7: "q"}[kind]), t[9][0])
+            self.weights[name] = (list(t.get(1, [])), list(values))
 
     def run(self, dims, values):
         """{output: tensor}. Each name is made once, and before it is read."""
@@ -261,7 +261,7 @@ OPERATORS = {
     "GlobalAveragePool": global_pool, "BatchNormalization": batch_norm, "LayerNormalization": layer_norm, "Concat": concat,
     "Pad": pad, "Expand": expand, "Reshape": reshape, "Flatten": flatten, "Softmax": softmax, "Identity": lambda _, x: x,
     "Relu": each(lambda v: max(v, 0.0)), "Sigmoid": each(lambda v: 1 / (1 + math.exp(-v))), "Tanh": each(math.tanh),
-    "LeakyRelu": leaky_relu, "Erf": each(math.erf),
+    "Clip": lambda _, x, low, high: (x[0], [min(max(v, low[1][0]), high[1][0]) for v in x[1]]), "LeakyRelu": leaky_relu, "Erf": each(math.erf),
 }
 
 

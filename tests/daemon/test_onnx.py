@@ -27,7 +27,7 @@ EVERYTHING = [
                                  {"type": "conv2d", "out_channels": 1, "kernel_size": [2, 4], "padding": "same", "dilation": [1, 3]}]},
     {"type": "batch_norm", "affine": False, "normalize": "mean_only"},
     {"type": "residual", "layers": [{"type": "conv2d", "out_channels": 14, "kernel_size": 1, "groups": 14}, {"type": "sigmoid"}],
-     "shortcut": [{"type": "silu"}, {"type": "gelu"}]},
+     "shortcut": [{"type": "silu"}, {"type": "gelu"}, {"type": "relu6"}]},
     {"type": "avg_pool2d", "kernel_size": 4, "stride": 3, "padding": 1, "ceil_mode": True},
     {"type": "adaptive_avg_pool2d", "output_size": 2},
     {"type": "layer_norm", "normalized_shape": [14, 2, 2]},
@@ -349,7 +349,7 @@ class Imported(unittest.TestCase):
         conv = ["x", "k"]
         for words, data in {
             'Resize "up": there is no such layer here': f(n("Resize", ["x"], "f", "up")),
-            "a clip from 0 to 6": f(n("Clip", ["x"], "f", min=0.0, max=6.0)),
+            "a clip from -1 to 1": f(n("Clip", ["x"], "f", min=-1.0, max=1.0)),
             "its taps are apart": f(n("Conv", conv, "f", dilations=[2, 2], pads=[2, 2, 1, 1])),
             "there is no such layer here, but in a gelu": f(n("Erf", ["x"], "f")),
             "its input is a product or a sum": f(n("Relu", ["x"], "r"), n("Mul", ["r", "r"], "q"), n("Relu", ["q"], "f")),

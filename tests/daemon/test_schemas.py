@@ -61,7 +61,7 @@ ARCHITECTURES = [
     {"layers": [
         {"type": "layer_norm", "normalized_shape": [64, 64], "eps": 1e-4, "elementwise_affine": True, "bias": False},
         {"type": "adaptive_avg_pool2d", "output_size": [4, 4]}, {"type": "layer_norm", "normalized_shape": 4},
-        {"type": "dropout", "p": 0.3}, {"type": "flatten"}, {"type": "tanh"}, {"type": "leaky_relu", "negative_slope": 0.2},
+        {"type": "dropout", "p": 0.3}, {"type": "flatten"}, {"type": "tanh"}, {"type": "relu6"}, {"type": "leaky_relu", "negative_slope": 0.2},
         {"type": "silu"}, {"type": "gelu"}, {"type": "gelu", "approximate": "tanh"}, {"type": "linear", "out_features": 5, "bias": True}]},
     {"layers": [
         {"type": "sequential", "layers": [{"type": "relu"}]},

@@ -132,7 +132,8 @@ LAYERS = {'conv2d': conv2d, 'linear': linear, 'max_pool2d': max_pool2d, 'avg_poo
           'adaptive_avg_pool2d': adaptive_avg_pool2d, 'layer_norm': layer_norm, 'batch_norm': batch_norm,
           'relu': lambda o, x, p, _: torch.relu(x), 'sigmoid': lambda o, x, p, _: torch.sigmoid(x),
           'tanh': lambda o, x, p, _: torch.tanh(x), 'silu': lambda o, x, p, _: F.silu(x),
-          'leaky_relu': lambda o, x, p, _: F.leaky_relu(x, **o), 'gelu': lambda o, x, p, _: F.gelu(x, **o)}
+          'relu6': lambda o, x, p, _: F.relu6(x), 'leaky_relu': lambda o, x, p, _: F.leaky_relu(x, **o),
+          'gelu': lambda o, x, p, _: F.gelu(x, **o)}
 
 
 def make_params(kind, options, shape):
@@ -185,7 +186,7 @@ def cases():
     yield case('conv2d', (5, 9, 10), out_channels=5, kernel_size=3, stride=2, padding=4, dilation=4, groups=5)
     yield case('linear', (23, 1, 1), out_features=11)
     yield case('linear', (7, 1, 1), out_features=18, bias=False)
-    for kind in ('relu', 'sigmoid', 'tanh', 'silu', 'leaky_relu', 'gelu'):
+    for kind in ('relu', 'sigmoid', 'tanh', 'silu', 'leaky_relu', 'gelu', 'relu6'):
         yield case(kind, (3, 5, 4))
     yield case('leaky_relu', (2, 3, 7), negative_slope=0.25)
     yield case('gelu', (2, 3, 7), approximate='tanh')

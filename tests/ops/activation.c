@@ -14,6 +14,7 @@ static const struct {
         {&op_sigmoid, NULL},
         {&op_tanh, NULL},
         {&op_leaky_relu, NULL},
+        {&op_relu6, NULL},
         {&op_silu, NULL},
         {&op_gelu, NULL},
         {&op_gelu, &by_tanh},
@@ -76,6 +77,8 @@ static double value_of(int k, double x)
                 return tanh(x);
         if (kind == &op_leaky_relu)
                 return x < 0 ? 0.01 * x : x;
+        if (kind == &op_relu6)
+                return x < 0 ? 0 : x > 6 ? 6 : x;
         if (kind == &op_silu)
                 return x / (1 + exp(-x));
         return layers[k].args ? x / (1 + exp(-exponent_of(x))) : x * erfc(-x / sqrt(2)) / 2;

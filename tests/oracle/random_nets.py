@@ -106,7 +106,7 @@ class Maker:
     def activation(self, shape, keep):
         slope, form = self.some(0.01, 0.2), self.some('none', 'tanh')
         return self.some(({'type': 'relu'}, nn.ReLU()), ({'type': 'sigmoid'}, nn.Sigmoid()), ({'type': 'tanh'}, nn.Tanh()),
-                         ({'type': 'silu'}, nn.SiLU()), ({'type': 'leaky_relu', 'negative_slope': slope}, nn.LeakyReLU(slope)),
+                         ({'type': 'silu'}, nn.SiLU()), ({'type': 'relu6'}, nn.ReLU6()), ({'type': 'leaky_relu', 'negative_slope': slope}, nn.LeakyReLU(slope)),
                          ({'type': 'gelu', 'approximate': form}, nn.GELU(form)))
 
     def batch_norm(self, shape, keep):
