@@ -17,7 +17,8 @@ int classes_begin(struct classes *l, const struct term *t, const char *csv, stru
                 return l->table ? 0 : err_set(e, ERR_NO_MEMORY, "no memory for a table");
         }
         const int rc = csv_open(&l->csv, csv, e);
-        str_add(&l->csv.rows, "image,rank,class,probability,error\n");
+        if (rc == 0)
+                str_add(&l->csv.rows, "image,rank,class,probability,error\n");
         return rc;
 }
 

@@ -121,7 +121,8 @@ static int ask(struct sender *s, const struct load *l, cJSON **ret, int *ret_sta
                 if (!l->tar)
                         transfer_close(&body);
         } while (retry_again(&s->retry, &rc, &reply, e));
-        s->over = rc == ERR_CLOSED || rc == ERR_CANCELLED || s->retry.unwell == RETRY_MOST_UNWELL;
+        s->over = s->retry.away || rc == ERR_CLOSED || rc == ERR_CANCELLED ||
+                  s->retry.unwell == RETRY_MOST_UNWELL;
         *ret_status = reply.status;
         if (rc == 0 && reply.status / 100 != 2) {
                 rc = rest_refused(&reply, e);
@@ -183,8 +184,9 @@ static int send(struct sender *s, const struct load *l, struct err *e)
                 *e = why;
                 return rc;
         }
-        /* One of them cannot be read here, all are too large together, or a device was lost over one. */
-        if (l->tar && (status == 0 || status == 413 || status == 503))
+        /* One of them cannot be read here, none of them there, all are too large together, or a device was
+           lost over one. */
+        if (l->tar && (status == 0 || status == 413 || status == 422 || status == 503))
                 return send_singly(s, l, e);
         return fail(s, l, &why, e);
 }
@@ -243,7 +245,7 @@ static int conclude(struct sender *s, int rc, int *ret_signal, struct err *e)
 {
         struct err ignored = {0};
         clear(s);
-        if (rc != 0 && s->at)
+        if (rc != 0 && rc != ERR_CANCELLED && s->at)
                 err_wrap(
                         e, "after %s of %s files", text_count((double)s->at).s, text_count((double)s->all).s);
         if (s->c->json)

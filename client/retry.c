@@ -71,8 +71,10 @@ bool retry_again(struct retry *r, int *rc, struct fetch_reply *reply, struct err
         if (*rc == 0)
                 fetch_reply_finish(reply);
         if (left_ms <= 0) {
-                err_wrap(e, "no answer for %d s", r->give_up_s);
-                *rc = e->code = ERR_CLOSED;
+                err_wrap(e, refused ? "refused for %d s" : "no answer for %d s", r->give_up_s);
+                if (!refused)
+                        e->code = ERR_CLOSED;
+                *rc = e->code;
                 return false;
         }
         r->pause_ms = r->pause_ms * 2 < LONGEST_PAUSE_MS ? r->pause_ms * 2 : LONGEST_PAUSE_MS;

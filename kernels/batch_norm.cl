@@ -304,7 +304,7 @@ ITEMS_KERNEL void batch_norm_forward_whole(TENSOR(x), TENSOR(y), VIEW(weight), V
         const float centre = centred ? m.mean : 0.0f, shift = BIAS(c);
         const float scale = (scaled ? inverse_std(m.m2 / m.count, eps) : 1.0f) * WEIGHT(c);
         EACH(i)
-                PLACE(y) = activate_lanes(fma(PLACE(x) - centre, (float4)scale, (float4)shift), activation);
+                PLACE(y) = OF_SAMPLES(activate_lanes(fma(PLACE(x) - centre, (float4)scale, (float4)shift), activation));
 }
 
 ITEMS_KERNEL void batch_norm_backward_whole(TENSOR(x), TENSOR(dy), TENSOR(dx), VIEW(weight), OPTIONS, VIEW(saved), GRADIENTS,

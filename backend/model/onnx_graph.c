@@ -302,12 +302,12 @@ const struct onnx_tensor *onnx_graph_constant(const struct onnx_graph *g, int na
 
 struct protobuf onnx_graph_note(const struct onnx_graph *g, const char *key)
 {
-        struct protobuf m = g->notes;
+        struct protobuf m = g->notes, found = {0};
         struct protobuf_field f;
         while (protobuf_next(&m, &f, NULL) == 1)
                 if (f.number == MODEL_NOTE && protobuf_is(find(f.bytes, ENTRY_KEY).bytes, key))
-                        return find(f.bytes, ENTRY_VALUE).bytes;
-        return (struct protobuf){0};
+                        found = find(f.bytes, ENTRY_VALUE).bytes;
+        return found;
 }
 
 /* --- attributes --- */

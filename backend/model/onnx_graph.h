@@ -47,7 +47,7 @@ bool onnx_graph_looks(const void *bytes, size_t len);
 
 /* NULL where the name is no constant. */
 const struct onnx_tensor *onnx_graph_constant(const struct onnx_graph *g, int name);
-/* Of the file's metadata. at NULL where absent. */
+/* Of the file's metadata, the last of that name. at NULL where absent. */
 struct protobuf onnx_graph_note(const struct onnx_graph *g, const char *key);
 
 /* A node's attributes; `fallback` where absent. A list has at most `most` numbers, else ERR_INVALID; returns

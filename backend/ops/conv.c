@@ -33,6 +33,8 @@ static int check_groups(const struct op *op, const struct conv_args *a, struct e
 }
 
 /* As PyTorch has it: what does not divide into two halves is more behind the image. */
+enum { MOST_PADDING = 1024 };
+
 static int pad_to_same(struct op *op, struct err *e)
 {
         struct conv_args *a = op->args;
@@ -40,8 +42,12 @@ static int pad_to_same(struct op *op, struct err *e)
                 return err_at(e, ERR_INVALID, "/padding",
                         "padding \"same\" needs stride 1; with stride %dx%d give it as a number",
                         a->stride[0], a->stride[1]);
-        for (int i = 0; i < 2; i++)
+        for (int i = 0; i < 2; i++) {
                 a->padding[i] = conv_reach(a, i) / 2;
+                if (a->padding[i] > MOST_PADDING)
+                        return err_at(e, ERR_INVALID, "/dilation",
+                                "padding \"same\" would be %d, the most is %d", a->padding[i], MOST_PADDING);
+        }
         op->out = (struct shape){a->out_channels, op->in[0].h, op->in[0].w};
         return 0;
 }
@@ -365,7 +371,7 @@ static const struct op_field conv_fields[] = {
         {"out_channels", OP_INT, offsetof(struct conv_args, out_channels), true, 0, 1, 65536, NULL},
         {"kernel_size", OP_PAIR, offsetof(struct conv_args, kernel_size), true, 0, 1, 1024, NULL},
         {"stride", OP_PAIR, offsetof(struct conv_args, stride), false, 1, 1, 1024, NULL},
-        {"padding", OP_PADDING, offsetof(struct conv_args, padding), false, 0, 0, 1024, NULL},
+        {"padding", OP_PADDING, offsetof(struct conv_args, padding), false, 0, 0, MOST_PADDING, NULL},
         {"dilation", OP_PAIR, offsetof(struct conv_args, dilation), false, 1, 1, 1024, NULL},
         {"groups", OP_INT, offsetof(struct conv_args, groups), false, 1, 1, 65536, NULL},
         {"bias", OP_BOOL, offsetof(struct conv_args, bias), false, 1, 0, 1, NULL},

@@ -165,9 +165,8 @@ static int drain(struct run *r, struct err *e)
         float results[SETUP_SLOTS][2];
         if (r->num_pending == 0)
                 return 0;
-        int rc = buf_read(r->buffers.results, 0, results, (size_t)r->num_pending * sizeof results[0], e);
-        if (rc)
-                return rc;
+        if (buf_read(r->buffers.results, 0, results, (size_t)r->num_pending * sizeof results[0], e))
+                return err_wrap(e, "step %" PRId64, r->progress.step);
         for (int i = 0; i < r->num_pending; i++) {
                 int64_t step = r->progress.step - r->num_pending + i + 1;
                 int n = r->pending[i].n;
@@ -340,12 +339,13 @@ static int step(struct run *r, struct err *e)
         }
         if (rc == 0)
                 rc = update_run(r->update, e);
-        r->is_behind = goes_ahead(r);
+        r->is_behind = rc == 0 && goes_ahead(r);
         if (rc == 0)
                 rc = r->is_behind ? dev_catch_up(r->dev, e) : dev_finish(r->dev, e);
-        if (rc)
-                return err_wrap(e, "step %" PRId64, r->progress.step + 1);
-        r->step_seconds = clock_now_s() - from;
+        if (rc) /* of a step ahead of the device the one before */
+                return err_wrap(e, "step %" PRId64, r->progress.step + !r->is_behind);
+        if (n == r->request->batch_size) /* a smaller one tells nothing of the next */
+                r->step_seconds = clock_now_s() - from;
         r->pending[r->num_pending].n = n;
         r->pending[r->num_pending++].weight = weight;
         r->progress.step++;

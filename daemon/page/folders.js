@@ -28,7 +28,7 @@ async function walk(entry, path, out) {
 }
 
 export const plain = files => [...files].map(file => ({ name: file.webkitRelativePath || file.name, file }));
-export const ofFolder = files => plain(files).filter(one => seen(one.name)).sort(byName);
+export const ofFolder = files => plain(files).filter(one => seen(one.name.slice(one.name.indexOf("/") + 1))).sort(byName);
 
 // Of a drop, whose data is only there while it is handled: what it is that was dropped, to be read with `read`.
 export const dropped = data => [...data.items].filter(item => item.kind === "file").map(item => {
@@ -43,7 +43,8 @@ export async function read(list) {
     const some = [];
     if (one.folder)
       await walk(one.folder, one.name, some).catch(error => { throw new Error(one.name + " cannot be read: " + error.message); });
-    out.push(...(one.folder ? some.sort(byName) : [one]));
+    for (const file of one.folder ? some.sort(byName) : [one])
+      out.push(file);
   }
   return out;
 }

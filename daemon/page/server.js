@@ -143,8 +143,10 @@ function download(address, name) {
 export const saveBlob = (blob, name) => download(URL.createObjectURL(blob), name);
 
 export const pause = (ms, signal) => new Promise(resolve => {
+  if (signal.aborted)
+    return resolve();
   const timer = setTimeout(resolve, ms);
-  signal.addEventListener("abort", () => { clearTimeout(timer); resolve(); }, { once: true });
+  return signal.addEventListener("abort", () => { clearTimeout(timer); resolve(); }, { once: true });
 });
 
 const DEAD_MS = 45000, QUIET_MS = 400, SIP_MS = 1500, PAUSE_MS = 3000;

@@ -62,6 +62,7 @@ async function send(mine, files, picture) {
         return new Unread("the browser cannot read it");
       if (!passing(error) || mine.lost >= MOST_LOST || performance.now() > end)
         throw error;
+      signal.throwIfAborted();
       setText(by("try-state"), why(error) + "; trying again.");
       await pause(Math.max(wait, (error.wait || 0) * 1000), signal);
     }
@@ -182,7 +183,7 @@ export function prepare() {
     by(id).addEventListener("change", () => {
       const files = list(by(id).files);
       by(id).value = "";
-      if (files.length)
+      if (files.length || id === "folder")
         begin(files);
     });
   by("try-stop").addEventListener("click", () => { run?.stop?.abort(); });

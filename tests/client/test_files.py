@@ -38,21 +38,26 @@ class Downloads(Case):
 
     def test_upload(self):
         """Under the address of its format, with what the file does not tell."""
-        told = {"input": "[3,32,24]", "classes": '["a","b \\"c\\", d"]', "preprocessing": "{}"}
+        told = {"input": "[3,32,24]", "preprocessing": "{}"}
+        classes = b'["a","b \\"c\\", d"]'  # an entry of the metadata of an ONNX file, behind its bytes
+        entry = b"\x0a\x07classes\x12" + bytes([len(classes)]) + classes
         query = "&".join("%s=%s" % (key, urllib.parse.quote(value, safe="")) for key, value in told.items())
         for status, word in ((201, "new"), (200, "replaced")):
             self.server.on("PUT", "/v1/models/my%20net/onnx?" + query, Answer(status, json.dumps(self.MODEL)))
             self.write("net.onnx", "bytes of a network")
-            self.write("names", "a\r\nb \"c\", d\n\n")
+            self.write("names", "\ufeffa\r\nb \"c\", d\n\n")
             out, _ = self.cnnctl("upload", "my net", "net.onnx", "--classes", "names", "--input", "3x32x24", "--preprocessing", "{}")
             self.assertEqual(out, "model m: %s, images of 3x32x24, 2 classes, 2.00 KiB\n" % word)
             asked = self.server.requests[-1]
-            self.assertEqual(asked.body, b"bytes of a network")
+            self.assertEqual(asked.body, b"bytes of a network\x72" + bytes([len(entry)]) + entry)
             self.assertEqual(asked.headers["Content-Type"], "application/octet-stream")
         self.server.on("PUT", "/v1/models/m/weights", Answer(201, json.dumps(self.MODEL)))
         self.write("w.safetensors", "weights")
         out, _ = self.cnnctl("--json", "upload", "m", "w.safetensors")
         self.assertEqual(json.loads(out), self.MODEL)
+        self.server.on("PUT", "/v1/models/m/weights?classes=%5B%22a%22%5D", Answer(201, json.dumps(self.MODEL)))
+        self.write("names", "a")
+        self.cnnctl("upload", "m", "w.safetensors", "--classes", "names")
 
     def test_a_refused_upload(self):
         self.server.on("PUT", "/v1/models/m/onnx", problem(422, "there is no such layer here"))
@@ -60,6 +65,11 @@ class Downloads(Case):
         self.assertEqual(self.cnnctl("upload", "m", "net.onnx", status=1)[1], "cnnctl: net.onnx: there is no such layer here\n")
         self.assertIn("lost", self.cnnctl("upload", "m", "lost.onnx", status=1)[1])
         self.assertIn("lost", self.cnnctl("upload", "m", "net.onnx", "--classes", "lost", status=1)[1])
+        self.write("names", "\n")
+        self.assertIn("names no classes", self.cnnctl("upload", "m", "net.onnx", "--classes", "names", status=1)[1])
+        self.write("names", "\n".join("class %d" % i for i in range(1000)))
+        self.write("w.safetensors", "weights")
+        self.assertIn("more names than a request", self.cnnctl("upload", "m", "w.safetensors", "--classes", "names", status=1)[1])
 
     @unittest.skipIf(WINDOWS, "a pipe without a reader has another error there")
     def test_a_reader_that_has_seen_enough(self):
@@ -228,6 +238,19 @@ class Classify(Case):
                 self.assertEqual([(m.name, tar.extractfile(m).read().decode()) for m in tar], [(name, name) for name in part])
         self.server.on("POST", self.PATH, *[Answer(body=self.of(part)) for part in parts])
         self.assertEqual([json.loads(line) for line in self.cnnctl("classify", "m", "many", "--json")[0].splitlines()], [self.of(part) for part in parts])
+
+    def test_a_part_of_which_nothing_can_be_read(self):
+        """Each of its files has its own row."""
+        names = ["%03d.png" % n for n in range(256)] + ["y.txt", "z.txt"]
+        for name in names:
+            self.write("mixed/" + name, name)
+        refusals = [problem(422, "no file of the archive can be read"), problem(422, "y is no image"), problem(422, "z is no image")]
+        self.server.on("POST", self.PATH, Answer(body=self.of(names[:256])), *refusals)
+        self.cnnctl("classify", "m", "mixed", "--csv", "mixed.csv", status=1)
+        with open(os.path.join(self.dir, "mixed.csv"), newline="") as f:
+            rows = list(csv.DictReader(f))
+        self.assertEqual([row["image"] for row in rows], ["mixed/" + name for name in names])
+        self.assertEqual([row["error"].endswith("is no image") for row in rows], [False] * 256 + [True] * 2)
 
     def test_a_part_that_is_too_large(self):
         """Or holds what is gone meanwhile: its files go one by one."""

@@ -303,6 +303,9 @@ class Imported(unittest.TestCase):
         fixed = onnxfile.write(END, [W, B], inputs=[("f", [1, 2, 7, 6])], notes=[("classes", "{0: 'cat'}"), ("preprocessing", "[")])
         answer = self.taken(fixed)
         self.assertEqual((answer["classes"], answer["preprocessing"]), (["0", "1", "2"], {}))
+        names = ["class %d" % i for i in range(3)]
+        entry = onnxfile.field(14, onnxfile.field(1, "classes") + onnxfile.field(2, json.dumps(names)))
+        self.assertEqual(self.taken(fixed + entry)["classes"], names, "the last entry is what counts")
         self.assertEqual(self.refused(fixed, "not of 2, 8 x 6", query="?input=[2,8,6]")["pointer"], "/input")
         self.assertEqual(self.refused(fixed, "tells its architecture", query="?architecture=lenet")["pointer"], "/architecture")
         self.assertEqual(self.refused(fixed, "3 outputs, 2 classes", query='?classes=["a","b"]')["pointer"], "/classes")
