@@ -144,10 +144,9 @@ static void worker_stuck(void *ctx, struct child *c)
 
 static void stuck_no_more(struct device *d)
 {
-        const bool quarantined = d->failures >= SUPERVISOR_FAILURES;
         d->stuck = false;
-        d->state = quarantined ? DEVICE_QUARANTINED : DEVICE_STARTING;
-        d->restart_ms = clock_now_ms() + (quarantined ? quarantine_ms(d) : device_backoff_ms(d->failures));
+        d->state = DEVICE_STARTING; /* another failure quarantines it */
+        d->restart_ms = clock_now_ms() + device_backoff_ms(d->failures);
         log_line(LOG_INFO, "device %s: the worker that did not end has ended", d->info.id);
 }
 

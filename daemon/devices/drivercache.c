@@ -177,6 +177,8 @@ int drivercache_trim(const char *state_dir, const char *id, uint64_t most, uint6
         }
         if (rc == 0)
                 rc = driver > most ? remove_by(aside.data, path.data, e) : remove_folder(aside.data, e);
+        if (rc == 0 && driver > most)
+                (void)mkdir(path.data, 0700); /* as drivercache_use has it */
         if (rc == 0 && programs > most)
                 rc = remove_programs(own.data, e);
         str_free(&path);

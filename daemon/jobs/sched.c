@@ -190,7 +190,7 @@ void sched_lost(struct sched *sc, int device, const char *why, bool unread)
 static void replace_by_failure(struct run *r, const struct err *why)
 {
         struct report *rep = r->first;
-        r->goes_on = !r->ended;
+        r->goes_on = r->goes_on || !r->ended;
         while (rep->next) {
                 struct report *next = rep->next;
                 report_free(rep);
@@ -231,7 +231,9 @@ static bool worth_saying(int64_t *said_ms, int64_t now_ms)
 static void try_again(const struct sched *sc, struct run *r, struct err *why, bool unplaced, int64_t now_ms)
 {
         r->due_ms = now_ms + RETRY_MS;
-        if (unplaced)
+        if (unplaced && r->last->end == TRAIN_DIVERGED)
+                err_wrap(why, "%.300s; and that model could not be stored", r->last->error.message);
+        else if (unplaced)
                 err_wrap(why, "the run ended, but its model could not be stored");
         if (worth_saying(&r->said_ms, now_ms))
                 log_line(LOG_ERROR, "job %lld: %s", (long long)r->job, why->message);
@@ -414,7 +416,7 @@ static void yield_one(struct sched *sc, int count, int64_t now_ms)
 static void commit_waiting(struct sched *sc, int device, int64_t now_ms)
 {
         struct run *r = &sc->runs[device];
-        if (r->first && (now_ms >= r->due_ms || (r->urgent && r->due_ms - now_ms <= sc->batch_ms)))
+        if (r->first && (now_ms >= r->due_ms || (r->urgent && !r->said_ms)))
                 commit_reports(sc, device, now_ms);
         if (r->sync && !r->first && tell(sc, device, "synced", "mark", r->sync)) {
                 r->sync = 0;

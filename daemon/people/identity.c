@@ -81,19 +81,21 @@ static bool tells(int rc)
         return rc == 0 || rc == ENOENT || rc == ESRCH || rc == EBADF || rc == EPERM;
 }
 
-static bool in_group(const char *user, gid_t first, const char *group)
+/* 1 for yes, 0 for no; -1 where the directory does not tell. */
+static int in_group(const char *user, gid_t first, const char *group)
 {
         struct group_look g = {.name = group};
         gid_t groups[MAX_GROUPS];
         int count = MAX_GROUPS;
-        if (with_room(look_for_group, &g) != 0 || !g.found)
-                return false;
+        const int rc = with_room(look_for_group, &g);
+        if (!g.found)
+                return tells(rc) ? 0 : -1;
         if (getgrouplist(user, first, groups, &count) < 0)
                 count = MAX_GROUPS;
         for (int i = 0; i < count; i++)
                 if (groups[i] == g.gid)
-                        return true;
-        return false;
+                        return 1;
+        return 0;
 }
 
 /* Takes the next word of *list; false at its end. */
@@ -106,16 +108,17 @@ static bool next_word(const char **list, char *out, size_t size)
         return n > 0;
 }
 
-static bool is_named(const struct user_look *user, const char *operators)
+/* As in_group; what is not told of one group is no matter where another says yes. */
+static int is_named(const struct user_look *user, const char *operators)
 {
         char word[WORD_BYTES];
-        while (next_word(&operators, word, sizeof word)) {
-                bool named = word[0] == '@' ? in_group(user->name, user->gid, word + 1)
-                                            : strcmp(word, user->name) == 0;
-                if (named)
-                        return true;
+        int all = 0;
+        while (all <= 0 && next_word(&operators, word, sizeof word)) {
+                const int named = word[0] == '@' ? in_group(user->name, user->gid, word + 1)
+                                                 : strcmp(word, user->name) == 0;
+                all = named ? named : all;
         }
-        return false;
+        return all;
 }
 
 int identity_of_uid(uid_t uid, const char *operators, struct identity *ret, struct err *e)
@@ -130,8 +133,13 @@ int identity_of_uid(uid_t uid, const char *operators, struct identity *ret, stru
         if (!u.found || !identity_name_ok(u.name)) {
                 snprintf(who.user, sizeof who.user, "uid-%u", (unsigned)uid);
         } else {
+                const int named = who.operator? 1 : is_named(&u, operators);
+                if (named < 0)
+                        return err_set(e, ERR_UNAVAILABLE,
+                                "this machine's directory of users does not tell whether %s is an operator",
+                                u.name);
                 memcpy(who.user, u.name, sizeof who.user);
-                who.operator= who.operator|| is_named(&u, operators);
+                who.operator= named> 0;
         }
         *ret = who;
         return 0;

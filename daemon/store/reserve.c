@@ -19,15 +19,20 @@ struct reserve {
         int64_t due_ms;
 };
 
-/* A file system that cannot promise room leaves it at what it is. */
+/* More than it holds, as far as there is room; what it holds stays. A file system that cannot promise room
+   leaves it at what it is. */
 static void take(struct reserve *r)
 {
-        int fd = open(r->path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-        for (off_t size = RESERVE_BYTES; fd >= 0 && !r->held && size >= LEAST_BYTES; size /= 2)
-                if (posix_fallocate(fd, 0, size) == 0)
+        int fd = open(r->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+        bool taken = false;
+        for (off_t size = RESERVE_BYTES; fd >= 0 && !taken && size > r->held && size >= LEAST_BYTES;
+                size /= 2) {
+                taken = posix_fallocate(fd, 0, size) == 0;
+                if (taken)
                         r->held = size;
-                else if (ftruncate(fd, 0) != 0)
+                else if (ftruncate(fd, r->held) != 0)
                         log_line(LOG_WARN, "%s: %s", r->path, strerror(errno));
+        }
         if (fd >= 0)
                 close(fd);
 }
@@ -67,6 +72,5 @@ void reserve_tick(struct reserve *r, int64_t now_ms)
         if (r->held == RESERVE_BYTES || now_ms < r->due_ms)
                 return;
         r->due_ms = now_ms + AGAIN_MS;
-        r->held = 0;
         take(r);
 }

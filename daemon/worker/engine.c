@@ -32,7 +32,8 @@
 struct engine {
         struct voice voice;
         char *device, *uuid, *state_dir; /* owned */
-        struct mapqueue *maps;           /* owned; any thread */
+        void (*prepare)(const char *device, const char *state_dir);
+        struct mapqueue *maps; /* owned; any thread */
         /* Under `lock`: */
         pthread_mutex_t lock;
         pthread_cond_t wake;
@@ -424,6 +425,8 @@ static void *engine_thread(void *ctx)
 {
         struct engine *en = ctx;
         struct err e = {0};
+        if (en->prepare)
+                en->prepare(en->device, en->state_dir);
         if (open_device(en, &e))
                 end_process(en, &e);
         for (;;) {
@@ -465,6 +468,7 @@ int engine_start(const struct engine_options *o, struct engine **ret, struct err
         pthread_mutex_init(&en->lock, NULL);
         init_wake(&en->wake);
         en->voice = o->voice;
+        en->prepare = o->prepare;
         en->hang_file = getenv("CNND_TEST_HANG_FILE");
         en->hang_step = hang_step ? strtoll(hang_step, NULL, 10) : 1;
         en->quiet_ms = keeping_quiet_ms();

@@ -16,6 +16,8 @@ struct engine;
 struct engine_options {
         const char *device, *uuid, *state_dir; /* uuid: as in struct dev_options */
         struct voice voice;
+        /* On the engine's thread, before it opens the device; NULL for nothing. */
+        void (*prepare)(const char *device, const char *state_dir);
 };
 int engine_start(const struct engine_options *o, struct engine **ret, struct err *e);
 

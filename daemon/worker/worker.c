@@ -73,6 +73,7 @@ static int serve(struct worker *w, int64_t until_ms, struct err *e)
         return rc;
 }
 
+/* May take long on a slow disk: the engine's thread does it, while the heart beats. */
 static void trim_cache(const char *device, const char *state_dir)
 {
         struct err e;
@@ -87,10 +88,12 @@ static void trim_cache(const char *device, const char *state_dir)
 int worker_main(const char *device, const char *uuid, const char *state_dir, struct err *e)
 {
         struct worker w = {.send_lock = PTHREAD_MUTEX_INITIALIZER, .voice = {send_message, &w}};
-        const struct engine_options options = {
-                .device = device, .uuid = uuid, .state_dir = state_dir, .voice = w.voice};
+        const struct engine_options options = {.device = device,
+                .uuid = uuid,
+                .state_dir = state_dir,
+                .voice = w.voice,
+                .prepare = trim_cache};
         file_guard_maps(CHILD_UNREADABLE);
-        trim_cache(device, state_dir);
         int rc = drivercache_use(state_dir, device, e);
         if (rc == 0)
                 rc = engine_start(&options, &w.engine, e);

@@ -3,9 +3,10 @@
 job of exactly so many epochs, and it says which epoch that was."""
 import os
 import resource
+import time
 import unittest
 
-from harness import Daemon, main
+from harness import Daemon, main, send_signal, wait_for
 from test_kills import curve, flip, kill_fronts, kill_workers, killed_around_the_end, paused, train
 
 EPOCHS, STEPS = 5, 5 * 50

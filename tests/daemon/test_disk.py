@@ -154,7 +154,7 @@ class Slow(unittest.TestCase):
             anna, bert = Person(d, token(d, "anna")), Person(d, token(d, "bert"))
             self.assertEqual(anna.status("PUT", "/v1/datasets/grains", grains()), 201)
             d.stop()
-            d.env["CNND_BADDISK_SYNC_MS"] = "50"
+            d.env["CNND_BADDISK_SYNC_MS"] = "200"
             d.start()
             wait_for(lambda: d.request("GET", "/v1/health")[0] == 200)
             _, waiting = (anna.submit({**TINY, "epochs": 100000}) for _ in range(2))
