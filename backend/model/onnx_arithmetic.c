@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { MOST_SCALED = 1 << 20 }; /* channels */
+
 static bool is(const struct onnx_reading *r, const char *type)
 {
         return protobuf_is(r->op->type, type);
@@ -37,6 +39,9 @@ static int tensors(struct onnx_reading *r)
                         return rc;
         }
         const struct onnx_value a = r->values[sides[0].value], b = r->values[sides[1].value];
+        const bool flat = sides[0].rank == 2 && sides[0].last; /* then what was flattened counts */
+        if (flat && (sides[0].c != sides[1].c || sides[0].h != sides[1].h || sides[0].w != sides[1].w))
+                return onnx_refuse(r, "its inputs were flattened from different shapes");
         if (a.c != b.c || a.h != b.h || a.w != b.w || sides[0].rank != sides[1].rank ||
                 sides[0].last != sides[1].last)
                 return onnx_refuse(r, "its inputs are of different shapes, %dx%dx%d and %dx%dx%d", a.c, a.h,
@@ -121,6 +126,8 @@ static int scale(struct onnx_reading *r, const struct onnx_edge *edge, float *v)
         const int64_t dims[1] = {in.c};
         const bool product = is(r, "Mul") || is(r, "Div");
         float *parts[4] = {NULL};
+        if (in.c > MOST_SCALED)
+                return onnx_refuse(r, "it is for more than %d channels", MOST_SCALED);
         int rc = onnx_layer(r, "batch_norm", edge, (const int[3]){in.c, in.h, in.w}, &s);
         for (int i = 0; i < 4 && rc == 0; i++)
                 if (!(parts[i] = calloc((size_t)in.c, sizeof *parts[i])))
@@ -166,7 +173,7 @@ int onnx_arithmetic(struct onnx_reading *r)
                 rc = by_channels(r, !k, &edge, &v);
         if (rc)
                 return rc;
-        if (edge.value == 0)
+        if (edge.value == 0 && r->num_steps == 0 && !r->by_image) /* nobody has read it as it was */
                 rc = normalize(r, edge, v);
         else if (becomes_bias(r, &edge, k, v))
                 return onnx_give(r, edge);
@@ -178,6 +185,15 @@ int onnx_arithmetic(struct onnx_reading *r)
 
 /* --- an image by itself: (x - mean)/max(deviation, least), as cnnd writes it --- */
 
+/* What a deviation counts as at least, as cnnd has it (NORMALIZE_LEAST). */
+static bool is_least(const struct onnx_reading *r, int k)
+{
+        const struct onnx_tensor *t = onnx_graph_constant(&r->graph, onnx_input_name(r, k));
+        float v;
+        return r->op->num_inputs == 2 && t && t->count == 1 && onnx_tensor_floats(t, &v, NULL) == 0 &&
+               v > 0.999e-6f && v < 1.001e-6f;
+}
+
 int onnx_image_part(struct onnx_reading *r)
 {
         const enum onnx_special a = onnx_special_of(r, 0), b = onnx_special_of(r, 1);
@@ -185,18 +201,18 @@ int onnx_image_part(struct onnx_reading *r)
         if (is(r, "ReduceMean") && a == ONNX_PLAIN && r->edges[onnx_input_name(r, 0)].value == 0 &&
                 r->stage == 0)
                 edge.special = ONNX_PIXEL_MEAN;
-        else if (is(r, "Sub") && a == ONNX_PLAIN && b == ONNX_PIXEL_MEAN)
+        else if (is(r, "Sub") && a == ONNX_PLAIN && b == ONNX_PIXEL_MEAN && r->stage == 0 &&
+                 r->edges[onnx_input_name(r, 0)].value == 0)
                 edge.special = ONNX_PIXEL_CENTRED;
         else if (is(r, "Mul") && a == ONNX_PIXEL_CENTRED && b == ONNX_PIXEL_CENTRED)
                 edge.special = ONNX_PIXEL_SQUARES;
         else if (is(r, "ReduceMean") && a == ONNX_PIXEL_SQUARES)
-                edge.special = ONNX_PIXEL_SQUARES;
-        else if (is(r, "Sqrt") && a == ONNX_PIXEL_SQUARES)
+                edge.special = ONNX_PIXEL_VARIANCE;
+        else if (is(r, "Sqrt") && a == ONNX_PIXEL_VARIANCE)
                 edge.special = ONNX_PIXEL_DEVIATION;
-        else if (is(r, "Max") && a == ONNX_PIXEL_DEVIATION &&
-                 onnx_graph_constant(&r->graph, onnx_input_name(r, 1)))
+        else if (is(r, "Max") && a == ONNX_PIXEL_DEVIATION && is_least(r, 1))
                 edge.special = ONNX_PIXEL_DEVIATION;
-        else if (is(r, "Div") && a == ONNX_PIXEL_CENTRED && b == ONNX_PIXEL_DEVIATION) {
+        else if (is(r, "Div") && a == ONNX_PIXEL_CENTRED && b == ONNX_PIXEL_DEVIATION && r->num_steps == 0) {
                 r->by_image = true;
                 edge.stage = ++r->stage;
         } else
@@ -226,6 +242,8 @@ int onnx_same(struct onnx_reading *r)
         if (onnx_is_edge(r, 0) && r->edges[name].special == ONNX_PROBABILITIES)
                 return onnx_give(r, r->edges[name]);
         int rc = onnx_take(r, 0, true, &from);
+        if (rc == 0 && is(r, "Cast") && !onnx_type_is_float((int)onnx_op_int(r->op, "to", ONNX_F32)))
+                rc = onnx_refuse(r, "it makes whole numbers of what the network computes");
         if (rc == 0 && r->op->num_outputs > 1 && r->op->outputs[1] >= 0 && r->uses[r->op->outputs[1]])
                 rc = onnx_refuse(r, "its second output is read, which no layer here gives");
         return rc ? rc : onnx_give(r, from);
@@ -237,9 +255,13 @@ int onnx_softmax(struct onnx_reading *r)
         int rc = onnx_take(r, 0, false, &from);
         if (rc)
                 return rc;
-        const int64_t axis = onnx_op_int(r->op, "axis", -1);
+        /* Up to set 12 it is over all from an axis on, after that over one. */
+        const bool old = r->graph.set < 13;
+        const int64_t place = from.rank == 4 && from.last ? 3 : 1,
+                      given = onnx_op_int(r->op, "axis", old ? 1 : -1);
+        const int64_t axis = given + (given < 0 ? from.rank : 0);
         const struct onnx_value v = r->values[from.value];
-        if (from.rank == 2 ? axis != 1 && axis != -1 : v.h != 1 || v.w != 1)
+        if (v.h != 1 || v.w != 1 || (old ? axis < 1 || axis > place : axis != place))
                 return onnx_refuse(r, "it is not over classes");
         from.special = ONNX_PROBABILITIES;
         return onnx_give(r, from);

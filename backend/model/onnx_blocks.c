@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_NESTING = 64 }; /* one block within the next */
+/* One block within the next, of at most four levels of JSON each, which may have 64. */
+enum { MAX_NESTING = 14 };
 
 static int chain(struct onnx_reading *r, int start, int end, int nesting, cJSON **ret);
 
@@ -128,7 +129,7 @@ static cJSON *dense_part(const cJSON *layer)
 static bool is_type(const cJSON *layer, const char *type)
 {
         const cJSON *t = json_field(layer, "type");
-        return t && strcmp(t->valuestring, type) == 0;
+        return t && t->valuestring && strcmp(t->valuestring, type) == 0;
 }
 
 /* [x, f(x)] as a child of the dense block that *list begins with, or of a new one. */

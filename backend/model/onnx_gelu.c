@@ -16,10 +16,11 @@ static bool is_times(const struct onnx_reading *r, int value, float number, int 
         if (!onnx_made_by(r, value, "batch_norm"))
                 return false;
         const struct onnx_step *s = r->steps[r->values[value].step];
-        const float *weight = s->params[0].owned,
-                    *bias = s->params[1].owned; /* NULL in a norm of the file's */
+        const float *weight = s->params[0].owned, *bias = s->params[1].owned;
+        if (!json_field(s->layer, "normalize")) /* a norm of the file's own, with statistics */
+                return false;
         for (int i = 0; i < r->values[value].c; i++)
-                if (!weight || !bias || !near(weight[i], number) || bias[i] != 0)
+                if (!near(weight[i], number) || bias[i] != 0)
                         return false;
         *ret = s->inputs[0];
         return true;
@@ -52,7 +53,13 @@ static const struct {
         {ONNX_GATE, "Mul", X, 0, ONNX_PLAIN},
 };
 
-static bool is_other(struct onnx_reading *r, int k, enum other other, float number, int value)
+static bool same_view(const struct onnx_edge *a, const struct onnx_edge *b)
+{
+        return a->value == b->value && a->rank == b->rank && a->last == b->last && a->stage == b->stage;
+}
+
+static bool is_other(
+        struct onnx_reading *r, int k, enum other other, float number, const struct onnx_edge *of)
 {
         const bool plain = onnx_special_of(r, k) == ONNX_PLAIN;
         int half = -1;
@@ -62,10 +69,10 @@ static bool is_other(struct onnx_reading *r, int k, enum other other, float numb
         case NUMBER:
                 return is_number(r, k, number);
         case X:
-                return plain && r->edges[onnx_input_name(r, k)].value == value;
+                return plain && same_view(&r->edges[onnx_input_name(r, k)], of);
         default:
                 return plain && is_times(r, r->edges[onnx_input_name(r, k)].value, 0.5f, &half) &&
-                       half == value;
+                       half == of->value;
         }
 }
 
@@ -97,9 +104,11 @@ int onnx_gelu_part(struct onnx_reading *r)
         if (part < ONNX_ERF)
                 return 0;
         edge = r->edges[onnx_input_name(r, k)];
+        if (edge.value == 0 && edge.stage != r->stage)
+                return onnx_refuse(r, "what goes in is normalised in a way that is not known here");
         for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
                 if (table[i].part != part || !protobuf_is(r->op->type, table[i].type) ||
-                        !is_other(r, !k, table[i].other, table[i].number, edge.value))
+                        !is_other(r, !k, table[i].other, table[i].number, &edge))
                         continue;
                 edge.special = table[i].becomes;
                 const int rc =

@@ -185,10 +185,13 @@ static int add_op(struct onnx_graph *g, struct protobuf m, int *lists, int *ret_
 /* A ValueInfoProto: name = 1, type = 2, of which tensor_type = 1, shape = 2, dim = 1: dim_value = 1. */
 static int add_face(const struct onnx_graph *g, struct protobuf m, struct onnx_face *ret, struct err *e)
 {
-        const struct protobuf_field shape = find(find(find(m, 2).bytes, 1).bytes, 2);
+        const struct protobuf tensor = find(find(m, 2).bytes, 1).bytes; /* elem_type = 1 */
+        const struct protobuf_field shape = find(tensor, 2);
         struct protobuf dims = shape.bytes;
         struct protobuf_field f;
-        *ret = (struct onnx_face){.name = name_of(g, find(m, 1).bytes), .ndim = shape.number ? 0 : -1};
+        *ret = (struct onnx_face){.name = name_of(g, find(m, 1).bytes),
+                .type = (int)find(tensor, 1).value,
+                .ndim = shape.number ? 0 : -1};
         while (protobuf_next(&dims, &f, NULL) == 1) {
                 const struct protobuf_field size = find(f.bytes, 1);
                 if (ret->ndim == ONNX_MAX_DIMS)
@@ -244,14 +247,13 @@ int onnx_graph_parse(const void *bytes, size_t len, struct onnx_graph *ret, stru
 {
         struct protobuf m = {bytes, len}, graph = {0};
         struct protobuf_field f;
-        uint64_t set = 0;
         int rc;
         *ret = (struct onnx_graph){.notes = m};
         while ((rc = protobuf_next(&m, &f, e)) == 1) {
                 if (f.number == MODEL_GRAPH && f.kind == PROTOBUF_BYTES)
                         graph = f.bytes;
                 if (f.number == MODEL_SET && is_onnx(find(f.bytes, SET_DOMAIN).bytes))
-                        set = find(f.bytes, SET_VERSION).value;
+                        ret->set = find(f.bytes, SET_VERSION).value;
                 if (f.number == MODEL_FUNCTION)
                         rc = err_set(e, ERR_INVALID, "it has functions of its own, which are not read");
                 if (rc < 0)
@@ -259,10 +261,10 @@ int onnx_graph_parse(const void *bytes, size_t len, struct onnx_graph *ret, stru
         }
         if (rc == 0 && !graph.at)
                 rc = err_set(e, ERR_SYNTAX, "it has no graph");
-        if (rc == 0 && set < LEAST_SET)
-                rc = err_set(e, set ? ERR_INVALID : ERR_SYNTAX,
+        if (rc == 0 && ret->set < LEAST_SET)
+                rc = err_set(e, ret->set ? ERR_INVALID : ERR_SYNTAX,
                         "its operators are of set %llu, the oldest that is read is %d",
-                        (unsigned long long)set, LEAST_SET);
+                        (unsigned long long)ret->set, LEAST_SET);
         if (rc == 0)
                 rc = make(ret, graph, e);
         if (rc) {

@@ -21,6 +21,7 @@ struct onnx_op {
 
 struct onnx_face {
         int name;
+        int type;                    /* of its numbers; 0: the file does not say */
         int ndim;                    /* -1: the file does not say */
         int64_t dims[ONNX_MAX_DIMS]; /* -1: of any size */
 };
@@ -36,6 +37,7 @@ struct onnx_graph {
         int *constants; /* of each name: its tensor, or -1 */
         struct onnx_face *inputs, *outputs;
         int num_inputs, num_outputs;
+        uint64_t set;          /* of operators */
         struct protobuf notes; /* the model, for onnx_graph_note */
 };
 /* ERR_SYNTAX for what is no ONNX file; ERR_INVALID for one beyond this reader: weights in other files,

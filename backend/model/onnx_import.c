@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_SIDE = 65536 };
+enum { MAX_SIDE = 65536, MAX_CLASSES = 65536 };
 
 static const struct {
         const char *type;
@@ -148,6 +148,10 @@ static int begin(struct onnx_reading *r, const int given[3])
         if (rc)
                 return rc;
         const bool last = channels_last(r, face);
+        if (face->type && !onnx_type_is_float(face->type))
+                return onnx_refuse(r,
+                        "its input is of whole numbers (data of type %d), images come as floats here",
+                        face->type);
         if (face->ndim >= 0 && face->ndim != 4)
                 return onnx_refuse(
                         r, "its input has %d dimensions, an image has four: (N,C,H,W)", face->ndim);
@@ -163,7 +167,11 @@ static int begin(struct onnx_reading *r, const int given[3])
                                 given[1], given[2]);
                 if (given)
                         dims[i + 1] = given[i];
-                if (dims[i + 1] < 1 || dims[i + 1] > MAX_SIDE)
+                if (dims[i + 1] > MAX_SIDE)
+                        return err_at(r->e, ERR_INVALID, "/input",
+                                "an image of %lld channels, %lld x %lld pixels is too large",
+                                (long long)dims[1], (long long)dims[2], (long long)dims[3]);
+                if (dims[i + 1] < 1)
                         return err_at(r->e, ERR_INVALID, "/input",
                                 "the ONNX file leaves its input's size open: add it to the query as "
                                 "input=[channels,height,width]");
@@ -173,6 +181,11 @@ static int begin(struct onnx_reading *r, const int given[3])
                 .step = -1, .dominator = 0, .c = (int)dims[1], .h = (int)dims[2], .w = (int)dims[3]};
         r->edges[face->name] = (struct onnx_edge){.rank = 4, .last = last};
         return 0;
+}
+
+static bool is_padded(const struct onnx_edge *edge)
+{
+        return edge->pad[0] || edge->pad[1] || edge->pad[2] || edge->pad[3];
 }
 
 /* The value that all outputs tell, as it is or as probabilities. */
@@ -187,8 +200,11 @@ static int find_end(struct onnx_reading *r, int *ret)
                         return onnx_refuse(r, "nothing gives its output %d", i + 1);
                 if (*ret >= 0 && edge->value != *ret)
                         return onnx_refuse(r, "it has several outputs that tell different things");
-                if (edge->special != ONNX_PROBABILITIES && edge->special != ONNX_PLAIN)
+                if ((edge->special != ONNX_PROBABILITIES && edge->special != ONNX_PLAIN) || is_padded(edge))
                         return onnx_refuse(r, "its output is not what a layer gives");
+                if (edge->rank == 2 && edge->last && edge->c > 1)
+                        return onnx_refuse(r, "its output is flattened with the channels last, so that "
+                                              "classes have another order");
                 *ret = edge->value;
         }
         if (*ret <= 0)
@@ -197,7 +213,12 @@ static int find_end(struct onnx_reading *r, int *ret)
         if (v->h != 1 || v->w != 1)
                 return onnx_refuse(
                         r, "its output is %dx%dx%d, a classifier's is one number a class", v->c, v->h, v->w);
-        if (onnx_made_by(r, *ret, "sigmoid"))
+        if (v->c > MAX_CLASSES)
+                return onnx_refuse(r, "it has %d outputs, the most are %d", v->c, MAX_CLASSES);
+        int maker = *ret;
+        while (onnx_made_by(r, maker, "flatten"))
+                maker = r->steps[r->values[maker].step]->inputs[0];
+        if (onnx_made_by(r, maker, "sigmoid"))
                 return onnx_refuse(r, "it ends in a sigmoid, whose classes do not exclude one another; those "
                                       "of a model here "
                                       "do, by softmax");

@@ -72,7 +72,10 @@ int onnx_read_windows(struct onnx_reading *r, const struct onnx_edge *from, stru
         if (ret->kernel[0] < 1 || ret->kernel[1] < 1 || ret->kernel[0] > MOST || ret->kernel[1] > MOST)
                 return onnx_refuse(r, "\"kernel_shape\" is not from 1 to %d", MOST);
         if (upper || protobuf_is(automatic, "SAME_LOWER"))
-                pad_same(ret, (const int[2]){v->h, v->w}, upper);
+                pad_same(ret,
+                        (const int[2]){
+                                v->h + from->pad[0] + from->pad[2], v->w + from->pad[1] + from->pad[3]},
+                        upper);
         return 0;
 }
 
@@ -313,7 +316,10 @@ int onnx_batch_norm(struct onnx_reading *r)
                 return rc;
         if (from.last)
                 return onnx_refuse(r, "its input has its channels last");
-        if (onnx_op_int(r->op, "training_mode", 0))
+        bool trains = onnx_op_int(r->op, "training_mode", 0) != 0; /* before set 14 by its outputs */
+        for (int i = 1; i < r->op->num_outputs; i++)
+                trains = trains || r->op->outputs[i] >= 0;
+        if (trains)
                 return onnx_refuse(r, "it is in training mode: export the model in evaluation mode");
         const struct onnx_value in = r->values[from.value];
         rc = onnx_layer(r, "batch_norm", &from, (const int[3]){in.c, in.h, in.w}, &s);
@@ -333,7 +339,8 @@ int onnx_layer_norm(struct onnx_reading *r)
 {
         struct onnx_edge from;
         struct onnx_step *s;
-        int shape[3], count = 1;
+        int shape[3];
+        int64_t count = 1;
         int rc = onnx_take(r, 0, false, &from);
         if (rc)
                 return rc;
@@ -414,7 +421,7 @@ int onnx_clip(struct onnx_reading *r)
                 rc = clip_bound(r, "max", 2, HUGE_VALF, &high);
         if (rc)
                 return rc;
-        if (low != 0 || (high < 3e38f && high != 6))
+        if (low != 0 || (!(high >= 3e38f) && high != 6))
                 return onnx_refuse(r, "a clip from %g to %g is not a layer here", (double)low, (double)high);
         const struct onnx_value in = r->values[from.value];
         return onnx_layer(r, high == 6 ? "relu6" : "relu", &from, (const int[3]){in.c, in.h, in.w}, &s);

@@ -80,6 +80,8 @@ static int read_pooling(struct onnx_reading *r, bool averages, struct pooling *r
                 if (w->begin[i] > w->kernel[i] / 2)
                         return onnx_refuse(r, "its padding is more than half a window");
         }
+        if (ceil && ret->zeros)
+                return onnx_refuse(r, "zeros are put around its input, and windows reach beyond them");
         ret->even = w->begin[0] == w->end[0] && w->begin[1] == w->end[1];
         ret->ceil = !as_many(w, in, ret->out, false);
         if (ret->ceil && !as_many(w, in, ret->out, true))
@@ -163,7 +165,8 @@ int onnx_reduce(struct onnx_reading *r)
         const int n = onnx_axes(r, 4, axes);
         if (n < 0)
                 return n;
-        if (n == 3 && !largest)
+        if (n == 3 && !largest && axes[0] * axes[1] * axes[2] == 6 && axes[0] + axes[1] + axes[2] == 6 &&
+                onnx_op_int(r->op, "keepdims", 1))
                 return onnx_image_part(r);
         int rc = onnx_take(r, 0, false, &from);
         if (rc)
@@ -203,6 +206,8 @@ int onnx_means(struct onnx_reading *r)
         const struct onnx_value v = r->values[edge.value];
         const int ins = left ? v.h : v.w;
         float *m;
+        if (edge.value == 0 && edge.stage != r->stage)
+                return onnx_refuse(r, "what goes in is normalised in a way that is not known here");
         if (edge.rank != 4 || edge.last ||
                 (left ? edge.special != ONNX_PLAIN : edge.special != ONNX_ROW_MEANS))
                 return onnx_refuse(r, "a product of images and a matrix is not a layer here");

@@ -49,6 +49,7 @@ enum onnx_special {
         ONNX_PROBABILITIES, /* a softmax of it: the end */
         ONNX_PIXEL_MEAN,    /* these are parts of the normalisation of an image by itself */
         ONNX_PIXEL_SQUARES,
+        ONNX_PIXEL_VARIANCE,
         ONNX_PIXEL_CENTRED,
         ONNX_PIXEL_DEVIATION,
         ONNX_ROW_MEANS, /* of it, h of them: half of an adaptive pooling */
@@ -89,6 +90,7 @@ struct onnx_reading {
         struct onnx_known *known; /* owned; of each name */
         float **made;             /* owned, each: numbers of constants that the file works out */
         int num_made;
+        size_t made_numbers;       /* in them */
         int *uses;                 /* owned; of each name: inputs of nodes, and outputs of the graph */
         struct onnx_step **steps;  /* owned, each */
         struct onnx_value *values; /* owned */

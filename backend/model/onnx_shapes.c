@@ -10,7 +10,7 @@ int onnx_known_ints(const struct onnx_reading *r, int k, int64_t ret[ONNX_KNOWN]
 {
         const int name = onnx_input_name(r, k);
         const struct onnx_tensor *t = onnx_graph_constant(&r->graph, name);
-        if (t && t->count <= ONNX_KNOWN && onnx_tensor_ints(t, ret, NULL) == 0)
+        if (t && t->ndim <= 1 && t->count <= ONNX_KNOWN && onnx_tensor_ints(t, ret, NULL) == 0)
                 return (int)t->count;
         if (t || name < 0 || r->known[name].count < 0)
                 return -1;
@@ -219,9 +219,11 @@ int onnx_reshape(struct onnx_reading *r)
                 return flatten(r, &from);
         for (int last = 0; last < 2 && images && n == 4; last++) {
                 const int64_t dims[3] = {last ? v.h : v.c, last ? v.w : v.h, last ? v.c : v.w};
-                const bool was = from.rank == 4, alike = v.c == 1 || v.h * v.w == 1; /* either order */
-                if (!fits(to[1], dims[0], true) || !fits(to[2], dims[1], was) || !fits(to[3], dims[2], was) ||
-                        (from.last != last && !alike) || (from.rank == 2 && from.last))
+                const bool was = from.rank == 4 && from.last == last;
+                const bool alike = v.c == 1 || (v.h == 1 && v.w == 1); /* either order */
+                if (!fits(to[1], dims[0], was || (from.rank == 2 && !last)) || !fits(to[2], dims[1], was) ||
+                        !fits(to[3], dims[2], was) || (from.last != last && !alike) ||
+                        (from.rank == 2 && from.last))
                         continue;
                 from.rank = 4;
                 from.last = last;
@@ -251,8 +253,9 @@ int onnx_squeeze(struct onnx_reading *r)
                 return onnx_refuse(r, "it takes away or adds other dimensions than a height and width of 1");
         if (!adds)
                 return flatten(r, &from);
+        if (from.last)
+                return onnx_refuse(r, "its input was flattened with its channels last");
         from.rank = 4;
-        from.last = false;
         return onnx_give(r, from);
 }
 
@@ -300,6 +303,9 @@ int onnx_expand(struct onnx_reading *r)
                 made.dims[made.ndim++] = dims[i];
                 made.count *= (size_t)dims[i];
         }
+        r->made_numbers += made.count;
+        if (r->made_numbers > MOST)
+                return onnx_refuse(r, "the file works out more than %d numbers", MOST);
         if (n < 1 || !single || r->op->num_outputs < 1 || r->op->outputs[0] < 0)
                 return onnx_refuse(r, "it does not repeat one number");
         float *all = malloc(made.count * sizeof *all);

@@ -162,7 +162,8 @@ int onnx_layer(struct onnx_reading *r, const char *type, const struct onnx_edge 
 bool onnx_made_by(const struct onnx_reading *r, int value, const char *type)
 {
         const struct onnx_step *s = r->values[value].step < 0 ? NULL : r->steps[r->values[value].step];
-        return s && s->kind == ONNX_LAYER && strcmp(json_field(s->layer, "type")->valuestring, type) == 0;
+        const cJSON *t = s && s->kind == ONNX_LAYER && s->layer ? json_field(s->layer, "type") : NULL;
+        return t && t->valuestring && strcmp(t->valuestring, type) == 0;
 }
 
 void onnx_number(struct onnx_step *s, const char *field, double value)

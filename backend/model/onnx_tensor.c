@@ -109,9 +109,14 @@ static void take_int(void *out, size_t i, int type, uint64_t bits)
         ((int64_t *)out)[i] = type == ONNX_I32 ? (int32_t)(uint32_t)bits : (int64_t)bits;
 }
 
+bool onnx_type_is_float(int type)
+{
+        return type == ONNX_F32 || type == ONNX_F16 || type == ONNX_BF16 || type == ONNX_F64;
+}
+
 int onnx_tensor_floats(const struct onnx_tensor *t, float *out, struct err *e)
 {
-        if (t->type != ONNX_F32 && t->type != ONNX_F16 && t->type != ONNX_BF16 && t->type != ONNX_F64)
+        if (!onnx_type_is_float(t->type))
                 return err_set(e, ERR_INVALID, "it has no floats, but data of type %d", t->type);
         return each_number(t, take_float, out, e);
 }

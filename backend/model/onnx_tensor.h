@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "model/protobuf.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -34,6 +35,8 @@ struct onnx_tensor {
 int onnx_tensor_floats(const struct onnx_tensor *t, float *out, struct err *e);
 int onnx_tensor_ints(const struct onnx_tensor *t, int64_t *out, struct err *e);
 
+/* Whether numbers of that type are floats. */
+bool onnx_type_is_float(int type);
 /* ERR_INVALID where its numbers lie in another file. */
 int onnx_tensor_parse(struct protobuf m, struct onnx_tensor *ret, struct err *e);
 

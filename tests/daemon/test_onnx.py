@@ -200,6 +200,7 @@ class Files(unittest.TestCase):
 GOLDEN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "golden", "onnx")
 W, B = onnxfile.tensor("w", [3, 84], [(i % 7 - 3) / 50 for i in range(252)]), onnxfile.tensor("b", [3], [0.1, 0.2, -0.3])
 END = [onnxfile.node("Flatten", ["f"], "flat"), onnxfile.node("Gemm", ["flat", "w", "b"], "y", transB=1)]
+HALF, ONES = onnxfile.tensor("half", [], [0.5]), onnxfile.tensor("ones", [8], [0, 0, 1, 1, 0, 0, 1, 1], 7)
 K = onnxfile.tensor("k", [2, 2, 3, 3], [(i % 5 - 2) / 10 for i in range(36)])
 
 
@@ -338,6 +339,14 @@ class Imported(unittest.TestCase):
                 n("Transpose", ["f"], "t", perm=[0, 2, 3, 1]), n("Reshape", ["t", "s"], "g"), n("MatMul", ["g", "w"], "h"),
                 n("Add", ["h", "b"], "y")], [kernel, add, last, bias, pads, line]),
         }
+        # What a layer has read as it was is not scaled after that for it too.
+        raw_too = onnxfile.write([
+            n("Conv", ["x", "k"], "c", pads=[1, 1, 1, 1]), n("Mul", ["x", "half"], "m"), n("Add", ["c", "m"], "d"), n("Relu", ["d"], "f"),
+            *END], [kernel, HALF, W, B])
+        answer = self.taken(raw_too, "raw")
+        self.assertEqual(answer["preprocessing"], {})
+        block = answer["architecture"]["layers"][0]
+        self.assertEqual([layer["type"] for layer in block["layers"] + block["shortcut"]], ["conv2d", "batch_norm"])
         x = [(i * 37 % 101) / 101 for i in range(168)]
         for name, (nodes, weights) in forms.items():
             with self.subTest(name):
@@ -348,7 +357,7 @@ class Imported(unittest.TestCase):
     def test_refused(self):
         """What has no layer here, or is no network, is told with its operator."""
         n = onnxfile.node
-        f = lambda *nodes, **more: onnxfile.write([*nodes, *END], [W, B, K], **more)  # noqa: E731
+        f = lambda *nodes, **more: onnxfile.write([*nodes, *END], [W, B, K, HALF, ONES], **more)  # noqa: E731
         conv = ["x", "k"]
         for words, data in {
             'Resize "up": there is no such layer here': f(n("Resize", ["x"], "f", "up")),
@@ -369,12 +378,21 @@ class Imported(unittest.TestCase):
             "several places that are not one block within another": f(
                 n("Relu", ["x"], "a"), n("Tanh", ["a"], "b"), n("Sigmoid", ["b"], "c"), n("Add", ["a", "b"], "d"),
                 n("Add", ["c", "b"], "e"), n("Tanh", ["e"], "e2"), n("Add", ["d", "e2"], "f")),
-            "a softmax before the end": f(n("Softmax", ["x"], "s"), n("Relu", ["s"], "f"), inputs=[("x", ["n", 84, 1, 1])]),
+            "a softmax before the end": f(n("Softmax", ["x"], "s", axis=1), n("Relu", ["s"], "f"), inputs=[("x", ["n", 84, 1, 1])]),
             "in training mode": onnxfile.write([n("BatchNormalization", ["f", "b", "b", "b", "b"], "y", training_mode=1)], [B],
                                                inputs=[("f", ["n", 3, 7, 6])]),
             "a constant of 3 numbers": onnxfile.write([n("BatchNormalization", ["f", "b", "b", "b", "w"], "y")], [B, W],
                                                       inputs=[("f", ["n", 3, 7, 6])]),
             "its output is 3x7x6": onnxfile.write([n("Relu", ["f"], "y")], inputs=[("f", ["n", 3, 7, 6])]),
+            'Sub "": there is no such layer here': f(n("Mul", ["x", "half"], "m"), n("Sub", ["x", "m"], "f"), inputs=[("x", ["n", 2, 7, 6])]),
+            "its output is flattened with the channels last": onnxfile.write(
+                [n("Transpose", ["f"], "t", perm=[0, 2, 3, 1]), n("Flatten", ["t"], "y")], inputs=[("f", ["n", 2, 7, 6])]),
+            "is not over classes": onnxfile.write([n("GlobalAveragePool", ["f"], "p"), n("Softmax", ["p"], "y")],
+                                                  inputs=[("f", ["n", 2, 7, 6])]),
+            "it makes whole numbers": f(n("Relu", ["x"], "r"), n("Cast", ["r"], "i", to=6), n("Cast", ["i"], "f", to=1)),
+            "windows reach beyond them": f(n("Relu", ["x"], "r"), n("Pad", ["r", "ones"], "p"),
+                                           n("MaxPool", ["p"], "f", kernel_shape=[2, 2], strides=[2, 2], ceil_mode=1)),
+            "it has 65538 outputs": onnxfile.write([n("Flatten", ["f"], "y")], inputs=[("f", ["n", 2, 32769, 1])]),
             "it ends in a sigmoid": onnxfile.write([*END, n("Sigmoid", ["y"], "z")], [W, B], inputs=[("f", ["n", 2, 7, 6])], outputs=["z"]),
             "several outputs": onnxfile.write([*END, n("Relu", ["y"], "z")], [W, B], inputs=[("f", ["n", 2, 7, 6])], outputs=["y", "z"]),
             "several inputs": onnxfile.write(END, [W, B], inputs=[("f", ["n", 2, 7, 6]), ("g", ["n"])]),
