@@ -29,7 +29,7 @@ class Mix:
     """Endless requests: (method, path, body, statuses that are right). The costly ones come seldom; who writes what
     another client is writing just then gets 409."""
 
-    def __init__(self, job, weights):
+    def __init__(self, job, weights, onnx):
         image = npy((1, 28, 28), [0.5] * 784)
         summary = {"architecture": "lenet", "input": [1, 28, 28], "batch": 1}
         tensor = {"inputs": [{"name": "input", "shape": [1, 1, 28, 28], "datatype": "FP32", "data": [0.5] * 784}]}
@@ -65,9 +65,10 @@ class Mix:
             ("GET", "/metrics", None, 200), ("GET", "/v1/architectures", None, 200),
             ("GET", "/v1/datasets/fashion-mnist/sheet", None, 200), ("PUT", "/v1/datasets/mine", ARCHIVE, (200, 201, 409)),
             ("PUT", "/v1/datasets/broken", ARCHIVE[:-40], (400, 409)), ("DELETE", "/v1/datasets/mine", None, (204, 404, 409)),
-            ("PUT", "/v1/models/other/weights", weights, (200, 201, 409)),
+            ("PUT", "/v1/models/other/weights", weights, (200, 201, 409)), ("PUT", "/v1/models/other/onnx", onnx, (200, 201, 409)),
             ("GET", "/v1/datasets/mine/events", None, (200, 204, 404)),
             ("PUT", "/v1/models/broken/weights", weights[:-4], (400, 422, 409)),
+            ("PUT", "/v1/models/broken/onnx", onnx[:-4], (400, 422, 409)),
             ("DELETE", "/v1/models/other", None, (204, 404, 409)),
             ("GET", "/v1/models/conv/filters?layer=net.0", None, 200),
             ("POST", "/v1/models/conv/activations?layer=net.0", image, 200),
@@ -140,7 +141,7 @@ class LongLife(unittest.TestCase):
         d.wait(job)
         conv = [{"type": "conv2d", "out_channels": 4, "kernel_size": 5}] + harness.LINEAR["layers"]
         d.wait(d.submit(tiny_job(architecture={"layers": conv}, save_as="conv"))["id"])
-        mix = Mix(job, d.weights("kept"))
+        mix = Mix(job, d.weights("kept"), d.request("GET", "/v1/models/kept/onnx")[2])
         self.check_table(mix)
         parts = {"front": d.process.pid, "worker": d.worker()}
         self.ask_many(mix, max(1000, REQUESTS // 10))  # each kind of request at least once
