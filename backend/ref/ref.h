@@ -30,8 +30,8 @@ struct ref_op {
 extern const struct ref_op ref_conv2d, ref_linear;
 extern const struct ref_op ref_adaptive_avg_pool2d, ref_avg_pool2d, ref_max_pool2d;
 extern const struct ref_op ref_add, ref_copy, ref_dropout, ref_layer_norm;
-extern const struct ref_op ref_batch_norm, ref_gelu, ref_leaky_relu, ref_relu, ref_relu6, ref_sigmoid, ref_silu,
-        ref_tanh;
+extern const struct ref_op ref_batch_norm, ref_gelu, ref_leaky_relu, ref_relu, ref_relu6, ref_sigmoid,
+        ref_silu, ref_tanh;
 
 /* Softmax with cross-entropy of logits x (n,classes); see ops/loss.h. `weights` (classes), NULL for
    ones; `dx` (n,classes) overwritten. */

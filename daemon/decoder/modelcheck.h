@@ -1,4 +1,5 @@
-/* Is this file the model it says it is? safetensors, or ONNX, which becomes one. Reads untrusted bytes: for the decoder process. */
+/* Is this file the model it says it is? safetensors, or ONNX, which becomes one. Reads untrusted bytes: for
+ * the decoder process. */
 #ifndef CNND_MODELCHECK_H
 #define CNND_MODELCHECK_H
 

@@ -12,10 +12,10 @@
 /* In a child, before it loads a driver and before it has threads: makes the folder of device `id` and lets
    drivers use it, those excepted that the environment names another one for. */
 int drivercache_use(const char *state_dir, const char *id, struct err *e);
-/* In a worker, before it opens its device: where what is kept for the device, or what cnnd itself keeps for all
-   of them, takes more than `most` bytes of the disk, it is begun anew, with an empty folder. Nothing else ends its growth where a
-   driver sets no bound, as PoCL; and of its folder no part can be told from the rest. *ret_freed is set to
-   bytes. */
+/* In a worker, before it opens its device: where what is kept for the device, or what cnnd itself keeps for
+   all of them, takes more than `most` bytes of the disk, it is begun anew, with an empty folder. Nothing else
+   ends its growth where a driver sets no bound, as PoCL; and of its folder no part can be told from the rest.
+   *ret_freed is set to bytes. */
 enum { DRIVERCACHE_MOST = 2000000000 };
 int drivercache_trim(
         const char *state_dir, const char *id, uint64_t most, uint64_t *ret_freed, struct err *e);

@@ -225,7 +225,8 @@ static void what_diverges_leaves_its_best(void **state)
         rerun_compare(f, "leaps", "leaps-last");
         CHECK_OK(run_leaping(f, LEAPING, "leaps-stops", &w, &out, &e), &e);
         assert_int_equal(out.end, TRAIN_DIVERGED);
-        assert_non_null(strstr(out.why.message, "a weight is not a finite number after step 11; the model has"));
+        assert_non_null(
+                strstr(out.why.message, "a weight is not a finite number after step 11; the model has"));
         rerun_compare(f, "leaps", "leaps-stops");
 }
 
