@@ -197,11 +197,12 @@ def main():
     folder, keeper = tempfile.mkdtemp(prefix="cnnd-windows-"), None
     try:
         keeper = prepare(folder)
+        import test_classes
         import test_commands
         import test_files
         import test_follow
         load = unittest.defaultTestLoader
-        suite = unittest.TestSuite(load.loadTestsFromModule(module) for module in (test_commands, test_files, test_follow))
+        suite = unittest.TestSuite(load.loadTestsFromModule(module) for module in (test_classes, test_commands, test_files, test_follow))
         suite.addTests(load.loadTestsFromTestCase(case) for case in make_cases())
         result = unittest.TextTestRunner(verbosity=1).run(suite)
     finally:
