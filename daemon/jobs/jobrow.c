@@ -110,17 +110,24 @@ static int read_row(sqlite3_stmt *st, struct job_row *ret, struct err *e)
         return 0;
 }
 
+/* A statement of one row, that of a job, which store_done ends. */
+static int find_row(struct store *s, const char *sql, int64_t id, sqlite3_stmt **ret, struct err *e)
+{
+        int rc = store_prepare(s, sql, ret, e);
+        if (rc)
+                return rc;
+        store_bind_int(*ret, 1, id);
+        rc = store_step(s, *ret, e);
+        if (rc == 0)
+                return err_set(e, ERR_NOT_FOUND, "there is no job %lld", (long long)id);
+        return rc < 0 ? rc : 0;
+}
+
 int jobrow_read(struct store *s, int64_t id, struct job_row *ret, struct err *e)
 {
         sqlite3_stmt *st;
-        int rc = store_prepare(s, "SELECT " COLUMNS " FROM jobs WHERE id = ?", &st, e);
+        int rc = find_row(s, "SELECT " COLUMNS " FROM jobs WHERE id = ?", id, &st, e);
         if (rc)
-                return rc;
-        store_bind_int(st, 1, id);
-        rc = store_step(s, st, e);
-        if (rc == 0)
-                return err_set(e, ERR_NOT_FOUND, "there is no job %lld", (long long)id);
-        if (rc < 0)
                 return rc;
         struct job_row r = {0};
         rc = store_done(s, st, read_row(st, &r, e), e);
@@ -134,14 +141,8 @@ int jobrow_read(struct store *s, int64_t id, struct job_row *ret, struct err *e)
 int jobrow_want(struct store *s, int64_t id, enum job_want *ret, struct err *e)
 {
         sqlite3_stmt *st;
-        int rc = store_prepare(s, "SELECT want FROM jobs WHERE id = ?", &st, e);
+        int rc = find_row(s, "SELECT want FROM jobs WHERE id = ?", id, &st, e);
         if (rc)
-                return rc;
-        store_bind_int(st, 1, id);
-        rc = store_step(s, st, e);
-        if (rc == 0)
-                return err_set(e, ERR_NOT_FOUND, "there is no job %lld", (long long)id);
-        if (rc < 0)
                 return rc;
         const int want = find_name(want_names, 3, store_text(st, 0));
         rc = want < 0 ? err_set(e, ERR_INTERNAL, "row of job %lld cannot be read", (long long)id) : 0;
