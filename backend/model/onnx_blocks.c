@@ -48,8 +48,11 @@ static int residual(struct onnx_reading *r, const struct onnx_step *s, int start
         for (int i = 0; i < 2 && rc == 0; i++)
                 rc = chain(r, start, s->inputs[i], nesting + 1, &sides[i]);
         const int more = cJSON_GetArraySize(sides[1]) > cJSON_GetArraySize(sides[0]);
-        if (rc == 0 && cJSON_GetArraySize(sides[more]) == 0)
-                rc = onnx_refuse(r, "a tensor is added to itself");
+        if (rc == 0 && cJSON_GetArraySize(sides[more]) == 0) { /* x + x: something must stand there */
+                cJSON *nothing = new_block("dropout");
+                json_add(nothing, "p", cJSON_CreateNumber(0));
+                json_push(sides[more], nothing);
+        }
         json_add(block, "layers", sides[more]);
         if (cJSON_GetArraySize(sides[!more]) > 0)
                 json_add(block, "shortcut", sides[!more]);

@@ -216,7 +216,7 @@ int onnx_means(struct onnx_reading *r)
                 return rc;
         const int64_t outs = t->ndim == 2 ? t->dims[!left] : 0;
         const bool means =
-                outs > 0 && outs <= ins && t->dims[left] == ins && is_means(m, (int)outs, ins, !left);
+                outs > 0 && outs <= 65536 && t->dims[left] == ins && is_means(m, (int)outs, ins, !left);
         free(m);
         if (!means)
                 return onnx_refuse(r, "a product of images and a matrix is not a layer here");

@@ -167,6 +167,11 @@ static int flatten(struct onnx_reading *r, const struct onnx_edge *from)
         const struct onnx_value v = r->values[from->value];
         if (from->rank == 2)
                 return onnx_give(r, to);
+        if (v.h == 1 && v.w == 1) { /* numbers already: no layer, for others may read them as images */
+                to.rank = 2;
+                to.last = false;
+                return onnx_give(r, to);
+        }
         if ((double)v.c * v.h * v.w > INT32_MAX)
                 return onnx_refuse(r, "it gives too many numbers");
         int rc = onnx_layer(r, "flatten", from, (const int[3]){v.c * v.h * v.w, 1, 1}, &s);

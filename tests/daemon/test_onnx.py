@@ -374,7 +374,6 @@ class Imported(unittest.TestCase):
             "its inputs are of different shapes, 2x7x6 and 2x6x6": f(
                 n("MaxPool", ["x"], "p", kernel_shape=[2, 1]), n("Relu", ["x"], "r"), n("Add", ["r", "p"], "f")),
             "a product of two tensors": f(n("Relu", ["x"], "r"), n("Tanh", ["r"], "t"), n("Mul", ["r", "t"], "f")),
-            "added to itself": f(n("Relu", ["x"], "r"), n("Add", ["r", "r"], "f")),
             "several places that are not one block within another": f(
                 n("Relu", ["x"], "a"), n("Tanh", ["a"], "b"), n("Sigmoid", ["b"], "c"), n("Add", ["a", "b"], "d"),
                 n("Add", ["c", "b"], "e"), n("Tanh", ["e"], "e2"), n("Add", ["d", "e2"], "f")),
