@@ -120,7 +120,6 @@ static bool becomes_bias(struct onnx_reading *r, const struct onnx_edge *edge, i
 /* A batch norm that only scales and shifts. */
 static int scale(struct onnx_reading *r, const struct onnx_edge *edge, float *v)
 {
-        static const int64_t batches;
         struct onnx_step *s;
         const struct onnx_value in = r->values[edge->value];
         const int64_t dims[1] = {in.c};
@@ -146,10 +145,7 @@ static int scale(struct onnx_reading *r, const struct onnx_edge *edge, float *v)
         static const char *const names[] = {"weight", "bias", "running_mean", "running_var"};
         for (int i = 0; i < 4; i++)
                 onnx_param_floats(s, names[i], 1, dims, parts[i]);
-        s->params[s->num_params++] = (struct onnx_param){.name = "num_batches_tracked",
-                .type = SAFETENSORS_I64,
-                .data = &batches,
-                .bytes = sizeof batches};
+        onnx_param_counter(s);
         return 0;
 }
 

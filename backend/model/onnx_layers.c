@@ -308,7 +308,6 @@ static int param_of(struct onnx_reading *r, struct onnx_step *s, const char *nam
 int onnx_batch_norm(struct onnx_reading *r)
 {
         static const char *const names[] = {"weight", "bias", "running_mean", "running_var"};
-        static const int64_t batches;
         struct onnx_edge from;
         struct onnx_step *s;
         int rc = onnx_take(r, 0, false, &from);
@@ -328,10 +327,7 @@ int onnx_batch_norm(struct onnx_reading *r)
         onnx_number(s, "eps", fmax(LEAST_EPS, (double)onnx_op_float(r->op, "epsilon", 1e-5f)));
         for (int k = 0; k < 4 && rc == 0; k++)
                 rc = param_of(r, s, names[k], k + 1, (size_t)in.c);
-        s->params[s->num_params++] = (struct onnx_param){.name = "num_batches_tracked",
-                .type = SAFETENSORS_I64,
-                .data = &batches,
-                .bytes = sizeof batches};
+        onnx_param_counter(s);
         return rc;
 }
 

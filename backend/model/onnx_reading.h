@@ -134,6 +134,8 @@ void onnx_pair(struct onnx_step *s, const char *field, const int pair[2]);
 void onnx_flag(struct onnx_step *s, const char *field, bool value);
 /* A tensor of the layer in hand: `floats` are taken. */
 void onnx_param_floats(struct onnx_step *s, const char *name, int ndim, const int64_t *dims, float *floats);
+/* A batch norm's "num_batches_tracked": none. */
+void onnx_param_counter(struct onnx_step *s);
 /* The k-th input as it stands, without a copy where it may be. */
 int onnx_param_input(struct onnx_reading *r, struct onnx_step *s, const char *name, int k);
 

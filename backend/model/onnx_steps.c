@@ -193,6 +193,13 @@ void onnx_param_floats(struct onnx_step *s, const char *name, int ndim, const in
         }
 }
 
+void onnx_param_counter(struct onnx_step *s)
+{
+        static const int64_t none;
+        s->params[s->num_params++] = (struct onnx_param){
+                .name = "num_batches_tracked", .type = SAFETENSORS_I64, .data = &none, .bytes = sizeof none};
+}
+
 int onnx_param_input(struct onnx_reading *r, struct onnx_step *s, const char *name, int k)
 {
         const struct onnx_tensor *t = onnx_graph_constant(&r->graph, onnx_input_name(r, k));
